@@ -1,0 +1,183 @@
+// The whole public surface of the Outpost inference engine: load a GGUF model, turn text into
+// tokens and back, and generate text. No tensors and no backend types cross this header.
+//
+// Threads: a `Model` is immutable after `load` and may be used from any thread. An `Engine` owns one
+// decode thread; its methods may be called from any thread and never block on a running request.
+// Errors: what ends a call throws `EngineError`; what is expected (why a request stopped) is a value.
+// The library never prints, never aborts and never exits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace outpost {
+
+enum class ErrorCode {
+  kCancelled,         ///< the caller asked for it; not shown to a user
+  kFileNotFound,      ///< no such file, or not a regular file
+  kFileUnreadable,    ///< the operating system refused to open, map or read the file
+  kModelInvalid,      ///< the file is not a well-formed GGUF model: truncated, corrupted or hostile
+  kModelUnsupported,  ///< well-formed, but an architecture, tensor type or tokenizer not built in
+  kContextFull,       ///< the prompt alone does not fit into the context
+  kOutOfMemory,
+  kInvalidArgument,
+  kInternal,  ///< a bug of ours
+};
+
+/// The stable spelling of a code (`"model_invalid"`), used as `error.code` in JavaScript and by the CLI.
+const char* error_code_name(ErrorCode code);
+
+/// What went wrong, on which file or tensor, what was found and what was expected, in one sentence.
+class EngineError : public std::runtime_error {
+ public:
+  EngineError(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ErrorCode code() const { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+/// The instruction sets the CPU backend has kernels for. `kAuto` takes the best this processor has.
+enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx512 };
+
+struct LoadOptions {
+  CpuKernels cpu_kernels = CpuKernels::kAuto;
+  int32_t n_threads = 0;  ///< compute threads; 0 takes the number of physical cores
+  /// Called from the loading thread with the fraction done, 0 to 1, never decreasing.
+  /// Returning false ends the load with `kCancelled`.
+  std::function<bool(float fraction)> on_progress;
+};
+
+/// What a user or a caller wants to know of a model. Strings come from the file: treat as untrusted text.
+struct ModelInfo {
+  std::string path;
+  std::string name;          ///< general.name, or the file's name without its extension
+  std::string architecture;  ///< general.architecture: "llama"
+  std::string file_type;     ///< the tensor type most weights have, as GGUF spells it: "iq2_xxs"
+  uint64_t file_bytes = 0;
+  uint64_t weight_bytes = 0;  ///< resident after load
+  uint64_t n_params = 0;
+  int32_t n_ctx_train = 0;
+  int32_t n_vocab = 0;
+  int32_t n_layer = 0;
+  int32_t n_embd = 0;
+  int32_t n_head = 0;
+  int32_t n_head_kv = 0;
+  uint64_t kv_bytes_per_token = 0;
+  std::string chat_template;  ///< Jinja source; empty if the file has none
+  std::string bos_text;       ///< how a chat template spells the special tokens
+  std::string eos_text;
+  bool has_fim = false;  ///< fill-in-the-middle tokens are known
+  std::string backend;   ///< "cpu (avx512)"
+};
+
+struct TokenizeOptions {
+  bool add_bos = true;         ///< if the model wants one
+  bool parse_special = false;  ///< text like "</s>" becomes the control token; never for untrusted text
+};
+
+class Model {
+ public:
+  /// Maps and checks `path`, prepares the weights for the processor.
+  /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid, kModelUnsupported, kOutOfMemory,
+  ///         kCancelled
+  static std::shared_ptr<Model> load(const std::string& path, const LoadOptions& options = {});
+  virtual ~Model() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  /// @throws EngineError kInvalidArgument if the text has more than 2^31 - 1 bytes
+  virtual std::vector<int32_t> tokenize(std::string_view text, const TokenizeOptions& options = {}) const = 0;
+  /// The exact bytes of the tokens; may end inside a UTF-8 character. Control tokens give no bytes.
+  /// @throws EngineError kInvalidArgument for an id outside the vocabulary
+  virtual std::string detokenize(std::span<const int32_t> tokens) const = 0;
+};
+
+struct SamplerParams {
+  float temperature = 0.7f;  ///< 0 is greedy: the most probable token, ties to the lower id
+  int32_t top_k = 40;        ///< 0 keeps all
+  float top_p = 0.95f;       ///< 1 keeps all
+  float min_p = 0.05f;       ///< 0 keeps all; relative to the most probable token
+  float repeat_penalty = 1.0f;
+  int32_t repeat_last_n = 64;
+  uint64_t seed = 0;  ///< the same seed, prompt and parameters give the same text
+};
+
+/// Lower runs first. A request of a lower class waits between two steps of a higher one, never longer.
+enum class Priority { kInline, kChat, kAgent, kBackground };
+
+struct GenerateRequest {
+  std::vector<int32_t> tokens;  ///< the prompt; an empty one starts from BOS
+  int32_t n_predict = 512;      ///< most tokens to generate
+  SamplerParams sampler;
+  std::vector<std::string> stop;  ///< text that ends the reply and is not part of it
+  Priority priority = Priority::kChat;
+};
+
+enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError };
+
+const char* stop_reason_name(StopReason reason);
+
+struct GenerateStats {
+  int32_t n_prompt = 0;   ///< prompt tokens
+  int32_t n_reused = 0;   ///< of these, found in the KV cache and not computed again
+  int32_t n_decoded = 0;  ///< tokens generated
+  int32_t n_ctx = 0;      ///< positions this request may use
+  double queue_ms = 0;    ///< from submit to the first step
+  double prefill_ms = 0;  ///< computing the prompt, without time given to other requests
+  double decode_ms = 0;   ///< computing the reply, likewise
+  double ttft_ms = 0;     ///< from submit to the first token, as the user feels it
+};
+
+/// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.
+/// A sink must return quickly and must not call back into the engine, except `cancel`.
+struct GenerateSink {
+  /// After each slice of the prompt.
+  std::function<void(int32_t n_done, int32_t n_total)> on_prefill;
+  /// Whole UTF-8 characters: a character split over tokens, and a possible start of a stop string, are
+  /// held back until they are decided. Bytes that can never become UTF-8 arrive as U+FFFD.
+  std::function<void(std::string_view text)> on_text;
+  /// `error` is null unless the reason is kError.
+  std::function<void(StopReason reason, const GenerateStats& stats, const EngineError* error)> on_done;
+};
+
+struct EngineOptions {
+  int32_t n_ctx = 0;       ///< positions one request may use; 0 takes the model's training context
+  uint64_t kv_bytes = 0;   ///< memory for KV pages of all requests; 0 gives two full contexts
+  int32_t n_prefill = 64;  ///< tokens in one prefill slice, between which other requests may run
+};
+
+struct EngineStats {
+  int32_t n_active = 0;  ///< requests queued or running
+  uint64_t kv_bytes_used = 0;
+  uint64_t kv_bytes_total = 0;
+};
+
+/// Runs requests against one model. The prompt's longest prefix that is still in the KV cache is reused.
+class Engine {
+ public:
+  /// @throws EngineError kOutOfMemory, kInvalidArgument
+  static std::unique_ptr<Engine> create(std::shared_ptr<Model> model, const EngineOptions& options = {});
+  virtual ~Engine() = default;  ///< cancels what runs and joins the decode thread
+
+  /// Queues a request and returns its id at once.
+  /// @throws EngineError kInvalidArgument, kContextFull
+  virtual uint64_t submit(GenerateRequest request, GenerateSink sink) = 0;
+  /// Stops a request before its next token. Unknown and finished ids are ignored.
+  virtual void cancel(uint64_t request_id) = 0;
+  virtual EngineStats stats() const = 0;
+  virtual const Model& model() const = 0;
+};
+
+/// The logits after each of the last `n_last` tokens of `tokens`, [n_last, n_vocab] f32, computed from an
+/// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the
+/// number of threads, to the bit. For tests, perplexity and self-checks; blocks the calling thread.
+/// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk);
+
+}  // namespace outpost
