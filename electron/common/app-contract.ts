@@ -1,0 +1,143 @@
+// What main serves to the renderer: settings, the open folder, conversations, backups of unsaved text, the
+// state of the other processes and menu commands.
+import { eventIterator } from '@orpc/contract';
+import { z } from 'zod';
+import { generateStatsSchema, stopReasonSchema } from './engine-contract.ts';
+import { errorInfoSchema, procedure } from './errors.ts';
+import { settingsPatchSchema, settingsSchema } from './settings.ts';
+import { relativePathSchema } from './workspace-contract.ts';
+
+const nothing = z.object({});
+const id = z.string().min(1).max(64);
+
+export const workspaceInfoSchema = z.object({ root: z.string(), name: z.string() });
+export type WorkspaceInfo = z.infer<typeof workspaceInfoSchema>;
+
+export const processStateSchema = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('starting') }),
+  z.object({ state: z.literal('running') }),
+  /** It died and is being started again. `reason` is a sentence for the user. */
+  z.object({ state: z.literal('restarting'), reason: z.string(), attempt: z.int() }),
+  /** It died too often in a short time; `restartProcess` tries once more. */
+  z.object({ state: z.literal('failed'), reason: z.string() }),
+]);
+export type ProcessState = z.infer<typeof processStateSchema>;
+
+export const appEventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('settings'), settings: settingsSchema }),
+  z.object({ type: z.literal('workspace'), workspace: workspaceInfoSchema.nullable() }),
+  z.object({ type: z.literal('process'), process: z.enum(['engine', 'workspace']), state: processStateSchema }),
+  /** A menu item or its accelerator; the renderer owns what it does. */
+  z.object({ type: z.literal('command'), command: z.string() }),
+  z.object({ type: z.literal('notice'), notice: errorInfoSchema }),
+  /** The window is about to close: flush backups, then call `lifecycle.readyToClose`. */
+  z.object({ type: z.literal('closing') }),
+]);
+export type AppEvent = z.infer<typeof appEventSchema>;
+
+export const appInfoSchema = z.object({
+  version: z.string(),
+  platform: z.string(),
+  settings: settingsSchema,
+  workspace: workspaceInfoSchema.nullable(),
+  recentWorkspaces: z.array(workspaceInfoSchema),
+  processes: z.object({ engine: processStateSchema, workspace: processStateSchema }),
+});
+export type AppInfo = z.infer<typeof appInfoSchema>;
+
+export const conversationSchema = z.object({
+  id,
+  title: z.string(),
+  createdAtMs: z.number(),
+  updatedAtMs: z.number(),
+});
+export type Conversation = z.infer<typeof conversationSchema>;
+
+export const storedMessageSchema = z.object({
+  id,
+  role: z.enum(['user', 'assistant']),
+  content: z.string().max(4_000_000),
+  /** `streaming` on disk means that the app ended during the reply. */
+  status: z.enum(['complete', 'stopped', 'failed', 'streaming']),
+  error: errorInfoSchema.nullable(),
+  stats: generateStatsSchema.nullable(),
+  reason: stopReasonSchema.nullable(),
+  modelName: z.string().nullable(),
+  createdAtMs: z.number(),
+});
+export type StoredMessage = z.infer<typeof storedMessageSchema>;
+
+/** The text of a buffer that is not on disk. `path` is null for an untitled one. */
+export const backupSchema = z.object({
+  id,
+  path: relativePathSchema.nullable(),
+  title: z.string(),
+  languageId: z.string(),
+  text: z.string(),
+  encoding: z.enum(['utf8', 'utf8bom', 'utf16le', 'utf16be']),
+  /** The version that the edits started from; null for a file that was never saved. */
+  version: z.string().nullable(),
+});
+export type Backup = z.infer<typeof backupSchema>;
+
+/** Open tabs and layout of one workspace. */
+export const sessionSchema = z.object({
+  tabs: z.array(z.object({ path: relativePathSchema.nullable(), backupId: id.nullable() })).max(500),
+  activeTab: z.int().nullable(),
+  expandedDirectories: z.array(relativePathSchema).max(5000),
+  layout: z.record(z.string(), z.number()),
+  conversationId: id.nullable(),
+});
+export type Session = z.infer<typeof sessionSchema>;
+
+export const appContract = {
+  info: procedure.output(appInfoSchema),
+  /** Everything that happens after `info`. */
+  events: procedure.output(eventIterator(appEventSchema)),
+  settings: {
+    update: procedure.input(settingsPatchSchema).output(settingsSchema),
+  },
+  workspace: {
+    /** Shows the folder dialog, or opens one of `recentWorkspaces` by its root. Null if the user cancels. */
+    open: procedure.input(z.object({ recentRoot: z.string().optional() })).output(workspaceInfoSchema.nullable()),
+    close: procedure.output(nothing),
+    session: {
+      load: procedure.output(sessionSchema.nullable()),
+      save: procedure.input(sessionSchema).output(nothing),
+    },
+  },
+  models: {
+    /** Shows a file dialog for a GGUF file and loads it; null if the user cancels. */
+    choose: procedure.output(z.object({ modelPath: z.string() }).nullable()),
+    useDefault: procedure.output(nothing),
+    /** Loads the current model again after a failure. */
+    reload: procedure.output(nothing),
+  },
+  processes: {
+    restart: procedure.input(z.object({ process: z.enum(['engine', 'workspace']) })).output(nothing),
+  },
+  conversations: {
+    list: procedure.output(z.array(conversationSchema)),
+    create: procedure.input(z.object({ title: z.string().max(200) })).output(conversationSchema),
+    rename: procedure.input(z.object({ id, title: z.string().min(1).max(200) })).output(nothing),
+    delete: procedure.input(z.object({ id })).output(nothing),
+    messages: procedure.input(z.object({ id })).output(z.array(storedMessageSchema)),
+    /** Adds a message or replaces the one with the same id. */
+    putMessage: procedure.input(z.object({ conversationId: id, message: storedMessageSchema })).output(nothing),
+    /** Removes a message and every later one: edit and resend, regenerate. */
+    truncate: procedure.input(z.object({ conversationId: id, fromMessageId: id })).output(nothing),
+  },
+  backups: {
+    list: procedure.output(z.array(backupSchema)),
+    put: procedure.input(backupSchema).output(nothing),
+    delete: procedure.input(z.object({ id })).output(nothing),
+  },
+  lifecycle: {
+    readyToClose: procedure.output(nothing),
+  },
+  shell: {
+    /** Opens an https link in the user's browser, after the renderer has asked. */
+    openExternal: procedure.input(z.object({ url: z.url({ protocol: /^https$/ }).max(2000) })).output(nothing),
+    writeClipboard: procedure.input(z.object({ text: z.string().max(4_000_000) })).output(nothing),
+  },
+};

@@ -1,0 +1,113 @@
+// What the engine process serves: to the renderer (`engineContract`) and to main (`engineControlContract`).
+// Cancellation is the call's AbortSignal: it reaches the native decode loop and takes effect before the next token.
+import { eventIterator } from '@orpc/contract';
+import { z } from 'zod';
+import { errorInfoSchema, procedure } from './errors.ts';
+import { samplerSettingsSchema } from './settings.ts';
+
+export const modelInfoSchema = z.object({
+  path: z.string(),
+  name: z.string(),
+  architecture: z.string(),
+  fileType: z.string(),
+  fileBytes: z.number(),
+  weightBytes: z.number(),
+  nParams: z.number(),
+  nCtxTrain: z.int(),
+  /** Positions a request may use: the setting, or what the model was trained for. */
+  nCtx: z.int(),
+  nVocab: z.int(),
+  nLayer: z.int(),
+  kvBytesPerToken: z.number(),
+  hasFim: z.boolean(),
+  hasChatTemplate: z.boolean(),
+  backend: z.string(),
+  loadMs: z.number(),
+});
+export type ModelInfo = z.infer<typeof modelInfoSchema>;
+
+export const engineStatusSchema = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('idle') }),
+  z.object({ state: z.literal('loading'), modelPath: z.string(), progress: z.number().min(0).max(1) }),
+  z.object({ state: z.literal('ready'), model: modelInfoSchema }),
+  z.object({ state: z.literal('failed'), modelPath: z.string(), error: errorInfoSchema }),
+]);
+export type EngineStatus = z.infer<typeof engineStatusSchema>;
+
+export const generateStatsSchema = z.object({
+  nPrompt: z.int(),
+  nReused: z.int(),
+  nDecoded: z.int(),
+  nCtx: z.int(),
+  queueMs: z.number(),
+  prefillMs: z.number(),
+  decodeMs: z.number(),
+  ttftMs: z.number(),
+});
+export type GenerateStats = z.infer<typeof generateStatsSchema>;
+
+export const stopReasonSchema = z.enum(['end_of_text', 'stop_string', 'length', 'context_full', 'cancelled', 'error']);
+export type StopReason = z.infer<typeof stopReasonSchema>;
+
+export const generateEventSchema = z.discriminatedUnion('type', [
+  /** The oldest messages were left out so that the conversation fits into the context. */
+  z.object({ type: z.literal('shortened'), nDropped: z.int() }),
+  z.object({ type: z.literal('prefill'), nDone: z.int(), nTotal: z.int() }),
+  /** Whole characters, coalesced to at most one event per frame. */
+  z.object({ type: z.literal('text'), text: z.string(), nDecoded: z.int(), tokensPerSecond: z.number() }),
+  z.object({ type: z.literal('done'), reason: stopReasonSchema, stats: generateStatsSchema }),
+]);
+export type GenerateEvent = z.infer<typeof generateEventSchema>;
+
+export const chatMessageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string().max(4_000_000) });
+export type ChatMessage = z.infer<typeof chatMessageSchema>;
+
+export const chatRequestSchema = z.object({
+  messages: z.array(chatMessageSchema).min(1).max(10_000),
+  sampler: samplerSettingsSchema,
+  /** Absent: a new random one per reply. */
+  seed: z.int().min(0).optional(),
+});
+export type ChatRequest = z.infer<typeof chatRequestSchema>;
+
+export const completeRequestSchema = z.object({
+  /** Path in the workspace and Monaco's language id; untrusted text, used as context only. */
+  path: z.string().max(4096),
+  languageId: z.string().max(64),
+  /** Text before and after the cursor; the engine keeps what its budget allows, nearest first. */
+  prefix: z.string().max(1_000_000),
+  suffix: z.string().max(1_000_000),
+  /** A single line ends at the first newline; a block may hold several lines. */
+  mode: z.enum(['line', 'block']),
+  maxTokens: z.int().min(1).max(512),
+});
+export type CompleteRequest = z.infer<typeof completeRequestSchema>;
+
+export const completeResultSchema = z.object({
+  text: z.string(),
+  reason: stopReasonSchema,
+  /** Whether the suffix was used: false for a model without fill-in-the-middle tokens. */
+  usedSuffix: z.boolean(),
+  stats: generateStatsSchema,
+});
+export type CompleteResult = z.infer<typeof completeResultSchema>;
+
+export const engineContract = {
+  /** The current status at once, then every change. */
+  status: procedure.output(eventIterator(engineStatusSchema)),
+  /** A chat reply. Throws before the first event if it cannot start; ends with `done`. */
+  chat: procedure.input(chatRequestSchema).output(eventIterator(generateEventSchema)),
+  /** An inline completion; runs before chat. */
+  complete: procedure.input(completeRequestSchema).output(completeResultSchema),
+  /** Tokens of the rendered conversation, for the context meter. */
+  countTokens: procedure
+    .input(z.object({ messages: z.array(chatMessageSchema).max(10_000) }))
+    .output(z.object({ nTokens: z.int(), nCtx: z.int() })),
+};
+
+export const engineControlContract = {
+  /** Replaces the model. Progress and failure show in `status`; resolves when ready or failed. */
+  load: procedure
+    .input(z.object({ modelPath: z.string(), nThreads: z.int(), nCtx: z.int() }))
+    .output(engineStatusSchema),
+};

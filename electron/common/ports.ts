@@ -1,0 +1,33 @@
+// How the renderer gets its MessagePorts. Ports cannot cross the context bridge, so the preload script
+// re-posts them to its own window; main creates each pair and hands the other end to the process that
+// serves it. A process that was restarted gets a new port, announced by the same message.
+
+/** What a port leads to. `app` is served by main, the others by their utility process. */
+export type PortName = 'app' | 'workspace' | 'engine';
+
+/** IPC channels between preload and main. Nothing else uses Electron's IPC. */
+export const ipcChannels = {
+  /** renderer → main: "send me my ports", once per page load. */
+  portsRequest: 'ports:request',
+  /** main → renderer: one port, its name as the argument. */
+  portsDeliver: 'ports:deliver',
+} as const;
+
+/** The window message that carries one port in `event.ports[0]`. */
+export interface PortMessage {
+  type: 'outpost:port';
+  name: PortName;
+}
+
+export function isPortMessage(value: unknown): value is PortMessage {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, name } = value as Record<string, unknown>;
+  return type === 'outpost:port' && (name === 'app' || name === 'workspace' || name === 'engine');
+}
+
+/** main → utility process: the first message on `process.parentPort`, and again for every new renderer port. */
+export interface ServePortMessage {
+  type: 'serve';
+  /** Who is at the other end: the renderer, or main itself (control calls). */
+  client: 'renderer' | 'main';
+}

@@ -1,0 +1,31 @@
+// The user's settings: one schema, every field with its default, stored as JSON by main.
+import { z } from 'zod';
+
+export const samplerSettingsSchema = z.object({
+  temperature: z.number().min(0).max(2).default(0.7),
+  topK: z.int().min(0).max(1000).default(40),
+  topP: z.number().gt(0).max(1).default(0.95),
+  minP: z.number().min(0).max(1).default(0.05),
+  repeatPenalty: z.number().min(1).max(2).default(1.1),
+  /** Most tokens in one reply. */
+  maxTokens: z.int().min(1).max(32768).default(1024),
+});
+
+export const settingsSchema = z.object({
+  theme: z.enum(['system', 'light', 'dark']).default('system'),
+  editorFontSize: z.int().min(8).max(32).default(13),
+  inlineCompletion: z.boolean().default(true),
+  /** Where the chat's system message comes from; empty sends none. */
+  systemPrompt: z.string().max(20_000).default('You are a helpful assistant for software developers. Answer briefly and precisely.'),
+  sampler: samplerSettingsSchema.prefault({}),
+  /** A GGUF file; null uses the embedded default model. */
+  modelPath: z.string().nullable().default(null),
+  /** Compute threads; 0 uses every physical core. */
+  nThreads: z.int().min(0).max(256).default(0),
+  /** Positions of context; 0 uses what the model was trained for. */
+  nCtx: z.int().min(0).max(1_048_576).default(0),
+});
+
+export type Settings = z.infer<typeof settingsSchema>;
+export const settingsPatchSchema = settingsSchema.partial();
+export type SettingsPatch = z.infer<typeof settingsPatchSchema>;
