@@ -1,0 +1,52 @@
+// The commands that have a name and a key: the application menu (main) and the command palette (renderer) are
+// both built from this table, so a shortcut is written once. The renderer owns what a command does; main sends
+// `{ type: 'command', command: id }` when a menu item is chosen.
+
+export interface CommandInfo {
+  readonly id: string;
+  /** Title in the palette, and in the menu unless the menu says it shorter. */
+  readonly title: string;
+  /** The menu that holds it; null keeps it in the palette only. */
+  readonly menu: 'file' | 'view' | 'chat' | 'help' | null;
+  /** Electron's accelerator syntax; `CmdOrCtrl` is Command on macOS and Control elsewhere. */
+  readonly accelerator?: string;
+}
+
+export const commandTable = [
+  { id: 'file.new', title: 'New File', menu: 'file', accelerator: 'CmdOrCtrl+N' },
+  { id: 'workspace.open', title: 'Open Folder…', menu: 'file', accelerator: 'CmdOrCtrl+O' },
+  { id: 'workspace.close', title: 'Close Folder', menu: 'file' },
+  { id: 'file.quickOpen', title: 'Go to File…', menu: 'file', accelerator: 'CmdOrCtrl+P' },
+  { id: 'file.save', title: 'Save', menu: 'file', accelerator: 'CmdOrCtrl+S' },
+  { id: 'file.saveAs', title: 'Save As…', menu: 'file', accelerator: 'CmdOrCtrl+Shift+S' },
+  { id: 'file.saveAll', title: 'Save All', menu: 'file', accelerator: 'CmdOrCtrl+Alt+S' },
+  { id: 'tab.close', title: 'Close Tab', menu: 'file', accelerator: 'CmdOrCtrl+W' },
+  { id: 'settings.open', title: 'Settings…', menu: 'file', accelerator: 'CmdOrCtrl+,' },
+  { id: 'palette.open', title: 'Command Palette…', menu: 'view', accelerator: 'CmdOrCtrl+Shift+P' },
+  { id: 'view.toggleExplorer', title: 'Toggle Explorer', menu: 'view', accelerator: 'CmdOrCtrl+B' },
+  { id: 'view.toggleChat', title: 'Toggle Chat', menu: 'view', accelerator: 'CmdOrCtrl+J' },
+  { id: 'view.focusExplorer', title: 'Focus Explorer', menu: 'view', accelerator: 'CmdOrCtrl+Shift+E' },
+  { id: 'view.focusEditor', title: 'Focus Editor', menu: 'view', accelerator: 'CmdOrCtrl+1' },
+  { id: 'view.nextRegion', title: 'Focus Next Region', menu: 'view', accelerator: 'F6' },
+  { id: 'view.previousRegion', title: 'Focus Previous Region', menu: 'view', accelerator: 'Shift+F6' },
+  { id: 'tab.next', title: 'Next Tab', menu: 'view', accelerator: 'Ctrl+Tab' },
+  { id: 'tab.previous', title: 'Previous Tab', menu: 'view', accelerator: 'Ctrl+Shift+Tab' },
+  { id: 'view.theme', title: 'Switch Between Light and Dark Theme', menu: 'view' },
+  { id: 'view.increaseFontSize', title: 'Increase Font Size', menu: 'view', accelerator: 'CmdOrCtrl+=' },
+  { id: 'view.decreaseFontSize', title: 'Decrease Font Size', menu: 'view', accelerator: 'CmdOrCtrl+-' },
+  { id: 'completion.toggle', title: 'Turn Inline Completion On or Off', menu: null },
+  { id: 'completion.trigger', title: 'Suggest a Completion Here', menu: null, accelerator: 'Alt+\\' },
+  { id: 'chat.focus', title: 'Ask in Chat', menu: 'chat', accelerator: 'CmdOrCtrl+L' },
+  { id: 'chat.new', title: 'New Conversation', menu: 'chat', accelerator: 'CmdOrCtrl+Shift+L' },
+  { id: 'chat.history', title: 'Show Conversations', menu: 'chat' },
+  { id: 'chat.stop', title: 'Stop the Reply', menu: 'chat' },
+  { id: 'model.choose', title: 'Choose a Model File…', menu: 'chat' },
+  { id: 'model.useDefault', title: 'Use the Default Model', menu: null },
+  { id: 'engine.restart', title: 'Restart the Engine', menu: 'help' },
+] as const satisfies readonly CommandInfo[];
+
+export type CommandId = (typeof commandTable)[number]['id'];
+
+export function isCommandId(value: string): value is CommandId {
+  return commandTable.some((command) => command.id === value);
+}
