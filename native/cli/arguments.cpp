@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.h"
+#include "core/strings.h"
+#include "core/utf8.h"
+
+namespace outpost::cli {
+
+Arguments::Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options,
+                     const std::vector<std::string>& flags) {
+  const auto is_in = [](const std::vector<std::string>& names, const std::string& word) {
+    return std::find(names.begin(), names.end(), word) != names.end();
+  };
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (is_in(flags, words[i])) {
+      values_[words[i]] = "";
+    } else if (is_in(options, words[i])) {
+      if (i + 1 == words.size()) throw UsageError(words[i] + " needs a value");
+      values_[words[i]] = words[i + 1];
+      ++i;
+    } else if (words[i].size() > 1 && words[i][0] == '-') {
+      throw UsageError("there is no option " + words[i]);
+    } else {
+      positional_.push_back(words[i]);
+    }
+  }
+}
+
+std::string Arguments::get(const std::string& name, const std::string& fallback) const {
+  const auto it = values_.find(name);
+  return it == values_.end() ? fallback : it->second;
+}
+
+int64_t Arguments::get_int(const std::string& name, int64_t fallback, int64_t min, int64_t max) const {
+  if (!has(name)) return fallback;
+  const std::string text = get(name);
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+    throw UsageError(concat(name, " is ", quoted(text), "; expected a whole number from ", min, " to ", max));
+  }
+  return value;
+}
+
+double Arguments::get_float(const std::string& name, double fallback, double min, double max) const {
+  if (!has(name)) return fallback;
+  const std::string text = get(name);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value >= min && value <= max)) {
+    throw UsageError(concat(name, " is ", quoted(text), "; expected a number from ", min, " to ", max));
+  }
+  return value;
+}
+
+const std::string& Arguments::positional(size_t i, const char* what) const {
+  if (i >= positional_.size()) throw UsageError(concat("missing ", what));
+  return positional_[i];
+}
+
+std::vector<std::string> with_load_options(std::vector<std::string> options) {
+  options.insert(options.end(), {"--threads", "--kernels"});
+  return options;
+}
+
+LoadOptions load_options(const Arguments& arguments) {
+  LoadOptions options;
+  options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
+  const std::string kernels = arguments.get("--kernels", "auto");
+  if (kernels == "scalar") {
+    options.cpu_kernels = CpuKernels::kScalar;
+  } else if (kernels == "avx2") {
+    options.cpu_kernels = CpuKernels::kAvx2;
+  } else if (kernels == "avx512") {
+    options.cpu_kernels = CpuKernels::kAvx512;
+  } else if (kernels != "auto") {
+    throw UsageError(concat("--kernels is ", quoted(kernels), "; expected auto, scalar, avx2 or avx512"));
+  }
+  return options;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw EngineError(ErrorCode::kFileNotFound, concat("Cannot open ", path, "."));
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) throw EngineError(ErrorCode::kFileUnreadable, concat("Cannot read ", path, "."));
+  return text;
+}
+
+std::string read_stdin() { return {std::istreambuf_iterator<char>(std::cin), {}}; }
+
+std::string json_string(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  Utf8Stream stream;
+  const std::string valid = stream.push(text) + stream.finish();
+  std::string out = "\"";
+  for (const char c : valid) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += "\\u00";
+      out += kHex[c >> 4];
+      out += kHex[c & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::vector<int32_t> parse_json_ids(std::string_view text) {
+  std::vector<int32_t> ids;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto skip_space = [&] {
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) ++at;
+  };
+  const auto fail = [&]() -> UsageError { return UsageError(concat("expected a JSON array of token ids, found ", quoted(text))); };
+  skip_space();
+  if (at == end || *at++ != '[') throw fail();
+  skip_space();
+  if (at < end && *at == ']') return ids;
+  for (;;) {
+    skip_space();
+    int32_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc()) throw fail();
+    ids.push_back(id);
+    at = next;
+    skip_space();
+    if (at == end || (*at != ',' && *at != ']')) throw fail();
+    if (*at++ == ']') return ids;
+  }
+}
+
+}  // namespace outpost::cli

@@ -1,0 +1,57 @@
+// outpost-engine: the engine without the app. Exit codes: 0 done, 1 failed (one sentence on stderr), 2 usage.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/command.h"
+
+namespace {
+
+using outpost::cli::Command;
+
+constexpr Command kCommands[] = {
+    {"run", "MODEL -p PROMPT [-n N] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed S] [--ctx N] [--threads N] [--kernels K]",
+     "generate text", outpost::cli::run_run},
+    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--pieces]", "token ids of a text, from stdin by default",
+     outpost::cli::run_tokenize},
+    {"inspect", "MODEL", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
+    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text", outpost::cli::run_perplexity},
+    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K]", "load time and tokens per second",
+     outpost::cli::run_bench},
+    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K]",
+     "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out", outpost::cli::run_logits},
+};
+
+void print_usage(std::FILE* out) {
+  std::fputs("usage: outpost-engine COMMAND ...\n\n", out);
+  for (const Command& command : kCommands) std::fprintf(out, "  %-11s %s\n              %s\n", command.name, command.summary, command.usage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") {
+    print_usage(words.empty() ? stderr : stdout);
+    return words.empty() ? 2 : 0;
+  }
+  for (const Command& command : kCommands) {
+    if (words[0] != command.name) continue;
+    try {
+      return command.run({words.begin() + 1, words.end()});
+    } catch (const outpost::cli::UsageError& error) {
+      std::fprintf(stderr, "outpost-engine %s: %s\nusage: outpost-engine %s %s\n", command.name, error.what(), command.name, command.usage);
+      return 2;
+    } catch (const outpost::EngineError& error) {
+      std::fprintf(stderr, "%s [%s]\n", error.what(), outpost::error_code_name(error.code()));
+    } catch (const std::bad_alloc&) {
+      std::fprintf(stderr, "Out of memory.\n");
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "Internal error: %s\n", error.what());
+    }
+    return 1;
+  }
+  std::fprintf(stderr, "outpost-engine: there is no command \"%s\"\n", words[0].c_str());
+  print_usage(stderr);
+  return 2;
+}

@@ -1,0 +1,38 @@
+// A whole file mapped read-only into memory.
+//
+// If another program truncates the file while it is mapped, touching the lost pages raises SIGBUS: the
+// engine process ends and is restarted by its supervisor. Nothing short of copying the file prevents that.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace outpost {
+
+class MappedFile {
+ public:
+  /// @throws EngineError kFileNotFound if there is no regular file at `path`, kFileUnreadable with the
+  ///         system's reason if it cannot be opened or mapped
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+  /// Tells the system that `part` of the mapping will not be read soon, so that its memory can be used
+  /// for something else. Reading it again is still correct.
+  void release(std::span<const std::byte> part) const;
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+#ifdef _WIN32
+  void* mapping_ = nullptr;
+#endif
+};
+
+}  // namespace outpost

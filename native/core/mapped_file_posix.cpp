@@ -1,0 +1,64 @@
+#ifndef _WIN32
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/mapped_file.h"
+#include "core/strings.h"
+#include "engine.h"
+
+namespace outpost {
+namespace {
+
+/// Closes the descriptor on every way out; a mapping outlives it.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) {
+    const bool is_missing = errno == ENOENT || errno == ENOTDIR;
+    throw EngineError(is_missing ? ErrorCode::kFileNotFound : ErrorCode::kFileUnreadable,
+                      concat("Cannot open ", path, ": ", std::strerror(errno), "."));
+  }
+  struct stat info {};
+  if (fstat(file.fd, &info) != 0) {
+    throw EngineError(ErrorCode::kFileUnreadable, concat("Cannot read the size of ", path, ": ", std::strerror(errno), "."));
+  }
+  if (!S_ISREG(info.st_mode)) {
+    throw EngineError(ErrorCode::kFileNotFound, concat(path, " is not a regular file."));
+  }
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;  // mmap refuses a length of 0; an empty span is what the caller sees
+  void* data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (data == MAP_FAILED) {
+    throw EngineError(ErrorCode::kFileUnreadable,
+                      concat("Cannot map ", path, " (", size_, " bytes): ", std::strerror(errno), "."));
+  }
+  data_ = static_cast<const std::byte*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  // Only whole pages inside the part: its neighbours may still be in use.
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+}  // namespace outpost
+#endif

@@ -1,0 +1,103 @@
+#include "gguf/gguf_file.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/strings.h"
+#include "engine.h"
+
+namespace outpost {
+
+const char* gguf_type_name(GgufType type) {
+  static constexpr const char* kNames[] = {"uint8", "int8", "uint16", "int16",  "uint32", "int32", "float32",
+                                           "bool",  "string", "array", "uint64", "int64",  "float64"};
+  return kNames[static_cast<uint32_t>(type)];
+}
+
+const GgufValue* GgufFile::find(std::string_view key) const {
+  const auto it = metadata_index_.find(key);
+  return it == metadata_index_.end() ? nullptr : &metadata_[it->second].second;
+}
+
+const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
+  const auto it = tensor_index_.find(name);
+  return it == tensor_index_.end() ? nullptr : &tensors_[it->second];
+}
+
+void GgufFile::fail_type(std::string_view key, const GgufValue& value, const char* expected) const {
+  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " has type ",
+                                                     gguf_type_name(value.type), " or an unusable value; expected ", expected, "."));
+}
+
+std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (const auto* text = std::get_if<std::string_view>(&value->value)) return *text;
+  fail_type(key, *value, "a string");
+}
+
+std::optional<uint64_t> GgufFile::get_uint(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (const auto* number = std::get_if<uint64_t>(&value->value)) return *number;
+  if (const auto* number = std::get_if<int64_t>(&value->value); number != nullptr && *number >= 0) {
+    return static_cast<uint64_t>(*number);
+  }
+  fail_type(key, *value, "an integer that is not negative");
+}
+
+std::optional<double> GgufFile::get_float(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (const auto* number = std::get_if<double>(&value->value); number != nullptr && std::isfinite(*number)) return *number;
+  fail_type(key, *value, "a finite float");
+}
+
+std::optional<bool> GgufFile::get_bool(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (const auto* flag = std::get_if<bool>(&value->value)) return *flag;
+  fail_type(key, *value, "a bool");
+}
+
+std::optional<std::span<const std::string_view>> GgufFile::get_strings(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  const auto* array = std::get_if<GgufArray>(&value->value);
+  if (array == nullptr || array->element_type != GgufType::kString) fail_type(key, *value, "an array of strings");
+  return array->strings;
+}
+
+std::optional<std::vector<float>> GgufFile::get_floats(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  const auto* array = std::get_if<GgufArray>(&value->value);
+  if (array == nullptr || array->element_type != GgufType::kFloat32) fail_type(key, *value, "an array of float32");
+  std::vector<float> numbers(array->n_elements);
+  if (!numbers.empty()) std::memcpy(numbers.data(), array->bytes.data(), array->bytes.size());
+  return numbers;
+}
+
+std::optional<std::vector<int32_t>> GgufFile::get_ints(std::string_view key) const {
+  const auto* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  const auto* array = std::get_if<GgufArray>(&value->value);
+  if (array == nullptr || (array->element_type != GgufType::kInt32 && array->element_type != GgufType::kUint32)) {
+    fail_type(key, *value, "an array of int32");
+  }
+  std::vector<int32_t> numbers(array->n_elements);
+  if (!numbers.empty()) std::memcpy(numbers.data(), array->bytes.data(), array->bytes.size());
+  if (array->element_type == GgufType::kUint32) {
+    for (const int32_t number : numbers) {
+      if (number < 0) fail_type(key, *value, "an array of int32");
+    }
+  }
+  return numbers;
+}
+
+void GgufFile::release(std::span<const std::byte> part) const {
+  if (mapping_ != nullptr) mapping_->release(part);
+}
+
+}  // namespace outpost
