@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { type KeyStroke, matchesShortcut, shortcutKeys } from './shortcut.ts';
+
+function stroke(key: string, held: Partial<KeyStroke> = {}): KeyStroke {
+  return { key, code: '', ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...held };
+}
+
+describe('matchesShortcut', () => {
+  it('takes Control on Linux and Windows, Command on macOS', () => {
+    expect(matchesShortcut(stroke('s', { ctrlKey: true }), 'CmdOrCtrl+S', false)).toBe(true);
+    expect(matchesShortcut(stroke('s', { ctrlKey: true }), 'CmdOrCtrl+S', true)).toBe(false);
+    expect(matchesShortcut(stroke('s', { metaKey: true }), 'CmdOrCtrl+S', true)).toBe(true);
+  });
+
+  it('wants exactly the modifiers that are written', () => {
+    expect(matchesShortcut(stroke('P', { ctrlKey: true, shiftKey: true }), 'CmdOrCtrl+P', false)).toBe(false);
+    expect(matchesShortcut(stroke('P', { ctrlKey: true, shiftKey: true }), 'CmdOrCtrl+Shift+P', false)).toBe(true);
+  });
+
+  it('falls back to the physical key on a layout without Latin letters', () => {
+    expect(matchesShortcut(stroke('ы', { ctrlKey: true, code: 'KeyS' }), 'CmdOrCtrl+S', false)).toBe(true);
+    expect(matchesShortcut(stroke('o', { ctrlKey: true, code: 'KeyS' }), 'CmdOrCtrl+S', false)).toBe(false);
+  });
+
+  it('takes plus for equals', () => {
+    expect(matchesShortcut(stroke('+', { ctrlKey: true, shiftKey: true }), 'CmdOrCtrl+=', false)).toBe(true);
+  });
+
+  it('matches keys without modifiers', () => {
+    expect(matchesShortcut(stroke('F6'), 'F6', false)).toBe(true);
+    expect(matchesShortcut(stroke('F6', { shiftKey: true }), 'F6', false)).toBe(false);
+  });
+});
+
+describe('shortcutKeys', () => {
+  it('shows words on Linux and symbols on macOS', () => {
+    expect(shortcutKeys('CmdOrCtrl+Shift+P', false)).toEqual(['Ctrl', 'Shift', 'P']);
+    expect(shortcutKeys('CmdOrCtrl+Shift+P', true)).toEqual(['⇧', '⌘', 'P']);
+  });
+});
