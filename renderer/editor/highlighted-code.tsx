@@ -1,0 +1,48 @@
+// A read-only piece of code with the editor's colours. Shows plain text until the grammar is there.
+import { memo, useEffect, useState } from 'react';
+import { CodeHighlighter } from './code-highlighter.ts';
+import { languageOfLabel } from './languages.ts';
+
+interface HighlightedCodeProps {
+  code: string;
+  /** The word after the fence: "ts", "python", "c++". Unknown or empty is plain text. */
+  label: string;
+}
+
+export function HighlightedCode({ code, label }: HighlightedCodeProps) {
+  const [highlighter, setHighlighter] = useState<CodeHighlighter | null>(null);
+  useEffect(() => {
+    let isGone = false;
+    let created: CodeHighlighter | undefined;
+    void CodeHighlighter.create(languageOfLabel(label)).then((ready) => {
+      created = ready;
+      if (isGone) ready.dispose();
+      else setHighlighter(ready);
+    });
+    return () => {
+      isGone = true;
+      setHighlighter(null);
+      created?.dispose();
+    };
+  }, [label]);
+
+  if (!highlighter) return <code>{code}</code>;
+  return (
+    <code>
+      {highlighter.update(code).map((markup, line) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a line's place in the block is its identity
+        <CodeLine key={line} markup={markup} />
+      ))}
+    </code>
+  );
+}
+
+const CodeLine = memo(function CodeLine({ markup }: { markup: string }) {
+  // biome-ignore lint/security/noDangerouslySetInnerHtml: Monaco's colorizer escapes the text and adds only spans
+  return <span style={{ display: 'block', minHeight: '1lh' }} dangerouslySetInnerHTML={{ __html: withoutBreak(markup) }} />;
+});
+
+/** Monaco ends a line with <br/>; here every line is a block already. */
+function withoutBreak(markup: string): string {
+  return markup.replace(/<br\/?>$/, '');
+}

@@ -1,0 +1,138 @@
+// Open texts as Monaco models, one per buffer. A model knows one kind of line ending; for a file with several the
+// text from disk is kept, so that saving restores the endings of untouched lines.
+import { restoreLineEndings } from '../lib/line-endings.ts';
+import { monaco } from './monaco.ts';
+import type { TextStore } from './text-store.ts';
+
+interface OpenText {
+  model: monaco.editor.ITextModel;
+  /** The model's alternative version id that equals the disk; null if no state does. */
+  savedVersion: number | null;
+  /** The text on disk if the model cannot represent it, else null. */
+  mixedOriginal: string | null;
+}
+
+export class MonacoTextStore implements TextStore {
+  readonly #texts = new Map<string, OpenText>();
+  readonly #listeners = new Set<(id: string) => void>();
+
+  create(id: string, text: string, path: string | null): { languageId: string } {
+    const model = monaco.editor.createModel(text, path === null ? 'plaintext' : undefined, bufferUri(id, path));
+    const open: OpenText = { model, savedVersion: model.getAlternativeVersionId(), mixedOriginal: null };
+    this.#rememberMixed(open, text);
+    this.#texts.set(id, open);
+    model.onDidChangeContent(() => {
+      for (const listener of this.#listeners) listener(id);
+    });
+    return { languageId: model.getLanguageId() };
+  }
+
+  text(id: string): string {
+    const { model, mixedOriginal } = this.#open(id);
+    const text = model.getValue();
+    return mixedOriginal === null ? text : restoreLineEndings(mixedOriginal, text);
+  }
+
+  edit(id: string, text: string): void {
+    const { model } = this.#open(id);
+    const edit = minimalEdit(model, text);
+    if (edit) model.pushEditOperations([], [edit], () => null);
+    model.pushStackElement();
+  }
+
+  reset(id: string, text: string): void {
+    const open = this.#open(id);
+    open.model.pushStackElement();
+    this.edit(id, text);
+    this.#rememberMixed(open, text);
+    this.markSaved(id, this.snapshot(id), text);
+  }
+
+  snapshot(id: string): number {
+    return this.#open(id).model.getAlternativeVersionId();
+  }
+
+  markSaved(id: string, snapshot: number, text: string): void {
+    const open = this.#open(id);
+    open.savedVersion = snapshot;
+    if (open.mixedOriginal !== null) open.mixedOriginal = text;
+    for (const listener of this.#listeners) listener(id);
+  }
+
+  markUnsaved(id: string): void {
+    this.#open(id).savedVersion = null;
+  }
+
+  isDirty(id: string): boolean {
+    const { model, savedVersion } = this.#open(id);
+    return savedVersion !== model.getAlternativeVersionId();
+  }
+
+  setPath(id: string, path: string): { languageId: string } {
+    // A model's URI is fixed; the language is what depends on the name.
+    const { model } = this.#open(id);
+    const firstLine = model.getLineCount() > 0 ? model.getLineContent(1) : '';
+    const probe = monaco.editor.createModel(firstLine, undefined, bufferUri(`probe-${id}`, path));
+    monaco.editor.setModelLanguage(model, probe.getLanguageId());
+    probe.dispose();
+    return { languageId: model.getLanguageId() };
+  }
+
+  onChange(listener: (id: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  dispose(id: string): void {
+    this.#texts.get(id)?.model.dispose();
+    this.#texts.delete(id);
+  }
+
+  /** The model to show; null after `dispose`. Only for editor/. */
+  model(id: string): monaco.editor.ITextModel | null {
+    return this.#texts.get(id)?.model ?? null;
+  }
+
+  /** The buffer that a model belongs to; null for models that are not a buffer. Only for editor/. */
+  idOf(model: monaco.editor.ITextModel): string | null {
+    for (const [id, open] of this.#texts) if (open.model === model) return id;
+    return null;
+  }
+
+  #open(id: string): OpenText {
+    const open = this.#texts.get(id);
+    if (!open) throw new Error(`No open text has the id ${id}.`);
+    return open;
+  }
+
+  #rememberMixed(open: OpenText, text: string): void {
+    open.mixedOriginal = open.model.getValue() === text ? null : text;
+  }
+}
+
+function bufferUri(id: string, path: string | null): monaco.Uri {
+  return monaco.Uri.from({ scheme: 'buffer', authority: id, path: `/${path ?? 'untitled'}` });
+}
+
+/** One edit from the first to the last difference, so that cursor and folding outside of it stay. */
+function minimalEdit(model: monaco.editor.ITextModel, text: string): monaco.editor.IIdentifiedSingleEditOperation | null {
+  const eol = model.getEOL();
+  const before = model.getValue();
+  const after = text.replace(/\r\n|\r|\n/g, eol);
+  if (before === after) return null;
+  let head = 0;
+  const shorter = Math.min(before.length, after.length);
+  while (head < shorter && before.charCodeAt(head) === after.charCodeAt(head)) head += 1;
+  let tail = 0;
+  while (tail < shorter - head && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) tail += 1;
+  const start = model.getPositionAt(head);
+  const end = model.getPositionAt(before.length - tail);
+  // getPositionAt moves out of the middle of a surrogate pair or "\r\n"; take what those positions really span.
+  const from = model.getOffsetAt(start);
+  const to = model.getOffsetAt(end);
+  return {
+    range: monaco.Range.fromPositions(start, end),
+    text: after.slice(from, after.length - (before.length - to)),
+    forceMoveMarkers: false,
+  };
+}

@@ -1,0 +1,47 @@
+// A modal dialog: title, sentence, content, buttons. Focus is trapped and returned, Escape closes (Radix).
+import { X } from 'lucide-react';
+import { Dialog as Radix } from 'radix-ui';
+import type { ReactNode } from 'react';
+import { IconButton } from './button.tsx';
+import styles from './dialog.module.css';
+
+interface DialogProps {
+  title: string;
+  /** One sentence that says what is at stake; also read to screen readers when the dialog opens. */
+  description?: string | undefined;
+  size?: 'normal' | 'wide' | 'full';
+  /** A question that needs an answer interrupts; settings do not. */
+  role?: 'dialog' | 'alertdialog';
+  actions?: ReactNode;
+  children?: ReactNode;
+  onClose: () => void;
+}
+
+export function Dialog({ title, description, size = 'normal', role = 'dialog', actions, children, onClose }: DialogProps) {
+  return (
+    <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
+      <Radix.Portal>
+        <Radix.Overlay className={styles.scrim} />
+        <Radix.Content
+          role={role}
+          className={`${styles.dialog} ${size === 'normal' ? '' : styles[size]}`}
+          {...(description === undefined ? { 'aria-describedby': undefined } : {})}
+        >
+          <div className={styles.head}>
+            <Radix.Title className={styles.title}>{title}</Radix.Title>
+            <Radix.Close asChild>
+              <IconButton label="Close">
+                <X size={16} aria-hidden />
+              </IconButton>
+            </Radix.Close>
+          </div>
+          {description === undefined ? null : (
+            <Radix.Description className={styles.description}>{description}</Radix.Description>
+          )}
+          {children ? <div className={styles.body}>{children}</div> : null}
+          {actions ? <div className={styles.actions}>{actions}</div> : null}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}

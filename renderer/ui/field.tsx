@@ -1,0 +1,173 @@
+// Rows of a settings form: a label, a hint, and a control that is named by the label.
+import { Switch as RadixSwitch, ToggleGroup } from 'radix-ui';
+import { type ReactNode, useEffect, useId, useState } from 'react';
+import styles from './field.module.css';
+
+interface FieldProps {
+  label: string;
+  hint?: string | undefined;
+  error?: string | null;
+  isStacked?: boolean;
+  children: (ids: { id: string; hintId: string }) => ReactNode;
+}
+
+export function Field({ label, hint, error, isStacked = false, children }: FieldProps) {
+  const id = useId();
+  const hintId = `${id}-hint`;
+  return (
+    <div className={`${styles.row} ${isStacked ? styles.stacked : ''}`}>
+      <div>
+        <label id={`${id}-label`} htmlFor={id} className={styles.label}>
+          {label}
+        </label>
+        {hint ? (
+          <p id={hintId} className={styles.hint}>
+            {hint}
+          </p>
+        ) : null}
+      </div>
+      {children({ id, hintId })}
+      {error ? (
+        <p role="alert" className={styles.error}>
+          {error}
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
+interface NumberFieldProps {
+  label: string;
+  hint?: string;
+  value: number;
+  min: number;
+  max: number;
+  step: number;
+  onChange: (value: number) => void;
+}
+
+/** Commits on Enter and on leaving; a value out of range is refused with the range, and nothing changes. */
+export function NumberField({ label, hint, value, min, max, step, onChange }: NumberFieldProps) {
+  const [text, setText] = useState(String(value));
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => setText(String(value)), [value]);
+
+  const commit = () => {
+    const next = Number(text);
+    const isStep = step < 1 || Number.isInteger(next);
+    if (text.trim() === '' || !Number.isFinite(next) || next < min || next > max || !isStep) {
+      setError(`${label}: enter a ${step < 1 ? 'number' : 'whole number'} from ${min} to ${max}.`);
+      return;
+    }
+    setError(null);
+    if (next !== value) onChange(next);
+  };
+
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {({ id, hintId }) => (
+        <input
+          id={id}
+          aria-describedby={hint ? hintId : undefined}
+          aria-invalid={error !== null}
+          className={`${styles.input} ${styles.number}`}
+          type="number"
+          min={min}
+          max={max}
+          step={step}
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          onBlur={commit}
+          onKeyDown={(event) => event.key === 'Enter' && commit()}
+        />
+      )}
+    </Field>
+  );
+}
+
+interface SwitchFieldProps {
+  label: string;
+  hint?: string;
+  isOn: boolean;
+  onChange: (isOn: boolean) => void;
+}
+
+export function SwitchField({ label, hint, isOn, onChange }: SwitchFieldProps) {
+  return (
+    <Field label={label} hint={hint}>
+      {({ id, hintId }) => (
+        <RadixSwitch.Root
+          id={id}
+          aria-describedby={hint ? hintId : undefined}
+          className={styles.switch}
+          checked={isOn}
+          onCheckedChange={onChange}
+        >
+          <RadixSwitch.Thumb className={styles.thumb} />
+        </RadixSwitch.Root>
+      )}
+    </Field>
+  );
+}
+
+interface ChoiceFieldProps<T extends string> {
+  label: string;
+  value: T;
+  options: readonly { value: T; label: string }[];
+  onChange: (value: T) => void;
+}
+
+export function ChoiceField<T extends string>({ label, value, options, onChange }: ChoiceFieldProps<T>) {
+  return (
+    <Field label={label}>
+      {({ id }) => (
+        <ToggleGroup.Root
+          id={id}
+          aria-label={label}
+          type="single"
+          className={styles.segments}
+          value={value}
+          onValueChange={(next) => {
+            const chosen = options.find((option) => option.value === next);
+            if (chosen) onChange(chosen.value);
+          }}
+        >
+          {options.map((option) => (
+            <ToggleGroup.Item key={option.value} value={option.value} className={styles.segment}>
+              {option.label}
+            </ToggleGroup.Item>
+          ))}
+        </ToggleGroup.Root>
+      )}
+    </Field>
+  );
+}
+
+interface TextAreaFieldProps {
+  label: string;
+  hint?: string;
+  value: string;
+  maxLength: number;
+  onChange: (value: string) => void;
+}
+
+/** Commits on leaving. */
+export function TextAreaField({ label, hint, value, maxLength, onChange }: TextAreaFieldProps) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  return (
+    <Field label={label} hint={hint} isStacked>
+      {({ id, hintId }) => (
+        <textarea
+          id={id}
+          aria-describedby={hint ? hintId : undefined}
+          className={`${styles.input} ${styles.area}`}
+          maxLength={maxLength}
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          onBlur={() => text !== value && onChange(text)}
+        />
+      )}
+    </Field>
+  );
+}

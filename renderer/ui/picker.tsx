@@ -1,0 +1,137 @@
+// Type to filter, arrows to move, Enter to choose: the command palette and "Go to File" (ARIA combobox pattern).
+import { Dialog as Radix } from 'radix-ui';
+import { type ReactNode, useEffect, useId, useMemo, useRef, useState } from 'react';
+import { fuzzyFilter } from '../lib/fuzzy.ts';
+import dialogStyles from './dialog.module.css';
+import styles from './picker.module.css';
+
+export interface PickerItem {
+  id: string;
+  /** Matched and shown. */
+  text: string;
+  /** Shown after the text, not matched. */
+  description?: string;
+  icon?: ReactNode;
+  end?: ReactNode;
+  isDisabled?: boolean;
+}
+
+interface PickerProps {
+  label: string;
+  placeholder: string;
+  items: readonly PickerItem[];
+  /** Shown when nothing matches. */
+  emptyText: string;
+  onPick: (id: string) => void;
+  onClose: () => void;
+}
+
+const kMostShown = 100;
+
+export function Picker({ label, placeholder, items, emptyText, onPick, onClose }: PickerProps) {
+  const [query, setQuery] = useState('');
+  const [activeIndex, setActiveIndex] = useState(0);
+  const listId = useId();
+  const list = useRef<HTMLDivElement>(null);
+  const found = useMemo(() => fuzzyFilter(query, items, (item) => item.text, kMostShown), [query, items]);
+
+  useEffect(() => {
+    list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest' });
+  });
+
+  const pick = (index: number) => {
+    const item = found[index]?.item;
+    if (!item || item.isDisabled) return;
+    onClose();
+    onPick(item.id);
+  };
+
+  return (
+    <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
+      <Radix.Portal>
+        <Radix.Overlay className={dialogStyles.scrim} style={{ background: 'transparent' }} />
+        <Radix.Content className={styles.picker} aria-describedby={undefined}>
+          <Radix.Title className="visually-hidden">{label}</Radix.Title>
+          <input
+            role="combobox"
+            aria-label={label}
+            aria-expanded="true"
+            aria-controls={listId}
+            aria-autocomplete="list"
+            aria-activedescendant={found.length > 0 ? `${listId}-${activeIndex}` : undefined}
+            className={styles.input}
+            placeholder={placeholder}
+            spellCheck={false}
+            value={query}
+            onChange={(event) => {
+              setQuery(event.target.value);
+              setActiveIndex(0);
+            }}
+            onKeyDown={(event) => {
+              const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
+              if (step !== undefined && found.length > 0) {
+                event.preventDefault();
+                const next = activeIndex + step;
+                setActiveIndex(Math.abs(step) === 1 ? (next + found.length) % found.length : Math.max(0, Math.min(found.length - 1, next)));
+              } else if (event.key === 'Enter') {
+                event.preventDefault();
+                pick(activeIndex);
+              }
+            }}
+          />
+          <div ref={list} id={listId} role="listbox" aria-label={label} className={styles.list}>
+            {found.map(({ item, positions }, index) => (
+              // biome-ignore lint/a11y/useKeyWithClickEvents: the combobox input handles the keys
+              <div
+                key={item.id}
+                id={`${listId}-${index}`}
+                role="option"
+                tabIndex={-1}
+                aria-selected={index === activeIndex}
+                aria-disabled={item.isDisabled ?? false}
+                className={styles.item}
+                onMouseMove={() => setActiveIndex(index)}
+                onClick={() => pick(index)}
+              >
+                {item.icon}
+                <span className={styles.text}>
+                  <Marked text={item.text} positions={positions} />
+                  {item.description ? <span className={styles.description}>{item.description}</span> : null}
+                </span>
+                {item.end}
+              </div>
+            ))}
+          </div>
+          {found.length === 0 ? (
+            <p role="status" className={styles.empty}>
+              {emptyText}
+            </p>
+          ) : null}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}
+
+/** The text with the matched letters marked, runs joined. */
+function Marked({ text, positions }: { text: string; positions: readonly number[] }) {
+  const parts: ReactNode[] = [];
+  let at = 0;
+  for (let i = 0; i < positions.length; ) {
+    const start = positions[i] ?? 0;
+    let end = start + 1;
+    i += 1;
+    while (positions[i] === end) {
+      end += 1;
+      i += 1;
+    }
+    parts.push(text.slice(at, start), <mark key={start}>{text.slice(start, end)}</mark>);
+    at = end;
+  }
+  return (
+    <>
+      {parts}
+      {text.slice(at)}
+    </>
+  );
+}
