@@ -121,7 +121,9 @@ std::vector<int32_t> parse_json_ids(std::string_view text) {
   const auto skip_space = [&] {
     while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) ++at;
   };
-  const auto fail = [&]() -> UsageError { return UsageError(concat("expected a JSON array of token ids, found ", quoted(text))); };
+  const auto fail = [&]() -> UsageError {
+    return UsageError(concat("expected a JSON array of token ids, found ", quoted(text)));
+  };
   skip_space();
   if (at == end || *at++ != '[') throw fail();
   skip_space();

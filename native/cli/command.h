@@ -22,7 +22,8 @@ class Arguments {
  public:
   /// @param options names that take a value, `flags` names that do not
   /// @throws UsageError for an unknown option or a missing value
-  Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options, const std::vector<std::string>& flags);
+  Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options,
+            const std::vector<std::string>& flags);
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }
   std::string get(const std::string& name, const std::string& fallback = {}) const;
@@ -58,11 +59,7 @@ struct Command {
   int (*run)(const std::vector<std::string>& words);
 };
 
-int run_bench(const std::vector<std::string>& words);
 int run_inspect(const std::vector<std::string>& words);
-int run_logits(const std::vector<std::string>& words);
-int run_perplexity(const std::vector<std::string>& words);
-int run_run(const std::vector<std::string>& words);
 int run_tokenize(const std::vector<std::string>& words);
 
 }  // namespace outpost::cli

@@ -51,7 +51,8 @@ int run_inspect(const std::vector<std::string>& words) {
   std::printf("\n%-44s %-8s %-22s %s\n", "tensor", "type", "shape (outermost first)", "bytes");
   for (const TensorInfo& tensor : file.tensors()) {
     const char* type = tensor_type_traits(tensor.type).name;
-    std::printf("%-44s %-8s %-22s %zu\n", std::string(tensor.name).c_str(), type, shape_text(tensor.shape).c_str(), tensor.bytes.size());
+    std::printf("%-44s %-8s %-22s %zu\n", std::string(tensor.name).c_str(), type, shape_text(tensor.shape).c_str(),
+                tensor.bytes.size());
     Total& total = totals[type];
     ++total.n_tensors;
     total.n_elements += tensor.n_elements;
@@ -59,8 +60,9 @@ int run_inspect(const std::vector<std::string>& words) {
   }
   std::printf("\n");
   for (const auto& [type, total] : totals) {
-    std::printf("%-8s %5zu tensors %14llu elements %12llu bytes %6.3f bits per element\n", type.c_str(), total.n_tensors,
-                static_cast<unsigned long long>(total.n_elements), static_cast<unsigned long long>(total.n_bytes),
+    std::printf("%-8s %5zu tensors %14llu elements %12llu bytes %6.3f bits per element\n", type.c_str(),
+                total.n_tensors, static_cast<unsigned long long>(total.n_elements),
+                static_cast<unsigned long long>(total.n_bytes),
                 8.0 * static_cast<double>(total.n_bytes) / static_cast<double>(total.n_elements));
   }
   return 0;

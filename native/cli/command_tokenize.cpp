@@ -14,7 +14,8 @@ int run_tokenize(const std::vector<std::string>& words) {
   const std::string text = arguments.has("--text")   ? arguments.get("--text")
                            : arguments.has("--file") ? read_file(arguments.get("--file"))
                                                      : read_stdin();
-  const auto ids = tokenizer->encode(text, {.add_bos = !arguments.has("--no-bos"), .parse_special = arguments.has("--parse-special")});
+  const auto ids = tokenizer->encode(
+      text, {.add_bos = !arguments.has("--no-bos"), .parse_special = arguments.has("--parse-special")});
   if (arguments.has("--pieces")) {
     for (const int32_t id : ids) std::printf("%7d %s\n", id, json_string(tokenizer->vocabulary().text(id)).c_str());
     return 0;

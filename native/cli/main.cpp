@@ -10,21 +10,15 @@ namespace {
 using outpost::cli::Command;
 
 constexpr Command kCommands[] = {
-    {"run", "MODEL -p PROMPT [-n N] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed S] [--ctx N] [--threads N] [--kernels K]",
-     "generate text", outpost::cli::run_run},
-    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--pieces]", "token ids of a text, from stdin by default",
-     outpost::cli::run_tokenize},
-    {"inspect", "MODEL", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text", outpost::cli::run_perplexity},
-    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K]", "load time and tokens per second",
-     outpost::cli::run_bench},
-    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K]",
-     "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out", outpost::cli::run_logits},
+    {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
+    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--ids | --pieces]",
+     "token ids of a text, by default of stdin", outpost::cli::run_tokenize},
 };
 
 void print_usage(std::FILE* out) {
   std::fputs("usage: outpost-engine COMMAND ...\n\n", out);
-  for (const Command& command : kCommands) std::fprintf(out, "  %-11s %s\n              %s\n", command.name, command.summary, command.usage);
+  for (const Command& command : kCommands)
+    std::fprintf(out, "  %-11s %s\n              %s\n", command.name, command.summary, command.usage);
 }
 
 }  // namespace
@@ -40,7 +34,8 @@ int main(int argc, char** argv) {
     try {
       return command.run({words.begin() + 1, words.end()});
     } catch (const outpost::cli::UsageError& error) {
-      std::fprintf(stderr, "outpost-engine %s: %s\nusage: outpost-engine %s %s\n", command.name, error.what(), command.name, command.usage);
+      std::fprintf(stderr, "outpost-engine %s: %s\nusage: outpost-engine %s %s\n", command.name, error.what(),
+                   command.name, command.usage);
       return 2;
     } catch (const outpost::EngineError& error) {
       std::fprintf(stderr, "%s [%s]\n", error.what(), outpost::error_code_name(error.code()));

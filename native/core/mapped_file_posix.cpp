@@ -33,7 +33,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   }
   struct stat info {};
   if (fstat(file.fd, &info) != 0) {
-    throw EngineError(ErrorCode::kFileUnreadable, concat("Cannot read the size of ", path, ": ", std::strerror(errno), "."));
+    throw EngineError(ErrorCode::kFileUnreadable,
+                      concat("Cannot read the size of ", path, ": ", std::strerror(errno), "."));
   }
   if (!S_ISREG(info.st_mode)) {
     throw EngineError(ErrorCode::kFileNotFound, concat(path, " is not a regular file."));

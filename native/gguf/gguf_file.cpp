@@ -10,8 +10,8 @@
 namespace outpost {
 
 const char* gguf_type_name(GgufType type) {
-  static constexpr const char* kNames[] = {"uint8", "int8", "uint16", "int16",  "uint32", "int32", "float32",
-                                           "bool",  "string", "array", "uint64", "int64",  "float64"};
+  static constexpr const char* kNames[] = {"uint8", "int8",   "uint16", "int16",  "uint32", "int32",  "float32",
+                                           "bool",  "string", "array",  "uint64", "int64",  "float64"};
   return kNames[static_cast<uint32_t>(type)];
 }
 
@@ -26,8 +26,9 @@ const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
 }
 
 void GgufFile::fail_type(std::string_view key, const GgufValue& value, const char* expected) const {
-  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " has type ",
-                                                     gguf_type_name(value.type), " or an unusable value; expected ", expected, "."));
+  throw EngineError(ErrorCode::kModelInvalid,
+                    concat(path_, ": metadata key ", quoted(key), " has type ", gguf_type_name(value.type),
+                           " or an unusable value; expected ", expected, "."));
 }
 
 std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {
@@ -50,7 +51,8 @@ std::optional<uint64_t> GgufFile::get_uint(std::string_view key) const {
 std::optional<double> GgufFile::get_float(std::string_view key) const {
   const auto* value = find(key);
   if (value == nullptr) return std::nullopt;
-  if (const auto* number = std::get_if<double>(&value->value); number != nullptr && std::isfinite(*number)) return *number;
+  if (const auto* number = std::get_if<double>(&value->value); number != nullptr && std::isfinite(*number))
+    return *number;
   fail_type(key, *value, "a finite float");
 }
 

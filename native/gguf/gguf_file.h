@@ -24,7 +24,19 @@ namespace outpost {
 
 /// The ids of metadata value types in the file.
 enum class GgufType : uint32_t {
-  kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64,
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64,
 };
 
 const char* gguf_type_name(GgufType type);
@@ -33,8 +45,8 @@ const char* gguf_type_name(GgufType type);
 struct GgufArray {
   GgufType element_type;
   uint64_t n_elements;
-  std::span<const std::byte> bytes;           ///< numbers, little-endian, unaligned
-  std::vector<std::string_view> strings;      ///< element_type kString only
+  std::span<const std::byte> bytes;       ///< numbers, little-endian, unaligned
+  std::vector<std::string_view> strings;  ///< element_type kString only
 };
 
 struct GgufValue {

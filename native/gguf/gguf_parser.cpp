@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF", little-endian
 // Limits far above any real file that keep a hostile one from wasting time and memory. Bounded by file size as well.
-constexpr size_t kMaxKeyBytes = 65535;   // the format's own limit
+constexpr size_t kMaxKeyBytes = 65535;  // the format's own limit
 constexpr size_t kMaxTensorNameBytes = 64;
 constexpr uint32_t kMaxDims = 4;
 constexpr uint32_t kDefaultAlignment = 32;
@@ -88,7 +88,8 @@ class GgufParser {
     file_.metadata_.reserve(static_cast<size_t>(n_metadata_));
     for (uint64_t i = 0; i < n_metadata_; ++i) {
       const auto key = reader_.read_string("a metadata key");
-      if (key.empty() || key.size() > kMaxKeyBytes) reader_.fail("metadata key number ", i, " has ", key.size(), " bytes");
+      if (key.empty() || key.size() > kMaxKeyBytes)
+        reader_.fail("metadata key number ", i, " has ", key.size(), " bytes");
       const GgufType type = read_type(key);
       if (!file_.metadata_index_.emplace(key, file_.metadata_.size()).second) {
         reader_.fail("metadata key ", quoted(key), " appears twice");
@@ -130,17 +131,18 @@ class GgufParser {
     }
     if (array.element_type == GgufType::kString) {
       if (array.n_elements > reader_.remaining() / 8) {
-        reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " strings, more than ", reader_.remaining(),
-                     " bytes can hold");
+        reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " strings, more than ",
+                     reader_.remaining(), " bytes can hold");
       }
       array.strings.reserve(static_cast<size_t>(array.n_elements));
-      for (uint64_t i = 0; i < array.n_elements; ++i) array.strings.push_back(reader_.read_string("a string of an array"));
+      for (uint64_t i = 0; i < array.n_elements; ++i)
+        array.strings.push_back(reader_.read_string("a string of an array"));
       return array;
     }
     const size_t size = element_bytes(array.element_type);
     if (array.n_elements > reader_.remaining() / size) {
-      reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " elements of ", size, " bytes, but only ",
-                   reader_.remaining(), " bytes are left");
+      reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " elements of ", size,
+                   " bytes, but only ", reader_.remaining(), " bytes are left");
     }
     array.bytes = reader_.take(array.n_elements * size, "an array");
     return array;
@@ -172,10 +174,12 @@ class GgufParser {
     for (size_t i = 0; i < pending.size(); ++i) {
       const auto [offset, n_bytes] = pending[i];
       if (offset > file_bytes - data_offset || n_bytes > file_bytes - data_offset - offset) {
-        reader_.fail("tensor ", quoted(file_.tensors_[i].name), " lies at ", data_offset, " + ", offset, " with ", n_bytes,
-                     " bytes, past the end of the file (", file_bytes, " bytes): the file is truncated or damaged");
+        reader_.fail("tensor ", quoted(file_.tensors_[i].name), " lies at ", data_offset, " + ", offset, " with ",
+                     n_bytes, " bytes, past the end of the file (", file_bytes,
+                     " bytes): the file is truncated or damaged");
       }
-      file_.tensors_[i].bytes = file_.bytes_.subspan(static_cast<size_t>(data_offset + offset), static_cast<size_t>(n_bytes));
+      file_.tensors_[i].bytes =
+          file_.bytes_.subspan(static_cast<size_t>(data_offset + offset), static_cast<size_t>(n_bytes));
     }
     check_overlap();
   }
@@ -184,8 +188,8 @@ class GgufParser {
     TensorInfo tensor{};
     tensor.name = reader_.read_string("a tensor name");
     if (tensor.name.empty() || tensor.name.size() > kMaxTensorNameBytes) {
-      reader_.fail("tensor number ", file_.tensors_.size(), " has a name of ", tensor.name.size(), " bytes; expected 1 to ",
-                   kMaxTensorNameBytes);
+      reader_.fail("tensor number ", file_.tensors_.size(), " has a name of ", tensor.name.size(),
+                   " bytes; expected 1 to ", kMaxTensorNameBytes);
     }
     const auto n_dims = reader_.read<uint32_t>("a tensor's dimensions");
     if (n_dims < 1 || n_dims > kMaxDims) {
@@ -194,7 +198,8 @@ class GgufParser {
     tensor.n_elements = 1;
     for (uint32_t d = 0; d < n_dims; ++d) {
       const auto extent = reader_.read<uint64_t>("a tensor's shape");
-      constexpr uint64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;  // bytes cannot overflow: <= 8 per element
+      constexpr uint64_t kMaxElements =
+          std::numeric_limits<int64_t>::max() / 16;  // bytes cannot overflow: <= 8 per element
       if (extent == 0 || extent > kMaxElements / tensor.n_elements) {
         reader_.fail("tensor ", quoted(tensor.name), " has the extent ", extent, " in dimension ", d);
       }
@@ -214,7 +219,8 @@ class GgufParser {
     }
     const auto offset = reader_.read<uint64_t>("a tensor's offset");
     if (offset % alignment != 0) {
-      reader_.fail("tensor ", quoted(tensor.name), " starts at offset ", offset, ", which is not aligned to ", alignment);
+      reader_.fail("tensor ", quoted(tensor.name), " starts at offset ", offset, ", which is not aligned to ",
+                   alignment);
     }
     if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
       reader_.fail("tensor ", quoted(tensor.name), " appears twice");

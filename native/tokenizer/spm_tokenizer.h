@@ -23,8 +23,8 @@ class SpmTokenizer final : public Tokenizer {
   void merge_segment(std::string_view segment, Workspace& work, std::vector<int32_t>& ids) const;
   void append_symbol(std::string_view symbol, std::vector<int32_t>& ids) const;
 
-  std::vector<std::string> bytes_;         // of each token
-  std::array<int32_t, 256> byte_tokens_;   // -1 where the vocabulary has none
+  std::vector<std::string> bytes_;        // of each token
+  std::array<int32_t, 256> byte_tokens_;  // -1 where the vocabulary has none
   // True if no token has a space (U+2581) after another character. Then merges never cross from a word into
   // the space before the next one, and words can be merged one by one: the same result in small pieces.
   bool is_splittable_ = true;

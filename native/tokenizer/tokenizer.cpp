@@ -37,26 +37,28 @@ std::vector<Fragment> split_at(const std::vector<Fragment>& fragments, std::stri
 
 std::unique_ptr<Tokenizer> Tokenizer::create(const GgufFile& file) {
   const auto kind = file.get_string("tokenizer.ggml.model");
-  if (!kind.has_value()) throw EngineError(ErrorCode::kModelInvalid, concat(file.path(), ": tokenizer.ggml.model is missing."));
+  if (!kind.has_value())
+    throw EngineError(ErrorCode::kModelInvalid, concat(file.path(), ": tokenizer.ggml.model is missing."));
   if (*kind == "llama") return std::make_unique<SpmTokenizer>(Vocabulary(file));
-  throw EngineError(ErrorCode::kModelUnsupported,
-                    concat(file.path(), ": the tokenizer ", quoted(*kind), " is not supported; expected \"llama\" (SPM)."));
+  throw EngineError(ErrorCode::kModelUnsupported, concat(file.path(), ": the tokenizer ", quoted(*kind),
+                                                         " is not supported; expected \"llama\" (SPM)."));
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
   for (int32_t id = 0; id < vocabulary_.n_tokens(); ++id) {
     const TokenKind kind = vocabulary_.kind(id);
-    const bool is_special = kind == TokenKind::kControl || kind == TokenKind::kUserDefined || kind == TokenKind::kUnknown;
+    const bool is_special =
+        kind == TokenKind::kControl || kind == TokenKind::kUserDefined || kind == TokenKind::kUnknown;
     if (is_special && !vocabulary_.text(id).empty()) special_.push_back(id);
   }
-  std::stable_sort(special_.begin(), special_.end(), [&](int32_t a, int32_t b) {
-    return vocabulary_.text(a).size() > vocabulary_.text(b).size();
-  });
+  std::stable_sort(special_.begin(), special_.end(),
+                   [&](int32_t a, int32_t b) { return vocabulary_.text(a).size() > vocabulary_.text(b).size(); });
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const TokenizeOptions& options) const {
   if (text.size() > std::numeric_limits<int32_t>::max()) {
-    throw EngineError(ErrorCode::kInvalidArgument, concat("Cannot tokenize ", text.size(), " bytes at once; at most 2^31 - 1."));
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("Cannot tokenize ", text.size(), " bytes at once; at most 2^31 - 1."));
   }
   std::vector<Fragment> fragments;
   if (!text.empty()) fragments.push_back({text});
