@@ -2,7 +2,7 @@
 // of device; model code is written against this interface only.
 //
 // Activations are f32, row-major, [n_tokens, width], contiguous, in memory of the backend. Operations are
-// issued in order by one thread; a result is on the host after `sync`.
+// issued in order by one thread; a result is on the host after `read`.
 //
 // Batch invariance: a row of any result depends only on that token's inputs and on the KV cache before it,
 // never on n_tokens, on the position in the batch or on the number of threads. The CPU backend keeps this
@@ -23,6 +23,8 @@ template <typename T>
 struct DeviceSpan {
   T* data = nullptr;
   size_t size = 0;  ///< elements
+
+  operator DeviceSpan<const T>() const { return {data, size}; }
 };
 
 /// A tensor as it lies in the model file: [n_rows, n_cols], blocks of `type` along n_cols.
@@ -33,6 +35,16 @@ struct WeightView {
   int64_t n_rows;
   int64_t n_cols;
   std::span<const std::byte> bytes;
+};
+
+/// Owns a DeviceSpan.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  DeviceSpan<float> span() const { return span_; }
+
+ protected:
+  DeviceSpan<float> span_;
 };
 
 /// A weight in the layout its backend computes with: repacked, copied to the device, or the file's own.
@@ -99,17 +111,18 @@ class Backend {
   virtual ~Backend() = default;
   virtual const char* name() const = 0;  ///< shown to the user: "cpu (avx512)"
 
-  // Memory. All throw EngineError kOutOfMemory.
-  virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;  ///< kModelUnsupported: no kernel for the type
+  // Memory. All throw EngineError kOutOfMemory, and kModelUnsupported for a tensor type without a kernel.
+  virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;
   virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) = 0;
-  virtual DeviceSpan<float> alloc_f32(size_t n) = 0;  ///< 64-byte aligned; lives as long as the backend, or until freed
-  virtual void free_f32(DeviceSpan<float> span) = 0;
+  virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
+  /// A small f32 or f16 tensor (a norm's weight) as f32.
+  virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
 
   // Operations.
-  /// y[t] = row tokens[t] of `weight`, dequantized.
-  virtual void embed(DeviceSpan<float> y, const Weight& weight, std::span<const int32_t> tokens) = 0;
+  /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.
+  virtual void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) = 0;
   /// y[t, i] = x[t, i] * weight[i] / sqrt(mean_i(x[t, i]^2) + eps)   (arXiv:1910.07467); y may be x.
-  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, const Weight& weight, int32_t n_tokens, float eps) = 0;
+  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_tokens, float eps) = 0;
   /// result = x * weight^T for each task; x is [n_tokens, n_cols] and prepared once for all of them.
   virtual void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) = 0;
   /// y = silu(x * gate^T) * (x * up^T), [n_tokens, n_ff]
@@ -118,12 +131,14 @@ class Backend {
   virtual void add(DeviceSpan<float> x, DeviceSpan<const float> y) = 0;
   /// Rotates q [n_tokens, n_head, head_dim] in place, and writes rotated k and v
   /// [n_tokens, n_head_kv, head_dim] into the pages of layer `il`. (RoPE: arXiv:2104.09864)
-  virtual void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<float> k, DeviceSpan<const float> v, KvStorage& kv, int32_t il,
+  virtual void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv, int32_t il,
                                  std::span<const SequenceRun> runs, const AttentionShape& shape, const RopeParams& rope) = 0;
   /// Causal attention of q over the pages of layer `il`, which already hold the runs' own keys and values.
   /// y is [n_tokens, n_head, head_dim].
   virtual void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                          std::span<const SequenceRun> runs, const AttentionShape& shape) = 0;
+  /// y[i] = row rows[i] of x, rows of `width`.
+  virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows, int64_t width) = 0;
   /// Copies to the host after everything issued before has finished.
   virtual void read(std::span<float> host, DeviceSpan<const float> device) = 0;
 };

@@ -1,0 +1,15 @@
+// The CPU as a Backend.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+#include "engine.h"
+
+namespace outpost {
+
+/// @param n_threads compute threads; 0 takes the physical cores
+/// @throws EngineError kInvalidArgument if the processor lacks the kernels that were asked for
+std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads);
+
+}  // namespace outpost

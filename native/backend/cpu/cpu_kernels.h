@@ -1,0 +1,74 @@
+// The inner loops of the CPU backend, one table per instruction set. All tables compute the same bits: lanes
+// own rows (or positions), accumulate in one fixed order, and every a*b+c is a fused multiply-add.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/common/tensor_type.h"
+
+namespace outpost {
+
+/// Activations of one token for 256 columns, as int8 with one scale (the scheme of ggml's q8_K).
+struct alignas(64) ActivationBlock {
+  int8_t q[256];
+  /// q for IQ2_XXS: byte 32*group + 4*p + run is column 32*group + 8*run + p.
+  int8_t q_by_position[256];
+  int32_t sum16[16];  ///< of q over 16 columns each
+  int32_t sum32[8];
+  float scale;  ///< x = scale * q
+};
+
+/// Most tokens that one call of a matmul kernel takes: its sums fill the vector registers.
+inline constexpr int kMaxTileTokens = 8;
+
+struct MatmulArgs {
+  const std::byte* tile;  ///< packed_tiles.h
+  int64_t n_cols;
+  const void* x;      ///< ActivationBlock [n_tokens, n_cols / 256], or f32 [n_tokens, n_cols] for dense tiles
+  int64_t x_stride;   ///< distance of two tokens in elements of x
+  int n_tokens;       ///< 1 to kMaxTileTokens
+  float* y;           ///< 16 results per token
+  int64_t y_stride;   ///< distance of two tokens
+};
+
+/// Most queries that share the keys and values of one attention call.
+inline constexpr int kMaxTileQueries = 4;
+inline constexpr int kPagePositions = 64;
+
+struct AttentionArgs {
+  int n_queries;                           ///< 1 to kMaxTileQueries, all of one KV head
+  const float* q[kMaxTileQueries];         ///< [head_dim], already scaled
+  float* y[kMaxTileQueries];               ///< [head_dim]
+  int32_t n_visible[kMaxTileQueries];      ///< positions 0 to n_visible - 1 are attended to
+  int32_t head_dim;
+  int32_t head_dim_padded;                 ///< to a multiple of 16
+  const uint16_t* const* k_pages;          ///< [head_dim, 64] f16 of this head, per page
+  const uint16_t* const* v_pages;          ///< [64, head_dim_padded] f16 of this head, per page
+};
+
+/// Largest head_dim the attention kernel has room for.
+inline constexpr int32_t kMaxHeadDim = 512;
+
+struct CpuKernelTable {
+  const char* name;
+  void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out);
+  void (*matmul_f32)(const MatmulArgs&);
+  void (*matmul_f16)(const MatmulArgs&);
+  void (*matmul_q2_K)(const MatmulArgs&);
+  void (*matmul_q4_K)(const MatmulArgs&);
+  void (*matmul_q5_K)(const MatmulArgs&);
+  void (*matmul_iq2_xxs)(const MatmulArgs&);
+  void (*attention)(const AttentionArgs&);
+  void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps);
+  void (*silu_mul)(float* y, const float* gate, const float* up, int64_t n);  ///< y = silu(gate) * up
+  void (*exp)(float* y, const float* x, int64_t n);                           ///< for tests
+};
+
+const CpuKernelTable& cpu_kernels_scalar();
+#if defined(__x86_64__) || defined(_M_X64)
+const CpuKernelTable& cpu_kernels_avx2();
+const CpuKernelTable& cpu_kernels_avx512();
+#endif
+
+}  // namespace outpost

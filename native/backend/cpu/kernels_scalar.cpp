@@ -1,0 +1,13 @@
+#include "backend/cpu/simd_scalar.h"
+// The lanes above come first: the kernels are written over them.
+#include "backend/cpu/matmul_kernels.h"
+#include "backend/cpu/vector_kernels.h"
+
+namespace outpost {
+
+const CpuKernelTable& cpu_kernels_scalar() {
+  static constexpr CpuKernelTable kTable = kernel_table("scalar");
+  return kTable;
+}
+
+}  // namespace outpost

@@ -1,0 +1,126 @@
+#include "backend/cpu/packed_tiles.h"
+
+#include <bit>
+#include <cassert>
+#include <cstring>
+
+#include "kernels/common/block_layouts.h"
+#include "kernels/common/iq2_xxs_grid.h"
+
+namespace outpost {
+namespace {
+
+/// Byte of a 64-byte vector that belongs to `row` and to column `col` of its four.
+constexpr int lane_byte(int row, int col) { return 4 * row + col % 4; }
+
+void pack_row(const BlockQ2_K& block, int row, TileQ2_K& tile) {
+  for (int i = 0; i < kSuperblock; ++i) {
+    const int q = (block.qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3;
+    const int chunk = i % 16 / 4;
+    tile.codes[i / 16][lane_byte(row, i)] |= static_cast<uint8_t>(q << (2 * chunk));
+  }
+  for (int sub = 0; sub < 16; ++sub) tile.scales[sub][row] = block.scales[sub];
+  tile.d[row] = block.d;
+  tile.dmin[row] = block.dmin;
+}
+
+template <typename Block, typename Tile>
+void pack_k4_row(const Block& block, int row, Tile& tile) {
+  for (int i = 0; i < kSuperblock; ++i) {
+    const int group = i / 32, col = i % 32;
+    const uint8_t byte = block.qs[32 * (i / 64) + col];
+    const int q = group % 2 == 0 ? byte & 15 : byte >> 4;
+    tile.codes[group][col % 16 / 4][lane_byte(row, col)] |= static_cast<uint8_t>(col < 16 ? q : q << 4);
+    if constexpr (requires { tile.high; }) {
+      tile.high[group][col / 4] |= uint64_t{(block.qh[col] >> group) & 1u} << lane_byte(row, col);
+    }
+  }
+  for (int group = 0; group < 8; ++group) {
+    const ScaleMin s = k4_scale_min(block.scales, group);
+    tile.scales[group][row] = s.scale;
+    tile.mins[group][row] = s.min;
+  }
+  tile.d[row] = block.d;
+  tile.dmin[row] = block.dmin;
+}
+
+void pack_row(const BlockQ4_K& block, int row, TileQ4_K& tile) { pack_k4_row(block, row, tile); }
+void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(block, row, tile); }
+
+void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
+  for (int group = 0; group < 8; ++group) {
+    uint8_t indices[4];
+    uint32_t signs_and_scale;
+    std::memcpy(indices, &block.qs[4 * group], 4);
+    std::memcpy(&signs_and_scale, &block.qs[4 * group + 2], 4);
+    for (int run = 0; run < 4; ++run) {
+      tile.indices[group][4 * row + run] = indices[run];
+      const uint64_t signs = iq2_signs((signs_and_scale >> (7 * run)) & 127);
+      for (int p = 0; p < 8; ++p) tile.signs[group][p] |= ((signs >> p) & 1) << (4 * row + run);
+    }
+    tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
+  }
+  tile.d[row] = block.d;
+}
+
+template <typename Block, typename Tile>
+void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
+    Tile tile{};
+    for (int row = 0; row < n_rows; ++row) {
+      Block block;
+      const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(Block);
+      std::memcpy(&block, matrix + at, sizeof(Block));
+      pack_row(block, row, tile);
+    }
+    std::memcpy(out + static_cast<size_t>(i) * sizeof(Tile), &tile, sizeof(Tile));
+  }
+}
+
+template <typename T>
+void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  std::memset(out, 0, tile_bytes(sizeof(T) == 4 ? TensorType::kF32 : TensorType::kF16, n_cols));
+  for (int row = 0; row < n_rows; ++row) {
+    const std::byte* source = matrix + static_cast<size_t>(row0 + row) * row_bytes;
+    for (int64_t col = 0; col < n_cols; ++col) {
+      std::memcpy(out + (static_cast<size_t>(col) * kTileRows + static_cast<size_t>(row)) * sizeof(T),
+                  source + static_cast<size_t>(col) * sizeof(T), sizeof(T));
+    }
+  }
+}
+
+}  // namespace
+
+bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16; }
+
+bool can_pack(TensorType type) {
+  return is_dense(type) || type == TensorType::kQ2_K || type == TensorType::kQ4_K || type == TensorType::kQ5_K ||
+         type == TensorType::kIQ2_XXS;
+}
+
+size_t tile_bytes(TensorType type, int64_t n_cols) {
+  const auto n = static_cast<size_t>(n_cols);
+  switch (type) {
+    case TensorType::kF32: return n * kTileRows * 4;
+    case TensorType::kF16: return n * kTileRows * 2;
+    case TensorType::kQ2_K: return n / kSuperblock * sizeof(TileQ2_K);
+    case TensorType::kQ4_K: return n / kSuperblock * sizeof(TileQ4_K);
+    case TensorType::kQ5_K: return n / kSuperblock * sizeof(TileQ5_K);
+    case TensorType::kIQ2_XXS: return n / kSuperblock * sizeof(TileIQ2_XXS);
+    default: assert(!"can_pack was not asked"); return 0;
+  }
+}
+
+void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* tile) {
+  switch (type) {
+    case TensorType::kF32: return pack_dense<uint32_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kF16: return pack_dense<uint16_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kQ2_K: return pack_superblocks<BlockQ2_K, TileQ2_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kQ4_K: return pack_superblocks<BlockQ4_K, TileQ4_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kQ5_K: return pack_superblocks<BlockQ5_K, TileQ5_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kIQ2_XXS: return pack_superblocks<BlockIQ2_XXS, TileIQ2_XXS>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    default: assert(!"can_pack was not asked");
+  }
+}
+
+}  // namespace outpost

@@ -1,0 +1,131 @@
+// Sixteen lanes as two AVX2 vectors. See simd_scalar.h for what each function does.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/common/iq2_xxs_grid.h"
+
+namespace outpost {
+namespace {
+
+struct F32x16 {
+  __m256 lo, hi;
+};
+struct I32x16 {
+  __m256i lo, hi;
+};
+struct U8x64 {
+  __m256i lo, hi;
+};
+
+inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+inline F32x16 f32_set1(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
+inline F32x16 f32_load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void f32_store(float* p, F32x16 v) { _mm256_storeu_ps(p, v.lo); _mm256_storeu_ps(p + 8, v.hi); }
+inline F32x16 f16_load(const uint16_t* p) {
+  const __m256i v = load256(p);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(v)), _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1))};
+}
+inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+inline F32x16 operator/(F32x16 a, F32x16 b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
+inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) { return {_mm256_fnmadd_ps(b.lo, c.lo, a.lo), _mm256_fnmadd_ps(b.hi, c.hi, a.hi)}; }
+inline F32x16 f32_max(F32x16 a, F32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+inline F32x16 f32_abs(F32x16 a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+inline F32x16 f32_select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) {
+  return {_mm256_blendv_ps(y.lo, x.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+}
+inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  const __m256i count = _mm256_set1_epi32(n);
+  const __m256 f = _mm256_set1_ps(fill);
+  return {_mm256_blendv_ps(f, v.lo, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
+          _mm256_blendv_ps(f, v.hi, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
+}
+
+inline I32x16 i32_set1(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
+inline I32x16 i32_load_u8(const uint8_t* p) {
+  const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8))};
+}
+inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
+inline I32x16 i32_and(I32x16 a, int32_t mask) {
+  const __m256i m = _mm256_set1_epi32(mask);
+  return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
+}
+template <int n> inline I32x16 i32_shift_left(I32x16 a) { return {_mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n)}; }
+template <int n> inline I32x16 i32_shift_right(I32x16 a) { return {_mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n)}; }
+inline F32x16 to_f32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline I32x16 to_i32(F32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+inline F32x16 bits_to_f32(I32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+inline void i32_store_i8(int8_t* p, I32x16 v) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(v.lo, v.hi), 0xD8);
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+
+inline U8x64 u8_load(const uint8_t* p) { return {load256(p), load256(p + 32)}; }
+inline U8x64 u8_and(U8x64 a, uint8_t mask) {
+  const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+  return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
+}
+template <int n> inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
+  return u8_and({_mm256_srli_epi16(a.lo, n), _mm256_srli_epi16(a.hi, n)}, mask);
+}
+/// 0xFF in each byte whose bit of `bits` is set.
+inline __m256i mask_bytes(uint32_t bits) {
+  const __m256i spread = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
+  const __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), spread);
+  return _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
+}
+inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
+  const __m256i x = _mm256_set1_epi8(static_cast<char>(value));
+  return {_mm256_or_si256(v.lo, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask)))),
+          _mm256_or_si256(v.hi, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask >> 32))))};
+}
+/// maddubs saturates at 32767: the largest codes are 107 (IQ2_XXS), so a pair reaches 2 * 107 * 127 = 27178.
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  const __m256i v = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(_mm256_maddubs_epi16(w.lo, v), ones)),
+          _mm256_add_epi32(acc.hi, _mm256_madd_epi16(_mm256_maddubs_epi16(w.hi, v), ones))};
+}
+
+struct Iq2Grid {
+  void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {
+    alignas(32) uint8_t codes[2][64];  // positions 0-3 and 4-7: four 2-bit codes a byte
+    for (int i = 0; i < 64; ++i) {
+      const uint16_t pattern = kIq2XxsGrid[indices[i]];
+      codes[0][i] = static_cast<uint8_t>(pattern);
+      codes[1][i] = static_cast<uint8_t>(pattern >> 8);
+    }
+    const __m256i magnitudes = _mm256_set1_epi32((64 + 8) | ((64 + 25) << 8) | ((64 + 43) << 16));
+    const __m256i twice_offset = _mm256_set1_epi8(static_cast<char>(128));
+    const auto look_up = [&](__m256i four_codes, int p, uint32_t sign_bits) {
+      const __m256i code = _mm256_and_si256(_mm256_srl_epi16(four_codes, _mm_cvtsi32_si128(2 * (p % 4))), _mm256_set1_epi8(3));
+      const __m256i plus = _mm256_shuffle_epi8(magnitudes, code);
+      return _mm256_blendv_epi8(plus, _mm256_sub_epi8(twice_offset, plus), mask_bytes(sign_bits));
+    };
+    for (int p = 0; p < 8; ++p) {
+      w[p] = {look_up(load256(codes[p / 4]), p, static_cast<uint32_t>(signs[p])),
+              look_up(load256(codes[p / 4] + 32), p, static_cast<uint32_t>(signs[p] >> 32))};
+    }
+  }
+};
+
+}  // namespace
+}  // namespace outpost

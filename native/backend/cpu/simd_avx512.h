@@ -1,0 +1,115 @@
+// Sixteen lanes as one AVX-512 vector (F, BW, VL, DQ, VNNI and VBMI). See simd_scalar.h for what each function does.
+#pragma once
+
+// GCC 12 warns about the undefined vectors inside its own intrinsics (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/common/iq2_xxs_grid.h"
+
+namespace outpost {
+namespace {
+
+struct F32x16 {
+  __m512 v;
+};
+struct I32x16 {
+  __m512i v;
+};
+struct U8x64 {
+  __m512i v;
+};
+
+inline F32x16 f32_set1(float v) { return {_mm512_set1_ps(v)}; }
+inline F32x16 f32_load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void f32_store(float* p, F32x16 a) { _mm512_storeu_ps(p, a.v); }
+inline F32x16 f16_load(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F32x16 operator/(F32x16 a, F32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) { return {_mm512_fnmadd_ps(b.v, c.v, a.v)}; }
+inline F32x16 f32_max(F32x16 a, F32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline F32x16 f32_abs(F32x16 a) { return {_mm512_abs_ps(a.v)}; }
+inline F32x16 f32_select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+inline F32x16 f32_keep_first(F32x16 a, int n, float fill) {
+  const auto keep = static_cast<__mmask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u);
+  return {_mm512_mask_blend_ps(keep, _mm512_set1_ps(fill), a.v)};
+}
+
+inline I32x16 i32_set1(int32_t v) { return {_mm512_set1_epi32(v)}; }
+inline I32x16 i32_load_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
+inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+inline I32x16 i32_and(I32x16 a, int32_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(mask))}; }
+template <int n> inline I32x16 i32_shift_left(I32x16 a) { return {_mm512_slli_epi32(a.v, n)}; }
+template <int n> inline I32x16 i32_shift_right(I32x16 a) { return {_mm512_srai_epi32(a.v, n)}; }
+inline F32x16 to_f32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline I32x16 to_i32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+inline F32x16 bits_to_f32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+inline void i32_store_i8(int8_t* p, I32x16 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v)); }
+
+inline U8x64 u8_load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline U8x64 u8_and(U8x64 a, uint8_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(static_cast<char>(mask)))}; }
+template <int n> inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) { return u8_and({_mm512_srli_epi16(a.v, n)}, mask); }
+inline U8x64 u8_or_masked(U8x64 a, uint64_t mask, uint8_t value) {
+  // The bit is clear where it is added, so adding is setting.
+  return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(static_cast<char>(value)))};
+}
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(four))};
+}
+
+/// The 256 patterns as two tables of bytes with four 2-bit codes each, in eight registers.
+struct Iq2Grid {
+  __m512i table[2][4];
+  __m512i magnitudes[2];  // magnitude + 64 by the code in bits 0-1, and by the code in bits 2-3 of a nibble
+
+  Iq2Grid() {
+    alignas(64) uint8_t bytes[2][256];
+    for (int i = 0; i < 256; ++i) {
+      bytes[0][i] = static_cast<uint8_t>(kIq2XxsGrid[i]);
+      bytes[1][i] = static_cast<uint8_t>(kIq2XxsGrid[i] >> 8);
+    }
+    for (int half = 0; half < 2; ++half) {
+      for (int part = 0; part < 4; ++part) table[half][part] = _mm512_load_si512(bytes[half] + 64 * part);
+    }
+    alignas(16) uint8_t by_first[16] = {}, by_second[16] = {};
+    for (int nibble = 0; nibble < 16; ++nibble) {
+      if (nibble % 4 < 3) by_first[nibble] = static_cast<uint8_t>(64 + kIq2Magnitudes[nibble % 4]);
+      if (nibble / 4 < 3) by_second[nibble] = static_cast<uint8_t>(64 + kIq2Magnitudes[nibble / 4]);
+    }
+    magnitudes[0] = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(by_first)));
+    magnitudes[1] = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(by_second)));
+  }
+
+  void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {
+    const __m512i index = _mm512_loadu_si512(indices);
+    const __mmask64 is_upper = _mm512_movepi8_mask(index);  // a permute sees seven bits of the index
+    const __m512i nibble = _mm512_set1_epi8(15), twice_offset = _mm512_set1_epi8(static_cast<char>(128));
+    for (int half = 0; half < 2; ++half) {
+      const __m512i lower = _mm512_permutex2var_epi8(table[half][0], index, table[half][1]);
+      const __m512i upper = _mm512_permutex2var_epi8(table[half][2], index, table[half][3]);
+      const __m512i codes = _mm512_mask_blend_epi8(is_upper, lower, upper);
+      const __m512i pair[2] = {_mm512_and_si512(codes, nibble), _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble)};
+      for (int p = 0; p < 4; ++p) {
+        const __m512i plus = _mm512_shuffle_epi8(magnitudes[p % 2], pair[p / 2]);
+        w[4 * half + p].v = _mm512_mask_sub_epi8(plus, signs[4 * half + p], twice_offset, plus);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace outpost

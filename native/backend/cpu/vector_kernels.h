@@ -1,0 +1,205 @@
+// Everything that is not a matrix product: quantizing activations, normalization, gates and attention.
+// Written once over the lanes of simd_*.h; internal to one kernels_*.cpp.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/cpu_kernels.h"
+
+namespace outpost {
+namespace {
+
+/// The sum (or maximum) over lanes as a tree: lane i with i + 8, then + 4, + 2, + 1. One order for all variants.
+template <typename Combine>
+inline float reduce(F32x16 v, const Combine& combine) {
+  float lanes[16];
+  f32_store(lanes, v);
+  for (int step = 8; step > 0; step /= 2) {
+    for (int i = 0; i < step; ++i) lanes[i] = combine(lanes[i], lanes[i + step]);
+  }
+  return lanes[0];
+}
+inline float reduce_add(F32x16 v) { return reduce(v, [](float a, float b) { return a + b; }); }
+inline float reduce_max(F32x16 v) { return reduce(v, [](float a, float b) { return a > b ? a : b; }); }
+
+/// Up to 16 values; lanes past n are 0.
+inline F32x16 load_first(const float* p, int64_t n) {
+  if (n >= 16) return f32_load(p);
+  float lanes[16] = {};
+  std::copy_n(p, n, lanes);
+  return f32_load(lanes);
+}
+inline void store_first(float* p, int64_t n, F32x16 v) {
+  if (n >= 16) return f32_store(p, v);
+  float lanes[16];
+  f32_store(lanes, v);
+  std::copy_n(lanes, n, p);
+}
+
+/// exp(x) = 2^n * exp(r) with |r| <= ln(2)/2: a Taylor polynomial of degree 7, whose remainder r^8/8! is below
+/// 2^-27 relative; with rounding the result is within 2 ulp of std::exp (tested). 0 below -87, where a result
+/// would be subnormal; capped at exp(88), still finite.
+inline F32x16 exp16(F32x16 x) {
+  const F32x16 lowest = f32_set1(-87.0f), zero = f32_set1(0.0f);
+  const F32x16 capped = f32_select_less(f32_set1(88.0f), x, f32_set1(88.0f), f32_max(lowest, x));
+  const I32x16 n = to_i32(capped * f32_set1(1.44269504f));
+  const F32x16 nf = to_f32(n);
+  // ln(2) in two parts: the first has 9 trailing zero bits, so its product with n is exact.
+  F32x16 r = fnma(nf, f32_set1(0.693145752f), capped);
+  r = fnma(nf, f32_set1(1.42860677e-6f), r);
+  F32x16 p = f32_set1(1.0f / 5040);
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = fma(p, r, f32_set1(c));
+  const F32x16 power = bits_to_f32(i32_shift_left<23>(n + i32_set1(127)));
+  return f32_select_less(x, lowest, zero, p * power);
+}
+
+void exp_all(float* y, const float* x, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) store_first(y + i, n - i, exp16(load_first(x + i, n - i)));
+}
+
+void silu_mul(float* y, const float* gate, const float* up, int64_t n) {
+  const F32x16 one = f32_set1(1.0f), zero = f32_set1(0.0f);
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 g = load_first(gate + i, n - i);
+    store_first(y + i, n - i, g / (one + exp16(zero - g)) * load_first(up + i, n - i));
+  }
+}
+
+void rms_norm(float* y, const float* x, const float* weight, int64_t n, float eps) {
+  F32x16 sum_sq = f32_set1(0.0f);
+  for (int64_t i = 0; i < n; i += 16) {
+    const F32x16 v = load_first(x + i, n - i);
+    sum_sq = fma(v, v, sum_sq);
+  }
+  const F32x16 scale = f32_set1(1.0f / std::sqrt(reduce_add(sum_sq) / static_cast<float>(n) + eps));
+  for (int64_t i = 0; i < n; i += 16) {
+    store_first(y + i, n - i, load_first(x + i, n - i) * scale * load_first(weight + i, n - i));
+  }
+}
+
+void quantize(const float* x, int64_t n_cols, ActivationBlock* out) {
+  for (int64_t block = 0; block < n_cols / 256; ++block, x += 256, ++out) {
+    F32x16 largest = f32_set1(0.0f);
+    for (int i = 0; i < 256; i += 16) largest = f32_max(f32_abs(f32_load(x + i)), largest);
+    const float absmax = reduce_max(largest);
+    const float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+    // The quotient may overflow for denormal activations; they are as good as zero.
+    const F32x16 factor = f32_set1(std::isfinite(inverse) ? inverse : 0.0f);
+    out->scale = inverse > 0.0f && std::isfinite(inverse) ? 1.0f / inverse : 0.0f;
+    for (int i = 0; i < 256; i += 16) i32_store_i8(out->q + i, to_i32(f32_load(x + i) * factor));
+    for (int sub = 0; sub < 16; ++sub) {
+      int32_t sum = 0;
+      for (int i = 0; i < 16; ++i) sum += out->q[16 * sub + i];
+      out->sum16[sub] = sum;
+    }
+    for (int group = 0; group < 8; ++group) {
+      out->sum32[group] = out->sum16[2 * group] + out->sum16[2 * group + 1];
+      for (int p = 0; p < 8; ++p) {
+        for (int run = 0; run < 4; ++run) out->q_by_position[32 * group + 4 * p + run] = out->q[32 * group + 8 * run + p];
+      }
+    }
+  }
+}
+
+/// Flash attention (arXiv:2205.14135) of kQueries queries that share one KV head. Pages are the tiles: their
+/// boundaries are absolute positions, so a query's arithmetic does not depend on how the prompt was cut.
+template <int kQueries>
+void attend(const AttentionArgs& args) {
+  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+  constexpr int kVectors = kPagePositions / 16;
+  float m[kQueries], l[kQueries];  // running maximum and sum of exp(score - m)
+  alignas(64) float y[kQueries][kMaxHeadDim];
+  int32_t n_visible = 0;
+  for (int q = 0; q < kQueries; ++q) {
+    m[q] = kMinusInfinity;
+    l[q] = 0.0f;
+    std::fill_n(y[q], args.head_dim_padded, 0.0f);
+    n_visible = std::max(n_visible, args.n_visible[q]);
+  }
+
+  for (int32_t page = 0; page * kPagePositions < n_visible; ++page) {
+    const uint16_t* keys = args.k_pages[page];
+    F32x16 scores[kQueries][kVectors];
+    for (auto& row : scores) std::fill_n(row, kVectors, f32_set1(0.0f));
+    for (int32_t d = 0; d < args.head_dim; ++d) {
+      F32x16 k[kVectors];
+      for (int v = 0; v < kVectors; ++v) k[v] = f16_load(keys + d * kPagePositions + 16 * v);
+      for (int q = 0; q < kQueries; ++q) {
+        const F32x16 x = f32_set1(args.q[q][d]);
+        for (int v = 0; v < kVectors; ++v) scores[q][v] = fma(x, k[v], scores[q][v]);
+      }
+    }
+
+    alignas(64) float p[kQueries][kPagePositions];
+    F32x16 correction[kQueries];
+    for (int q = 0; q < kQueries; ++q) {
+      const int n = std::clamp(args.n_visible[q] - page * kPagePositions, 0, kPagePositions);
+      F32x16 largest = f32_set1(kMinusInfinity);
+      for (int v = 0; v < kVectors; ++v) {
+        scores[q][v] = f32_keep_first(scores[q][v], std::clamp(n - 16 * v, 0, 16), kMinusInfinity);
+        largest = f32_max(scores[q][v], largest);
+      }
+      const float m_new = std::max(m[q], reduce_max(largest));
+      // Before the first visible position both are -inf, and their difference would be NaN.
+      const F32x16 shift = f32_set1(n > 0 ? m_new : 0.0f);
+      correction[q] = n > 0 ? exp16(f32_set1(m[q]) - shift) : f32_set1(1.0f);
+      F32x16 sum = f32_set1(0.0f);
+      for (int v = 0; v < kVectors; ++v) {
+        const F32x16 weight = exp16(scores[q][v] - shift);
+        f32_store(p[q] + 16 * v, weight);
+        sum = sum + weight;
+      }
+      float factor[16];
+      f32_store(factor, correction[q]);
+      l[q] = l[q] * factor[0] + reduce_add(sum);
+      m[q] = m_new;
+    }
+
+    const uint16_t* values = args.v_pages[page];
+    const int n_rows = std::min(n_visible - page * kPagePositions, kPagePositions);
+    const auto add_values = [&]<int kColumns>(int32_t d) {
+      F32x16 acc[kQueries][kColumns];
+      for (int q = 0; q < kQueries; ++q) {
+        for (int v = 0; v < kColumns; ++v) acc[q][v] = f32_load(y[q] + d + 16 * v) * correction[q];
+      }
+      for (int j = 0; j < n_rows; ++j) {
+        F32x16 row[kColumns];
+        for (int v = 0; v < kColumns; ++v) row[v] = f16_load(values + j * args.head_dim_padded + d + 16 * v);
+        for (int q = 0; q < kQueries; ++q) {
+          const F32x16 weight = f32_set1(p[q][j]);
+          for (int v = 0; v < kColumns; ++v) acc[q][v] = fma(weight, row[v], acc[q][v]);
+        }
+      }
+      for (int q = 0; q < kQueries; ++q) {
+        for (int v = 0; v < kColumns; ++v) f32_store(y[q] + d + 16 * v, acc[q][v]);
+      }
+    };
+    int32_t d = 0;
+    for (; d + 64 <= args.head_dim_padded; d += 64) add_values.template operator()<4>(d);
+    for (; d < args.head_dim_padded; d += 16) add_values.template operator()<1>(d);
+  }
+
+  for (int q = 0; q < kQueries; ++q) {
+    const F32x16 inverse = f32_set1(1.0f / l[q]);
+    for (int32_t d = 0; d < args.head_dim; d += 16) store_first(args.y[q] + d, args.head_dim - d, f32_load(y[q] + d) * inverse);
+  }
+}
+
+void attention(const AttentionArgs& args) {
+  switch (args.n_queries) {
+    case 1: return attend<1>(args);
+    case 2: return attend<2>(args);
+    case 3: return attend<3>(args);
+    default: return attend<kMaxTileQueries>(args);
+  }
+}
+
+constexpr CpuKernelTable kernel_table(const char* name) {
+  return {name,      quantize,  matmul_f32, matmul_f16, matmul_q2_K, matmul_q4_K, matmul_q5_K, matmul_iq2_xxs,
+          attention, rms_norm, silu_mul,   exp_all};
+}
+
+}  // namespace
+}  // namespace outpost
