@@ -8,24 +8,6 @@
 namespace outpost::cli {
 namespace {
 
-constexpr size_t kMaxShown = 200;  // characters of a string value, e.g. a chat template
-
-std::string describe(const GgufValue& value) {
-  struct Describe {
-    std::string operator()(uint64_t v) const { return std::to_string(v); }
-    std::string operator()(int64_t v) const { return std::to_string(v); }
-    std::string operator()(double v) const { return concat(v); }
-    std::string operator()(bool v) const { return v ? "true" : "false"; }
-    std::string operator()(std::string_view v) const { return quoted(v, kMaxShown); }
-    std::string operator()(const GgufArray& v) const {
-      std::string text = concat("[", v.n_elements, " x ", gguf_type_name(v.element_type), "]");
-      for (size_t i = 0; i < v.strings.size() && i < 4; ++i) text += concat(" ", quoted(v.strings[i], 24));
-      return text;
-    }
-  };
-  return std::visit(Describe{}, value.value);
-}
-
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += concat(i > 0 ? ", " : "", shape[i]);

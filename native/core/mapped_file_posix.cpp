@@ -47,6 +47,11 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
                       concat("Cannot map ", path, " (", size_, " bytes): ", std::strerror(errno), "."));
   }
   data_ = static_cast<const std::byte*>(data);
+  // A download or copy that is still being written: refuse it now instead of touching pages without a file.
+  if (fstat(file.fd, &info) != 0 || static_cast<size_t>(info.st_size) != size_) {
+    munmap(data, size_);
+    throw EngineError(ErrorCode::kFileUnreadable, concat(path, " changed its size while it was opened."));
+  }
 }
 
 MappedFile::~MappedFile() {

@@ -2,12 +2,32 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "core/strings.h"
 #include "engine.h"
 
 namespace outpost {
+namespace {
+
+constexpr size_t kMaxShownBytes = 200;  // of a string, e.g. a chat template
+constexpr size_t kMaxShownStrings = 4;
+
+struct Describe {
+  std::string operator()(uint64_t value) const { return std::to_string(value); }
+  std::string operator()(int64_t value) const { return std::to_string(value); }
+  std::string operator()(double value) const { return concat(value); }
+  std::string operator()(bool value) const { return value ? "true" : "false"; }
+  std::string operator()(std::string_view value) const { return quoted(value, kMaxShownBytes); }
+  std::string operator()(const GgufArray& array) const {
+    std::string text = concat("[", array.n_elements, " x ", gguf_type_name(array.element_type), "]");
+    for (size_t i = 0; i < array.strings.size() && i < kMaxShownStrings; ++i) text += " " + quoted(array.strings[i], 24);
+    return text;
+  }
+};
+
+}  // namespace
+
+std::string describe(const GgufValue& value) { return std::visit(Describe{}, value.value); }
 
 const char* gguf_type_name(GgufType type) {
   static constexpr const char* kNames[] = {"uint8", "int8",   "uint16", "int16",  "uint32", "int32",  "float32",
@@ -26,9 +46,8 @@ const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
 }
 
 void GgufFile::fail_type(std::string_view key, const GgufValue& value, const char* expected) const {
-  throw EngineError(ErrorCode::kModelInvalid,
-                    concat(path_, ": metadata key ", quoted(key), " has type ", gguf_type_name(value.type),
-                           " or an unusable value; expected ", expected, "."));
+  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " is ", describe(value), " (",
+                                                     gguf_type_name(value.type), "); expected ", expected, "."));
 }
 
 std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {

@@ -55,6 +55,9 @@ struct GgufValue {
   std::variant<uint64_t, int64_t, double, bool, std::string_view, GgufArray> value;
 };
 
+/// A value for people: text quoted and cut short, of an array its length and first strings.
+std::string describe(const GgufValue& value);
+
 struct TensorInfo {
   std::string_view name;
   TensorType type;

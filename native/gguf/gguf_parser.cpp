@@ -12,6 +12,7 @@ constexpr uint32_t kMagic = 0x46554747;  // "GGUF", little-endian
 // Limits far above any real file that keep a hostile one from wasting time and memory. Bounded by file size as well.
 constexpr size_t kMaxKeyBytes = 65535;  // the format's own limit
 constexpr size_t kMaxTensorNameBytes = 64;
+constexpr uint64_t kMaxEntries = 1u << 20;  // metadata keys, and likewise tensors
 constexpr uint32_t kMaxDims = 4;
 constexpr uint32_t kDefaultAlignment = 32;
 // The smallest encodings: a key (8-byte length, 1 byte), its type and a 1-byte value; a tensor name, its
@@ -43,7 +44,7 @@ size_t element_bytes(GgufType type) {
 
 class GgufParser {
  public:
-  GgufParser(GgufFile& file) : file_(file), reader_(file.bytes_, file.path_) {}
+  explicit GgufParser(GgufFile& file) : file_(file), reader_(file.bytes_, file.path_) {}
 
   void parse() {
     read_header();
@@ -68,10 +69,10 @@ class GgufParser {
     }
     n_tensors_ = reader_.read<uint64_t>("the tensor count");
     n_metadata_ = reader_.read<uint64_t>("the metadata count");
-    if (n_metadata_ > reader_.remaining() / kMinMetadataBytes) {
+    if (n_metadata_ > std::min<uint64_t>(kMaxEntries, reader_.remaining() / kMinMetadataBytes)) {
       reader_.fail("it claims ", n_metadata_, " metadata entries, more than ", reader_.remaining(), " bytes can hold");
     }
-    if (n_tensors_ > reader_.remaining() / kMinTensorBytes) {
+    if (n_tensors_ > std::min<uint64_t>(kMaxEntries, reader_.remaining() / kMinTensorBytes)) {
       reader_.fail("it claims ", n_tensors_, " tensors, more than ", reader_.remaining(), " bytes can hold");
     }
   }

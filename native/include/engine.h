@@ -43,6 +43,13 @@ class EngineError : public std::runtime_error {
   ErrorCode code_;
 };
 
+enum class LogLevel { kInfo, kWarning };
+using LogSink = std::function<void(LogLevel level, std::string_view message)>;
+
+/// Where messages go that end no call, for the whole process; an empty sink drops them. The sink is called on
+/// any thread, by one at a time, and must not call back into the library.
+void set_log_sink(LogSink sink);
+
 /// The instruction sets the CPU backend has kernels for. `kAuto` takes the best this processor has.
 enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx512 };
 

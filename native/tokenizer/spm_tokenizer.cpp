@@ -1,7 +1,7 @@
 #include "tokenizer/spm_tokenizer.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <unordered_map>
 
 namespace outpost {
 namespace {
@@ -10,7 +10,7 @@ constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how SentencePiec
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
-  out.reserve(text.size() + text.size() / 4);
+  out.reserve(text.size() + text.size() / 2);
   for (size_t at; (at = text.find(from)) != std::string_view::npos; text.remove_prefix(at + from.size())) {
     out += text.substr(0, at);
     out += to;
@@ -19,24 +19,37 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
   return out;
 }
 
-/// Length of a character by its first byte alone: input need not be valid UTF-8.
-size_t character_length(char lead) {
-  const auto byte = static_cast<unsigned char>(lead);
-  return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+/// The character that `text` starts with, by its first byte alone: input need not be valid UTF-8, and
+/// whatever follows a lead byte belongs to it, as in llama.cpp.
+size_t character_length(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  return std::min(length, text.size());
 }
 
-/// A space that follows anything but a space, in `text` from `from` on.
-size_t find_word_start(std::string_view text, size_t from) {
-  for (size_t at = from; (at = text.find(kSpace, at)) != std::string_view::npos; at += kSpace.size()) {
-    const bool is_after_space = at >= kSpace.size() && text.substr(at - kSpace.size(), kSpace.size()) == kSpace;
-    if (at > 0 && !is_after_space) return at;
+/// Where the next word starts: at a space that follows another character. `text.size()` if nowhere.
+size_t word_length(std::string_view text) {
+  bool is_after_space = true;  // nothing can be cut off before the first character
+  size_t at = 0;
+  while (at < text.size()) {
+    const std::string_view rest = text.substr(at);
+    const size_t n = character_length(rest);
+    const bool is_space = rest.substr(0, n) == kSpace;
+    if (is_space && !is_after_space) break;
+    is_after_space = is_space;
+    at += n;
   }
-  return std::string_view::npos;
+  return at;
+}
+
+std::string byte_token_text(int byte) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  return {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
 }
 
 }  // namespace
 
-/// Buffers of one encode call, reused from segment to segment.
+/// Buffers of one `encode_plain` call, reused from segment to segment.
 struct SpmTokenizer::Workspace {
   struct Symbol {  // a doubly linked list in text order; merged-away symbols have no bytes
     const char* data;
@@ -54,28 +67,18 @@ struct SpmTokenizer::Workspace {
 
 SpmTokenizer::SpmTokenizer(Vocabulary vocabulary) : Tokenizer(std::move(vocabulary)) {
   const Vocabulary& vocab = this->vocabulary();
-  byte_tokens_.fill(-1);
-  bytes_.reserve(static_cast<size_t>(vocab.n_tokens()));
+  bytes_.resize(static_cast<size_t>(vocab.n_tokens()));
   for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
     const std::string& text = vocab.text(id);
-    switch (vocab.kind(id)) {
-      case TokenKind::kByte: {
-        unsigned value = 0;
-        char end = 0;
-        const bool is_byte = text.size() == 6 && std::sscanf(text.c_str(), "<0x%2X%c", &value, &end) == 2 && end == '>';
-        if (is_byte) byte_tokens_[value] = id;
-        bytes_.push_back(is_byte ? std::string(1, static_cast<char>(value)) : std::string());
-        break;
-      }
-      case TokenKind::kNormal:
-      case TokenKind::kUnused:
-        bytes_.push_back(replace_all(text, kSpace, " "));
-        if (find_word_start(text, 0) != std::string_view::npos) is_splittable_ = false;
-        break;
-      case TokenKind::kUserDefined: bytes_.push_back(text); break;
-      case TokenKind::kControl:
-      case TokenKind::kUnknown: bytes_.emplace_back(); break;
-    }
+    const TokenKind kind = vocab.kind(id);
+    if (kind == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = replace_all(text, kSpace, " ");
+    if (kind == TokenKind::kUserDefined) bytes_[static_cast<size_t>(id)] = text;
+    if (word_length(text) < text.size()) is_splittable_ = false;
+  }
+  for (int byte = 0; byte < 256; ++byte) {
+    const int32_t id = vocab.find(byte_token_text(byte));
+    byte_tokens_[static_cast<size_t>(byte)] = id;
+    if (id >= 0 && vocab.kind(id) == TokenKind::kByte) bytes_[static_cast<size_t>(id)] = static_cast<char>(byte);
   }
 }
 
@@ -86,13 +89,29 @@ void SpmTokenizer::encode_plain(std::string_view text, bool is_after_special, st
   if (is_after_special && vocabulary().add_space_prefix) escaped = kSpace;
   escaped += replace_all(text, " ", kSpace);
 
+  // Text repeats its words: each is merged once, its ids are then copied from where they first stand.
+  struct Range {
+    size_t begin, n;
+  };
+  std::unordered_map<std::string_view, Range> known;
   Workspace work;
   std::string_view rest = escaped;
   while (!rest.empty()) {
-    const size_t end = is_splittable_ ? std::min(find_word_start(rest, 0), rest.size()) : rest.size();
-    merge_segment(rest.substr(0, end), work, ids);
-    rest.remove_prefix(end);
+    const std::string_view segment = rest.substr(0, segment_length(rest));
+    const auto [it, is_new] = known.try_emplace(segment, Range{ids.size(), 0});
+    if (is_new) {
+      merge_segment(segment, work, ids);
+      it->second.n = ids.size() - it->second.begin;
+    } else {
+      const Range range = it->second;
+      for (size_t i = 0; i < range.n; ++i) ids.push_back(ids[range.begin + i]);
+    }
+    rest.remove_prefix(segment.size());
   }
+}
+
+size_t SpmTokenizer::segment_length(std::string_view text) const {
+  return is_splittable_ ? word_length(text) : text.size();
 }
 
 void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std::vector<int32_t>& ids) const {
@@ -101,7 +120,7 @@ void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std:
   symbols.clear();
   heap.clear();
   for (size_t at = 0; at < segment.size();) {
-    const size_t n = std::min(character_length(segment[at]), segment.size() - at);
+    const size_t n = character_length(segment.substr(at));
     const auto i = static_cast<int32_t>(symbols.size());
     symbols.push_back({segment.data() + at, static_cast<uint32_t>(n), i - 1, i + 1});
     at += n;

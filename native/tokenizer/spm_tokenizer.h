@@ -20,6 +20,7 @@ class SpmTokenizer final : public Tokenizer {
 
  private:
   struct Workspace;
+  size_t segment_length(std::string_view text) const;
   void merge_segment(std::string_view segment, Workspace& work, std::vector<int32_t>& ids) const;
   void append_symbol(std::string_view symbol, std::vector<int32_t>& ids) const;
 

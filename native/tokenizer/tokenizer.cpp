@@ -15,8 +15,12 @@ struct Fragment {
   int32_t id = -1;
 };
 
-/// Cuts every occurrence of `token` out of the plain fragments.
-std::vector<Fragment> split_at(const std::vector<Fragment>& fragments, std::string_view token, int32_t id) {
+/// The characters of C's isspace in the "C" locale.
+constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
+
+/// Cuts every occurrence of `token` out of the plain fragments, with the white space after it if it strips that.
+std::vector<Fragment> split_at(const std::vector<Fragment>& fragments, std::string_view token, int32_t id,
+                               bool strips_right) {
   std::vector<Fragment> out;
   for (const Fragment& fragment : fragments) {
     if (fragment.id >= 0) {
@@ -24,9 +28,11 @@ std::vector<Fragment> split_at(const std::vector<Fragment>& fragments, std::stri
       continue;
     }
     std::string_view rest = fragment.text;
-    for (size_t at; (at = rest.find(token)) != std::string_view::npos; rest.remove_prefix(at + token.size())) {
+    for (size_t at; (at = rest.find(token)) != std::string_view::npos;) {
       if (at > 0) out.push_back({rest.substr(0, at)});
       out.push_back({token, id});
+      rest.remove_prefix(at + token.size());
+      if (strips_right) rest.remove_prefix(std::min(rest.find_first_not_of(kWhiteSpace), rest.size()));
     }
     if (!rest.empty()) out.push_back({rest});
   }
@@ -62,11 +68,12 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const TokenizeOpti
   }
   std::vector<Fragment> fragments;
   if (!text.empty()) fragments.push_back({text});
+  // Longest first, each over the whole text: the order in which llama.cpp looks for them.
   for (const int32_t id : special_) {
     // User-defined tokens are ordinary text with a token of their own: they match always, as in the reference.
     if (!options.parse_special && vocabulary_.kind(id) != TokenKind::kUserDefined) continue;
     if (text.find(vocabulary_.text(id)) == std::string_view::npos) continue;
-    fragments = split_at(fragments, vocabulary_.text(id), id);
+    fragments = split_at(fragments, vocabulary_.text(id), id, vocabulary_.strips_right(id));
   }
 
   std::vector<int32_t> ids;

@@ -1,8 +1,8 @@
 // The tokens of a model: text, score and kind of each, and the special ones by role.
+// Immutable after construction.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,24 +20,32 @@ class Vocabulary {
   /// Copies what it needs: the file may be closed afterwards.
   /// @throws EngineError kModelInvalid for missing or inconsistent tables
   explicit Vocabulary(const GgufFile& file);
+  Vocabulary(Vocabulary&&) = default;
+  Vocabulary(const Vocabulary&) = delete;  // the index points into this object's texts
 
   int32_t n_tokens() const { return static_cast<int32_t>(texts_.size()); }
   const std::string& text(int32_t id) const { return texts_[static_cast<size_t>(id)]; }
   float score(int32_t id) const { return scores_[static_cast<size_t>(id)]; }
   TokenKind kind(int32_t id) const { return kinds_[static_cast<size_t>(id)]; }
+  /// True if white space after this special token belongs to it.
+  bool strips_right(int32_t id) const { return strips_right_[static_cast<size_t>(id)]; }
+  /// True for a token after which a reply is over.
+  bool is_end(int32_t id) const { return is_end_[static_cast<size_t>(id)]; }
   /// @return -1 if no token has this text
   int32_t find(std::string_view text) const;
 
-  int32_t bos = -1, eos = -1, eot = -1, unknown = -1;  ///< -1 where the file names none
+  int32_t bos = -1, eos = -1, eot = -1, unknown = -1;  ///< -1 where there is none
   bool add_bos = true, add_eos = false, add_space_prefix = true;
 
-  /// Tokens after which a reply is over.
-  bool is_end(int32_t id) const { return id >= 0 && (id == eos || id == eot); }
-
  private:
+  void read_special(const GgufFile& file);
+  void mark_ends();
+  void mark_strips_right(const GgufFile& file);
+
   std::vector<std::string> texts_;
   std::vector<float> scores_;
   std::vector<TokenKind> kinds_;
+  std::vector<bool> strips_right_, is_end_;
   std::unordered_map<std::string_view, int32_t> index_;  // views into texts_, which never changes
 };
 
