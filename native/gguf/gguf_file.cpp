@@ -20,7 +20,9 @@ struct Describe {
   std::string operator()(std::string_view value) const { return quoted(value, kMaxShownBytes); }
   std::string operator()(const GgufArray& array) const {
     std::string text = concat("[", array.n_elements, " x ", gguf_type_name(array.element_type), "]");
-    for (size_t i = 0; i < array.strings.size() && i < kMaxShownStrings; ++i) text += " " + quoted(array.strings[i], 24);
+    for (size_t i = 0; i < array.strings.size() && i < kMaxShownStrings; ++i) {
+      text += concat(" ", quoted(array.strings[i], 24));
+    }
     return text;
   }
 };
