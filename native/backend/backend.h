@@ -64,6 +64,8 @@ struct KvShape {
 };
 
 inline constexpr int32_t kKvPageSize = 64;
+/// Largest head_dim that every backend has room for.
+inline constexpr int32_t kMaxHeadDim = 512;
 
 /// Storage for `n_page` pages. How keys and values lie inside a page is the backend's business.
 class KvStorage {

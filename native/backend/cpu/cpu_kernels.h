@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/backend.h"
 #include "kernels/common/tensor_type.h"
 
 namespace outpost {
@@ -46,9 +47,6 @@ struct AttentionArgs {
   const uint16_t* const* k_pages;          ///< [head_dim, 64] f16 of this head, per page
   const uint16_t* const* v_pages;          ///< [64, head_dim_padded] f16 of this head, per page
 };
-
-/// Largest head_dim the attention kernel has room for.
-inline constexpr int32_t kMaxHeadDim = 512;
 
 struct CpuKernelTable {
   const char* name;

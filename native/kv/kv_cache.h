@@ -1,0 +1,57 @@
+// Keys and values of many sequences in one pool of pages, with reuse of common prefixes.
+//
+// A finished sequence stays as a reusable prefix until its pages are needed; the least recently used goes
+// first. Owned by the decode thread; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "kv/page_pool.h"
+
+namespace outpost {
+
+/// The tokens whose keys and values are in the cache, and the pages they are in.
+struct KvSequence {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> page_table;
+
+  int32_t n_past() const { return static_cast<int32_t>(tokens.size()); }
+};
+
+class KvCache {
+ public:
+  /// @throws EngineError kOutOfMemory
+  KvCache(Backend& backend, const KvShape& shape, int32_t n_page);
+
+  KvStorage& storage() { return *storage_; }
+  size_t used_bytes() const;
+  size_t total_bytes() const { return storage_->size_bytes(); }
+
+  /// A sequence that holds the longest cached prefix of `tokens` (never all of them: the last one must be
+  /// computed to have logits) and pages for `n_positions` in all. Idle sequences are evicted if need be.
+  /// @return null if the pages in use by other running sequences leave too few: expected, the caller waits
+  std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions);
+
+  /// Forgets every position >= n_keep. A page shared with another sequence is never written again, so the
+  /// cut moves down to its start: look at n_past() afterwards.
+  /// @pre 0 <= n_keep <= sequence.n_past()
+  void truncate(KvSequence& sequence, int32_t n_keep);
+
+  /// Gives a sequence back: its whole pages stay reusable.
+  void retire(std::unique_ptr<KvSequence> sequence);
+
+ private:
+  bool reserve(KvSequence& sequence, int32_t n_positions);
+  void release(KvSequence& sequence);
+
+  std::unique_ptr<KvStorage> storage_;
+  PagePool pool_;
+  std::list<std::unique_ptr<KvSequence>> idle_;  // most recently used first
+};
+
+}  // namespace outpost

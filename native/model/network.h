@@ -1,0 +1,41 @@
+// A model's weights and its forward pass over a batch. One implementation per architecture.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "backend/backend.h"
+#include "gguf/gguf_file.h"
+#include "model/hparams.h"
+
+namespace outpost {
+
+/// Tokens of one or several sequences that are computed together.
+struct Batch {
+  std::span<const int32_t> tokens;
+  std::span<const SequenceRun> runs;         ///< together they cover `tokens`, in order
+  std::span<const int32_t> logit_rows;       ///< rows of the batch whose logits are wanted
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual const Hparams& hparams() const = 0;
+  virtual size_t weight_bytes() const = 0;
+  /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`.
+  /// One caller at a time.
+  virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
+
+  KvShape kv_shape() const { return {hparams().n_layer, hparams().n_head_kv, hparams().head_dim}; }
+};
+
+/// Called with the bytes of the file that were turned into weights so far; false ends the load.
+using WeightProgress = std::function<bool(uint64_t n_bytes_done, uint64_t n_bytes_total)>;
+
+/// Binds and prepares the weights of the file's architecture. `file` must outlive the network.
+/// @throws EngineError kModelUnsupported for an unknown architecture, kModelInvalid for missing or misshapen
+///         tensors, kOutOfMemory, kCancelled
+std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend, const WeightProgress& on_progress);
+
+}  // namespace outpost

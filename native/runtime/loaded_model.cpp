@@ -1,0 +1,86 @@
+#include "runtime/loaded_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <new>
+
+#include "backend/cpu/cpu_backend.h"
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+
+/// The type that most weights of the file have.
+std::string main_type(const GgufFile& file) {
+  std::map<std::string, uint64_t> elements;
+  for (const TensorInfo& tensor : file.tensors()) elements[tensor_type_traits(tensor.type).name] += tensor.n_elements;
+  const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  return most == elements.end() ? "" : most->first;
+}
+
+}  // namespace
+
+std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& options) {
+  try {
+    return std::make_shared<LoadedModel>(path, options);
+  } catch (const std::bad_alloc&) {
+    throw EngineError(ErrorCode::kOutOfMemory, concat("There is not enough memory to load ", path, "."));
+  }
+}
+
+LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
+    : file_(GgufFile::open(path)), tokenizer_(Tokenizer::create(file_)), backend_(create_cpu_backend(options.cpu_kernels, options.n_threads)) {
+  const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
+    return !options.on_progress || options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
+  };
+  network_ = load_network(file_, tokenizer_->vocabulary().n_tokens(), *backend_, on_progress);
+  fill_info();
+}
+
+void LoadedModel::fill_info() {
+  const Hparams& hp = network_->hparams();
+  const Vocabulary& vocab = tokenizer_->vocabulary();
+  info_.path = file_.path();
+  const auto name = file_.get_string("general.name").value_or("");
+  info_.name = name.empty() ? std::filesystem::path(file_.path()).stem().string() : std::string(name);
+  info_.architecture = hp.architecture;
+  info_.file_type = main_type(file_);
+  info_.file_bytes = file_.file_bytes();
+  info_.weight_bytes = network_->weight_bytes();
+  for (const TensorInfo& tensor : file_.tensors()) info_.n_params += tensor.n_elements;
+  info_.n_ctx_train = hp.n_ctx_train;
+  info_.n_vocab = hp.n_vocab;
+  info_.n_layer = hp.n_layer;
+  info_.n_embd = hp.n_embd;
+  info_.n_head = hp.n_head;
+  info_.n_head_kv = hp.n_head_kv;
+  info_.kv_bytes_per_token = uint64_t{2} * sizeof(uint16_t) * static_cast<uint64_t>(hp.n_layer) * static_cast<uint64_t>(hp.n_head_kv) *
+                             static_cast<uint64_t>(hp.head_dim);
+  info_.chat_template = std::string(file_.get_string("tokenizer.chat_template").value_or(""));
+  if (vocab.bos >= 0) info_.bos_text = vocab.text(vocab.bos);
+  if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);
+  info_.backend = backend_->name();
+}
+
+std::vector<int32_t> LoadedModel::tokenize(std::string_view text, const TokenizeOptions& options) const {
+  return tokenizer_->encode(text, options);
+}
+
+std::string LoadedModel::detokenize(std::span<const int32_t> tokens) const {
+  check_ids(tokens);
+  std::string out;
+  for (const int32_t id : tokens) out += tokenizer_->bytes(id);
+  return out;
+}
+
+void LoadedModel::check_ids(std::span<const int32_t> tokens) const {
+  const int32_t n_vocab = tokenizer_->vocabulary().n_tokens();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= n_vocab) {
+      throw EngineError(ErrorCode::kInvalidArgument, concat("Token number ", i, " is ", tokens[i], "; expected 0 to ", n_vocab - 1, "."));
+    }
+  }
+}
+
+}  // namespace outpost

@@ -1,0 +1,93 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+
+bool is_better(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+
+/// Sets probabilities of the candidates, sorted by logit, at a temperature.
+void softmax(std::vector<Candidate>& candidates, double temperature) {
+  const double largest = candidates.front().logit;
+  double sum = 0;
+  for (Candidate& c : candidates) sum += c.probability = std::exp((c.logit - largest) / temperature);
+  for (Candidate& c : candidates) c.probability /= sum;
+}
+
+void require(bool is_valid, const char* name, double value, const char* expected) {
+  if (!is_valid) throw EngineError(ErrorCode::kInvalidArgument, concat(name, " is ", value, "; expected ", expected, "."));
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.seed) {
+  require(params.temperature >= 0 && params.temperature <= 100, "temperature", params.temperature, "0 to 100");
+  require(params.top_k >= 0, "top_k", params.top_k, "0 or more");
+  require(params.top_p > 0 && params.top_p <= 1, "top_p", params.top_p, "more than 0, at most 1");
+  require(params.min_p >= 0 && params.min_p <= 1, "min_p", params.min_p, "0 to 1");
+  require(params.repeat_penalty > 0 && params.repeat_penalty <= 100, "repeat_penalty", params.repeat_penalty, "more than 0, at most 100");
+  require(params.repeat_last_n >= 0, "repeat_last_n", params.repeat_last_n, "0 or more");
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+  const auto kept = candidates(logits, history);
+  if (kept.size() == 1) return kept.front().id;
+  double u = random_.next();
+  for (const Candidate& c : kept) {
+    u -= c.probability;
+    if (u < 0) return c.id;
+  }
+  return kept.back().id;  // rounding left a rest
+}
+
+std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history) {
+  penalized_.assign(logits.begin(), logits.end());
+  for (const float logit : penalized_) {
+    if (!std::isfinite(logit)) throw EngineError(ErrorCode::kInternal, "The model computed a logit that is not a number. The file may be damaged.");
+  }
+  if (params_.repeat_penalty != 1.0f) {
+    const size_t n = std::min(history.size(), static_cast<size_t>(params_.repeat_last_n));
+    const auto recent = history.last(n);
+    for (const int32_t id : std::unordered_set<int32_t>(recent.begin(), recent.end())) {
+      float& logit = penalized_[static_cast<size_t>(id)];
+      logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
+    }
+  }
+
+  candidates_.clear();
+  for (size_t id = 0; id < penalized_.size(); ++id) candidates_.push_back({static_cast<int32_t>(id), penalized_[id], 0});
+  if (params_.temperature == 0) {
+    candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
+    candidates_[0].probability = 1;
+    return candidates_;
+  }
+
+  if (params_.top_k > 0 && static_cast<size_t>(params_.top_k) < candidates_.size()) {
+    const auto end = candidates_.begin() + params_.top_k;
+    std::nth_element(candidates_.begin(), end - 1, candidates_.end(), is_better);
+    candidates_.erase(end, candidates_.end());
+  }
+  std::sort(candidates_.begin(), candidates_.end(), is_better);
+
+  if (params_.top_p < 1.0f) {
+    softmax(candidates_, 1.0);
+    double sum = 0;
+    size_t n = 0;
+    while (n < candidates_.size() && sum < params_.top_p) sum += candidates_[n++].probability;
+    candidates_.resize(n);
+  }
+  if (params_.min_p > 0.0f) {
+    const float lowest = candidates_.front().logit + std::log(params_.min_p);
+    const auto end = std::find_if(candidates_.begin() + 1, candidates_.end(), [&](const Candidate& c) { return c.logit < lowest; });
+    candidates_.erase(end, candidates_.end());
+  }
+  softmax(candidates_, params_.temperature);
+  return candidates_;
+}
+
+}  // namespace outpost

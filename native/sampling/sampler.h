@@ -1,0 +1,38 @@
+// Picks the next token from logits: repetition penalty, top-k, top-p, min-p, temperature, draw, in this order
+// (that of llama.cpp, whose meaning of each parameter it follows).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine.h"
+#include "sampling/random.h"
+
+namespace outpost {
+
+struct Candidate {
+  int32_t id;
+  float logit;
+  double probability;
+};
+
+class Sampler {
+ public:
+  /// @throws EngineError kInvalidArgument naming the parameter
+  explicit Sampler(const SamplerParams& params);
+
+  /// @param logits [n_vocab] @param history prompt and reply so far, the last repeat_last_n are penalized
+  /// @throws EngineError kInternal if the logits are not finite numbers (a damaged model)
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history);
+
+  /// What `sample` draws from: at least one candidate, most probable first, probabilities summing to 1.
+  std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history);
+
+ private:
+  SamplerParams params_;
+  RandomStream random_;
+  std::vector<Candidate> candidates_;
+  std::vector<float> penalized_;
+};
+
+}  // namespace outpost
