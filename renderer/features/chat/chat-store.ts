@@ -1,0 +1,257 @@
+// Conversations and the running reply. One reply runs at a time; it goes on when another conversation is shown and
+// is stored about every second, so that a crash loses little. Engine, storage, clock and frame scheduling are
+// passed in, so that tests script them.
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { AppApi, EngineApi } from '../../../electron/common/api.ts';
+import type { Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
+import { toErrorInfo } from '../../../electron/common/error-info.ts';
+import type { ErrorInfo } from '../../../electron/common/errors.ts';
+import type { Settings } from '../../../electron/common/settings.ts';
+import { titleFrom, toChatMessages } from './messages.ts';
+import { type Reply, runReply } from './reply.ts';
+
+export interface ChatState {
+  /** Newest first; conversations that wait for their deletion are not in it. */
+  conversations: readonly Conversation[];
+  /** The one that is shown; null for a new one that has no message yet. */
+  conversationId: string | null;
+  /** Messages of the conversations that were shown since the start. */
+  messages: Readonly<Record<string, readonly StoredMessage[]>>;
+  loading: 'list' | 'messages' | null;
+  /** Why the list or the messages could not be read or stored. */
+  error: ErrorInfo | null;
+  reply: Reply | null;
+  /** Tokens of the shown conversation; null while unknown. */
+  context: { nTokens: number; nCtx: number } | null;
+}
+
+export interface ChatDeps {
+  conversations: AppApi['conversations'];
+  engine: EngineApi;
+  settings: () => Settings;
+  modelName: () => string | null;
+  newId: () => string;
+  nowMs: () => number;
+  /** Runs a function before the next frame: text updates are collected until then. */
+  schedule: (update: () => void) => void;
+}
+
+/** How long a deleted conversation can be brought back. */
+export const kUndoMs = 6000;
+
+const kNone: readonly StoredMessage[] = [];
+
+export class ChatStore {
+  readonly store: StoreApi<ChatState>;
+  readonly #deps: ChatDeps;
+  readonly #deletions = new Map<string, { timer: ReturnType<typeof setTimeout>; conversation: Conversation }>();
+  #abort: AbortController | null = null;
+
+  constructor(deps: ChatDeps) {
+    this.#deps = deps;
+    this.store = createStore<ChatState>(() => ({
+      conversations: [],
+      conversationId: null,
+      messages: {},
+      loading: null,
+      error: null,
+      reply: null,
+      context: null,
+    }));
+  }
+
+  get shownMessages(): readonly StoredMessage[] {
+    const { conversationId, messages } = this.store.getState();
+    return conversationId === null ? kNone : (messages[conversationId] ?? kNone);
+  }
+
+  /** Reads the list and shows the conversation of the last session, if it still exists. */
+  async load(conversationId: string | null): Promise<void> {
+    await this.#guard('list', async () => {
+      const conversations = await this.#deps.conversations.list();
+      this.store.setState({ conversations: [...conversations].sort((a, b) => b.updatedAtMs - a.updatedAtMs) });
+    });
+    if (this.store.getState().conversations.some(({ id }) => id === conversationId)) await this.select(conversationId);
+  }
+
+  async select(id: string | null): Promise<void> {
+    this.store.setState({ conversationId: id, context: null, error: null });
+    if (id === null) return;
+    if (!this.store.getState().messages[id]) {
+      await this.#guard('messages', async () => this.#setMessages(id, await this.#deps.conversations.messages({ id })));
+    }
+    await this.countContext();
+  }
+
+  async rename(id: string, title: string): Promise<void> {
+    const trimmed = title.trim().slice(0, 200);
+    if (trimmed === '') return;
+    await this.#guard(null, () => this.#deps.conversations.rename({ id, title: trimmed }));
+    this.store.setState(({ conversations }) => ({
+      conversations: conversations.map((conversation) => (conversation.id === id ? { ...conversation, title: trimmed } : conversation)),
+    }));
+  }
+
+  /** Hides a conversation now and deletes it later, so that it can be brought back with `undoRemove`. */
+  remove(id: string): void {
+    const conversation = this.store.getState().conversations.find((candidate) => candidate.id === id);
+    if (!conversation) return;
+    if (this.store.getState().reply?.conversationId === id) this.stop();
+    const timer = setTimeout(() => {
+      this.#deletions.delete(id);
+      void this.#guard(null, () => this.#deps.conversations.delete({ id }));
+    }, kUndoMs);
+    this.#deletions.set(id, { timer, conversation });
+    this.store.setState(({ conversations }) => ({ conversations: conversations.filter((kept) => kept.id !== id) }));
+    if (this.store.getState().conversationId === id) void this.select(null);
+  }
+
+  undoRemove(id: string): void {
+    const deletion = this.#deletions.get(id);
+    if (!deletion) return;
+    clearTimeout(deletion.timer);
+    this.#deletions.delete(id);
+    this.store.setState(({ conversations }) => ({
+      conversations: [...conversations, deletion.conversation].sort((a, b) => b.updatedAtMs - a.updatedAtMs),
+    }));
+  }
+
+  /** Adds a question to the shown conversation, or starts one, and runs the reply. */
+  async send(prompt: string): Promise<void> {
+    if (prompt.trim() === '' || this.store.getState().reply) return;
+    const id = this.store.getState().conversationId ?? (await this.#create(titleFrom(prompt)));
+    if (id === null) return;
+    const question = this.#message('user', prompt.trim());
+    this.#setMessages(id, [...(this.store.getState().messages[id] ?? []), question]);
+    await this.#put(id, question);
+    await this.#reply(id);
+  }
+
+  /** Runs the last reply again: after a failure, or because another answer is wanted. */
+  async regenerate(): Promise<void> {
+    const { conversationId: id, reply } = this.store.getState();
+    const last = this.shownMessages.at(-1);
+    if (id === null || reply || !last) return;
+    if (last.role === 'assistant') await this.#truncate(id, last.id);
+    await this.#reply(id);
+  }
+
+  /** Replaces a question and drops everything after it. */
+  async editAndResend(messageId: string, prompt: string): Promise<void> {
+    const { conversationId: id, reply } = this.store.getState();
+    if (id === null || reply || prompt.trim() === '') return;
+    await this.#truncate(id, messageId);
+    await this.send(prompt);
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+  }
+
+  dismissError(): void {
+    this.store.setState({ error: null });
+  }
+
+  /** Asks the engine for the length of the shown conversation; without an engine the meter stays empty. */
+  async countContext(): Promise<void> {
+    const { conversationId } = this.store.getState();
+    const messages = toChatMessages(this.#deps.settings().systemPrompt, this.shownMessages);
+    if (conversationId === null || messages.length === 0) return;
+    try {
+      const context = await this.#deps.engine.countTokens({ messages });
+      if (this.store.getState().conversationId === conversationId) this.store.setState({ context });
+    } catch {
+      this.store.setState({ context: null });
+    }
+  }
+
+  async #create(title: string): Promise<string | null> {
+    let id: string | null = null;
+    await this.#guard(null, async () => {
+      const conversation = await this.#deps.conversations.create({ title });
+      id = conversation.id;
+      this.store.setState(({ conversations, messages }) => ({
+        conversations: [conversation, ...conversations],
+        conversationId: conversation.id,
+        messages: { ...messages, [conversation.id]: [] },
+      }));
+    });
+    return id;
+  }
+
+  async #reply(conversationId: string): Promise<void> {
+    const { settings, engine, modelName, nowMs, schedule } = this.#deps;
+    const history = toChatMessages(settings().systemPrompt, this.store.getState().messages[conversationId] ?? []);
+    const answer = this.#message('assistant', '');
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#setMessages(conversationId, [...(this.store.getState().messages[conversationId] ?? []), answer]);
+    const ended = await runReply({
+      engine,
+      request: { messages: history, sampler: settings().sampler },
+      message: { ...answer, modelName: modelName() },
+      conversationId,
+      signal: abort.signal,
+      nowMs,
+      schedule,
+      onReply: (reply) => this.store.setState({ reply }),
+      onMessage: (message) => this.#replaceMessage(conversationId, message),
+      store: (message) => this.#put(conversationId, message),
+    });
+    this.#replaceMessage(conversationId, ended);
+    this.store.setState({ reply: null });
+    this.#abort = null;
+    this.#touch(conversationId);
+    await this.#put(conversationId, ended);
+    await this.countContext();
+  }
+
+  #message(role: StoredMessage['role'], content: string): StoredMessage {
+    const { newId, nowMs } = this.#deps;
+    const status = role === 'user' ? 'complete' : 'streaming';
+    return { id: newId(), role, content, status, error: null, stats: null, reason: null, modelName: null, createdAtMs: nowMs() };
+  }
+
+  async #truncate(id: string, fromMessageId: string): Promise<void> {
+    const messages = this.store.getState().messages[id] ?? [];
+    const index = messages.findIndex((message) => message.id === fromMessageId);
+    if (index < 0) return;
+    this.#setMessages(id, messages.slice(0, index));
+    await this.#guard(null, () => this.#deps.conversations.truncate({ conversationId: id, fromMessageId }));
+  }
+
+  async #put(conversationId: string, message: StoredMessage): Promise<void> {
+    if (this.#deletions.has(conversationId)) return;
+    await this.#guard(null, () => this.#deps.conversations.putMessage({ conversationId, message }));
+  }
+
+  /** Moves a conversation to the top of the list. */
+  #touch(id: string): void {
+    this.store.setState(({ conversations }) => {
+      const touched = conversations.find((conversation) => conversation.id === id);
+      if (!touched) return {};
+      const rest = conversations.filter((conversation) => conversation !== touched);
+      return { conversations: [{ ...touched, updatedAtMs: this.#deps.nowMs() }, ...rest] };
+    });
+  }
+
+  #setMessages(id: string, list: readonly StoredMessage[]): void {
+    this.store.setState(({ messages }) => ({ messages: { ...messages, [id]: list } }));
+  }
+
+  #replaceMessage(id: string, message: StoredMessage): void {
+    const list = this.store.getState().messages[id] ?? [];
+    this.#setMessages(id, list.map((old) => (old.id === message.id ? message : old)));
+  }
+
+  async #guard(loading: ChatState['loading'], call: () => Promise<unknown>): Promise<void> {
+    if (loading) this.store.setState({ loading });
+    try {
+      await call();
+    } catch (error) {
+      this.store.setState({ error: toErrorInfo(error) });
+    } finally {
+      if (loading) this.store.setState({ loading: null });
+    }
+  }
+}

@@ -1,0 +1,166 @@
+// Draws a reply's Markdown as elements. No HTML is ever parsed: HTML in the text shows as text, images show as
+// links, and links go through a handler, so nothing can be loaded or run. Unchanged blocks are not drawn again.
+import type { Token, Tokens } from 'marked';
+import { memo, type ReactNode, useRef } from 'react';
+import { decodeEntities } from '../../lib/entities.ts';
+import { type MarkdownBlock, MarkdownBlocks } from '../../lib/markdown-blocks.ts';
+import { CodeBlock } from './code-block.tsx';
+import styles from './markdown.module.css';
+import { safeLink } from './messages.ts';
+
+export interface MarkdownActions {
+  openLink: (href: string) => void;
+  copy: (text: string) => void;
+  /** Null while no file is open. */
+  insert: ((text: string) => void) | null;
+}
+
+interface MarkdownProps {
+  text: string;
+  actions: MarkdownActions;
+}
+
+export function Markdown({ text, actions }: MarkdownProps) {
+  const parser = useRef<MarkdownBlocks>(null);
+  parser.current ??= new MarkdownBlocks();
+  return (
+    <div className={styles.markdown}>
+      {parser.current.update(text).map((block) => (
+        <Block key={block.start} block={block} actions={actions} />
+      ))}
+    </div>
+  );
+}
+
+const Block = memo(function Block({ block, actions }: { block: MarkdownBlock; actions: MarkdownActions }) {
+  return <>{blocks(block.tokens, actions)}</>;
+});
+
+function blocks(tokens: readonly Token[], actions: MarkdownActions): ReactNode[] {
+  return tokens.map((token, i) => {
+    const key = `${i}`;
+    switch (token.type) {
+      case 'heading': {
+        // The window has its own h1 and h2, so a reply starts at h3.
+        const Heading = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as 'h3';
+        return <Heading key={key}>{inline(token.tokens, actions)}</Heading>;
+      }
+      case 'paragraph':
+        return <p key={key}>{inline(token.tokens, actions)}</p>;
+      case 'text':
+        return <span key={key}>{token.tokens ? inline(token.tokens, actions) : decodeEntities(token.text)}</span>;
+      case 'code':
+        return <CodeBlock key={key} code={token.text} label={(token as Tokens.Code).lang ?? ''} actions={actions} />;
+      case 'blockquote':
+        return <blockquote key={key}>{blocks(token.tokens ?? [], actions)}</blockquote>;
+      case 'list':
+        return <List key={key} list={token as Tokens.List} actions={actions} />;
+      case 'table':
+        return <Table key={key} table={token as Tokens.Table} actions={actions} />;
+      case 'hr':
+        return <hr key={key} />;
+      case 'html':
+        return <p key={key}>{token.text}</p>;
+      default:
+        return null; // blank lines and link definitions
+    }
+  });
+}
+
+function List({ list, actions }: { list: Tokens.List; actions: MarkdownActions }) {
+  const items = list.items.map((item, i) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: items have no identity besides their place
+    <li key={i} className={item.task ? styles.task : undefined}>
+      {item.task ? <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? 'done' : 'open'} /> : null}
+      {blocks(item.tokens.filter((token) => token.type !== 'checkbox'), actions)}
+    </li>
+  ));
+  return list.ordered ? <ol start={list.start === '' ? 1 : list.start}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function Table({ table, actions }: { table: Tokens.Table; actions: MarkdownActions }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table scrolls, also by keyboard
+    <section className={styles.tableScroll} aria-label="Table" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {table.header.map((cell, i) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: columns have no identity besides their place
+              <th key={i} style={{ textAlign: cell.align ?? 'left' }}>
+                {inline(cell.tokens, actions)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, i) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity besides their place
+            <tr key={i}>
+              {row.map((cell, j) => (
+                // biome-ignore lint/suspicious/noArrayIndexKey: cells have no identity besides their place
+                <td key={j} style={{ textAlign: cell.align ?? 'left' }}>
+                  {inline(cell.tokens, actions)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function inline(tokens: readonly Token[] | undefined, actions: MarkdownActions): ReactNode[] {
+  return (tokens ?? []).map((token, i) => {
+    const key = `${i}`;
+    switch (token.type) {
+      case 'strong':
+        return <strong key={key}>{inline(token.tokens, actions)}</strong>;
+      case 'em':
+        return <em key={key}>{inline(token.tokens, actions)}</em>;
+      case 'del':
+        return <del key={key}>{inline(token.tokens, actions)}</del>;
+      case 'codespan':
+        return <code key={key}>{token.text}</code>;
+      case 'br':
+        return <br key={key} />;
+      case 'link':
+        return (
+          <Link key={key} href={token.href} actions={actions}>
+            {inline(token.tokens, actions)}
+          </Link>
+        );
+      case 'image':
+        return (
+          <Link key={key} href={token.href} actions={actions}>
+            [image: {token.text || 'no description'}]
+          </Link>
+        );
+      case 'html':
+        return /^<br\s*\/?>$/i.test(token.raw) ? <br key={key} /> : <span key={key}>{token.raw}</span>;
+      case 'text':
+        return <span key={key}>{token.tokens ? inline(token.tokens, actions) : decodeEntities(token.text)}</span>;
+      default:
+        return <span key={key}>{'text' in token ? decodeEntities(String(token.text)) : token.raw}</span>;
+    }
+  });
+}
+
+function Link({ href, actions, children }: { href: string; actions: MarkdownActions; children: ReactNode }) {
+  const target = safeLink(href);
+  if (target === null) return <span title={href}>{children}</span>;
+  return (
+    <a
+      href={target}
+      title={target}
+      onClick={(event) => {
+        event.preventDefault();
+        actions.openLink(target);
+      }}
+      onAuxClick={(event) => event.preventDefault()}
+    >
+      {children}
+    </a>
+  );
+}

@@ -1,0 +1,118 @@
+// One message: a question that can be edited and sent again, or a reply with its state and figures.
+import { Pencil } from 'lucide-react';
+import { memo, useState } from 'react';
+import type { StoredMessage } from '../../../electron/common/app-contract.ts';
+import { formatCount, formatDuration, formatRate } from '../../lib/format.ts';
+import { Button, IconButton } from '../../ui/button.tsx';
+import { Notice } from '../../ui/notice.tsx';
+import { Markdown, type MarkdownActions } from './markdown.tsx';
+import styles from './message-view.module.css';
+
+interface QuestionProps {
+  message: StoredMessage;
+  canEdit: boolean;
+  onResend: (id: string, text: string) => void;
+}
+
+export const Question = memo(function Question({ message, canEdit, onResend }: QuestionProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  if (draft !== null) {
+    const send = () => {
+      setDraft(null);
+      onResend(message.id, draft);
+    };
+    return (
+      <article aria-label="Your question" className={styles.question}>
+        <textarea
+          aria-label="Edit the question"
+          className={styles.edit}
+          value={draft}
+          // biome-ignore lint/a11y/noAutofocus: the user just pressed "edit"
+          autoFocus
+          onChange={(event) => setDraft(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
+              event.preventDefault();
+              send();
+            } else if (event.key === 'Escape') {
+              event.stopPropagation();
+              setDraft(null);
+            }
+          }}
+        />
+        <div className={styles.editActions}>
+          <span className={styles.editHint}>Later messages are replaced.</span>
+          <Button kind="quiet" onClick={() => setDraft(null)}>
+            Cancel
+          </Button>
+          <Button kind="primary" disabled={draft.trim() === ''} onClick={send}>
+            Send
+          </Button>
+        </div>
+      </article>
+    );
+  }
+  return (
+    <article aria-label="Your question" className={styles.question}>
+      <p className={styles.questionText}>{message.content}</p>
+      {canEdit ? (
+        <IconButton label="Edit and send again" className={styles.pencil} onClick={() => setDraft(message.content)}>
+          <Pencil size={13} aria-hidden />
+        </IconButton>
+      ) : null}
+    </article>
+  );
+});
+
+interface AnswerProps {
+  message: StoredMessage;
+  isRunning: boolean;
+  actions: MarkdownActions;
+  /** Given for the last reply when nothing runs. */
+  onRegenerate: (() => void) | null;
+}
+
+export const Answer = memo(function Answer({ message, isRunning, actions, onRegenerate }: AnswerProps) {
+  const { content, status, error, stats, reason } = message;
+  const retry = onRegenerate ? <Button onClick={onRegenerate}>Try Again</Button> : null;
+  return (
+    <article aria-label="Reply" aria-busy={isRunning} className={styles.answer}>
+      {content === '' ? null : <Markdown text={content} actions={actions} />}
+      {isRunning ? null : (
+        <>
+          {status === 'failed' && error ? (
+            <Notice kind="error" message={error.message} hint={error.hint} detail={error.detail} actions={retry} />
+          ) : null}
+          {status === 'streaming' ? <Notice kind="warning" message="The app ended during this reply." actions={retry} /> : null}
+          {reason === 'length' ? <p className={styles.note}>Cut at the longest reply that the settings allow.</p> : null}
+          {reason === 'context_full' ? (
+            <Notice kind="warning" message="The context is full." hint="Start a new conversation, or raise the context in the settings." />
+          ) : null}
+          <footer className={styles.footer}>
+            {status === 'stopped' ? <span>Stopped</span> : null}
+            {stats ? (
+              <span title={figures(stats)}>
+                {formatRate(stats.nDecoded / Math.max(stats.decodeMs / 1000, 0.001))} · {formatCount(stats.nDecoded)} tokens
+              </span>
+            ) : null}
+            {message.modelName ? <span className={styles.model}>{message.modelName}</span> : null}
+            {onRegenerate && status !== 'failed' && status !== 'streaming' ? (
+              <Button kind="quiet" className={styles.regenerate} onClick={onRegenerate}>
+                Regenerate
+              </Button>
+            ) : null}
+          </footer>
+        </>
+      )}
+    </article>
+  );
+});
+
+function figures(stats: NonNullable<StoredMessage['stats']>): string {
+  return [
+    `Prompt ${formatCount(stats.nPrompt)} tokens, ${formatCount(stats.nReused)} reused, read in ${formatDuration(stats.prefillMs)}`,
+    `First token after ${formatDuration(stats.ttftMs)}`,
+    `${formatCount(stats.nDecoded)} tokens written in ${formatDuration(stats.decodeMs)}`,
+    `Context ${formatCount(stats.nPrompt + stats.nDecoded)} of ${formatCount(stats.nCtx)}`,
+  ].join('\n');
+}

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import type { StoredMessage } from '../../../electron/common/app-contract.ts';
+import { safeLink, titleFrom, toChatMessages } from './messages.ts';
+
+function message(role: 'user' | 'assistant', content: string): StoredMessage {
+  return { id: content, role, content, status: 'complete', error: null, stats: null, reason: null, modelName: null, createdAtMs: 0 };
+}
+
+describe('toChatMessages', () => {
+  it('puts the system prompt first, and none if it is blank', () => {
+    expect(toChatMessages('Be brief.', [message('user', 'a')])[0]).toEqual({ role: 'system', content: 'Be brief.' });
+    expect(toChatMessages('  ', [message('user', 'a')])).toEqual([{ role: 'user', content: 'a' }]);
+  });
+
+  it('alternates roles when a reply failed without text', () => {
+    const turns = [message('user', 'a'), message('assistant', ''), message('user', 'b')];
+    expect(toChatMessages('', turns)).toEqual([{ role: 'user', content: 'a\n\nb' }]);
+  });
+
+  it('keeps a partial reply', () => {
+    const turns = [message('user', 'a'), message('assistant', 'par'), message('user', 'b')];
+    expect(toChatMessages('', turns).map((turn) => turn.role)).toEqual(['user', 'assistant', 'user']);
+  });
+
+  it('does not change its input', () => {
+    const turns = [message('user', 'a'), message('user', 'b')];
+    toChatMessages('', turns);
+    expect(turns[0]?.content).toBe('a');
+  });
+});
+
+describe('titleFrom', () => {
+  it('takes the first line, cut at a word', () => {
+    expect(titleFrom('  Why?\nBecause')).toBe('Why?');
+    expect(titleFrom('word '.repeat(30)).length).toBeLessThanOrEqual(61);
+    expect(titleFrom(' \n ')).toBe('New conversation');
+  });
+});
+
+describe('safeLink', () => {
+  it.each(['http://a.b', 'javascript:alert(1)', 'file:///etc/passwd', 'data:text/html,x', '/relative', 'vbscript:x'])('refuses %j', (href) => {
+    expect(safeLink(href)).toBeNull();
+  });
+
+  it('allows https', () => {
+    expect(safeLink('https://example.org/a?b#c')).toBe('https://example.org/a?b#c');
+  });
+});

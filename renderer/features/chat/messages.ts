@@ -1,0 +1,41 @@
+// Pure functions over the messages of a conversation.
+import type { StoredMessage } from '../../../electron/common/app-contract.ts';
+import type { ChatMessage } from '../../../electron/common/engine-contract.ts';
+
+/**
+ * What the model sees: the system prompt, then the turns in alternation. Chat templates of several model families
+ * refuse two messages of one role in a row, so a question whose answer failed is joined with the next question.
+ */
+export function toChatMessages(systemPrompt: string, messages: readonly StoredMessage[]): ChatMessage[] {
+  const result: ChatMessage[] = [];
+  if (systemPrompt.trim() !== '') result.push({ role: 'system', content: systemPrompt });
+  for (const { role, content } of messages) {
+    if (content.trim() === '') continue;
+    const last = result.at(-1);
+    if (last?.role === role) last.content += `\n\n${content}`;
+    else result.push({ role, content });
+  }
+  return result;
+}
+
+const kLongestTitle = 60;
+
+/** The first line of the first question, cut at a word. */
+export function titleFrom(prompt: string): string {
+  const line = prompt.trim().split('\n', 1)[0]?.trim() ?? '';
+  if (line === '') return 'New conversation';
+  if (line.length <= kLongestTitle) return line;
+  const cut = line.slice(0, kLongestTitle);
+  const space = cut.lastIndexOf(' ');
+  return `${cut.slice(0, space > kLongestTitle / 2 ? space : kLongestTitle)}…`;
+}
+
+/** Where a link of a reply may lead: an https address, or nowhere. */
+export function safeLink(href: string): string | null {
+  try {
+    const url = new URL(href);
+    return url.protocol === 'https:' && url.href.length <= 2000 ? url.href : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,61 @@
+// The centre: tabs, what is wrong with the active file (if anything), and its text.
+import { FileWarning } from 'lucide-react';
+import type { ReactNode } from 'react';
+import { useStore } from 'zustand';
+import { CodeEditor, type CursorInfo } from '../../editor/code-editor.tsx';
+import type { EditorHandle } from '../../editor/editor-handle.ts';
+import type { MonacoTextStore } from '../../editor/monaco-text-store.ts';
+import { Button } from '../../ui/button.tsx';
+import { EmptyState } from '../../ui/empty-state.tsx';
+import { Spinner } from '../../ui/progress.tsx';
+import { BufferNotices } from './buffer-notices.tsx';
+import type { BuffersStore } from './buffers-store.ts';
+import styles from './editor-pane.module.css';
+import { kEditorPanelId, TabBar } from './tab-bar.tsx';
+
+interface EditorPaneProps {
+  buffers: BuffersStore;
+  texts: MonacoTextStore;
+  fontSize: number;
+  onCursor: (cursor: CursorInfo) => void;
+  onHandle: (handle: EditorHandle | null) => void;
+  /** Shown while no file is open. */
+  welcome: ReactNode;
+}
+
+export function EditorPane({ buffers, texts, fontSize, onCursor, onHandle, welcome }: EditorPaneProps) {
+  const active = useStore(buffers.store, (state) => (state.activeId ? state.buffers[state.activeId] : undefined));
+  if (!active) return <div className={styles.welcome}>{welcome}</div>;
+  return (
+    <div className={styles.pane}>
+      <TabBar buffers={buffers} />
+      <BufferNotices buffer={active} buffers={buffers} />
+      <div id={kEditorPanelId} role="tabpanel" aria-labelledby={`tab-${active.id}`} className={styles.body}>
+        {active.status === 'ready' ? (
+          <CodeEditor
+            texts={texts}
+            bufferId={active.id}
+            label={active.title}
+            fontSize={fontSize}
+            isReadOnly={false}
+            onCursor={onCursor}
+            onHandle={onHandle}
+          />
+        ) : active.status === 'failed' ? (
+          <EmptyState
+            icon={<FileWarning size={28} strokeWidth={1.5} aria-hidden />}
+            title={`${active.title} cannot be shown`}
+            text={[active.error?.message, active.error?.hint].filter(Boolean).join(' ')}
+          >
+            <Button onClick={() => void buffers.read(active.id)}>Try Again</Button>
+            <Button onClick={() => buffers.close(active.id)}>Close Tab</Button>
+          </EmptyState>
+        ) : (
+          <p role="status" className={styles.reading}>
+            <Spinner /> Reading {active.title}
+          </p>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,173 @@
+// The file tree as an ARIA tree with one tab stop: arrows move, Enter opens, letters search, F2 renames.
+import { ChevronRight, FilePlus2, FolderPlus, Pencil } from 'lucide-react';
+import { memo, useCallback, useEffect, useMemo, useRef } from 'react';
+import { useStore } from 'zustand';
+import { ContextMenu } from '../../ui/menu.tsx';
+import { VirtualList } from '../../ui/virtual-list.tsx';
+import type { BuffersStore } from './buffers-store.ts';
+import { FileIcon, FolderIcon } from './file-icon.tsx';
+import styles from './file-tree.module.css';
+import { TreeDraftRow } from './tree-draft-row.tsx';
+import { type TreeRow, treeKey, treeRows, typeAhead } from './tree-rows.ts';
+import type { TreeStore } from './tree-store.ts';
+
+interface FileTreeProps {
+  name: string;
+  tree: TreeStore;
+  buffers: BuffersStore;
+}
+
+const kRowHeight = 24;
+/** A pause in typing after which the next letter starts a new search. */
+const kTypeAheadMs = 800;
+
+export function FileTree({ name, tree, buffers }: FileTreeProps) {
+  const { directories, expanded, focused, draft } = useStore(tree.store);
+  const activePath = useStore(buffers.store, (state) => (state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null));
+  const dirty = useStore(buffers.store, dirtyPaths);
+  const rows = useMemo(() => treeRows({ directories, expanded, draft }), [directories, expanded, draft]);
+  const host = useRef<HTMLDivElement>(null);
+  const typed = useRef({ text: '', atMs: 0 });
+
+  useEffect(() => {
+    if (activePath !== null) void tree.reveal(activePath);
+  }, [activePath, tree]);
+
+  const focusedIndex = rows.findIndex((row) => row.kind === 'entry' && row.entry.path === focused);
+  const activate = useCallback(
+    (path: string, isDirectory: boolean) => {
+      tree.focus(path);
+      void (isDirectory ? tree.toggle(path) : buffers.open(path));
+    },
+    [tree, buffers],
+  );
+
+  const onKeyDown = (event: React.KeyboardEvent) => {
+    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    const move = treeKey(event.key, rows, focused);
+    if (move) {
+      event.preventDefault();
+      if (move.do === 'focus') tree.focus(move.path);
+      else if (move.do === 'expand') void tree.expand(move.path);
+      else if (move.do === 'collapse') tree.collapse(move.path);
+      else if (move.do === 'open') void buffers.open(move.path);
+      else tree.startRename(move.path);
+    } else if (event.key.length === 1 && event.key !== ' ') {
+      const isNew = event.timeStamp - typed.current.atMs > kTypeAheadMs;
+      typed.current = { text: (isNew ? '' : typed.current.text) + event.key, atMs: event.timeStamp };
+      const found = typeAhead(typed.current.text, rows, focused);
+      if (found !== null) tree.focus(found);
+    }
+  };
+
+  const actions = [
+    { label: 'New File', icon: <FilePlus2 size={15} aria-hidden />, run: () => void tree.startNew('file') },
+    { label: 'New Folder', icon: <FolderPlus size={15} aria-hidden />, run: () => void tree.startNew('directory') },
+    {
+      label: 'Rename',
+      icon: <Pencil size={15} aria-hidden />,
+      isDisabled: focused === null,
+      run: () => focused !== null && tree.startRename(focused),
+    },
+  ];
+
+  return (
+    <ContextMenu actions={actions}>
+      <div
+        ref={host}
+        role="tree"
+        aria-label={`Files of ${name}`}
+        aria-activedescendant={focusedIndex >= 0 ? rowId(focused ?? '') : undefined}
+        tabIndex={0}
+        className={styles.tree}
+        onKeyDown={onKeyDown}
+        onFocus={() => {
+          const first = rows.find((row) => row.kind === 'entry');
+          if (focused === null && first) tree.focus(first.entry.path);
+        }}
+      >
+        <VirtualList
+          items={rows}
+          rowHeight={kRowHeight}
+          activeIndex={focusedIndex}
+          className={styles.list}
+          renderRow={(row) =>
+            row.kind === 'draft' ? (
+              <TreeDraftRow key="draft" tree={tree} buffers={buffers} draft={row.draft} level={row.level} onDone={() => host.current?.focus()} />
+            ) : row.kind === 'message' ? (
+              <div key={`message:${row.path}`} role="none" className={`${styles.message} ${row.isError ? styles.error : ''}`} style={indent(row.level)}>
+                {row.text}
+              </div>
+            ) : (
+              <EntryRow
+                key={row.entry.path}
+                row={row}
+                isFocused={row.entry.path === focused}
+                isActive={row.entry.path === activePath}
+                isDirty={dirty.includes(`\n${row.entry.path}\n`)}
+                onActivate={activate}
+                onSecondary={(path) => tree.focus(path)}
+              />
+            )
+          }
+        />
+      </div>
+    </ContextMenu>
+  );
+}
+
+/** Paths with unsaved text as one string, so that the selector's result compares by value. */
+function dirtyPaths(state: ReturnType<BuffersStore['store']['getState']>): string {
+  return `\n${Object.values(state.buffers).filter((buffer) => buffer.isDirty).map((buffer) => buffer.path).join('\n')}\n`;
+}
+
+function rowId(path: string): string {
+  return `tree-${path}`;
+}
+
+function indent(level: number) {
+  return { paddingLeft: 8 + (level - 1) * 12 };
+}
+
+interface EntryRowProps {
+  row: Extract<TreeRow, { kind: 'entry' }>;
+  isFocused: boolean;
+  isActive: boolean;
+  isDirty: boolean;
+  onActivate: (path: string, isDirectory: boolean) => void;
+  onSecondary: (path: string) => void;
+}
+
+const EntryRow = memo(function EntryRow({ row, isFocused, isActive, isDirty, onActivate, onSecondary }: EntryRowProps) {
+  const { entry, level, isExpanded, setSize, posInSet } = row;
+  const isDirectory = entry.kind === 'directory';
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the tree element handles the keys for all rows
+    // biome-ignore lint/a11y/useFocusableInteractive: focus stays on the tree (aria-activedescendant)
+    <div
+      id={rowId(entry.path)}
+      role="treeitem"
+      aria-level={level}
+      aria-setsize={setSize}
+      aria-posinset={posInSet}
+      aria-selected={isActive}
+      aria-expanded={isDirectory ? isExpanded : undefined}
+      aria-label={isDirty ? `${entry.name}, unsaved` : entry.name}
+      data-focused={isFocused}
+      className={`${styles.row} ${entry.ignored ? styles.ignored : ''}`}
+      style={indent(level)}
+      title={entry.path}
+      onClick={() => onActivate(entry.path, isDirectory)}
+      onContextMenu={() => onSecondary(entry.path)}
+    >
+      {isDirectory ? (
+        <ChevronRight size={14} aria-hidden className={styles.chevron} data-open={isExpanded} />
+      ) : (
+        <span className={styles.gap} />
+      )}
+      {isDirectory ? <FolderIcon isOpen={isExpanded} /> : <FileIcon path={entry.path} />}
+      <span className={styles.name}>{entry.name}</span>
+      {isDirty ? <span className={styles.dot} aria-hidden /> : null}
+    </div>
+  );
+});

@@ -1,0 +1,91 @@
+// The tabs of the open files. Middle click and the cross close, a dot marks unsaved text, dragging reorders.
+import { X } from 'lucide-react';
+import { useEffect, useRef } from 'react';
+import { useStore } from 'zustand';
+import { tabLabels } from './buffer.ts';
+import type { BuffersStore } from './buffers-store.ts';
+import { FileIcon } from './file-icon.tsx';
+import styles from './tab-bar.module.css';
+
+export const kEditorPanelId = 'editor-panel';
+
+export function TabBar({ buffers }: { buffers: BuffersStore }) {
+  const { tabs, activeId, buffers: byId } = useStore(buffers.store);
+  const host = useRef<HTMLDivElement>(null);
+  const open = tabs.flatMap((id) => byId[id] ?? []);
+  const labels = tabLabels(open);
+
+  useEffect(() => {
+    if (activeId !== null) host.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [activeId]);
+
+  if (open.length === 0) return null;
+  return (
+    <div
+      ref={host}
+      role="tablist"
+      aria-label="Open files"
+      className={styles.bar}
+      onWheel={(event) => {
+        if (host.current && event.deltaX === 0) host.current.scrollLeft += event.deltaY;
+      }}
+    >
+      {open.map((buffer, index) => {
+        const isActive = buffer.id === activeId;
+        const label = labels.get(buffer.id);
+        return (
+          <div
+            key={buffer.id}
+            role="presentation"
+            className={styles.tab}
+            data-active={isActive}
+            draggable
+            onDragStart={(event) => event.dataTransfer.setData('application/x-outpost-tab', buffer.id)}
+            onDragOver={(event) => event.dataTransfer.types.includes('application/x-outpost-tab') && event.preventDefault()}
+            onDrop={(event) => {
+              event.preventDefault();
+              buffers.moveTab(event.dataTransfer.getData('application/x-outpost-tab'), index);
+            }}
+            onAuxClick={(event) => event.button === 1 && buffers.close(buffer.id)}
+          >
+            <button
+              type="button"
+              role="tab"
+              id={`tab-${buffer.id}`}
+              aria-selected={isActive}
+              aria-controls={kEditorPanelId}
+              aria-label={buffer.isDirty ? `${buffer.title}, unsaved` : buffer.title}
+              tabIndex={isActive ? 0 : -1}
+              title={buffer.path ?? buffer.title}
+              className={styles.button}
+              onClick={() => void buffers.activate(buffer.id)}
+              onKeyDown={(event) => {
+                const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+                if (step === undefined) return;
+                event.preventDefault();
+                void buffers.activateNext(step).then(() => {
+                  host.current?.querySelector<HTMLElement>('[aria-selected="true"]')?.focus();
+                });
+              }}
+            >
+              <FileIcon path={buffer.path ?? buffer.title} />
+              <span className={`${styles.name} ${buffer.disk === 'deleted' ? styles.deleted : ''}`}>{label?.name}</span>
+              {label?.folder ? <span className={styles.folder}>{label.folder}</span> : null}
+            </button>
+            <button
+              type="button"
+              tabIndex={-1}
+              aria-label={`Close ${buffer.title}`}
+              className={styles.close}
+              data-dirty={buffer.isDirty}
+              onClick={() => buffers.close(buffer.id)}
+            >
+              <X size={14} aria-hidden className={styles.cross} />
+              <span className={styles.dot} aria-hidden />
+            </button>
+          </div>
+        );
+      })}
+    </div>
+  );
+}
