@@ -59,7 +59,11 @@ struct Command {
   int (*run)(const std::vector<std::string>& words);
 };
 
+int run_bench(const std::vector<std::string>& words);
 int run_inspect(const std::vector<std::string>& words);
+int run_logits(const std::vector<std::string>& words);
+int run_perplexity(const std::vector<std::string>& words);
+int run_run(const std::vector<std::string>& words);
 int run_tokenize(const std::vector<std::string>& words);
 
 }  // namespace outpost::cli

@@ -10,6 +10,17 @@ namespace {
 using outpost::cli::Command;
 
 constexpr Command kCommands[] = {
+    {"run",
+     "MODEL -p PROMPT [-n N] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed S] [--ctx N] "
+     "[--threads N] [--kernels K]",
+     "generate text", outpost::cli::run_run},
+    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text",
+     outpost::cli::run_perplexity},
+    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K]",
+     "load time and tokens per second", outpost::cli::run_bench},
+    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K]",
+     "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out",
+     outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
     {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--ids | --pieces]",
      "token ids of a text, by default of stdin", outpost::cli::run_tokenize},
