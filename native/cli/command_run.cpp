@@ -70,7 +70,7 @@ int run_run(const std::vector<std::string>& words) {
 
   Completion completion;
   GenerateSink sink;
-  sink.on_text = [](std::string_view text) {
+  sink.on_text = [](std::string_view text, int32_t) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };

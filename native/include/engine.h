@@ -148,7 +148,8 @@ struct GenerateSink {
   std::function<void(int32_t n_done, int32_t n_total)> on_prefill;
   /// Whole UTF-8 characters: a character split over tokens, and a possible start of a stop string, are
   /// held back until they are decided. Bytes that can never become UTF-8 arrive as U+FFFD.
-  std::function<void(std::string_view text)> on_text;
+  /// `n_decoded` tokens were generated so far.
+  std::function<void(std::string_view text, int32_t n_decoded)> on_text;
   /// `error` is null unless the reason is kError.
   std::function<void(StopReason reason, const GenerateStats& stats, const EngineError* error)> on_done;
 };

@@ -189,7 +189,7 @@ class DecodeEngine final : public Engine {
   }
 
   static void emit(Request& request, const std::string& text) {
-    if (!text.empty() && request.sink.on_text) request.sink.on_text(text);
+    if (!text.empty() && request.sink.on_text) request.sink.on_text(text, request.stats.n_decoded);
   }
 
   void finish(const std::shared_ptr<Request>& request, StopReason reason, const EngineError* error) {

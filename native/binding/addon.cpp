@@ -1,0 +1,201 @@
+// The Node addon: loadModel and the objects it leads to. Types are in electron/engine/native.d.ts.
+//
+// Loading runs on a libuv worker; generating on the engine's own decode thread. This file checks arguments,
+// keeps native objects alive through their JavaScript wrappers and turns EngineErrors into Errors with a code.
+#include <atomic>
+#include <memory>
+
+#include "binding/arguments.h"
+#include "binding/event_channel.h"
+#include "binding/js_values.h"
+
+namespace outpost::binding {
+namespace {
+
+/// Constructors of the wrapped classes, one set per environment: the addon may be loaded in several.
+struct AddonData {
+  Napi::FunctionReference model, engine;
+};
+
+/// Runs `body`; an EngineError becomes a JavaScript exception with its code.
+template <typename Body>
+auto guarded(Napi::Env env, const Body& body) {
+  try {
+    return body();
+  } catch (const EngineError& error) {
+    throw to_js_error(env, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    throw to_js_error(env, ErrorCode::kOutOfMemory, "There is not enough memory.");
+  }
+}
+
+std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const std::string& name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail_type(env, name, "an Int32Array");
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+class EngineObject final : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceMethod<&EngineObject::submit>("submit"), InstanceMethod<&EngineObject::cancel>("cancel"),
+                        InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::dispose>("dispose")});
+  }
+
+  explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    if (info.Length() != 1 || !info[0].IsExternal()) fail_type(info.Env(), "Engine", "made by model.createEngine()");
+    engine_ = std::move(*info[0].As<Napi::External<std::unique_ptr<Engine>>>().Data());
+  }
+
+ private:
+  Engine& engine(Napi::Env env) const {
+    if (engine_ == nullptr) throw to_js_error(env, ErrorCode::kInvalidArgument, "The engine was disposed of.");
+    return *engine_;
+  }
+
+  Napi::Value submit(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const Fields fields(env, info[0], "request");
+    GenerateRequest request = read_generate_request(fields);
+    const auto tokens = fields.find("tokens");
+    request.tokens = get_tokens(env, tokens.value_or(env.Undefined()), "request.tokens");
+    const auto channel = EventChannel::create(env, info[1]);
+    try {
+      return Napi::Number::New(env, static_cast<double>(engine(env).submit(std::move(request), channel->sink())));
+    } catch (const EngineError& error) {
+      channel->abandon();
+      throw to_js_error(env, error.code(), error.what());
+    }
+  }
+
+  void cancel(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) fail_type(info.Env(), "requestId", "a number");
+    if (engine_ != nullptr) engine_->cancel(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  }
+
+  Napi::Value stats(const Napi::CallbackInfo& info) { return to_js(info.Env(), engine(info.Env()).stats()); }
+
+  void dispose(const Napi::CallbackInfo&) { engine_.reset(); }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+class ModelObject final : public Napi::ObjectWrap<ModelObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Model",
+                       {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
+                        InstanceMethod<&ModelObject::detokenize>("detokenize"), InstanceMethod<&ModelObject::create_engine>("createEngine")});
+  }
+
+  explicit ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    if (info.Length() != 1 || !info[0].IsExternal()) fail_type(info.Env(), "Model", "made by loadModel()");
+    model_ = *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data();
+  }
+
+ private:
+  Napi::Value info(const Napi::CallbackInfo& info) { return to_js(info.Env(), model_->info()); }
+
+  Napi::Value tokenize(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const std::string text = get_string(env, info[0], "text");
+    const TokenizeOptions options = read_tokenize_options(Fields(env, info[1], "options"));
+    const auto ids = guarded(env, [&] { return model_->tokenize(text, options); });
+    auto array = Napi::Int32Array::New(env, ids.size());
+    std::copy(ids.begin(), ids.end(), array.Data());
+    return array;
+  }
+
+  Napi::Value detokenize(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const auto tokens = get_tokens(env, info[0], "tokens");
+    return Napi::String::New(env, guarded(env, [&] { return model_->detokenize(tokens); }));
+  }
+
+  Napi::Value create_engine(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const EngineOptions options = read_engine_options(Fields(env, info[0], "options"));
+    auto engine = guarded(env, [&] { return Engine::create(model_, options); });
+    return env.GetInstanceData<AddonData>()->engine.New({Napi::External<std::unique_ptr<Engine>>::New(env, &engine)});
+  }
+
+  std::shared_ptr<Model> model_;
+};
+
+/// Loads a model off the JavaScript thread and settles a promise with it. AsyncProgressWorker keeps what()
+/// only, so the code is kept here.
+class LoadWorker final : public Napi::AsyncProgressWorker<float> {
+ public:
+  LoadWorker(Napi::Env env, std::string path, LoadOptions options, Napi::FunctionReference on_progress, std::shared_ptr<std::atomic<bool>> is_cancelled)
+      : AsyncProgressWorker(env), deferred_(env), path_(std::move(path)), options_(std::move(options)), on_progress_(std::move(on_progress)),
+        is_cancelled_(std::move(is_cancelled)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute(const ExecutionProgress& progress) override {  // worker thread: no JavaScript values here
+    options_.on_progress = [&](float fraction) {
+      progress.Send(&fraction, 1);
+      return !is_cancelled_->load();
+    };
+    try {
+      model_ = Model::load(path_, options_);
+    } catch (const EngineError& error) {
+      code_ = error.code();
+      SetError(error.what());
+    } catch (const std::bad_alloc&) {
+      code_ = ErrorCode::kOutOfMemory;
+      SetError("There is not enough memory to load " + path_ + ".");
+    }
+  }
+
+  void OnProgress(const float* fraction, size_t n) override {
+    if (n > 0 && !on_progress_.IsEmpty()) on_progress_.Call({Napi::Number::New(Env(), fraction[n - 1])});
+  }
+
+  void OnOK() override {
+    deferred_.Resolve(Env().GetInstanceData<AddonData>()->model.New({Napi::External<std::shared_ptr<Model>>::New(Env(), &model_)}));
+  }
+
+  void OnError(const Napi::Error& error) override { deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::string path_;
+  LoadOptions options_;
+  Napi::FunctionReference on_progress_;
+  std::shared_ptr<std::atomic<bool>> is_cancelled_;
+  std::shared_ptr<Model> model_;
+  ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
+};
+
+Napi::Value load_model(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::string path = get_string(env, info[0], "path");
+  const Fields fields(env, info[1], "options");
+  LoadOptions options = read_load_options(fields);
+  Napi::FunctionReference on_progress;
+  if (const auto value = fields.find("onProgress")) on_progress = Napi::Persistent(get_function(env, *value, "options.onProgress"));
+
+  const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
+  auto* worker = new LoadWorker(env, std::move(path), std::move(options), std::move(on_progress), is_cancelled);  // deletes itself
+  auto handle = Napi::Object::New(env);
+  handle.Set("promise", worker->promise());
+  handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));
+  worker->Queue();
+  return handle;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* data = new AddonData{Napi::Persistent(ModelObject::define(env)), Napi::Persistent(EngineObject::define(env))};
+  env.SetInstanceData(data);  // freed with the environment
+  exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(outpost_engine, init)
+
+}  // namespace outpost::binding

@@ -1,0 +1,89 @@
+#include "binding/js_values.h"
+
+namespace outpost::binding {
+
+Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
+  auto object = Napi::Object::New(env);
+  object.Set("path", info.path);
+  object.Set("name", info.name);
+  object.Set("architecture", info.architecture);
+  object.Set("fileType", info.file_type);
+  object.Set("fileBytes", static_cast<double>(info.file_bytes));
+  object.Set("weightBytes", static_cast<double>(info.weight_bytes));
+  object.Set("nParams", static_cast<double>(info.n_params));
+  object.Set("nCtxTrain", info.n_ctx_train);
+  object.Set("nVocab", info.n_vocab);
+  object.Set("nLayer", info.n_layer);
+  object.Set("nEmbd", info.n_embd);
+  object.Set("nHead", info.n_head);
+  object.Set("nHeadKv", info.n_head_kv);
+  object.Set("kvBytesPerToken", static_cast<double>(info.kv_bytes_per_token));
+  object.Set("chatTemplate", info.chat_template);
+  object.Set("bosText", info.bos_text);
+  object.Set("eosText", info.eos_text);
+  object.Set("hasFim", info.has_fim);
+  object.Set("backend", info.backend);
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
+  auto object = Napi::Object::New(env);
+  object.Set("nPrompt", stats.n_prompt);
+  object.Set("nReused", stats.n_reused);
+  object.Set("nDecoded", stats.n_decoded);
+  object.Set("nCtx", stats.n_ctx);
+  object.Set("queueMs", stats.queue_ms);
+  object.Set("prefillMs", stats.prefill_ms);
+  object.Set("decodeMs", stats.decode_ms);
+  object.Set("ttftMs", stats.ttft_ms);
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
+  auto object = Napi::Object::New(env);
+  object.Set("nActive", stats.n_active);
+  object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
+  object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
+  return object;
+}
+
+LoadOptions read_load_options(const Fields& fields) {
+  static constexpr const char* kKernels[] = {"auto", "scalar", "avx2", "avx512"};  // in the order of CpuKernels
+  LoadOptions options;
+  fields.read("nThreads", options.n_threads);
+  fields.read("cpuKernels", options.cpu_kernels, kKernels);
+  return options;
+}
+
+TokenizeOptions read_tokenize_options(const Fields& fields) {
+  TokenizeOptions options;
+  fields.read("addBos", options.add_bos);
+  fields.read("parseSpecial", options.parse_special);
+  return options;
+}
+
+EngineOptions read_engine_options(const Fields& fields) {
+  EngineOptions options;
+  fields.read("nCtx", options.n_ctx);
+  fields.read("kvBytes", options.kv_bytes);
+  fields.read("nPrefill", options.n_prefill);
+  return options;
+}
+
+GenerateRequest read_generate_request(const Fields& fields) {
+  static constexpr const char* kPriorities[] = {"inline", "chat", "agent", "background"};  // in the order of Priority
+  GenerateRequest request;
+  fields.read("nPredict", request.n_predict);
+  fields.read("temperature", request.sampler.temperature);
+  fields.read("topK", request.sampler.top_k);
+  fields.read("topP", request.sampler.top_p);
+  fields.read("minP", request.sampler.min_p);
+  fields.read("repeatPenalty", request.sampler.repeat_penalty);
+  fields.read("repeatLastN", request.sampler.repeat_last_n);
+  fields.read("seed", request.sampler.seed);
+  fields.read("stop", request.stop);
+  fields.read("priority", request.priority, kPriorities);
+  return request;
+}
+
+}  // namespace outpost::binding
