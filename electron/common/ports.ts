@@ -19,6 +19,11 @@ export interface PortMessage {
   name: PortName;
 }
 
+/** The page's own window message once it listens for ports; preload answers it with `ports:request`. */
+export interface ReadyMessage {
+  type: 'outpost:ready';
+}
+
 export function isPortMessage(value: unknown): value is PortMessage {
   if (typeof value !== 'object' || value === null) return false;
   const { type, name } = value as Record<string, unknown>;
