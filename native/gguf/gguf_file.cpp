@@ -48,8 +48,8 @@ const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
 }
 
 void GgufFile::fail_type(std::string_view key, const GgufValue& value, const char* expected) const {
-  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " is ", describe(value), " (",
-                                                     gguf_type_name(value.type), "); expected ", expected, "."));
+  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " is ", describe(value),
+                                                     " (", gguf_type_name(value.type), "); expected ", expected, "."));
 }
 
 std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {

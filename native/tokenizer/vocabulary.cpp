@@ -54,7 +54,8 @@ Vocabulary::Vocabulary(const GgufFile& file) {
   if (kinds.size() != n) fail(file, "tokenizer.ggml.token_type has ", kinds.size(), " entries; expected ", n, ".");
   kinds_.reserve(n);
   for (size_t i = 0; i < n; ++i) {
-    if (kinds[i] < 1 || kinds[i] > 6) fail(file, "tokenizer.ggml.token_type[", i, "] is ", kinds[i], "; expected 1 to 6.");
+    if (kinds[i] < 1 || kinds[i] > 6)
+      fail(file, "tokenizer.ggml.token_type[", i, "] is ", kinds[i], "; expected 1 to 6.");
     kinds_.push_back(static_cast<TokenKind>(kinds[i]));
   }
 
@@ -91,9 +92,9 @@ void Vocabulary::mark_ends() {
   }
   // Chat models end a turn with a token that files seldom name by role; the spellings are llama.cpp's
   // (src/llama-vocab.cpp, where it fills `special_eog_ids`).
-  static constexpr std::string_view kEndTexts[] = {"<|end|>",         "<|im_end|>",      "<|eot_id|>",   "<|eom_id|>",
-                                                   "<|endoftext|>",   "<|end_of_text|>", "<end_of_turn>", "<EOT>",
-                                                   "<end_of_utterance>"};
+  static constexpr std::string_view kEndTexts[] = {"<|end|>",       "<|im_end|>",    "<|eot_id|>",
+                                                   "<|eom_id|>",    "<|endoftext|>", "<|end_of_text|>",
+                                                   "<end_of_turn>", "<EOT>",         "<end_of_utterance>"};
   for (const std::string_view text : kEndTexts) {
     const int32_t id = find(text);
     if (id >= 0 && kind(id) == TokenKind::kControl) is_end_[static_cast<size_t>(id)] = true;
