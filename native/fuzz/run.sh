@@ -1,0 +1,38 @@
+#!/bin/sh
+# Builds the fuzz targets with clang (AddressSanitizer, UndefinedBehaviorSanitizer) and runs each for SECONDS:
+#   native/fuzz/run.sh [SECONDS]        20 by default; npm test runs it briefly, run it longer on request
+# The corpus and an input that fails are kept in build/native/fuzz/; run <target> <input> there to repeat one.
+set -eu
+seconds=${1:-20}
+here=$(cd "$(dirname "$0")" && pwd)
+build=$here/../../build/native/fuzz
+
+compiler=
+for candidate in clang++ clang++-19 clang++-18 clang++-17 clang++-16 clang++-15 clang++-14; do
+  if command -v "$candidate" >/dev/null 2>&1; then
+    compiler=$candidate
+    break
+  fi
+done
+if [ -z "$compiler" ]; then
+  echo "fuzz: clang is needed for libFuzzer (Debian: apt-get install clang-14 libclang-rt-14-dev)" >&2
+  exit 1
+fi
+
+cd "$here/.."
+cmake --preset fuzz -DCMAKE_CXX_COMPILER="$compiler" >/dev/null
+cmake --build --preset fuzz -j2
+"$build/write_seeds" "$build/seeds"
+for target in gguf_fuzzer tokenizer_fuzzer; do
+  echo "fuzz: $target for $seconds s"
+  mkdir -p "$build/corpus-$target"
+  # -rss_limit_mb and -timeout: an input that eats memory or time is a finding too.
+  "$build/$target" -max_total_time="$seconds" -dict="$here/gguf.dict" -artifact_prefix="$build/failed-$target-" \
+    -max_len=8192 -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 \
+    "$build/corpus-$target" "$build/seeds" >"$build/$target.log" 2>&1 || {
+    tail -n 60 "$build/$target.log"
+    echo "fuzz: $target failed; the input is $build/failed-$target-*" >&2
+    exit 1
+  }
+  grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^Done' "$build/$target.log"
+done
