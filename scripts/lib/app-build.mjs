@@ -1,0 +1,37 @@
+// The app's bundles in build/app/: one file per process, the renderer, and the addon beside them.
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root } from './process.mjs';
+import { hashOf, stampedStep } from './steps.mjs';
+
+const output = join(root, 'build', 'app');
+
+/** Entry, output and format of each process that is not the renderer. A sandboxed preload must be CommonJS. */
+const processes = /** @type {const} */ ([
+  ['electron/main.ts', 'main.js', 'esm'],
+  ['electron/engine/host.ts', 'engine-host.js', 'esm'],
+  ['electron/workspace/host.ts', 'workspace-host.js', 'esm'],
+  ['electron/preload/preload.ts', 'preload.cjs', 'cjs'],
+]);
+
+/** @param {string} nativeBuild folder that holds outpost_engine.node */
+export async function buildApp(nativeBuild) {
+  await stampedStep(
+    'app',
+    'app bundles',
+    () => hashOf({ paths: ['electron', 'renderer', 'vite.config.ts', 'package-lock.json', 'native', 'kernels'] }),
+    async () => {
+      // Imported here: they are there only after the dependencies were installed.
+      const { build } = await import('vite');
+      const { rolldown } = await import('rolldown');
+      await mkdir(output, { recursive: true });
+      await build({ configFile: join(root, 'vite.config.ts'), logLevel: 'warn' });
+      for (const [input, file, format] of processes) {
+        const bundle = await rolldown({ input: join(root, input), platform: 'node', external: ['electron', /^node:/], logLevel: 'warn' });
+        await bundle.write({ file: join(output, file), format, codeSplitting: false, sourcemap: true });
+        await bundle.close();
+      }
+      await copyFile(join(nativeBuild, 'outpost_engine.node'), join(output, 'outpost_engine.node'));
+    },
+  );
+}

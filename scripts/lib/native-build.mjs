@@ -1,0 +1,30 @@
+// The native engine by CMake presets. CMake itself knows what is stale; the stamp saves starting it.
+import { join } from 'node:path';
+import { root, run } from './process.mjs';
+import { hashOf, stampedStep } from './steps.mjs';
+
+const names = {
+  release: 'native engine (release)',
+  sanitize: 'native engine with AddressSanitizer and UndefinedBehaviorSanitizer',
+  fuzz: 'fuzz targets',
+};
+
+/**
+ * @param {keyof typeof names} preset
+ * @param {{ withTests?: boolean }} [options]
+ * @returns {Promise<string>} the build's folder
+ */
+export async function buildNative(preset, { withTests = false } = {}) {
+  const directory = join(root, 'build', 'native', preset);
+  await stampedStep(
+    `native-${preset}${withTests ? '-tests' : ''}`,
+    names[preset],
+    () => hashOf({ paths: ['native', 'kernels'] }),
+    async () => {
+      const options = withTests ? ['-DOUTPOST_TESTS=ON'] : [];
+      await run('cmake', ['--preset', preset, '-S', 'native', ...options], { quiet: true });
+      await run('cmake', ['--build', directory], { quiet: true });
+    },
+  );
+  return directory;
+}

@@ -1,0 +1,78 @@
+// Running other programs: output as it comes, errors as one sentence.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** The repository's root. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** A failure to show to the user as it is, without a stack trace. */
+export class SetupError extends Error {
+  /**
+   * @param {string} message what failed
+   * @param {string} [hint] what the user can do
+   */
+  constructor(message, hint) {
+    super(hint === undefined ? message : `${message}\n  ${hint}`);
+  }
+}
+
+/**
+ * Runs a program with its output on the terminal.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: output only if it fails
+ */
+export async function run(command, args, { cwd = root, env = process.env, quiet = false } = {}) {
+  const { code, output } = await spawnProgram(command, args, { cwd, env, capture: quiet });
+  if (code === 0) return;
+  throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).${quiet ? `\n${output}` : ''}`);
+}
+
+/**
+ * Runs a program and returns what it printed on stdout.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string }} [options]
+ */
+export async function capture(command, args, { cwd = root, env = process.env, input } = {}) {
+  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: true, input });
+  if (code !== 0) throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).\n${errors}`);
+  return output;
+}
+
+/** @param {string} command a program looked for on PATH */
+export async function isInstalled(command) {
+  const finder = process.platform === 'win32' ? 'where' : 'which';
+  return (await spawnProgram(finder, [command], { cwd: root, env: process.env, capture: true })).code === 0;
+}
+
+/** @param {number | NodeJS.Signals | 'missing'} code */
+function describeCode(code) {
+  if (code === 'missing') return 'it is not installed';
+  return typeof code === 'number' ? `exit code ${code}` : `signal ${code}`;
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, capture: boolean, input?: string | undefined }} options
+ * @returns {Promise<{ code: number | NodeJS.Signals | 'missing', output: string, errors: string }>}
+ */
+function spawnProgram(command, args, { cwd, env, capture: isCaptured, input }) {
+  return new Promise((resolve) => {
+    const out = isCaptured ? 'pipe' : 'inherit';
+    const child = spawn(command, args, { cwd, env, stdio: [input === undefined ? 'ignore' : 'pipe', out, out] });
+    let output = '';
+    let errors = '';
+    child.stdout?.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text) => {
+      errors += text;
+    });
+    child.stdin?.on('error', () => {}); // the program ended before it read everything; its exit code tells
+    child.stdin?.end(input);
+    child.on('error', () => resolve({ code: 'missing', output, errors }));
+    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 1, output, errors: errors || output }));
+  });
+}
