@@ -1,18 +1,18 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "cli/command.h"
+#include "core/mapped_file.h"
 #include "core/strings.h"
 #include "core/utf8.h"
 
 namespace outpost::cli {
 
 Arguments::Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options,
-                     const std::vector<std::string>& flags) {
+                     const std::vector<std::string>& flags, size_t n_positional) {
   const auto is_in = [](const std::vector<std::string>& names, const std::string& word) {
     return std::find(names.begin(), names.end(), word) != names.end();
   };
@@ -25,6 +25,8 @@ Arguments::Arguments(const std::vector<std::string>& words, const std::vector<st
       ++i;
     } else if (words[i].size() > 1 && words[i][0] == '-') {
       throw UsageError("there is no option " + words[i]);
+    } else if (positional_.size() == n_positional) {
+      throw UsageError(concat("unexpected argument ", quoted(words[i])));
     } else {
       positional_.push_back(words[i]);
     }
@@ -85,11 +87,8 @@ LoadOptions load_options(const Arguments& arguments) {
 }
 
 std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw EngineError(ErrorCode::kFileNotFound, concat("Cannot open ", path, "."));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) throw EngineError(ErrorCode::kFileUnreadable, concat("Cannot read ", path, "."));
-  return text;
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 std::string read_stdin() { return {std::istreambuf_iterator<char>(std::cin), {}}; }

@@ -21,9 +21,10 @@ class UsageError : public std::runtime_error {
 class Arguments {
  public:
   /// @param options names that take a value, `flags` names that do not
-  /// @throws UsageError for an unknown option or a missing value
+  /// @param n_positional most positional arguments
+  /// @throws UsageError for an unknown option, a missing value or an argument too many
   Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options,
-            const std::vector<std::string>& flags);
+            const std::vector<std::string>& flags, size_t n_positional = 1);
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }
   std::string get(const std::string& name, const std::string& fallback = {}) const;

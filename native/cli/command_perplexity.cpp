@@ -9,7 +9,7 @@ namespace outpost::cli {
 // Each window of n_ctx tokens starts from an empty cache with BOS; its second half is scored, so that every
 // scored token has at least half a window before it (the convention of llama.cpp's tool).
 int run_perplexity(const std::vector<std::string>& words) {
-  const Arguments arguments(words, with_load_options({"--ctx", "--chunks"}), {});
+  const Arguments arguments(words, with_load_options({"--ctx", "--chunks"}), {}, 2);
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   const auto n_ctx = static_cast<size_t>(arguments.get_int("--ctx", 512, 8, model->info().n_ctx_train));
   auto tokens = model->tokenize(read_file(arguments.positional(1, "TEXTFILE")));

@@ -22,14 +22,15 @@ constexpr Command kCommands[] = {
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out",
      outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
-    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--ids | --pieces]",
-     "token ids of a text, by default of stdin", outpost::cli::run_tokenize},
+    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--json | --ids | --pieces]",
+     "token ids of a text, by default of stdin, as a JSON array", outpost::cli::run_tokenize},
 };
 
 void print_usage(std::FILE* out) {
   std::fputs("usage: outpost-engine COMMAND ...\n\n", out);
-  for (const Command& command : kCommands)
+  for (const Command& command : kCommands) {
     std::fprintf(out, "  %-11s %s\n              %s\n", command.name, command.summary, command.usage);
+  }
 }
 
 }  // namespace
@@ -40,8 +41,16 @@ int main(int argc, char** argv) {
     print_usage(words.empty() ? stderr : stdout);
     return words.empty() ? 2 : 0;
   }
+  // Warnings of the library go where a person sees them and a pipe does not.
+  outpost::set_log_sink([](outpost::LogLevel, std::string_view message) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+  });
   for (const Command& command : kCommands) {
     if (words[0] != command.name) continue;
+    if (words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
+      std::printf("usage: outpost-engine %s %s\n%s\n", command.name, command.usage, command.summary);
+      return 0;
+    }
     try {
       return command.run({words.begin() + 1, words.end()});
     } catch (const outpost::cli::UsageError& error) {
