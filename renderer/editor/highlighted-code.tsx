@@ -38,8 +38,13 @@ export function HighlightedCode({ code, label }: HighlightedCodeProps) {
 }
 
 const CodeLine = memo(function CodeLine({ markup }: { markup: string }) {
-  // biome-ignore lint/security/noDangerouslySetInnerHtml: Monaco's colorizer escapes the text and adds only spans
-  return <span style={{ display: 'block', minHeight: '1lh' }} dangerouslySetInnerHTML={{ __html: withoutBreak(markup) }} />;
+  return (
+    <span
+      style={{ display: 'block', minHeight: '1lh' }}
+      // biome-ignore lint/security/noDangerouslySetInnerHtml: Monaco's colorizer escapes the text and adds only spans
+      dangerouslySetInnerHTML={{ __html: withoutBreak(markup) }}
+    />
+  );
 });
 
 /** Monaco ends a line with <br/>; here every line is a block already. */

@@ -40,8 +40,14 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
           {
             bufferId,
             languageId: model.getLanguageId(),
-            prefix: model.getValueInRange(monaco.Range.fromPositions(before, position), monaco.editor.EndOfLinePreference.LF),
-            suffix: model.getValueInRange(monaco.Range.fromPositions(position, after), monaco.editor.EndOfLinePreference.LF),
+            prefix: model.getValueInRange(
+              monaco.Range.fromPositions(before, position),
+              monaco.editor.EndOfLinePreference.LF,
+            ),
+            suffix: model.getValueInRange(
+              monaco.Range.fromPositions(position, after),
+              monaco.editor.EndOfLinePreference.LF,
+            ),
             isExplicit: context.triggerKind === monaco.languages.InlineCompletionTriggerKind.Explicit,
           },
           abort.signal,

@@ -18,6 +18,8 @@ export class MonacoTextStore implements TextStore {
 
   create(id: string, text: string, path: string | null): { languageId: string } {
     const model = monaco.editor.createModel(text, path === null ? 'plaintext' : undefined, bufferUri(id, path));
+    // Every bracket pair in its own colour would be the loudest thing in the window.
+    model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
     const open: OpenText = { model, savedVersion: model.getAlternativeVersionId(), mixedOriginal: null };
     this.#rememberMixed(open, text);
     this.#texts.set(id, open);
@@ -115,7 +117,10 @@ function bufferUri(id: string, path: string | null): monaco.Uri {
 }
 
 /** One edit from the first to the last difference, so that cursor and folding outside of it stay. */
-function minimalEdit(model: monaco.editor.ITextModel, text: string): monaco.editor.IIdentifiedSingleEditOperation | null {
+function minimalEdit(
+  model: monaco.editor.ITextModel,
+  text: string,
+): monaco.editor.IIdentifiedSingleEditOperation | null {
   const eol = model.getEOL();
   const before = model.getValue();
   const after = text.replace(/\r\n|\r|\n/g, eol);
@@ -124,7 +129,11 @@ function minimalEdit(model: monaco.editor.ITextModel, text: string): monaco.edit
   const shorter = Math.min(before.length, after.length);
   while (head < shorter && before.charCodeAt(head) === after.charCodeAt(head)) head += 1;
   let tail = 0;
-  while (tail < shorter - head && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) tail += 1;
+  while (
+    tail < shorter - head &&
+    before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)
+  )
+    tail += 1;
   const start = model.getPositionAt(head);
   const end = model.getPositionAt(before.length - tail);
   // getPositionAt moves out of the middle of a surrogate pair or "\r\n"; take what those positions really span.

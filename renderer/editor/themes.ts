@@ -3,8 +3,26 @@
 import type { editor } from 'monaco-editor';
 
 type Palette = Record<
-  | 'background' | 'foreground' | 'comment' | 'keyword' | 'string' | 'number' | 'type' | 'name' | 'tag' | 'attribute'
-  | 'invalid' | 'lineNumber' | 'lineNumberActive' | 'selection' | 'line' | 'border' | 'raised' | 'accent' | 'muted' | 'guide',
+  | 'background'
+  | 'foreground'
+  | 'comment'
+  | 'keyword'
+  | 'string'
+  | 'number'
+  | 'type'
+  | 'name'
+  | 'tag'
+  | 'attribute'
+  | 'invalid'
+  | 'lineNumber'
+  | 'lineNumberActive'
+  | 'selection'
+  | 'line'
+  | 'border'
+  | 'raised'
+  | 'accent'
+  | 'muted'
+  | 'guide',
   string
 >;
 

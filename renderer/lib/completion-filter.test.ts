@@ -12,9 +12,12 @@ describe('filterCompletion', () => {
     expect(filter(raw)).toEqual({ reason: 'empty' });
   });
 
-  it.each(['</s>', '<|im_end|>', '<|fim_middle|>foo', '<fim_prefix>', '[INST] hi', '<｜fim▁hole｜>'])('drops %j as a special token', (raw) => {
-    expect(filter(raw)).toEqual({ reason: 'special-token' });
-  });
+  it.each(['</s>', '<|im_end|>', '<|fim_middle|>foo', '<fim_prefix>', '[INST] hi', '<｜fim▁hole｜>'])(
+    'drops %j as a special token',
+    (raw) => {
+      expect(filter(raw)).toEqual({ reason: 'special-token' });
+    },
+  );
 
   it('cuts at a special token and keeps what came before', () => {
     expect(filter('x = 1</s> and then')).toEqual({ text: 'x = 1' });

@@ -64,8 +64,15 @@ function lastFullLine(prefix: string): string {
 function repeatsBelow(lineStart: string, text: string, suffix: string): boolean {
   const newline = suffix.indexOf('\n');
   if (newline < 0) return false;
-  const below = suffix.slice(newline + 1, newline + 4000).split('\n').map((line) => line.trim()).filter(Boolean);
-  const own = (lineStart + text).split('\n').map((line) => line.trim()).filter(Boolean);
+  const below = suffix
+    .slice(newline + 1, newline + 4000)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+  const own = (lineStart + text)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
   if (own.length === 0 || own.join('').length <= 3) return false;
   return own.every((line, i) => line === below[i]);
 }

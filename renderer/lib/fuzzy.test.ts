@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { fuzzyFilter, fuzzyMatch } from './fuzzy.ts';
 
-const best = (query: string, items: string[]) => fuzzyFilter(query, items, (item) => item, 10).map((found) => found.item);
+const best = (query: string, items: string[]) =>
+  fuzzyFilter(query, items, (item) => item, 10).map((found) => found.item);
 
 describe('fuzzyMatch', () => {
   it('needs every letter in order', () => {

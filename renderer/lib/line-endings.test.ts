@@ -5,9 +5,12 @@ import { restoreLineEndings } from './line-endings.ts';
 const normalized = (text: string) => text.replace(/\r\n|\r/g, '\n');
 
 describe('restoreLineEndings', () => {
-  it.each(['a\r\nb\nc', 'a\rb\nc\r\n', '', '\n', '\r\n\n\r', 'one line'])('gives %j back when nothing was edited', (text) => {
-    expect(restoreLineEndings(text, normalized(text))).toBe(text);
-  });
+  it.each(['a\r\nb\nc', 'a\rb\nc\r\n', '', '\n', '\r\n\n\r', 'one line'])(
+    'gives %j back when nothing was edited',
+    (text) => {
+      expect(restoreLineEndings(text, normalized(text))).toBe(text);
+    },
+  );
 
   it('keeps the endings around an edited line', () => {
     expect(restoreLineEndings('a\r\nb\nc\r\nd\n', 'a\nB\nc\nd\n')).toBe('a\r\nB\r\nc\r\nd\n');

@@ -12,7 +12,8 @@ const kReply = [
   'End.',
 ].join('\n\n');
 
-const types = (text: string, blocks = new MarkdownBlocks()) => blocks.update(text).map((block) => block.tokens[0]?.type);
+const types = (text: string, blocks = new MarkdownBlocks()) =>
+  blocks.update(text).map((block) => block.tokens[0]?.type);
 
 describe('MarkdownBlocks', () => {
   it('splits at top level', () => {

@@ -1,7 +1,7 @@
 // Markdown of a reply that is still being written, split into top-level blocks. Blocks that can no longer change
 // keep their identity, so that only the last ones are parsed and drawn again: the work per update depends on the
 // length of the last block, not of the reply.
-import { type Token, lexer } from 'marked';
+import { lexer, type Token } from 'marked';
 
 export interface MarkdownBlock {
   /** Offset of the block in the text: stable, so it serves as a key. */

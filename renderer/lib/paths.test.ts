@@ -21,9 +21,12 @@ describe('paths', () => {
     expect(extensionOf('v1.0/Makefile')).toBe('');
   });
 
-  it.each(['', '  ', '/a', 'a/', 'a//b', '../a', 'a/./b', 'a\\b', 'a\nb', 'x'.repeat(256)])('refuses %j as a name', (name) => {
-    expect(invalidPathReason(name)).not.toBeNull();
-  });
+  it.each(['', '  ', '/a', 'a/', 'a//b', '../a', 'a/./b', 'a\\b', 'a\nb', 'x'.repeat(256)])(
+    'refuses %j as a name',
+    (name) => {
+      expect(invalidPathReason(name)).not.toBeNull();
+    },
+  );
 
   it.each(['a.ts', 'src/new file.ts', '..a', 'é/文件.md'])('accepts %j as a name', (name) => {
     expect(invalidPathReason(name)).toBeNull();

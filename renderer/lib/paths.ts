@@ -37,6 +37,7 @@ export function invalidPathReason(path: string): string | null {
   for (const part of path.split('/')) {
     if (part === '') return 'The name cannot contain an empty part.';
     if (part === '.' || part === '..') return 'The name cannot contain "." or ".." as a part.';
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
     if (/[\u0000-\u001f\\]/.test(part)) return 'The name cannot contain a backslash or control characters.';
     if (part.length > 255) return 'The name is longer than 255 characters.';
   }

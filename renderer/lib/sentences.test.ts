@@ -23,6 +23,8 @@ describe('sentenceEnd', () => {
 
 describe('speakable', () => {
   it('drops the marks', () => {
-    expect(speakable('## Hi\n\n- **bold** `x`\n- [link](https://a.b)\n```ts\nlet a;\n```')).toBe('Hi bold x link let a;');
+    expect(speakable('## Hi\n\n- **bold** `x`\n- [link](https://a.b)\n```ts\nlet a;\n```')).toBe(
+      'Hi bold x link let a;',
+    );
   });
 });

@@ -55,6 +55,10 @@ export function matchesShortcut(stroke: KeyStroke, accelerator: string, isMac: b
 /** The keys to show, one per cap: ["Ctrl", "Shift", "P"] or ["⇧", "⌘", "P"]. */
 export function shortcutKeys(accelerator: string, isMac: boolean): string[] {
   const { key, ctrl, meta, alt, shift } = parse(accelerator, isMac);
-  const names = isMac ? { ctrl: '⌃', alt: '⌥', shift: '⇧', meta: '⌘' } : { ctrl: 'Ctrl', alt: 'Alt', shift: 'Shift', meta: 'Win' };
-  return [ctrl ? names.ctrl : '', alt ? names.alt : '', shift ? names.shift : '', meta ? names.meta : '', key].filter(Boolean);
+  const names = isMac
+    ? { ctrl: '⌃', alt: '⌥', shift: '⇧', meta: '⌘' }
+    : { ctrl: 'Ctrl', alt: 'Alt', shift: 'Shift', meta: 'Win' };
+  return [ctrl ? names.ctrl : '', alt ? names.alt : '', shift ? names.shift : '', meta ? names.meta : '', key].filter(
+    Boolean,
+  );
 }

@@ -17,7 +17,15 @@ interface DialogProps {
   onClose: () => void;
 }
 
-export function Dialog({ title, description, size = 'normal', role = 'dialog', actions, children, onClose }: DialogProps) {
+export function Dialog({
+  title,
+  description,
+  size = 'normal',
+  role = 'dialog',
+  actions,
+  children,
+  onClose,
+}: DialogProps) {
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>

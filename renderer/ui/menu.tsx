@@ -1,5 +1,5 @@
 // A list of actions that opens from a button, or from the secondary button on an area.
-import { ContextMenu as RadixContext, DropdownMenu as Radix } from 'radix-ui';
+import { DropdownMenu as Radix, ContextMenu as RadixContext } from 'radix-ui';
 import type { ReactNode } from 'react';
 import styles from './menu.module.css';
 

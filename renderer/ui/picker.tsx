@@ -72,7 +72,11 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose }
               if (step !== undefined && found.length > 0) {
                 event.preventDefault();
                 const next = activeIndex + step;
-                setActiveIndex(Math.abs(step) === 1 ? (next + found.length) % found.length : Math.max(0, Math.min(found.length - 1, next)));
+                setActiveIndex(
+                  Math.abs(step) === 1
+                    ? (next + found.length) % found.length
+                    : Math.max(0, Math.min(found.length - 1, next)),
+                );
               } else if (event.key === 'Enter') {
                 event.preventDefault();
                 pick(activeIndex);

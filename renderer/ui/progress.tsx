@@ -13,7 +13,15 @@ interface ProgressBarProps {
 export function ProgressBar({ label, value, isHigh = false, role = 'progressbar' }: ProgressBarProps) {
   const percent = Math.round(Math.min(1, Math.max(0, value)) * 100);
   return (
-    <div role={role} aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={percent} className={styles.track}>
+    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: both roles take a name and a value
+    <div
+      role={role}
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={percent}
+      className={styles.track}
+    >
       <div className={`${styles.bar} ${isHigh ? styles.high : ''}`} style={{ width: `${percent}%` }} />
     </div>
   );

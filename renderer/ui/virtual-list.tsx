@@ -36,7 +36,8 @@ export function VirtualList<T>({ items, rowHeight, activeIndex, className, rende
     if (!element || activeIndex < 0) return;
     const top = activeIndex * rowHeight;
     if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + rowHeight > element.scrollTop + element.clientHeight) element.scrollTop = top + rowHeight - element.clientHeight;
+    else if (top + rowHeight > element.scrollTop + element.clientHeight)
+      element.scrollTop = top + rowHeight - element.clientHeight;
   }, [activeIndex, rowHeight]);
 
   const first = Math.max(0, Math.floor(view.top / rowHeight) - kOverscan);

@@ -30,13 +30,17 @@ interface ChatPanelProps {
 }
 
 export function ChatPanel(props: ChatPanelProps) {
-  const { chat, inputRef, isListShown, onShowList, blockedReason, newShortcut, onInsert, onCopy, onRemove, empty } = props;
+  const { chat, inputRef, isListShown, onShowList, blockedReason, newShortcut, onInsert, onCopy, onRemove, empty } =
+    props;
   const { conversationId, conversations, messages, reply, context, error, loading } = useStore(chat.store);
   const [link, setLink] = useState<string | null>(null);
   const actions = useMemo(() => ({ openLink: setLink, copy: onCopy, insert: onInsert }), [onCopy, onInsert]);
   const title = conversations.find(({ id }) => id === conversationId)?.title ?? 'New conversation';
   const shown = conversationId === null ? [] : (messages[conversationId] ?? []);
-  const elsewhere = reply && reply.conversationId !== conversationId ? conversations.find(({ id }) => id === reply.conversationId) : undefined;
+  const elsewhere =
+    reply && reply.conversationId !== conversationId
+      ? conversations.find(({ id }) => id === reply.conversationId)
+      : undefined;
 
   return (
     <div className={styles.panel}>

@@ -88,7 +88,9 @@ export class ChatStore {
     if (trimmed === '') return;
     await this.#guard(null, () => this.#deps.conversations.rename({ id, title: trimmed }));
     this.store.setState(({ conversations }) => ({
-      conversations: conversations.map((conversation) => (conversation.id === id ? { ...conversation, title: trimmed } : conversation)),
+      conversations: conversations.map((conversation) =>
+        conversation.id === id ? { ...conversation, title: trimmed } : conversation,
+      ),
     }));
   }
 
@@ -209,7 +211,17 @@ export class ChatStore {
   #message(role: StoredMessage['role'], content: string): StoredMessage {
     const { newId, nowMs } = this.#deps;
     const status = role === 'user' ? 'complete' : 'streaming';
-    return { id: newId(), role, content, status, error: null, stats: null, reason: null, modelName: null, createdAtMs: nowMs() };
+    return {
+      id: newId(),
+      role,
+      content,
+      status,
+      error: null,
+      stats: null,
+      reason: null,
+      modelName: null,
+      createdAtMs: nowMs(),
+    };
   }
 
   async #truncate(id: string, fromMessageId: string): Promise<void> {
@@ -241,7 +253,10 @@ export class ChatStore {
 
   #replaceMessage(id: string, message: StoredMessage): void {
     const list = this.store.getState().messages[id] ?? [];
-    this.#setMessages(id, list.map((old) => (old.id === message.id ? message : old)));
+    this.#setMessages(
+      id,
+      list.map((old) => (old.id === message.id ? message : old)),
+    );
   }
 
   async #guard(loading: ChatState['loading'], call: () => Promise<unknown>): Promise<void> {

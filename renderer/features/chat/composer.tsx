@@ -47,11 +47,24 @@ export function Composer({ inputRef, blockedReason, isReplying, context, onSend,
           }}
         />
         {isReplying ? (
-          <button type="button" aria-label="Stop the reply" title="Stop (Escape)" className={styles.send} onClick={onStop}>
+          <button
+            type="button"
+            aria-label="Stop the reply"
+            title="Stop (Escape)"
+            className={styles.send}
+            onClick={onStop}
+          >
             <Square size={12} fill="currentColor" aria-hidden />
           </button>
         ) : (
-          <button type="button" aria-label="Send" title="Send (Enter)" className={styles.send} disabled={!canSend} onClick={send}>
+          <button
+            type="button"
+            aria-label="Send"
+            title="Send (Enter)"
+            className={styles.send}
+            disabled={!canSend}
+            onClick={send}
+          >
             <ArrowUp size={16} aria-hidden />
           </button>
         )}
@@ -61,7 +74,10 @@ export function Composer({ inputRef, blockedReason, isReplying, context, onSend,
           {blockedReason ?? ''}
         </span>
         {context ? (
-          <Tooltip side="top" label={`The conversation uses ${formatCount(context.nTokens)} of ${formatCount(context.nCtx)} tokens of context.`}>
+          <Tooltip
+            side="top"
+            label={`The conversation uses ${formatCount(context.nTokens)} of ${formatCount(context.nCtx)} tokens of context.`}
+          >
             <span className={styles.meter}>
               <span className={styles.bar}>
                 <ProgressBar role="meter" label="Context used" value={share} isHigh={share > kHighShare} />

@@ -25,10 +25,17 @@ export function ConversationList({ chat, onPick, onRemove }: ConversationListPro
     <div className={styles.list}>
       <label className={styles.search}>
         <Search size={14} aria-hidden />
-        <input aria-label="Search conversations" placeholder="Search" value={query} onChange={(event) => setQuery(event.target.value)} />
+        <input
+          aria-label="Search conversations"
+          placeholder="Search"
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+        />
       </label>
       {found.length === 0 ? (
-        <p className={styles.empty}>{loading === 'list' ? 'Reading…' : query === '' ? 'No conversation yet.' : 'Nothing matches.'}</p>
+        <p className={styles.empty}>
+          {loading === 'list' ? 'Reading…' : query === '' ? 'No conversation yet.' : 'Nothing matches.'}
+        </p>
       ) : null}
       <ul className={styles.items} aria-label="Conversations">
         {found.map((conversation) => (
@@ -53,10 +60,18 @@ export function ConversationList({ chat, onPick, onRemove }: ConversationListPro
                   <span className={styles.title}>{conversation.title}</span>
                   <span className={styles.age}>{formatAge(conversation.updatedAtMs, nowMs)}</span>
                 </button>
-                <IconButton label={`Rename ${conversation.title}`} className={styles.action} onClick={() => setRenamingId(conversation.id)}>
+                <IconButton
+                  label={`Rename ${conversation.title}`}
+                  className={styles.action}
+                  onClick={() => setRenamingId(conversation.id)}
+                >
                   <Pencil size={13} aria-hidden />
                 </IconButton>
-                <IconButton label={`Delete ${conversation.title}`} className={styles.action} onClick={() => onRemove(conversation)}>
+                <IconButton
+                  label={`Delete ${conversation.title}`}
+                  className={styles.action}
+                  onClick={() => onRemove(conversation)}
+                >
                   <Trash2 size={13} aria-hidden />
                 </IconButton>
               </>

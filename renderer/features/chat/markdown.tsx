@@ -71,8 +71,13 @@ function List({ list, actions }: { list: Tokens.List; actions: MarkdownActions }
   const items = list.items.map((item, i) => (
     // biome-ignore lint/suspicious/noArrayIndexKey: items have no identity besides their place
     <li key={i} className={item.task ? styles.task : undefined}>
-      {item.task ? <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? 'done' : 'open'} /> : null}
-      {blocks(item.tokens.filter((token) => token.type !== 'checkbox'), actions)}
+      {item.task ? (
+        <input type="checkbox" checked={item.checked ?? false} disabled aria-label={item.checked ? 'done' : 'open'} />
+      ) : null}
+      {blocks(
+        item.tokens.filter((token) => token.type !== 'checkbox'),
+        actions,
+      )}
     </li>
   ));
   return list.ordered ? <ol start={list.start === '' ? 1 : list.start}>{items}</ol> : <ul>{items}</ul>;

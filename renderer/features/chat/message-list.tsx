@@ -65,8 +65,16 @@ export function MessageList({ chat, messages, actions, empty }: MessageListProps
 
   return (
     <div className={styles.area}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the list scrolls by keyboard */}
-      <div ref={host} role="log" aria-label="Messages" aria-live="off" tabIndex={0} className={styles.scroll} onScroll={onScroll}>
+      <div
+        ref={host}
+        role="log"
+        aria-label="Messages"
+        aria-live="off"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: the list scrolls by keyboard
+        tabIndex={0}
+        className={styles.scroll}
+        onScroll={onScroll}
+      >
         <div className={styles.content}>
           {messages.length === 0 ? empty : null}
           {messages.map((message, i) =>

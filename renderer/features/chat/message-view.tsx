@@ -83,16 +83,25 @@ export const Answer = memo(function Answer({ message, isRunning, actions, onRege
           {status === 'failed' && error ? (
             <Notice kind="error" message={error.message} hint={error.hint} detail={error.detail} actions={retry} />
           ) : null}
-          {status === 'streaming' ? <Notice kind="warning" message="The app ended during this reply." actions={retry} /> : null}
-          {reason === 'length' ? <p className={styles.note}>Cut at the longest reply that the settings allow.</p> : null}
+          {status === 'streaming' ? (
+            <Notice kind="warning" message="The app ended during this reply." actions={retry} />
+          ) : null}
+          {reason === 'length' ? (
+            <p className={styles.note}>Cut at the longest reply that the settings allow.</p>
+          ) : null}
           {reason === 'context_full' ? (
-            <Notice kind="warning" message="The context is full." hint="Start a new conversation, or raise the context in the settings." />
+            <Notice
+              kind="warning"
+              message="The context is full."
+              hint="Start a new conversation, or raise the context in the settings."
+            />
           ) : null}
           <footer className={styles.footer}>
             {status === 'stopped' ? <span>Stopped</span> : null}
             {stats ? (
               <span title={figures(stats)}>
-                {formatRate(stats.nDecoded / Math.max(stats.decodeMs / 1000, 0.001))} · {formatCount(stats.nDecoded)} tokens
+                {formatRate(stats.nDecoded / Math.max(stats.decodeMs / 1000, 0.001))} · {formatCount(stats.nDecoded)}{' '}
+                tokens
               </span>
             ) : null}
             {message.modelName ? <span className={styles.model}>{message.modelName}</span> : null}

@@ -3,7 +3,17 @@ import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import { safeLink, titleFrom, toChatMessages } from './messages.ts';
 
 function message(role: 'user' | 'assistant', content: string): StoredMessage {
-  return { id: content, role, content, status: 'complete', error: null, stats: null, reason: null, modelName: null, createdAtMs: 0 };
+  return {
+    id: content,
+    role,
+    content,
+    status: 'complete',
+    error: null,
+    stats: null,
+    reason: null,
+    modelName: null,
+    createdAtMs: 0,
+  };
 }
 
 describe('toChatMessages', () => {
@@ -38,9 +48,12 @@ describe('titleFrom', () => {
 });
 
 describe('safeLink', () => {
-  it.each(['http://a.b', 'javascript:alert(1)', 'file:///etc/passwd', 'data:text/html,x', '/relative', 'vbscript:x'])('refuses %j', (href) => {
-    expect(safeLink(href)).toBeNull();
-  });
+  it.each(['http://a.b', 'javascript:alert(1)', 'file:///etc/passwd', 'data:text/html,x', '/relative', 'vbscript:x'])(
+    'refuses %j',
+    (href) => {
+      expect(safeLink(href)).toBeNull();
+    },
+  );
 
   it('allows https', () => {
     expect(safeLink('https://example.org/a?b#c')).toBe('https://example.org/a?b#c');

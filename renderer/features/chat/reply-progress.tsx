@@ -25,7 +25,9 @@ export function ReplyProgress({ reply }: { reply: Reply }) {
       ) : (
         <p className={styles.line}>
           <Spinner />
-          {phase === 'waiting' ? 'Waiting for the engine' : `${formatRate(tokensPerSecond)} · ${formatCount(nDecoded)} tokens`}
+          {phase === 'waiting'
+            ? 'Waiting for the engine'
+            : `${formatRate(tokensPerSecond)} · ${formatCount(nDecoded)} tokens`}
         </p>
       )}
     </div>

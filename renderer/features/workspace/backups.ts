@@ -1,7 +1,7 @@
 // Copies of unsaved text, so that closing the window, a crash or a power cut loses at most half a second of typing.
 import type { AppApi } from '../../../electron/common/api.ts';
-import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
+import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import type { TextStore } from '../../editor/text-store.ts';
 import type { BuffersStore } from './buffers-store.ts';
 
@@ -55,7 +55,10 @@ export class Backups {
 
   #schedule(id: string): void {
     clearTimeout(this.#waiting.get(id));
-    this.#waiting.set(id, setTimeout(() => this.#write(id), kDelayMs));
+    this.#waiting.set(
+      id,
+      setTimeout(() => this.#write(id), kDelayMs),
+    );
   }
 
   #write(id: string): void {

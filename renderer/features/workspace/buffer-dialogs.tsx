@@ -26,9 +26,19 @@ export function BufferDialogs({ buffers, texts, workspace, hasWorkspace }: Buffe
   if (!prompt || !buffer) return null;
   if (prompt.kind === 'close') return <CloseDialog buffers={buffers} buffer={buffer} />;
   if (prompt.kind === 'saveAs') {
-    return <SaveAsDialog buffers={buffers} buffer={buffer} closeAfter={prompt.closeAfter} hasWorkspace={hasWorkspace} />;
+    return (
+      <SaveAsDialog buffers={buffers} buffer={buffer} closeAfter={prompt.closeAfter} hasWorkspace={hasWorkspace} />
+    );
   }
-  return <ConflictDialog buffers={buffers} buffer={buffer} closeAfter={prompt.closeAfter} texts={texts} workspace={workspace} />;
+  return (
+    <ConflictDialog
+      buffers={buffers}
+      buffer={buffer}
+      closeAfter={prompt.closeAfter}
+      texts={texts}
+      workspace={workspace}
+    />
+  );
 }
 
 function CloseDialog({ buffers, buffer }: { buffers: BuffersStore; buffer: Buffer }) {
@@ -178,7 +188,6 @@ function SaveAsDialog({ buffers, buffer, closeAfter, hasWorkspace }: SaveAsDialo
         className={styles.input}
         value={path}
         spellCheck={false}
-        // biome-ignore lint/a11y/noAutofocus: the dialog asks exactly one thing
         autoFocus
         onChange={(event) => {
           setPath(event.target.value);

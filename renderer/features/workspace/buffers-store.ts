@@ -83,7 +83,11 @@ export class BuffersStore {
   /** Brings back unsaved text. It stays unsaved, on top of what the disk has now. */
   async restore(backup: Backup): Promise<void> {
     const { texts, workspace } = this.#deps;
-    const buffer = { ...newBuffer(backup.id, backup.path, backup.title), encoding: backup.encoding, version: backup.version };
+    const buffer = {
+      ...newBuffer(backup.id, backup.path, backup.title),
+      encoding: backup.encoding,
+      version: backup.version,
+    };
     this.#add({ ...buffer, status: 'reading' });
     let disk: Partial<Buffer> = { disk: backup.path !== null && backup.version !== null ? 'deleted' : 'same' };
     let diskText = '';
@@ -154,7 +158,12 @@ export class BuffersStore {
     const { [id]: removed, ...kept } = buffers;
     const neighbour = rest[Math.min(index, rest.length - 1)] ?? null;
     const nextPrompt = prompt?.id === id ? null : prompt;
-    this.store.setState({ tabs: rest, buffers: kept, activeId: activeId === id ? neighbour : activeId, prompt: nextPrompt });
+    this.store.setState({
+      tabs: rest,
+      buffers: kept,
+      activeId: activeId === id ? neighbour : activeId,
+      prompt: nextPrompt,
+    });
     // After the state: views must let go of the text before it is disposed.
     if (removed && (removed.status === 'ready' || removed.path === null)) this.#deps.texts.dispose(id);
     if (neighbour !== null && activeId === id) void this.activate(neighbour);
@@ -184,7 +193,7 @@ export class BuffersStore {
    */
   async save(id: string, { overwrite = false, closeAfter = false } = {}): Promise<boolean> {
     const buffer = this.get(id);
-    if (!buffer || buffer.status !== 'ready' || buffer.isSaving) return false;
+    if (buffer?.status !== 'ready' || buffer.isSaving) return false;
     if (buffer.path === null) {
       this.askSaveAs(id, closeAfter);
       return false;
@@ -195,7 +204,7 @@ export class BuffersStore {
   /** Gives the text a new name. An existing file is not replaced. @return whether it was written */
   async saveAs(id: string, path: string, closeAfter = false): Promise<boolean> {
     const buffer = this.get(id);
-    if (!buffer || buffer.status !== 'ready' || buffer.isSaving) return false;
+    if (buffer?.status !== 'ready' || buffer.isSaving) return false;
     return this.#write({ ...buffer, version: null }, path, { overwrite: false, closeAfter });
   }
 
@@ -216,7 +225,14 @@ export class BuffersStore {
       texts.markSaved(id, snapshot, text);
       const renamed = isRename ? { path, title: baseName(path), ...texts.setPath(id, path) } : {};
       const isDirty = texts.isDirty(id);
-      this.#patch(id, { ...renamed, version: written.version, isSaving: false, disk: 'same', isReadOnly: false, isDirty });
+      this.#patch(id, {
+        ...renamed,
+        version: written.version,
+        isSaving: false,
+        disk: 'same',
+        isReadOnly: false,
+        isDirty,
+      });
       if (options.closeAfter && !isDirty) this.discard(id);
       return true;
     } catch (error) {
@@ -288,7 +304,10 @@ export class BuffersStore {
   #add(buffer: Buffer): void {
     this.store.setState(({ buffers, tabs, activeId }) => {
       const after = tabs.indexOf(activeId ?? '') + 1 || tabs.length;
-      return { buffers: { ...buffers, [buffer.id]: buffer }, tabs: [...tabs.slice(0, after), buffer.id, ...tabs.slice(after)] };
+      return {
+        buffers: { ...buffers, [buffer.id]: buffer },
+        tabs: [...tabs.slice(0, after), buffer.id, ...tabs.slice(after)],
+      };
     });
   }
 

@@ -23,7 +23,11 @@ export function Explorer({ workspace, tree, buffers, onOpenFolder }: ExplorerPro
   const isRootGone = useStore(tree.store, (state) => state.isRootGone);
   if (!workspace) {
     return (
-      <EmptyState icon={<FolderOpen size={28} strokeWidth={1.5} aria-hidden />} title="No folder open" text="Open the folder of a project to see its files here.">
+      <EmptyState
+        icon={<FolderOpen size={28} strokeWidth={1.5} aria-hidden />}
+        title="No folder open"
+        text="Open the folder of a project to see its files here."
+      >
         <Button kind="primary" onClick={onOpenFolder}>
           Open Folder
         </Button>

@@ -1,5 +1,17 @@
 // A small icon by kind of file. Few kinds on purpose: a hint for the eye, not a logo collection.
-import { Braces, File, FileCode2, FileCog, FileImage, FileLock2, FileTerminal, FileText, Folder, FolderOpen, Hash } from 'lucide-react';
+import {
+  Braces,
+  File,
+  FileCode2,
+  FileCog,
+  FileImage,
+  FileLock2,
+  FileTerminal,
+  FileText,
+  Folder,
+  FolderOpen,
+  Hash,
+} from 'lucide-react';
 import { baseName, extensionOf } from '../../lib/paths.ts';
 import styles from './file-icon.module.css';
 
@@ -29,13 +41,16 @@ const kExtensions: Record<Exclude<IconKind, 'other'>, string> = {
 };
 
 const byExtension = new Map<string, IconKind>(
-  Object.entries(kExtensions).flatMap(([kind, list]) => list.split(' ').map((extension): [string, IconKind] => [extension, kind as IconKind])),
+  Object.entries(kExtensions).flatMap(([kind, list]) =>
+    list.split(' ').map((extension): [string, IconKind] => [extension, kind as IconKind]),
+  ),
 );
 
 function kindOf(path: string): IconKind {
   const name = baseName(path).toLowerCase();
   if (name === 'package-lock.json' || name.endsWith('.lock')) return 'lock';
-  if (name === 'makefile' || name === 'dockerfile' || name === 'cmakelists.txt' || name.startsWith('.')) return 'config';
+  if (name === 'makefile' || name === 'dockerfile' || name === 'cmakelists.txt' || name.startsWith('.'))
+    return 'config';
   return byExtension.get(extensionOf(path)) ?? 'other';
 }
 

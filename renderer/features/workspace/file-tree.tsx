@@ -23,7 +23,9 @@ const kTypeAheadMs = 800;
 
 export function FileTree({ name, tree, buffers }: FileTreeProps) {
   const { directories, expanded, focused, draft } = useStore(tree.store);
-  const activePath = useStore(buffers.store, (state) => (state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null));
+  const activePath = useStore(buffers.store, (state) =>
+    state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null,
+  );
   const dirty = useStore(buffers.store, dirtyPaths);
   const rows = useMemo(() => treeRows({ directories, expanded, draft }), [directories, expanded, draft]);
   const host = useRef<HTMLDivElement>(null);
@@ -93,9 +95,21 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
           className={styles.list}
           renderRow={(row) =>
             row.kind === 'draft' ? (
-              <TreeDraftRow key="draft" tree={tree} buffers={buffers} draft={row.draft} level={row.level} onDone={() => host.current?.focus()} />
+              <TreeDraftRow
+                key="draft"
+                tree={tree}
+                buffers={buffers}
+                draft={row.draft}
+                level={row.level}
+                onDone={() => host.current?.focus()}
+              />
             ) : row.kind === 'message' ? (
-              <div key={`message:${row.path}`} role="none" className={`${styles.message} ${row.isError ? styles.error : ''}`} style={indent(row.level)}>
+              <div
+                key={`message:${row.path}`}
+                role="none"
+                className={`${styles.message} ${row.isError ? styles.error : ''}`}
+                style={indent(row.level)}
+              >
                 {row.text}
               </div>
             ) : (
@@ -118,7 +132,10 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
 
 /** Paths with unsaved text as one string, so that the selector's result compares by value. */
 function dirtyPaths(state: ReturnType<BuffersStore['store']['getState']>): string {
-  return `\n${Object.values(state.buffers).filter((buffer) => buffer.isDirty).map((buffer) => buffer.path).join('\n')}\n`;
+  return `\n${Object.values(state.buffers)
+    .filter((buffer) => buffer.isDirty)
+    .map((buffer) => buffer.path)
+    .join('\n')}\n`;
 }
 
 function rowId(path: string): string {

@@ -23,7 +23,10 @@ export function QuickOpen({ workspace, onOpen, onClose }: QuickOpenProps) {
       (reason) => setError(toErrorInfo(reason).message),
     );
   }, [workspace]);
-  const items = useMemo(() => (paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })), [paths]);
+  const items = useMemo(
+    () => (paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
+    [paths],
+  );
   return (
     <Picker
       label="Go to file"

@@ -16,7 +16,8 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
   const labels = tabLabels(open);
 
   useEffect(() => {
-    if (activeId !== null) host.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (activeId !== null)
+      host.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }, [activeId]);
 
   if (open.length === 0) return null;
@@ -34,6 +35,7 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
         const isActive = buffer.id === activeId;
         const label = labels.get(buffer.id);
         return (
+          // biome-ignore lint/a11y/noStaticElementInteractions: pointer extras; the tab inside has the keys
           <div
             key={buffer.id}
             role="presentation"
@@ -41,7 +43,9 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
             data-active={isActive}
             draggable
             onDragStart={(event) => event.dataTransfer.setData('application/x-outpost-tab', buffer.id)}
-            onDragOver={(event) => event.dataTransfer.types.includes('application/x-outpost-tab') && event.preventDefault()}
+            onDragOver={(event) =>
+              event.dataTransfer.types.includes('application/x-outpost-tab') && event.preventDefault()
+            }
             onDrop={(event) => {
               event.preventDefault();
               buffers.moveTab(event.dataTransfer.getData('application/x-outpost-tab'), index);

@@ -9,7 +9,11 @@ export type TreeRow =
   | { kind: 'message'; path: string; level: number; text: string; isError: boolean };
 
 /** Depth first; level 1 is the root's content, as in aria-level. */
-export function treeRows({ directories, expanded, draft }: Pick<TreeState, 'directories' | 'expanded' | 'draft'>): TreeRow[] {
+export function treeRows({
+  directories,
+  expanded,
+  draft,
+}: Pick<TreeState, 'directories' | 'expanded' | 'draft'>): TreeRow[] {
   const rows: TreeRow[] = [];
   const walk = (path: string, level: number) => {
     const directory = directories[path];

@@ -25,7 +25,9 @@ export function Welcome({ workspace, recent, shortcuts, onOpenFolder, onOpenRece
         </svg>
         <h1 className={styles.title}>{workspace ? workspace.name : 'Outpost'}</h1>
         <p className={styles.lead}>
-          {workspace ? 'Pick a file on the left, or start here.' : 'A code assistant that runs on this machine. Nothing you type leaves it.'}
+          {workspace
+            ? 'Pick a file on the left, or start here.'
+            : 'A code assistant that runs on this machine. Nothing you type leaves it.'}
         </p>
         {workspace ? null : (
           <Button kind="primary" onClick={onOpenFolder}>

@@ -1,0 +1,189 @@
+// All state of the window in one place, connected to the API and to each other. No React in here.
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { Api } from '../../electron/common/api.ts';
+import type { AppEvent, AppInfo, WorkspaceInfo } from '../../electron/common/app-contract.ts';
+import { toErrorInfo } from '../../electron/common/error-info.ts';
+import type { EditorHandle } from '../editor/editor-handle.ts';
+import type { TextStore } from '../editor/text-store.ts';
+import { ChatStore } from '../features/chat/chat-store.ts';
+import { CompletionStore } from '../features/completion/completion-store.ts';
+import { ModelStore } from '../features/models/model-store.ts';
+import { SettingsStore } from '../features/settings/settings-store.ts';
+import { Backups } from '../features/workspace/backups.ts';
+import { BuffersStore } from '../features/workspace/buffers-store.ts';
+import { TreeStore } from '../features/workspace/tree-store.ts';
+import { follow } from '../lib/follow.ts';
+import { NotificationsStore } from './notifications-store.ts';
+import { SessionKeeper } from './session-keeper.ts';
+import { createUiStore } from './ui-store.ts';
+
+export interface AppModelDeps<Texts extends TextStore> {
+  api: Api;
+  info: AppInfo;
+  texts: Texts;
+  /** A command from the application menu. */
+  onCommand: (command: string) => void;
+  /** The process behind a port ended: calls in flight must fail. */
+  onProcessLost: (process: 'engine' | 'workspace') => void;
+}
+
+export interface WorkspaceState {
+  workspace: WorkspaceInfo | null;
+  recent: readonly WorkspaceInfo[];
+}
+
+export class AppModel<Texts extends TextStore = TextStore> {
+  readonly api: Api;
+  readonly texts: Texts;
+  readonly info: AppInfo;
+  readonly notifications = new NotificationsStore();
+  readonly ui = createUiStore();
+  readonly workspace: StoreApi<WorkspaceState>;
+  readonly settings: SettingsStore;
+  readonly models: ModelStore;
+  readonly buffers: BuffersStore;
+  readonly tree: TreeStore;
+  readonly chat: ChatStore;
+  readonly completion: CompletionStore;
+  /** The visible editor and chat input, for commands; null while they are not mounted. */
+  editor: EditorHandle | null = null;
+  chatInput: HTMLTextAreaElement | null = null;
+  readonly #deps: AppModelDeps<Texts>;
+  readonly #backups: Backups;
+  readonly #session: SessionKeeper;
+
+  constructor(deps: AppModelDeps<Texts>) {
+    const { api, info, texts } = deps;
+    this.#deps = deps;
+    this.api = api;
+    this.info = info;
+    this.texts = texts;
+    const onError = this.notifications.error.bind(this.notifications);
+    this.workspace = createStore<WorkspaceState>(() => ({ workspace: info.workspace, recent: info.recentWorkspaces }));
+    this.settings = new SettingsStore(info.settings, api.app.settings, onError);
+    this.models = new ModelStore({ engine: api.engine, app: api.app, onError });
+    this.models.processChanged(info.processes.engine);
+    this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
+    this.tree = new TreeStore(api.workspace);
+    this.#backups = new Backups(api.app.backups, this.buffers, texts, onError);
+    this.chat = new ChatStore({
+      conversations: api.app.conversations,
+      engine: api.engine,
+      settings: () => this.settings.current,
+      modelName: () => this.models.modelName,
+      newId: () => crypto.randomUUID(),
+      nowMs: () => Date.now(),
+      schedule: (update) => requestAnimationFrame(update),
+    });
+    this.completion = new CompletionStore({
+      engine: api.engine,
+      isOn: () => this.settings.current.inlineCompletion,
+      isModelReady: () => this.models.isReady,
+      pathOf: (id) => this.buffers.get(id)?.path ?? '',
+      nowMs: () => performance.now(),
+    });
+    this.#session = new SessionKeeper(this, this.#backups);
+  }
+
+  /** Subscribes to everything and restores the last session. Resolves when the files are back. */
+  async start(): Promise<void> {
+    const forever = new AbortController().signal;
+    const { api } = this;
+    void follow(
+      (options) => api.app.events(undefined, options),
+      (event) => void this.#onEvent(event),
+      forever,
+    );
+    void this.models.follow(forever);
+    void follow(
+      (options) => api.workspace.watch(undefined, options),
+      (event) => {
+        if (event.type === 'changed') {
+          void this.tree.directoriesChanged(event.directories);
+          void this.buffers.filesChanged(event.files);
+        } else this.tree.rootGone(event.type === 'rootGone');
+      },
+      forever,
+    );
+    this.settings.store.subscribe((now, before) => {
+      if (now.inlineCompletion !== before.inlineCompletion) this.completion.reset();
+    });
+    this.models.store.subscribe((now, before) => {
+      const isReady = now.status?.state === 'ready';
+      if (isReady === (before.status?.state === 'ready')) return;
+      this.completion.reset();
+      if (isReady) void this.chat.countContext();
+    });
+    await this.#session.open(this.workspace.getState().workspace);
+  }
+
+  /** Opens a folder after everything typed is safe. */
+  async openFolder(recentRoot?: string): Promise<void> {
+    await this.#session.flush();
+    await this.#try(async () => {
+      const opened = await this.api.app.workspace.open(recentRoot === undefined ? {} : { recentRoot });
+      if (opened) await this.#workspaceChanged(opened);
+    });
+  }
+
+  async closeFolder(): Promise<void> {
+    await this.#session.flush();
+    await this.#try(async () => {
+      await this.api.app.workspace.close();
+      await this.#workspaceChanged(null);
+    });
+  }
+
+  copy(text: string): void {
+    void this.#try(() => this.api.app.shell.writeClipboard({ text }));
+  }
+
+  openLink(url: string): void {
+    void this.#try(() => this.api.app.shell.openExternal({ url }));
+  }
+
+  removeConversation(id: string, title: string): void {
+    this.chat.remove(id);
+    this.notifications.note(`“${title}” was deleted.`, { label: 'Undo', run: () => this.chat.undoRemove(id) });
+  }
+
+  async #onEvent(event: AppEvent): Promise<void> {
+    switch (event.type) {
+      case 'settings':
+        return this.settings.received(event.settings);
+      case 'workspace':
+        return this.#workspaceChanged(event.workspace);
+      case 'process':
+        if (event.state.state === 'restarting' || event.state.state === 'failed')
+          this.#deps.onProcessLost(event.process);
+        if (event.process === 'engine') this.models.processChanged(event.state);
+        else if (event.state.state === 'failed')
+          this.notifications.error({ code: 'INTERNAL', message: event.state.reason });
+        return;
+      case 'command':
+        return this.#deps.onCommand(event.command);
+      case 'notice':
+        return this.notifications.error(event.notice);
+      case 'closing':
+        await this.#session.flush();
+        await this.#try(() => this.api.app.lifecycle.readyToClose());
+    }
+  }
+
+  async #workspaceChanged(workspace: WorkspaceInfo | null): Promise<void> {
+    if (this.workspace.getState().workspace?.root === workspace?.root) return;
+    this.workspace.setState(({ recent, workspace: before }) => ({
+      workspace,
+      recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
+    }));
+    await this.#session.open(workspace);
+  }
+
+  async #try(call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      this.notifications.error(toErrorInfo(error));
+    }
+  }
+}

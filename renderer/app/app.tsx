@@ -1,0 +1,101 @@
+// The window: title bar, three panels, status bar, and the overlays.
+import { useCallback, useMemo } from 'react';
+import { useStore } from 'zustand';
+import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { EngineBanner } from '../features/models/engine-banner.tsx';
+import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
+import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
+import { QuickOpen } from '../features/workspace/quick-open.tsx';
+import { Keys } from '../ui/keys.tsx';
+import { Picker } from '../ui/picker.tsx';
+import { TooltipProvider } from '../ui/tooltip.tsx';
+import styles from './app.module.css';
+import type { AppModel } from './app-model.ts';
+import type { Commands } from './commands.ts';
+import { Notifications } from './notifications.tsx';
+import { Panels } from './panels.tsx';
+import { StatusBar } from './status-bar.tsx';
+import { TitleBar } from './title-bar.tsx';
+import { useShortcuts } from './use-shortcuts.ts';
+import { useTheme } from './use-theme.ts';
+import { useTitle } from './use-title.ts';
+
+interface AppProps {
+  model: AppModel<MonacoTextStore>;
+  commands: Commands;
+}
+
+export function App({ model, commands }: AppProps) {
+  useTheme(useStore(model.settings.store, (settings) => settings.theme));
+  useShortcuts(model, commands);
+  useTitle(model);
+  const hasWorkspace = useStore(model.workspace, (state) => state.workspace !== null);
+  return (
+    <TooltipProvider delayDuration={500}>
+      <div className={styles.window}>
+        <TitleBar model={model} commands={commands} />
+        <EngineBanner models={model.models} />
+        <Panels model={model} commands={commands} />
+        <StatusBar model={model} commands={commands} />
+      </div>
+      <Overlay model={model} commands={commands} />
+      <BufferDialogs
+        buffers={model.buffers}
+        texts={model.texts}
+        workspace={model.api.workspace}
+        hasWorkspace={hasWorkspace}
+      />
+      <Notifications notifications={model.notifications} />
+    </TooltipProvider>
+  );
+}
+
+function Overlay({ model, commands }: AppProps) {
+  const overlay = useStore(model.ui, (state) => state.overlay);
+  const close = useCallback(() => model.ui.setState({ overlay: null }), [model]);
+  const openFile = useCallback(
+    (path: string) => {
+      void model.buffers.open(path).then(() => model.editor?.focus());
+    },
+    [model],
+  );
+  if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
+  if (overlay === 'quickOpen') return <QuickOpen workspace={model.api.workspace} onOpen={openFile} onClose={close} />;
+  if (overlay === 'settings') {
+    return (
+      <SettingsDialog
+        settings={model.settings}
+        onChooseModel={() => void model.models.chooseFile()}
+        onUseDefaultModel={() => void model.models.loadDefault()}
+        onClose={close}
+      />
+    );
+  }
+  return null;
+}
+
+function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {
+  const items = useMemo(
+    () =>
+      commands.all
+        .filter(({ id }) => id !== 'palette.open')
+        .map(({ id, title, keys, isEnabled }) => ({
+          id,
+          text: title.replace('…', ''),
+          isDisabled: !isEnabled(),
+          end: keys ? <Keys keys={keys} /> : null,
+        })),
+    [commands],
+  );
+  return (
+    <Picker
+      label="Command palette"
+      placeholder="Type a command"
+      items={items}
+      emptyText="No command matches."
+      // After the palette gave the focus back: a command may move it.
+      onPick={(id) => setTimeout(() => commands.all.find((command) => command.id === id)?.run())}
+      onClose={onClose}
+    />
+  );
+}

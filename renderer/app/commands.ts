@@ -1,0 +1,118 @@
+// What every command does and when it can. Titles and keys are in electron/common/commands.ts, shared with the menu.
+import { type CommandId, commandTable } from '../../electron/common/commands.ts';
+import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
+import type { AppModel } from './app-model.ts';
+import type { Regions } from './regions.ts';
+
+export interface Command {
+  id: CommandId;
+  title: string;
+  accelerator: string | null;
+  keys: readonly string[] | undefined;
+  run: () => void;
+  isEnabled: () => boolean;
+}
+
+interface Actions {
+  run: () => unknown;
+  isEnabled?: () => boolean;
+}
+
+function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
+  const { buffers, chat, ui, settings, models } = model;
+  const activeId = () => buffers.store.getState().activeId;
+  const hasFile = () => activeId() !== null;
+  const hasFolder = () => model.workspace.getState().workspace !== null;
+  const withActive = (run: (id: string) => unknown) => () => {
+    const id = activeId();
+    if (id !== null) run(id);
+  };
+  const focusChat = () => {
+    ui.setState({ isChatShown: true, isConversationListShown: false });
+    requestAnimationFrame(() => model.chatInput?.focus());
+  };
+  const setFontSize = (step: number) => {
+    const editorFontSize = Math.max(8, Math.min(32, settings.current.editorFontSize + step));
+    return settings.update({ editorFontSize });
+  };
+  return {
+    'file.new': { run: () => buffers.newFile() },
+    'workspace.open': { run: () => model.openFolder() },
+    'workspace.close': { run: () => model.closeFolder(), isEnabled: hasFolder },
+    'file.quickOpen': { run: () => ui.setState({ overlay: 'quickOpen' }), isEnabled: hasFolder },
+    'file.save': { run: withActive((id) => buffers.save(id)), isEnabled: hasFile },
+    'file.saveAs': { run: withActive((id) => buffers.askSaveAs(id)), isEnabled: hasFile },
+    'file.saveAll': { run: () => buffers.saveAll(), isEnabled: hasFile },
+    'tab.close': { run: withActive((id) => buffers.close(id)), isEnabled: hasFile },
+    'tab.next': { run: () => buffers.activateNext(1), isEnabled: hasFile },
+    'tab.previous': { run: () => buffers.activateNext(-1), isEnabled: hasFile },
+    'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
+    'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
+    'view.toggleExplorer': { run: () => ui.setState((state) => ({ isExplorerShown: !state.isExplorerShown })) },
+    'view.toggleChat': { run: () => ui.setState((state) => ({ isChatShown: !state.isChatShown })) },
+    'view.focusExplorer': {
+      run: () => {
+        ui.setState({ isExplorerShown: true });
+        requestAnimationFrame(() => regions.focusNamed('explorer'));
+      },
+    },
+    'view.focusEditor': { run: () => (model.editor ? model.editor.focus() : regions.focusNamed('editor')) },
+    'view.nextRegion': { run: () => regions.move(1) },
+    'view.previousRegion': { run: () => regions.move(-1) },
+    'view.theme': {
+      run: () => settings.update({ theme: document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark' }),
+    },
+    'view.increaseFontSize': { run: () => setFontSize(1) },
+    'view.decreaseFontSize': { run: () => setFontSize(-1) },
+    'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
+    'completion.trigger': { run: () => model.editor?.suggestInline(), isEnabled: hasFile },
+    'chat.focus': { run: focusChat },
+    'chat.new': {
+      run: () => {
+        void chat.select(null);
+        focusChat();
+      },
+    },
+    'chat.history': { run: () => ui.setState({ isChatShown: true, isConversationListShown: true }) },
+    'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
+    'model.choose': { run: () => models.chooseFile() },
+    'model.useDefault': { run: () => models.loadDefault(), isEnabled: () => settings.current.modelPath !== null },
+    'engine.restart': { run: () => models.restartEngine() },
+  };
+}
+
+export class Commands {
+  readonly all: readonly Command[];
+  readonly #isMac: boolean;
+
+  constructor(model: AppModel, regions: Regions, platform: string) {
+    this.#isMac = platform === 'darwin';
+    const byId = actions(model, regions);
+    this.all = commandTable.map((info) => {
+      const accelerator = 'accelerator' in info ? info.accelerator : null;
+      const { run, isEnabled = () => true } = byId[info.id];
+      return {
+        id: info.id,
+        title: info.title,
+        accelerator,
+        keys: accelerator === null ? undefined : shortcutKeys(accelerator, this.#isMac),
+        isEnabled,
+        run: () => {
+          if (isEnabled()) run();
+        },
+      };
+    });
+  }
+
+  get(id: CommandId): Command {
+    const command = this.all.find((candidate) => candidate.id === id);
+    if (!command) throw new Error(`There is no command ${id}.`);
+    return command;
+  }
+
+  /** The command of a key, if it has one. F1 opens the palette as in other editors. */
+  forKey(event: KeyboardEvent): Command | undefined {
+    if (event.key === 'F1') return this.get('palette.open');
+    return this.all.find(({ accelerator }) => accelerator !== null && matchesShortcut(event, accelerator, this.#isMac));
+  }
+}

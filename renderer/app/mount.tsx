@@ -1,0 +1,41 @@
+// Builds the window's state on the connection and draws it. Everything it needs is passed in, so that a page for
+// tests can mount the same window on a scripted API.
+import { createRoot } from 'react-dom/client';
+import type { Api } from '../../electron/common/api.ts';
+import { isCommandId } from '../../electron/common/commands.ts';
+import type { PortName } from '../../electron/common/ports.ts';
+import { registerInlineCompletions } from '../editor/inline-completions.ts';
+import { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { App } from './app.tsx';
+import { AppModel } from './app-model.ts';
+import { Commands } from './commands.ts';
+import { connect } from './connect.ts';
+import type { PortInbox } from './port-inbox.ts';
+import { Regions } from './regions.ts';
+
+/** Connects to the ports of `inbox` and mounts the window. */
+export function mount(inbox: PortInbox): Promise<void> {
+  return mountOn(connect(inbox), (name) => inbox.lost(name));
+}
+
+/** Mounts the window on an API. Resolves when the last session is back. */
+export async function mountOn(api: Api, onProcessLost: (name: PortName) => void): Promise<void> {
+  const info = await api.app.info();
+  const texts = new MonacoTextStore();
+  const model = new AppModel({
+    api,
+    info,
+    texts,
+    onProcessLost,
+    onCommand: (id) => {
+      // A modal dialog blocks the window's keys, so it blocks the menu, too.
+      if (isCommandId(id) && !document.querySelector('[role="dialog"], [role="alertdialog"]')) commands.get(id).run();
+    },
+  });
+  const commands = new Commands(model, new Regions(document), info.platform);
+  registerInlineCompletions(texts, model.completion);
+  const root = document.getElementById('root');
+  if (!root) throw new Error('The page has no #root element.');
+  createRoot(root).render(<App model={model} commands={commands} />);
+  await model.start();
+}

@@ -1,0 +1,172 @@
+// Explorer, editor and chat side by side. Panels fold away by command or by dragging, and keep their sizes.
+import { type ReactNode, useCallback, useEffect, useMemo, useRef } from 'react';
+import { Group, Panel, type PanelImperativeHandle, Separator } from 'react-resizable-panels';
+import { useStore } from 'zustand';
+import type { CursorInfo } from '../editor/code-editor.tsx';
+import type { EditorHandle } from '../editor/editor-handle.ts';
+import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { ChatPanel } from '../features/chat/chat-panel.tsx';
+import { notReadyReason } from '../features/models/model-store.ts';
+import { ModelWelcome } from '../features/models/model-welcome.tsx';
+import { EditorPane } from '../features/workspace/editor-pane.tsx';
+import { Explorer } from '../features/workspace/explorer.tsx';
+import { Welcome } from '../features/workspace/welcome.tsx';
+import type { AppModel } from './app-model.ts';
+import type { Commands } from './commands.ts';
+import styles from './panels.module.css';
+
+interface PanelsProps {
+  model: AppModel<MonacoTextStore>;
+  commands: Commands;
+}
+
+const kExplorerPx = 240;
+const kChatPx = 400;
+
+export function Panels({ model, commands }: PanelsProps) {
+  const { ui } = model;
+  const isExplorerShown = useStore(ui, (state) => state.isExplorerShown);
+  const isChatShown = useStore(ui, (state) => state.isChatShown);
+  const workspace = useStore(model.workspace, (state) => state.workspace);
+  const openFolder = useCallback(() => void model.openFolder(), [model]);
+  // Sizes of the last session; later changes come from the panels themselves.
+  const layout = useMemo(() => ui.getState().layout, [ui]);
+  return (
+    <Group
+      className={styles.panels}
+      {...(Object.keys(layout).length === 3 ? { defaultLayout: { ...layout } } : {})}
+      onLayoutChanged={(changed, { isUserInteraction }) => isUserInteraction && ui.setState({ layout: changed })}
+    >
+      <FoldingPanel
+        id="explorer"
+        defaultPx={kExplorerPx}
+        minPx={160}
+        isShown={isExplorerShown}
+        onShown={(isShown) => ui.setState({ isExplorerShown: isShown })}
+      >
+        <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
+          <Explorer workspace={workspace} tree={model.tree} buffers={model.buffers} onOpenFolder={openFolder} />
+        </nav>
+      </FoldingPanel>
+      <Separator className={styles.separator} />
+      <Panel id="editor" minSize={280}>
+        <main aria-label="Editor" data-region="editor" className={styles.editor}>
+          <Editor model={model} commands={commands} />
+        </main>
+      </Panel>
+      <Separator className={styles.separator} />
+      <FoldingPanel
+        id="chat"
+        defaultPx={kChatPx}
+        minPx={300}
+        isShown={isChatShown}
+        onShown={(isShown) => ui.setState({ isChatShown: isShown })}
+      >
+        <aside aria-label="Chat" data-region="chat" className={styles.chat}>
+          <Chat model={model} commands={commands} />
+        </aside>
+      </FoldingPanel>
+    </Group>
+  );
+}
+
+interface FoldingPanelProps {
+  id: string;
+  defaultPx: number;
+  minPx: number;
+  isShown: boolean;
+  onShown: (isShown: boolean) => void;
+  children: ReactNode;
+}
+
+function FoldingPanel({ id, defaultPx, minPx, isShown, onShown, children }: FoldingPanelProps) {
+  const panel = useRef<PanelImperativeHandle>(null);
+  useEffect(() => {
+    if (isShown) panel.current?.expand();
+    else panel.current?.collapse();
+  }, [isShown]);
+  return (
+    <Panel
+      id={id}
+      panelRef={panel}
+      collapsible
+      defaultSize={defaultPx}
+      minSize={minPx}
+      groupResizeBehavior="preserve-pixel-size"
+      onResize={({ inPixels }, _id, before) => {
+        if (before) onShown(inPixels > 0);
+      }}
+    >
+      {isShown ? children : null}
+    </Panel>
+  );
+}
+
+function Editor({ model, commands }: PanelsProps) {
+  const fontSize = useStore(model.settings.store, (settings) => settings.editorFontSize);
+  const { workspace, recent } = useStore(model.workspace);
+  const onCursor = useCallback((cursor: CursorInfo) => model.ui.setState({ cursor }), [model]);
+  const onHandle = useCallback(
+    (handle: EditorHandle | null) => {
+      model.editor = handle;
+    },
+    [model],
+  );
+  const ids = workspace
+    ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
+    : (['chat.focus', 'palette.open', 'settings.open'] as const);
+  const shortcuts = ids.map((id) => {
+    const { title, keys, run } = commands.get(id);
+    return { title: title.replace('…', ''), keys: keys ?? [], run };
+  });
+  return (
+    <EditorPane
+      buffers={model.buffers}
+      texts={model.texts}
+      fontSize={fontSize}
+      onCursor={onCursor}
+      onHandle={onHandle}
+      welcome={
+        <Welcome
+          workspace={workspace}
+          recent={recent}
+          shortcuts={shortcuts}
+          onOpenFolder={() => void model.openFolder()}
+          onOpenRecent={(root) => void model.openFolder(root)}
+        />
+      }
+    />
+  );
+}
+
+function Chat({ model, commands }: PanelsProps) {
+  const isListShown = useStore(model.ui, (state) => state.isConversationListShown);
+  const blockedReason = useStore(model.models.store, notReadyReason);
+  const hasEditor = useStore(
+    model.buffers.store,
+    ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
+  );
+  const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
+  const copy = useCallback((text: string) => model.copy(text), [model]);
+  const inputRef = useCallback(
+    (input: HTMLTextAreaElement | null) => {
+      model.chatInput = input;
+    },
+    [model],
+  );
+  return (
+    <ChatPanel
+      chat={model.chat}
+      inputRef={inputRef}
+      isListShown={isListShown}
+      onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}
+      blockedReason={blockedReason}
+      newShortcut={commands.get('chat.new').keys ?? []}
+      onInsert={hasEditor ? insert : null}
+      onCopy={copy}
+      onOpenLink={(url) => model.openLink(url)}
+      onRemove={({ id, title }) => model.removeConversation(id, title)}
+      empty={<ModelWelcome models={model.models} />}
+    />
+  );
+}

@@ -1,0 +1,59 @@
+// Collects the MessagePorts that preload re-posts to this window, and hands out the newest of each name. A process
+// that was restarted gets a new port; calls on the old one then fail, and new calls wait for the new port.
+import { isPortMessage, type PortName, type ReadyMessage } from '../../electron/common/ports.ts';
+
+interface Slot {
+  port: MessagePort | null;
+  waiting: ((port: MessagePort) => void)[];
+}
+
+export class PortInbox {
+  readonly #window: Window;
+  readonly #slots: Record<PortName, Slot> = {
+    app: { port: null, waiting: [] },
+    workspace: { port: null, waiting: [] },
+    engine: { port: null, waiting: [] },
+  };
+
+  constructor(target: Window) {
+    this.#window = target;
+    target.addEventListener('message', (event: MessageEvent) => {
+      const port = event.ports[0];
+      if (event.source === target && port && isPortMessage(event.data)) this.#receive(event.data.name, port);
+    });
+  }
+
+  /** Tells preload that ports can be delivered. */
+  announceReady(): void {
+    const ready: ReadyMessage = { type: 'outpost:ready' };
+    this.#window.postMessage(ready, this.#window.location.origin);
+  }
+
+  /** The present port, or the next one. */
+  port(name: PortName): Promise<MessagePort> {
+    const slot = this.#slots[name];
+    return slot.port ? Promise.resolve(slot.port) : new Promise((resolve) => slot.waiting.push(resolve));
+  }
+
+  /** The process behind a port ended: calls in flight fail now instead of waiting for ever. */
+  lost(name: PortName): void {
+    const slot = this.#slots[name];
+    const port = slot.port;
+    if (!port) return;
+    slot.port = null;
+    // A port does not get its own close event, and the RPC client listens for exactly that to fail its calls.
+    port.dispatchEvent(new Event('close'));
+    port.close();
+  }
+
+  #receive(name: PortName, port: MessagePort): void {
+    this.lost(name);
+    const slot = this.#slots[name];
+    slot.port = port;
+    port.addEventListener('close', () => {
+      if (slot.port === port) slot.port = null;
+    });
+    port.start();
+    for (const resolve of slot.waiting.splice(0)) resolve(port);
+  }
+}

@@ -1,0 +1,66 @@
+// The bar at the bottom. Left: engine and model. Right: the active file and the cursor.
+import { useStore } from 'zustand';
+import { languageName } from '../editor/languages.ts';
+import { CompletionChip } from '../features/completion/completion-chip.tsx';
+import { ModelChip } from '../features/models/model-chip.tsx';
+import { formatCompact, formatRate } from '../lib/format.ts';
+import type { AppModel } from './app-model.ts';
+import type { Commands } from './commands.ts';
+import styles from './status-bar.module.css';
+
+const kEncodings = { utf8: 'UTF-8', utf8bom: 'UTF-8 with BOM', utf16le: 'UTF-16 LE', utf16be: 'UTF-16 BE' };
+const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null };
+
+export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {
+  const isOn = useStore(model.settings.store, (settings) => settings.inlineCompletion);
+  return (
+    <section aria-label="Status" data-region="status" className={styles.bar}>
+      <ModelChip models={model.models} className={styles.item} />
+      <CompletionChip
+        completion={model.completion}
+        isOn={isOn}
+        className={styles.item}
+        onToggle={commands.get('completion.toggle').run}
+      />
+      <ReplyRate model={model} />
+      <span className={styles.space} />
+      <ActiveFile model={model} />
+    </section>
+  );
+}
+
+function ReplyRate({ model }: { model: AppModel }) {
+  const reply = useStore(model.chat.store, (state) => state.reply);
+  const context = useStore(model.chat.store, (state) => state.context);
+  return (
+    <>
+      {reply?.phase === 'decode' ? <span className={styles.text}>{formatRate(reply.tokensPerSecond)}</span> : null}
+      {context ? (
+        <span className={styles.text}>
+          Context {formatCompact(context.nTokens)} / {formatCompact(context.nCtx)}
+        </span>
+      ) : null}
+    </>
+  );
+}
+
+function ActiveFile({ model }: { model: AppModel }) {
+  const active = useStore(model.buffers.store, ({ activeId, buffers }) =>
+    activeId === null ? undefined : buffers[activeId],
+  );
+  const { line, column, selectedChars } = useStore(model.ui, (state) => state.cursor);
+  if (active?.status !== 'ready') return null;
+  const eol = kEols[active.eol];
+  return (
+    <>
+      <span className={styles.text}>
+        Ln {line}, Col {column}
+        {selectedChars > 0 ? ` (${selectedChars} selected)` : ''}
+      </span>
+      {eol ? <span className={styles.text}>{eol}</span> : null}
+      <span className={styles.text}>{kEncodings[active.encoding]}</span>
+      {active.isReadOnly ? <span className={styles.text}>Read-only</span> : null}
+      <span className={styles.text}>{languageName(active.languageId)}</span>
+    </>
+  );
+}

@@ -1,0 +1,26 @@
+// What of the shell is shown: panels, the one open overlay, where the cursor is.
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { CursorInfo } from '../editor/code-editor.tsx';
+
+export interface UiState {
+  overlay: 'settings' | 'palette' | 'quickOpen' | null;
+  isExplorerShown: boolean;
+  isChatShown: boolean;
+  isConversationListShown: boolean;
+  cursor: CursorInfo;
+  /** Sizes of the panels in percent, by panel id; empty before the first change. */
+  layout: Readonly<Record<string, number>>;
+}
+
+export type UiStore = StoreApi<UiState>;
+
+export function createUiStore(): UiStore {
+  return createStore<UiState>(() => ({
+    overlay: null,
+    isExplorerShown: true,
+    isChatShown: true,
+    isConversationListShown: false,
+    cursor: { line: 1, column: 1, selectedChars: 0 },
+    layout: {},
+  }));
+}

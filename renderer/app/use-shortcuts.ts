@@ -1,0 +1,22 @@
+// The window's keys, taken before Monaco sees them. Escape stops a running reply when the chat has the focus.
+import { useEffect } from 'react';
+import type { AppModel } from './app-model.ts';
+import type { Commands } from './commands.ts';
+
+export function useShortcuts(model: AppModel, commands: Commands): void {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.isComposing || document.querySelector('[role="dialog"], [role="alertdialog"], [role="menu"]')) return;
+      const command = commands.forKey(event);
+      if (command) {
+        event.preventDefault();
+        event.stopPropagation();
+        command.run();
+      } else if (event.key === 'Escape' && model.chat.store.getState().reply) {
+        if (event.target instanceof Element && event.target.closest('[data-region="chat"]')) model.chat.stop();
+      }
+    };
+    window.addEventListener('keydown', onKeyDown, { capture: true });
+    return () => window.removeEventListener('keydown', onKeyDown, { capture: true });
+  }, [model, commands]);
+}

@@ -1,0 +1,64 @@
+// The status bar's word on inline completion: what it does, or why it is silent. A click turns it on or off.
+import { Sparkles } from 'lucide-react';
+import { useStore } from 'zustand';
+import { formatDuration } from '../../lib/format.ts';
+import { Tooltip } from '../../ui/tooltip.tsx';
+import type { CompletionStatus, CompletionStore } from './completion-store.ts';
+
+interface CompletionChipProps {
+  completion: CompletionStore;
+  isOn: boolean;
+  className: string | undefined;
+  onToggle: () => void;
+}
+
+const kReasons = {
+  empty: 'The model suggested nothing here.',
+  'special-token': 'The model left the text; its answer was dropped.',
+  'repeats-above': 'The suggestion repeated the line above and was dropped.',
+  'repeats-below': 'The suggestion repeated what follows and was dropped.',
+  repetition: 'The suggestion repeated itself and was dropped.',
+  short: 'Type a little more for a suggestion.',
+  middle: 'No suggestions inside a line. Alt+\\ asks for one.',
+};
+
+function explain(status: CompletionStatus, isOn: boolean): { short: string; long: string } {
+  if (!isOn) return { short: 'off', long: 'Inline completion is off.' };
+  switch (status.state) {
+    case 'off':
+    case 'idle':
+      return { short: 'ready', long: 'Inline completion is ready.' };
+    case 'noModel':
+      return { short: 'no model', long: 'Inline completion waits for the model.' };
+    case 'working':
+      return { short: 'thinking', long: 'The engine is writing a suggestion.' };
+    case 'shown':
+      return {
+        short: formatDuration(status.ms),
+        long: `The last suggestion took ${formatDuration(status.ms)}. Tab accepts, Escape dismisses.`,
+      };
+    case 'none':
+      return { short: 'none', long: kReasons[status.reason] };
+    case 'failed':
+      return { short: 'failed', long: status.message };
+  }
+}
+
+export function CompletionChip({ completion, isOn, className, onToggle }: CompletionChipProps) {
+  const status = useStore(completion.store, (state) => state.status);
+  const { short, long } = explain(status, isOn);
+  return (
+    <Tooltip side="top" label={`${long} Click to turn it ${isOn ? 'off' : 'on'}.`}>
+      <button
+        type="button"
+        className={className}
+        aria-pressed={isOn}
+        aria-label={`Inline completion: ${long}`}
+        onClick={onToggle}
+      >
+        <Sparkles size={13} aria-hidden />
+        {short}
+      </button>
+    </Tooltip>
+  );
+}

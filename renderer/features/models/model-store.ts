@@ -1,0 +1,90 @@
+// What the engine process and its model are doing, as the window sees it.
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { AppApi, EngineApi } from '../../../electron/common/api.ts';
+import type { ProcessState } from '../../../electron/common/app-contract.ts';
+import type { EngineStatus } from '../../../electron/common/engine-contract.ts';
+import { toErrorInfo } from '../../../electron/common/error-info.ts';
+import type { ErrorInfo } from '../../../electron/common/errors.ts';
+import { follow } from '../../lib/follow.ts';
+
+export interface ModelState {
+  /** Null until the engine process said something, and after it died. */
+  status: EngineStatus | null;
+  process: ProcessState;
+}
+
+export interface ModelDeps {
+  engine: EngineApi;
+  app: AppApi;
+  onError: (error: ErrorInfo) => void;
+}
+
+export class ModelStore {
+  readonly store: StoreApi<ModelState>;
+  readonly #deps: ModelDeps;
+
+  constructor(deps: ModelDeps) {
+    this.#deps = deps;
+    this.store = createStore<ModelState>(() => ({ status: null, process: { state: 'starting' } }));
+  }
+
+  get isReady(): boolean {
+    return this.store.getState().status?.state === 'ready';
+  }
+
+  get modelName(): string | null {
+    const { status } = this.store.getState();
+    return status?.state === 'ready' ? status.model.name : null;
+  }
+
+  /** Follows the engine's status over restarts until `signal` aborts. */
+  follow(signal: AbortSignal): Promise<void> {
+    return follow(
+      (options) => this.#deps.engine.status(undefined, options),
+      (status) => this.store.setState({ status }),
+      signal,
+      { onDown: () => this.store.setState({ status: null }) },
+    );
+  }
+
+  processChanged(process: ProcessState): void {
+    // A dead process has no status; the next one sends its own.
+    this.store.setState(
+      process.state === 'restarting' || process.state === 'failed' ? { process, status: null } : { process },
+    );
+  }
+
+  chooseFile(): Promise<void> {
+    return this.#run(() => this.#deps.app.models.choose());
+  }
+
+  loadDefault(): Promise<void> {
+    return this.#run(() => this.#deps.app.models.useDefault());
+  }
+
+  reload(): Promise<void> {
+    return this.#run(() => this.#deps.app.models.reload());
+  }
+
+  restartEngine(): Promise<void> {
+    return this.#run(() => this.#deps.app.processes.restart({ process: 'engine' }));
+  }
+
+  async #run(call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      this.#deps.onError(toErrorInfo(error));
+    }
+  }
+}
+
+/** Why nothing can be asked now, in a few words; null if the model is ready. */
+export function notReadyReason({ status, process }: ModelState): string | null {
+  if (process.state === 'restarting') return 'The engine is starting again.';
+  if (process.state === 'failed') return 'The engine is not running.';
+  if (status === null) return 'The engine is starting.';
+  if (status.state === 'loading') return `The model is loading, ${Math.round(status.progress * 100)} %.`;
+  if (status.state === 'failed') return 'The model could not be loaded.';
+  return status.state === 'idle' ? 'No model is loaded.' : null;
+}

@@ -1,0 +1,109 @@
+// The chat without a message: which model answers, or how far it is, or why it cannot and what to do.
+import { Cpu, MessageSquareText } from 'lucide-react';
+import { useStore } from 'zustand';
+import { formatBytes, formatCount, formatDuration } from '../../lib/format.ts';
+import { Button } from '../../ui/button.tsx';
+import { EmptyState } from '../../ui/empty-state.tsx';
+import { Notice } from '../../ui/notice.tsx';
+import { ProgressBar, Spinner } from '../../ui/progress.tsx';
+import type { ModelStore } from './model-store.ts';
+import styles from './model-welcome.module.css';
+
+export function ModelWelcome({ models }: { models: ModelStore }) {
+  const { status, process } = useStore(models.store);
+  if (process.state === 'failed') {
+    return (
+      <Failure
+        message="The engine stopped several times and is not running."
+        hint={process.reason}
+        actions={
+          <>
+            <Button kind="primary" onClick={() => void models.restartEngine()}>
+              Start It Again
+            </Button>
+            <Button onClick={() => void models.chooseFile()}>Choose Another Model…</Button>
+          </>
+        }
+      />
+    );
+  }
+  if (status === null || status.state === 'idle') {
+    return (
+      <EmptyState icon={<Spinner size={22} />} title="Starting the engine">
+        {status ? <Button onClick={() => void models.chooseFile()}>Choose a Model…</Button> : null}
+      </EmptyState>
+    );
+  }
+  if (status.state === 'loading') {
+    return (
+      <EmptyState
+        icon={<Cpu size={26} strokeWidth={1.5} aria-hidden />}
+        title="Loading the model"
+        text={fileName(status.modelPath)}
+      >
+        <div className={styles.bar}>
+          <ProgressBar label="Loading the model" value={status.progress} />
+        </div>
+      </EmptyState>
+    );
+  }
+  if (status.state === 'failed') {
+    const { message, hint, detail } = status.error;
+    return (
+      <Failure
+        message={message}
+        hint={hint}
+        detail={[`File: ${status.modelPath}`, detail].filter(Boolean).join('\n')}
+        actions={
+          <>
+            <Button onClick={() => void models.reload()}>Try Again</Button>
+            <Button onClick={() => void models.chooseFile()}>Choose Another Model…</Button>
+            <Button onClick={() => void models.loadDefault()}>Use the Default Model</Button>
+          </>
+        }
+      />
+    );
+  }
+  const { name, fileType, fileBytes, nCtx, backend, loadMs } = status.model;
+  return (
+    <EmptyState
+      icon={<MessageSquareText size={26} strokeWidth={1.5} aria-hidden />}
+      title="Ask anything about your code"
+      text="Answers are computed on this machine."
+    >
+      <dl className={styles.facts}>
+        <dt>Model</dt>
+        <dd>{name}</dd>
+        <dt>Format</dt>
+        <dd>
+          {fileType}, {formatBytes(fileBytes)}
+        </dd>
+        <dt>Context</dt>
+        <dd>{formatCount(nCtx)} tokens</dd>
+        <dt>Runs on</dt>
+        <dd>
+          {backend}, loaded in {formatDuration(loadMs)}
+        </dd>
+      </dl>
+    </EmptyState>
+  );
+}
+
+interface FailureProps {
+  message: string;
+  hint?: string | undefined;
+  detail?: string | undefined;
+  actions: React.ReactNode;
+}
+
+function Failure(props: FailureProps) {
+  return (
+    <div role="alert">
+      <Notice kind="error" {...props} />
+    </div>
+  );
+}
+
+function fileName(path: string): string {
+  return path.split(/[\\/]/).at(-1) ?? path;
+}

@@ -1,0 +1,96 @@
+// An engine that answers from a script: the text, its speed, where it fails.
+import type { EngineApi } from '../../electron/common/api.ts';
+import type { CompleteRequest, EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
+import { EventQueue, toStream } from './event-queue.ts';
+
+export const kFakeModel: ModelInfo = {
+  path: '/models/tinyllama-1.1b-chat.gguf',
+  name: 'TinyLlama 1.1B Chat',
+  architecture: 'llama',
+  fileType: 'IQ2_XXS',
+  fileBytes: 322_591_712,
+  weightBytes: 320_000_000,
+  nParams: 1_100_048_384,
+  nCtxTrain: 2048,
+  nCtx: 2048,
+  nVocab: 32_000,
+  nLayer: 22,
+  kvBytesPerToken: 22_528,
+  hasFim: false,
+  hasChatTemplate: true,
+  backend: 'CPU (AVX-512)',
+  loadMs: 840,
+};
+
+const kStats = {
+  nPrompt: 420,
+  nReused: 0,
+  nDecoded: 180,
+  nCtx: 2048,
+  queueMs: 1,
+  prefillMs: 2100,
+  decodeMs: 7600,
+  ttftMs: 2140,
+};
+
+export class FakeEngine {
+  readonly statusEvents = new EventQueue<EngineStatus>();
+  readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
+  readonly completeRequests: CompleteRequest[] = [];
+  #status: EngineStatus;
+  reply = 'Hello.';
+  /** Pause between two events of a reply. */
+  stepMs = 0;
+  nDropped = 0;
+  /** Thrown after half of the reply. */
+  failure: Error | null = null;
+  completion = '';
+  completionError: Error | null = null;
+
+  constructor(status: EngineStatus = { state: 'ready', model: kFakeModel }) {
+    this.#status = status;
+  }
+
+  setStatus(status: EngineStatus): void {
+    this.#status = status;
+    this.statusEvents.push(status);
+  }
+
+  readonly api: EngineApi = {
+    status: async (_input, options) => this.statusEvents.subscribe(options?.signal, [this.#status]),
+    chat: async (request, options) => {
+      this.chatRequests.push(request);
+      return toStream(this.#chat(options?.signal));
+    },
+    complete: async (request, options) => {
+      this.completeRequests.push(request);
+      await pause(this.stepMs, options?.signal);
+      if (this.completionError) throw this.completionError;
+      return { text: this.completion, reason: 'end_of_text', usedSuffix: false, stats: kStats };
+    },
+    countTokens: async ({ messages }) => ({
+      nTokens: Math.ceil(messages.reduce((sum, message) => sum + message.content.length, 0) / 3.5),
+      nCtx: kFakeModel.nCtx,
+    }),
+  };
+
+  async *#chat(signal?: AbortSignal): AsyncGenerator<GenerateEvent, void, void> {
+    if (this.nDropped > 0) yield { type: 'shortened', nDropped: this.nDropped };
+    for (const nDone of [140, 280, 420]) {
+      await pause(this.stepMs * 5, signal);
+      yield { type: 'prefill', nDone, nTotal: 420 };
+    }
+    const pieces = this.reply.match(/\s*\S+|\s+$/g) ?? [];
+    for (const [i, text] of pieces.entries()) {
+      await pause(this.stepMs, signal);
+      if (this.failure && i >= pieces.length / 2) throw this.failure;
+      yield { type: 'text', text, nDecoded: i + 1, tokensPerSecond: 23.7 };
+    }
+    yield { type: 'done', reason: 'end_of_text', stats: kStats };
+  }
+}
+
+async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  signal?.throwIfAborted();
+}

@@ -1,0 +1,189 @@
+// States of the app worth looking at.
+import type { StoredMessage } from '../../electron/common/app-contract.ts';
+import { createFakeApi, type FakeApi } from './fake-api.ts';
+import { appError } from './fake-workspace.ts';
+
+const kFiles: Record<string, string> = {
+  'README.md': '# Orbit\n\nA tiny orbital mechanics library.\n\n- `src/` the library\n- `tests/` its tests\n',
+  'package.json':
+    '{\n  "name": "orbit",\n  "version": "0.1.0",\n  "type": "module",\n  "scripts": { "test": "vitest" }\n}\n',
+  '.gitignore': 'node_modules\nbuild\n',
+  'src/kepler.ts': `// Kepler's equation, solved by Newton's method.
+import { norm, type Vec3 } from './vec3.ts';
+
+export interface Orbit {
+  /** Semi-major axis, metres. */
+  a: number;
+  eccentricity: number;
+}
+
+const kMaxSteps = 32;
+const kTolerance = 1e-12;
+
+/** Eccentric anomaly for a mean anomaly, both in radians. */
+export function eccentricAnomaly(meanAnomaly: number, eccentricity: number): number {
+  if (eccentricity < 0 || eccentricity >= 1) {
+    throw new RangeError(\`eccentricity must be in [0, 1), got \${eccentricity}\`);
+  }
+  let e = eccentricity < 0.8 ? meanAnomaly : Math.PI;
+  for (let step = 0; step < kMaxSteps; step++) {
+    const delta = (e - eccentricity * Math.sin(e) - meanAnomaly) / (1 - eccentricity * Math.cos(e));
+    e -= delta;
+    if (Math.abs(delta) < kTolerance) return e;
+  }
+  return e;
+}
+
+export function speed(velocity: Vec3): number {
+  return norm(velocity);
+}
+
+`,
+  'src/vec3.ts':
+    'export type Vec3 = readonly [number, number, number];\n\nexport function norm([x, y, z]: Vec3): number {\n  return Math.hypot(x, y, z);\n}\n',
+  'src/propagate.py':
+    'import math\n\n\ndef mean_motion(a: float, mu: float = 3.986004418e14) -> float:\n    """Radians per second."""\n    return math.sqrt(mu / a**3)\n',
+  'src/native/integrator.cpp':
+    '#include <cmath>\n#include <vector>\n\n// Velocity Verlet, one step.\nvoid step(std::vector<double>& r, std::vector<double>& v, double dt) {\n  for (size_t i = 0; i < r.size(); ++i) r[i] += v[i] * dt;\n}\n',
+  'tests/kepler.test.ts': "import { expect, it } from 'vitest';\n",
+  'style/app.css': 'body {\n  margin: 0;\n}\n',
+  'node_modules/vitest/index.js': '',
+};
+
+const kReply = `Newton's method converges quadratically here, but the start value matters for **high eccentricity**.
+
+### What changes
+
+1. Start at \`π\` when \`e ≥ 0.8\`, otherwise at the mean anomaly.
+2. Stop when the *correction* is below a tolerance, not the residual.
+
+\`\`\`ts
+const delta = (e - ecc * Math.sin(e) - mean) / (1 - ecc * Math.cos(e));
+e -= delta;
+if (Math.abs(delta) < 1e-12) return e; // about machine precision
+\`\`\`
+
+| e | steps |
+| --- | ---: |
+| 0.1 | 3 |
+| 0.9 | 6 |
+
+> The derivative is never zero for \`e < 1\`, so the division is safe.
+
+See [Kepler's equation](https://en.wikipedia.org/wiki/Kepler%27s_equation) for the background.
+`;
+
+function message(role: StoredMessage['role'], content: string, more: Partial<StoredMessage> = {}): StoredMessage {
+  const stats = {
+    nPrompt: 420,
+    nReused: 312,
+    nDecoded: 186,
+    nCtx: 2048,
+    queueMs: 1,
+    prefillMs: 1240,
+    decodeMs: 7840,
+    ttftMs: 1262,
+  };
+  const isReply = role === 'assistant';
+  return {
+    id: crypto.randomUUID(),
+    role,
+    content,
+    status: 'complete',
+    error: null,
+    stats: isReply ? stats : null,
+    reason: isReply ? 'end_of_text' : null,
+    modelName: isReply ? 'TinyLlama 1.1B Chat' : null,
+    createdAtMs: Date.now(),
+    ...more,
+  };
+}
+
+/** An app with a folder, open files and a few conversations. */
+function furnished(messages: StoredMessage[]): FakeApi {
+  const fake = createFakeApi(kFiles);
+  const titles = ['Why does Newton need a start value?', 'Explain velocity Verlet', 'Write a test for norm()'];
+  titles.forEach((title, i) => {
+    const atMs = Date.now() - i * 5 * 3_600_000;
+    fake.stored.conversations.set(`c${i}`, { id: `c${i}`, title, createdAtMs: atMs, updatedAtMs: atMs });
+  });
+  fake.stored.messages.set('c0', messages);
+  fake.stored.session = {
+    tabs: [
+      { path: 'src/kepler.ts', backupId: null },
+      { path: 'README.md', backupId: null },
+      { path: 'src/propagate.py', backupId: null },
+    ],
+    activeTab: 0,
+    expandedDirectories: ['src'],
+    layout: {},
+    conversationId: 'c0',
+  };
+  fake.engine.reply = kReply;
+  fake.engine.stepMs = 40;
+  fake.engine.completion = 'export function period(orbit: Orbit, mu: number): number {';
+  return fake;
+}
+
+const kQuestion = 'Why does the Newton iteration need a different start value for high eccentricity?';
+
+export const scenes: Record<string, () => FakeApi> = {
+  chat: () => furnished([message('user', kQuestion), message('assistant', kReply)]),
+  noFolder: () => createFakeApi({}, { workspace: null }),
+  noFile: () => createFakeApi(kFiles),
+  loading: () => {
+    const fake = createFakeApi(kFiles);
+    fake.engine.setStatus({ state: 'loading', modelPath: '/models/tinyllama-1.1b-chat.gguf', progress: 0.42 });
+    return fake;
+  },
+  modelFailed: () => {
+    const fake = createFakeApi(kFiles);
+    fake.engine.setStatus({
+      state: 'failed',
+      modelPath: '/models/broken.gguf',
+      error: {
+        code: 'MODEL_INVALID',
+        message: 'broken.gguf is not a usable model: the tensor index ends after 12 of 201 tensors.',
+        hint: 'The file is probably cut off. Download it again, or choose another file.',
+        detail: 'gguf: offset 1048576: expected 201 tensor infos, got 12',
+      },
+    });
+    return fake;
+  },
+  restarting: () => {
+    const fake = furnished([
+      message('user', kQuestion),
+      message('assistant', 'Newton’s method converges quadratically', {
+        status: 'failed',
+        reason: 'error',
+        stats: null,
+        error: {
+          code: 'ENGINE_NOT_READY',
+          message: 'The engine stopped while it was answering.',
+          hint: 'It is started again. What it wrote so far is kept.',
+        },
+      }),
+    ]);
+    setTimeout(() => {
+      const state = { state: 'restarting', reason: 'The engine process was killed (SIGKILL).', attempt: 1 } as const;
+      fake.events.push({ type: 'process', process: 'engine', state });
+    }, 500);
+    return fake;
+  },
+  badFiles: () => {
+    const fake = furnished([]);
+    fake.workspace.put('data.bin', '', { readError: 'FILE_NOT_TEXT' });
+    fake.workspace.put('locked.txt', 'You cannot save here.\n', { isReadOnly: true });
+    fake.workspace.writeError = 'DISK_FULL';
+    return fake;
+  },
+  failedReply: () => {
+    const fake = furnished([]);
+    fake.engine.failure = appError(
+      'OUT_OF_MEMORY',
+      'There is not enough memory for this conversation.',
+      'Lower the context in the settings.',
+    );
+    return fake;
+  },
+};
