@@ -177,16 +177,22 @@ TEST_CASE("tokens give their exact bytes and control tokens none") {
   CHECK(tokenizer->bytes(0) == "");
 }
 
-TEST_CASE("the ends of a reply are EOS, EOT and the turn ends of chat models") {
+TEST_CASE("the ends of a reply are EOS, EOT and the turn ends of chat models, which are control tokens") {
   GgufWriter writer;
-  add_spm_vocabulary(writer, {{"<|end|>", 0, 3}, {"<|im_end|>", 0, 1}, {"x", 0, 1}});
+  add_spm_vocabulary(writer, {{"<|end|>", 0, 3}, {"<|im_end|>", 0, 4}, {"x", 0, 1}, {"<|user|>", 0, 3}});
   writer.add_uint32("tokenizer.ggml.eot_token_id", kFirstPiece + 2);
   const auto tokenizer = make_tokenizer(writer);
-  CHECK(tokenizer->vocabulary().is_end(2));
-  CHECK(tokenizer->vocabulary().is_end(kFirstPiece));
-  CHECK_FALSE(tokenizer->vocabulary().is_end(kFirstPiece + 1));  // ordinary text that looks like one
-  CHECK(tokenizer->vocabulary().is_end(kFirstPiece + 2));
-  CHECK_FALSE(tokenizer->vocabulary().is_end(1));
+  const Vocabulary& vocabulary = tokenizer->vocabulary();
+  CHECK(vocabulary.is_end(2));
+  CHECK(vocabulary.is_end(kFirstPiece));
+  CHECK(vocabulary.is_end(kFirstPiece + 1));
+  CHECK(vocabulary.is_end(kFirstPiece + 2));
+  CHECK_FALSE(vocabulary.is_end(kFirstPiece + 3));
+  CHECK_FALSE(vocabulary.is_end(1));
+  // Marked user-defined in the file, it would match in any text and show in a reply.
+  CHECK(vocabulary.kind(kFirstPiece + 1) == TokenKind::kControl);
+  CHECK(tokenizer->bytes(kFirstPiece + 1) == "");
+  CHECK(encode(*tokenizer, "<|im_end|>").size() > 1);
 }
 
 TEST_CASE("words, heap and remembered words give the same tokens as the definition") {

@@ -90,14 +90,29 @@ void Vocabulary::mark_ends() {
   for (const int32_t id : {eos, eot}) {
     if (id >= 0) is_end_[static_cast<size_t>(id)] = true;
   }
-  // Chat models end a turn with a token that files seldom name by role; the spellings are llama.cpp's
+  // Chat models end a turn with a token that files seldom name by role, and whose kind is often wrong: a reply
+  // must not show it, nor a text contain it by accident. Spellings and behaviour are llama.cpp's
   // (src/llama-vocab.cpp, where it fills `special_eog_ids`).
-  static constexpr std::string_view kEndTexts[] = {"<|end|>",       "<|im_end|>",    "<|eot_id|>",
-                                                   "<|eom_id|>",    "<|endoftext|>", "<|end_of_text|>",
-                                                   "<end_of_turn>", "<EOT>",         "<end_of_utterance>"};
+  static constexpr std::string_view kEndTexts[] = {
+      "</s>",
+      "<eos>",
+      "<|end|>",
+      "<|im_end|>",
+      "<|eot_id|>",
+      "<|eom_id|>",
+      "<|endoftext|>",
+      "<|return|>",
+      "<|end_of_text|>",
+      "<end_of_turn>",
+      "<EOT>",
+      "[EOT]",
+      "<end_of_utterance>",
+  };
   for (const std::string_view text : kEndTexts) {
     const int32_t id = find(text);
-    if (id >= 0 && kind(id) == TokenKind::kControl) is_end_[static_cast<size_t>(id)] = true;
+    if (id < 0) continue;
+    is_end_[static_cast<size_t>(id)] = true;
+    kinds_[static_cast<size_t>(id)] = TokenKind::kControl;
   }
 }
 
