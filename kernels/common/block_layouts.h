@@ -1,5 +1,5 @@
 // Quantized blocks as GGUF lays them out (ggml-org/ggml, ggml-common.h). Shared by every backend.
-// 256 elements in a K- or I-quant superblock; scales are f16 bit patterns.
+// 256 elements in a K- or I-quant superblock, 32 in the older blocks; scales are f16 bit patterns.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,31 @@ struct BlockIQ2_XXS {
   uint16_t qs[32];
 };
 static_assert(sizeof(BlockIQ2_XXS) == 66);
+
+/// x = d * scales[i / 16] * (q - 32); the low four bits of q in ql, the high two in qh.
+struct BlockQ6_K {
+  uint8_t ql[128];  ///< byte l of half h: elements 128h + l (low nibble) and 128h + 64 + l (high)
+  uint8_t qh[64];   ///< byte l of half h: elements 128h + 32j + l in bits 2j
+  int8_t scales[16];
+  uint16_t d;
+};
+static_assert(sizeof(BlockQ6_K) == 210);
+
+inline constexpr int kSmallBlock = 32;
+
+/// x = d * (q - 8); byte l holds elements l (low nibble) and 16 + l (high).
+struct BlockQ4_0 {
+  uint16_t d;
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ4_0) == 18);
+
+/// x = d * q
+struct BlockQ8_0 {
+  uint16_t d;
+  int8_t qs[32];
+};
+static_assert(sizeof(BlockQ8_0) == 34);
 
 struct ScaleMin {
   uint8_t scale, min;

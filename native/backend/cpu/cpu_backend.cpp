@@ -26,7 +26,7 @@ constexpr int64_t kTilesPerItem = 4;
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
-                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, q2_K, q4_K, q5_K or iq2_xxs tensors."));
+                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, bf16, q4_0, q8_0, q2_K, q4_K, q5_K, q6_K or iq2_xxs tensors."));
 }
 
 size_t row_bytes(const WeightView& view) {
@@ -90,11 +90,13 @@ class CpuBackend final : public Backend {
       for (; item >= items_of(*tasks[i].weight); ++i) item -= items_of(*tasks[i].weight);
       const auto& weight = static_cast<const CpuWeight&>(*tasks[i].weight);
       const int64_t end = std::min(weight.n_tiles(), (item + 1) * kTilesPerItem);
-      for (int64_t tile = item * kTilesPerItem; tile < end; ++tile) {
-        float* y = tasks[i].result.data + tile * kTileRows;
+      for (int64_t i_tile = item * kTilesPerItem; i_tile < end; ++i_tile) {
+        const KernelTile tile = kernel_tile(weight, i_tile, 0);
+        float* y = tasks[i].result.data + i_tile * kTileRows;
         for (int32_t t = 0; t < n_tokens; t += kMaxTileTokens) {
           const int n = std::min(kMaxTileTokens, n_tokens - t);
-          multiply_tile(weight, tile, input, t, n, y + t * weight.n_rows(), weight.n_rows());
+          const int64_t n_rows = std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows);
+          multiply_tile(tile, n_rows, input, t, n, y + t * weight.n_rows(), weight.n_rows());
         }
       }
     });
@@ -106,14 +108,15 @@ class CpuBackend final : public Backend {
     const bool is_quantized = !is_dense(gate_weight.type()) || !is_dense(up_weight.type());
     const Input input = prepare(x, gate.n_cols(), n_tokens, is_quantized);
     const int64_t n_ff = gate.n_rows();
-    pool_.run(gate_weight.n_tiles(), [&](int64_t tile) {
-      const int64_t row0 = tile * kTileRows;
+    pool_.run(gate_weight.n_tiles(), [&](int64_t i_tile) {
+      const KernelTile gate_tile = kernel_tile(gate_weight, i_tile, 0), up_tile = kernel_tile(up_weight, i_tile, 1);
+      const int64_t row0 = i_tile * kTileRows;
       const int64_t n_rows = std::min<int64_t>(kTileRows, n_ff - row0);
       for (int32_t t = 0; t < n_tokens; t += kMaxTileTokens) {
         const int n = std::min(kMaxTileTokens, n_tokens - t);
         alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
-        run_kernel(gate_weight, tile, input, t, n, gates, kTileRows);
-        run_kernel(up_weight, tile, input, t, n, ups, kTileRows);
+        run_kernel(gate_tile, input, t, n, gates, kTileRows);
+        run_kernel(up_tile, input, t, n, ups, kTileRows);
         for (int i = 0; i < n; ++i) {
           kernels_.silu_mul(y.data + (t + i) * n_ff + row0, gates + i * kTileRows, ups + i * kTileRows, n_rows);
         }
@@ -198,16 +201,32 @@ class CpuBackend final : public Backend {
     return {x.data, activations_.data(), n_cols};
   }
 
-  void run_kernel(const CpuWeight& weight, int64_t tile, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
-    MatmulArgs args{weight.tile(tile), input.n_cols, nullptr, 0, n_tokens, y, y_stride};
-    if (is_dense(weight.type())) {
+  /// A tile in the form that a kernel takes.
+  struct KernelTile {
+    TensorType type;
+    const std::byte* data;
+  };
+
+  /// @param slot tiles of different slots can be in use by one thread at the same time
+  static KernelTile kernel_tile(const CpuWeight& weight, int64_t i, int slot) {
+    if (!is_expanded(weight.type())) return {weight.type(), weight.tile(i)};
+    thread_local std::vector<float> expanded[2];
+    const auto n = static_cast<size_t>(weight.n_cols() * kTileRows);
+    if (expanded[slot].size() < n) expanded[slot].resize(n);
+    expand_tile(weight.type(), weight.tile(i), weight.n_cols(), expanded[slot].data());
+    return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded[slot].data())};
+  }
+
+  void run_kernel(const KernelTile& tile, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
+    MatmulArgs args{tile.data, input.n_cols, nullptr, 0, n_tokens, y, y_stride};
+    if (is_dense(tile.type)) {
       args.x = input.dense + t * input.n_cols;
       args.x_stride = input.n_cols;
     } else {
       args.x_stride = input.n_cols / 256;
       args.x = input.quantized + t * args.x_stride;
     }
-    switch (weight.type()) {
+    switch (tile.type) {
       case TensorType::kF32: return kernels_.matmul_f32(args);
       case TensorType::kF16: return kernels_.matmul_f16(args);
       case TensorType::kQ2_K: return kernels_.matmul_q2_K(args);
@@ -219,11 +238,10 @@ class CpuBackend final : public Backend {
   }
 
   /// A kernel writes sixteen rows; the last tile of a matrix may have fewer.
-  void multiply_tile(const CpuWeight& weight, int64_t tile, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
-    const int64_t n_rows = std::min<int64_t>(kTileRows, weight.n_rows() - tile * kTileRows);
-    if (n_rows == kTileRows) return run_kernel(weight, tile, input, t, n_tokens, y, y_stride);
+  void multiply_tile(const KernelTile& tile, int64_t n_rows, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
+    if (n_rows == kTileRows) return run_kernel(tile, input, t, n_tokens, y, y_stride);
     alignas(64) float results[kMaxTileTokens * kTileRows];
-    run_kernel(weight, tile, input, t, n_tokens, results, kTileRows);
+    run_kernel(tile, input, t, n_tokens, results, kTileRows);
     for (int i = 0; i < n_tokens; ++i) std::copy_n(results + i * kTileRows, n_rows, y + i * y_stride);
   }
 

@@ -55,12 +55,36 @@ void dequantize_block(const BlockIQ2_XXS& block, float* out) {
   }
 }
 
-template <typename Block>
+void dequantize_block(const BlockQ6_K& block, float* out) {
+  const float d = half_to_float(block.d);
+  for (int i = 0; i < kSuperblock; ++i) {
+    const int half = i / 128, quarter = i % 128 / 32;
+    const uint8_t byte = block.ql[64 * half + i % 64];
+    const int low = quarter < 2 ? byte & 15 : byte >> 4;
+    const int high = (block.qh[32 * half + i % 32] >> (2 * quarter)) & 3;
+    out[i] = d * static_cast<float>(block.scales[i / 16] * ((low | (high << 4)) - 32));
+  }
+}
+
+void dequantize_block(const BlockQ4_0& block, float* out) {
+  const float d = half_to_float(block.d);
+  for (int i = 0; i < kSmallBlock; ++i) {
+    const int q = i < 16 ? block.qs[i] & 15 : block.qs[i - 16] >> 4;
+    out[i] = d * static_cast<float>(q - 8);
+  }
+}
+
+void dequantize_block(const BlockQ8_0& block, float* out) {
+  const float d = half_to_float(block.d);
+  for (int i = 0; i < kSmallBlock; ++i) out[i] = d * static_cast<float>(block.qs[i]);
+}
+
+template <typename Block, int kElements = kSuperblock>
 void dequantize_blocks(const std::byte* bytes, float* out, int64_t n) {
-  for (int64_t i = 0; i < n / kSuperblock; ++i) {
+  for (int64_t i = 0; i < n / kElements; ++i) {
     Block block;
     std::memcpy(&block, bytes + static_cast<size_t>(i) * sizeof(Block), sizeof(Block));
-    dequantize_block(block, out + i * kSuperblock);
+    dequantize_block(block, out + i * kElements);
   }
 }
 
@@ -71,9 +95,12 @@ bool can_dequantize(TensorType type) {
     case TensorType::kF32:
     case TensorType::kF16:
     case TensorType::kBF16:
+    case TensorType::kQ4_0:
+    case TensorType::kQ8_0:
     case TensorType::kQ2_K:
     case TensorType::kQ4_K:
     case TensorType::kQ5_K:
+    case TensorType::kQ6_K:
     case TensorType::kIQ2_XXS: return true;
     default: return false;
   }
@@ -90,9 +117,12 @@ void dequantize(TensorType type, const std::byte* blocks, float* out, int64_t n)
         out[i] = type == TensorType::kF16 ? half_to_float(bits) : std::bit_cast<float>(uint32_t{bits} << 16);
       }
       return;
+    case TensorType::kQ4_0: return dequantize_blocks<BlockQ4_0, kSmallBlock>(blocks, out, n);
+    case TensorType::kQ8_0: return dequantize_blocks<BlockQ8_0, kSmallBlock>(blocks, out, n);
     case TensorType::kQ2_K: return dequantize_blocks<BlockQ2_K>(blocks, out, n);
     case TensorType::kQ4_K: return dequantize_blocks<BlockQ4_K>(blocks, out, n);
     case TensorType::kQ5_K: return dequantize_blocks<BlockQ5_K>(blocks, out, n);
+    case TensorType::kQ6_K: return dequantize_blocks<BlockQ6_K>(blocks, out, n);
     case TensorType::kIQ2_XXS: return dequantize_blocks<BlockIQ2_XXS>(blocks, out, n);
     default: assert(!"can_dequantize was not asked");
   }

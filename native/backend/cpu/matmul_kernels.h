@@ -29,6 +29,16 @@ inline I32x16 dot_chain(const U8x64 (&w)[n], const int8_t* x) {
   return sums[0];
 }
 
+/// Asks for what a kernel reads kPrefetchBytes later. A tile's streams are too short and too many for the
+/// hardware's own prefetcher; without this, decoding waits for memory most of the time. 4 KiB is about 150 ns
+/// at the pace of one core, a little more than the latency of memory. Past the last tile it does nothing.
+template <typename Tile>
+inline void prefetch_ahead(const Tile* tile) {
+  constexpr size_t kPrefetchBytes = 4096;
+  const auto* bytes = reinterpret_cast<const char*>(tile) + kPrefetchBytes;
+  for (size_t i = 0; i < sizeof(Tile); i += 64) prefetch(bytes + i);
+}
+
 /// The superblock loop that every K- and I-quant shares. `Format` has a Tile and
 ///   accumulate<kTokens>(tile, args, superblock, sums): adds the integers of a superblock
 ///   finish<kTokens>(tile, args, superblock, sums, acc): scales them into acc
@@ -38,6 +48,7 @@ void matmul_tokens(const Format& format, const MatmulArgs& args) {
   F32x16 acc[kTokens];
   for (auto& a : acc) a = f32_set1(0.0f);
   for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
+    prefetch_ahead(tiles + superblock);
     I32x16 sums[kTokens];
     for (auto& sum : sums) sum = i32_set1(0);
     format.template accumulate<kTokens>(tiles[superblock], args, superblock, sums);
@@ -147,7 +158,7 @@ struct FormatIQ2_XXS {
   void accumulate(const Tile& tile, const MatmulArgs& args, int64_t superblock, I32x16 (&sums)[kTokens]) const {
     for (int group = 0; group < 8; ++group) {
       U8x64 w[8];
-      grid.expand(tile.indices[group], tile.signs[group], w);
+      grid.expand(tile.groups[group].indices, tile.groups[group].signs, w);
       const I32x16 nibbles = i32_load_u8(tile.scales[group / 2]);
       const I32x16 s = group % 2 == 0 ? i32_and(nibbles, 15) : i32_shift_right<4>(nibbles);
       const I32x16 scale = i32_shift_left<1>(s) + i32_set1(1);

@@ -1,9 +1,10 @@
 #include "backend/cpu/packed_tiles.h"
 
-#include <bit>
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
+#include "backend/cpu/dequantize.h"
 #include "kernels/common/block_layouts.h"
 #include "kernels/common/iq2_xxs_grid.h"
 
@@ -54,9 +55,9 @@ void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
     std::memcpy(indices, &block.qs[4 * group], 4);
     std::memcpy(&signs_and_scale, &block.qs[4 * group + 2], 4);
     for (int run = 0; run < 4; ++run) {
-      tile.indices[group][4 * row + run] = indices[run];
+      tile.groups[group].indices[4 * row + run] = indices[run];
       const uint64_t signs = iq2_signs((signs_and_scale >> (7 * run)) & 127);
-      for (int p = 0; p < 8; ++p) tile.signs[group][p] |= ((signs >> p) & 1) << (4 * row + run);
+      for (int p = 0; p < 8; ++p) tile.groups[group].signs[p] |= ((signs >> p) & 1) << (4 * row + run);
     }
     tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
   }
@@ -89,9 +90,18 @@ void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64
   }
 }
 
+size_t file_row_bytes(TensorType type, int64_t n_cols) {
+  const TensorTypeTraits& traits = tensor_type_traits(type);
+  return static_cast<size_t>(n_cols) / traits.block_elements * traits.block_bytes;
+}
+
 }  // namespace
 
-bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16; }
+bool is_expanded(TensorType type) {
+  return type == TensorType::kBF16 || type == TensorType::kQ4_0 || type == TensorType::kQ8_0 || type == TensorType::kQ6_K;
+}
+
+bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16 || is_expanded(type); }
 
 bool can_pack(TensorType type) {
   return is_dense(type) || type == TensorType::kQ2_K || type == TensorType::kQ4_K || type == TensorType::kQ5_K ||
@@ -100,6 +110,7 @@ bool can_pack(TensorType type) {
 
 size_t tile_bytes(TensorType type, int64_t n_cols) {
   const auto n = static_cast<size_t>(n_cols);
+  if (is_expanded(type)) return kTileRows * file_row_bytes(type, n_cols);
   switch (type) {
     case TensorType::kF32: return n * kTileRows * 4;
     case TensorType::kF16: return n * kTileRows * 2;
@@ -112,6 +123,12 @@ size_t tile_bytes(TensorType type, int64_t n_cols) {
 }
 
 void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* tile) {
+  if (is_expanded(type)) {
+    const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
+    std::memcpy(tile, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
+    std::memset(tile + n_bytes, 0, kTileRows * row_bytes - n_bytes);
+    return;
+  }
   switch (type) {
     case TensorType::kF32: return pack_dense<uint32_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     case TensorType::kF16: return pack_dense<uint16_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
@@ -120,6 +137,20 @@ void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64
     case TensorType::kQ5_K: return pack_superblocks<BlockQ5_K, TileQ5_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     case TensorType::kIQ2_XXS: return pack_superblocks<BlockIQ2_XXS, TileIQ2_XXS>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     default: assert(!"can_pack was not asked");
+  }
+}
+
+void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out) {
+  constexpr int64_t kChunk = 256;  // a whole number of blocks of every type
+  const size_t row_bytes = file_row_bytes(type, n_cols);
+  const size_t chunk_bytes = file_row_bytes(type, kChunk);
+  float values[kChunk];
+  for (int64_t col = 0; col < n_cols; col += kChunk) {
+    const int64_t n = std::min(kChunk, n_cols - col);
+    for (int row = 0; row < kTileRows; ++row) {
+      dequantize(type, tile + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col / kChunk) * chunk_bytes, values, n);
+      for (int64_t i = 0; i < n; ++i) out[(col + i) * kTileRows + row] = values[i];
+    }
   }
 }
 

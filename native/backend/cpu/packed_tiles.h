@@ -43,16 +43,22 @@ static_assert(sizeof(TileQ5_K) == 16 * 180);
 /// A group of 32 columns is four runs of eight. Byte 4*row + run of `indices` names the run's pattern in the
 /// grid; bit 4*row + run of signs[p] is the sign of the element at position p of that run.
 struct alignas(32) TileIQ2_XXS {
-  uint8_t indices[8][64];
-  uint64_t signs[8][8];
+  struct Group {
+    uint8_t indices[64];
+    uint64_t signs[8];
+  };
+  Group groups[8];
   uint8_t scales[4][kTileRows];  ///< group 2i in the low nibble, 2i+1 in the high one
   uint16_t d[kTileRows];
 };
 static_assert(sizeof(TileIQ2_XXS) == 16 * 70);  // the file's block has 66 bytes: the eighth sign is stored
 
-/// Types whose tiles are f32 or f16, [n_cols][kTileRows], and whose activations stay f32.
+/// Types without a kernel of their own yet: a tile is sixteen rows as the file has them, and `expand_tile` makes
+/// it a dense one in front of every product. Correct, and several times slower than a kernel.
+bool is_expanded(TensorType type);
+/// Types whose activations stay f32: tiles are f32 or f16, [n_cols][kTileRows], or are expanded to f32.
 bool is_dense(TensorType type);
-/// Whether the CPU backend has a kernel for the type.
+/// Whether the CPU backend can multiply by the type.
 bool can_pack(TensorType type);
 
 /// Bytes of one tile of `n_cols` columns.
@@ -61,5 +67,8 @@ size_t tile_bytes(TensorType type, int64_t n_cols);
 /// Packs rows [row0, row0 + n_rows) of a matrix in file layout; n_rows <= kTileRows.
 /// @param row_bytes distance of two rows in `matrix`
 void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* tile);
+
+/// Dequantizes a tile whose type `is_expanded` to f32 [n_cols][kTileRows].
+void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out);
 
 }  // namespace outpost

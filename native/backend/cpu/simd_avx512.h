@@ -46,6 +46,8 @@ inline F32x16 f32_keep_first(F32x16 a, int n, float fill) {
   return {_mm512_mask_blend_ps(keep, _mm512_set1_ps(fill), a.v)};
 }
 
+inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+
 inline I32x16 i32_set1(int32_t v) { return {_mm512_set1_epi32(v)}; }
 inline I32x16 i32_load_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }

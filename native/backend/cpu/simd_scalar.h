@@ -48,6 +48,9 @@ inline F32x16 f32_select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) { OUTPOST_
 /// Lanes from n on become `fill`.
 inline F32x16 f32_keep_first(F32x16 v, int n, float fill) { OUTPOST_EACH(16, v.lane[i] = i < n ? v.lane[i] : fill); return v; }
 
+/// Nothing here: the scalar kernels never wait for memory.
+inline void prefetch(const char*) {}
+
 inline I32x16 i32_set1(int32_t v) { I32x16 r; OUTPOST_EACH(16, r.lane[i] = v); return r; }
 inline I32x16 i32_load_u8(const uint8_t* p) { I32x16 r; OUTPOST_EACH(16, r.lane[i] = p[i]); return r; }
 inline I32x16 operator+(I32x16 a, I32x16 b) { OUTPOST_EACH(16, a.lane[i] += b.lane[i]); return a; }

@@ -1,0 +1,211 @@
+// Products of every weight type against plain double-precision sums, and the promise that bits depend neither
+// on the batch, nor on threads, nor on the instruction set.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/support/cpu_backends.h"
+#include "tests/support/quantized_data.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+namespace {
+
+struct Shape {
+  int64_t n_rows, n_cols;
+};
+// Below, at and above a tile of 16 rows; one and several superblocks; more items than threads.
+constexpr Shape kShapes[] = {{1, 256}, {15, 512}, {16, 256}, {17, 768}, {131, 256}};
+
+std::vector<float> multiply(Backend& backend, const FileMatrix& matrix, const std::vector<float>& x) {
+  const auto weight = backend.load_weight(matrix.view());
+  const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
+  std::vector<float> y(static_cast<size_t>(n_tokens * matrix.n_rows), NAN);
+  const MatmulTask task{weight.get(), span_of(y)};
+  backend.matmul({&task, 1}, span_of(x), n_tokens);
+  return y;
+}
+
+/// Calls check(got, exact, sum of |w * x|, sum of |w|) for each element of the product.
+template <typename Check>
+void compare(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& y, const Check& check) {
+  const std::vector<float> w = matrix.values();
+  const auto n_rows = static_cast<size_t>(matrix.n_rows), n_cols = static_cast<size_t>(matrix.n_cols);
+  for (size_t t = 0; t < x.size() / n_cols; ++t) {
+    for (size_t row = 0; row < n_rows; ++row) {
+      double sum = 0, sum_product = 0, sum_weight = 0;
+      for (size_t col = 0; col < n_cols; ++col) {
+        const double product = double{w[row * n_cols + col]} * x[t * n_cols + col];
+        sum += product;
+        sum_product += std::abs(product);
+        sum_weight += std::abs(double{w[row * n_cols + col]});
+      }
+      check(double{y[t * n_rows + row]}, sum, sum_product, sum_weight);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a product equals the exact sum up to f32 rounding when activations fit int8") {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    for (const TensorType type : kCpuTypes) {
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      for (const Shape& shape : kShapes) {
+        CAPTURE(shape.n_rows);
+        CAPTURE(shape.n_cols);
+        const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/1);
+        const auto x = exact_activations(static_cast<size_t>(3 * shape.n_cols), /*seed=*/2);
+        compare(matrix, x, multiply(*backend, matrix, x), [&](double got, double exact, double sum_product, double sum_weight) {
+          // Dense: one rounding of 2^-24 per column, each relative to a partial sum below sum_product. Quantized:
+          // about six roundings per superblock, relative to terms that may cancel where there are minimums;
+          // n_cols = 256 roundings per superblock leave room for terms forty times their difference.
+          const double tolerance = static_cast<double>(shape.n_cols + 2) * 0x1p-24 * (sum_product + sum_weight);
+          if (!(std::abs(got - exact) <= tolerance)) FAIL_CHECK("got ", got, ", exact ", exact, ", tolerance ", tolerance);
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("a product of any activations is within the error of quantizing them to int8") {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    for (const TensorType type : kCpuTypes) {
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      const FileMatrix matrix = random_matrix(type, 33, 512, /*seed=*/3);
+      const auto x = random_f32(5 * 512, /*seed=*/4);
+      const bool is_quantized = tensor_type_traits(type).block_elements == 256 && type != TensorType::kQ6_K;
+      compare(matrix, x, multiply(*backend, matrix, x), [&](double got, double exact, double sum_product, double sum_weight) {
+        // |x| <= 1, so a step is at most 1/127 and each activation is off by half a step at most.
+        const double quantization = is_quantized ? 0.5 / 127 * sum_weight : 0.0;
+        CHECK(std::abs(got - exact) <= 1.001 * quantization + 514 * 0x1p-24 * (sum_product + sum_weight));
+      });
+    }
+  }
+}
+
+TEST_CASE("the bits of a product do not depend on kernels, threads or the number of tokens") {
+  const auto backends = all_cpu_backends();
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    const int64_t n_rows = 37, n_cols = 512;
+    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
+    const int64_t n_most = 19;
+    const auto x = random_f32(static_cast<size_t>(n_most * n_cols), /*seed=*/6);
+    const std::vector<float> reference = multiply(*backends[0].backend, matrix, x);
+    for (const auto& [name, backend] : backends) {
+      CAPTURE(name);
+      for (const int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 19}) {
+        CAPTURE(n_tokens);
+        // The last n_tokens tokens: a token's place in the batch differs from the reference's, too.
+        const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+        const std::vector<float> y = multiply(*backend, matrix, part);
+        CHECK(std::equal(y.begin(), y.end(), reference.end() - n_tokens * n_rows));
+      }
+    }
+  }
+}
+
+TEST_CASE("tasks that share their input are each computed as if alone") {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    // As q, k and v of a real file: different types and heights.
+    const FileMatrix matrices[] = {random_matrix(TensorType::kIQ2_XXS, 200, 256, 1), random_matrix(TensorType::kF32, 7, 256, 2),
+                                   random_matrix(TensorType::kQ4_K, 33, 256, 3)};
+    const auto x = random_f32(9 * 256, /*seed=*/7);
+    std::vector<std::unique_ptr<Weight>> weights;
+    std::vector<std::vector<float>> results;
+    std::vector<MatmulTask> tasks;
+    for (const FileMatrix& matrix : matrices) {
+      weights.push_back(backend->load_weight(matrix.view()));
+      results.emplace_back(static_cast<size_t>(9 * matrix.n_rows), NAN);
+    }
+    for (size_t i = 0; i < 3; ++i) tasks.push_back({weights[i].get(), span_of(results[i])});
+    backend->matmul(tasks, span_of(x), 9);
+    for (size_t i = 0; i < 3; ++i) CHECK(results[i] == multiply(*backend, matrices[i], x));
+  }
+}
+
+TEST_CASE("a product writes its own results and nothing beside them") {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    for (const TensorType type : kCpuTypes) {
+      const FileMatrix matrix = random_matrix(type, 17, 256, /*seed=*/8);
+      const auto weight = backend->load_weight(matrix.view());
+      const auto x = random_f32(2 * 256, /*seed=*/9);
+      std::vector<float> guarded(8 + 2 * 17 + 8, 12345.0f);
+      const MatmulTask task{weight.get(), {guarded.data() + 8, 2 * 17}};
+      backend->matmul({&task, 1}, span_of(x), 2);
+      for (size_t i = 0; i < 8; ++i) CHECK((guarded[i] == 12345.0f && guarded[guarded.size() - 1 - i] == 12345.0f));
+    }
+  }
+}
+
+TEST_CASE("scales at the ends of f16 and activations at the ends of f32 give finite, equal bits") {
+  const auto backends = all_cpu_backends();
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    for (const uint16_t half : {0x0000, 0x8000, 0x0001, 0x83ff, 0x7bff, 0xfbff}) {  // 0, -0, subnormals, +-65504
+      FileMatrix matrix = random_matrix(type, 16, 256, /*seed=*/10);
+      set_block_scales(matrix, half);
+      for (const float magnitude : {0.0f, 1e-42f, 1e-38f, 1e20f}) {
+        CAPTURE(half);
+        CAPTURE(magnitude);
+        std::vector<float> x = random_f32(256, /*seed=*/11);
+        for (float& v : x) v *= magnitude;
+        const std::vector<float> reference = multiply(*backends[0].backend, matrix, x);
+        CHECK(std::all_of(reference.begin(), reference.end(), [](float v) { return std::isfinite(v); }));
+        for (const auto& [name, backend] : backends) {
+          CAPTURE(name);
+          CHECK(multiply(*backend, matrix, x) == reference);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul_swiglu is silu(gate) * up") {
+  const auto backends = all_cpu_backends();
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    const int64_t n_ff = 37, n_cols = 256;
+    const FileMatrix gate = random_matrix(type, n_ff, n_cols, /*seed=*/12), up = random_matrix(type, n_ff, n_cols, /*seed=*/13);
+    const auto x = random_f32(static_cast<size_t>(11 * n_cols), /*seed=*/14);
+    std::vector<float> first;
+    for (const auto& [name, backend] : backends) {
+      CAPTURE(name);
+      const auto gates = multiply(*backend, gate, x), ups = multiply(*backend, up, x);
+      const auto gate_weight = backend->load_weight(gate.view()), up_weight = backend->load_weight(up.view());
+      std::vector<float> y(gates.size(), NAN);
+      backend->matmul_swiglu(span_of(y), *gate_weight, *up_weight, span_of(x), 11);
+      for (size_t i = 0; i < y.size(); ++i) {
+        const double expected = double{gates[i]} / (1 + std::exp(-double{gates[i]})) * ups[i];
+        // exp is within 2 ulp (2^-22), then three roundings of 2^-24. It is capped at exp(88), so a gate below -88
+        // gives gate * exp(-88) in place of something smaller.
+        const double capped = std::abs(double{gates[i]} * ups[i]) * std::exp(-88.0);
+        CHECK(std::abs(y[i] - expected) <= 0x1p-21 * std::abs(expected) + 1.001 * capped);
+      }
+      if (first.empty()) first = y;
+      CHECK(y == first);
+    }
+  }
+}
+
+TEST_CASE("a type without a kernel is refused with the tensor's name") {
+  const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
+  const std::vector<std::byte> bytes(256);
+  const WeightView view{"blk.0.attn_q.weight", TensorType::kIQ1_S, 1, 256, bytes};
+  try {
+    backend->load_weight(view);
+    FAIL("nothing was thrown");
+  } catch (const EngineError& error) {
+    CHECK(error.code() == ErrorCode::kModelUnsupported);
+    const std::string message = error.what();
+    CHECK(message.find("blk.0.attn_q.weight") != std::string::npos);
+    CHECK(message.find("iq1_s") != std::string::npos);
+  }
+}

@@ -1,0 +1,182 @@
+// The operations that are not products: normalization, rotation, exp, look-ups, additions.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "backend/cpu/cpu_features.h"
+#include "core/half.h"
+#include "tests/support/cpu_backends.h"
+#include "tests/support/quantized_data.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+namespace {
+
+std::vector<const CpuKernelTable*> all_kernel_tables() {
+  std::vector<const CpuKernelTable*> tables;
+  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
+    try {
+      tables.push_back(&select_cpu_kernels(kernels));
+    } catch (const EngineError& error) {
+      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
+    }
+  }
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE("exp is within 2 ulp of the exact value, 0 below -87 and finite above 88") {
+  std::vector<float> x;
+  for (float v = -87.0f; v <= 88.0f; v += 0.0103f) x.push_back(v);
+  std::vector<float> first;
+  for (const CpuKernelTable* kernels : all_kernel_tables()) {
+    CAPTURE(std::string(kernels->name));
+    std::vector<float> y(x.size());
+    kernels->exp(y.data(), x.data(), static_cast<int64_t>(x.size()));
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = std::exp(double{x[i]});
+      const double ulp = std::ldexp(1.0, std::ilogb(exact) - 23);
+      worst = std::max(worst, std::abs(y[i] - exact) / ulp);
+    }
+    CHECK(worst <= 2.0);
+    if (first.empty()) first = y;
+    CHECK(y == first);
+
+    const float edges[] = {-INFINITY, -1e30f, -87.1f, 0.0f, 88.5f, 1e30f, INFINITY};
+    float at_edges[7];
+    kernels->exp(at_edges, edges, 7);
+    for (int i = 0; i < 3; ++i) CHECK(at_edges[i] == 0.0f);
+    CHECK(at_edges[3] == 1.0f);
+    for (int i = 4; i < 7; ++i) CHECK((std::isfinite(at_edges[i]) && at_edges[i] > 1e38f));
+  }
+}
+
+TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums that minimums need") {
+  for (const CpuKernelTable* kernels : all_kernel_tables()) {
+    CAPTURE(std::string(kernels->name));
+    const auto x = random_f32(512, /*seed=*/1);
+    std::vector<ActivationBlock> blocks(2);
+    kernels->quantize(x.data(), 512, blocks.data());
+    for (size_t b = 0; b < 2; ++b) {
+      const ActivationBlock& block = blocks[b];
+      int largest = 0;
+      for (size_t i = 0; i < 256; ++i) {
+        CHECK(std::abs(block.scale * static_cast<float>(block.q[i]) - x[256 * b + i]) <= 0.5001f * block.scale);
+        CHECK(block.q_by_position[i / 32 * 32 + 4 * (i % 8) + i % 32 / 8] == block.q[i]);
+        largest = std::max(largest, std::abs(int{block.q[i]}));
+      }
+      CHECK(largest == 127);
+      for (size_t sub = 0; sub < 16; ++sub) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < 16; ++i) sum += block.q[16 * sub + i];
+        CHECK(block.sum16[sub] == sum);
+        if (sub % 2 == 1) CHECK(block.sum32[sub / 2] == block.sum16[sub - 1] + sum);
+      }
+    }
+    const std::vector<float> zeros(256);
+    kernels->quantize(zeros.data(), 256, blocks.data());
+    CHECK(blocks[0].scale == 0.0f);
+    CHECK(blocks[0].q[17] == 0);
+  }
+}
+
+TEST_CASE("rms_norm divides by the root mean square, in place too, with the same bits everywhere") {
+  for (const int64_t n : {1, 15, 16, 31, 2048, 4099}) {  // below a vector, and not a multiple of it
+    CAPTURE(n);
+    const int32_t n_tokens = 5;
+    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2), weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
+    std::vector<float> first;
+    for (const auto& [name, backend] : all_cpu_backends()) {
+      CAPTURE(name);
+      std::vector<float> y = x;
+      backend->rms_norm(span_of(y), span_of(y), span_of(weight), n_tokens, 1e-5f);
+      for (int64_t t = 0; t < n_tokens; ++t) {
+        double sum_sq = 0;
+        for (int64_t i = 0; i < n; ++i) sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
+        const double scale = 1 / std::sqrt(sum_sq / static_cast<double>(n) + 1e-5);
+        for (int64_t i = 0; i < n; ++i) {
+          const double expected = x[static_cast<size_t>(t * n + i)] * scale * weight[static_cast<size_t>(i)];
+          // 16 partial sums of n / 16 squares, all positive: half their roundings, (n / 16 + 4) / 2 * 2^-24,
+          // reach the root; five more follow.
+          const double tolerance = (static_cast<double>(n) / 32 + 7) * 0x1p-24 * std::abs(expected);
+          CHECK(std::abs(y[static_cast<size_t>(t * n + i)] - expected) <= tolerance);
+        }
+      }
+      if (first.empty()) first = y;
+      CHECK(y == first);
+    }
+  }
+}
+
+TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
+  const int32_t head_dim = 12, n_rot = 8, n_head = 3, n_past = 1000, n_tokens = 4;
+  const AttentionShape shape{n_head, 1, head_dim, 1.0f};
+  const std::vector<float> factors = {1.0f, 2.0f, 4.0f, 8.0f};
+  const std::vector<int32_t> pages(32, 0);
+  for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalves}) {
+    for (const bool has_factors : {false, true}) {
+      CAPTURE(has_factors);
+      const RopeParams rope{pairing, n_rot, 10000.0f, 0.5f, has_factors ? std::span<const float>(factors) : std::span<const float>()};
+      const auto q = random_f32(n_tokens * n_head * head_dim, /*seed=*/4);
+      const auto kv_values = random_f32(n_tokens * head_dim, /*seed=*/5);
+      for (const auto& [name, backend] : all_cpu_backends()) {
+        CAPTURE(name);
+        const auto kv = backend->alloc_kv({1, 1, head_dim}, 1);
+        const SequenceRun run{pages, n_past, n_tokens};
+        std::vector<float> rotated = q;
+        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, shape, rope);
+        for (int32_t t = 0; t < n_tokens; ++t) {
+          for (int32_t h = 0; h < n_head; ++h) {
+            const float* before = q.data() + (t * n_head + h) * head_dim;
+            const float* after = rotated.data() + (t * n_head + h) * head_dim;
+            for (int32_t i = 0; i < n_rot / 2; ++i) {
+              double angle = (n_past + t) * 0.5 * std::pow(10000.0, -2.0 * i / n_rot);
+              if (has_factors) angle /= factors[static_cast<size_t>(i)];
+              const int32_t a = pairing == RopePairing::kAdjacent ? 2 * i : i, b = pairing == RopePairing::kAdjacent ? 2 * i + 1 : i + n_rot / 2;
+              // Table entries and two products and a sum, each rounded to f32, of values below 1.
+              CHECK(std::abs(after[a] - (before[a] * std::cos(angle) - before[b] * std::sin(angle))) < 4 * 0x1p-24);
+              CHECK(std::abs(after[b] - (before[a] * std::sin(angle) + before[b] * std::cos(angle))) < 4 * 0x1p-24);
+            }
+            for (int32_t i = n_rot; i < head_dim; ++i) CHECK(after[i] == before[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add adds") {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    for (const TensorType type : kCpuTypes) {
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      const FileMatrix table = random_matrix(type, 10, 256, /*seed=*/6);
+      const std::vector<float> values = table.values();
+      const std::vector<int32_t> tokens = {9, 0, 9};
+      std::vector<float> y(3 * 256, NAN);
+      backend->embed(span_of(y), table.view(), tokens);
+      for (size_t i = 0; i < 256; ++i) CHECK((y[i] == values[9 * 256 + i] && y[256 + i] == values[i] && y[512 + i] == y[i]));
+    }
+    const std::vector<float> x = {1, 2, 3, 4, 5, 6};
+    const std::vector<int32_t> rows = {2, 0};
+    std::vector<float> gathered(4);
+    backend->gather_rows(span_of(gathered), span_of(x), rows, 2);
+    CHECK(gathered == std::vector<float>{5, 6, 1, 2});
+    std::vector<float> sum = x;
+    backend->add(span_of(sum), span_of(x));
+    CHECK(sum == std::vector<float>{2, 4, 6, 8, 10, 12});
+  }
+}
+
+TEST_CASE("load_vector widens a norm's weight to f32") {
+  const auto backend = create_cpu_backend(CpuKernels::kAuto, 1);
+  const uint16_t halfs[] = {0x3c00, 0xc000, 0x3800};
+  const WeightView view{"output_norm.weight", TensorType::kF16, 1, 3, std::as_bytes(std::span(halfs))};
+  const auto vector = backend->load_vector(view);
+  std::vector<float> host(3);
+  backend->read(host, vector->span());
+  CHECK(host == std::vector<float>{1.0f, -2.0f, 0.5f});
+}
