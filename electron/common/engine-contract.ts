@@ -59,7 +59,10 @@ export const generateEventSchema = z.discriminatedUnion('type', [
 ]);
 export type GenerateEvent = z.infer<typeof generateEventSchema>;
 
-export const chatMessageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string().max(4_000_000) });
+export const chatMessageSchema = z.object({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.string().max(4_000_000),
+});
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 
 export const chatRequestSchema = z.object({

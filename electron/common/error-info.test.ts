@@ -8,7 +8,10 @@ it('keeps the sentence and the hint of a known error', () => {
 });
 
 it('turns everything else into a bug of ours, with the details kept', () => {
-  expect(toErrorInfo(new TypeError('x is undefined'))).toMatchObject({ code: 'INTERNAL', detail: expect.stringContaining('x is undefined') });
+  expect(toErrorInfo(new TypeError('x is undefined'))).toMatchObject({
+    code: 'INTERNAL',
+    detail: expect.stringContaining('x is undefined'),
+  });
   expect(toErrorInfo(new ORPCError('toString'))).toMatchObject({ code: 'INTERNAL' });
   expect(toErrorInfo('text')).toMatchObject({ code: 'INTERNAL', detail: 'text' });
 });

@@ -12,7 +12,8 @@ function isAppErrorCode(code: unknown): code is AppErrorCode {
 
 /** What to show for an error: a known code keeps its sentence and hint, anything else is a bug of ours. */
 export function toErrorInfo(error: unknown): ErrorInfo {
-  if (!(error instanceof Error)) return { code: 'INTERNAL', message: 'Something unexpected went wrong.', detail: String(error) };
+  if (!(error instanceof Error))
+    return { code: 'INTERNAL', message: 'Something unexpected went wrong.', detail: String(error) };
   const { code, data } = error as Error & { code?: unknown; data?: unknown };
   if (!isAppErrorCode(code)) {
     return { code: 'INTERNAL', message: 'Something unexpected went wrong.', detail: error.stack ?? error.message };

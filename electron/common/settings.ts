@@ -16,7 +16,10 @@ export const settingsSchema = z.object({
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
   /** Where the chat's system message comes from; empty sends none. */
-  systemPrompt: z.string().max(20_000).default('You are a helpful assistant for software developers. Answer briefly and precisely.'),
+  systemPrompt: z
+    .string()
+    .max(20_000)
+    .default('You are a helpful assistant for software developers. Answer briefly and precisely.'),
   sampler: samplerSettingsSchema.prefault({}),
   /** A GGUF file; null uses the embedded default model. */
   modelPath: z.string().nullable().default(null),

@@ -31,7 +31,11 @@ export type WorkspaceFile = z.infer<typeof fileSchema>;
 
 export const workspaceEventSchema = z.discriminatedUnion('type', [
   /** Directories whose listing changed, and files whose content may have. */
-  z.object({ type: z.literal('changed'), directories: z.array(relativePathSchema), files: z.array(relativePathSchema) }),
+  z.object({
+    type: z.literal('changed'),
+    directories: z.array(relativePathSchema),
+    files: z.array(relativePathSchema),
+  }),
   z.object({ type: z.literal('rootGone') }),
   z.object({ type: z.literal('rootBack') }),
 ]);

@@ -74,6 +74,18 @@ function Overlay({ model, commands }: AppProps) {
   return null;
 }
 
+/** A word before the title, so that typing "chat" finds everything that belongs to it. */
+const kAreas: Record<string, string> = {
+  file: 'File: ',
+  workspace: 'Folder: ',
+  tab: 'Tab: ',
+  view: 'View: ',
+  completion: 'Completion: ',
+  chat: 'Chat: ',
+  model: 'Model: ',
+  engine: 'Engine: ',
+};
+
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {
   const items = useMemo(
     () =>
@@ -81,7 +93,7 @@ function Palette({ commands, onClose }: { commands: Commands; onClose: () => voi
         .filter(({ id }) => id !== 'palette.open')
         .map(({ id, title, keys, isEnabled }) => ({
           id,
-          text: title.replace('…', ''),
+          text: `${kAreas[id.split('.')[0] ?? ''] ?? ''}${title.replace('…', '')}`,
           isDisabled: !isEnabled(),
           end: keys ? <Keys keys={keys} /> : null,
         })),

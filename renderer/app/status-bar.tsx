@@ -13,12 +13,14 @@ const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null 
 
 export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {
   const isOn = useStore(model.settings.store, (settings) => settings.inlineCompletion);
+  const isModelReady = useStore(model.models.store, ({ status }) => status?.state === 'ready');
   return (
     <section aria-label="Status" data-region="status" className={styles.bar}>
       <ModelChip models={model.models} className={styles.item} />
       <CompletionChip
         completion={model.completion}
         isOn={isOn}
+        isModelReady={isModelReady}
         className={styles.item}
         onToggle={commands.get('completion.toggle').run}
       />

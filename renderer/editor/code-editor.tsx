@@ -54,7 +54,9 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
       occurrencesHighlight: 'singleFile',
       fixedOverflowWidgets: true,
       unusualLineTerminators: 'off',
-      contextmenu: true,
+      hideCursorInOverviewRuler: true,
+      overviewRulerBorder: false,
+      scrollbar: { horizontalScrollbarSize: 10, verticalScrollbarSize: 10, useShadows: false },
     });
     editor.current = created;
     const cursor = created.onDidChangeCursorSelection(({ selection }) => {

@@ -2,7 +2,6 @@
 import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
-import { IconButton } from './button.tsx';
 import styles from './dialog.module.css';
 
 interface DialogProps {
@@ -37,10 +36,8 @@ export function Dialog({
         >
           <div className={styles.head}>
             <Radix.Title className={styles.title}>{title}</Radix.Title>
-            <Radix.Close asChild>
-              <IconButton label="Close">
-                <X size={16} aria-hidden />
-              </IconButton>
+            <Radix.Close aria-label="Close" className={styles.close}>
+              <X size={16} aria-hidden />
             </Radix.Close>
           </div>
           {description === undefined ? null : (

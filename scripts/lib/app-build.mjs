@@ -27,7 +27,12 @@ export async function buildApp(nativeBuild) {
       await mkdir(output, { recursive: true });
       await build({ configFile: join(root, 'vite.config.ts'), logLevel: 'warn' });
       for (const [input, file, format] of processes) {
-        const bundle = await rolldown({ input: join(root, input), platform: 'node', external: ['electron', /^node:/], logLevel: 'warn' });
+        const bundle = await rolldown({
+          input: join(root, input),
+          platform: 'node',
+          external: ['electron', /^node:/],
+          logLevel: 'warn',
+        });
         await bundle.write({ file: join(output, file), format, codeSplitting: false, sourcemap: true });
         await bundle.close();
       }

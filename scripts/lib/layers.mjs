@@ -37,7 +37,17 @@ const cppLayers = {
   'native/kv': ['native/backend', 'native/core', 'native/include'],
   'native/sampling': ['native/core', 'native/include'],
   'native/model': ['native/kv', 'native/backend', 'native/gguf', 'native/core', 'native/include', 'kernels/common'],
-  'native/runtime': ['native/model', 'native/kv', 'native/sampling', 'native/tokenizer', 'native/backend', 'native/gguf', 'native/core', 'native/include', 'kernels/common'],
+  'native/runtime': [
+    'native/model',
+    'native/kv',
+    'native/sampling',
+    'native/tokenizer',
+    'native/backend',
+    'native/gguf',
+    'native/core',
+    'native/include',
+    'kernels/common',
+  ],
   'native/binding': ['native/include', 'native/core'],
   // Tools and tests look inside.
   'native/cli': ['native', 'kernels'],
@@ -81,26 +91,38 @@ export function violation(layers, file, target) {
 
 /** @param {string} file @param {string} source */
 export function typescriptImports(file, source) {
-  const specifiers = [...source.matchAll(/(?:from|import|import\()\s*['"](\.[^'"]+)['"]/g)].map((match) => match[1] ?? '');
-  return specifiers.map((specifier) => normalize(join(dirname(file), specifier)).split(sep).join('/'));
+  const specifiers = [...source.matchAll(/(?:from|import|import\()\s*['"](\.[^'"]+)['"]/g)].map(
+    (match) => match[1] ?? '',
+  );
+  return specifiers.map((specifier) =>
+    normalize(join(dirname(file), specifier))
+      .split(sep)
+      .join('/'),
+  );
 }
 
 /** @param {string} source @param {Set<string>} files every C++ file of the project */
 export function cppIncludes(source, files) {
   const names = [...source.matchAll(/^\s*#include "([^"]+)"/gm)].map((match) => match[1] ?? '');
-  return names.map((name) => [`native/${name}`, `native/include/${name}`, name].find((path) => files.has(path))).filter((path) => path !== undefined);
+  return names
+    .map((name) => [`native/${name}`, `native/include/${name}`, name].find((path) => files.has(path)))
+    .filter((path) => path !== undefined);
 }
 
 /** @returns {Promise<string[]>} every import that the layers do not allow */
 export async function checkLayers() {
   const found = [];
-  const scripts = [...(await filesBelow('electron')), ...(await filesBelow('renderer'))].filter((file) => /\.tsx?$/.test(file));
+  const scripts = [...(await filesBelow('electron')), ...(await filesBelow('renderer'))].filter((file) =>
+    /\.tsx?$/.test(file),
+  );
   for (const file of scripts) {
     if (file.includes('.test.')) continue;
     const source = await readFile(join(root, file), 'utf8');
     found.push(...typescriptImports(file, source).map((target) => violation(typescriptLayers, file, target)));
   }
-  const cpp = [...(await filesBelow('native')), ...(await filesBelow('kernels'))].filter((file) => /\.(h|cpp)$/.test(file));
+  const cpp = [...(await filesBelow('native')), ...(await filesBelow('kernels'))].filter((file) =>
+    /\.(h|cpp)$/.test(file),
+  );
   for (const file of cpp) {
     const source = await readFile(join(root, file), 'utf8');
     found.push(...cppIncludes(source, new Set(cpp)).map((target) => violation(cppLayers, file, target)));

@@ -4,7 +4,9 @@ import { checkLayers, cppIncludes, layersForTests, typescriptImports, violation 
 const { typescriptLayers, cppLayers } = layersForTests;
 
 it('finds a feature that imports another feature', () => {
-  expect(violation(typescriptLayers, 'renderer/features/chat/a.ts', 'renderer/features/models/b.ts')).toContain('renderer/features/chat may import');
+  expect(violation(typescriptLayers, 'renderer/features/chat/a.ts', 'renderer/features/models/b.ts')).toContain(
+    'renderer/features/chat may import',
+  );
   expect(violation(typescriptLayers, 'renderer/features/chat/a.ts', 'renderer/features/chat/deep/b.ts')).toBeNull();
 });
 
@@ -21,11 +23,17 @@ it('finds native code that includes upwards', () => {
 
 it('reads static and dynamic imports and includes', () => {
   const source = `import a from './x.ts';\nexport { b } from "../y.ts";\nawait import('./z.ts');\nimport 'react';`;
-  expect(typescriptImports('renderer/app/main.ts', source)).toEqual(['renderer/app/x.ts', 'renderer/y.ts', 'renderer/app/z.ts']);
-  expect(cppIncludes('#include "core/a.h"\n#include <vector>\n#include "engine.h"', new Set(['native/core/a.h', 'native/include/engine.h']))).toEqual([
-    'native/core/a.h',
-    'native/include/engine.h',
+  expect(typescriptImports('renderer/app/main.ts', source)).toEqual([
+    'renderer/app/x.ts',
+    'renderer/y.ts',
+    'renderer/app/z.ts',
   ]);
+  expect(
+    cppIncludes(
+      '#include "core/a.h"\n#include <vector>\n#include "engine.h"',
+      new Set(['native/core/a.h', 'native/include/engine.h']),
+    ),
+  ).toEqual(['native/core/a.h', 'native/include/engine.h']);
 });
 
 it('holds for the project', async () => {

@@ -23,9 +23,11 @@ export class SetupError extends Error {
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: output only if it fails
  */
 export async function run(command, args, { cwd = root, env = process.env, quiet = false } = {}) {
-  const { code, output } = await spawnProgram(command, args, { cwd, env, capture: quiet });
+  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: quiet });
   if (code === 0) return;
-  throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).${quiet ? `\n${output}` : ''}`);
+  throw new SetupError(
+    `${[command, ...args].join(' ')} failed (${describeCode(code)}).${quiet ? `\n${output}${errors}` : ''}`,
+  );
 }
 
 /**
@@ -36,7 +38,8 @@ export async function run(command, args, { cwd = root, env = process.env, quiet 
  */
 export async function capture(command, args, { cwd = root, env = process.env, input } = {}) {
   const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: true, input });
-  if (code !== 0) throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).\n${errors}`);
+  if (code !== 0)
+    throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).\n${output}${errors}`);
   return output;
 }
 
@@ -73,6 +76,6 @@ function spawnProgram(command, args, { cwd, env, capture: isCaptured, input }) {
     child.stdin?.on('error', () => {}); // the program ended before it read everything; its exit code tells
     child.stdin?.end(input);
     child.on('error', () => resolve({ code: 'missing', output, errors }));
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 1, output, errors: errors || output }));
+    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 1, output, errors }));
   });
 }

@@ -65,6 +65,8 @@ export async function filesBelow(path) {
     throw error;
   });
   if (entries === null) return [path];
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(root.length));
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length));
   return files.filter((file) => !file.includes('node_modules/')).sort();
 }

@@ -7,7 +7,17 @@ import { step } from './steps.mjs';
 const debianPackages = {
   build: ['cmake', 'ninja-build', 'g++'],
   // Shared libraries of Electron's Linux build.
-  electron: ['libasound2', 'libatk-bridge2.0-0', 'libgbm1', 'libgtk-3-0', 'libnotify4', 'libnss3', 'libsecret-1-0', 'libxss1', 'libxtst6'],
+  electron: [
+    'libasound2',
+    'libatk-bridge2.0-0',
+    'libgbm1',
+    'libgtk-3-0',
+    'libnotify4',
+    'libnss3',
+    'libsecret-1-0',
+    'libxss1',
+    'libxtst6',
+  ],
   display: ['xvfb', 'xauth'],
   test: ['doctest-dev', 'clang-14', 'libclang-rt-14-dev', 'clang-format-14', 'fonts-dejavu-core'],
 };
@@ -35,13 +45,17 @@ export async function ensureSystemPackages(groups) {
 /** @param {string[]} names */
 async function installedPackages(names) {
   // dpkg-query fails if one of them is unknown to it, and still prints the others.
-  const output = await capture('sh', ['-c', `dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' ${names.join(' ')} 2>/dev/null || true`]);
+  const output = await capture('sh', [
+    '-c',
+    `dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' ${names.join(' ')} 2>/dev/null || true`,
+  ]);
   const lines = output.split('\n').filter((line) => line.endsWith(' installed'));
   return new Set(lines.map((line) => line.slice(0, line.indexOf(' '))));
 }
 
 async function ensureBuildTools() {
   for (const tool of ['cmake', 'ninja']) {
-    if (!(await isInstalled(tool))) throw new SetupError(`${tool} is not installed.`, 'Install it with your package manager and try again.');
+    if (!(await isInstalled(tool)))
+      throw new SetupError(`${tool} is not installed.`, 'Install it with your package manager and try again.');
   }
 }

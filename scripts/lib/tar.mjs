@@ -31,7 +31,7 @@ export function extractEntry(entry) {
           header = Buffer.concat([header, chunk.subarray(at, at + n)]);
           at += n;
           if (header.length < blockBytes) continue;
-          const name = header.toString('utf8', 0, header.indexOf(0) < 100 ? header.indexOf(0) : 100);
+          const [name] = header.toString('utf8', 0, 100).split('\0');
           contentLeft = Number.parseInt(header.toString('latin1', 124, 136), 8) || 0;
           paddingLeft = (blockBytes - (contentLeft % blockBytes)) % blockBytes;
           isWanted = name === entry;

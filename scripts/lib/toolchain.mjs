@@ -30,7 +30,10 @@ export async function ensureNode() {
   if (isNewEnough()) return;
   const name = nodePackages[`${process.platform}-${process.arch}`];
   if (name === undefined) {
-    throw new SetupError(`Node ${process.versions.node} is too old and no newer one is known for ${process.platform}-${process.arch}.`, 'Install Node 22.12 or newer.');
+    throw new SetupError(
+      `Node ${process.versions.node} is too old and no newer one is known for ${process.platform}-${process.arch}.`,
+      'Install Node 22.12 or newer.',
+    );
   }
   const binary = join(toolchain, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
   if (!existsSync(binary)) {

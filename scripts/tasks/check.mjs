@@ -1,8 +1,8 @@
 // `npm run check`: formatting, lint, types and layers. `npm run format` mends what can be mended.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkLayers } from '../lib/layers.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
+import { checkLayers } from '../lib/layers.mjs';
 import { root, run, SetupError } from '../lib/process.mjs';
 import { filesBelow } from '../lib/steps.mjs';
 import { ensureSystemPackages } from '../lib/system-packages.mjs';
@@ -27,7 +27,8 @@ export async function check() {
     if (hasSources) await run(bin('tsc'), ['-p', project]);
   }
   const violations = await checkLayers();
-  if (violations.length > 0) throw new SetupError(`Imports against the layers (docs/architecture.md):\n  ${violations.join('\n  ')}`);
+  if (violations.length > 0)
+    throw new SetupError(`Imports against the layers (docs/architecture.md):\n  ${violations.join('\n  ')}`);
 }
 
 export async function format() {

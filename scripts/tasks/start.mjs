@@ -10,8 +10,10 @@ export async function start(words) {
   const { electron, model } = await prepare();
   console.log(`• Electron ${electron.version}`);
   const sandbox = sandboxArguments();
-  if (sandbox.length > 0) console.log('• Running as root: Chromium starts without its sandbox. Use an ordinary account for daily work.');
-  if (!hasDisplay()) console.log('• There is no display: the window opens on a virtual one (Xvfb) and cannot be seen. Ctrl-C ends it.');
+  if (sandbox.length > 0)
+    console.log('• Running as root: Chromium starts without its sandbox. Use an ordinary account for daily work.');
+  if (!hasDisplay())
+    console.log('• There is no display: the window opens on a virtual one (Xvfb) and cannot be seen. Ctrl-C ends it.');
 
   const folders = words.map((word) => resolve(process.env.INIT_CWD ?? root, word));
   const command = [...(hasDisplay() ? [] : virtualDisplay), electron.program, ...sandbox, root, ...folders];

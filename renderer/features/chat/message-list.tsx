@@ -76,7 +76,7 @@ export function MessageList({ chat, messages, actions, empty }: MessageListProps
         onScroll={onScroll}
       >
         <div className={styles.content}>
-          {messages.length === 0 ? empty : null}
+          {messages.length === 0 ? <div className={styles.empty}>{empty}</div> : null}
           {messages.map((message, i) =>
             message.role === 'user' ? (
               <Question key={message.id} message={message} canEdit={isIdle} onResend={resend} />

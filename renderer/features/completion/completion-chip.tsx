@@ -8,6 +8,7 @@ import type { CompletionStatus, CompletionStore } from './completion-store.ts';
 interface CompletionChipProps {
   completion: CompletionStore;
   isOn: boolean;
+  isModelReady: boolean;
   className: string | undefined;
   onToggle: () => void;
 }
@@ -22,8 +23,9 @@ const kReasons = {
   middle: 'No suggestions inside a line. Alt+\\ asks for one.',
 };
 
-function explain(status: CompletionStatus, isOn: boolean): { short: string; long: string } {
+function explain(status: CompletionStatus, isOn: boolean, isModelReady: boolean): { short: string; long: string } {
   if (!isOn) return { short: 'off', long: 'Inline completion is off.' };
+  if (!isModelReady) return { short: 'no model', long: 'Inline completion waits for the model.' };
   switch (status.state) {
     case 'off':
     case 'idle':
@@ -44,9 +46,9 @@ function explain(status: CompletionStatus, isOn: boolean): { short: string; long
   }
 }
 
-export function CompletionChip({ completion, isOn, className, onToggle }: CompletionChipProps) {
+export function CompletionChip({ completion, isOn, isModelReady, className, onToggle }: CompletionChipProps) {
   const status = useStore(completion.store, (state) => state.status);
-  const { short, long } = explain(status, isOn);
+  const { short, long } = explain(status, isOn, isModelReady);
   return (
     <Tooltip side="top" label={`${long} Click to turn it ${isOn ? 'off' : 'on'}.`}>
       <button

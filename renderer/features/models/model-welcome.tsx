@@ -68,7 +68,7 @@ export function ModelWelcome({ models }: { models: ModelStore }) {
   return (
     <EmptyState
       icon={<MessageSquareText size={26} strokeWidth={1.5} aria-hidden />}
-      title="Ask anything about your code"
+      title="Ask about code"
       text="Answers are computed on this machine."
     >
       <dl className={styles.facts}>

@@ -28,9 +28,7 @@ export function Explorer({ workspace, tree, buffers, onOpenFolder }: ExplorerPro
         title="No folder open"
         text="Open the folder of a project to see its files here."
       >
-        <Button kind="primary" onClick={onOpenFolder}>
-          Open Folder
-        </Button>
+        <Button onClick={onOpenFolder}>Open Folder</Button>
       </EmptyState>
     );
   }

@@ -44,7 +44,9 @@ export function Welcome({ workspace, recent, shortcuts, onOpenFolder, onOpenRece
                 <li key={root}>
                   <button type="button" className={styles.row} onClick={() => onOpenRecent(root)}>
                     <span>{name}</span>
-                    <span className={styles.path}>{root}</span>
+                    <span className={styles.path}>
+                      <bdi dir="ltr">{root}</bdi>
+                    </span>
                   </button>
                 </li>
               ))}
