@@ -1,0 +1,298 @@
+// Pages of the KV cache: how many are held, who shares them, what is reused and what is given up. That a reused
+// page holds the right keys and values is checked through logits in model_llama_test.cpp.
+#include "kv/kv_cache.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "backend/cpu/cpu_backend.h"
+
+using namespace outpost;
+
+namespace {
+
+/// A cache of `n_page` pages that counts in pages.
+struct TestCache {
+  explicit TestCache(int32_t n_page)
+      : backend(create_cpu_backend(CpuKernels::kScalar, 1)),
+        cache(*backend, {1, 1, 16}, n_page),
+        page_bytes(cache.total_bytes() / static_cast<size_t>(n_page)) {}
+
+  int32_t n_used() const { return static_cast<int32_t>(cache.used_bytes() / page_bytes); }
+
+  /// As if the tokens had been computed.
+  void fill(KvSequence& sequence, std::span<const int32_t> tokens) {
+    sequence.tokens.assign(tokens.begin(), tokens.end());
+  }
+
+  /// A finished request for `tokens`.
+  void run(std::span<const int32_t> tokens) {
+    auto sequence = cache.begin(tokens, static_cast<int32_t>(tokens.size()));
+    REQUIRE(sequence != nullptr);
+    fill(*sequence, tokens);
+    cache.retire(std::move(sequence));
+  }
+
+  std::unique_ptr<Backend> backend;
+  KvCache cache;
+  size_t page_bytes;
+};
+
+/// n tokens that count up from `first`.
+std::vector<int32_t> text(int32_t n, int32_t first = 0) {
+  std::vector<int32_t> tokens(static_cast<size_t>(n));
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+/// The first `n_common` tokens of `start`, then others.
+std::vector<int32_t> fork(const std::vector<int32_t>& start, int32_t n_common, int32_t n) {
+  std::vector<int32_t> tokens = text(n, 1000000);
+  std::copy_n(start.begin(), n_common, tokens.begin());
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("a page pool hands out each page once and takes it back with its last reference") {
+  PagePool pool(3);
+  CHECK(pool.n_page() == 3);
+  CHECK(pool.n_free() == 3);
+  const int32_t a = pool.take(), b = pool.take(), c = pool.take();
+  CHECK(std::set<int32_t>{a, b, c} == std::set<int32_t>{0, 1, 2});
+  CHECK(pool.n_free() == 0);
+  pool.add_reference(b);
+  CHECK(pool.is_shared(b));
+  CHECK_FALSE(pool.is_shared(a));
+  pool.release(b);
+  CHECK_FALSE(pool.is_shared(b));
+  CHECK(pool.n_free() == 0);
+  pool.release(b);
+  CHECK(pool.n_free() == 1);
+  CHECK(pool.take() == b);
+}
+
+TEST_CASE("a sequence holds the pages its positions need") {
+  struct Case {
+    int32_t n_positions, n_page;
+  };
+  for (const auto& [n_positions, n_page] :
+       {Case{1, 1}, Case{63, 1}, Case{64, 1}, Case{65, 2}, Case{128, 2}, Case{129, 3}}) {
+    CAPTURE(n_positions);
+    TestCache t(4);
+    CHECK(t.n_used() == 0);
+    const auto sequence = t.cache.begin(text(1), n_positions);
+    REQUIRE(sequence != nullptr);
+    CHECK(sequence->n_past() == 0);
+    CHECK(static_cast<int32_t>(sequence->page_table.size()) == n_page);
+    CHECK(t.n_used() == n_page);
+  }
+}
+
+TEST_CASE("running sequences have pages of their own") {
+  TestCache t(6);
+  const auto a = t.cache.begin(text(10), 128), b = t.cache.begin(text(10), 192);
+  REQUIRE(a != nullptr);
+  REQUIRE(b != nullptr);
+  std::set<int32_t> pages(a->page_table.begin(), a->page_table.end());
+  pages.insert(b->page_table.begin(), b->page_table.end());
+  CHECK(pages.size() == 5);
+  CHECK(*pages.begin() >= 0);
+  CHECK(*pages.rbegin() < 6);
+}
+
+TEST_CASE("retiring keeps the pages with tokens and frees those that were only reserved") {
+  TestCache t(8);
+  auto sequence = t.cache.begin(text(70), 400);
+  REQUIRE(sequence != nullptr);
+  CHECK(t.n_used() == 7);
+  t.fill(*sequence, text(70));
+  t.cache.retire(std::move(sequence));
+  CHECK(t.n_used() == 2);
+
+  auto unused = t.cache.begin(text(5, 500), 300);
+  REQUIRE(unused != nullptr);
+  t.cache.retire(std::move(unused));  // nothing was computed
+  CHECK(t.n_used() == 2);
+}
+
+TEST_CASE("a longer text continues a finished one in place") {
+  TestCache t(8);
+  t.run(text(100));
+  const auto sequence = t.cache.begin(text(150), 150);
+  REQUIRE(sequence != nullptr);
+  CHECK(sequence->tokens == text(100));
+  CHECK(t.n_used() == 3);
+}
+
+TEST_CASE("the last token is always computed again") {
+  TestCache t(8);
+  t.run(text(100));
+  const auto same = t.cache.begin(text(100), 100);
+  REQUIRE(same != nullptr);
+  CHECK(same->tokens == text(99));
+  const auto single = t.cache.begin(text(1), 1);
+  REQUIRE(single != nullptr);
+  CHECK(single->n_past() == 0);
+}
+
+TEST_CASE("a text that leaves a long one early shares its whole pages and leaves it reusable") {
+  TestCache t(16);
+  const auto longer = text(500);  // 8 pages
+  t.run(longer);
+  const auto forked = fork(longer, 200, 260);
+  auto sequence = t.cache.begin(forked, 260);
+  REQUIRE(sequence != nullptr);
+  CHECK(sequence->n_past() == 192);  // 200 common tokens are three pages and a part
+  CHECK(sequence->tokens == text(192));
+  CHECK(t.n_used() == 8 + 2);
+  t.fill(*sequence, forked);
+  t.cache.retire(std::move(sequence));
+  CHECK(t.n_used() == 10);
+
+  const auto again = t.cache.begin(text(600), 600);
+  REQUIRE(again != nullptr);
+  CHECK(again->n_past() == 500);
+}
+
+TEST_CASE("shared pages are freed when the last sequence lets them go") {
+  TestCache t(10);
+  t.run(text(500));                  // pages 1 to 8
+  t.run(fork(text(500), 128, 130));  // shares two, has one
+  CHECK(t.n_used() == 9);
+  // Needs all ten: both texts are evicted, one after the other.
+  const auto sequence = t.cache.begin(text(1, 7000000), 640);
+  REQUIRE(sequence != nullptr);
+  CHECK(t.n_used() == 10);
+  CHECK(std::set<int32_t>(sequence->page_table.begin(), sequence->page_table.end()).size() == 10);
+}
+
+TEST_CASE("a cut inside a shared page moves down to its start") {
+  TestCache t(16);
+  const auto longer = text(500);
+  t.run(longer);
+  t.run(fork(longer, 128, 130));  // shares pages 0 and 1 with the long text
+  auto sequence = t.cache.begin(longer, 500);
+  REQUIRE(sequence != nullptr);
+  REQUIRE(sequence->n_past() == 499);
+  const std::vector<int32_t> pages = sequence->page_table;
+
+  SUBCASE("in a page of its own it stays where it is") {
+    t.cache.truncate(*sequence, 200);
+    CHECK(sequence->n_past() == 200);
+    CHECK(sequence->page_table == std::vector<int32_t>(pages.begin(), pages.begin() + 4));
+  }
+  SUBCASE("in a shared page") {
+    t.cache.truncate(*sequence, 100);
+    CHECK(sequence->n_past() == 64);
+    CHECK(sequence->page_table == std::vector<int32_t>(pages.begin(), pages.begin() + 1));
+  }
+  SUBCASE("at the end of a shared page nothing of it is written") {
+    t.cache.truncate(*sequence, 128);
+    CHECK(sequence->n_past() == 128);
+    CHECK(sequence->page_table == std::vector<int32_t>(pages.begin(), pages.begin() + 2));
+  }
+  SUBCASE("to nothing") {
+    t.cache.truncate(*sequence, 0);
+    CHECK(sequence->n_past() == 0);
+    CHECK(sequence->page_table.empty());
+    CHECK(t.n_used() == 3);  // the fork's
+  }
+}
+
+TEST_CASE("the longest common prefix is taken, whoever was used last") {
+  TestCache t(16);
+  t.run(text(300));
+  t.run(fork(text(300), 20, 100));
+  const auto sequence = t.cache.begin(fork(text(300), 250, 280), 280);
+  REQUIRE(sequence != nullptr);
+  CHECK(sequence->n_past() == 250);
+}
+
+TEST_CASE("the least recently used text is evicted first") {
+  TestCache t(6);
+  const auto a = text(128, 0), b = text(128, 1000), c = text(128, 2000), d = text(128, 3000);
+  t.run(a);
+  t.run(b);
+  t.run(c);
+  t.run(a);  // b is now the oldest
+  t.run(d);
+  CHECK(t.n_used() == 6);
+  const auto n_held = [&](const std::vector<int32_t>& tokens) {
+    auto sequence = t.cache.begin(tokens, 128);
+    REQUIRE(sequence != nullptr);
+    const int32_t n = sequence->n_past();
+    t.fill(*sequence, tokens);
+    t.cache.retire(std::move(sequence));
+    return n;
+  };
+  CHECK(n_held(a) == 127);
+  CHECK(n_held(c) == 127);
+  CHECK(n_held(d) == 127);
+  CHECK(n_held(b) == 0);
+}
+
+TEST_CASE("pages in use by running sequences are not taken away") {
+  TestCache t(4);
+  auto running = t.cache.begin(text(10), 192);
+  REQUIRE(running != nullptr);
+  const std::vector<int32_t> pages = running->page_table;
+  CHECK(t.cache.begin(text(10, 500), 128) == nullptr);
+  CHECK(running->page_table == pages);
+  CHECK(t.n_used() == 3);
+  const auto small = t.cache.begin(text(10, 500), 64);
+  CHECK(small != nullptr);
+  CHECK(t.n_used() == 4);
+}
+
+TEST_CASE("a sequence that does not fit costs no finished text its pages") {
+  TestCache t(8);
+  t.run(text(128));
+  auto running = t.cache.begin(text(10, 500), 256);
+  REQUIRE(running != nullptr);
+  CHECK(t.n_used() == 6);
+  // Five pages cannot be had whatever is evicted: 8 less the 4 of the running sequence.
+  CHECK(t.cache.begin(text(10, 900), 320) == nullptr);
+  CHECK(t.cache.begin(text(300), 320) == nullptr);  // nor beside its own prefix
+  CHECK(t.n_used() == 6);
+  const auto again = t.cache.begin(text(140), 140);
+  REQUIRE(again != nullptr);
+  CHECK(again->n_past() == 128);
+}
+
+TEST_CASE("pages neither leak nor appear in a long random life") {
+  TestCache t(12);
+  uint32_t state = 1;
+  const auto random = [&](uint32_t n) { return (state = state * 1664525u + 1013904223u) / 65536 % n; };
+  std::vector<std::unique_ptr<KvSequence>> running;
+  const auto base = text(400);
+  for (int step = 0; step < 2000; ++step) {
+    if (running.size() < 3 && random(2) == 0) {
+      const auto n = static_cast<int32_t>(1 + random(300));
+      const auto tokens = fork(base, static_cast<int32_t>(random(static_cast<uint32_t>(n) + 1)), n);
+      auto sequence = t.cache.begin(tokens, n + static_cast<int32_t>(random(40)));
+      if (sequence == nullptr) continue;
+      t.fill(*sequence, tokens);
+      running.push_back(std::move(sequence));
+    } else if (!running.empty()) {
+      const size_t i = random(static_cast<uint32_t>(running.size()));
+      if (random(3) == 0)
+        t.cache.truncate(*running[i], static_cast<int32_t>(random(static_cast<uint32_t>(running[i]->n_past()) + 1)));
+      t.cache.retire(std::move(running[i]));
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    for (const auto& sequence : running) {
+      CHECK(static_cast<int32_t>(sequence->page_table.size()) * kKvPageSize >= sequence->n_past());
+      const std::set<int32_t> pages(sequence->page_table.begin(), sequence->page_table.end());
+      CHECK(pages.size() == sequence->page_table.size());
+    }
+  }
+  for (auto& sequence : running) t.cache.retire(std::move(sequence));
+  // Whatever is left is idle: one sequence can have every page, which it could not if one had leaked.
+  const auto whole = t.cache.begin(text(1, 5000000), 12 * kKvPageSize);
+  REQUIRE(whole != nullptr);
+  CHECK(std::set<int32_t>(whole->page_table.begin(), whole->page_table.end()).size() == 12);
+}
