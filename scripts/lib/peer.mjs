@@ -6,6 +6,21 @@ import { npm } from './toolchain.mjs';
 
 export const peerDirectory = join(root, 'scripts', 'peer');
 
+/**
+ * @typedef {object} PeerRequest
+ * @property {string} model path
+ * @property {string[]} [prompts] to predict the next token of, after BOS
+ * @property {string[]} [configurations] names of those to compute the predictions in; all by default
+ * @property {number} [nTop] how many next tokens to list; 40 by default
+ * @property {string[]} [texts] to tokenize only, without BOS
+ *
+ * @typedef {object} PeerReply
+ * @property {number[][]} ids of the prompts
+ * @property {{ name: string, top: [number, number][][] }[]} configurations per prompt [id, probability]
+ * @property {number[][]} tokenized ids of the texts
+ * @property {Record<string, string>} build versions and processor features
+ */
+
 /** @returns {Promise<boolean>} false where no build of the peer for this platform is pinned */
 export async function ensurePeer() {
   if (process.platform !== 'linux' || process.arch !== 'x64') return false;
@@ -13,16 +28,14 @@ export async function ensurePeer() {
     'peer',
     'llama.cpp through npm, to compare with',
     () => hashOf({ paths: ['scripts/peer/package.json', 'scripts/peer/package-lock.json'] }),
-    // Only the CPU build that package.json names: the optional ones for CUDA and Vulkan are large.
-    () => npm(['ci', '--omit=optional', '--ignore-scripts'], { cwd: peerDirectory }),
+    // Only the CPU build that package.json names: the optional ones for CUDA and Vulkan are large. Not `npm ci`:
+    // it refuses a lockfile without the builds for other platforms, which not every registry has in this version.
+    () => npm(['install', '--no-save', '--omit=optional', '--ignore-scripts'], { cwd: peerDirectory }),
   );
   return true;
 }
 
-/**
- * @param {{ model: string, prompts?: string[], texts?: string[], nTop?: number }} request
- * @returns {Promise<{ ids: number[][], configurations: { name: string, top: [number, number][][] }[], tokenized: number[][] }>}
- */
+/** @param {PeerRequest} request @returns {Promise<PeerReply>} */
 export async function askPeer(request) {
   const output = await capture(process.execPath, [join(peerDirectory, 'next-tokens.mjs')], {
     cwd: peerDirectory,

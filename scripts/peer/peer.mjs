@@ -1,4 +1,5 @@
 // llama.cpp as a reference: next-token probabilities and tokenization, through node-llama-cpp.
+import { readFileSync } from 'node:fs';
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 
 /**
@@ -12,6 +13,8 @@ export const peerConfigurations = [
   { name: 'batch 1, flash attention', batchSize: 1, flashAttention: true },
 ];
 
+/** @typedef {import('node-llama-cpp').Token} Token */
+
 /** @param {string} modelPath */
 export async function openPeer(modelPath) {
   const llama = await getLlama({
@@ -22,14 +25,16 @@ export async function openPeer(modelPath) {
     logLevel: LlamaLogLevel.error,
   });
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
+  if (model.tokens.bos === null) throw new Error('the model has no BOS token');
   return {
-    /** @param {string} text @returns {number[]} ids without BOS, special tokens not parsed */
-    tokenize: (text) => [...model.tokenize(text, false)].map(Number),
-    bos: Number(model.tokens.bos),
+    model,
+    bos: model.tokens.bos,
+    /** @param {string} text ids without BOS, special tokens not parsed */
+    tokenize: (text) => [...model.tokenize(text, false)],
 
     /**
      * The most probable next tokens after each prompt, KV cache in f16.
-     * @param {number[][]} prompts
+     * @param {Token[][]} prompts
      * @param {{ batchSize: number, flashAttention: boolean }} configuration
      * @param {number} n
      * @returns {Promise<[number, number][][]>} per prompt [id, probability], most probable first
@@ -43,16 +48,36 @@ export async function openPeer(modelPath) {
         threads: 2,
       });
       const sequence = context.getSequence();
+      /** @type {[number, number][][]} */
       const results = [];
       for (const ids of prompts) {
         await sequence.clearHistory();
-        const input = ids.map((id, i) => (i === ids.length - 1 ? [id, { generateNext: { probabilities: true } }] : id));
+        const input = ids.map((id, i) =>
+          i === ids.length - 1
+            ? /** @type {[Token, { generateNext: { probabilities: boolean } }]} */ ([
+                id,
+                { generateNext: { probabilities: true } },
+              ])
+            : id,
+        );
         const output = await sequence.controlledEvaluate(input);
-        results.push([...output.at(-1).next.probabilities].slice(0, n));
+        results.push([...(output.at(-1)?.next.probabilities ?? [])].slice(0, n));
       }
       await context.dispose();
       return results;
     },
-    dispose: () => llama.dispose(),
+
+    /** What computed the results, for the record. */
+    build: {
+      'node-llama-cpp': installedVersion(),
+      'llama.cpp': llama.llamaCppRelease.release,
+      buildType: llama.buildType,
+      systemInfo: llama.systemInfo.trim(),
+    },
   };
+}
+
+function installedVersion() {
+  const manifest = new URL('node_modules/node-llama-cpp/package.json', import.meta.url);
+  return String(JSON.parse(readFileSync(manifest, 'utf8')).version);
 }
