@@ -14,6 +14,7 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   'test:native': async () => (await import('./tasks/test-native.mjs')).testNative,
   'test:model': async () => (await import('./tasks/test-model.mjs')).testModel,
   'test:e2e': async () => (await import('./tasks/test.mjs')).testE2e,
+  'record-vectors': async () => (await import('./tasks/record-vectors.mjs')).recordVectors,
   bench: async () => (await import('./tasks/bench.mjs')).bench,
 });
 

@@ -43,6 +43,17 @@ export async function capture(command, args, { cwd = root, env = process.env, in
   return output;
 }
 
+/**
+ * Runs a program that may fail, with its output on the terminal.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Promise<boolean>} whether it succeeded
+ */
+export async function succeeds(command, args, env = process.env) {
+  return (await spawnProgram(command, args, { cwd: root, env, capture: false })).code === 0;
+}
+
 /** @param {string} command a program looked for on PATH */
 export async function isInstalled(command) {
   const finder = process.platform === 'win32' ? 'where' : 'which';

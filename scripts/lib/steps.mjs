@@ -56,7 +56,7 @@ export async function hashOf({ texts = [], paths = [] }) {
 
 /**
  * @param {string} path relative to the root
- * @returns {Promise<string[]>} sorted; a file is itself
+ * @returns {Promise<string[]>} sorted, without installed packages further below; a file is itself
  */
 export async function filesBelow(path) {
   const entries = await readdir(join(root, path), { recursive: true, withFileTypes: true }).catch((error) => {
@@ -68,5 +68,5 @@ export async function filesBelow(path) {
   const files = entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length));
-  return files.filter((file) => !file.includes('node_modules/')).sort();
+  return files.filter((file) => !file.includes('node_modules/', path.length)).sort();
 }

@@ -1,0 +1,47 @@
+// `npm run record-vectors`: asks llama.cpp for the next tokens of all prompts and writes native/tests/vectors/.
+// Takes some minutes, most of them for the long prompt one token at a time.
+import { cpus } from 'node:os';
+import { unclearPrompts } from '../lib/agreement.mjs';
+import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
+import { askPeer, ensurePeer } from '../lib/peer.mjs';
+import { SetupError } from '../lib/process.mjs';
+import { step } from '../lib/steps.mjs';
+import { readPrompts, writeRecording } from '../lib/vectors.mjs';
+
+const nTop = 40;
+
+export async function recordVectors() {
+  if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to record.');
+  const path = await ensureDefaultModel({ verify: true });
+  const { file, sha256 } = await readDefaultModel();
+  const prompts = await readPrompts();
+  const texts = prompts.map((prompt) => prompt.text);
+  const reply = await step(`Next tokens of ${prompts.length} prompts`, () =>
+    askPeer({ model: path, prompts: texts, nTop }),
+  );
+
+  const recorded = prompts.map(({ id }, i) => ({
+    id,
+    tokens: reply.ids[i] ?? [],
+    top: reply.configurations.map(({ top }) => top[i] ?? []),
+  }));
+  const unclear = unclearPrompts(recorded.map(({ id, top }) => ({ id, reference: top })));
+  if (unclear.length > 0) {
+    throw new SetupError(
+      `The reference is not sure of its own top-1 token:\n  ${unclear.join('\n  ')}`,
+      'Replace these prompts in native/tests/vectors/prompts.json; its notes say how they are chosen.',
+    );
+  }
+  await writeRecording({
+    manifest: {
+      what: `the ${nTop} most probable next tokens of each prompt, [id, probability], one list per configuration`,
+      model: { file, sha256 },
+      configurations: reply.configurations.map(({ name }) => name),
+      options: { threads: 2, contextSize: 2048, kvCache: 'f16', gpu: false },
+      build: reply.build,
+      processor: cpus()[0]?.model,
+      date: new Date().toISOString().slice(0, 10),
+    },
+    prompts: recorded,
+  });
+}

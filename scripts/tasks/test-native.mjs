@@ -1,0 +1,65 @@
+// `npm run test:native`: C++ units in the shipped build and under sanitizers, short fuzzing, the addon in Node.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureDependencies } from '../lib/dependencies.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { root, succeeds } from '../lib/process.mjs';
+import { ensureSystemPackages } from '../lib/system-packages.mjs';
+import { addCounts, countCtest, finish, runCounted, runNodeTests, runPart } from '../lib/test-results.mjs';
+
+/** @typedef {import('../lib/test-results.mjs').Counts} Counts */
+
+const fuzzSeconds = process.env.OUTPOST_FUZZ_SECONDS ?? '20';
+
+export async function testNative() {
+  await ensureSystemPackages(['build', 'test']);
+  await ensureDependencies();
+  finish(await nativePart());
+}
+
+export async function nativePart() {
+  return addCounts([
+    await runPart('native units, release', () => unitTests('release')),
+    await runPart('native units, sanitizers', () => unitTests('sanitize')),
+    await runPart(`fuzzing, ${fuzzSeconds} s per target`, fuzz),
+    await runPart('addon in Node', addonTests),
+  ]);
+}
+
+/** @param {'release' | 'sanitize'} preset */
+async function unitTests(preset) {
+  const directory = await buildNative(preset, { withTests: true });
+  return runCounted({
+    report: `native-${preset}.xml`,
+    command: 'ctest',
+    // doctest's summary is at the end of the output, which the report would cut off.
+    args: (path) => [
+      '--test-dir',
+      directory,
+      '--output-on-failure',
+      '--output-junit',
+      path,
+      '--test-output-size-passed',
+      '1000000',
+    ],
+    count: countCtest,
+  });
+}
+
+/** @returns {Promise<Counts>} */
+async function fuzz() {
+  const isGreen = await succeeds('sh', [join(root, 'native', 'fuzz', 'run.sh'), fuzzSeconds]);
+  return { passed: isGreen ? 1 : 0, failed: isGreen ? 0 : 1 };
+}
+
+/** @returns {Promise<Counts>} */
+async function addonTests() {
+  const file = join(root, 'native', 'tests', 'binding_test.mjs');
+  if (!existsSync(file)) {
+    console.log('SKIPPED: there is no native/tests/binding_test.mjs.');
+    return { passed: 0, failed: 0 };
+  }
+  const directory = await buildNative('release', { withTests: true });
+  const env = { ...process.env, OUTPOST_ADDON: join(directory, 'outpost_engine.node') };
+  return runNodeTests('addon.tap', [file], env);
+}

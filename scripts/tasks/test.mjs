@@ -1,0 +1,89 @@
+// `npm test` and its quick parts. The parts that need a compiler or a model are in files of their own.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureDependencies } from '../lib/dependencies.mjs';
+import { hasDisplay, virtualDisplay } from '../lib/display.mjs';
+import { root } from '../lib/process.mjs';
+import {
+  addCounts,
+  countPlaywright,
+  countVitest,
+  finish,
+  reportPath,
+  runCounted,
+  runPart,
+  summaryTable,
+} from '../lib/test-results.mjs';
+import { prepare } from './build.mjs';
+import { bin, check } from './check.mjs';
+import { modelPart } from './test-model.mjs';
+import { nativePart } from './test-native.mjs';
+
+/** @typedef {import('../lib/test-results.mjs').Counts} Counts */
+
+/**
+ * Everything, in the order in which a failure is cheapest to understand.
+ * @type {[string, () => Promise<Counts>][]}
+ */
+const parts = [
+  ['prepare', () => asOneTest(() => prepare({ withTests: true }))],
+  ['check', () => asOneTest(check)],
+  ['unit', unitPart],
+  ['native', nativePart],
+  ['model', modelPart],
+  ['e2e', e2ePart],
+];
+
+export async function test() {
+  const results = [];
+  for (const [name, body] of parts) results.push(await runPart(name, body));
+  console.log(`\n${summaryTable(results)}`);
+  finish(addCounts(results));
+}
+
+export async function testUnit() {
+  await ensureDependencies();
+  finish(await unitPart());
+}
+
+export async function testE2e() {
+  finish(await e2ePart());
+}
+
+/** @param {() => Promise<unknown>} body @returns {Promise<Counts>} */
+async function asOneTest(body) {
+  await body();
+  return { passed: 1, failed: 0 };
+}
+
+function unitPart() {
+  return runCounted({
+    report: 'unit.json',
+    command: bin('vitest'),
+    args: (path) => ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${path}`],
+    count: countVitest,
+  });
+}
+
+/** @returns {Promise<Counts>} */
+async function e2ePart() {
+  const { electron, model } = await prepare({ withTests: true });
+  if (!existsSync(join(root, 'e2e', 'specs'))) {
+    console.log('SKIPPED: there are no stories in e2e/specs.');
+    return { passed: 0, failed: 0 };
+  }
+  const report = 'e2e.json';
+  const [command = '', ...args] = [...(hasDisplay() ? [] : virtualDisplay), bin('playwright'), 'test'];
+  return runCounted({
+    report,
+    command,
+    args: () => [...args, '--reporter=list,json'],
+    env: {
+      ...process.env,
+      OUTPOST_ELECTRON: electron.program,
+      OUTPOST_DEFAULT_MODEL: model,
+      PLAYWRIGHT_JSON_OUTPUT_FILE: reportPath(report),
+    },
+    count: countPlaywright,
+  });
+}
