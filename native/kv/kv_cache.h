@@ -34,7 +34,8 @@ class KvCache {
 
   /// A sequence that holds the longest cached prefix of `tokens` (never all of them: the last one must be
   /// computed to have logits) and pages for `n_positions` in all. Idle sequences are evicted if need be.
-  /// @return null if the pages in use by other running sequences leave too few: expected, the caller waits
+  /// @return null if the pages in use by other running sequences leave too few: expected, the caller waits.
+  ///         Nothing has changed then.
   std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions);
 
   /// Forgets every position >= n_keep. A page shared with another sequence is never written again, so the
@@ -46,7 +47,10 @@ class KvCache {
   void retire(std::unique_ptr<KvSequence> sequence);
 
  private:
-  bool reserve(KvSequence& sequence, int32_t n_positions);
+  /// True if evicting every idle sequence would leave room for `n_positions`, of which `kept` pages are there.
+  bool can_hold(std::span<const int32_t> kept, int32_t n_positions) const;
+  /// The largest number of positions <= n_keep after which the sequence may be written to.
+  int32_t writable_cut(const KvSequence& sequence, int32_t n_keep) const;
   void release(KvSequence& sequence);
 
   std::unique_ptr<KvStorage> storage_;

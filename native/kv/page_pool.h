@@ -14,7 +14,8 @@ class PagePool {
 
   int32_t n_page() const { return static_cast<int32_t>(n_references_.size()); }
   int32_t n_free() const { return static_cast<int32_t>(free_.size()); }
-  bool is_shared(int32_t page) const { return n_references_[static_cast<size_t>(page)] > 1; }
+  int32_t n_references(int32_t page) const { return n_references_[static_cast<size_t>(page)]; }
+  bool is_shared(int32_t page) const { return n_references(page) > 1; }
 
   /// A page with one reference. @pre n_free() > 0
   int32_t take() {
