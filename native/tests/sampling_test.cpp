@@ -1,0 +1,253 @@
+// The sampler against distributions computed by hand. Logits are logarithms of small whole numbers, so that
+// probabilities are fractions that can be read off.
+#include "sampling/sampler.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "tests/support/throws_error.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+namespace {
+
+/// Everything switched off.
+SamplerParams plain() {
+  SamplerParams params;
+  params.temperature = 1.0f;
+  params.top_k = 0;
+  params.top_p = 1.0f;
+  params.min_p = 0.0f;
+  params.repeat_penalty = 1.0f;
+  return params;
+}
+
+/// Token i has probability weights[i] / sum(weights) at temperature 1.
+std::vector<float> logits_of(const std::vector<double>& weights) {
+  std::vector<float> logits;
+  for (const double weight : weights) logits.push_back(static_cast<float>(std::log(weight)));
+  return logits;
+}
+
+/// 50 %, 20 %, 10 %, 15 %, 5 %
+std::vector<float> five_logits() { return logits_of({10, 4, 2, 3, 1}); }
+
+std::map<int32_t, double> distribution(const SamplerParams& params, const std::vector<float>& logits,
+                                       const std::vector<int32_t>& history = {}) {
+  Sampler sampler(params);
+  std::map<int32_t, double> out;
+  double last = 1.0;
+  for (const Candidate& c : sampler.candidates(logits, history)) {
+    CHECK(c.probability <= last);
+    last = c.probability;
+    out[c.id] = c.probability;
+  }
+  return out;
+}
+
+void check_distribution(const std::map<int32_t, double>& actual, const std::map<int32_t, double>& expected) {
+  REQUIRE(actual.size() == expected.size());
+  for (const auto& [id, probability] : expected) {
+    CAPTURE(id);
+    REQUIRE(actual.count(id) == 1);
+    // Logits are rounded to f32: an error of 2^-24 * |logit|, as much relative in the probability.
+    CHECK(actual.at(id) == doctest::Approx(probability).epsilon(1e-6));
+  }
+}
+
+std::vector<int32_t> draw(const SamplerParams& params, const std::vector<float>& logits, int n) {
+  Sampler sampler(params);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < n; ++i) ids.push_back(sampler.sample(logits, {}));
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("with everything off the distribution is the softmax") {
+  check_distribution(distribution(plain(), five_logits()), {{0, 0.5}, {1, 0.2}, {2, 0.1}, {3, 0.15}, {4, 0.05}});
+}
+
+TEST_CASE("the softmax does not overflow or depend on a constant") {
+  std::vector<float> logits = five_logits();
+  for (float& logit : logits) logit += 1024.0f;
+  const auto shifted = distribution(plain(), logits);
+  CHECK(shifted.at(0) == doctest::Approx(0.5).epsilon(1e-4));  // logits near 1024 are rounded to 2^-14
+  CHECK(distribution(plain(), {3e38f, -3e38f}).at(0) == 1.0);
+}
+
+TEST_CASE("temperature 0 takes the largest logit, and the lower id of equal ones") {
+  SamplerParams params = plain();
+  params.temperature = 0;
+  check_distribution(distribution(params, five_logits()), {{0, 1.0}});
+  check_distribution(distribution(params, {1.0f, 3.0f, 2.0f, 3.0f}), {{1, 1.0}});
+  check_distribution(distribution(params, {-5.0f}), {{0, 1.0}});
+  CHECK(draw(params, {0.0f, -1.0f, 0.0f}, 3) == std::vector<int32_t>{0, 0, 0});
+}
+
+TEST_CASE("temperature 1/2 squares the probabilities, 2 takes their roots") {
+  SamplerParams params = plain();
+  params.temperature = 0.5f;
+  check_distribution(distribution(params, logits_of({3, 2, 1})), {{0, 9.0 / 14}, {1, 4.0 / 14}, {2, 1.0 / 14}});
+  params.temperature = 2.0f;
+  check_distribution(distribution(params, logits_of({9, 4, 1})), {{0, 3.0 / 6}, {1, 2.0 / 6}, {2, 1.0 / 6}});
+}
+
+TEST_CASE("top-k keeps the k most probable") {
+  SamplerParams params = plain();
+  params.top_k = 3;
+  check_distribution(distribution(params, five_logits()), {{0, 10.0 / 17}, {1, 4.0 / 17}, {3, 3.0 / 17}});
+  params.top_k = 1;
+  check_distribution(distribution(params, five_logits()), {{0, 1.0}});
+  params.top_k = 5;
+  CHECK(distribution(params, five_logits()).size() == 5);
+  params.top_k = 1000;
+  CHECK(distribution(params, five_logits()).size() == 5);
+  params.top_k = 2;  // of equal ones the lower ids
+  check_distribution(distribution(params, {0.0f, 0.0f, 0.0f}), {{0, 0.5}, {1, 0.5}});
+}
+
+TEST_CASE("top-p keeps the fewest tokens that reach p together") {
+  SamplerParams params = plain();
+  params.top_p = 0.49f;
+  check_distribution(distribution(params, five_logits()), {{0, 1.0}});
+  params.top_p = 0.51f;
+  check_distribution(distribution(params, five_logits()), {{0, 10.0 / 14}, {1, 4.0 / 14}});
+  params.top_p = 0.69f;
+  CHECK(distribution(params, five_logits()).size() == 2);
+  params.top_p = 0.71f;
+  check_distribution(distribution(params, five_logits()), {{0, 10.0 / 17}, {1, 4.0 / 17}, {3, 3.0 / 17}});
+  params.top_p = 0.96f;
+  CHECK(distribution(params, five_logits()).size() == 5);
+  params.top_p = 1e-9f;  // never none
+  CHECK(distribution(params, five_logits()).size() == 1);
+}
+
+TEST_CASE("top-p counts probabilities at temperature 1, after top-k") {
+  SamplerParams params = plain();
+  params.top_p = 0.6f;
+  params.temperature = 100.0f;  // would need three tokens if it were applied first
+  CHECK(distribution(params, five_logits()).size() == 2);
+  params.temperature = 1.0f;
+  params.top_k = 2;  // 10/14 = 71 % and 29 %: the first is enough
+  CHECK(distribution(params, five_logits()).size() == 1);
+}
+
+TEST_CASE("min-p keeps what has at least that share of the most probable") {
+  SamplerParams params = plain();
+  params.min_p = 0.25f;  // of 50 %: 12.5 %
+  check_distribution(distribution(params, five_logits()), {{0, 10.0 / 17}, {1, 4.0 / 17}, {3, 3.0 / 17}});
+  params.min_p = 0.15f;
+  CHECK(distribution(params, five_logits()).size() == 4);
+  params.min_p = 0.05f;
+  CHECK(distribution(params, five_logits()).size() == 5);
+  params.min_p = 1.0f;
+  check_distribution(distribution(params, five_logits()), {{0, 1.0}});
+  check_distribution(distribution(params, {2.0f, 2.0f, 1.0f}), {{0, 0.5}, {1, 0.5}});
+}
+
+TEST_CASE("the repetition penalty divides positive logits and multiplies negative ones, once per token") {
+  SamplerParams params = plain();
+  params.repeat_penalty = 2.0f;
+  const auto penalized = [&](const std::vector<int32_t>& history) {
+    return distribution(params, {2.0f, 1.0f, -1.0f}, history);
+  };
+  const auto softmax = [](double a, double b, double c) {
+    const double sum = std::exp(a) + std::exp(b) + std::exp(c);
+    return std::map<int32_t, double>{{0, std::exp(a) / sum}, {1, std::exp(b) / sum}, {2, std::exp(c) / sum}};
+  };
+  check_distribution(penalized({}), softmax(2, 1, -1));
+  check_distribution(penalized({0}), softmax(1, 1, -1));
+  check_distribution(penalized({0, 0, 0}), softmax(1, 1, -1));
+  check_distribution(penalized({2, 1}), softmax(2, 0.5, -2));
+}
+
+TEST_CASE("the repetition penalty looks at the last tokens only") {
+  SamplerParams params = plain();
+  params.temperature = 0;
+  params.repeat_penalty = 4.0f;
+  params.repeat_last_n = 2;
+  const std::vector<float> logits = {3.0f, 2.0f};
+  CHECK(distribution(params, logits, {0, 1, 1}).count(0) == 1);
+  CHECK(distribution(params, logits, {1, 0, 0}).count(1) == 1);
+  CHECK(distribution(params, logits, {0}).count(1) == 1);  // a history shorter than the window
+  params.repeat_last_n = 0;
+  CHECK(distribution(params, logits, {0, 0}).count(0) == 1);
+}
+
+TEST_CASE("a seed gives the same draws again, another seed others") {
+  SamplerParams params = plain();
+  const std::vector<float> logits(100, 0.0f);
+  params.seed = 1;
+  const auto first = draw(params, logits, 50);
+  CHECK(draw(params, logits, 50) == first);
+  params.seed = 2;
+  CHECK(draw(params, logits, 50) != first);
+  params.seed = std::numeric_limits<uint64_t>::max();
+  CHECK(draw(params, logits, 50) == draw(params, logits, 50));
+}
+
+TEST_CASE("SplitMix64 gives its published numbers") {
+  // Seed 1234567: the test vector of https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
+  RandomStream random(1234567);
+  for (const uint64_t expected : {6457827717110365317u, 3203168211198807973u, 9817491932198370423u,
+                                  4593380528125082431u, 16408922859458223821u}) {
+    CHECK(random.next() == static_cast<double>(expected >> 11) * 0x1p-53);
+  }
+}
+
+TEST_CASE("draws have the frequencies of the distribution") {
+  SamplerParams params = plain();
+  constexpr int kDraws = 20000;
+  for (const uint64_t seed : {1u, 2u, 3u}) {
+    CAPTURE(seed);
+    params.seed = seed;
+    std::map<int32_t, int> counts;
+    for (const int32_t id : draw(params, five_logits(), kDraws)) ++counts[id];
+    // The sum of (count - expected)^2 / expected has a chi-squared distribution with 4 degrees of freedom, which
+    // exceeds 23.5 once in 10 000 seeds.
+    double chi_squared = 0;
+    for (const auto& [id, probability] :
+         std::map<int32_t, double>{{0, 0.5}, {1, 0.2}, {2, 0.1}, {3, 0.15}, {4, 0.05}}) {
+      const double expected = probability * kDraws;
+      chi_squared += (counts[id] - expected) * (counts[id] - expected) / expected;
+    }
+    CHECK(chi_squared < 23.5);
+  }
+}
+
+TEST_CASE("wrong sampling parameters are refused by name") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  const auto message = [](auto&& change) {
+    SamplerParams params;
+    change(params);
+    CHECK(error_of([&] { Sampler{params}; }) == ErrorCode::kInvalidArgument);
+    return message_of([&] { Sampler{params}; });
+  };
+  CHECK(message([](auto& p) { p.temperature = -0.5f; }) == "temperature is -0.5; expected 0 to 100.");
+  CHECK(message([](auto& p) { p.top_k = -1; }) == "top_k is -1; expected 0 or more.");
+  CHECK(message([](auto& p) { p.top_p = 0; }) == "top_p is 0; expected more than 0, at most 1.");
+  CHECK(message([](auto& p) { p.top_p = 1.5f; }) == "top_p is 1.5; expected more than 0, at most 1.");
+  CHECK(message([](auto& p) { p.min_p = -0.25f; }) == "min_p is -0.25; expected 0 to 1.");
+  CHECK(message([](auto& p) { p.repeat_penalty = 0; }) == "repeat_penalty is 0; expected more than 0, at most 100.");
+  CHECK(message([](auto& p) { p.repeat_last_n = -1; }) == "repeat_last_n is -1; expected 0 or more.");
+  for (const float wrong : {nan, infinity, -infinity}) {
+    for (float SamplerParams::*field :
+         {&SamplerParams::temperature, &SamplerParams::top_p, &SamplerParams::min_p, &SamplerParams::repeat_penalty}) {
+      SamplerParams params;
+      params.*field = wrong;
+      CHECK(error_of([&] { Sampler{params}; }) == ErrorCode::kInvalidArgument);
+    }
+  }
+}
+
+TEST_CASE("logits that are no numbers end the request, not the process") {
+  for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Sampler sampler(plain());
+    CHECK(error_of([&] { sampler.sample(std::vector<float>{0.0f, wrong}, {}); }) == ErrorCode::kInternal);
+  }
+}
