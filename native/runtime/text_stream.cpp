@@ -12,11 +12,21 @@ std::string TextStream::push(std::string_view bytes) {
   if (is_stopped_) return {};
   held_ += utf8_.push(bytes);
 
-  size_t end = std::string::npos;  // of the text before the first stop string
-  for (const std::string& stop : stop_) end = std::min(end, held_.find(stop));
-  if (end != std::string::npos) {
+  // The stop string that is complete first, so that it does not matter how the text is cut into tokens; of two
+  // that end together the longer.
+  size_t stop_begin = std::string::npos, stop_end = std::string::npos;
+  for (const std::string& stop : stop_) {
+    const size_t begin = held_.find(stop);
+    if (begin == std::string::npos) continue;
+    const size_t end = begin + stop.size();
+    if (end < stop_end || (end == stop_end && begin < stop_begin)) {
+      stop_begin = begin;
+      stop_end = end;
+    }
+  }
+  if (stop_begin != std::string::npos) {
     is_stopped_ = true;
-    std::string out = held_.substr(0, end);
+    std::string out = held_.substr(0, stop_begin);
     held_.clear();
     return out;
   }
