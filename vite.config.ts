@@ -15,5 +15,6 @@ export default defineConfig({
     // Monaco alone is several megabytes; it is loaded from disk.
     chunkSizeWarningLimit: 8000,
     reportCompressedSize: false,
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
 });

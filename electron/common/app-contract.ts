@@ -26,6 +26,8 @@ export type ProcessState = z.infer<typeof processStateSchema>;
 export const appEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('settings'), settings: settingsSchema }),
   z.object({ type: z.literal('workspace'), workspace: workspaceInfoSchema.nullable() }),
+  /** The user started the app again with a folder: bring everything to safety, then open it as a recent one. */
+  z.object({ type: z.literal('openRequest'), root: z.string() }),
   z.object({ type: z.literal('process'), process: z.enum(['engine', 'workspace']), state: processStateSchema }),
   /** A menu item or its accelerator; the renderer owns what it does. */
   z.object({ type: z.literal('command'), command: z.string() }),
@@ -133,7 +135,8 @@ export const appContract = {
     delete: procedure.input(z.object({ id })).output(nothing),
   },
   lifecycle: {
-    readyToClose: procedure.output(nothing),
+    /** `problem`: why unsaved text could not be brought to safety; main then asks the user. */
+    readyToClose: procedure.input(z.object({ problem: errorInfoSchema.nullable() })).output(nothing),
   },
   shell: {
     /** Opens an https link in the user's browser, after the renderer has asked. */

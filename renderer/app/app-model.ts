@@ -119,7 +119,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
 
   /** Opens a folder after everything typed is safe. */
   async openFolder(recentRoot?: string): Promise<void> {
-    await this.#session.flush();
+    if (await this.#session.flush()) return; // what is open now would be lost; a notice says why
     await this.#try(async () => {
       const opened = await this.api.app.workspace.open(recentRoot === undefined ? {} : { recentRoot });
       if (opened) await this.#workspaceChanged(opened);
@@ -127,7 +127,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   }
 
   async closeFolder(): Promise<void> {
-    await this.#session.flush();
+    if (await this.#session.flush()) return;
     await this.#try(async () => {
       await this.api.app.workspace.close();
       await this.#workspaceChanged(null);
@@ -153,6 +153,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
         return this.settings.received(event.settings);
       case 'workspace':
         return this.#workspaceChanged(event.workspace);
+      case 'openRequest':
+        return this.openFolder(event.root);
       case 'process':
         if (event.state.state === 'restarting' || event.state.state === 'failed')
           this.#deps.onProcessLost(event.process);
@@ -165,9 +167,13 @@ export class AppModel<Texts extends TextStore = TextStore> {
       case 'notice':
         return this.notifications.error(event.notice);
       case 'closing':
-        await this.#session.flush();
-        await this.#try(() => this.api.app.lifecycle.readyToClose());
+        await this.#close();
     }
+  }
+
+  async #close(): Promise<void> {
+    const problem = await this.#session.flush();
+    await this.#try(() => this.api.app.lifecycle.readyToClose({ problem }));
   }
 
   async #workspaceChanged(workspace: WorkspaceInfo | null): Promise<void> {

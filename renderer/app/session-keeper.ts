@@ -2,6 +2,7 @@
 // together with the backups of unsaved text.
 import type { Session, WorkspaceInfo } from '../../electron/common/app-contract.ts';
 import { toErrorInfo } from '../../electron/common/error-info.ts';
+import type { ErrorInfo } from '../../electron/common/errors.ts';
 import type { Backups } from '../features/workspace/backups.ts';
 import type { AppModel } from './app-model.ts';
 
@@ -60,11 +61,12 @@ export class SessionKeeper {
     this.#isOpening = false;
   }
 
-  /** Resolves when backups and session are stored. */
-  async flush(): Promise<void> {
+  /** Stores backups and session. @return why unsaved text is not in safety; null if it is */
+  async flush(): Promise<ErrorInfo | null> {
     clearTimeout(this.#timer);
-    await this.#backups.flush();
+    const problem = await this.#backups.flush();
     await this.#save();
+    return problem;
   }
 
   #schedule(): void {

@@ -7,7 +7,7 @@ import { root, run, SetupError } from '../lib/process.mjs';
 import { filesBelow } from '../lib/steps.mjs';
 import { ensureSystemPackages } from '../lib/system-packages.mjs';
 
-const projects = ['electron', 'renderer', 'scripts', 'e2e'];
+const projects = ['electron', 'electron/preload', 'renderer', 'scripts', 'e2e'];
 
 /** @param {string} name a program of an installed package */
 export const bin = (name) => join(root, 'node_modules', '.bin', name);

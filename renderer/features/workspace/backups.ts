@@ -18,7 +18,9 @@ export class Backups {
   readonly #kept = new Set<string>();
   /** Calls run one after another: a delete must not overtake the put before it. */
   #last: Promise<void> = Promise.resolve();
-  #hasFailed = false;
+  /** Buffers whose last copy could not be written. */
+  readonly #failed = new Set<string>();
+  #failure: ErrorInfo | null = null;
 
   constructor(api: AppApi['backups'], buffers: BuffersStore, texts: TextStore, onError: (error: ErrorInfo) => void) {
     this.#api = api;
@@ -45,12 +47,14 @@ export class Backups {
     for (const timer of this.#waiting.values()) clearTimeout(timer);
     this.#waiting.clear();
     this.#kept.clear();
+    this.#failed.clear();
   }
 
-  /** Resolves when every unsaved text is on disk. */
-  async flush(): Promise<void> {
-    for (const id of [...this.#waiting.keys()]) this.#write(id);
+  /** Writes what is not on disk yet, and again what could not be written. @return why it is still not; null if it is */
+  async flush(): Promise<ErrorInfo | null> {
+    for (const id of new Set([...this.#waiting.keys(), ...this.#failed])) this.#write(id);
     await this.#last;
+    return this.#failed.size > 0 ? this.#failure : null;
   }
 
   #schedule(id: string): void {
@@ -69,24 +73,29 @@ export class Backups {
     const { path, title, languageId, encoding, version } = buffer;
     const text = this.#texts.text(id);
     this.#kept.add(id);
-    this.#enqueue(() => this.#api.put({ id, path, title, languageId, text, encoding, version }));
+    this.#enqueue(id, () => this.#api.put({ id, path, title, languageId, text, encoding, version }));
   }
 
   #remove(id: string): void {
     clearTimeout(this.#waiting.get(id));
     this.#waiting.delete(id);
-    if (this.#kept.delete(id)) this.#enqueue(() => this.#api.delete({ id }));
+    this.#failed.delete(id);
+    if (this.#kept.delete(id)) this.#enqueue(null, () => this.#api.delete({ id }));
   }
 
-  #enqueue(call: () => Promise<unknown>): void {
+  /** @param id whose text the call brings to safety; null for a copy that is not needed any more */
+  #enqueue(id: string | null, call: () => Promise<unknown>): void {
     this.#last = this.#last.then(call).then(
       () => {
-        this.#hasFailed = false;
+        this.#failure = null;
+        if (id !== null) this.#failed.delete(id);
       },
       (error) => {
+        const failure = toErrorInfo(error);
         // Once per run of failures: the user must know, but not with every key.
-        if (!this.#hasFailed) this.#onError(toErrorInfo(error));
-        this.#hasFailed = true;
+        if (this.#failure === null) this.#onError(failure);
+        this.#failure = failure;
+        if (id !== null && this.#buffers.get(id)?.isDirty) this.#failed.add(id);
       },
     );
   }

@@ -1,0 +1,129 @@
+// Starts the real app, with the real engine and the real default model, on a folder and user data of its own.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test as base, type ElectronApplication, expect, _electron, type Page } from '@playwright/test';
+
+const root = join(import.meta.dirname, '..', '..');
+
+function environment(name: 'OUTPOST_ELECTRON' | 'OUTPOST_DEFAULT_MODEL'): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set. Run the stories with "npm run test:e2e".`);
+  return value;
+}
+
+export interface LaunchOptions {
+  /** A folder to open, as on the command line. */
+  folder?: string;
+  /** The model to start with instead of the default one. */
+  model?: string;
+}
+
+/** One app under test. Its user data outlives `close`, so that a story can start it again. */
+export class OutpostApp {
+  readonly userData: string;
+  #app: ElectronApplication | null = null;
+  #page: Page | null = null;
+
+  constructor(userData: string) {
+    this.userData = userData;
+  }
+
+  get electron(): ElectronApplication {
+    if (this.#app === null) throw new Error('The app does not run.');
+    return this.#app;
+  }
+
+  get page(): Page {
+    if (this.#page === null) throw new Error('The app does not run.');
+    return this.#page;
+  }
+
+  async launch({ folder, model }: LaunchOptions = {}): Promise<Page> {
+    const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+    this.#app = await _electron.launch({
+      executablePath: environment('OUTPOST_ELECTRON'),
+      args: [...sandbox, root, ...(folder ? [folder] : [])],
+      env: {
+        ...(process.env as Record<string, string>),
+        OUTPOST_USER_DATA: this.userData,
+        OUTPOST_DEFAULT_MODEL: model ?? environment('OUTPOST_DEFAULT_MODEL'),
+      },
+    });
+    this.#page = await this.#app.firstWindow();
+    await this.#page.getByRole('region', { name: 'Status' }).waitFor();
+    return this.#page;
+  }
+
+  /** Closes the window as a user does and waits until every process has ended. */
+  async close(): Promise<void> {
+    const app = this.#app;
+    if (app === null) return;
+    this.#app = null;
+    const ended = new Promise((resolve) => app.process().once('exit', resolve));
+    await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.close()).catch(() => {});
+    await ended;
+  }
+
+  /** Ends the app at once, as a power cut would. */
+  async kill(): Promise<void> {
+    const app = this.#app;
+    if (app === null) return;
+    this.#app = null;
+    const ended = new Promise((resolve) => app.process().once('exit', resolve));
+    app.process().kill('SIGKILL');
+    await ended;
+  }
+
+  /** The process ids of the app's utility processes by their names. */
+  async processIds(): Promise<Record<string, number>> {
+    const found = await this.electron.evaluate(({ app }) =>
+      app.getAppMetrics().map(({ name, serviceName, pid }) => [name ?? serviceName ?? '', pid] as const),
+    );
+    return Object.fromEntries(found);
+  }
+
+  async waitForModel(): Promise<void> {
+    await expect(this.page.getByRole('region', { name: 'Status' })).toContainText('TinyLlama', { timeout: 60_000 });
+  }
+}
+
+/** Writes files below `folder`, given by their paths. */
+export async function writeFiles(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), content);
+  }
+}
+
+interface Fixtures {
+  outpost: OutpostApp;
+  /** An empty folder that is deleted afterwards. */
+  folder: string;
+  /** Keeps a picture of the window as an artefact of the story. */
+  picture: (name: string) => Promise<void>;
+}
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the fixtures that are needed from the pattern
+  folder: async ({}, use) => {
+    const folder = await mkdtemp(join(tmpdir(), 'outpost-e2e-folder-'));
+    await use(folder);
+    await rm(folder, { recursive: true, force: true });
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: see above
+  outpost: async ({}, use) => {
+    const outpost = new OutpostApp(await mkdtemp(join(tmpdir(), 'outpost-e2e-data-')));
+    await use(outpost);
+    await outpost.kill();
+    await rm(outpost.userData, { recursive: true, force: true });
+  },
+  picture: async ({ outpost }, use, info) => {
+    await use(async (name) => {
+      const path = join(root, 'test-artifacts', 'pictures', `${info.titlePath.slice(1).join(' - ')} - ${name}.png`);
+      await outpost.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, '') });
+    });
+  },
+});
+
+export { expect };

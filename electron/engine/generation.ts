@@ -1,0 +1,75 @@
+// One request to the engine as an async stream: events in order, back pressure by queueing, cancel by signal.
+import type { GenerateEvent, GenerateStats, StopReason } from '../common/engine-contract.ts';
+import { EventStream } from '../common/event-stream.ts';
+import { fromNativeError } from './addon.ts';
+import type { NativeEngine, NativeGenerateRequest } from './native.d.ts';
+
+type Queued = { event: GenerateEvent } | { failure: unknown };
+
+/**
+ * Submits at once and streams until the engine is done; the last event is `done`. Aborting the signal, or leaving the
+ * loop, cancels the request before its next token.
+ * @throws what the engine says, as an error of the contract
+ */
+export async function* generate(
+  engine: NativeEngine,
+  request: NativeGenerateRequest,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<GenerateEvent, void, void> {
+  signal?.throwIfAborted();
+  const queue = new EventStream<Queued>();
+  const events = queue.subscribe(undefined);
+  const first = events.next(); // starts listening before the first event can come
+  let firstTextMs = 0;
+  let nFirst = 0;
+  const id = submit(engine, request, {
+    onPrefill: (nDone, nTotal) => queue.push({ event: { type: 'prefill', nDone, nTotal } }),
+    onText: (text, nDecoded) => {
+      const nowMs = performance.now();
+      if (firstTextMs === 0) [firstTextMs, nFirst] = [nowMs, nDecoded];
+      const seconds = (nowMs - firstTextMs) / 1000;
+      const tokensPerSecond = seconds > 0 ? (nDecoded - nFirst) / seconds : 0;
+      queue.push({ event: { type: 'text', text, nDecoded, tokensPerSecond } });
+    },
+    onDone: (reason, stats, error) =>
+      queue.push(error ? { failure: fromNativeError(error) } : { event: { type: 'done', reason, stats } }),
+  });
+  const cancel = () => engine.cancel(id);
+  signal?.addEventListener('abort', cancel);
+  try {
+    for (let next = await first; !next.done; next = await events.next()) {
+      if ('failure' in next.value) throw next.value.failure;
+      yield next.value.event;
+      if (next.value.event.type === 'done') return;
+    }
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    engine.cancel(id); // ignored if it is done
+    await events.return();
+  }
+}
+
+/** Runs a request to its end. */
+export async function generateText(
+  engine: NativeEngine,
+  request: NativeGenerateRequest,
+  signal: AbortSignal | undefined,
+): Promise<{ text: string; reason: StopReason; stats: GenerateStats }> {
+  let text = '';
+  for await (const event of generate(engine, request, signal)) {
+    if (event.type === 'text') text += event.text;
+    if (event.type === 'done') {
+      signal?.throwIfAborted();
+      return { text, reason: event.reason, stats: event.stats };
+    }
+  }
+  throw new Error('The engine ended a request without saying so.');
+}
+
+function submit(...[engine, request, sink]: [NativeEngine, ...Parameters<NativeEngine['submit']>]): number {
+  try {
+    return engine.submit(request, sink);
+  } catch (error) {
+    throw fromNativeError(error);
+  }
+}

@@ -1,0 +1,37 @@
+// Everything main tells the window of its own accord.
+import type { AppEvent } from '../common/app-contract.ts';
+import type { ErrorInfo } from '../common/errors.ts';
+import { EventStream } from '../common/event-stream.ts';
+
+export class AppEvents {
+  readonly #stream = new EventStream<AppEvent>();
+  /** Notices from before there was a window to show them. */
+  readonly #early: AppEvent[] = [];
+  #nSubscribers = 0;
+
+  /** Whether a page listens. */
+  get isHeard(): boolean {
+    return this.#nSubscribers > 0;
+  }
+
+  push(event: AppEvent): void {
+    this.#stream.push(event);
+  }
+
+  /** Shown now, or as soon as there is a window. */
+  notice(notice: ErrorInfo): void {
+    const event: AppEvent = { type: 'notice', notice };
+    if (this.isHeard) this.push(event);
+    else this.#early.push(event);
+  }
+
+  async *subscribe(signal: AbortSignal | undefined, first: readonly AppEvent[]): AsyncGenerator<AppEvent, void, void> {
+    const events = this.#stream.subscribe(signal, [...first, ...this.#early.splice(0)]);
+    this.#nSubscribers++;
+    try {
+      yield* events;
+    } finally {
+      this.#nSubscribers--;
+    }
+  }
+}

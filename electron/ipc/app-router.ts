@@ -1,0 +1,145 @@
+// What main serves to the window. Each call is one line of wiring to the service that does it.
+import { implement } from '@orpc/server';
+import { app, clipboard, shell } from 'electron';
+import { type AppEvent, appContract, type WorkspaceInfo } from '../common/app-contract.ts';
+import { appError } from '../common/app-error.ts';
+import type { ErrorInfo } from '../common/errors.ts';
+import type { Settings } from '../common/settings.ts';
+import type { Conversations } from '../services/conversations.ts';
+import type { EngineProcess } from '../services/engine-process.ts';
+import type { SettingsFile } from '../services/settings.ts';
+import type { WorkspaceProcess } from '../services/workspace-process.ts';
+import type { Workspaces } from '../services/workspaces.ts';
+import type { AppEvents } from './app-events.ts';
+
+export interface AppRouterDeps {
+  settings: SettingsFile;
+  conversations: Conversations;
+  workspaces: Workspaces;
+  engine: EngineProcess;
+  workspace: WorkspaceProcess;
+  events: AppEvents;
+  /** Native dialogs; null if the user cancels. */
+  chooseFolder: () => Promise<string | null>;
+  chooseModelFile: () => Promise<string | null>;
+  onReadyToClose: (problem: ErrorInfo | null) => void;
+}
+
+/** Settings that only a new load of the model brings into effect. */
+const loadSettings = ['modelPath', 'nThreads', 'nCtx'] as const satisfies readonly (keyof Settings)[];
+
+export function createAppRouter(deps: AppRouterDeps) {
+  const { settings, conversations, workspaces, engine, workspace, events } = deps;
+  const os = implement(appContract);
+
+  const processStates = (): AppEvent[] => [
+    { type: 'process', process: 'engine', state: engine.process.state },
+    { type: 'process', process: 'workspace', state: workspace.process.state },
+  ];
+
+  const updateSettings = (patch: Parameters<SettingsFile['update']>[0]): Settings => {
+    const before = settings.current;
+    const updated = settings.update(patch);
+    events.push({ type: 'settings', settings: updated });
+    if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
+    return updated;
+  };
+
+  return os.router({
+    info: os.info.handler(() => ({
+      version: app.getVersion(),
+      platform: process.platform,
+      settings: settings.current,
+      workspace: workspaces.current,
+      recentWorkspaces: workspaces.recent(),
+      processes: { engine: engine.process.state, workspace: workspace.process.state },
+    })),
+    // The states again: one may have changed between `info` and this call.
+    events: os.events.handler(({ signal }) => events.subscribe(signal, processStates())),
+    settings: {
+      update: os.settings.update.handler(({ input }) => updateSettings(input)),
+    },
+    workspace: {
+      open: os.workspace.open.handler(async ({ input: { recentRoot } }) => {
+        if (recentRoot !== undefined && !workspaces.isRecent(recentRoot)) {
+          throw appError('OUTSIDE_WORKSPACE', `${recentRoot} was not opened before.`, { hint: 'Use Open Folder.' });
+        }
+        const root = recentRoot ?? (await deps.chooseFolder());
+        return root === null ? null : openWorkspace(deps, root);
+      }),
+      close: os.workspace.close.handler(async () => {
+        await openWorkspace(deps, null);
+        return {};
+      }),
+      session: {
+        load: os.workspace.session.load.handler(() => workspaces.loadSession()),
+        save: os.workspace.session.save.handler(({ input }) => done(workspaces.saveSession(input))),
+      },
+    },
+    models: {
+      choose: os.models.choose.handler(async () => {
+        const modelPath = await deps.chooseModelFile();
+        if (modelPath === null) return null;
+        if (settings.current.modelPath === modelPath) void engine.load();
+        else updateSettings({ modelPath });
+        return { modelPath };
+      }),
+      useDefault: os.models.useDefault.handler(() => {
+        if (settings.current.modelPath === null) void engine.load();
+        else updateSettings({ modelPath: null });
+        return {};
+      }),
+      reload: os.models.reload.handler(() => done(void engine.load())),
+    },
+    processes: {
+      restart: os.processes.restart.handler(async ({ input }) => {
+        await (input.process === 'engine' ? engine : workspace).process.restart();
+        return {};
+      }),
+    },
+    conversations: {
+      list: os.conversations.list.handler(() => conversations.list()),
+      create: os.conversations.create.handler(({ input }) => conversations.create(input.title)),
+      rename: os.conversations.rename.handler(({ input }) => done(conversations.rename(input.id, input.title))),
+      delete: os.conversations.delete.handler(({ input }) => done(conversations.delete(input.id))),
+      messages: os.conversations.messages.handler(({ input }) => conversations.messages(input.id)),
+      putMessage: os.conversations.putMessage.handler(({ input }) =>
+        done(conversations.putMessage(input.conversationId, input.message)),
+      ),
+      truncate: os.conversations.truncate.handler(({ input }) =>
+        done(conversations.truncate(input.conversationId, input.fromMessageId)),
+      ),
+    },
+    backups: {
+      list: os.backups.list.handler(() => workspaces.backups()),
+      put: os.backups.put.handler(({ input }) => done(workspaces.putBackup(input))),
+      delete: os.backups.delete.handler(({ input }) => done(workspaces.deleteBackup(input.id))),
+    },
+    lifecycle: {
+      readyToClose: os.lifecycle.readyToClose.handler(({ input }) => done(deps.onReadyToClose(input.problem))),
+    },
+    shell: {
+      openExternal: os.shell.openExternal.handler(async ({ input }) => {
+        await shell.openExternal(input.url);
+        return {};
+      }),
+      writeClipboard: os.shell.writeClipboard.handler(({ input }) => done(clipboard.writeText(input.text))),
+    },
+  });
+}
+
+/** Opens a folder in the window, or closes it; the window hears of it as an event, too. */
+export async function openWorkspace(
+  { workspaces, workspace, events }: Pick<AppRouterDeps, 'workspaces' | 'workspace' | 'events'>,
+  root: string | null,
+): Promise<WorkspaceInfo | null> {
+  await workspace.setRoot(root);
+  workspaces.setCurrent(root);
+  events.push({ type: 'workspace', workspace: workspaces.current });
+  return workspaces.current;
+}
+
+/** The answer of a call that has none. */
+function done(_result: unknown): Record<string, never> {
+  return {};
+}

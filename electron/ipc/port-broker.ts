@@ -1,0 +1,43 @@
+// Hands the window its MessagePorts: main makes each pair, gives one end to the process that serves it, and steps
+// aside.
+import { type BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
+import { ipcChannels, type PortName } from '../common/ports.ts';
+
+/** Takes one end of a channel; false if nobody is there to serve it. */
+type Server = (port: MessagePortMain) => boolean;
+
+export class PortBroker {
+  readonly #servers: Record<PortName, Server>;
+  readonly #origin: string;
+  #window: BrowserWindow | null = null;
+  /** The page listens. Before that a port would be lost. */
+  #isReady = false;
+
+  /** @param origin the only one that gets ports */
+  constructor(origin: string, servers: Record<PortName, Server>) {
+    this.#origin = origin;
+    this.#servers = servers;
+    ipcMain.on(ipcChannels.portsRequest, (event) => {
+      const window = this.#window;
+      const isOurs = window !== null && event.senderFrame === window.webContents.mainFrame;
+      if (!isOurs || !event.senderFrame?.url.startsWith(`${this.#origin}/`)) return;
+      this.#isReady = true;
+      for (const name of ['app', 'workspace', 'engine'] as const) this.deliver(name);
+    });
+  }
+
+  setWindow(window: BrowserWindow): void {
+    this.#window = window;
+    this.#isReady = false;
+    window.webContents.on('did-start-navigation', (details) => {
+      if (details.isMainFrame && !details.isSameDocument) this.#isReady = false;
+    });
+  }
+
+  /** Gives the window a new port of this name; it replaces the one before. */
+  deliver(name: PortName): void {
+    if (!this.#isReady || this.#window === null || this.#window.isDestroyed()) return;
+    const { port1, port2 } = new MessageChannelMain();
+    if (this.#servers[name](port1)) this.#window.webContents.postMessage(ipcChannels.portsDeliver, name, [port2]);
+  }
+}

@@ -1,0 +1,182 @@
+// Entry of the app: builds the services, starts the processes, opens the window. Nothing here decides anything that a
+// module below could decide.
+import { mkdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { app, type BrowserWindow, dialog, session } from 'electron';
+import { toErrorInfo } from './common/error-info.ts';
+import type { ErrorInfo } from './common/errors.ts';
+import { serve } from './common/serve.ts';
+import { AppEvents } from './ipc/app-events.ts';
+import { createAppRouter, openWorkspace } from './ipc/app-router.ts';
+import { PortBroker } from './ipc/port-broker.ts';
+import { Conversations } from './services/conversations.ts';
+import { openDatabase } from './services/database.ts';
+import { EngineProcess } from './services/engine-process.ts';
+import { SettingsFile } from './services/settings.ts';
+import { WindowPlaces } from './services/window-places.ts';
+import { WorkspaceProcess } from './services/workspace-process.ts';
+import { Workspaces } from './services/workspaces.ts';
+import { appOrigin, registerAppScheme, serveApp } from './windows/app-protocol.ts';
+import { openMainWindow } from './windows/main-window.ts';
+import { setApplicationMenu } from './windows/menu.ts';
+import { denyEverythingElse, lockSession } from './windows/security.ts';
+
+const bundle = import.meta.dirname;
+
+/** The folder of the command line, if there is one. Chromium's switches and the app's own path are in it, too. */
+function folderArgument(args: readonly string[], cwd: string): string | null {
+  const paths = args.slice(1).filter((arg) => !arg.startsWith('-'));
+  const folders = paths.map((path) => resolve(cwd, path)).filter((path) => path !== resolve(app.getAppPath()));
+  return folders.find((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory()) ?? null;
+}
+
+async function start(): Promise<void> {
+  const dataDirectory = app.getPath('userData');
+  mkdirSync(dataDirectory, { recursive: true });
+  const events = new AppEvents();
+  const settings = new SettingsFile(join(dataDirectory, 'settings.json'));
+  const { database, problem } = openDatabase(join(dataDirectory, 'outpost.db'), Date.now());
+  for (const found of [settings.problem, problem]) if (found) events.notice(found);
+  const workspaces = new Workspaces(database);
+  workspaces.setCurrent(folderArgument(process.argv, process.cwd()) ?? (await workspaces.last()));
+
+  let window: BrowserWindow | null = null;
+  let broker: PortBroker | null = null;
+  let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
+
+  const engine = new EngineProcess({
+    entry: join(bundle, 'engine-host.js'),
+    settings: () => settings.current,
+    defaultModelPath: process.env.OUTPOST_DEFAULT_MODEL ?? join(process.resourcesPath, 'models', 'default.gguf'),
+    onState: (state) => events.push({ type: 'process', process: 'engine', state }),
+    onStarted: () => broker?.deliver('engine'),
+  });
+  const workspace = new WorkspaceProcess({
+    entry: join(bundle, 'workspace-host.js'),
+    root: () => workspaces.current?.root ?? null,
+    onState: (state) => events.push({ type: 'process', process: 'workspace', state }),
+    onStarted: () => broker?.deliver('workspace'),
+    onRootLost: (error) => {
+      events.notice(toErrorInfo(error));
+      void openWorkspace({ workspaces, workspace, events }, null);
+    },
+  });
+
+  const choose = async (options: Electron.OpenDialogOptions): Promise<string | null> => {
+    if (window === null) return null;
+    const { canceled, filePaths } = await dialog.showOpenDialog(window, options);
+    return canceled ? null : (filePaths[0] ?? null);
+  };
+  const router = createAppRouter({
+    settings,
+    conversations: new Conversations(database),
+    workspaces,
+    engine,
+    workspace,
+    events,
+    chooseFolder: () => choose({ title: 'Open Folder', properties: ['openDirectory', 'createDirectory'] }),
+    chooseModelFile: () =>
+      choose({
+        title: 'Choose a Model',
+        properties: ['openFile'],
+        filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
+      }),
+    onReadyToClose: (found) => answerClosing?.(found),
+  });
+  broker = new PortBroker(appOrigin, {
+    app: (port) => {
+      serve(router, port);
+      return true;
+    },
+    engine: (port) => engine.process.serve(port, 'renderer'),
+    workspace: (port) => workspace.process.serve(port, 'renderer'),
+  });
+
+  /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
+  const askPageToFlush = async (): Promise<void> => {
+    if (!events.isHeard || window === null) return;
+    const found = await new Promise<ErrorInfo | null>((answer) => {
+      answerClosing = answer;
+      events.push({ type: 'closing' });
+    });
+    if (found === null) return;
+    const { response } = await dialog.showMessageBox(window, {
+      type: 'warning',
+      message: found.message,
+      detail: `${found.hint ?? ''}\n\nText that was not saved will be lost if you close the window now.`.trim(),
+      buttons: ['Keep the Window Open', 'Close Anyway'],
+      defaultId: 0,
+      cancelId: 0,
+    });
+    if (response === 0) throw new Error('The user keeps the window open.');
+  };
+
+  const places = new WindowPlaces(database);
+  const open = () => {
+    window = openMainWindow({
+      preload: join(bundle, 'preload.cjs'),
+      place: places.load(),
+      onClosing: askPageToFlush,
+      onClosed: (place) => places.save(place),
+      onPageGone: (reason) => {
+        events.notice({
+          code: 'INTERNAL',
+          message: `The window stopped unexpectedly (${reason}).`,
+          hint: 'It was opened again; unsaved text is back.',
+        });
+        window?.reload();
+      },
+    });
+    broker?.setWindow(window);
+    window.on('closed', () => {
+      window = null;
+    });
+  };
+
+  serveApp(join(bundle, 'renderer'));
+  lockSession(session.defaultSession);
+  setApplicationMenu((command) => events.push({ type: 'command', command }));
+  engine.process.start();
+  workspace.process.start();
+  open();
+
+  app.on('activate', () => {
+    if (window === null) open();
+  });
+  app.on('second-instance', (_event, args, cwd) => {
+    if (window?.isMinimized()) window.restore();
+    window?.focus();
+    const folder = folderArgument(args, cwd);
+    if (folder === null) return;
+    workspaces.addRecent(folder);
+    events.push({ type: 'openRequest', root: folder });
+  });
+  app.on('window-all-closed', () => app.quit());
+  let hasStopped = false;
+  app.on('will-quit', (event) => {
+    if (hasStopped) return;
+    event.preventDefault();
+    void Promise.all([engine.process.stop(), workspace.process.stop()]).finally(() => {
+      hasStopped = true;
+      database.close();
+      app.quit();
+    });
+  });
+}
+
+if (process.env.OUTPOST_USER_DATA) app.setPath('userData', resolve(process.env.OUTPOST_USER_DATA));
+if (app.requestSingleInstanceLock()) {
+  registerAppScheme();
+  // The superuser can only run without Chromium's sandbox, and must have said so.
+  if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox();
+  denyEverythingElse();
+  app
+    .whenReady()
+    .then(start)
+    .catch((error: unknown) => {
+      dialog.showErrorBox('Outpost cannot start', error instanceof Error ? error.message : String(error));
+      app.exit(1);
+    });
+} else {
+  app.quit();
+}

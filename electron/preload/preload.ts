@@ -1,0 +1,13 @@
+// Runs sandboxed before the page. Its one task: the page's MessagePorts, which cannot cross the context bridge, are
+// posted to the page's own window.
+import { ipcRenderer } from 'electron';
+import { ipcChannels, type PortMessage, type PortName, type ReadyMessage } from '../common/ports.ts';
+
+window.addEventListener('message', (event: MessageEvent<ReadyMessage | undefined>) => {
+  if (event.source === window && event.data?.type === 'outpost:ready') ipcRenderer.send(ipcChannels.portsRequest);
+});
+
+ipcRenderer.on(ipcChannels.portsDeliver, (event, name: PortName) => {
+  const message: PortMessage = { type: 'outpost:port', name };
+  window.postMessage(message, window.location.origin, [...event.ports]);
+});

@@ -1,0 +1,84 @@
+// Conversations and their messages in SQLite.
+import { randomUUID } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import { type Conversation, type StoredMessage, storedMessageSchema } from '../common/app-contract.ts';
+import { appError } from '../common/app-error.ts';
+import { stored } from './database.ts';
+
+interface Row {
+  id: string;
+  title: string;
+  created_at_ms: number;
+  updated_at_ms: number;
+}
+
+export class Conversations {
+  readonly #database: DatabaseSync;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /** The one used last comes first. */
+  list(): Conversation[] {
+    const rows = this.#database.prepare('SELECT * FROM conversations ORDER BY updated_at_ms DESC').all();
+    return (rows as unknown as Row[]).map(({ id, title, created_at_ms, updated_at_ms }) => ({
+      id,
+      title,
+      createdAtMs: created_at_ms,
+      updatedAtMs: updated_at_ms,
+    }));
+  }
+
+  create(title: string, nowMs = Date.now()): Conversation {
+    const id = randomUUID();
+    stored('The conversation', () =>
+      this.#database.prepare('INSERT INTO conversations VALUES (?, ?, ?, ?)').run(id, title, nowMs, nowMs),
+    );
+    return { id, title, createdAtMs: nowMs, updatedAtMs: nowMs };
+  }
+
+  rename(id: string, title: string): void {
+    this.#change('UPDATE conversations SET title = ? WHERE id = ?', title, id);
+  }
+
+  delete(id: string): void {
+    this.#change('DELETE FROM conversations WHERE id = ?', id);
+  }
+
+  messages(id: string): StoredMessage[] {
+    const rows = this.#database
+      .prepare('SELECT message FROM messages WHERE conversation_id = ? ORDER BY position')
+      .all(id) as unknown as { message: string }[];
+    return rows.flatMap(({ message }) => storedMessageSchema.safeParse(JSON.parse(message)).data ?? []);
+  }
+
+  /** @throws NOT_FOUND if the conversation was deleted */
+  putMessage(conversationId: string, message: StoredMessage, nowMs = Date.now()): void {
+    this.#change('UPDATE conversations SET updated_at_ms = ? WHERE id = ?', nowMs, conversationId);
+    stored('The message', () =>
+      this.#database
+        .prepare(
+          `INSERT INTO messages (conversation_id, id, message) VALUES (?, ?, ?)
+           ON CONFLICT (conversation_id, id) DO UPDATE SET message = excluded.message`,
+        )
+        .run(conversationId, message.id, JSON.stringify(message)),
+    );
+  }
+
+  truncate(conversationId: string, fromMessageId: string): void {
+    stored('The change', () =>
+      this.#database
+        .prepare(
+          `DELETE FROM messages WHERE conversation_id = ?1 AND position >=
+             (SELECT position FROM messages WHERE conversation_id = ?1 AND id = ?2)`,
+        )
+        .run(conversationId, fromMessageId),
+    );
+  }
+
+  #change(sql: string, ...values: (string | number)[]): void {
+    const { changes } = stored('The change', () => this.#database.prepare(sql).run(...values));
+    if (changes === 0) throw appError('NOT_FOUND', 'This conversation does not exist any more.');
+  }
+}

@@ -1,0 +1,119 @@
+// A utility process that is started again when it dies. Main owns two: the engine and the workspace.
+import { MessageChannelMain, type MessagePortMain, type UtilityProcess, utilityProcess } from 'electron';
+import type { ProcessState } from '../common/app-contract.ts';
+import type { ServePortMessage } from '../common/ports.ts';
+
+export interface SupervisedProcessOptions {
+  /** In the operating system's process list: "Outpost Engine". */
+  serviceName: string;
+  /** The bundle that the process runs. */
+  entry: string;
+  /** How the user knows it, at the start of a sentence: "The engine". */
+  title: string;
+  /** Every change of state, in order. */
+  onState: (state: ProcessState) => void;
+  /** A new process runs: give it its ports and its work. */
+  onStarted: () => void;
+}
+
+/** So many deaths within the window, and it is not started again by itself: something is wrong with its input. */
+const mostDeaths = 4;
+const windowMs = 60_000;
+const restartDelayMs = 300;
+/** How long a process may take to end by itself before it is killed. */
+const stopMs = 3000;
+
+export class SupervisedProcess {
+  readonly #options: SupervisedProcessOptions;
+  #process: UtilityProcess | null = null;
+  #state: ProcessState = { state: 'starting' };
+  #deathsMs: number[] = [];
+  #isStopping = false;
+
+  constructor(options: SupervisedProcessOptions) {
+    this.#options = options;
+  }
+
+  get state(): ProcessState {
+    return this.#state;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  start(): void {
+    const { entry, serviceName } = this.#options;
+    const started = utilityProcess.fork(entry, [], { serviceName, stdio: 'inherit' });
+    this.#process = started;
+    started.once('spawn', () => {
+      if (this.#process !== started) return;
+      this.#setState({ state: 'running' });
+      this.#options.onStarted();
+    });
+    started.once('exit', (code) => {
+      if (this.#process === started) this.#died(code);
+    });
+  }
+
+  /** Hands a port to the process; false if there is none to take it. */
+  serve(port: MessagePortMain, client: ServePortMessage['client']): boolean {
+    if (this.#process === null || this.#state.state !== 'running') return false;
+    const message: ServePortMessage = { type: 'serve', client };
+    this.#process.postMessage(message, [port]);
+    return true;
+  }
+
+  /** A port for main's own calls. */
+  controlPort(): MessagePortMain {
+    const { port1, port2 } = new MessageChannelMain();
+    this.serve(port2, 'main');
+    return port1;
+  }
+
+  /** The user asks: ends it if it runs, starts it anew, and forgets how often it died. */
+  async restart(): Promise<void> {
+    this.#deathsMs = [];
+    const { title } = this.#options;
+    this.#setState({ state: 'restarting', reason: `${title} is being restarted.`, attempt: 1 });
+    await this.stop();
+    this.#isStopping = false;
+    this.start();
+  }
+
+  /** Resolves when the process is gone. It is not started again. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const running = this.#process;
+    this.#process = null;
+    if (running?.pid === undefined) return;
+    const { pid } = running;
+    const gone = new Promise<void>((resolve) => running.once('exit', () => resolve()));
+    const timer = setTimeout(() => process.kill(pid, 'SIGKILL'), stopMs);
+    running.kill();
+    await gone;
+    clearTimeout(timer);
+  }
+
+  #died(code: number): void {
+    this.#process = null;
+    if (this.#isStopping) return;
+    const nowMs = Date.now();
+    this.#deathsMs = [...this.#deathsMs.filter((ms) => nowMs - ms < windowMs), nowMs];
+    const attempt = this.#deathsMs.length;
+    const reason = `${this.#options.title} stopped unexpectedly (exit code ${code}).`;
+    if (attempt >= mostDeaths) {
+      this.#setState({ state: 'failed', reason });
+      return;
+    }
+    this.#setState({ state: 'restarting', reason, attempt });
+    setTimeout(() => {
+      if (!this.#isStopping && this.#process === null) this.start();
+    }, restartDelayMs * attempt);
+  }
+
+  #setState(state: ProcessState): void {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+}

@@ -1,0 +1,47 @@
+// The workspace process and the folder it serves. A restarted one gets the same folder again.
+import { workspaceControlContract } from '../common/workspace-contract.ts';
+import { controlClient } from './control-client.ts';
+import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
+
+type Control = ReturnType<typeof controlClient<typeof workspaceControlContract>>;
+
+interface WorkspaceProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState'> {
+  /** The root to serve when a process starts. */
+  root: () => string | null;
+  /** The process serves the root: the window may have its port. */
+  onStarted: () => void;
+  /** The root cannot be served any more. */
+  onRootLost: (error: unknown) => void;
+}
+
+export class WorkspaceProcess {
+  readonly process: SupervisedProcess;
+  readonly #options: WorkspaceProcessOptions;
+  #control: Control | null = null;
+
+  constructor(options: WorkspaceProcessOptions) {
+    this.#options = options;
+    this.process = new SupervisedProcess({
+      entry: options.entry,
+      onState: options.onState,
+      serviceName: 'Outpost Workspace',
+      title: 'The process that reads and writes files',
+      onStarted: () => void this.#started(),
+    });
+  }
+
+  /** @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then */
+  async setRoot(root: string | null): Promise<void> {
+    await this.#control?.setRoot({ root });
+  }
+
+  async #started(): Promise<void> {
+    this.#control = controlClient(this.process.controlPort(), workspaceControlContract);
+    try {
+      await this.setRoot(this.#options.root());
+    } catch (error) {
+      this.#options.onRootLost(error);
+    }
+    this.#options.onStarted();
+  }
+}

@@ -1,0 +1,53 @@
+// Bytes to text and back, without loss: what cannot be decoded exactly is refused, never replaced.
+import type { WorkspaceFile } from '../common/workspace-contract.ts';
+
+type Encoding = WorkspaceFile['encoding'];
+
+const boms: Record<Encoding, readonly number[]> = {
+  utf8: [],
+  utf8bom: [0xef, 0xbb, 0xbf],
+  utf16le: [0xff, 0xfe],
+  utf16be: [0xfe, 0xff],
+};
+
+const labels: Record<Encoding, string> = {
+  utf8: 'utf-8',
+  utf8bom: 'utf-8',
+  utf16le: 'utf-16le',
+  utf16be: 'utf-16be',
+};
+
+function detect(bytes: Uint8Array): Encoding {
+  const marked = (['utf8bom', 'utf16le', 'utf16be'] as const).find((encoding) =>
+    boms[encoding].every((byte, i) => bytes[i] === byte),
+  );
+  return marked ?? 'utf8';
+}
+
+/** Null if the bytes are not text: a NUL, or a sequence that is not valid in the encoding its mark announces. */
+export function decodeText(bytes: Uint8Array): { text: string; encoding: Encoding } | null {
+  const encoding = detect(bytes);
+  try {
+    const decoder = new TextDecoder(labels[encoding], { fatal: true, ignoreBOM: true });
+    const text = decoder.decode(bytes.subarray(boms[encoding].length));
+    return text.includes('\0') ? null : { text, encoding };
+  } catch {
+    return null;
+  }
+}
+
+/** UTF-16 in either byte order, UTF-8 with or without its mark. A lone surrogate becomes U+FFFD in UTF-8. */
+export function encodeText(text: string, encoding: Encoding): Buffer {
+  const isWide = encoding === 'utf16le' || encoding === 'utf16be';
+  const body = Buffer.from(text, isWide ? 'utf16le' : 'utf8');
+  if (encoding === 'utf16be') body.swap16();
+  return Buffer.concat([Buffer.from(boms[encoding]), body]);
+}
+
+export function detectEol(text: string): WorkspaceFile['eol'] {
+  const nLf = text.split('\n').length - 1;
+  if (nLf === 0) return 'none';
+  const nCrlf = text.split('\r\n').length - 1;
+  if (nCrlf === 0) return 'lf';
+  return nCrlf === nLf ? 'crlf' : 'mixed';
+}

@@ -1,0 +1,79 @@
+// The open folder, as the workspace process serves it.
+import { realpath, stat } from 'node:fs/promises';
+import { implement } from '@orpc/server';
+import { appError } from '../common/app-error.ts';
+import { EventStream } from '../common/event-stream.ts';
+import { type WorkspaceEvent, workspaceContract, workspaceControlContract } from '../common/workspace-contract.ts';
+import { onFile } from './file-errors.ts';
+import { createDirectory, readTextFile, renameEntry, writeTextFile } from './files.ts';
+import { findFiles, listDirectory } from './listing.ts';
+import { resolveInside } from './paths.ts';
+import { Watcher } from './watcher.ts';
+
+export class Workspace {
+  #root: string | null = null;
+  #watcher: Watcher | null = null;
+  /** Outlives the root: a subscription made before a folder is opened hears of every later one. */
+  readonly #events = new EventStream<WorkspaceEvent>();
+
+  /** What the renderer may call. */
+  router() {
+    const os = implement(workspaceContract);
+    return os.router({
+      list: os.list.handler(async ({ input: { path } }) => {
+        const entries = await listDirectory(this.#openRoot(), path);
+        await this.#watch(path);
+        return entries;
+      }),
+      read: os.read.handler(async ({ input: { path } }) => {
+        const file = await readTextFile(this.#openRoot(), path);
+        await this.#watch(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+        return file;
+      }),
+      write: os.write.handler(({ input }) => writeTextFile(this.#openRoot(), input)),
+      createDirectory: os.createDirectory.handler(async ({ input: { path } }) => {
+        await createDirectory(this.#openRoot(), path);
+        return {};
+      }),
+      rename: os.rename.handler(async ({ input: { from, to } }) => {
+        await renameEntry(this.#openRoot(), from, to);
+        return {};
+      }),
+      findFiles: os.findFiles.handler(({ input: { limit } }) => findFiles(this.#openRoot(), limit)),
+      watch: os.watch.handler(({ signal }) => this.#events.subscribe(signal)),
+    });
+  }
+
+  /** What only main may call. */
+  controlRouter() {
+    const os = implement(workspaceControlContract);
+    return os.router({
+      setRoot: os.setRoot.handler(async ({ input: { root } }) => {
+        await this.setRoot(root);
+        return {};
+      }),
+    });
+  }
+
+  /** @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then */
+  async setRoot(root: string | null): Promise<void> {
+    const resolved = root === null ? null : await onFile(root, 'opened', () => realpath(root));
+    if (resolved !== null && !(await stat(resolved)).isDirectory()) {
+      throw appError('FILE_NOT_FOUND', `${root} is not a folder.`, { hint: 'Choose a folder.' });
+    }
+    this.#watcher?.close();
+    this.#root = resolved;
+    this.#watcher = resolved === null ? null : new Watcher(resolved, (event) => this.#events.push(event));
+  }
+
+  #openRoot(): string {
+    if (this.#root === null) throw appError('NO_WORKSPACE', 'No folder is open.', { hint: 'Open a folder first.' });
+    return this.#root;
+  }
+
+  async #watch(directory: string): Promise<void> {
+    const root = this.#openRoot();
+    const location = await resolveInside(root, directory).catch(() => null);
+    if (location !== null) this.#watcher?.add(directory, location);
+  }
+}
