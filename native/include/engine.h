@@ -142,7 +142,8 @@ struct GenerateStats {
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.
-/// A sink must return quickly and must not call back into the engine, except `cancel`.
+/// A sink must return quickly and must not call back into the engine, except `cancel`. An exception from it ends the
+/// request with kInternal; one from `on_done` is logged.
 struct GenerateSink {
   /// After each slice of the prompt.
   std::function<void(int32_t n_done, int32_t n_total)> on_prefill;

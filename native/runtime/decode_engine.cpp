@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/log.h"
 #include "core/strings.h"
 #include "runtime/loaded_model.h"
 #include "runtime/request.h"
@@ -201,7 +202,12 @@ class DecodeEngine final : public Engine {
       stats_.n_active = static_cast<int32_t>(requests_.size());
       stats_.kv_bytes_used = kv_.used_bytes();
     }
-    if (request->sink.on_done) request->sink.on_done(reason, request->stats, error);
+    try {
+      if (request->sink.on_done) request->sink.on_done(reason, request->stats, error);
+    } catch (const std::exception& failure) {
+      // The request is over: there is nobody left to tell.
+      log_warning("A listener failed at the end of request ", request->id, ": ", failure.what(), ".");
+    }
   }
 
   const std::shared_ptr<const LoadedModel> model_;
