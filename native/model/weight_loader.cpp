@@ -34,7 +34,8 @@ WeightView WeightLoader::find(const std::string& name, std::initializer_list<int
 }
 
 void WeightLoader::advance(const WeightView& view) {
-  n_bytes_done_ += view.bytes.size();
+  // Tied embeddings are used twice: as the table, and packed as the head.
+  n_bytes_done_ = std::min(n_bytes_done_ + view.bytes.size(), n_bytes_total_);
   if (on_progress_ && !on_progress_(n_bytes_done_, n_bytes_total_)) throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
 }
 
