@@ -45,12 +45,15 @@ class ArchitectureKeys {
   std::string prefix_;
 };
 
-void refuse_rope_scaling(const GgufFile& file, const std::string& architecture) {
-  const auto scaling = file.get_string(architecture + ".rope.scaling.type").value_or("none");
-  if (scaling != "none" && scaling != "linear") {
-    throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file.path(), ": RoPE scaling ", quoted(scaling), " is not supported; expected none or linear."));
-  }
+/// 1 / factor of linear scaling. As in llama.cpp (src/llama-context.cpp), a factor without a type is linear, and
+/// the type "none" switches it off.
+float read_rope_freq_scale(const GgufFile& file, const ArchitectureKeys& keys, const std::string& architecture) {
+  const auto type = file.get_string(architecture + ".rope.scaling.type").value_or("linear");
+  const float factor = keys.get_float("rope.scaling.factor", 1e-3, 1e6, 1.0);
+  if (type == "none") return 1.0f;
+  if (type == "linear") return 1.0f / factor;
+  throw EngineError(ErrorCode::kModelUnsupported,
+                    concat(file.path(), ": RoPE scaling ", quoted(type), " is not supported; expected none or linear."));
 }
 
 }  // namespace
@@ -83,8 +86,7 @@ Hparams read_hparams(const GgufFile& file, int32_t n_vocab) {
   if (hp.n_rot % 2 != 0) keys.fail("rope.dimension_count", " is ", hp.n_rot, "; expected an even number");
   hp.rms_eps = keys.get_float("attention.layer_norm_rms_epsilon", 0.0, 1.0, 1e-5);
   hp.rope_freq_base = keys.get_float("rope.freq_base", 1.0, 1e12, 10000.0);
-  refuse_rope_scaling(file, hp.architecture);
-  hp.rope_freq_scale = 1.0f / keys.get_float("rope.scaling.factor", 1e-3, 1e6, 1.0);
+  hp.rope_freq_scale = read_rope_freq_scale(file, keys, hp.architecture);
   return hp;
 }
 
