@@ -120,6 +120,9 @@ class Backend {
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
 
+  /// Whether `embed` can read the table: said while loading, not in the middle of a reply.
+  virtual void check_table(const WeightView& table) const = 0;
+
   // Operations.
   /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.
   virtual void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) = 0;

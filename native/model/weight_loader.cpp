@@ -61,6 +61,7 @@ std::unique_ptr<Buffer> WeightLoader::vector(const std::string& name, int64_t n)
 WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t n_cols) {
   WeightView view = find(name, {n_rows, n_cols});
   view.name = "token_embd.weight";
+  backend_.check_table(view);
   weight_bytes_ += view.bytes.size();
   advance(view);
   return view;

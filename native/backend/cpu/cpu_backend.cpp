@@ -66,8 +66,11 @@ class CpuBackend final : public Backend {
     return buffer;
   }
 
-  void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override {
+  void check_table(const WeightView& table) const override {
     if (!can_dequantize(table.type)) fail_unsupported(table);
+  }
+
+  void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override {
     for (size_t t = 0; t < tokens.size(); ++t) {
       assert(tokens[t] >= 0 && tokens[t] < table.n_rows);
       dequantize(table.type, table.bytes.data() + static_cast<size_t>(tokens[t]) * row_bytes(table),
