@@ -47,7 +47,6 @@ async function start(): Promise<void> {
   const engine = new EngineProcess({
     entry: join(bundle, 'engine-host.js'),
     settings: () => settings.current,
-    defaultModelPath: process.env.OUTPOST_DEFAULT_MODEL ?? join(process.resourcesPath, 'models', 'default.gguf'),
     onState: (state) => events.push({ type: 'process', process: 'engine', state }),
     onStarted: () => broker?.deliver('engine'),
   });

@@ -111,6 +111,14 @@ export const engineContract = {
 export const engineControlContract = {
   /** Replaces the model. Progress and failure show in `status`; resolves when ready or failed. */
   load: procedure
-    .input(z.object({ modelPath: z.string(), nThreads: z.int(), nCtx: z.int() }))
+    .input(
+      z.object({
+        modelPath: z.string(),
+        /** What to call it; null takes the name in the file. */
+        name: z.string().nullable(),
+        nThreads: z.int(),
+        nCtx: z.int(),
+      }),
+    )
     .output(engineStatusSchema),
 };

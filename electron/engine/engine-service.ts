@@ -25,6 +25,8 @@ import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from '
 
 export interface LoadRequest {
   modelPath: string;
+  /** What to call it; null takes the name in the file. */
+  name: string | null;
   nThreads: number;
   nCtx: number;
 }
@@ -77,7 +79,7 @@ export class EngineService {
   }
 
   /** Replaces the model; a load that still runs is cancelled. Failure is a status, not an exception. */
-  async load({ modelPath, nThreads, nCtx }: LoadRequest): Promise<EngineStatus> {
+  async load({ modelPath, name, nThreads, nCtx }: LoadRequest): Promise<EngineStatus> {
     this.#cancelLoad?.();
     this.#loaded?.engine.dispose();
     this.#loaded = null;
@@ -95,7 +97,7 @@ export class EngineService {
       const model = await promise;
       if (this.#cancelLoad !== cancel) return this.#status; // a newer load has taken over
       this.#loaded = prepare(model, nCtx);
-      return this.#setStatus({ state: 'ready', model: toModelInfo(this.#loaded, performance.now() - startMs) });
+      return this.#setStatus({ state: 'ready', model: toModelInfo(this.#loaded, name, performance.now() - startMs) });
     } catch (error) {
       if (this.#cancelLoad !== cancel) return this.#status;
       return this.#setStatus({ state: 'failed', modelPath, error: toErrorInfo(fromNativeError(error)) });
@@ -171,10 +173,10 @@ function prepare(model: NativeModel, nCtxWanted: number): Loaded {
   return { model, engine, render, nCtx };
 }
 
-function toModelInfo({ model, nCtx }: Loaded, loadMs: number): ModelInfo {
+function toModelInfo({ model, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {
   const { path, architecture, fileType, fileBytes, weightBytes, nParams, nCtxTrain, nVocab, nLayer } = model.info;
   const { kvBytesPerToken, hasFim, chatTemplate, backend } = model.info;
-  const name = model.info.name.trim() || basename(path);
+  const name = givenName ?? (model.info.name.trim() || basename(path));
   const sizes = { fileBytes, weightBytes, nParams, nCtxTrain, nCtx, nVocab, nLayer, kvBytesPerToken };
   return {
     path,

@@ -81,7 +81,7 @@ function migrate(database: DatabaseSync, path: string): void {
   }
   for (const [i, migration] of migrations.entries()) {
     if (i < nApplied) continue;
-    database.exec(`BEGIN; ${migration}; PRAGMA user_version = ${i + 1}; COMMIT;`);
+    database.exec(`BEGIN;\n${migration};\nPRAGMA user_version = ${i + 1}; COMMIT;`);
   }
 }
 

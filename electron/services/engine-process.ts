@@ -4,12 +4,11 @@ import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
 import type { Settings } from '../common/settings.ts';
 import { controlClient } from './control-client.ts';
+import { defaultModelName, defaultModelPath } from './default-model.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
 interface EngineProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted'> {
   settings: () => Settings;
-  /** Where the embedded default model is, or should be. */
-  defaultModelPath: string;
 }
 
 type Control = ReturnType<typeof controlClient<typeof engineControlContract>>;
@@ -37,8 +36,10 @@ export class EngineProcess {
   /** Loads the model of the settings. How it goes is the engine's status, which the window follows itself. */
   async load(): Promise<void> {
     const { modelPath, nThreads, nCtx } = this.#options.settings();
+    const model =
+      modelPath === null ? { modelPath: defaultModelPath(), name: defaultModelName } : { modelPath, name: null };
     try {
-      await this.#control?.load({ modelPath: modelPath ?? this.#options.defaultModelPath, nThreads, nCtx });
+      await this.#control?.load({ ...model, nThreads, nCtx });
     } catch (error) {
       // The process died; the next one loads again.
       if (!isAbort(error)) throw error;

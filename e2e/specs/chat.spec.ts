@@ -1,0 +1,61 @@
+import { expect, test } from '../support/app.ts';
+import { ask, message, replies, stopButton } from '../support/window.ts';
+
+test.describe('Chat', () => {
+  test('ask, watch the answer grow, stop it, find it again after a restart', async ({ outpost, picture }) => {
+    let page = await outpost.launch();
+    await outpost.waitForModel();
+    await ask(page, 'Write a Python function that adds two numbers. Show the code in a code block.');
+    await expect(replies(page)).toHaveAttribute('aria-busy', 'true');
+    await expect(page.getByText(/tok\/s/).first()).toBeVisible();
+    await picture('streaming');
+    await expect(replies(page)).toHaveAttribute('aria-busy', 'false', { timeout: 90_000 });
+    const first = await replies(page).innerText();
+    expect(first.length).toBeGreaterThan(20);
+    expect(first).toMatch(/\d tok\/s · \d+ tokens/);
+    await expect(page.getByRole('meter', { name: 'Context used' })).toBeVisible();
+    await picture('answered');
+
+    await ask(page, 'Count slowly from one to one hundred in words.');
+    await expect(replies(page)).toHaveCount(2);
+    const second = replies(page).nth(1);
+    await expect.poll(async () => (await second.innerText()).length).toBeGreaterThan(10);
+    await stopButton(page).click();
+    await expect(second).toContainText('Stopped');
+    const stopped = await second.innerText();
+    await page.waitForTimeout(1000); // long enough for some thirty tokens, were the engine still at work
+    expect(await second.innerText()).toBe(stopped);
+    await picture('stopped');
+
+    await outpost.close();
+    page = await outpost.launch();
+    await expect(replies(page)).toHaveCount(2);
+    expect(await replies(page).first().innerText()).toContain(first.slice(0, 20));
+    await expect(replies(page).nth(1)).toContainText('Stopped');
+    await picture('after a restart');
+  });
+
+  test('Escape stops a reply, and the next question is answered', async ({ outpost }) => {
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await ask(page, 'Tell me a very long story about a lighthouse.');
+    await expect.poll(async () => (await replies(page).innerText()).length).toBeGreaterThan(10);
+    await message(page).press('Escape');
+    await expect(replies(page)).toContainText('Stopped');
+    await ask(page, 'Say hello.');
+    await expect.poll(async () => (await replies(page).nth(1).innerText()).length, { timeout: 30_000 }).toBeGreaterThan(2);
+  });
+
+  test('a conversation that was cut off by a power cut is there with what it had', async ({ outpost }) => {
+    let page = await outpost.launch();
+    await outpost.waitForModel();
+    await ask(page, 'Tell me a very long story about the sea.');
+    await expect.poll(async () => (await replies(page).innerText()).length, { timeout: 30_000 }).toBeGreaterThan(150);
+    const seen = (await replies(page).innerText()).slice(0, 30);
+    await page.waitForTimeout(1200); // a running reply is stored about every second
+    await outpost.kill();
+    page = await outpost.launch();
+    await expect(replies(page)).toContainText('The app ended during this reply.');
+    expect(await replies(page).innerText()).toContain(seen);
+  });
+});

@@ -1,0 +1,67 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from '../support/app.ts';
+import { ask, replies, status } from '../support/window.ts';
+
+test.describe('Engine', () => {
+  test('killed during a reply: the window says so, and the next question is answered', async ({ outpost, picture }) => {
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await ask(page, 'Tell me a very long story about a mountain.');
+    await expect.poll(async () => (await replies(page).innerText()).length).toBeGreaterThan(20);
+    const { 'Outpost Engine': pid } = await outpost.processIds();
+    if (pid === undefined) throw new Error('The engine process was not found.');
+    process.kill(pid, 'SIGKILL');
+    await expect(replies(page)).toContainText('The engine stopped while it was answering.');
+    await picture('after the kill');
+    const written = await replies(page).innerText();
+    expect(written.length).toBeGreaterThan(60);
+
+    await outpost.waitForModel();
+    await ask(page, 'Say hello.');
+    const second = replies(page).nth(1);
+    await expect(second).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+    await expect(second).toContainText('tok/s');
+    await picture('answered again');
+    expect((await outpost.processIds())['Outpost Engine']).not.toBe(pid);
+  });
+
+  test('killed again and again: it is left alone until the user asks', async ({ outpost, picture }) => {
+    const page = await outpost.launch();
+    for (let death = 1; death <= 4; death++) {
+      await outpost.waitForModel();
+      const { 'Outpost Engine': pid } = await outpost.processIds();
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      await expect(page.getByRole('alert')).toContainText('stopped unexpectedly');
+    }
+    await expect(page.getByRole('alert')).toContainText('too often');
+    await picture('given up');
+    await page.getByRole('button', { name: 'Start the Engine' }).click();
+    await outpost.waitForModel();
+    await expect(page.getByRole('alert')).toHaveCount(0);
+  });
+
+  test('a damaged model says what is wrong, and the default one can be taken', async ({ outpost, folder, picture }) => {
+    const model = join(folder, 'broken.gguf');
+    await writeFile(model, Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(64, 0xff)]));
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await outpost.electron.evaluate(({ dialog }, path) => {
+      dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
+    }, model);
+    await page.keyboard.press('Control+Shift+p');
+    await page.keyboard.type('choose a model');
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('complementary', { name: 'Chat' })).toContainText('broken.gguf');
+    await picture('damaged model');
+    await page.getByRole('button', { name: /default model/i }).click();
+    await outpost.waitForModel();
+  });
+
+  test('without its model the window opens and says what to do', async ({ outpost, folder, picture }) => {
+    const page = await outpost.launch({ model: join(folder, 'missing.gguf') });
+    await expect(page.getByRole('complementary', { name: 'Chat' })).toContainText('missing.gguf');
+    await picture('missing model');
+    await expect(status(page)).not.toContainText('TinyLlama');
+  });
+});

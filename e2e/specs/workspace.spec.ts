@@ -1,0 +1,133 @@
+import { chmod, readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test, writeFiles } from '../support/app.ts';
+import { file, openFile, shownText, tab, tree, typeAtEnd } from '../support/window.ts';
+
+test.describe('Workspace', () => {
+  test('open a folder, edit a file, save it', async ({ outpost, folder, picture }) => {
+    await writeFiles(folder, {
+      'src/fetch.ts': 'export async function fetchJson(url: string) {\n  return (await fetch(url)).json();\n}\n',
+      'src/retry.py': 'def retry(n):\n    pass\n',
+      'README.md': '# A project\n',
+    });
+    const page = await outpost.launch();
+    await picture('no folder');
+    await outpost.electron.evaluate(({ dialog }, path) => {
+      dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
+    }, folder);
+    await page.getByRole('tree').or(page.getByRole('button', { name: 'Open Folder' }).first()).click();
+    await expect(tree(page)).toBeVisible();
+
+    await file(page, 'src').click();
+    await openFile(page, 'fetch.ts');
+    expect(await shownText(page)).toContain('fetchJson(url: string)');
+    await typeAtEnd(page, '// checked\n');
+    await expect(tab(page, 'fetch.ts, unsaved')).toBeVisible();
+    await picture('unsaved');
+    expect(await readFile(join(folder, 'src/fetch.ts'), 'utf8')).not.toContain('checked');
+
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, 'fetch.ts')).toBeVisible();
+    expect(await readFile(join(folder, 'src/fetch.ts'), 'utf8')).toContain('}\n// checked\n');
+
+    await page.keyboard.press('Control+z');
+    await expect(tab(page, 'fetch.ts, unsaved')).toBeVisible();
+  });
+
+  test('a new file gets a name when it is saved', async ({ outpost, folder }) => {
+    await writeFiles(folder, { 'a.txt': 'a\n' });
+    const page = await outpost.launch({ folder });
+    await expect(file(page, 'a.txt')).toBeVisible();
+    await page.keyboard.press('Control+n');
+    await page.locator('.monaco-editor .view-lines').click();
+    await page.keyboard.type('hello');
+    await page.keyboard.press('Control+s');
+    await page.getByRole('textbox', { name: 'File name' }).fill('notes/new.md');
+    await page.keyboard.press('Enter');
+    await expect(tab(page, 'new.md')).toBeVisible();
+    await expect.poll(() => readFile(join(folder, 'notes/new.md'), 'utf8').catch(() => '')).toBe('hello');
+    await expect(file(page, 'notes')).toBeVisible();
+  });
+
+  test('unsaved text survives closing the window, and a power cut', async ({ outpost, folder, picture }) => {
+    await writeFiles(folder, { 'a.txt': 'on disk\n', 'b.txt': 'other\n' });
+    let page = await outpost.launch({ folder });
+    await openFile(page, 'a.txt');
+    await typeAtEnd(page, 'typed before closing');
+    await page.keyboard.press('Control+n');
+    await page.locator('.monaco-editor .view-lines').click();
+    await page.keyboard.type('a new thought');
+    await outpost.close();
+    expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('on disk\n');
+
+    page = await outpost.launch();
+    await expect(tab(page, 'a.txt, unsaved')).toBeVisible();
+    await tab(page, 'a.txt, unsaved').click();
+    await expect.poll(() => shownText(page)).toContain('typed before closing');
+    await picture('text is back');
+    await page.getByRole('tab', { name: /Untitled.*unsaved/ }).click();
+    await expect.poll(() => shownText(page)).toContain('a new thought');
+
+    await typeAtEnd(page, ', and one more');
+    await page.waitForTimeout(1500); // a backup is written half a second after the last key
+    await outpost.kill();
+    page = await outpost.launch();
+    await page.getByRole('tab', { name: /Untitled.*unsaved/ }).click();
+    await expect.poll(() => shownText(page)).toContain('a new thought, and one more');
+  });
+
+  test('a change on disk under unsaved text is a question, not a loss', async ({ outpost, folder, picture }) => {
+    await writeFiles(folder, { 'a.txt': 'first\n' });
+    const page = await outpost.launch({ folder });
+    await openFile(page, 'a.txt');
+    await typeAtEnd(page, 'mine');
+    await writeFile(join(folder, 'a.txt'), 'theirs\n');
+    await page.keyboard.press('Control+s');
+    await expect(page.getByRole('alertdialog')).toContainText('a.txt');
+    await picture('conflict');
+    expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('theirs\n');
+    await page.keyboard.press('Escape');
+    expect(await shownText(page)).toContain('mine');
+  });
+
+  test('files that cannot be edited say why', async ({ outpost, folder, picture }) => {
+    await writeFiles(folder, {
+      'latin1.txt': Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]),
+      'huge.log': '',
+      'locked.txt': 'do not touch\n',
+      'image.bin': Buffer.from([1, 0, 2, 0, 3]),
+    });
+    await truncate(join(folder, 'huge.log'), 200 * 1024 * 1024);
+    await chmod(join(folder, 'locked.txt'), 0o444);
+    const page = await outpost.launch({ folder });
+
+    await file(page, 'latin1.txt').click();
+    await expect(page.getByRole('main')).toContainText('latin1.txt is not a text file.');
+    await picture('not UTF-8');
+    await file(page, 'huge.log').click();
+    await expect(page.getByRole('main')).toContainText('huge.log has 200 MB');
+    await file(page, 'image.bin').click();
+    await expect(page.getByRole('main')).toContainText('image.bin is not a text file.');
+
+    await openFile(page, 'locked.txt');
+    await picture('read-only');
+    await expect(page.getByRole('main')).toContainText(/read-only/i);
+    expect(await readFile(join(folder, 'latin1.txt'))).toEqual(Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]));
+  });
+
+  test('a folder that vanishes and comes back', async ({ outpost, folder, picture }) => {
+    const project = join(folder, 'project');
+    await writeFiles(project, { 'a.txt': 'first\n' });
+    const page = await outpost.launch({ folder: project });
+    await openFile(page, 'a.txt');
+    await typeAtEnd(page, 'kept');
+    await rename(project, join(folder, 'elsewhere'));
+    await expect(page.getByRole('navigation', { name: 'Explorer' })).toContainText(/not there|gone|vanished|missing/i);
+    await picture('folder is gone');
+    expect(await shownText(page)).toContain('kept');
+    await rename(join(folder, 'elsewhere'), project);
+    await expect(file(page, 'a.txt, unsaved')).toBeVisible();
+    await page.keyboard.press('Control+s');
+    await expect.poll(() => readFile(join(project, 'a.txt'), 'utf8')).toBe('first\nkept');
+  });
+});
