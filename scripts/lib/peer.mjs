@@ -18,7 +18,10 @@ export const peerDirectory = join(root, 'scripts', 'peer');
  * @property {number[][]} ids of the prompts
  * @property {{ name: string, top: [number, number][][] }[]} configurations per prompt [id, probability]
  * @property {number[][]} tokenized ids of the texts
- * @property {Record<string, string>} build versions and processor features
+ * @property {PeerBuild} build
+ *
+ * @typedef {{ 'node-llama-cpp': string, 'llama.cpp': string, buildType: string, systemInfo: string }} PeerBuild
+ *   versions, and the processor features in use
  */
 
 /** @returns {Promise<boolean>} false where no build of the peer for this platform is pinned */

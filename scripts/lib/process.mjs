@@ -34,10 +34,11 @@ export async function run(command, args, { cwd = root, env = process.env, quiet 
  * Runs a program and returns what it printed on stdout.
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string, signal?: AbortSignal, onStart?: (pid: number) => void }} [options]
+ *   signal: kills the program, which then counts as failed
  */
-export async function capture(command, args, { cwd = root, env = process.env, input } = {}) {
-  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: true, input });
+export async function capture(command, args, { cwd = root, env = process.env, ...options } = {}) {
+  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: true, ...options });
   if (code !== 0)
     throw new SetupError(`${[command, ...args].join(' ')} failed (${describeCode(code)}).\n${output}${errors}`);
   return output;
@@ -69,13 +70,15 @@ function describeCode(code) {
 /**
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd: string, env: NodeJS.ProcessEnv, capture: boolean, input?: string | undefined }} options
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, capture: boolean, input?: string, signal?: AbortSignal, onStart?: (pid: number) => void }} options
  * @returns {Promise<{ code: number | NodeJS.Signals | 'missing', output: string, errors: string }>}
  */
-function spawnProgram(command, args, { cwd, env, capture: isCaptured, input }) {
+function spawnProgram(command, args, { cwd, env, capture: isCaptured, input, signal, onStart }) {
   return new Promise((resolve) => {
     const out = isCaptured ? 'pipe' : 'inherit';
-    const child = spawn(command, args, { cwd, env, stdio: [input === undefined ? 'ignore' : 'pipe', out, out] });
+    const stdin = input === undefined ? 'ignore' : 'pipe';
+    const child = spawn(command, args, { cwd, env, stdio: [stdin, out, out], ...(signal && { signal }) });
+    if (child.pid !== undefined) onStart?.(child.pid);
     let output = '';
     let errors = '';
     child.stdout?.setEncoding('utf8').on('data', (text) => {
@@ -87,6 +90,6 @@ function spawnProgram(command, args, { cwd, env, capture: isCaptured, input }) {
     child.stdin?.on('error', () => {}); // the program ended before it read everything; its exit code tells
     child.stdin?.end(input);
     child.on('error', () => resolve({ code: 'missing', output, errors }));
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 1, output, errors }));
+    child.on('close', (code, killedBy) => resolve({ code: code ?? killedBy ?? 1, output, errors }));
   });
 }

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root, SetupError, succeeds } from './process.mjs';
 import { seconds } from './steps.mjs';
+import { formatTable } from './table.mjs';
 
 /** @typedef {{ passed: number, failed: number }} Counts */
 
@@ -123,19 +124,6 @@ export async function runPart(name, body) {
 export function summaryTable(parts) {
   const rows = parts.map(({ name, time, passed, failed }) => [name, time, `${passed}`, `${failed}`]);
   return formatTable([['part', 'time', 'passed', 'failed'], ...rows]);
-}
-
-/**
- * Columns, the first to the left and the others to the right.
- * @param {string[][]} rows
- */
-export function formatTable(rows) {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
-    )
-    .join('\n');
 }
 
 /** The last line of a test command, and its exit code. @param {Counts} counts */

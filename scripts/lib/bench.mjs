@@ -1,0 +1,128 @@
+// One run of each engine on the same model, in a process of its own, and the figures that come out of several.
+import { readFileSync } from 'node:fs';
+import { peerDirectory } from './peer.mjs';
+import { capture } from './process.mjs';
+
+/**
+ * @typedef {object} BenchOptions
+ * @property {string} program our command line
+ * @property {string} model path
+ * @property {number} nThreads
+ * @property {AbortSignal} signal ends the running program
+ *
+ * @typedef {{ loadMs: number, prefill: number, decode: number }} Figures tokens per second
+ *
+ * @typedef {object} PeerBenchRequest
+ * @property {string} model
+ * @property {number} nThreads
+ * @property {number} nPrefill
+ * @property {number} nDecode
+ * @property {number} nRepetitions
+ * @property {boolean[]} flashAttention the settings to measure, one after the other
+ *
+ * @typedef {object} PeerBench
+ * @property {number} loadMs
+ * @property {{ flashAttention: boolean, prefill: number[], decode: number[] }[]} results tokens per second
+ * @property {number} peakBytes of the process
+ * @property {number} baseBytes of Node alone
+ * @property {import('./peer.mjs').PeerBuild} build
+ */
+
+export const nPrefill = 512;
+export const nDecode = 128;
+const nRepetitions = 3;
+
+/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number }>} */
+export async function benchEngine({ program, model, nThreads, signal }) {
+  const sizes = ['--prefill', `${nPrefill}`, '--decode', `${nDecode}`, '--reps', `${nRepetitions}`];
+  const output = await capture(program, ['bench', model, '--json', '--threads', `${nThreads}`, ...sizes], { signal });
+  const { prefillTokensPerSecond, decodeTokensPerSecond, ...rest } = JSON.parse(output);
+  return { prefill: prefillTokensPerSecond, decode: decodeTokensPerSecond, ...rest };
+}
+
+/** @param {BenchOptions} options @param {boolean[]} flashAttention @returns {Promise<PeerBench>} */
+export async function benchPeer({ model, nThreads, signal }, flashAttention) {
+  const request = { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention };
+  const input = JSON.stringify(request);
+  return JSON.parse(await capture(process.execPath, ['bench.mjs'], { cwd: peerDirectory, input, signal }));
+}
+
+/** The better of the measured settings for each figure. @param {PeerBench} bench @returns {Figures} */
+export function bestOfPeer({ loadMs, results }) {
+  return {
+    loadMs,
+    prefill: Math.max(...results.map(({ prefill }) => median(prefill))),
+    decode: Math.max(...results.map(({ decode }) => median(decode))),
+  };
+}
+
+/** The settings that give the peer its best figures: one, or one for each figure. @param {PeerBench} bench */
+export function bestSettings({ results }) {
+  const best = (/** @type {'prefill' | 'decode'} */ figure) =>
+    results.reduce((a, b) => (median(b[figure]) > median(a[figure]) ? b : a)).flashAttention;
+  return [...new Set([best('prefill'), best('decode')])];
+}
+
+/**
+ * The most memory our engine has for the work of one benchmark run. The `bench` command itself would not tell: it
+ * also takes memory to measure the machine's bandwidth.
+ * @param {BenchOptions} options
+ * @returns {Promise<number | null>} null where the system does not tell
+ */
+export async function enginePeakBytes({ program, model, nThreads, signal }) {
+  if (process.platform !== 'linux') return null;
+  const prompt = 'one '.repeat(nPrefill - 1);
+  const args = ['run', model, '-p', prompt, '-n', `${nDecode}`, '--temp', '0', '--threads', `${nThreads}`];
+  let peakBytes = 0;
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const onStart = (/** @type {number} */ pid) => {
+    // A high-water mark, so that only what happens after the last look is missed.
+    timer = setInterval(() => {
+      peakBytes = highWaterBytes(pid) ?? peakBytes;
+    }, 50);
+  };
+  await capture(program, args, { signal, onStart }).finally(() => clearInterval(timer));
+  return peakBytes;
+}
+
+/** @param {number} pid @returns {number | null} null once the process is gone */
+function highWaterBytes(pid) {
+  try {
+    const kilobytes = readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmHWM:\s*(\d+) kB$/m)?.[1];
+    return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** @param {number[]} values */
+export function spread(values) {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/**
+ * Of every figure our spread, the peer's and that of the ratios pair by pair; above 1 we are faster.
+ * @param {{ ours: Figures, peer: Figures }[]} pairs
+ */
+export function comparePairs(pairs) {
+  return /** @type {const} */ (['loadMs', 'prefill', 'decode']).map((figure) => {
+    const ratios = pairs.map(({ ours, peer }) =>
+      figure === 'loadMs' ? peer[figure] / ours[figure] : ours[figure] / peer[figure],
+    );
+    return {
+      figure,
+      ours: spread(pairs.map(({ ours }) => ours[figure])),
+      peer: spread(pairs.map(({ peer }) => peer[figure])),
+      ratio: spread(ratios),
+    };
+  });
+}
