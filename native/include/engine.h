@@ -55,7 +55,7 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx512 };
 
 struct LoadOptions {
   CpuKernels cpu_kernels = CpuKernels::kAuto;
-  int32_t n_threads = 0;  ///< compute threads; 0 takes the number of physical cores
+  int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
   /// Called from the loading thread with the fraction done, 0 to 1, never decreasing.
   /// Returning false ends the load with `kCancelled`.
   std::function<bool(float fraction)> on_progress;
@@ -93,7 +93,7 @@ class Model {
  public:
   /// Maps and checks `path`, prepares the weights for the processor.
   /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid, kModelUnsupported, kOutOfMemory,
-  ///         kCancelled
+  ///         kCancelled, kInvalidArgument for kernels or threads that this machine cannot run
   static std::shared_ptr<Model> load(const std::string& path, const LoadOptions& options = {});
   virtual ~Model() = default;
 

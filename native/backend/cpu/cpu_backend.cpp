@@ -23,6 +23,9 @@ static_assert(kPagePositions == kKvPageSize);
 // end of a product; a single tile would make the shared counter the bottleneck.
 constexpr int64_t kTilesPerItem = 4;
 
+// Far more than any machine has cores: what is asked beyond is a mistake, and would only exhaust the system.
+constexpr int32_t kMaxThreads = 1024;
+
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
@@ -319,6 +322,10 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads) {
+  if (n_threads < 0 || n_threads > kMaxThreads) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("n_threads is ", n_threads, "; expected 0 to ", kMaxThreads, "."));
+  }
   return std::make_unique<CpuBackend>(select_cpu_kernels(kernels), n_threads > 0 ? n_threads : count_physical_cores());
 }
 
