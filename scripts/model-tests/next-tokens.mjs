@@ -46,6 +46,16 @@ test('next tokens agree with the recorded ones of llama.cpp', async () => {
   assertAgreement(recorded.map((prompt, i) => ({ ...prompt, ours: logits[i]?.top ?? [] })));
 });
 
+test('the comparison notices prompts whose first token is left out', async () => {
+  const chosen = recording.prompts.filter(({ id }) => liveIds.includes(id));
+  const logits = await engineLogits(
+    engine,
+    chosen.map(({ tokens }) => tokens.slice(1)),
+  );
+  const compared = chosen.map(({ id, top }, i) => ({ id, reference: top, ours: logits[i]?.top ?? [] }));
+  assert.notDeepEqual(disagreements(measureAgreement(compared, { sigma })), []);
+});
+
 test('next tokens agree with llama.cpp, live', { skip: skipWithoutPeer }, async (t) => {
   const chosen = prompts.filter(({ id }) => liveIds.includes(id));
   assert.equal(chosen.length, liveIds.length);
