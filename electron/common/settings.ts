@@ -30,5 +30,19 @@ export const settingsSchema = z.object({
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
-export const settingsPatchSchema = settingsSchema.partial();
+
+const { shape } = settingsSchema;
+/** A change of some settings. Without defaults: what a patch does not name stays as it is. */
+export const settingsPatchSchema = z
+  .object({
+    theme: shape.theme.unwrap(),
+    editorFontSize: shape.editorFontSize.unwrap(),
+    inlineCompletion: shape.inlineCompletion.unwrap(),
+    systemPrompt: shape.systemPrompt.unwrap(),
+    sampler: shape.sampler.unwrap(),
+    modelPath: shape.modelPath.unwrap(),
+    nThreads: shape.nThreads.unwrap(),
+    nCtx: shape.nCtx.unwrap(),
+  } satisfies Record<keyof Settings, z.ZodType>)
+  .partial();
 export type SettingsPatch = z.infer<typeof settingsPatchSchema>;

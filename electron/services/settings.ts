@@ -1,5 +1,5 @@
 // The user's settings: a JSON file that may be edited by hand, and may be wrong in places.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { appError } from '../common/app-error.ts';
 import type { ErrorInfo } from '../common/errors.ts';
 import { type Settings, type SettingsPatch, settingsSchema } from '../common/settings.ts';
@@ -29,6 +29,7 @@ export class SettingsFile {
       writeFileSync(temporary, `${JSON.stringify(settings, null, 2)}\n`);
       renameSync(temporary, this.#path);
     } catch (error) {
+      rmSync(temporary, { force: true });
       throw appError('IO_ERROR', 'The settings could not be saved.', { detail: (error as Error).message }, error);
     }
     this.#settings = settings;
@@ -46,22 +47,46 @@ function readSettings(path: string): { settings: Settings; problem: ErrorInfo | 
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     return { settings: defaults, problem: isMissing ? null : settingsProblem(`${path} cannot be read.`, error) };
   }
-  let stored: Record<string, unknown>;
+  let stored: Json;
   try {
-    stored = { ...JSON.parse(text) };
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    if (!isObject(value)) throw new Error('It is not an object.');
+    stored = value;
   } catch (error) {
-    const kept = `${path}.invalid`;
-    renameSync(path, kept);
     return {
       settings: defaults,
-      problem: settingsProblem(`The settings were not valid JSON and are kept in ${kept}.`, error),
+      problem: settingsProblem(`The settings were not valid JSON${keepAside(path)}.`, error),
     };
   }
-  const wrong = (settingsSchema.safeParse(stored).error?.issues ?? []).map(({ path: at }) => String(at[0]));
-  for (const field of wrong) delete stored[field];
-  const problem =
-    wrong.length > 0 ? settingsProblem(`These settings were not valid: ${wrong.join(', ')}.`, null) : null;
+  const wrong = (settingsSchema.safeParse(stored).error?.issues ?? []).map(({ path: at }) => at.map(String));
+  for (const at of wrong) remove(stored, at);
+  const names = wrong.map((at) => at.join('.')).join(', ');
+  const problem = names === '' ? null : settingsProblem(`These settings were not valid: ${names}.`, null);
   return { settings: settingsSchema.parse(stored), problem };
+}
+
+type Json = Record<string, unknown>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** @returns where the file is now, as the end of a sentence; nothing if it cannot be moved */
+function keepAside(path: string): string {
+  const kept = `${path}.invalid`;
+  try {
+    renameSync(path, kept);
+    return ` and are kept in ${kept}`;
+  } catch {
+    return '';
+  }
+}
+
+/** @param at the way to a field, through objects */
+function remove(object: Json, [field = '', ...rest]: string[]): void {
+  const value = object[field];
+  if (rest.length > 0 && isObject(value)) remove(value, rest);
+  else delete object[field];
 }
 
 function settingsProblem(message: string, error: unknown): ErrorInfo {
