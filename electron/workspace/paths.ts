@@ -1,13 +1,13 @@
 // From a path of the renderer to a place on disk. The only way in: nothing else in this process joins paths with
 // the root.
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { readlink, realpath } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { appError } from '../common/app-error.ts';
 
 /** `location` is `root` or below it; both absolute and free of links. */
 export function isInside(root: string, location: string): boolean {
   const path = relative(root, location);
-  return path === '' || (path !== '..' && !path.startsWith(`..${sep}`) && !/^[a-z]:/i.test(path));
+  return path === '' || (path !== '..' && !path.startsWith(`..${sep}`) && !isAbsolute(path)); // absolute: on another drive
 }
 
 /** @throws OUTSIDE_WORKSPACE for anything but "a/b/c": no "..", no empty segment, no drive, no NUL */
@@ -42,14 +42,19 @@ export async function resolveEntry(root: string, path: string): Promise<string> 
   return join(await resolveInside(root, parts.join('/')), name);
 }
 
-/** Resolves what exists and keeps the rest of the path as it is: a new file in a folder that is yet to be made. */
+/**
+ * Resolves what exists and keeps the rest of the path as it is: a new file in a folder that is yet to be made. A link
+ * to nothing counts as what it leads to, or writing to it could make that, wherever it is.
+ */
 async function resolveLinks(location: string): Promise<string> {
   try {
     return await realpath(location);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' || dirname(location) === location) throw error;
-    return join(await resolveLinks(dirname(location)), basename(location));
+    const entry = join(await resolveLinks(dirname(location)), basename(location));
+    const target = await readlink(entry).catch(() => null);
+    return target === null ? entry : resolveLinks(resolve(dirname(entry), target));
   }
 }
 

@@ -36,10 +36,10 @@ export function decodeText(bytes: Uint8Array): { text: string; encoding: Encodin
   }
 }
 
-/** UTF-16 in either byte order, UTF-8 with or without its mark. A lone surrogate becomes U+FFFD in UTF-8. */
+/** UTF-16 in either byte order, UTF-8 with or without its mark. Half of a surrogate pair becomes U+FFFD. */
 export function encodeText(text: string, encoding: Encoding): Buffer {
   const isWide = encoding === 'utf16le' || encoding === 'utf16be';
-  const body = Buffer.from(text, isWide ? 'utf16le' : 'utf8');
+  const body = Buffer.from(text.toWellFormed(), isWide ? 'utf16le' : 'utf8');
   if (encoding === 'utf16be') body.swap16();
   return Buffer.concat([Buffer.from(boms[encoding]), body]);
 }
