@@ -61,12 +61,14 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     const auto tokens = fields.find("tokens");
     request.tokens = get_tokens(env, tokens.value_or(env.Undefined()), "request.tokens");
     const auto channel = EventChannel::create(env, info[1]);
-    try {
-      return Napi::Number::New(env, static_cast<double>(engine(env).submit(std::move(request), channel->sink())));
-    } catch (const EngineError& error) {
-      channel->abandon();
-      throw to_js_error(env, error.code(), error.what());
-    }
+    return guarded(env, [&] {
+      try {
+        return Napi::Number::New(env, static_cast<double>(engine(env).submit(std::move(request), channel->sink())));
+      } catch (...) {
+        channel->abandon();  // else it would keep the process alive
+        throw;
+      }
+    });
   }
 
   void cancel(const Napi::CallbackInfo& info) {
@@ -151,7 +153,7 @@ class LoadWorker final : public Napi::AsyncProgressWorker<float> {
   }
 
   void OnProgress(const float* fraction, size_t n) override {
-    if (n > 0 && !on_progress_.IsEmpty()) on_progress_.Call({Napi::Number::New(Env(), fraction[n - 1])});
+    if (n > 0) call_listener(Env(), on_progress_, {Napi::Number::New(Env(), fraction[n - 1])});
   }
 
   void OnOK() override {

@@ -68,16 +68,18 @@ void EventChannel::deliver(Napi::Env env) {
     is_notified_ = false;
   }
   const Napi::HandleScope scope(env);
-  if (events.prefill.has_value() && !on_prefill_.IsEmpty()) {
-    on_prefill_.Call({Napi::Number::New(env, events.prefill->first), Napi::Number::New(env, events.prefill->second)});
+  if (events.prefill.has_value()) {
+    const auto& [n_done, n_total] = *events.prefill;
+    call_listener(env, on_prefill_, {Napi::Number::New(env, n_done), Napi::Number::New(env, n_total)});
   }
-  if (!events.text.empty() && !on_text_.IsEmpty()) {
-    on_text_.Call({Napi::String::New(env, events.text), Napi::Number::New(env, events.n_decoded)});
+  if (!events.text.empty()) {
+    call_listener(env, on_text_, {Napi::String::New(env, events.text), Napi::Number::New(env, events.n_decoded)});
   }
   if (!events.done.has_value()) return;
   const auto& [reason, stats, error] = *events.done;
-  const Napi::Value js_error = error.has_value() ? to_js_error(env, error->code(), error->what()).Value() : env.Undefined();
-  on_done_.Call({Napi::String::New(env, stop_reason_name(reason)), to_js(env, stats), js_error});
+  const Napi::Value js_error =
+      error.has_value() ? to_js_error(env, error->code(), error->what()).Value() : env.Undefined();
+  call_listener(env, on_done_, {Napi::String::New(env, stop_reason_name(reason)), to_js(env, stats), js_error});
   // References must go on this thread; the last shared_ptr may be dropped by the decode thread.
   on_prefill_.Reset();
   on_text_.Reset();

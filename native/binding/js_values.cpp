@@ -47,6 +47,15 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   return object;
 }
 
+void call_listener(Napi::Env env, const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments) {
+  if (listener.IsEmpty()) return;
+  try {
+    listener.Call(arguments);
+  } catch (const Napi::Error& error) {
+    napi_fatal_exception(env, error.Value());
+  }
+}
+
 LoadOptions read_load_options(const Fields& fields) {
   static constexpr const char* kKernels[] = {"auto", "scalar", "avx2", "avx512"};  // in the order of CpuKernels
   LoadOptions options;

@@ -9,6 +9,10 @@ Napi::Object to_js(Napi::Env env, const ModelInfo& info);
 Napi::Object to_js(Napi::Env env, const GenerateStats& stats);
 Napi::Object to_js(Napi::Env env, const EngineStats& stats);
 
+/// Calls a listener from an event of ours. There is no JavaScript caller to throw to: what it throws becomes an
+/// uncaught exception of the process, and the next event is delivered all the same.
+void call_listener(Napi::Env env, const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments);
+
 LoadOptions read_load_options(const Fields& fields);
 TokenizeOptions read_tokenize_options(const Fields& fields);
 EngineOptions read_engine_options(const Fields& fields);
