@@ -1,5 +1,6 @@
 // One run of each engine on the same model, in a process of its own, and the figures that come out of several.
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { peerDirectory } from './peer.mjs';
 import { capture } from './process.mjs';
 
@@ -110,19 +111,40 @@ export function spread(values) {
 }
 
 /**
- * Of every figure our spread, the peer's and that of the ratios pair by pair; above 1 we are faster.
+ * The share of all processors that other programs use, over one second in which we use none.
+ * @returns {Promise<number>} 0 to 1
+ */
+export async function othersShare() {
+  const before = processorTimes();
+  await new Promise((wake) => setTimeout(wake, 1000));
+  const after = processorTimes();
+  return 1 - (after.idle - before.idle) / (after.all - before.all);
+}
+
+function processorTimes() {
+  const times = cpus().map((cpu) => cpu.times);
+  const sum = (/** @type {number[]} */ values) => values.reduce((a, b) => a + b, 0);
+  return { idle: sum(times.map(({ idle }) => idle)), all: sum(times.flatMap((each) => Object.values(each))) };
+}
+
+/**
+ * Of every figure our spread, the peer's, that of the ratios pair by pair and the ratio of the best runs; above 1
+ * we are faster. Other programs only ever slow a run down, and engines that wait by spinning most of all: on a
+ * machine that is not quiet the ratio of the best runs is the fair one.
  * @param {{ ours: Figures, peer: Figures }[]} pairs
  */
 export function comparePairs(pairs) {
   return /** @type {const} */ (['loadMs', 'prefill', 'decode']).map((figure) => {
-    const ratios = pairs.map(({ ours, peer }) =>
-      figure === 'loadMs' ? peer[figure] / ours[figure] : ours[figure] / peer[figure],
-    );
+    const isTime = figure === 'loadMs';
+    const ours = spread(pairs.map((pair) => pair.ours[figure]));
+    const peer = spread(pairs.map((pair) => pair.peer[figure]));
+    const ratios = pairs.map((pair) => pair.ours[figure] / pair.peer[figure]);
     return {
       figure,
-      ours: spread(pairs.map(({ ours }) => ours[figure])),
-      peer: spread(pairs.map(({ peer }) => peer[figure])),
-      ratio: spread(ratios),
+      ours,
+      peer,
+      ratio: spread(isTime ? ratios.map((ratio) => 1 / ratio) : ratios),
+      bestRatio: isTime ? peer.min / ours.min : ours.max / peer.max,
     };
   });
 }

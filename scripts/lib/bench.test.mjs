@@ -26,5 +26,7 @@ it('compares pair by pair, so that a slow moment of the machine cancels out', ()
   expect(load?.ratio).toEqual({ median: 1.5, min: 1, max: 2 });
   expect(prefill?.ratio).toEqual({ median: 2, min: 2, max: 2 });
   expect(decode?.ratio).toEqual({ median: 1.25, min: 1, max: 1.5 });
+  expect(decode?.bestRatio).toBe(1);
+  expect(load?.bestRatio).toBe(2);
   expect(prefill?.ours).toEqual({ median: 55, min: 10, max: 100 });
 });

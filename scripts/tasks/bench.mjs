@@ -14,6 +14,7 @@ import {
   median,
   nDecode,
   nPrefill,
+  othersShare,
 } from '../lib/bench.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
@@ -71,13 +72,15 @@ async function measure(options, nPairs) {
   const pairs = [];
   let peer = trial;
   for (let i = 0; i < nPairs; ++i) {
+    const others = await othersShare();
     // The first of a pair in turns, for what changes slowly: heat, other programs.
     const isOursFirst = i % 2 === 0;
     const before = isOursFirst ? await benchEngine(options) : null;
     peer = await benchPeer(options, settings);
     const ours = before ?? (await benchEngine(options));
-    pairs.push({ ours, peer: bestOfPeer(peer) });
+    pairs.push({ ours, peer: bestOfPeer(peer), others });
     console.log(`• pair ${i + 1} of ${nPairs}: ours ${summary(ours)}; llama.cpp ${summary(bestOfPeer(peer))}`);
+    if (others > 0.1) console.log(`  other programs used ${Math.round(others * 100)} % of the processors before it`);
   }
   return {
     date: new Date().toISOString(),
@@ -104,7 +107,7 @@ async function report(measured) {
     `${machine.processor}, ${machine.nProcessors} processors, ${gigabytes(machine.memoryBytes)}; ${nThreads} threads`,
     `${model}; outpost ${versions.outpost}, node-llama-cpp ${versions['node-llama-cpp']} (llama.cpp ${versions['llama.cpp']}, ` +
       `flash attention ${measured.peerFlashAttention.map((isOn) => (isOn ? 'on' : 'off')).join(' or ')})`,
-    `Medians of ${measured.pairs.length} pairs (least to most); ratio: above 1 ours is faster.`,
+    `Medians of ${measured.pairs.length} pairs (least to most); ratios: above 1 ours is faster.`,
     `Peak memory with the model's file: ours ${megabytes(peakBytes.ours)}, llama.cpp ${megabytes(peakBytes.peer)}, ` +
       `of which Node ${megabytes(peakBytes.node)}`,
   ];
@@ -114,12 +117,13 @@ async function report(measured) {
     decode: `decode of ${nDecode}, tok/s`,
   };
   const rows = [
-    ['', 'ours', 'llama.cpp', 'ratio'],
-    ...measured.comparison.map(({ figure, ours, peer, ratio }) => [
+    ['', 'ours', 'llama.cpp', 'ratio', 'of the best'],
+    ...measured.comparison.map(({ figure, ours, peer, ratio, bestRatio }) => [
       titles[figure],
       range(ours, 1),
       range(peer, 1),
       range(ratio, 2),
+      bestRatio.toFixed(2),
     ]),
   ];
   console.log(`\n${facts.join('\n')}\n\n${formatTable(rows)}`);
@@ -130,7 +134,7 @@ async function report(measured) {
   const [head = '', ...body] = rows.map((row) => `| ${row.join(' | ')} |`);
   await writeFile(
     `${path}.md`,
-    `${[...facts.map((f) => `- ${f}`), '', head, '| --- | --- | --- | --- |', ...body].join('\n')}\n`,
+    `${[...facts.map((f) => `- ${f}`), '', head, '| --- | --- | --- | --- | --- |', ...body].join('\n')}\n`,
   );
   console.log(`\nWritten: ${path.slice(root.length)}.json and .md`);
 }
