@@ -1,8 +1,8 @@
 // Reading and writing single files of the open folder.
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { access, chmod, chown, type FileHandle, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { access, type FileHandle, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { appError } from '../common/app-error.ts';
 import type { WorkspaceFile } from '../common/workspace-contract.ts';
 import { onFile } from './file-errors.ts';
@@ -80,7 +80,8 @@ async function isWritable(location: string, { mode }: Stats): Promise<boolean> {
 
 /**
  * Replaces a file by another of the same name, in one step: at every moment the old or the new content is on disk,
- * whatever fails. Missing folders on the way are made.
+ * whatever fails. Only a file that cannot be replaced (see `replace`) is written in place. Missing folders on the way
+ * are made.
  * @return the version that the next write must name
  * @throws FILE_CHANGED_ON_DISK, FILE_EXISTS, FILE_READ_ONLY, DISK_FULL, PERMISSION_DENIED, OUTSIDE_WORKSPACE
  */
@@ -91,7 +92,7 @@ export function writeTextFile(root: string, request: WriteRequest): Promise<{ ve
     const location = await resolveInside(root, path);
     const old = await stat(location).catch(ignoreMissing);
     if (old) await checkReplaceable(location, old, request);
-    else await mkdir(dirname(location), { recursive: true });
+    else await makeParents(root, location);
     const bytes = encodeText(text, encoding);
     await replace(location, bytes, old);
     return { version: versionOf(bytes) };
@@ -122,23 +123,34 @@ async function checkReplaceable(
   });
 }
 
+/** What replacing meets: a folder that takes no new file, an owner that it cannot get back, a mounted file. */
+const refusals = new Set<string | undefined>(['EACCES', 'EPERM', 'EBUSY']);
+
+/** The new file has the owner and the permissions of the old one. Where that is impossible, the old one stays. */
 async function replace(location: string, bytes: Buffer, old: Stats | null): Promise<void> {
-  const temporary = join(
-    dirname(location),
-    `.${basename(location).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`,
-  );
+  if (old && old.nlink > 1) return overwrite(location, bytes); // a new file would part what hard links hold together
   try {
-    const file = await open(temporary, 'wx', 0o666);
+    await replaceByRename(location, bytes, old);
+  } catch (error) {
+    if (old === null || !refusals.has((error as NodeJS.ErrnoException).code)) throw error;
+    await overwrite(location, bytes);
+  }
+}
+
+async function replaceByRename(location: string, bytes: Buffer, old: Stats | null): Promise<void> {
+  const temporary = join(dirname(location), `.outpost-${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', old ? 0o600 : 0o666); // nobody reads what the old file kept private
     try {
       await file.writeFile(bytes);
+      if (old) {
+        const { uid, gid } = await file.stat();
+        if (uid !== old.uid || gid !== old.gid) await file.chown(old.uid, old.gid);
+        await file.chmod(old.mode & 0o7777); // after chown, which takes some of the bits away
+      }
       await file.sync();
     } finally {
       await file.close();
-    }
-    if (old) {
-      await chmod(temporary, old.mode & 0o7777);
-      // Only the superuser may give files away; everybody else owns the file already or cannot keep its owner.
-      if (process.getuid?.() === 0) await chown(temporary, old.uid, old.gid);
     }
     await rename(temporary, location);
   } catch (error) {
@@ -147,10 +159,42 @@ async function replace(location: string, bytes: Buffer, old: Stats | null): Prom
   }
 }
 
+/** Writes in place. An error puts the old content back; only a crash in the middle can leave a mixture. */
+async function overwrite(location: string, bytes: Buffer): Promise<void> {
+  const file = await open(location, 'r+');
+  try {
+    const old = await file.readFile();
+    try {
+      await fill(file, bytes);
+    } catch (error) {
+      await fill(file, old);
+      throw error;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function fill(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at, at)).bytesWritten;
+  await file.truncate(bytes.length);
+  await file.sync();
+}
+
+/** Makes the folders on the way, but never the open folder itself: its disk may only be unplugged. */
+async function makeParents(root: string, location: string): Promise<void> {
+  if ((await stat(root).catch(ignoreMissing)) === null) {
+    throw appError('FILE_NOT_FOUND', 'The open folder does not exist any more.', {
+      hint: 'Bring it back, or open another folder.',
+    });
+  }
+  await mkdir(dirname(location), { recursive: true });
+}
+
 export function createDirectory(root: string, path: string): Promise<void> {
   return onFile(path, 'created', async () => {
     const location = await resolveInside(root, path);
-    await mkdir(dirname(location), { recursive: true });
+    if (path !== '') await makeParents(root, location);
     await mkdir(location);
   });
 }
@@ -164,12 +208,17 @@ export function renameEntry(root: string, from: string, to: string): Promise<voi
     const existing = await lstat(target).catch(ignoreMissing);
     const entry = await lstat(source);
     // On a file system that ignores case, "readme" and "README" are one entry: renaming it is no collision.
-    if (existing && existing.ino !== entry.ino) {
+    const isSame = existing?.ino === entry.ino && fold(from) === fold(to);
+    if (existing && !isSame) {
       throw appError('FILE_EXISTS', `${to} exists already.`, { hint: 'Choose another name.' });
     }
-    await mkdir(dirname(target), { recursive: true });
+    await makeParents(root, target);
     await rename(source, target);
   });
+}
+
+function fold(path: string): string {
+  return path.normalize().toLowerCase();
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): null {
