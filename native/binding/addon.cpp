@@ -47,6 +47,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     if (info.Length() != 1 || !info[0].IsExternal()) fail_type(info.Env(), "Engine", "made by model.createEngine()");
     engine_ = std::move(*info[0].As<Napi::External<std::unique_ptr<Engine>>>().Data());
   }
+  ~EngineObject() override { napi_remove_env_cleanup_hook(Env(), stop_with_environment, this); }
 
  private:
   Engine& engine(Napi::Env env) const {
@@ -61,6 +62,10 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     const auto tokens = fields.find("tokens");
     request.tokens = get_tokens(env, tokens.value_or(env.Undefined()), "request.tokens");
     const auto channel = EventChannel::create(env, info[1]);
+    // An environment that ends closes the channels, and waits for whoever is using one. Its hooks run last in, first
+    // out: added again after each channel, this one joins the decode thread before any of them is closed.
+    napi_remove_env_cleanup_hook(env, stop_with_environment, this);
+    napi_add_env_cleanup_hook(env, stop_with_environment, this);
     return guarded(env, [&] {
       try {
         return Napi::Number::New(env, static_cast<double>(engine(env).submit(std::move(request), channel->sink())));
@@ -79,6 +84,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   Napi::Value stats(const Napi::CallbackInfo& info) { return to_js(info.Env(), engine(info.Env()).stats()); }
 
   void dispose(const Napi::CallbackInfo&) { engine_.reset(); }
+
+  static void stop_with_environment(void* self) { static_cast<EngineObject*>(self)->engine_.reset(); }
 
   std::unique_ptr<Engine> engine_;
 };
