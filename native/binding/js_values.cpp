@@ -47,7 +47,8 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   return object;
 }
 
-void call_listener(Napi::Env env, const Napi::FunctionReference& listener, std::initializer_list<napi_value> arguments) {
+void call_listener(Napi::Env env, const Napi::FunctionReference& listener,
+                   std::initializer_list<napi_value> arguments) {
   if (listener.IsEmpty()) return;
   try {
     listener.Call(arguments);

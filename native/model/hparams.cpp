@@ -52,8 +52,8 @@ float read_rope_freq_scale(const GgufFile& file, const ArchitectureKeys& keys, c
   const float factor = keys.get_float("rope.scaling.factor", 1e-3, 1e6, 1.0);
   if (type == "none") return 1.0f;
   if (type == "linear") return 1.0f / factor;
-  throw EngineError(ErrorCode::kModelUnsupported,
-                    concat(file.path(), ": RoPE scaling ", quoted(type), " is not supported; expected none or linear."));
+  throw EngineError(ErrorCode::kModelUnsupported, concat(file.path(), ": RoPE scaling ", quoted(type),
+                                                         " is not supported; expected none or linear."));
 }
 
 }  // namespace
