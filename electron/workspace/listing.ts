@@ -36,7 +36,7 @@ async function toEntry(entry: Dirent, location: string, parent: string): Promise
   };
 }
 
-/** Breadth first, so that a limit keeps what is near the root. Links to folders are not followed. */
+/** Breadth first, so that a limit keeps what is near the root. Links to folders are neither followed nor listed. */
 export async function findFiles(root: string, limit: number): Promise<{ paths: string[]; truncated: boolean }> {
   const paths: string[] = [];
   const waiting = [''];
@@ -46,13 +46,20 @@ export async function findFiles(root: string, limit: number): Promise<{ paths: s
       if (ignoredNames.has(entry.name)) continue;
       const path = childPath(directory, entry.name);
       if (entry.isDirectory()) waiting.push(path);
-      else if (entry.isFile() || entry.isSymbolicLink()) {
+      else if (entry.isFile() || (entry.isSymbolicLink() && !(await leadsToFolder(join(root, path))))) {
         if (paths.length === limit) return { paths, truncated: true };
         paths.push(path);
       }
     }
   }
   return { paths, truncated: false };
+}
+
+function leadsToFolder(link: string): Promise<boolean> {
+  return stat(link).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
 }
 
 function childPath(parent: string, name: string): string {

@@ -2,6 +2,7 @@
 // is everything the window shows, and it costs the same in a small project and in one with a million files.
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { WorkspaceEvent } from '../common/workspace-contract.ts';
 
 /** Editors save in bursts of several operations. */
@@ -14,7 +15,7 @@ export class Watcher {
   readonly #root: string;
   readonly #onEvent: (event: WorkspaceEvent) => void;
   /** By workspace path; iteration order is the order of use. */
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watchers = new Map<string, { watcher: FSWatcher; location: string }>();
   #directories = new Set<string>();
   #files = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -36,13 +37,7 @@ export class Watcher {
       this.#watchers.set(directory, known);
       return;
     }
-    try {
-      const watcher = watch(location, (_event, name) => this.#changed(directory, name));
-      watcher.on('error', () => this.#remove(directory));
-      this.#watchers.set(directory, watcher);
-    } catch {
-      return; // The limit of the system, or a file system without events: the window still works, without updates.
-    }
+    this.#open(directory, location);
     const [oldest] = this.#watchers.keys();
     if (this.#watchers.size > mostDirectories && oldest !== undefined) this.#remove(oldest);
   }
@@ -50,12 +45,37 @@ export class Watcher {
   close(): void {
     clearInterval(this.#rootTimer);
     clearTimeout(this.#timer);
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
 
+  #open(directory: string, location: string): void {
+    try {
+      const watcher = watch(location, (event, name) => {
+        this.#changed(directory, name);
+        // Its own name: the folder was removed or moved, and perhaps there is another one by now. (Or an entry of it
+        // has the same name; then nothing is lost.)
+        if (event === 'rename' && name === basename(location)) this.#renew(directory);
+      });
+      watcher.on('error', () => this.#remove(directory));
+      this.#watchers.set(directory, { watcher, location });
+    } catch {
+      // Gone, the limit of the system, or a file system without events: the window still works, without updates.
+    }
+  }
+
+  /** Watches what is now where `directory` and the folders below it were. */
+  #renew(directory: string): void {
+    const isBelow = (path: string) => directory === '' || path === directory || path.startsWith(`${directory}/`);
+    for (const [path, { watcher, location }] of [...this.#watchers].filter(([path]) => isBelow(path))) {
+      this.#watchers.delete(path);
+      this.#open(path, location);
+      watcher.close(); // after the new one is open: no event falls in between
+    }
+  }
+
   #remove(directory: string): void {
-    this.#watchers.get(directory)?.close();
+    this.#watchers.get(directory)?.watcher.close();
     this.#watchers.delete(directory);
   }
 
