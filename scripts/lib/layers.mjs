@@ -12,7 +12,8 @@ const typescriptLayers = {
   'electron/common': [],
   'electron/preload': ['electron/common'],
   'electron/windows': ['electron/common'],
-  'electron/services': ['electron/engine', 'electron/common'],
+  // resources: the catalog of models.
+  'electron/services': ['electron/engine', 'electron/common', 'resources'],
   'electron/ipc': ['electron/services', 'electron/windows', 'electron/common'],
   'electron/engine': ['electron/common'],
   'electron/workspace': ['electron/common'],
