@@ -126,6 +126,12 @@ export function summaryTable(parts) {
   return formatTable([['part', 'time', 'passed', 'failed'], ...rows]);
 }
 
+/** Says aloud why there was nothing to test. @param {string} reason @returns {Counts} */
+export function skipped(reason) {
+  console.log(`SKIPPED: ${reason}`);
+  return { passed: 0, failed: 0 };
+}
+
 /** The last line of a test command, and its exit code. @param {Counts} counts */
 export function finish({ passed, failed }) {
   console.log(`\n${passed} passed, ${failed} failed`);

@@ -12,6 +12,7 @@ import {
   reportPath,
   runCounted,
   runPart,
+  skipped,
   summaryTable,
 } from '../lib/test-results.mjs';
 import { prepare } from './build.mjs';
@@ -68,10 +69,7 @@ function unitPart() {
 /** @returns {Promise<Counts>} */
 async function e2ePart() {
   const { electron, model } = await prepare({ withTests: true });
-  if (!existsSync(join(root, 'e2e', 'specs'))) {
-    console.log('SKIPPED: there are no stories in e2e/specs.');
-    return { passed: 0, failed: 0 };
-  }
+  if (!existsSync(join(root, 'e2e', 'specs'))) return skipped('there are no stories in e2e/specs.');
   const report = 'e2e.json';
   const [command = '', ...args] = [...(hasDisplay() ? [] : virtualDisplay), bin('playwright'), 'test'];
   return runCounted({
