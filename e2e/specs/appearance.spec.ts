@@ -19,7 +19,9 @@ async function violations(page: Page): Promise<string[]> {
   const found = await page.evaluate(async () => {
     const { axe } = window as unknown as { axe: { run: (...args: unknown[]) => Promise<{ violations: Violation[] }> } };
     const { violations: list } = await axe.run({ exclude: ['.monaco-editor'] }, { resultTypes: ['violations'] });
-    return list.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+    return list.map(
+      ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`,
+    );
   });
   return found;
 }
@@ -59,7 +61,8 @@ for (const theme of ['light', 'dark'] as const) {
 test('everything can be reached with the keyboard', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.txt': 'a\n' });
   const page = await outpost.launch({ folder });
-  const region = () => page.evaluate(() => document.activeElement?.closest('[data-region]')?.getAttribute('data-region'));
+  const region = () =>
+    page.evaluate(() => document.activeElement?.closest('[data-region]')?.getAttribute('data-region'));
   await page.getByRole('treeitem', { name: 'a.txt' }).waitFor();
   const seen = new Set<string>();
   for (let i = 0; i < 8; i++) {
@@ -70,6 +73,7 @@ test('everything can be reached with the keyboard', async ({ outpost, folder }) 
 
   await page.keyboard.press('Control+p');
   await page.keyboard.type('a.txt');
+  await page.getByRole('option', { name: 'a.txt' }).waitFor();
   await page.keyboard.press('Enter');
   await expect(page.getByRole('tab', { name: 'a.txt' })).toBeVisible();
   await page.keyboard.press('Control+l');

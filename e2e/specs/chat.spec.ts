@@ -43,7 +43,9 @@ test.describe('Chat', () => {
     await message(page).press('Escape');
     await expect(replies(page)).toContainText('Stopped');
     await ask(page, 'Say hello.');
-    await expect.poll(async () => (await replies(page).nth(1).innerText()).length, { timeout: 30_000 }).toBeGreaterThan(2);
+    await expect
+      .poll(async () => (await replies(page).nth(1).innerText()).length, { timeout: 30_000 })
+      .toBeGreaterThan(2);
   });
 
   test('a conversation that was cut off by a power cut is there with what it had', async ({ outpost }) => {

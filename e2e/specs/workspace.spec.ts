@@ -15,7 +15,10 @@ test.describe('Workspace', () => {
     await outpost.electron.evaluate(({ dialog }, path) => {
       dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, folder);
-    await page.getByRole('tree').or(page.getByRole('button', { name: 'Open Folder' }).first()).click();
+    await page
+      .getByRole('tree')
+      .or(page.getByRole('button', { name: 'Open Folder' }).first())
+      .click();
     await expect(tree(page)).toBeVisible();
 
     await file(page, 'src').click();

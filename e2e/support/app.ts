@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { test as base, type ElectronApplication, expect, _electron, type Page } from '@playwright/test';
+import { _electron, test as base, type ElectronApplication, expect, type Page } from '@playwright/test';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -18,6 +18,10 @@ export interface LaunchOptions {
   /** The model to start with instead of the default one. */
   model?: string;
 }
+
+// Found by Playwright through the `electron` package. Given as `executablePath`, Playwright would take it for a
+// packaged app and attach while the window is being made, which hangs now and then.
+process.env.ELECTRON_OVERRIDE_DIST_PATH = dirname(environment('OUTPOST_ELECTRON'));
 
 /** One app under test. Its user data outlives `close`, so that a story can start it again. */
 export class OutpostApp {
@@ -42,7 +46,6 @@ export class OutpostApp {
   async launch({ folder, model }: LaunchOptions = {}): Promise<Page> {
     const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     this.#app = await _electron.launch({
-      executablePath: environment('OUTPOST_ELECTRON'),
       args: [...sandbox, root, ...(folder ? [folder] : [])],
       env: {
         ...(process.env as Record<string, string>),
@@ -116,12 +119,13 @@ export const test = base.extend<Fixtures>({
     const outpost = new OutpostApp(await mkdtemp(join(tmpdir(), 'outpost-e2e-data-')));
     await use(outpost);
     await outpost.kill();
-    await rm(outpost.userData, { recursive: true, force: true });
+    await rm(outpost.userData, { recursive: true, force: true, maxRetries: 10 });
   },
   picture: async ({ outpost }, use, info) => {
     await use(async (name) => {
       const path = join(root, 'test-artifacts', 'pictures', `${info.titlePath.slice(1).join(' - ')} - ${name}.png`);
-      await outpost.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, '') });
+      // Finished animations: a dialog that is half faded in tells nothing.
+      await outpost.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled' });
     });
   },
 });

@@ -1,6 +1,8 @@
 // F6: moves the focus between the parts of the window, back to where it was in each.
 
 const kSelector = '[data-region]';
+/** What a region is for; its buttons are beside the point. */
+const kMain = 'textarea, [role="tree"]';
 const kFocusable = 'textarea, [role="tree"], button:not(:disabled), input, [tabindex="0"]';
 
 export class Regions {
@@ -26,14 +28,19 @@ export class Regions {
     }
   }
 
+  /** Goes to what the region is for, wherever the focus was in it before. */
   focusNamed(name: string): void {
     const region = document.querySelector<HTMLElement>(`[data-region="${name}"]`);
-    if (region) this.focus(region);
+    const main = region?.querySelector<HTMLElement>(kMain);
+    if (main) main.focus();
+    else if (region) this.focus(region);
   }
 
   focus(region: HTMLElement): boolean {
     const last = this.#last.get(region);
-    const target = last?.isConnected ? last : region.querySelector<HTMLElement>(kFocusable);
+    const target = last?.isConnected
+      ? last
+      : (region.querySelector<HTMLElement>(kMain) ?? region.querySelector<HTMLElement>(kFocusable));
     target?.focus();
     return target !== null && target !== undefined && document.activeElement === target;
   }

@@ -27,14 +27,16 @@ export function TitleBar({ model, commands }: { model: AppModel; commands: Comma
         >
           <PanelLeft size={16} aria-hidden />
         </IconButton>
-        <button
-          type="button"
-          className={styles.folder}
-          title={workspace?.root ?? 'Open a folder'}
-          onClick={openFolder.run}
-        >
-          {workspace?.name ?? 'No folder'}
-        </button>
+        <h1 className={styles.heading}>
+          <button
+            type="button"
+            className={styles.folder}
+            title={workspace?.root ?? 'Open a folder'}
+            onClick={openFolder.run}
+          >
+            {workspace?.name ?? 'No folder'}
+          </button>
+        </h1>
       </div>
       <button type="button" className={styles.search} onClick={quickOpen.run}>
         <Search size={14} aria-hidden />

@@ -50,7 +50,9 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
       bracketPairColorization: { enabled: false },
       guides: { indentation: true },
       inlineSuggest: { enabled: true, mode: 'prefix', showToolbar: 'onHover' },
-      suggest: { preview: false },
+      // Ghost text is the suggestion; a list that pops up by itself would hide it. Ctrl+Space still opens one.
+      quickSuggestions: false,
+      wordBasedSuggestions: 'off',
       occurrencesHighlight: 'singleFile',
       fixedOverflowWidgets: true,
       unusualLineTerminators: 'off',

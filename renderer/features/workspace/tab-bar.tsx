@@ -64,6 +64,7 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
               className={styles.button}
               onClick={() => void buffers.activate(buffer.id)}
               onKeyDown={(event) => {
+                if (event.key === 'Delete') buffers.close(buffer.id);
                 const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
                 if (step === undefined) return;
                 event.preventDefault();
@@ -76,10 +77,12 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
               <span className={`${styles.name} ${buffer.disk === 'deleted' ? styles.deleted : ''}`}>{label?.name}</span>
               {label?.folder ? <span className={styles.folder}>{label.folder}</span> : null}
             </button>
+            {/* For the pointer only: a tab list may hold nothing but tabs. The keyboard has Delete and Ctrl+W. */}
             <button
               type="button"
               tabIndex={-1}
-              aria-label={`Close ${buffer.title}`}
+              aria-hidden
+              title="Close"
               className={styles.close}
               data-dirty={buffer.isDirty}
               onClick={() => buffers.close(buffer.id)}

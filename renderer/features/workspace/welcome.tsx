@@ -23,7 +23,7 @@ export function Welcome({ workspace, recent, shortcuts, onOpenFolder, onOpenRece
           <path d="M24 16v27M7 14l17 9.5L41 14" />
           <circle cx="24" cy="23.5" r="3.5" />
         </svg>
-        <h1 className={styles.title}>{workspace ? workspace.name : 'Outpost'}</h1>
+        <h2 className={styles.title}>{workspace ? workspace.name : 'Outpost'}</h2>
         <p className={styles.lead}>
           {workspace
             ? 'Pick a file on the left, or start here.'
@@ -36,9 +36,9 @@ export function Welcome({ workspace, recent, shortcuts, onOpenFolder, onOpenRece
         )}
         {!workspace && recent.length > 0 ? (
           <section className={styles.section} aria-labelledby="recent-title">
-            <h2 id="recent-title" className={styles.heading}>
+            <h3 id="recent-title" className={styles.heading}>
               Recent
-            </h2>
+            </h3>
             <ul className={styles.list}>
               {recent.map(({ root, name }) => (
                 <li key={root}>
