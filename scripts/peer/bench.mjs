@@ -1,10 +1,10 @@
 // Run by `npm run bench` in a process of its own: a PeerBenchRequest on stdin, a PeerBench on stdout, both JSON.
 import { openPeer } from './peer.mjs';
+import { readStdin } from './stdin.mjs';
 
 /** @typedef {import('node-llama-cpp').Token} Token */
 
-let input = '';
-for await (const chunk of process.stdin) input += chunk;
+const input = await readStdin();
 /** @type {import('../lib/bench.mjs').PeerBenchRequest} */
 const { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention: settings } = JSON.parse(input);
 

@@ -1,8 +1,8 @@
 // Run by the tests in a process of its own: a PeerRequest on stdin, a PeerReply on stdout, both JSON.
 import { openPeer, peerConfigurations } from './peer.mjs';
+import { readStdin } from './stdin.mjs';
 
-let input = '';
-for await (const chunk of process.stdin) input += chunk;
+const input = await readStdin();
 /** @type {import('../lib/peer.mjs').PeerRequest} */
 const { model, prompts = [], texts = [], nTop = 40, configurations: wanted } = JSON.parse(input);
 
