@@ -42,7 +42,7 @@ test.describe('Workspace', () => {
     const page = await outpost.launch({ folder });
     await expect(file(page, 'a.txt')).toBeVisible();
     await page.keyboard.press('Control+n');
-    await page.locator('.monaco-editor .view-lines').click();
+    await expect(page.locator('.monaco-editor.focused')).toBeVisible();
     await page.keyboard.type('hello');
     await page.keyboard.press('Control+s');
     await page.getByRole('textbox', { name: 'File name' }).fill('notes/new.md');
@@ -58,7 +58,8 @@ test.describe('Workspace', () => {
     await openFile(page, 'a.txt');
     await typeAtEnd(page, 'typed before closing');
     await page.keyboard.press('Control+n');
-    await page.locator('.monaco-editor .view-lines').click();
+    await expect(tab(page, 'Untitled-1')).toBeVisible();
+    await expect(page.locator('.monaco-editor.focused')).toBeVisible();
     await page.keyboard.type('a new thought');
     await outpost.close();
     expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('on disk\n');

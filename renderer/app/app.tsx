@@ -55,7 +55,7 @@ function Overlay({ model, commands }: AppProps) {
   const close = useCallback(() => model.ui.setState({ overlay: null }), [model]);
   const openFile = useCallback(
     (path: string) => {
-      void model.buffers.open(path).then(() => model.editor?.focus());
+      void model.buffers.open(path).then(() => model.focusEditor());
     },
     [model],
   );

@@ -31,12 +31,18 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     ui.setState({ isChatShown: true, isConversationListShown: false });
     requestAnimationFrame(() => model.chatInput?.focus());
   };
+  const goToTab = (step: number) => buffers.activateNext(step).then(() => model.focusEditor());
   const setFontSize = (step: number) => {
     const editorFontSize = Math.max(8, Math.min(32, settings.current.editorFontSize + step));
     return settings.update({ editorFontSize });
   };
   return {
-    'file.new': { run: () => buffers.newFile() },
+    'file.new': {
+      run: () => {
+        buffers.newFile();
+        model.focusEditor();
+      },
+    },
     'workspace.open': { run: () => model.openFolder() },
     'workspace.close': { run: () => model.closeFolder(), isEnabled: hasFolder },
     'file.quickOpen': { run: () => ui.setState({ overlay: 'quickOpen' }), isEnabled: hasFolder },
@@ -44,8 +50,8 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'file.saveAs': { run: withActive((id) => buffers.askSaveAs(id)), isEnabled: hasFile },
     'file.saveAll': { run: () => buffers.saveAll(), isEnabled: hasFile },
     'tab.close': { run: withActive((id) => buffers.close(id)), isEnabled: hasFile },
-    'tab.next': { run: () => buffers.activateNext(1), isEnabled: hasFile },
-    'tab.previous': { run: () => buffers.activateNext(-1), isEnabled: hasFile },
+    'tab.next': { run: () => goToTab(1), isEnabled: hasFile },
+    'tab.previous': { run: () => goToTab(-1), isEnabled: hasFile },
     'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
     'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
     'view.toggleExplorer': { run: () => ui.setState((state) => ({ isExplorerShown: !state.isExplorerShown })) },

@@ -112,6 +112,7 @@ function Editor({ model, commands }: PanelsProps) {
     },
     [model],
   );
+  const onTabPicked = useCallback(() => model.focusEditor(), [model]);
   const ids = workspace
     ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
     : (['chat.focus', 'palette.open', 'settings.open'] as const);
@@ -126,6 +127,7 @@ function Editor({ model, commands }: PanelsProps) {
       fontSize={fontSize}
       onCursor={onCursor}
       onHandle={onHandle}
+      onTabPicked={onTabPicked}
       welcome={
         <Welcome
           workspace={workspace}

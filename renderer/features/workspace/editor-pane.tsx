@@ -19,16 +19,17 @@ interface EditorPaneProps {
   fontSize: number;
   onCursor: (cursor: CursorInfo) => void;
   onHandle: (handle: EditorHandle | null) => void;
+  onTabPicked: () => void;
   /** Shown while no file is open. */
   welcome: ReactNode;
 }
 
-export function EditorPane({ buffers, texts, fontSize, onCursor, onHandle, welcome }: EditorPaneProps) {
+export function EditorPane({ buffers, texts, fontSize, onCursor, onHandle, onTabPicked, welcome }: EditorPaneProps) {
   const active = useStore(buffers.store, (state) => (state.activeId ? state.buffers[state.activeId] : undefined));
   if (!active) return <div className={styles.welcome}>{welcome}</div>;
   return (
     <div className={styles.pane}>
-      <TabBar buffers={buffers} />
+      <TabBar buffers={buffers} onPicked={onTabPicked} />
       <BufferNotices buffer={active} buffers={buffers} />
       <div id={kEditorPanelId} role="tabpanel" aria-labelledby={`tab-${active.id}`} className={styles.body}>
         {active.status === 'ready' ? (

@@ -9,7 +9,13 @@ import styles from './tab-bar.module.css';
 
 export const kEditorPanelId = 'editor-panel';
 
-export function TabBar({ buffers }: { buffers: BuffersStore }) {
+interface TabBarProps {
+  buffers: BuffersStore;
+  /** A tab was clicked: the next keys are meant for its text. */
+  onPicked: () => void;
+}
+
+export function TabBar({ buffers, onPicked }: TabBarProps) {
   const { tabs, activeId, buffers: byId } = useStore(buffers.store);
   const host = useRef<HTMLDivElement>(null);
   const open = tabs.flatMap((id) => byId[id] ?? []);
@@ -62,7 +68,9 @@ export function TabBar({ buffers }: { buffers: BuffersStore }) {
               tabIndex={isActive ? 0 : -1}
               title={buffer.path ?? buffer.title}
               className={styles.button}
-              onClick={() => void buffers.activate(buffer.id)}
+              onClick={({ detail: nClicks }) => {
+                void buffers.activate(buffer.id).then(() => nClicks > 0 && onPicked());
+              }}
               onKeyDown={(event) => {
                 if (event.key === 'Delete') buffers.close(buffer.id);
                 const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
