@@ -89,10 +89,10 @@ enum class RopePairing { kAdjacent, kHalves };
 
 struct RopeParams {
   RopePairing pairing;
-  int32_t n_rot;                         ///< leading dimensions of each head that are rotated
-  float freq_base;                       ///< theta
-  float freq_scale;                      ///< 1, or 1/factor for linear scaling
-  std::span<const float> freq_factors;   ///< per-pair divisors [n_rot / 2], or empty
+  int32_t n_rot;                        ///< leading dimensions of each head that are rotated
+  float freq_base;                      ///< theta
+  float freq_scale;                     ///< 1, or 1/factor for linear scaling
+  std::span<const float> freq_factors;  ///< per-pair divisors [n_rot / 2], or empty
 };
 
 struct AttentionShape {
@@ -104,8 +104,8 @@ struct AttentionShape {
 
 /// One product of a fused group that shares its input.
 struct MatmulTask {
-  const Weight* weight;     // [n_rows, n_cols]
-  DeviceSpan<float> result; // [n_tokens, n_rows]
+  const Weight* weight;      // [n_rows, n_cols]
+  DeviceSpan<float> result;  // [n_tokens, n_rows]
 };
 
 class Backend {
@@ -127,23 +127,27 @@ class Backend {
   /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.
   virtual void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) = 0;
   /// y[t, i] = x[t, i] * weight[i] / sqrt(mean_i(x[t, i]^2) + eps)   (arXiv:1910.07467); y may be x.
-  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_tokens, float eps) = 0;
+  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                        int32_t n_tokens, float eps) = 0;
   /// result = x * weight^T for each task; x is [n_tokens, n_cols] and prepared once for all of them.
   virtual void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) = 0;
   /// y = silu(x * gate^T) * (x * up^T), [n_tokens, n_ff]
-  virtual void matmul_swiglu(DeviceSpan<float> y, const Weight& gate, const Weight& up, DeviceSpan<const float> x, int32_t n_tokens) = 0;
+  virtual void matmul_swiglu(DeviceSpan<float> y, const Weight& gate, const Weight& up, DeviceSpan<const float> x,
+                             int32_t n_tokens) = 0;
   /// x += y
   virtual void add(DeviceSpan<float> x, DeviceSpan<const float> y) = 0;
   /// Rotates q [n_tokens, n_head, head_dim] in place, and writes rotated k and v
   /// [n_tokens, n_head_kv, head_dim] into the pages of layer `il`. (RoPE: arXiv:2104.09864)
-  virtual void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv, int32_t il,
-                                 std::span<const SequenceRun> runs, const AttentionShape& shape, const RopeParams& rope) = 0;
+  virtual void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
+                                 KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
+                                 const AttentionShape& shape, const RopeParams& rope) = 0;
   /// Causal attention of q over the pages of layer `il`, which already hold the runs' own keys and values.
   /// y is [n_tokens, n_head, head_dim].
   virtual void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                          std::span<const SequenceRun> runs, const AttentionShape& shape) = 0;
   /// y[i] = row rows[i] of x, rows of `width`.
-  virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows, int64_t width) = 0;
+  virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
+                           int64_t width) = 0;
   /// Copies to the host after everything issued before has finished.
   virtual void read(std::span<float> host, DeviceSpan<const float> device) = 0;
 };

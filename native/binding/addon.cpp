@@ -30,7 +30,8 @@ auto guarded(Napi::Env env, const Body& body) {
 }
 
 std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const std::string& name) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail_type(env, name, "an Int32Array");
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    fail_type(env, name, "an Int32Array");
   const auto array = value.As<Napi::Int32Array>();
   return {array.Data(), array.Data() + array.ElementLength()};
 }
@@ -38,9 +39,10 @@ std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const s
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceMethod<&EngineObject::submit>("submit"), InstanceMethod<&EngineObject::cancel>("cancel"),
-                        InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::dispose>("dispose")});
+    return DefineClass(
+        env, "Engine",
+        {InstanceMethod<&EngineObject::submit>("submit"), InstanceMethod<&EngineObject::cancel>("cancel"),
+         InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::dispose>("dispose")});
   }
 
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -93,9 +95,11 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 class ModelObject final : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Model",
-                       {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
-                        InstanceMethod<&ModelObject::detokenize>("detokenize"), InstanceMethod<&ModelObject::create_engine>("createEngine")});
+    return DefineClass(
+        env, "Model",
+        {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
+         InstanceMethod<&ModelObject::detokenize>("detokenize"),
+         InstanceMethod<&ModelObject::create_engine>("createEngine")});
   }
 
   explicit ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -136,8 +140,13 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
 /// only, so the code is kept here.
 class LoadWorker final : public Napi::AsyncProgressWorker<float> {
  public:
-  LoadWorker(Napi::Env env, std::string path, LoadOptions options, Napi::FunctionReference on_progress, std::shared_ptr<std::atomic<bool>> is_cancelled)
-      : AsyncProgressWorker(env), deferred_(env), path_(std::move(path)), options_(std::move(options)), on_progress_(std::move(on_progress)),
+  LoadWorker(Napi::Env env, std::string path, LoadOptions options, Napi::FunctionReference on_progress,
+             std::shared_ptr<std::atomic<bool>> is_cancelled)
+      : AsyncProgressWorker(env),
+        deferred_(env),
+        path_(std::move(path)),
+        options_(std::move(options)),
+        on_progress_(std::move(on_progress)),
         is_cancelled_(std::move(is_cancelled)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
@@ -164,10 +173,13 @@ class LoadWorker final : public Napi::AsyncProgressWorker<float> {
   }
 
   void OnOK() override {
-    deferred_.Resolve(Env().GetInstanceData<AddonData>()->model.New({Napi::External<std::shared_ptr<Model>>::New(Env(), &model_)}));
+    deferred_.Resolve(
+        Env().GetInstanceData<AddonData>()->model.New({Napi::External<std::shared_ptr<Model>>::New(Env(), &model_)}));
   }
 
-  void OnError(const Napi::Error& error) override { deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value()); }
+  void OnError(const Napi::Error& error) override {
+    deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value());
+  }
 
  private:
   Napi::Promise::Deferred deferred_;
@@ -185,10 +197,12 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   const Fields fields(env, info[1], "options");
   LoadOptions options = read_load_options(fields);
   Napi::FunctionReference on_progress;
-  if (const auto value = fields.find("onProgress")) on_progress = Napi::Persistent(get_function(env, *value, "options.onProgress"));
+  if (const auto value = fields.find("onProgress"))
+    on_progress = Napi::Persistent(get_function(env, *value, "options.onProgress"));
 
   const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto* worker = new LoadWorker(env, std::move(path), std::move(options), std::move(on_progress), is_cancelled);  // deletes itself
+  auto* worker =
+      new LoadWorker(env, std::move(path), std::move(options), std::move(on_progress), is_cancelled);  // deletes itself
   auto handle = Napi::Object::New(env);
   handle.Set("promise", worker->promise());
   handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));

@@ -66,7 +66,8 @@ class Fields {
     if (!value.has_value()) return;
     if (!value->IsArray()) fail_type(env_, path(field), "an array of strings");
     const auto array = value->As<Napi::Array>();
-    for (uint32_t i = 0; i < array.Length(); ++i) out.push_back(get_string(env_, array.Get(i), path(field) + " element"));
+    for (uint32_t i = 0; i < array.Length(); ++i)
+      out.push_back(get_string(env_, array.Get(i), path(field) + " element"));
   }
   /// One of `names`, by its position.
   template <typename Enum, size_t n>

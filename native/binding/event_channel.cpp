@@ -8,7 +8,8 @@ std::shared_ptr<EventChannel> EventChannel::create(Napi::Env env, const Napi::Va
   const Fields fields(env, listener, "sink");
   auto channel = std::make_shared<EventChannel>();
   const auto bind = [&](const char* name, Napi::FunctionReference& reference) {
-    if (const auto value = fields.find(name)) reference = Napi::Persistent(get_function(env, *value, fields.path(name)));
+    if (const auto value = fields.find(name))
+      reference = Napi::Persistent(get_function(env, *value, fields.path(name)));
   };
   bind("onPrefill", channel->on_prefill_);
   bind("onText", channel->on_text_);

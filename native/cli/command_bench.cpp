@@ -14,7 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -32,7 +34,8 @@ double measure_read_bandwidth(int32_t n_threads) {
   for (int repetition = 0; repetition < 4; ++repetition) {
     const auto start = Clock::now();
     pool.run(n_threads, [&](int64_t thread) {
-      const auto* words = reinterpret_cast<const uint64_t*>(memory.data() + static_cast<size_t>(thread) * kBytesPerThread);
+      const auto* words =
+          reinterpret_cast<const uint64_t*>(memory.data() + static_cast<size_t>(thread) * kBytesPerThread);
       uint64_t sum[8] = {};
       for (size_t i = 0; i < kBytesPerThread / 8; i += 8) {
         for (int lane = 0; lane < 8; ++lane) sum[lane] += words[i + static_cast<size_t>(lane)];
@@ -62,7 +65,8 @@ GenerateStats generate(Engine& engine, GenerateRequest request) {
 /// Token ids that are all different from each other's neighbours and the same in every run.
 std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
   std::vector<int32_t> tokens;
-  for (int32_t i = 0; i < n; ++i) tokens.push_back(static_cast<int32_t>((int64_t{i} * 7919 + salt * 104729 + 300) % n_vocab));
+  for (int32_t i = 0; i < n; ++i)
+    tokens.push_back(static_cast<int32_t>((int64_t{i} * 7919 + salt * 104729 + 300) % n_vocab));
   return tokens;
 }
 
@@ -77,8 +81,10 @@ int run_bench(const std::vector<std::string>& words) {
   const double load_ms = ms_since(load_start);
 
   const ModelInfo& info = model->info();
-  const auto n_prefill = static_cast<int32_t>(arguments.get_int("--prefill", std::min(512, info.n_ctx_train - 2), 1, info.n_ctx_train - 2));
-  const auto n_decode = static_cast<int32_t>(arguments.get_int("--decode", std::min(128, info.n_ctx_train - 2), 2, info.n_ctx_train - 2));
+  const auto n_prefill = static_cast<int32_t>(
+      arguments.get_int("--prefill", std::min(512, info.n_ctx_train - 2), 1, info.n_ctx_train - 2));
+  const auto n_decode =
+      static_cast<int32_t>(arguments.get_int("--decode", std::min(128, info.n_ctx_train - 2), 2, info.n_ctx_train - 2));
   const auto n_reps = static_cast<int32_t>(arguments.get_int("--reps", 3, 1, 1000));
 
   std::vector<double> prefill, decode;
@@ -95,20 +101,24 @@ int run_bench(const std::vector<std::string>& words) {
     if (stats.n_decoded > 1) decode.push_back((stats.n_decoded - 1) * 1000.0 / stats.decode_ms);
   }
   if (decode.empty()) decode.push_back(0);
-  const int32_t n_threads = options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
+  const int32_t n_threads =
+      options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
   const double bandwidth = measure_read_bandwidth(n_threads);
   const double decode_bandwidth = median(decode) * static_cast<double>(info.weight_bytes);
 
   if (arguments.has("--json")) {
-    std::printf("{\"backend\":%s,\"loadMs\":%.1f,\"prefillTokensPerSecond\":%.2f,\"decodeTokensPerSecond\":%.2f,\"readBandwidth\":%.0f,\"weightBytes\":%llu}\n",
-                json_string(info.backend).c_str(), load_ms, median(prefill), median(decode), bandwidth, static_cast<unsigned long long>(info.weight_bytes));
+    std::printf(
+        "{\"backend\":%s,\"loadMs\":%.1f,\"prefillTokensPerSecond\":%.2f,\"decodeTokensPerSecond\":%.2f,"
+        "\"readBandwidth\":%.0f,\"weightBytes\":%llu}\n",
+        json_string(info.backend).c_str(), load_ms, median(prefill), median(decode), bandwidth,
+        static_cast<unsigned long long>(info.weight_bytes));
     return 0;
   }
   std::printf("%s, %s, %s\n", info.name.c_str(), info.file_type.c_str(), info.backend.c_str());
   std::printf("load      %9.1f ms\n", load_ms);
   std::printf("prefill   %9.1f tok/s  (%d tokens)\n", median(prefill), n_prefill);
-  std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n", median(decode), n_decode,
-              decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
+  std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n",
+              median(decode), n_decode, decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
   return 0;
 }
 

@@ -33,10 +33,11 @@ int run_logits(const std::vector<std::string>& words) {
     const double normalizer = log_sum_exp(logits);
     std::vector<int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(n_top), order.end(), [&](int32_t a, int32_t b) {
-      const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
-      return x > y || (x == y && a < b);
-    });
+    std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(n_top), order.end(),
+                      [&](int32_t a, int32_t b) {
+                        const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+                        return x > y || (x == y && a < b);
+                      });
     std::printf("{\"hash\":\"%016llx\",\"top\":[", static_cast<unsigned long long>(hash_bits(logits)));
     for (size_t i = 0; i < n_top; ++i) {
       const double probability = std::exp(logits[static_cast<size_t>(order[i])] - normalizer);

@@ -13,15 +13,18 @@ int run_perplexity(const std::vector<std::string>& words) {
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   const auto n_ctx = static_cast<size_t>(arguments.get_int("--ctx", 512, 8, model->info().n_ctx_train));
   auto tokens = model->tokenize(read_file(arguments.positional(1, "TEXTFILE")));
-  const size_t n_chunks = std::min<size_t>(tokens.size() / n_ctx, static_cast<size_t>(arguments.get_int("--chunks", 1 << 30, 1, 1 << 30)));
-  if (n_chunks == 0) throw UsageError(concat("the text has ", tokens.size(), " tokens; at least ", n_ctx, " are needed"));
+  const size_t n_chunks =
+      std::min<size_t>(tokens.size() / n_ctx, static_cast<size_t>(arguments.get_int("--chunks", 1 << 30, 1, 1 << 30)));
+  if (n_chunks == 0)
+    throw UsageError(concat("the text has ", tokens.size(), " tokens; at least ", n_ctx, " are needed"));
 
   const auto n_vocab = static_cast<size_t>(model->info().n_vocab);
   const bool has_bos = !tokens.empty() && tokens[0] == model->tokenize("")[0];
   double sum = 0, sum_sq = 0;
   size_t n_scored = 0;
   for (size_t chunk = 0; chunk < n_chunks; ++chunk) {
-    std::vector<int32_t> window(tokens.begin() + static_cast<int64_t>(chunk * n_ctx), tokens.begin() + static_cast<int64_t>((chunk + 1) * n_ctx));
+    std::vector<int32_t> window(tokens.begin() + static_cast<int64_t>(chunk * n_ctx),
+                                tokens.begin() + static_cast<int64_t>((chunk + 1) * n_ctx));
     if (has_bos) window[0] = tokens[0];
     const size_t first = n_ctx / 2;
     const auto logits = evaluate_logits(*model, window, static_cast<int32_t>(n_ctx - first), 256);

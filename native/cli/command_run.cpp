@@ -49,8 +49,10 @@ double per_second(int32_t n, double ms) { return ms > 0 ? n * 1000.0 / ms : 0; }
 }  // namespace
 
 int run_run(const std::vector<std::string>& words) {
-  const Arguments arguments(words,
-                            with_load_options({"-p", "-n", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "--seed", "--ctx"}), {});
+  const Arguments arguments(
+      words,
+      with_load_options({"-p", "-n", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "--seed", "--ctx"}),
+      {});
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   if (!arguments.has("-p")) throw UsageError("missing -p PROMPT");
   EngineOptions engine_options;
@@ -74,14 +76,17 @@ int run_run(const std::vector<std::string>& words) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
-  sink.on_done = [&](StopReason reason, const GenerateStats& stats, const EngineError* error) { completion.set(reason, stats, error); };
+  sink.on_done = [&](StopReason reason, const GenerateStats& stats, const EngineError* error) {
+    completion.set(reason, stats, error);
+  };
   std::signal(SIGINT, [](int) { g_interrupted = true; });
   const StopReason reason = completion.wait(*engine, engine->submit(std::move(request), std::move(sink)));
 
   const GenerateStats& stats = completion.stats();
-  std::fprintf(stderr, "\n[%s; prompt %d tokens, %.1f tok/s; reply %d tokens, %.1f tok/s; first token after %.0f ms; %s]\n", stop_reason_name(reason),
-               stats.n_prompt, per_second(stats.n_prompt - stats.n_reused, stats.prefill_ms), stats.n_decoded,
-               per_second(stats.n_decoded, stats.decode_ms), stats.ttft_ms, model->info().backend.c_str());
+  std::fprintf(
+      stderr, "\n[%s; prompt %d tokens, %.1f tok/s; reply %d tokens, %.1f tok/s; first token after %.0f ms; %s]\n",
+      stop_reason_name(reason), stats.n_prompt, per_second(stats.n_prompt - stats.n_reused, stats.prefill_ms),
+      stats.n_decoded, per_second(stats.n_decoded, stats.decode_ms), stats.ttft_ms, model->info().backend.c_str());
   return 0;
 }
 

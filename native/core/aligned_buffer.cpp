@@ -26,7 +26,9 @@ AlignedBuffer::AlignedBuffer(size_t n_bytes, const char* what) : size_(n_bytes) 
   if (data != nullptr) madvise(data, n_bytes, MADV_HUGEPAGE);
 #endif
 #endif
-  if (data == nullptr) throw EngineError(ErrorCode::kOutOfMemory, concat("There is not enough memory for ", what, ": ", n_bytes, " bytes."));
+  if (data == nullptr)
+    throw EngineError(ErrorCode::kOutOfMemory,
+                      concat("There is not enough memory for ", what, ": ", n_bytes, " bytes."));
   data_ = static_cast<std::byte*>(data);
 }
 

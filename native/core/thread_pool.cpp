@@ -62,7 +62,8 @@ void ThreadPool::run_region(Call call, const void* context, int64_t n_items) {
 void ThreadPool::work() {
   uint32_t seen = 0;
   for (;;) {
-    if (!spin([&] { return region_.load(std::memory_order_acquire) != seen; })) region_.wait(seen, std::memory_order_acquire);
+    if (!spin([&] { return region_.load(std::memory_order_acquire) != seen; }))
+      region_.wait(seen, std::memory_order_acquire);
     if (is_stopping_) return;
     // Exactly one region can be new: the caller waits for every worker before it starts another.
     ++seen;

@@ -187,6 +187,7 @@ class Engine {
 /// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the
 /// number of threads, to the bit. For tests, perplexity and self-checks; blocks the calling thread.
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
-std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk);
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
+                                   int32_t n_chunk);
 
 }  // namespace outpost

@@ -12,7 +12,8 @@ namespace {
 /// Metadata under "<architecture>.", with ranges.
 class ArchitectureKeys {
  public:
-  ArchitectureKeys(const GgufFile& file, std::string_view architecture) : file_(file), prefix_(std::string(architecture) + ".") {}
+  ArchitectureKeys(const GgufFile& file, std::string_view architecture)
+      : file_(file), prefix_(std::string(architecture) + ".") {}
 
   int32_t get(const char* name, int64_t min, int64_t max) const {
     const auto value = file_.get_uint(prefix_ + name);
@@ -37,7 +38,8 @@ class ArchitectureKeys {
 
  private:
   int32_t checked(const char* name, uint64_t value, int64_t min, int64_t max) const {
-    if (value < static_cast<uint64_t>(min) || value > static_cast<uint64_t>(max)) fail(name, " is ", value, "; expected ", min, " to ", max);
+    if (value < static_cast<uint64_t>(min) || value > static_cast<uint64_t>(max))
+      fail(name, " is ", value, "; expected ", min, " to ", max);
     return static_cast<int32_t>(value);
   }
 
@@ -78,7 +80,8 @@ Hparams read_hparams(const GgufFile& file, int32_t n_vocab) {
     keys.fail("embedding_length", " is ", hp.n_embd, ", which is no multiple of head_count, ", hp.n_head);
   }
   hp.head_dim = keys.get("attention.key_length", 2, kMaxHeadDim, hp.n_embd / hp.n_head);
-  if (hp.head_dim > kMaxHeadDim) keys.fail("embedding_length", " / head_count is ", hp.head_dim, "; expected at most ", kMaxHeadDim);
+  if (hp.head_dim > kMaxHeadDim)
+    keys.fail("embedding_length", " / head_count is ", hp.head_dim, "; expected at most ", kMaxHeadDim);
   if (keys.get("attention.value_length", 2, kMaxHeadDim, hp.head_dim) != hp.head_dim) {
     keys.fail("attention.value_length", " differs from key_length, ", hp.head_dim, ", which is not supported");
   }

@@ -56,7 +56,8 @@ class Llama final : public Network {
   void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) override {
     const auto n_tokens = static_cast<int32_t>(batch.tokens.size());
     const Activations a = reserve(n_tokens);
-    const AttentionShape shape{hp_.n_head, hp_.n_head_kv, hp_.head_dim, 1.0f / std::sqrt(static_cast<float>(hp_.head_dim))};
+    const AttentionShape shape{hp_.n_head, hp_.n_head_kv, hp_.head_dim,
+                               1.0f / std::sqrt(static_cast<float>(hp_.head_dim))};
     // llama files store q and k with each head's rows permuted for rotation of adjacent pairs.
     const RopeParams rope{RopePairing::kAdjacent, hp_.n_rot, hp_.rope_freq_base, hp_.rope_freq_scale, freq_factors()};
 
@@ -133,6 +134,8 @@ class Llama final : public Network {
 
 }  // namespace
 
-std::unique_ptr<Network> load_llama(const Hparams& hparams, WeightLoader& loader) { return std::make_unique<Llama>(hparams, loader); }
+std::unique_ptr<Network> load_llama(const Hparams& hparams, WeightLoader& loader) {
+  return std::make_unique<Llama>(hparams, loader);
+}
 
 }  // namespace outpost

@@ -14,8 +14,8 @@ namespace outpost {
 /// Tokens of one or several sequences that are computed together.
 struct Batch {
   std::span<const int32_t> tokens;
-  std::span<const SequenceRun> runs;         ///< together they cover `tokens`, in order
-  std::span<const int32_t> logit_rows;       ///< rows of the batch whose logits are wanted
+  std::span<const SequenceRun> runs;    ///< together they cover `tokens`, in order
+  std::span<const int32_t> logit_rows;  ///< rows of the batch whose logits are wanted
 };
 
 class Network {
@@ -36,6 +36,7 @@ using WeightProgress = std::function<bool(uint64_t n_bytes_done, uint64_t n_byte
 /// Binds and prepares the weights of the file's architecture. `file` must outlive the network.
 /// @throws EngineError kModelUnsupported for an unknown architecture, kModelInvalid for missing or misshapen
 ///         tensors, kOutOfMemory, kCancelled
-std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend, const WeightProgress& on_progress);
+std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend,
+                                      const WeightProgress& on_progress);
 
 }  // namespace outpost

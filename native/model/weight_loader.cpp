@@ -24,10 +24,12 @@ WeightLoader::WeightLoader(const GgufFile& file, Backend& backend, const WeightP
 
 WeightView WeightLoader::find(const std::string& name, std::initializer_list<int64_t> shape) const {
   const TensorInfo* tensor = file_.find_tensor(name);
-  if (tensor == nullptr) throw EngineError(ErrorCode::kModelInvalid, concat(file_.path(), ": the tensor ", name, " is missing."));
+  if (tensor == nullptr)
+    throw EngineError(ErrorCode::kModelInvalid, concat(file_.path(), ": the tensor ", name, " is missing."));
   if (!std::equal(tensor->shape.begin(), tensor->shape.end(), shape.begin(), shape.end())) {
-    throw EngineError(ErrorCode::kModelInvalid, concat(file_.path(), ": the tensor ", name, " has the shape ", shape_text(tensor->shape),
-                                                       "; expected ", shape_text(shape), "."));
+    throw EngineError(ErrorCode::kModelInvalid,
+                      concat(file_.path(), ": the tensor ", name, " has the shape ", shape_text(tensor->shape),
+                             "; expected ", shape_text(shape), "."));
   }
   const bool is_vector = shape.size() == 1;
   return {tensor->name.data(), tensor->type, is_vector ? 1 : tensor->shape[0], tensor->shape.back(), tensor->bytes};
@@ -36,7 +38,8 @@ WeightView WeightLoader::find(const std::string& name, std::initializer_list<int
 void WeightLoader::advance(const WeightView& view) {
   // Tied embeddings are used twice: as the table, and packed as the head.
   n_bytes_done_ = std::min(n_bytes_done_ + view.bytes.size(), n_bytes_total_);
-  if (on_progress_ && !on_progress_(n_bytes_done_, n_bytes_total_)) throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
+  if (on_progress_ && !on_progress_(n_bytes_done_, n_bytes_total_))
+    throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
 }
 
 std::unique_ptr<Weight> WeightLoader::matrix(const std::string& name, int64_t n_rows, int64_t n_cols) {

@@ -23,7 +23,9 @@ double ms_since(Request::Clock::time_point start) {
 class DecodeEngine final : public Engine {
  public:
   DecodeEngine(std::shared_ptr<const LoadedModel> model, const EngineOptions& options)
-      : model_(std::move(model)), n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train), n_prefill_(options.n_prefill),
+      : model_(std::move(model)),
+        n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
+        n_prefill_(options.n_prefill),
         kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)) {
     stats_.kv_bytes_total = kv_.total_bytes();
     thread_ = std::thread([this] { run(); });
@@ -42,13 +44,18 @@ class DecodeEngine final : public Engine {
   uint64_t submit(GenerateRequest params, GenerateSink sink) override {
     const Vocabulary& vocab = model_->tokenizer().vocabulary();
     if (params.tokens.empty()) {
-      if (vocab.bos < 0) throw EngineError(ErrorCode::kInvalidArgument, "The prompt is empty and the model has no BOS token to start from.");
+      if (vocab.bos < 0)
+        throw EngineError(ErrorCode::kInvalidArgument,
+                          "The prompt is empty and the model has no BOS token to start from.");
       params.tokens.push_back(vocab.bos);
     }
     model_->check_ids(params.tokens);
-    if (params.n_predict < 1) throw EngineError(ErrorCode::kInvalidArgument, concat("n_predict is ", params.n_predict, "; expected at least 1."));
+    if (params.n_predict < 1)
+      throw EngineError(ErrorCode::kInvalidArgument,
+                        concat("n_predict is ", params.n_predict, "; expected at least 1."));
     if (params.tokens.size() >= static_cast<size_t>(n_ctx_)) {
-      throw EngineError(ErrorCode::kContextFull, concat("The prompt has ", params.tokens.size(), " tokens; the context holds ", n_ctx_, " with the reply."));
+      throw EngineError(ErrorCode::kContextFull, concat("The prompt has ", params.tokens.size(),
+                                                        " tokens; the context holds ", n_ctx_, " with the reply."));
     }
     auto request = std::make_shared<Request>(next_id_.fetch_add(1), std::move(params), std::move(sink));
     request->stats.n_ctx = n_ctx_;
@@ -82,8 +89,9 @@ class DecodeEngine final : public Engine {
     int64_t n_pages = 2 * n_context_pages;
     if (kv_bytes > 0) n_pages = static_cast<int64_t>(kv_bytes / (model.info().kv_bytes_per_token * kKvPageSize));
     if (n_pages < n_context_pages) {
-      throw EngineError(ErrorCode::kInvalidArgument, concat("A KV cache of ", kv_bytes, " bytes holds ", n_pages * kKvPageSize,
-                                                            " positions, less than the context of ", n_ctx, "."));
+      throw EngineError(ErrorCode::kInvalidArgument,
+                        concat("A KV cache of ", kv_bytes, " bytes holds ", n_pages * kKvPageSize,
+                               " positions, less than the context of ", n_ctx, "."));
     }
     if (n_pages > std::numeric_limits<int32_t>::max()) {
       throw EngineError(ErrorCode::kInvalidArgument, concat("A KV cache of ", kv_bytes, " bytes is too large."));
@@ -124,7 +132,8 @@ class DecodeEngine final : public Engine {
 
   /// Gives a request its sequence. @return false if it must wait for pages.
   bool start(Request& request) {
-    const auto n_positions = static_cast<int32_t>(std::min<int64_t>(n_ctx_, int64_t{request.stats.n_prompt} + request.params.n_predict));
+    const auto n_positions =
+        static_cast<int32_t>(std::min<int64_t>(n_ctx_, int64_t{request.stats.n_prompt} + request.params.n_predict));
     request.sequence = kv_.begin(request.params.tokens, n_positions);
     if (request.sequence == nullptr) return false;
     request.stats.n_reused = request.sequence->n_past();
@@ -154,7 +163,8 @@ class DecodeEngine final : public Engine {
     const int32_t n_past = request.sequence->n_past();
     const int32_t n = std::min(n_prefill_, request.stats.n_prompt - n_past);
     const bool is_last = n_past + n == request.stats.n_prompt;
-    compute(request, std::span(request.params.tokens).subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)), is_last);
+    compute(request, std::span(request.params.tokens).subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)),
+            is_last);
     request.stats.prefill_ms += ms_since(start);
     if (request.sink.on_prefill) request.sink.on_prefill(request.sequence->n_past(), request.stats.n_prompt);
   }
@@ -229,8 +239,11 @@ class DecodeEngine final : public Engine {
 }  // namespace
 
 std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const EngineOptions& options) {
-  if (options.n_ctx < 0) throw EngineError(ErrorCode::kInvalidArgument, concat("n_ctx is ", options.n_ctx, "; expected 0 or more."));
-  if (options.n_prefill < 1) throw EngineError(ErrorCode::kInvalidArgument, concat("n_prefill is ", options.n_prefill, "; expected at least 1."));
+  if (options.n_ctx < 0)
+    throw EngineError(ErrorCode::kInvalidArgument, concat("n_ctx is ", options.n_ctx, "; expected 0 or more."));
+  if (options.n_prefill < 1)
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("n_prefill is ", options.n_prefill, "; expected at least 1."));
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
   return std::make_unique<DecodeEngine>(std::move(loaded), options);

@@ -6,16 +6,20 @@
 
 namespace outpost {
 
-std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk) {
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
+                                   int32_t n_chunk) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   if (n_tokens == 0) throw EngineError(ErrorCode::kInvalidArgument, "There are no tokens to evaluate.");
   if (n_last < 1 || n_last > n_tokens) {
-    throw EngineError(ErrorCode::kInvalidArgument, concat("n_last is ", n_last, "; expected 1 to the number of tokens, ", n_tokens, "."));
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("n_last is ", n_last, "; expected 1 to the number of tokens, ", n_tokens, "."));
   }
-  if (n_chunk < 1) throw EngineError(ErrorCode::kInvalidArgument, concat("n_chunk is ", n_chunk, "; expected at least 1."));
+  if (n_chunk < 1)
+    throw EngineError(ErrorCode::kInvalidArgument, concat("n_chunk is ", n_chunk, "; expected at least 1."));
   if (n_tokens > loaded.info().n_ctx_train) {
-    throw EngineError(ErrorCode::kContextFull, concat(n_tokens, " tokens do not fit into the context of ", loaded.info().n_ctx_train, "."));
+    throw EngineError(ErrorCode::kContextFull,
+                      concat(n_tokens, " tokens do not fit into the context of ", loaded.info().n_ctx_train, "."));
   }
   loaded.check_ids(tokens);
 

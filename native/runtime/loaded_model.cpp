@@ -15,7 +15,8 @@ namespace {
 std::string main_type(const GgufFile& file) {
   std::map<std::string, uint64_t> elements;
   for (const TensorInfo& tensor : file.tensors()) elements[tensor_type_traits(tensor.type).name] += tensor.n_elements;
-  const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  const auto most =
+      std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
   return most == elements.end() ? "" : most->first;
 }
 
@@ -30,9 +31,12 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
 }
 
 LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
-    : file_(GgufFile::open(path)), tokenizer_(Tokenizer::create(file_)), backend_(create_cpu_backend(options.cpu_kernels, options.n_threads)) {
+    : file_(GgufFile::open(path)),
+      tokenizer_(Tokenizer::create(file_)),
+      backend_(create_cpu_backend(options.cpu_kernels, options.n_threads)) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
-    return !options.on_progress || options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
+    return !options.on_progress ||
+           options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
   };
   network_ = load_network(file_, tokenizer_->vocabulary().n_tokens(), *backend_, on_progress);
   fill_info();
@@ -55,8 +59,8 @@ void LoadedModel::fill_info() {
   info_.n_embd = hp.n_embd;
   info_.n_head = hp.n_head;
   info_.n_head_kv = hp.n_head_kv;
-  info_.kv_bytes_per_token = uint64_t{2} * sizeof(uint16_t) * static_cast<uint64_t>(hp.n_layer) * static_cast<uint64_t>(hp.n_head_kv) *
-                             static_cast<uint64_t>(hp.head_dim);
+  info_.kv_bytes_per_token = uint64_t{2} * sizeof(uint16_t) * static_cast<uint64_t>(hp.n_layer) *
+                             static_cast<uint64_t>(hp.n_head_kv) * static_cast<uint64_t>(hp.head_dim);
   info_.chat_template = std::string(file_.get_string("tokenizer.chat_template").value_or(""));
   if (vocab.bos >= 0) info_.bos_text = vocab.text(vocab.bos);
   if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);
@@ -78,7 +82,8 @@ void LoadedModel::check_ids(std::span<const int32_t> tokens) const {
   const int32_t n_vocab = tokenizer_->vocabulary().n_tokens();
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] < 0 || tokens[i] >= n_vocab) {
-      throw EngineError(ErrorCode::kInvalidArgument, concat("Token number ", i, " is ", tokens[i], "; expected 0 to ", n_vocab - 1, "."));
+      throw EngineError(ErrorCode::kInvalidArgument,
+                        concat("Token number ", i, " is ", tokens[i], "; expected 0 to ", n_vocab - 1, "."));
     }
   }
 }

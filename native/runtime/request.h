@@ -17,7 +17,12 @@ struct Request {
   using Clock = std::chrono::steady_clock;
 
   Request(uint64_t id_, GenerateRequest params_, GenerateSink sink_)
-      : id(id_), params(std::move(params_)), sink(std::move(sink_)), sampler(params.sampler), text(params.stop), history(params.tokens) {
+      : id(id_),
+        params(std::move(params_)),
+        sink(std::move(sink_)),
+        sampler(params.sampler),
+        text(params.stop),
+        history(params.tokens) {
     stats.n_prompt = static_cast<int32_t>(params.tokens.size());
   }
 
@@ -28,8 +33,8 @@ struct Request {
 
   Sampler sampler;
   TextStream text;
-  std::vector<int32_t> history;  ///< prompt and reply
-  std::vector<float> logits;     ///< after the last computed token; empty until the prompt is done
+  std::vector<int32_t> history;          ///< prompt and reply
+  std::vector<float> logits;             ///< after the last computed token; empty until the prompt is done
   std::unique_ptr<KvSequence> sequence;  ///< null until the first step
   GenerateStats stats;
   const Clock::time_point submitted = Clock::now();

@@ -9,7 +9,9 @@
 namespace outpost {
 namespace {
 
-bool is_better(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+bool is_better(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
 
 /// Sets probabilities of the candidates, sorted by logit, at a temperature.
 void softmax(std::vector<Candidate>& candidates, double temperature) {
@@ -20,7 +22,8 @@ void softmax(std::vector<Candidate>& candidates, double temperature) {
 }
 
 void require(bool is_valid, const char* name, double value, const char* expected) {
-  if (!is_valid) throw EngineError(ErrorCode::kInvalidArgument, concat(name, " is ", value, "; expected ", expected, "."));
+  if (!is_valid)
+    throw EngineError(ErrorCode::kInvalidArgument, concat(name, " is ", value, "; expected ", expected, "."));
 }
 
 }  // namespace
@@ -30,7 +33,8 @@ Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.
   require(params.top_k >= 0, "top_k", params.top_k, "0 or more");
   require(params.top_p > 0 && params.top_p <= 1, "top_p", params.top_p, "more than 0, at most 1");
   require(params.min_p >= 0 && params.min_p <= 1, "min_p", params.min_p, "0 to 1");
-  require(params.repeat_penalty > 0 && params.repeat_penalty <= 100, "repeat_penalty", params.repeat_penalty, "more than 0, at most 100");
+  require(params.repeat_penalty > 0 && params.repeat_penalty <= 100, "repeat_penalty", params.repeat_penalty,
+          "more than 0, at most 100");
   require(params.repeat_last_n >= 0, "repeat_last_n", params.repeat_last_n, "0 or more");
 }
 
@@ -48,7 +52,9 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history) {
   penalized_.assign(logits.begin(), logits.end());
   for (const float logit : penalized_) {
-    if (!std::isfinite(logit)) throw EngineError(ErrorCode::kInternal, "The model computed a logit that is not a number. The file may be damaged.");
+    if (!std::isfinite(logit))
+      throw EngineError(ErrorCode::kInternal,
+                        "The model computed a logit that is not a number. The file may be damaged.");
   }
   if (params_.repeat_penalty != 1.0f) {
     const size_t n = std::min(history.size(), static_cast<size_t>(params_.repeat_last_n));
@@ -60,7 +66,8 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   }
 
   candidates_.clear();
-  for (size_t id = 0; id < penalized_.size(); ++id) candidates_.push_back({static_cast<int32_t>(id), penalized_[id], 0});
+  for (size_t id = 0; id < penalized_.size(); ++id)
+    candidates_.push_back({static_cast<int32_t>(id), penalized_[id], 0});
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
     candidates_[0].probability = 1;
@@ -83,7 +90,8 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   }
   if (params_.min_p > 0.0f) {
     const float lowest = candidates_.front().logit + std::log(params_.min_p);
-    const auto end = std::find_if(candidates_.begin() + 1, candidates_.end(), [&](const Candidate& c) { return c.logit < lowest; });
+    const auto end =
+        std::find_if(candidates_.begin() + 1, candidates_.end(), [&](const Candidate& c) { return c.logit < lowest; });
     candidates_.erase(end, candidates_.end());
   }
   softmax(candidates_, params_.temperature);

@@ -38,9 +38,10 @@ Inputs random_inputs(int32_t n_tokens, const AttentionShape& shape, uint32_t see
 }
 
 /// Runs the sequence in chunks, as a prefill would.
-std::vector<float> attend(Backend& backend, const Inputs& in, int32_t n_tokens, const AttentionShape& shape, std::span<const int32_t> chunks,
-                          std::span<const int32_t> page_table) {
-  const auto kv = backend.alloc_kv({/*n_layer=*/2, shape.n_head_kv, shape.head_dim}, *std::max_element(page_table.begin(), page_table.end()) + 1);
+std::vector<float> attend(Backend& backend, const Inputs& in, int32_t n_tokens, const AttentionShape& shape,
+                          std::span<const int32_t> chunks, std::span<const int32_t> page_table) {
+  const auto kv = backend.alloc_kv({/*n_layer=*/2, shape.n_head_kv, shape.head_dim},
+                                   *std::max_element(page_table.begin(), page_table.end()) + 1);
   const int64_t q_width = shape.n_head * shape.head_dim, kv_width = shape.n_head_kv * shape.head_dim;
   std::vector<float> y(static_cast<size_t>(n_tokens * q_width), NAN);
   std::vector<float> q = in.q;
@@ -50,9 +51,10 @@ std::vector<float> attend(Backend& backend, const Inputs& in, int32_t n_tokens, 
     const SequenceRun run{page_table, n_past, n};
     const DeviceSpan<float> q_chunk{q.data() + n_past * q_width, static_cast<size_t>(n * q_width)};
     backend.rope_and_store_kv(q_chunk, {in.k.data() + n_past * kv_width, static_cast<size_t>(n * kv_width)},
-                              {in.v.data() + n_past * kv_width, static_cast<size_t>(n * kv_width)}, *kv, 1, {&run, 1}, shape,
-                              no_rotation(shape.head_dim));
-    backend.attention({y.data() + n_past * q_width, static_cast<size_t>(n * q_width)}, q_chunk, *kv, 1, {&run, 1}, shape);
+                              {in.v.data() + n_past * kv_width, static_cast<size_t>(n * kv_width)}, *kv, 1, {&run, 1},
+                              shape, no_rotation(shape.head_dim));
+    backend.attention({y.data() + n_past * q_width, static_cast<size_t>(n * q_width)}, q_chunk, *kv, 1, {&run, 1},
+                      shape);
     n_past += n;
   }
   return y;
@@ -64,12 +66,15 @@ std::vector<float> reference(const Inputs& in, int32_t n_tokens, const Attention
   for (int32_t t = 0; t < n_tokens; ++t) {
     for (int32_t h = 0; h < shape.n_head; ++h) {
       const int32_t h_kv = h / (shape.n_head / shape.n_head_kv);
-      const auto kv_at = [&](int32_t p, int32_t d) { return static_cast<size_t>((p * shape.n_head_kv + h_kv) * shape.head_dim + d); };
+      const auto kv_at = [&](int32_t p, int32_t d) {
+        return static_cast<size_t>((p * shape.n_head_kv + h_kv) * shape.head_dim + d);
+      };
       const auto q_at = static_cast<size_t>((t * shape.n_head + h) * shape.head_dim);
       std::vector<double> scores(static_cast<size_t>(t) + 1);
       for (int32_t p = 0; p <= t; ++p) {
         double dot = 0;
-        for (int32_t d = 0; d < shape.head_dim; ++d) dot += double{in.q[q_at + static_cast<size_t>(d)]} * stored(in.k[kv_at(p, d)]);
+        for (int32_t d = 0; d < shape.head_dim; ++d)
+          dot += double{in.q[q_at + static_cast<size_t>(d)]} * stored(in.k[kv_at(p, d)]);
         scores[static_cast<size_t>(p)] = dot * double{shape.scale};
       }
       const double largest = *std::max_element(scores.begin(), scores.end());
@@ -164,7 +169,8 @@ TEST_CASE("what a page held before is not seen") {
     for (float& x : before.k) x = INFINITY;
     for (float& x : before.v) x = NAN;
     const SequenceRun full{pages, 0, 64}, run{pages, 0, 5};
-    backend->rope_and_store_kv(span_of(before.q), span_of(before.k), span_of(before.v), *kv, 0, {&full, 1}, shape, no_rotation(32));
+    backend->rope_and_store_kv(span_of(before.q), span_of(before.k), span_of(before.v), *kv, 0, {&full, 1}, shape,
+                               no_rotation(32));
     Inputs in = random_inputs(5, shape, /*seed=*/8);
     std::vector<float> y(in.q.size(), NAN);
     backend->rope_and_store_kv(span_of(in.q), span_of(in.k), span_of(in.v), *kv, 0, {&run, 1}, shape, no_rotation(32));

@@ -59,13 +59,15 @@ TEST_CASE("a product equals the exact sum up to f32 rounding when activations fi
         CAPTURE(shape.n_cols);
         const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/1);
         const auto x = exact_activations(static_cast<size_t>(3 * shape.n_cols), /*seed=*/2);
-        compare(matrix, x, multiply(*backend, matrix, x), [&](double got, double exact, double sum_product, double sum_weight) {
-          // Dense: one rounding of 2^-24 per column, each relative to a partial sum below sum_product. Quantized:
-          // about six roundings per superblock, relative to terms that may cancel where there are minimums;
-          // n_cols = 256 roundings per superblock leave room for terms forty times their difference.
-          const double tolerance = static_cast<double>(shape.n_cols + 2) * 0x1p-24 * (sum_product + sum_weight);
-          if (!(std::abs(got - exact) <= tolerance)) FAIL_CHECK("got ", got, ", exact ", exact, ", tolerance ", tolerance);
-        });
+        compare(matrix, x, multiply(*backend, matrix, x),
+                [&](double got, double exact, double sum_product, double sum_weight) {
+                  // Dense: one rounding of 2^-24 per column, each relative to a partial sum below sum_product.
+                  // Quantized: about six roundings per superblock, relative to terms that may cancel where there are
+                  // minimums; n_cols = 256 roundings per superblock leave room for terms forty times their difference.
+                  const double tolerance = static_cast<double>(shape.n_cols + 2) * 0x1p-24 * (sum_product + sum_weight);
+                  if (!(std::abs(got - exact) <= tolerance))
+                    FAIL_CHECK("got ", got, ", exact ", exact, ", tolerance ", tolerance);
+                });
       }
     }
   }
@@ -79,11 +81,12 @@ TEST_CASE("a product of any activations is within the error of quantizing them t
       const FileMatrix matrix = random_matrix(type, 33, 512, /*seed=*/3);
       const auto x = random_f32(5 * 512, /*seed=*/4);
       const bool is_quantized = tensor_type_traits(type).block_elements == 256 && type != TensorType::kQ6_K;
-      compare(matrix, x, multiply(*backend, matrix, x), [&](double got, double exact, double sum_product, double sum_weight) {
-        // |x| <= 1, so a step is at most 1/127 and each activation is off by half a step at most.
-        const double quantization = is_quantized ? 0.5 / 127 * sum_weight : 0.0;
-        CHECK(std::abs(got - exact) <= 1.001 * quantization + 514 * 0x1p-24 * (sum_product + sum_weight));
-      });
+      compare(matrix, x, multiply(*backend, matrix, x),
+              [&](double got, double exact, double sum_product, double sum_weight) {
+                // |x| <= 1, so a step is at most 1/127 and each activation is off by half a step at most.
+                const double quantization = is_quantized ? 0.5 / 127 * sum_weight : 0.0;
+                CHECK(std::abs(got - exact) <= 1.001 * quantization + 514 * 0x1p-24 * (sum_product + sum_weight));
+              });
     }
   }
 }
@@ -114,7 +117,8 @@ TEST_CASE("tasks that share their input are each computed as if alone") {
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
     // As q, k and v of a real file: different types and heights.
-    const FileMatrix matrices[] = {random_matrix(TensorType::kIQ2_XXS, 200, 256, 1), random_matrix(TensorType::kF32, 7, 256, 2),
+    const FileMatrix matrices[] = {random_matrix(TensorType::kIQ2_XXS, 200, 256, 1),
+                                   random_matrix(TensorType::kF32, 7, 256, 2),
                                    random_matrix(TensorType::kQ4_K, 33, 256, 3)};
     const auto x = random_f32(9 * 256, /*seed=*/7);
     std::vector<std::unique_ptr<Weight>> weights;
@@ -173,7 +177,8 @@ TEST_CASE("matmul_swiglu is silu(gate) * up") {
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
     const int64_t n_ff = 37, n_cols = 256;
-    const FileMatrix gate = random_matrix(type, n_ff, n_cols, /*seed=*/12), up = random_matrix(type, n_ff, n_cols, /*seed=*/13);
+    const FileMatrix gate = random_matrix(type, n_ff, n_cols, /*seed=*/12),
+                     up = random_matrix(type, n_ff, n_cols, /*seed=*/13);
     const auto x = random_f32(static_cast<size_t>(11 * n_cols), /*seed=*/14);
     std::vector<float> first;
     for (const auto& [name, backend] : backends) {

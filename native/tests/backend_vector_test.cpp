@@ -87,7 +87,8 @@ TEST_CASE("rms_norm divides by the root mean square, in place too, with the same
   for (const int64_t n : {1, 15, 16, 31, 2048, 4099}) {  // below a vector, and not a multiple of it
     CAPTURE(n);
     const int32_t n_tokens = 5;
-    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2), weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
+    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2),
+               weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
     std::vector<float> first;
     for (const auto& [name, backend] : all_cpu_backends()) {
       CAPTURE(name);
@@ -95,7 +96,8 @@ TEST_CASE("rms_norm divides by the root mean square, in place too, with the same
       backend->rms_norm(span_of(y), span_of(y), span_of(weight), n_tokens, 1e-5f);
       for (int64_t t = 0; t < n_tokens; ++t) {
         double sum_sq = 0;
-        for (int64_t i = 0; i < n; ++i) sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
+        for (int64_t i = 0; i < n; ++i)
+          sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
         const double scale = 1 / std::sqrt(sum_sq / static_cast<double>(n) + 1e-5);
         for (int64_t i = 0; i < n; ++i) {
           const double expected = x[static_cast<size_t>(t * n + i)] * scale * weight[static_cast<size_t>(i)];
@@ -119,7 +121,8 @@ TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
   for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalves}) {
     for (const bool has_factors : {false, true}) {
       CAPTURE(has_factors);
-      const RopeParams rope{pairing, n_rot, 10000.0f, 0.5f, has_factors ? std::span<const float>(factors) : std::span<const float>()};
+      const RopeParams rope{pairing, n_rot, 10000.0f, 0.5f,
+                            has_factors ? std::span<const float>(factors) : std::span<const float>()};
       const auto q = random_f32(n_tokens * n_head * head_dim, /*seed=*/4);
       const auto kv_values = random_f32(n_tokens * head_dim, /*seed=*/5);
       for (const auto& [name, backend] : all_cpu_backends()) {
@@ -127,7 +130,8 @@ TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
         const auto kv = backend->alloc_kv({1, 1, head_dim}, 1);
         const SequenceRun run{pages, n_past, n_tokens};
         std::vector<float> rotated = q;
-        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, shape, rope);
+        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, shape,
+                                   rope);
         for (int32_t t = 0; t < n_tokens; ++t) {
           for (int32_t h = 0; h < n_head; ++h) {
             const float* before = q.data() + (t * n_head + h) * head_dim;
@@ -135,7 +139,8 @@ TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
             for (int32_t i = 0; i < n_rot / 2; ++i) {
               double angle = (n_past + t) * 0.5 * std::pow(10000.0, -2.0 * i / n_rot);
               if (has_factors) angle /= factors[static_cast<size_t>(i)];
-              const int32_t a = pairing == RopePairing::kAdjacent ? 2 * i : i, b = pairing == RopePairing::kAdjacent ? 2 * i + 1 : i + n_rot / 2;
+              const int32_t a = pairing == RopePairing::kAdjacent ? 2 * i : i,
+                            b = pairing == RopePairing::kAdjacent ? 2 * i + 1 : i + n_rot / 2;
               // Table entries and two products and a sum, each rounded to f32, of values below 1.
               CHECK(std::abs(after[a] - (before[a] * std::cos(angle) - before[b] * std::sin(angle))) < 4 * 0x1p-24);
               CHECK(std::abs(after[b] - (before[a] * std::sin(angle) + before[b] * std::cos(angle))) < 4 * 0x1p-24);
@@ -158,7 +163,8 @@ TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add ad
       const std::vector<int32_t> tokens = {9, 0, 9};
       std::vector<float> y(3 * 256, NAN);
       backend->embed(span_of(y), table.view(), tokens);
-      for (size_t i = 0; i < 256; ++i) CHECK((y[i] == values[9 * 256 + i] && y[256 + i] == values[i] && y[512 + i] == y[i]));
+      for (size_t i = 0; i < 256; ++i)
+        CHECK((y[i] == values[9 * 256 + i] && y[256 + i] == values[i] && y[512 + i] == y[i]));
     }
     const std::vector<float> x = {1, 2, 3, 4, 5, 6};
     const std::vector<int32_t> rows = {2, 0};

@@ -29,7 +29,8 @@ constexpr int32_t kMaxThreads = 1024;
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
-                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, bf16, q4_0, q8_0, q2_K, q4_K, q5_K, q6_K or iq2_xxs tensors."));
+                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, bf16, q4_0, "
+                           "q8_0, q2_K, q4_K, q5_K, q6_K or iq2_xxs tensors."));
 }
 
 size_t row_bytes(const WeightView& view) {
@@ -40,7 +41,9 @@ size_t row_bytes(const WeightView& view) {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const CpuKernelTable& kernels, int32_t n_threads)
-      : kernels_(kernels), pool_(n_threads), name_(concat("cpu (", kernels.name, ", ", n_threads, n_threads == 1 ? " thread)" : " threads)")) {}
+      : kernels_(kernels),
+        pool_(n_threads),
+        name_(concat("cpu (", kernels.name, ", ", n_threads, n_threads == 1 ? " thread)" : " threads)")) {}
 
   const char* name() const override { return name_.c_str(); }
 
@@ -81,7 +84,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_tokens, float eps) override {
+  void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_tokens,
+                float eps) override {
     const auto n = static_cast<int64_t>(weight.size);
     pool_.run(n_tokens, [&](int64_t t) { kernels_.rms_norm(y.data + t * n, x.data + t * n, weight.data, n, eps); });
   }
@@ -108,7 +112,8 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void matmul_swiglu(DeviceSpan<float> y, const Weight& gate, const Weight& up, DeviceSpan<const float> x, int32_t n_tokens) override {
+  void matmul_swiglu(DeviceSpan<float> y, const Weight& gate, const Weight& up, DeviceSpan<const float> x,
+                     int32_t n_tokens) override {
     const auto& gate_weight = static_cast<const CpuWeight&>(gate);
     const auto& up_weight = static_cast<const CpuWeight&>(up);
     const bool is_quantized = !is_dense(gate_weight.type()) || !is_dense(up_weight.type());
@@ -134,8 +139,9 @@ class CpuBackend final : public Backend {
     for (size_t i = 0; i < y.size; ++i) x.data[i] += y.data[i];
   }
 
-  void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv, int32_t il,
-                         std::span<const SequenceRun> runs, const AttentionShape& shape, const RopeParams& rope) override {
+  void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv,
+                         int32_t il, std::span<const SequenceRun> runs, const AttentionShape& shape,
+                         const RopeParams& rope) override {
     auto& storage = static_cast<CpuKvStorage&>(kv);
     int64_t row = 0;
     for (const SequenceRun& run : runs) {
@@ -158,8 +164,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
-                 const AttentionShape& shape) override {
+  void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
+                 std::span<const SequenceRun> runs, const AttentionShape& shape) override {
     const auto& storage = static_cast<const CpuKvStorage&>(kv);
     const int64_t width = int64_t{shape.n_head} * shape.head_dim;
     int64_t n_rows = 0;
@@ -174,8 +180,10 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows, int64_t width) override {
-    for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.data + rows[i] * width, width, y.data + static_cast<int64_t>(i) * width);
+  void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
+                   int64_t width) override {
+    for (size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(x.data + rows[i] * width, width, y.data + static_cast<int64_t>(i) * width);
   }
 
   void read(std::span<float> host, DeviceSpan<const float> device) override {
@@ -195,14 +203,18 @@ class CpuBackend final : public Backend {
   }
 
   static bool needs_quantized(std::span<const MatmulTask> tasks) {
-    return std::any_of(tasks.begin(), tasks.end(), [](const MatmulTask& task) { return !is_dense(static_cast<const CpuWeight&>(*task.weight).type()); });
+    return std::any_of(tasks.begin(), tasks.end(), [](const MatmulTask& task) {
+      return !is_dense(static_cast<const CpuWeight&>(*task.weight).type());
+    });
   }
 
   Input prepare(DeviceSpan<const float> x, int64_t n_cols, int32_t n_tokens, bool is_quantized) {
     if (is_quantized) {
       const int64_t n_blocks = n_cols / 256;
-      if (activations_.size() < static_cast<size_t>(n_tokens * n_blocks)) activations_.resize(static_cast<size_t>(n_tokens * n_blocks));
-      pool_.run(n_tokens, [&](int64_t t) { kernels_.quantize(x.data + t * n_cols, n_cols, activations_.data() + t * n_blocks); });
+      if (activations_.size() < static_cast<size_t>(n_tokens * n_blocks))
+        activations_.resize(static_cast<size_t>(n_tokens * n_blocks));
+      pool_.run(n_tokens,
+                [&](int64_t t) { kernels_.quantize(x.data + t * n_cols, n_cols, activations_.data() + t * n_blocks); });
     }
     return {x.data, activations_.data(), n_cols};
   }
@@ -223,7 +235,8 @@ class CpuBackend final : public Backend {
     return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded[slot].data())};
   }
 
-  void run_kernel(const KernelTile& tile, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
+  void run_kernel(const KernelTile& tile, const Input& input, int32_t t, int n_tokens, float* y,
+                  int64_t y_stride) const {
     MatmulArgs args{tile.data, input.n_cols, nullptr, 0, n_tokens, y, y_stride};
     if (is_dense(tile.type)) {
       args.x = input.dense + t * input.n_cols;
@@ -244,7 +257,8 @@ class CpuBackend final : public Backend {
   }
 
   /// A kernel writes sixteen rows; the last tile of a matrix may have fewer.
-  void multiply_tile(const KernelTile& tile, int64_t n_rows, const Input& input, int32_t t, int n_tokens, float* y, int64_t y_stride) const {
+  void multiply_tile(const KernelTile& tile, int64_t n_rows, const Input& input, int32_t t, int n_tokens, float* y,
+                     int64_t y_stride) const {
     if (n_rows == kTileRows) return run_kernel(tile, input, t, n_tokens, y, y_stride);
     alignas(64) float results[kMaxTileTokens * kTileRows];
     run_kernel(tile, input, t, n_tokens, results, kTileRows);
@@ -262,7 +276,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  static void store_kv(CpuKvStorage& storage, int32_t page, int32_t il, int32_t head, int32_t slot, int32_t head_dim, const float* k, const float* v) {
+  static void store_kv(CpuKvStorage& storage, int32_t page, int32_t il, int32_t head, int32_t slot, int32_t head_dim,
+                       const float* k, const float* v) {
     uint16_t* keys = storage.keys(page, il, head);
     uint16_t* values = storage.values(page, il, head) + slot * storage.head_dim_padded();
     for (int32_t d = 0; d < head_dim; ++d) {
@@ -272,7 +287,8 @@ class CpuBackend final : public Backend {
   }
 
   /// Queries of a KV head, token after token, in tiles of kMaxTileQueries that share its keys and values.
-  void attend_run(float* y, const float* q, const CpuKvStorage& storage, int32_t il, const SequenceRun& run, const AttentionShape& shape) {
+  void attend_run(float* y, const float* q, const CpuKvStorage& storage, int32_t il, const SequenceRun& run,
+                  const AttentionShape& shape) {
     const auto n_pages = static_cast<size_t>((run.n_past + run.n_tokens + kKvPageSize - 1) / kKvPageSize);
     const auto n_head_kv = static_cast<size_t>(shape.n_head_kv);
     k_pages_.resize(n_head_kv * n_pages);

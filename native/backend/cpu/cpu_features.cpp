@@ -21,8 +21,9 @@ bool has_avx2() {
          __builtin_cpu_supports("bmi2");
 }
 bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
 }
 #else
 bool has_avx2() { return false; }
@@ -30,7 +31,8 @@ bool has_avx512() { return false; }
 #endif
 
 [[noreturn]] void fail_missing(const char* name) {
-  throw EngineError(ErrorCode::kInvalidArgument, concat("This processor cannot run the ", name, " kernels. Choose auto."));
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("This processor cannot run the ", name, " kernels. Choose auto."));
 }
 
 }  // namespace

@@ -26,11 +26,11 @@ inline constexpr int kMaxTileTokens = 8;
 struct MatmulArgs {
   const std::byte* tile;  ///< packed_tiles.h
   int64_t n_cols;
-  const void* x;      ///< ActivationBlock [n_tokens, n_cols / 256], or f32 [n_tokens, n_cols] for dense tiles
-  int64_t x_stride;   ///< distance of two tokens in elements of x
-  int n_tokens;       ///< 1 to kMaxTileTokens
-  float* y;           ///< 16 results per token
-  int64_t y_stride;   ///< distance of two tokens
+  const void* x;     ///< ActivationBlock [n_tokens, n_cols / 256], or f32 [n_tokens, n_cols] for dense tiles
+  int64_t x_stride;  ///< distance of two tokens in elements of x
+  int n_tokens;      ///< 1 to kMaxTileTokens
+  float* y;          ///< 16 results per token
+  int64_t y_stride;  ///< distance of two tokens
 };
 
 /// Most queries that share the keys and values of one attention call.
@@ -38,14 +38,14 @@ inline constexpr int kMaxTileQueries = 4;
 inline constexpr int kPagePositions = 64;
 
 struct AttentionArgs {
-  int n_queries;                           ///< 1 to kMaxTileQueries, all of one KV head
-  const float* q[kMaxTileQueries];         ///< [head_dim], already scaled
-  float* y[kMaxTileQueries];               ///< [head_dim]
-  int32_t n_visible[kMaxTileQueries];      ///< positions 0 to n_visible - 1 are attended to
+  int n_queries;                       ///< 1 to kMaxTileQueries, all of one KV head
+  const float* q[kMaxTileQueries];     ///< [head_dim], already scaled
+  float* y[kMaxTileQueries];           ///< [head_dim]
+  int32_t n_visible[kMaxTileQueries];  ///< positions 0 to n_visible - 1 are attended to
   int32_t head_dim;
-  int32_t head_dim_padded;                 ///< to a multiple of 16
-  const uint16_t* const* k_pages;          ///< [head_dim, 64] f16 of this head, per page
-  const uint16_t* const* v_pages;          ///< [64, head_dim_padded] f16 of this head, per page
+  int32_t head_dim_padded;         ///< to a multiple of 16
+  const uint16_t* const* k_pages;  ///< [head_dim, 64] f16 of this head, per page
+  const uint16_t* const* v_pages;  ///< [64, head_dim_padded] f16 of this head, per page
 };
 
 struct CpuKernelTable {

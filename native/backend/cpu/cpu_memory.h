@@ -21,7 +21,10 @@ class CpuBuffer final : public Buffer {
 class CpuWeight final : public Weight {
  public:
   CpuWeight(TensorType type, int64_t n_rows, int64_t n_cols)
-      : type_(type), n_rows_(n_rows), n_cols_(n_cols), tile_bytes_(outpost::tile_bytes(type, n_cols)),
+      : type_(type),
+        n_rows_(n_rows),
+        n_cols_(n_cols),
+        tile_bytes_(outpost::tile_bytes(type, n_cols)),
         memory_(static_cast<size_t>(n_tiles()) * tile_bytes_, "a weight matrix") {}
 
   TensorType type() const { return type_; }
@@ -43,7 +46,9 @@ class CpuWeight final : public Weight {
 class CpuKvStorage final : public KvStorage {
  public:
   CpuKvStorage(const KvShape& shape, int32_t n_page)
-      : shape_(shape), n_page_(n_page), head_dim_padded_((shape.head_dim + 15) / 16 * 16),
+      : shape_(shape),
+        n_page_(n_page),
+        head_dim_padded_((shape.head_dim + 15) / 16 * 16),
         memory_(static_cast<size_t>(n_page) * page_halfs() * sizeof(uint16_t), "the KV cache") {}
 
   int32_t n_page() const override { return n_page_; }
@@ -54,11 +59,15 @@ class CpuKvStorage final : public KvStorage {
     const size_t slot = static_cast<size_t>(il) * static_cast<size_t>(shape_.n_head_kv) + static_cast<size_t>(head);
     return reinterpret_cast<uint16_t*>(memory_.data()) + static_cast<size_t>(page) * page_halfs() + slot * head_halfs();
   }
-  uint16_t* values(int32_t page, int32_t il, int32_t head) const { return keys(page, il, head) + shape_.head_dim * kKvPageSize; }
+  uint16_t* values(int32_t page, int32_t il, int32_t head) const {
+    return keys(page, il, head) + shape_.head_dim * kKvPageSize;
+  }
 
  private:
   size_t head_halfs() const { return static_cast<size_t>(shape_.head_dim + head_dim_padded_) * kKvPageSize; }
-  size_t page_halfs() const { return static_cast<size_t>(shape_.n_layer) * static_cast<size_t>(shape_.n_head_kv) * head_halfs(); }
+  size_t page_halfs() const {
+    return static_cast<size_t>(shape_.n_layer) * static_cast<size_t>(shape_.n_head_kv) * head_halfs();
+  }
 
   KvShape shape_;
   int32_t n_page_;

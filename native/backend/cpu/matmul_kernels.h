@@ -73,8 +73,8 @@ void matmul(const Format& format, const MatmulArgs& args) {
 
 /// acc += d * x.scale * sums
 template <int kTokens>
-inline void add_scaled(const uint16_t* d, const MatmulArgs& args, int64_t superblock, float factor, const I32x16 (&sums)[kTokens],
-                       F32x16 (&acc)[kTokens]) {
+inline void add_scaled(const uint16_t* d, const MatmulArgs& args, int64_t superblock, float factor,
+                       const I32x16 (&sums)[kTokens], F32x16 (&acc)[kTokens]) {
   const F32x16 scale = f16_load(d) * f32_set1(factor);
   for (int t = 0; t < kTokens; ++t) {
     acc[t] = fma(scale * f32_set1(activation(args, t, superblock).scale), to_f32(sums[t]), acc[t]);
@@ -83,7 +83,8 @@ inline void add_scaled(const uint16_t* d, const MatmulArgs& args, int64_t superb
 
 /// acc -= dmin * x.scale * sum over sub-blocks of min * sum(q)
 template <int n_sub, int kTokens, typename LoadMin>
-inline void subtract_mins(const uint16_t* dmin, const MatmulArgs& args, int64_t superblock, const LoadMin& load_min, F32x16 (&acc)[kTokens]) {
+inline void subtract_mins(const uint16_t* dmin, const MatmulArgs& args, int64_t superblock, const LoadMin& load_min,
+                          F32x16 (&acc)[kTokens]) {
   const F32x16 scale = f16_load(dmin);
   for (int t = 0; t < kTokens; ++t) {
     const ActivationBlock& x = activation(args, t, superblock);
@@ -102,7 +103,8 @@ struct FormatQ2_K {
   void accumulate(const Tile& tile, const MatmulArgs& args, int64_t superblock, I32x16 (&sums)[kTokens]) const {
     for (int sub = 0; sub < 16; ++sub) {
       const U8x64 codes = u8_load(tile.codes[sub]);
-      const U8x64 w[4] = {u8_and(codes, 3), u8_shift_and<2>(codes, 3), u8_shift_and<4>(codes, 3), u8_shift_and<6>(codes, 3)};
+      const U8x64 w[4] = {u8_and(codes, 3), u8_shift_and<2>(codes, 3), u8_shift_and<4>(codes, 3),
+                          u8_shift_and<6>(codes, 3)};
       const I32x16 scale = i32_and(i32_load_u8(tile.scales[sub]), 15);
       for (int t = 0; t < kTokens; ++t) {
         sums[t] = sums[t] + scale * dot_chain<4, kTokens>(w, activation(args, t, superblock).q + 16 * sub);
@@ -111,9 +113,11 @@ struct FormatQ2_K {
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens], F32x16 (&acc)[kTokens]) const {
+  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+              F32x16 (&acc)[kTokens]) const {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-    subtract_mins<16>(tile.dmin, args, superblock, [&](int i) { return i32_shift_right<4>(i32_load_u8(tile.scales[i])); }, acc);
+    subtract_mins<16>(
+        tile.dmin, args, superblock, [&](int i) { return i32_shift_right<4>(i32_load_u8(tile.scales[i])); }, acc);
   }
 };
 
@@ -142,9 +146,11 @@ struct FormatK4 {
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens], F32x16 (&acc)[kTokens]) const {
+  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+              F32x16 (&acc)[kTokens]) const {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-    subtract_mins<8>(tile.dmin, args, superblock, [&](int i) { return i32_load_u8(tile.mins[i]); }, acc);
+    subtract_mins<8>(
+        tile.dmin, args, superblock, [&](int i) { return i32_load_u8(tile.mins[i]); }, acc);
   }
 };
 
@@ -171,7 +177,8 @@ struct FormatIQ2_XXS {
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens], F32x16 (&acc)[kTokens]) const {
+  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+              F32x16 (&acc)[kTokens]) const {
     add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
   }
 };

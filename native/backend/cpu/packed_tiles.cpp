@@ -65,7 +65,8 @@ void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
 }
 
 template <typename Block, typename Tile>
-void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
+                      std::byte* out) {
   for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
     Tile tile{};
     for (int row = 0; row < n_rows; ++row) {
@@ -98,7 +99,8 @@ size_t file_row_bytes(TensorType type, int64_t n_cols) {
 }  // namespace
 
 bool is_expanded(TensorType type) {
-  return type == TensorType::kBF16 || type == TensorType::kQ4_0 || type == TensorType::kQ8_0 || type == TensorType::kQ6_K;
+  return type == TensorType::kBF16 || type == TensorType::kQ4_0 || type == TensorType::kQ8_0 ||
+         type == TensorType::kQ6_K;
 }
 
 bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16 || is_expanded(type); }
@@ -122,7 +124,8 @@ size_t tile_bytes(TensorType type, int64_t n_cols) {
   }
 }
 
-void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* tile) {
+void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
+               std::byte* tile) {
   if (is_expanded(type)) {
     const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
     std::memcpy(tile, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
@@ -135,7 +138,8 @@ void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64
     case TensorType::kQ2_K: return pack_superblocks<BlockQ2_K, TileQ2_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     case TensorType::kQ4_K: return pack_superblocks<BlockQ4_K, TileQ4_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     case TensorType::kQ5_K: return pack_superblocks<BlockQ5_K, TileQ5_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kIQ2_XXS: return pack_superblocks<BlockIQ2_XXS, TileIQ2_XXS>(matrix, row_bytes, n_cols, row0, n_rows, tile);
+    case TensorType::kIQ2_XXS:
+      return pack_superblocks<BlockIQ2_XXS, TileIQ2_XXS>(matrix, row_bytes, n_cols, row0, n_rows, tile);
     default: assert(!"can_pack was not asked");
   }
 }
@@ -148,7 +152,8 @@ void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* 
   for (int64_t col = 0; col < n_cols; col += kChunk) {
     const int64_t n = std::min(kChunk, n_cols - col);
     for (int row = 0; row < kTileRows; ++row) {
-      dequantize(type, tile + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col / kChunk) * chunk_bytes, values, n);
+      dequantize(type, tile + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col / kChunk) * chunk_bytes,
+                 values, n);
       for (int64_t i = 0; i < n; ++i) out[(col + i) * kTileRows + row] = values[i];
     }
   }

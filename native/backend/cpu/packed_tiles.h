@@ -66,7 +66,8 @@ size_t tile_bytes(TensorType type, int64_t n_cols);
 
 /// Packs rows [row0, row0 + n_rows) of a matrix in file layout; n_rows <= kTileRows.
 /// @param row_bytes distance of two rows in `matrix`
-void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* tile);
+void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
+               std::byte* tile);
 
 /// Dequantizes a tile whose type `is_expanded` to f32 [n_cols][kTileRows].
 void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out);

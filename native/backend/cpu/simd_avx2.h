@@ -25,7 +25,10 @@ inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<co
 
 inline F32x16 f32_set1(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
 inline F32x16 f32_load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-inline void f32_store(float* p, F32x16 v) { _mm256_storeu_ps(p, v.lo); _mm256_storeu_ps(p + 8, v.hi); }
+inline void f32_store(float* p, F32x16 v) {
+  _mm256_storeu_ps(p, v.lo);
+  _mm256_storeu_ps(p + 8, v.hi);
+}
 inline F32x16 f16_load(const uint16_t* p) {
   const __m256i v = load256(p);
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(v)), _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1))};
@@ -34,8 +37,12 @@ inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm256_add_ps(a.lo, b.lo),
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 inline F32x16 operator/(F32x16 a, F32x16 b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
-inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
-inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) { return {_mm256_fnmadd_ps(b.lo, c.lo, a.lo), _mm256_fnmadd_ps(b.hi, c.hi, a.hi)}; }
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) {
+  return {_mm256_fnmadd_ps(b.lo, c.lo, a.lo), _mm256_fnmadd_ps(b.hi, c.hi, a.hi)};
+}
 inline F32x16 f32_max(F32x16 a, F32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 inline F32x16 f32_abs(F32x16 a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -67,8 +74,14 @@ inline I32x16 i32_and(I32x16 a, int32_t mask) {
   const __m256i m = _mm256_set1_epi32(mask);
   return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
 }
-template <int n> inline I32x16 i32_shift_left(I32x16 a) { return {_mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n)}; }
-template <int n> inline I32x16 i32_shift_right(I32x16 a) { return {_mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n)}; }
+template <int n>
+inline I32x16 i32_shift_left(I32x16 a) {
+  return {_mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n)};
+}
+template <int n>
+inline I32x16 i32_shift_right(I32x16 a) {
+  return {_mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n)};
+}
 inline F32x16 to_f32(I32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 inline I32x16 to_i32(F32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 inline F32x16 bits_to_f32(I32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
@@ -83,12 +96,14 @@ inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
   return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
 }
-template <int n> inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
+template <int n>
+inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   return u8_and({_mm256_srli_epi16(a.lo, n), _mm256_srli_epi16(a.hi, n)}, mask);
 }
 /// 0xFF in each byte whose bit of `bits` is set.
 inline __m256i mask_bytes(uint32_t bits) {
-  const __m256i spread = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i spread =
+      _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
   const __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), spread);
   return _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
@@ -118,7 +133,8 @@ struct Iq2Grid {
     const __m256i magnitudes = _mm256_set1_epi32((64 + 8) | ((64 + 25) << 8) | ((64 + 43) << 16));
     const __m256i twice_offset = _mm256_set1_epi8(static_cast<char>(128));
     const auto look_up = [&](__m256i four_codes, int p, uint32_t sign_bits) {
-      const __m256i code = _mm256_and_si256(_mm256_srl_epi16(four_codes, _mm_cvtsi32_si128(2 * (p % 4))), _mm256_set1_epi8(3));
+      const __m256i code =
+          _mm256_and_si256(_mm256_srl_epi16(four_codes, _mm_cvtsi32_si128(2 * (p % 4))), _mm256_set1_epi8(3));
       const __m256i plus = _mm256_shuffle_epi8(magnitudes, code);
       return _mm256_blendv_epi8(plus, _mm256_sub_epi8(twice_offset, plus), mask_bytes(sign_bits));
     };

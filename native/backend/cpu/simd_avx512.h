@@ -29,7 +29,9 @@ struct U8x64 {
 inline F32x16 f32_set1(float v) { return {_mm512_set1_ps(v)}; }
 inline F32x16 f32_load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void f32_store(float* p, F32x16 a) { _mm512_storeu_ps(p, a.v); }
-inline F32x16 f16_load(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+inline F32x16 f16_load(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
 inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -49,20 +51,35 @@ inline F32x16 f32_keep_first(F32x16 a, int n, float fill) {
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
 inline I32x16 i32_set1(int32_t v) { return {_mm512_set1_epi32(v)}; }
-inline I32x16 i32_load_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
+inline I32x16 i32_load_u8(const uint8_t* p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 inline I32x16 i32_and(I32x16 a, int32_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(mask))}; }
-template <int n> inline I32x16 i32_shift_left(I32x16 a) { return {_mm512_slli_epi32(a.v, n)}; }
-template <int n> inline I32x16 i32_shift_right(I32x16 a) { return {_mm512_srai_epi32(a.v, n)}; }
+template <int n>
+inline I32x16 i32_shift_left(I32x16 a) {
+  return {_mm512_slli_epi32(a.v, n)};
+}
+template <int n>
+inline I32x16 i32_shift_right(I32x16 a) {
+  return {_mm512_srai_epi32(a.v, n)};
+}
 inline F32x16 to_f32(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32x16 to_i32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline F32x16 bits_to_f32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
-inline void i32_store_i8(int8_t* p, I32x16 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v)); }
+inline void i32_store_i8(int8_t* p, I32x16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
+}
 
 inline U8x64 u8_load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-inline U8x64 u8_and(U8x64 a, uint8_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(static_cast<char>(mask)))}; }
-template <int n> inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) { return u8_and({_mm512_srli_epi16(a.v, n)}, mask); }
+inline U8x64 u8_and(U8x64 a, uint8_t mask) {
+  return {_mm512_and_si512(a.v, _mm512_set1_epi8(static_cast<char>(mask)))};
+}
+template <int n>
+inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
+  return u8_and({_mm512_srli_epi16(a.v, n)}, mask);
+}
 inline U8x64 u8_or_masked(U8x64 a, uint64_t mask, uint8_t value) {
   // The bit is clear where it is added, so adding is setting.
   return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(static_cast<char>(value)))};

@@ -29,53 +29,147 @@ struct U8x64 {
     for (int i = 0; i < (n); ++i) (expression); \
   } while (false)
 
-inline F32x16 f32_set1(float v) { F32x16 r; OUTPOST_EACH(16, r.lane[i] = v); return r; }
-inline F32x16 f32_load(const float* p) { F32x16 r; std::memcpy(r.lane, p, sizeof r); return r; }
+inline F32x16 f32_set1(float v) {
+  F32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = v);
+  return r;
+}
+inline F32x16 f32_load(const float* p) {
+  F32x16 r;
+  std::memcpy(r.lane, p, sizeof r);
+  return r;
+}
 inline void f32_store(float* p, F32x16 v) { std::memcpy(p, v.lane, sizeof v); }
-inline F32x16 f16_load(const uint16_t* p) { F32x16 r; OUTPOST_EACH(16, r.lane[i] = half_to_float(p[i])); return r; }
-inline F32x16 operator+(F32x16 a, F32x16 b) { OUTPOST_EACH(16, a.lane[i] += b.lane[i]); return a; }
-inline F32x16 operator-(F32x16 a, F32x16 b) { OUTPOST_EACH(16, a.lane[i] -= b.lane[i]); return a; }
-inline F32x16 operator*(F32x16 a, F32x16 b) { OUTPOST_EACH(16, a.lane[i] *= b.lane[i]); return a; }
-inline F32x16 operator/(F32x16 a, F32x16 b) { OUTPOST_EACH(16, a.lane[i] /= b.lane[i]); return a; }
-inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { OUTPOST_EACH(16, c.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i])); return c; }
+inline F32x16 f16_load(const uint16_t* p) {
+  F32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = half_to_float(p[i]));
+  return r;
+}
+inline F32x16 operator+(F32x16 a, F32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] += b.lane[i]);
+  return a;
+}
+inline F32x16 operator-(F32x16 a, F32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] -= b.lane[i]);
+  return a;
+}
+inline F32x16 operator*(F32x16 a, F32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] *= b.lane[i]);
+  return a;
+}
+inline F32x16 operator/(F32x16 a, F32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] /= b.lane[i]);
+  return a;
+}
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
+  OUTPOST_EACH(16, c.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i]));
+  return c;
+}
 /// a - b*c
-inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) { OUTPOST_EACH(16, a.lane[i] = std::fma(-b.lane[i], c.lane[i], a.lane[i])); return a; }
+inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) {
+  OUTPOST_EACH(16, a.lane[i] = std::fma(-b.lane[i], c.lane[i], a.lane[i]));
+  return a;
+}
 // As the x86 instruction: b where the two are not ordered.
-inline F32x16 f32_max(F32x16 a, F32x16 b) { OUTPOST_EACH(16, a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); return a; }
-inline F32x16 f32_abs(F32x16 a) { OUTPOST_EACH(16, a.lane[i] = std::fabs(a.lane[i])); return a; }
+inline F32x16 f32_max(F32x16 a, F32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]);
+  return a;
+}
+inline F32x16 f32_abs(F32x16 a) {
+  OUTPOST_EACH(16, a.lane[i] = std::fabs(a.lane[i]));
+  return a;
+}
 /// a < b ? x : y
-inline F32x16 f32_select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) { OUTPOST_EACH(16, x.lane[i] = a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]); return x; }
+inline F32x16 f32_select_less(F32x16 a, F32x16 b, F32x16 x, F32x16 y) {
+  OUTPOST_EACH(16, x.lane[i] = a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]);
+  return x;
+}
 /// Lanes from n on become `fill`.
-inline F32x16 f32_keep_first(F32x16 v, int n, float fill) { OUTPOST_EACH(16, v.lane[i] = i < n ? v.lane[i] : fill); return v; }
+inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
+  OUTPOST_EACH(16, v.lane[i] = i < n ? v.lane[i] : fill);
+  return v;
+}
 
 /// Nothing here: the scalar kernels never wait for memory.
 inline void prefetch(const char*) {}
 
-inline I32x16 i32_set1(int32_t v) { I32x16 r; OUTPOST_EACH(16, r.lane[i] = v); return r; }
-inline I32x16 i32_load_u8(const uint8_t* p) { I32x16 r; OUTPOST_EACH(16, r.lane[i] = p[i]); return r; }
-inline I32x16 operator+(I32x16 a, I32x16 b) { OUTPOST_EACH(16, a.lane[i] += b.lane[i]); return a; }
-inline I32x16 operator*(I32x16 a, I32x16 b) { OUTPOST_EACH(16, a.lane[i] *= b.lane[i]); return a; }
-inline I32x16 i32_and(I32x16 a, int32_t mask) { OUTPOST_EACH(16, a.lane[i] &= mask); return a; }
-template <int n> inline I32x16 i32_shift_left(I32x16 a) { OUTPOST_EACH(16, a.lane[i] = static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << n)); return a; }
-template <int n> inline I32x16 i32_shift_right(I32x16 a) { OUTPOST_EACH(16, a.lane[i] >>= n); return a; }
-inline F32x16 to_f32(I32x16 a) { F32x16 r; OUTPOST_EACH(16, r.lane[i] = static_cast<float>(a.lane[i])); return r; }
+inline I32x16 i32_set1(int32_t v) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = v);
+  return r;
+}
+inline I32x16 i32_load_u8(const uint8_t* p) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = p[i]);
+  return r;
+}
+inline I32x16 operator+(I32x16 a, I32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] += b.lane[i]);
+  return a;
+}
+inline I32x16 operator*(I32x16 a, I32x16 b) {
+  OUTPOST_EACH(16, a.lane[i] *= b.lane[i]);
+  return a;
+}
+inline I32x16 i32_and(I32x16 a, int32_t mask) {
+  OUTPOST_EACH(16, a.lane[i] &= mask);
+  return a;
+}
+template <int n>
+inline I32x16 i32_shift_left(I32x16 a) {
+  OUTPOST_EACH(16, a.lane[i] = static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << n));
+  return a;
+}
+template <int n>
+inline I32x16 i32_shift_right(I32x16 a) {
+  OUTPOST_EACH(16, a.lane[i] >>= n);
+  return a;
+}
+inline F32x16 to_f32(I32x16 a) {
+  F32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = static_cast<float>(a.lane[i]));
+  return r;
+}
 /// Rounds to nearest, ties to even. As the x86 instruction: INT32_MIN for NaN and for what does not fit.
-inline int32_t round_to_i32(float v) { return v >= -0x1p31f && v < 0x1p31f ? static_cast<int32_t>(std::nearbyint(v)) : INT32_MIN; }
-inline I32x16 to_i32(F32x16 a) { I32x16 r; OUTPOST_EACH(16, r.lane[i] = round_to_i32(a.lane[i])); return r; }
+inline int32_t round_to_i32(float v) {
+  return v >= -0x1p31f && v < 0x1p31f ? static_cast<int32_t>(std::nearbyint(v)) : INT32_MIN;
+}
+inline I32x16 to_i32(F32x16 a) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = round_to_i32(a.lane[i]));
+  return r;
+}
 inline F32x16 bits_to_f32(I32x16 a) { return std::bit_cast<F32x16>(a); }
 /// Saturates, as the x86 instruction.
 inline void i32_store_i8(int8_t* p, I32x16 v) {
   OUTPOST_EACH(16, p[i] = static_cast<int8_t>(v.lane[i] < -128 ? -128 : v.lane[i] > 127 ? 127 : v.lane[i]));
 }
 
-inline U8x64 u8_load(const uint8_t* p) { U8x64 r; std::memcpy(r.lane, p, sizeof r); return r; }
-inline U8x64 u8_and(U8x64 a, uint8_t mask) { OUTPOST_EACH(64, a.lane[i] &= mask); return a; }
+inline U8x64 u8_load(const uint8_t* p) {
+  U8x64 r;
+  std::memcpy(r.lane, p, sizeof r);
+  return r;
+}
+inline U8x64 u8_and(U8x64 a, uint8_t mask) {
+  OUTPOST_EACH(64, a.lane[i] &= mask);
+  return a;
+}
 /// Bits n to n+3 (or n+1) of each byte; the bits above are kept off by `mask`.
-template <int n> inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) { OUTPOST_EACH(64, a.lane[i] = static_cast<uint8_t>((a.lane[i] >> n) & mask)); return a; }
+template <int n>
+inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
+  OUTPOST_EACH(64, a.lane[i] = static_cast<uint8_t>((a.lane[i] >> n) & mask));
+  return a;
+}
 /// v | value where `mask` has a bit.
-inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) { OUTPOST_EACH(64, v.lane[i] |= (mask >> i) & 1 ? value : uint8_t{0}); return v; }
+inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
+  OUTPOST_EACH(64, v.lane[i] |= (mask >> i) & 1 ? value : uint8_t{0});
+  return v;
+}
 /// sum of four products of neighbouring bytes, added to each lane: acc[r] + sum_i w[4r + i] * x[i]
-inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) { OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]); return acc; }
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]);
+  return acc;
+}
 
 /// The codebook of IQ2_XXS, ready for look-up.
 struct Iq2Grid {

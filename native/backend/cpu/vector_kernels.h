@@ -21,8 +21,12 @@ inline float reduce(F32x16 v, const Combine& combine) {
   }
   return lanes[0];
 }
-inline float reduce_add(F32x16 v) { return reduce(v, [](float a, float b) { return a + b; }); }
-inline float reduce_max(F32x16 v) { return reduce(v, [](float a, float b) { return a > b ? a : b; }); }
+inline float reduce_add(F32x16 v) {
+  return reduce(v, [](float a, float b) { return a + b; });
+}
+inline float reduce_max(F32x16 v) {
+  return reduce(v, [](float a, float b) { return a > b ? a : b; });
+}
 
 /// Up to 16 values; lanes past n are 0.
 inline F32x16 load_first(const float* p, int64_t n) {
@@ -97,7 +101,8 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out) {
     for (int group = 0; group < 8; ++group) {
       out->sum32[group] = out->sum16[2 * group] + out->sum16[2 * group + 1];
       for (int p = 0; p < 8; ++p) {
-        for (int run = 0; run < 4; ++run) out->q_by_position[32 * group + 4 * p + run] = out->q[32 * group + 8 * run + p];
+        for (int run = 0; run < 4; ++run)
+          out->q_by_position[32 * group + 4 * p + run] = out->q[32 * group + 8 * run + p];
       }
     }
   }
@@ -183,7 +188,8 @@ void attend(const AttentionArgs& args) {
 
   for (int q = 0; q < kQueries; ++q) {
     const F32x16 inverse = f32_set1(1.0f / l[q]);
-    for (int32_t d = 0; d < args.head_dim; d += 16) store_first(args.y[q] + d, args.head_dim - d, f32_load(y[q] + d) * inverse);
+    for (int32_t d = 0; d < args.head_dim; d += 16)
+      store_first(args.y[q] + d, args.head_dim - d, f32_load(y[q] + d) * inverse);
   }
 }
 
@@ -197,8 +203,8 @@ void attention(const AttentionArgs& args) {
 }
 
 constexpr CpuKernelTable kernel_table(const char* name) {
-  return {name,      quantize,  matmul_f32, matmul_f16, matmul_q2_K, matmul_q4_K, matmul_q5_K, matmul_iq2_xxs,
-          attention, rms_norm, silu_mul,   exp_all};
+  return {name,        quantize,       matmul_f32, matmul_f16, matmul_q2_K, matmul_q4_K,
+          matmul_q5_K, matmul_iq2_xxs, attention,  rms_norm,   silu_mul,    exp_all};
 }
 
 }  // namespace

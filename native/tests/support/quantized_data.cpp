@@ -49,8 +49,8 @@ FileMatrix random_matrix(TensorType type, int64_t n_rows, int64_t n_cols, uint32
       const float value = uniform(random);
       const auto bits = std::bit_cast<uint32_t>(value);
       const uint16_t half = type == TensorType::kF16 ? float_to_half(value) : static_cast<uint16_t>(bits >> 16);
-      std::memcpy(matrix.bytes.data() + i * traits.block_bytes, type == TensorType::kF32 ? static_cast<const void*>(&value) : &half,
-                  traits.block_bytes);
+      std::memcpy(matrix.bytes.data() + i * traits.block_bytes,
+                  type == TensorType::kF32 ? static_cast<const void*>(&value) : &half, traits.block_bytes);
     }
     return matrix;
   }

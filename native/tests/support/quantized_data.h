@@ -11,8 +11,9 @@
 namespace outpost::test {
 
 /// Every type that the CPU backend multiplies by.
-inline constexpr TensorType kCpuTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ4_0, TensorType::kQ8_0,
-                                           TensorType::kQ2_K, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K, TensorType::kIQ2_XXS};
+inline constexpr TensorType kCpuTypes[] = {TensorType::kF32,  TensorType::kF16,    TensorType::kBF16, TensorType::kQ4_0,
+                                           TensorType::kQ8_0, TensorType::kQ2_K,   TensorType::kQ4_K, TensorType::kQ5_K,
+                                           TensorType::kQ6_K, TensorType::kIQ2_XXS};
 
 /// A matrix in file layout, as a WeightView over bytes that it owns.
 struct FileMatrix {
