@@ -28,7 +28,7 @@ test.describe('Engine', () => {
 
   test('killed again and again: it is left alone until the user asks', async ({ outpost, picture }) => {
     const page = await outpost.launch();
-    const banner = page.getByRole('alert').filter({ hasText: 'The engine stopped' });
+    const banner = page.getByRole('alert').filter({ hasText: 'The engine stopped' }).first();
     for (let death = 1; death <= 4; death++) {
       await outpost.waitForModel();
       const { 'Outpost Engine': pid } = await outpost.processIds();

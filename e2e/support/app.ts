@@ -44,6 +44,9 @@ export class OutpostApp {
   }
 
   async launch({ folder, model }: LaunchOptions = {}): Promise<Page> {
+    // The likeliest token always: a story must not depend on chance.
+    const settings = { sampler: { temperature: 0 } };
+    await writeFile(join(this.userData, 'settings.json'), JSON.stringify(settings), { flag: 'wx' }).catch(() => {});
     const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     this.#app = await _electron.launch({
       args: [...sandbox, root, ...(folder ? [folder] : [])],
