@@ -2,7 +2,12 @@ import { expect, test } from '../support/app.ts';
 import { ask, message, replies, stopButton } from '../support/window.ts';
 
 /** A reply without regard to how lines are broken, and without the button that only the last one has. */
-const words = (text: string) => text.replace(/Regenerate\s*$/, '').trim().split(/\s+/).join(' ');
+const words = (text: string) =>
+  text
+    .replace(/Regenerate\s*$/, '')
+    .trim()
+    .split(/\s+/)
+    .join(' ');
 
 test.describe('Chat', () => {
   test('ask, watch the answer grow, stop it, find it again after a restart', async ({ outpost, picture }) => {
