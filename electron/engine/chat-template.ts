@@ -26,15 +26,36 @@ export function createChatRenderer(info: TemplateInfo): ChatRenderer {
       bos_token: info.bosText,
       eos_token: info.eosText,
     });
+  const stop = roleMarkers(render);
   return (messages) => {
     try {
-      return { text: render(messages), stop: [] };
+      return { text: render(messages), stop };
     } catch (error) {
       // Several model families know no system message and raise; its text then leads the first question.
       if (messages[0]?.role !== 'system') throw templateFailed(info.name, error);
-      return { text: guarded(info.name, () => render(foldSystem(messages))), stop: [] };
+      return { text: guarded(info.name, () => render(foldSystem(messages))), stop };
     }
   };
+}
+
+/**
+ * How the template marks whose turn it is: "<|user|>". In some models these are ordinary text, and a small model that
+ * does not end its reply goes on with the next turn. Where they are control tokens, no text ever holds them.
+ */
+function roleMarkers(render: (messages: readonly ChatMessage[]) => string): string[] {
+  const conversation: ChatMessage[] = [
+    { role: 'user', content: '?' },
+    { role: 'assistant', content: '!' },
+    { role: 'user', content: '?' },
+  ];
+  const texts = [conversation, [{ role: 'system' as const, content: '.' }, ...conversation]].map((messages) => {
+    try {
+      return render(messages);
+    } catch {
+      return ''; // this template refuses such a conversation
+    }
+  });
+  return [...new Set(texts.join('').match(/<\|[^|<>\s]{1,40}\|>/g))];
 }
 
 function foldSystem([system, first, ...rest]: readonly ChatMessage[]): ChatMessage[] {
