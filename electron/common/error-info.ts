@@ -6,7 +6,7 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-function isAppErrorCode(code: unknown): code is AppErrorCode {
+export function isAppErrorCode(code: unknown): code is AppErrorCode {
   return typeof code === 'string' && Object.hasOwn(appErrors, code);
 }
 

@@ -1,8 +1,10 @@
 // Serving a contract on a MessagePort, the same way in every process.
+import { mapEventIterator } from '@orpc/client';
 import { type AnyRouter, ORPCError } from '@orpc/server';
 import { RPCHandler } from '@orpc/server/message-port';
+import { z } from 'zod';
 import { appError } from './app-error.ts';
-import { isAbort } from './error-info.ts';
+import { isAbort, isAppErrorCode } from './error-info.ts';
 import type { ServePortMessage } from './ports.ts';
 
 /** What Electron's MessagePortMain offers; named here so that no Electron type is needed. */
@@ -14,31 +16,68 @@ interface ServablePort {
 
 /**
  * Answers calls on a port until it closes; calls that still run are aborted then. Anything a procedure throws that
- * is not one of our errors is a bug: it is logged here and reaches the caller as `INTERNAL`, with its stack.
+ * is not one of our errors is a bug: it is logged here and reaches the caller as `INTERNAL`, with its stack. A message
+ * that is no call at all is dropped: whatever the other end sends, this process goes on.
  */
 export function serve(router: AnyRouter, port: ServablePort): void {
   const handler = new RPCHandler(router, {
     clientInterceptors: [
       async ({ next, path }) => {
+        const failed = async (error: unknown) => toAppError(error, path.join('.'));
         try {
-          return await next();
+          const result = await next();
+          return isStream(result) ? mapEventIterator(result, { value: async (event) => event, error: failed }) : result;
         } catch (error) {
-          throw toAppError(error, path.join('.'));
+          throw await failed(error);
         }
       },
     ],
   });
-  // biome-ignore lint/suspicious/noExplicitAny: the library's port type is looser than this one and not exported
-  handler.upgrade(port as any);
+  handler.upgrade({
+    on: (event: 'message' | 'close', listener: (event?: { data: unknown }) => void) =>
+      port.on(event, (message) => {
+        const data = event === 'message' ? parseMessage(message?.data) : null;
+        if (event === 'close' || data !== null) listener(data === null ? undefined : { data });
+      }),
+    postMessage: (message: unknown) => port.postMessage(message),
+    // biome-ignore lint/suspicious/noExplicitAny: the library's port type is that of browsers, and not exported
+  } as any);
   port.start();
 }
 
+function isStream(value: unknown): value is AsyncIterator<unknown, unknown, undefined> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+const text = z.string();
+/** How the library writes a call without files, an event of a stream, and an abort: what we use, and nothing else. */
+const messageSchema = z.union([
+  z.strictObject({ i: text, p: z.strictObject({ u: text.regex(/^\/[\w/]+$/), b: z.unknown().optional() }) }),
+  z.strictObject({ i: text, t: z.literal(3), p: z.looseObject({ e: text }) }),
+  z.strictObject({ i: text, t: z.literal(4), p: z.unknown().optional() }),
+]);
+
+/** Null, and logged, for what the library could not read: its error would end the process. */
+function parseMessage(data: unknown): object | null {
+  try {
+    return messageSchema.parse(JSON.parse(text.parse(data)));
+  } catch (error) {
+    // biome-ignore lint/suspicious/noConsole: a bug of ours, or a window that was taken over; the log should tell
+    console.error('A message was dropped:', error);
+    return null;
+  }
+}
+
 function toAppError(error: unknown, path: string): unknown {
-  if (isAbort(error) || (error instanceof ORPCError && error.code !== 'BAD_REQUEST')) return error;
+  if (isAbort(error) || (error instanceof ORPCError && isAppErrorCode(error.code))) return error;
   // biome-ignore lint/suspicious/noConsole: a bug of ours; the process's log is where it belongs
   console.error(`${path} failed:`, error);
   const detail =
-    error instanceof ORPCError ? JSON.stringify(error.data) : error instanceof Error ? error.stack : String(error);
+    error instanceof ORPCError && error.data !== undefined
+      ? JSON.stringify(error.data)
+      : error instanceof Error
+        ? error.stack
+        : String(error);
   return appError('INTERNAL', `Something unexpected went wrong in ${path}.`, { detail: detail ?? 'no details' }, error);
 }
 
