@@ -1,7 +1,11 @@
-import { chmod, readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { file, openFile, shownText, tab, tree, typeAtEnd } from '../support/window.ts';
+
+const run = promisify(execFile);
 
 test.describe('Workspace', () => {
   test('open a folder, edit a file, save it', async ({ outpost, folder, picture }) => {
@@ -117,6 +121,32 @@ test.describe('Workspace', () => {
     await picture('read-only');
     await expect(page.getByRole('main')).toContainText(/read-only/i);
     expect(await readFile(join(folder, 'latin1.txt'))).toEqual(Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]));
+  });
+
+  test('a full disk loses nothing', async ({ outpost, folder, picture }) => {
+    test.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'Only the superuser can mount a tiny disk.');
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    try {
+      await writeFiles(folder, { 'a.txt': 'first\n' });
+      await writeFiles(folder, { filler: 'x'.repeat(48 * 1024) });
+      const page = await outpost.launch({ folder });
+      await openFile(page, 'a.txt');
+      await page.keyboard.press('Control+End');
+      await page.keyboard.insertText('y'.repeat(40_000));
+      await page.keyboard.press('Control+s');
+      await expect(page.getByRole('main')).toContainText('the disk is full');
+      await picture('disk full');
+      expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('first\n');
+      await expect(tab(page, 'a.txt, unsaved')).toBeVisible();
+
+      await rm(join(folder, 'filler'));
+      await page.keyboard.press('Control+s');
+      await expect(tab(page, 'a.txt')).toBeVisible();
+      expect((await readFile(join(folder, 'a.txt'), 'utf8')).length).toBe(40_006);
+      await outpost.close();
+    } finally {
+      await run('umount', ['--lazy', folder]);
+    }
   });
 
   test('a folder that vanishes and comes back', async ({ outpost, folder, picture }) => {
