@@ -13,6 +13,7 @@ import { Watcher } from './watcher.ts';
 export class Workspace {
   #root: string | null = null;
   #watcher: Watcher | null = null;
+  #lastSet: Promise<void> = Promise.resolve();
   /** Outlives the root: a subscription made before a folder is opened hears of every later one. */
   readonly #events = new EventStream<WorkspaceEvent>();
 
@@ -20,15 +21,14 @@ export class Workspace {
   router() {
     const os = implement(workspaceContract);
     return os.router({
+      // Watched first: a change between the two is told instead of missed.
       list: os.list.handler(async ({ input: { path } }) => {
-        const entries = await listDirectory(this.#openRoot(), path);
         await this.#watch(path);
-        return entries;
+        return listDirectory(this.#openRoot(), path);
       }),
       read: os.read.handler(async ({ input: { path } }) => {
-        const file = await readTextFile(this.#openRoot(), path);
         await this.#watch(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
-        return file;
+        return readTextFile(this.#openRoot(), path);
       }),
       write: os.write.handler(({ input }) => writeTextFile(this.#openRoot(), input)),
       createDirectory: os.createDirectory.handler(async ({ input: { path } }) => {
@@ -55,12 +55,18 @@ export class Workspace {
     });
   }
 
-  /** @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then */
-  async setRoot(root: string | null): Promise<void> {
-    const resolved = root === null ? null : await onFile(root, 'opened', () => realpath(root));
-    if (resolved !== null && !(await stat(resolved)).isDirectory()) {
-      throw appError('FILE_NOT_FOUND', `${root} is not a folder.`, { hint: 'Choose a folder.' });
-    }
+  /**
+   * One call after the other, so that the last one decides.
+   * @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then
+   */
+  setRoot(root: string | null): Promise<void> {
+    const isSet = this.#lastSet.then(() => this.#setRoot(root));
+    this.#lastSet = isSet.catch(() => {});
+    return isSet;
+  }
+
+  async #setRoot(root: string | null): Promise<void> {
+    const resolved = root === null ? null : await onFile(root, 'opened', () => resolveFolder(root));
     this.#watcher?.close();
     this.#root = resolved;
     this.#watcher = resolved === null ? null : new Watcher(resolved, (event) => this.#events.push(event));
@@ -73,7 +79,17 @@ export class Workspace {
 
   async #watch(directory: string): Promise<void> {
     const root = this.#openRoot();
+    const watcher = this.#watcher;
     const location = await resolveInside(root, directory).catch(() => null);
-    if (location !== null) this.#watcher?.add(directory, location);
+    // Only while it is the watcher of this root: a location in another one is none of its business.
+    if (location !== null && watcher === this.#watcher) watcher?.add(directory, location);
   }
+}
+
+async function resolveFolder(path: string): Promise<string> {
+  const resolved = await realpath(path);
+  if (!(await stat(resolved)).isDirectory()) {
+    throw appError('FILE_NOT_FOUND', `${path} is not a folder.`, { hint: 'Choose a folder.' });
+  }
+  return resolved;
 }
