@@ -7,11 +7,10 @@ export class AppEvents {
   readonly #stream = new EventStream<AppEvent>();
   /** Notices from before there was a window to show them. */
   readonly #early: AppEvent[] = [];
-  #nSubscribers = 0;
 
   /** Whether a page listens. */
   get isHeard(): boolean {
-    return this.#nSubscribers > 0;
+    return this.#stream.nReaders > 0;
   }
 
   push(event: AppEvent): void {
@@ -25,13 +24,7 @@ export class AppEvents {
     else this.#early.push(event);
   }
 
-  async *subscribe(signal: AbortSignal | undefined, first: readonly AppEvent[]): AsyncGenerator<AppEvent, void, void> {
-    const events = this.#stream.subscribe(signal, [...first, ...this.#early.splice(0)]);
-    this.#nSubscribers++;
-    try {
-      yield* events;
-    } finally {
-      this.#nSubscribers--;
-    }
+  subscribe(signal: AbortSignal | undefined, first: readonly AppEvent[]): AsyncGenerator<AppEvent, void, void> {
+    return this.#stream.subscribe(signal, [...first, ...this.#early.splice(0)]);
   }
 }
