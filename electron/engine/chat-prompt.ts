@@ -15,7 +15,7 @@ export interface ChatPrompt {
 type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;
 
 /** How a special token may be spelled: <s>, <|im_start|>, [INST]. Whether it is one, the tokenizer says. */
-const specialLike = /<[^<>\s]{1,64}>|\[\/?[A-Z_]{1,32}\]/g;
+const specialLike = [/<[^<>\s]{1,64}>/g, /\[[^[\]\s]{1,64}\]/g]; // one after the other: "<x[INST]>" holds both
 
 /** A private-use character that occurs nowhere in `texts`. */
 function findMarker(texts: readonly string[]): string {
@@ -37,14 +37,14 @@ export function tokenizeChat(
 ): { tokens: Int32Array; stop: string[] } {
   const marker = findMarker(messages.map(({ content }) => content));
   const isSpecial = memoize((text) => {
+    const plain = model.tokenize(text, { addBos: false });
     const parsed = model.tokenize(text, { addBos: false, parseSpecial: true });
-    return parsed.length !== model.tokenize(text, { addBos: false }).length;
+    return parsed.length !== plain.length || parsed.some((token, i) => token !== plain[i]);
   });
   const cut = (text: string) => `${text[0]}${marker}${text.slice(1)}`;
-  const defused = messages.map(({ role, content }) => ({
-    role,
-    content: content.replace(specialLike, (text) => (isSpecial(text) ? cut(text) : text)),
-  }));
+  const defuse = (content: string, pattern: RegExp) =>
+    content.replace(pattern, (text) => (isSpecial(text) ? cut(text) : text));
+  const defused = messages.map(({ role, content }) => ({ role, content: specialLike.reduce(defuse, content) }));
   const { text, stop } = render(defused);
   const pieces = text.split(marker).map((piece, i) => {
     // Many templates write the first token themselves; it must not come twice.
@@ -56,7 +56,7 @@ export function tokenizeChat(
 
 /**
  * The longest end of the conversation that leaves `nReply` positions free. The system message and the last question
- * always stay; whole pairs of turns go, oldest first.
+ * always stay; the oldest turns go, so that what is left begins with a question: many templates insist on it.
  * @throws CONTEXT_FULL if the last question alone is too long
  */
 export function buildChatPrompt(
@@ -68,17 +68,18 @@ export function buildChatPrompt(
   const system = messages.filter(({ role }) => role === 'system');
   const turns = messages.filter(({ role }) => role !== 'system');
   const nLimit = nCtx - nReply;
-  const attempt = (nPairs: number): ChatPrompt => {
-    const nDropped = nPairs * 2;
-    return { ...tokenizeChat(model, render, [...system, ...turns.slice(nDropped)]), nDropped };
-  };
+  const attempt = (nDropped: number): ChatPrompt => ({
+    ...tokenizeChat(model, render, [...system, ...turns.slice(nDropped)]),
+    nDropped,
+  });
 
   const whole = attempt(0);
   if (whole.tokens.length <= nLimit) return whole;
-  // More pairs dropped, fewer tokens: the smallest number that fits is found by halving.
-  let tooFew = 0;
-  let enough = Math.floor((turns.length - 1) / 2);
-  let best = enough > 0 ? attempt(enough) : whole;
+  const cuts = turns.flatMap(({ role }, i) => (role === 'user' && i > 0 ? [i] : []));
+  // More turns dropped, fewer tokens: the smallest cut that fits is found by halving.
+  let tooFew = -1;
+  let enough = cuts.length - 1;
+  let best = attempt(cuts[enough] ?? 0);
   if (best.tokens.length > nLimit) {
     throw appError(
       'CONTEXT_FULL',
@@ -88,7 +89,7 @@ export function buildChatPrompt(
   }
   while (enough - tooFew > 1) {
     const middle = Math.floor((tooFew + enough) / 2);
-    const prompt = attempt(middle);
+    const prompt = attempt(cuts[middle] ?? 0);
     if (prompt.tokens.length <= nLimit) {
       best = prompt;
       enough = middle;

@@ -10,7 +10,7 @@ const stepChars = 1000;
 /**
  * The end of `prefix`. Its start moves in steps and not with every keystroke: two requests a few keys apart begin with
  * the same text, so only the new end is computed. It lies at the start of a line where there is one.
- * @return between `windowChars` and `windowChars + stepChars` characters, or all of a shorter prefix
+ * @return between `windowChars - stepChars / 2` and `windowChars + stepChars` characters, or all of a shorter prefix
  */
 export function completionWindow(prefix: string): string {
   const start = Math.floor(Math.max(0, prefix.length - windowChars) / stepChars) * stepChars;

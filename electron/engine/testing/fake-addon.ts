@@ -1,0 +1,191 @@
+// A native addon without a model. The test holds every load and every request in its hands.
+import { EventEmitter, once } from 'node:events';
+import type {
+  NativeAddon,
+  NativeEngine,
+  NativeErrorCode,
+  NativeGenerateRequest,
+  NativeGenerateStats,
+  NativeLoadOptions,
+  NativeModel,
+  NativeModelInfo,
+  NativeSink,
+  NativeStopReason,
+} from '../native.d.ts';
+
+export function nativeError(code: NativeErrorCode, message = `${code}!`): Error & { code: NativeErrorCode } {
+  return Object.assign(new Error(message), { code });
+}
+
+export const bos = 1;
+/** A special token's id is this plus its place in the list; any other character is its own code unit. */
+const firstSpecial = 0x20000;
+
+/** One token per character, except that `specials` are one token each where they are parsed. */
+export function fakeTokenizer(specials: readonly string[] = ['<s>', '</s>'], info: Partial<NativeModelInfo> = {}) {
+  const tokenize: NativeModel['tokenize'] = (text, { addBos = true, parseSpecial = false } = {}) => {
+    const tokens = addBos ? [bos] : [];
+    for (let at = 0; at < text.length; ) {
+      const special = parseSpecial ? specials.findIndex((name) => text.startsWith(name, at)) : -1;
+      tokens.push(special < 0 ? text.charCodeAt(at) : firstSpecial + special);
+      at += special < 0 ? 1 : (specials[special]?.length ?? 1);
+    }
+    return Int32Array.from(tokens);
+  };
+  /** The tokens as text again, control tokens in double brackets. */
+  const show = (tokens: Int32Array): string =>
+    [...tokens]
+      .map((token) =>
+        token === bos
+          ? '[[BOS]]'
+          : token >= firstSpecial
+            ? `[[${specials[token - firstSpecial]}]]`
+            : String.fromCharCode(token),
+      )
+      .join('');
+  return { info: { ...modelInfo, ...info }, tokenize, show };
+}
+
+const modelInfo: NativeModelInfo = {
+  path: '/models/fake.gguf',
+  name: 'Fake',
+  architecture: 'llama',
+  fileType: 'IQ2_XXS',
+  fileBytes: 1000,
+  weightBytes: 900,
+  nParams: 10,
+  nCtxTrain: 2048,
+  nVocab: 32000,
+  nLayer: 2,
+  nEmbd: 8,
+  nHead: 2,
+  nHeadKv: 1,
+  kvBytesPerToken: 64,
+  chatTemplate: '',
+  bosText: '<s>',
+  eosText: '</s>',
+  hasFim: false,
+  backend: 'cpu',
+};
+
+export const stats: NativeGenerateStats = {
+  nPrompt: 5,
+  nReused: 0,
+  nDecoded: 2,
+  nCtx: 2048,
+  queueMs: 0,
+  prefillMs: 1,
+  decodeMs: 1,
+  ttftMs: 1,
+};
+
+export interface FakeRequest {
+  request: NativeGenerateRequest;
+  sink: NativeSink;
+  isCancelled: boolean;
+  done(reason: NativeStopReason, error?: Error & { code: NativeErrorCode }): void;
+}
+
+/** Requests run when the test says so; `cancel` ends one as the real engine does. */
+export class FakeEngine implements NativeEngine {
+  readonly requests: FakeRequest[] = [];
+  /** Thrown by the next `submit`. */
+  refusal: Error | null = null;
+  isDisposed = false;
+  readonly #events = new EventEmitter();
+
+  submit(request: NativeGenerateRequest, sink: NativeSink): number {
+    if (this.refusal) throw this.refusal;
+    let isDone = false;
+    const submitted: FakeRequest = {
+      request,
+      sink,
+      isCancelled: false,
+      done: (reason, error) => {
+        if (isDone) return;
+        isDone = true;
+        sink.onDone(reason, stats, error);
+      },
+    };
+    this.requests.push(submitted);
+    this.#events.emit('submitted');
+    return this.requests.length - 1;
+  }
+
+  cancel(id: number): void {
+    const request = this.requests[id];
+    if (!request) return;
+    request.isCancelled = true;
+    request.done('cancelled');
+  }
+
+  dispose(): void {
+    this.isDisposed = true;
+    for (const i of this.requests.keys()) this.cancel(i);
+  }
+
+  stats() {
+    return { nActive: 0, kvBytesUsed: 0, kvBytesTotal: 0 };
+  }
+
+  /** The request at an index, as soon as there is one. */
+  async submitted(index = 0): Promise<FakeRequest> {
+    for (;;) {
+      const request = this.requests[index];
+      if (request) return request;
+      await once(this.#events, 'submitted');
+    }
+  }
+}
+
+export interface FakeLoad {
+  path: string;
+  options: NativeLoadOptions;
+  isCancelled: boolean;
+  /** @param info what differs from the usual model; `engineError` makes `createEngine` fail */
+  succeed(info?: Partial<NativeModelInfo>, engineError?: Error): FakeEngine;
+  fail(error: Error): void;
+}
+
+export class FakeAddon implements NativeAddon {
+  readonly loads: FakeLoad[] = [];
+  /** What the engine was created with, last. */
+  engineOptions: Parameters<NativeModel['createEngine']>[0];
+
+  loadModel(path: string, options: NativeLoadOptions = {}) {
+    const { promise, resolve, reject } = Promise.withResolvers<NativeModel>();
+    const load: FakeLoad = {
+      path,
+      options,
+      isCancelled: false,
+      succeed: (info = {}, engineError) => {
+        const engine = new FakeEngine();
+        const { tokenize, show, info: whole } = fakeTokenizer(['<s>', '</s>'], { path, ...info });
+        resolve({
+          info: whole,
+          tokenize,
+          detokenize: show,
+          createEngine: (options) => {
+            if (engineError) throw engineError;
+            this.engineOptions = options;
+            return engine;
+          },
+        });
+        return engine;
+      },
+      fail: reject,
+    };
+    this.loads.push(load);
+    const cancel = () => {
+      load.isCancelled = true;
+      reject(nativeError('cancelled'));
+    };
+    return { promise, cancel };
+  }
+
+  get lastLoad(): FakeLoad {
+    const load = this.loads.at(-1);
+    if (!load) throw new Error('Nothing was loaded.');
+    return load;
+  }
+}
