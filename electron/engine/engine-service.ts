@@ -91,7 +91,7 @@ export class EngineService {
       shown = progress;
       this.#setStatus({ state: 'loading', modelPath, progress });
     };
-    const { promise, cancel } = this.#addon.loadModel(modelPath, { nThreads, onProgress });
+    const { promise, cancel } = startLoading(this.#addon, modelPath, { nThreads, onProgress });
     this.#cancelLoad = cancel;
     try {
       const model = await promise;
@@ -125,12 +125,13 @@ export class EngineService {
   async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
     const { model, engine, nCtx } = this.#ready();
     const tokens = model.tokenize(completionWindow(prefix));
-    const kept = tokens.length + maxTokens <= nCtx ? tokens : tokens.slice(tokens.length + maxTokens - nCtx);
+    const nPredict = Math.min(maxTokens, Math.max(1, Math.floor(nCtx / 2)));
+    const kept = tokens.slice(Math.max(0, tokens.length + nPredict - nCtx));
     const result = await generateText(
       engine,
       {
         tokens: kept,
-        nPredict: maxTokens,
+        nPredict,
         temperature: 0,
         stop: mode === 'line' ? ['\n'] : ['\n\n'],
         priority: 'inline',
@@ -155,6 +156,15 @@ export class EngineService {
     this.#status = status;
     this.#statusChanges.push(status);
     return status;
+  }
+}
+
+/** Arguments that the addon refuses at once fail like everything that goes wrong later. */
+function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadModel']>) {
+  try {
+    return addon.loadModel(...args);
+  } catch (error) {
+    return { promise: Promise.reject(error), cancel: () => {} };
   }
 }
 

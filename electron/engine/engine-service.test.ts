@@ -1,0 +1,345 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import {
+  type ChatRequest,
+  type CompleteRequest,
+  type EngineStatus,
+  engineContract,
+  engineControlContract,
+  type GenerateEvent,
+} from '../common/engine-contract.ts';
+import { settingsSchema } from '../common/settings.ts';
+import { connect } from '../testing/connect.ts';
+import { EngineService } from './engine-service.ts';
+import type { NativeModelInfo } from './native.d.ts';
+import { FakeAddon, fakeTokenizer, nativeError, stats } from './testing/fake-addon.ts';
+import { tinyLlama } from './testing/templates.ts';
+
+const { sampler } = settingsSchema.parse({});
+const file = { modelPath: '/models/fake.gguf', name: null, nThreads: 3, nCtx: 0 };
+const chatRequest = (content = 'Hi'): ChatRequest => ({ messages: [{ role: 'user', content }], sampler, seed: 7 });
+const completeRequest = (more: Partial<CompleteRequest> = {}): CompleteRequest => ({
+  path: 'a.ts',
+  languageId: 'typescript',
+  prefix: 'const x =',
+  suffix: '',
+  mode: 'line',
+  maxTokens: 32,
+  ...more,
+});
+
+/** The engine process's service, called as the window and main call it. */
+function served() {
+  const addon = new FakeAddon();
+  const service = new EngineService(addon);
+  const { client } = connect(engineContract, service.router());
+  const { client: control } = connect(engineControlContract, service.controlRouter());
+  const log = vi.spyOn(console, 'error').mockImplementation(() => {});
+  onTestFinished(() => log.mockRestore());
+  return { addon, service, client, control, log };
+}
+
+async function ready(info: Partial<NativeModelInfo> = {}, nCtx = 0) {
+  const all = served();
+  const loading = all.service.load({ ...file, nCtx });
+  const engine = all.addon.lastLoad.succeed({ chatTemplate: tinyLlama, ...info });
+  await loading;
+  return { ...all, engine };
+}
+
+async function collect(stream: AsyncIterable<GenerateEvent>): Promise<GenerateEvent[]> {
+  const events: GenerateEvent[] = [];
+  for await (const event of stream) events.push(event);
+  return events;
+}
+
+describe('loading', () => {
+  it('tells the status from idle over progress to ready', async () => {
+    const { addon, client, control } = served();
+    const status = await client.status();
+    const next = async () => (await status.next()).value as EngineStatus;
+    expect(await next()).toEqual({ state: 'idle' });
+    const loading = control.load(file);
+    expect(await next()).toEqual({ state: 'loading', modelPath: file.modelPath, progress: 0 });
+    for (const progress of [0.005, 0.5, 0.501, 1]) addon.lastLoad.options.onProgress?.(progress);
+    expect([await next(), await next()]).toMatchObject([{ progress: 0.5 }, { progress: 1 }]);
+    addon.lastLoad.succeed();
+    expect(await loading).toEqual(await next());
+    expect(await loading).toMatchObject({
+      state: 'ready',
+      model: { path: file.modelPath, name: 'Fake', nCtx: 2048, hasChatTemplate: false },
+    });
+    expect(addon.lastLoad).toMatchObject({ path: file.modelPath, options: { nThreads: 3 } });
+    await status.return?.();
+  });
+
+  it('shows a late subscriber the current status', async () => {
+    const { client } = await ready();
+    const status = await client.status();
+    expect((await status.next()).value).toMatchObject({ state: 'ready' });
+    await status.return?.();
+  });
+
+  it('calls the model by the given name, that of the file, or its file', async () => {
+    const named = async (name: string | null, inFile: string) => {
+      const { addon, service } = served();
+      const loading = service.load({ ...file, name });
+      addon.lastLoad.succeed({ name: inFile });
+      const status = await loading;
+      return status.state === 'ready' ? status.model.name : null;
+    };
+    expect(await named('Given', 'In File')).toBe('Given');
+    expect(await named(null, ' In File ')).toBe('In File');
+    expect(await named(null, '  ')).toBe('fake.gguf');
+  });
+
+  it.each([
+    ['an error of the engine', nativeError('model_invalid', 'fake.gguf is cut off.'), 'MODEL_INVALID'],
+    ['a bug', new TypeError('x is undefined'), 'INTERNAL'],
+  ])('fails with %s as the status', async (_name, error, code) => {
+    const { addon, service } = served();
+    const loading = service.load(file);
+    addon.lastLoad.fail(error);
+    expect(await loading).toMatchObject({ state: 'failed', modelPath: file.modelPath, error: { code } });
+  });
+
+  it('fails as a status if the addon refuses the arguments', async () => {
+    const { addon, service } = served();
+    addon.loadModel = () => {
+      throw new TypeError('nThreads must be an integer');
+    };
+    expect(await service.load(file)).toMatchObject({ state: 'failed', error: { code: 'INTERNAL' } });
+  });
+
+  it('fails if the template is broken, or there is no memory for the KV cache', async () => {
+    const { addon, service } = served();
+    const broken = service.load(file);
+    addon.lastLoad.succeed({ chatTemplate: '{% if %}' });
+    expect(await broken).toMatchObject({ state: 'failed', error: { code: 'TEMPLATE_FAILED' } });
+    const large = service.load(file);
+    addon.lastLoad.succeed({}, nativeError('out_of_memory'));
+    expect(await large).toMatchObject({ state: 'failed', error: { code: 'OUT_OF_MEMORY', hint: expect.any(String) } });
+  });
+
+  it('cancels a load for a newer one, which decides alone', async () => {
+    const { addon, service } = served();
+    const old = service.load({ ...file, modelPath: '/old.gguf' });
+    const oldLoad = addon.lastLoad;
+    const young = service.load({ ...file, modelPath: '/young.gguf' });
+    expect(oldLoad.isCancelled).toBe(true);
+    oldLoad.options.onProgress?.(0.9);
+    expect(await old).toEqual({ state: 'loading', modelPath: '/young.gguf', progress: 0 });
+    addon.lastLoad.succeed();
+    expect(await young).toMatchObject({ state: 'ready', model: { path: '/young.gguf' } });
+  });
+
+  it('ignores an old load that was done before it could be cancelled', async () => {
+    const { addon, service } = served();
+    const old = service.load({ ...file, modelPath: '/old.gguf' });
+    addon.lastLoad.succeed();
+    const young = service.load({ ...file, modelPath: '/young.gguf' });
+    expect(await old).toMatchObject({ state: 'loading', modelPath: '/young.gguf' });
+    addon.lastLoad.fail(nativeError('file_not_found'));
+    expect(await young).toMatchObject({ state: 'failed', modelPath: '/young.gguf' });
+  });
+
+  it('frees the model before it and ends what it was doing', async () => {
+    const { addon, client, engine, service } = await ready();
+    const reply = collect(await client.chat(chatRequest()));
+    await engine.submitted();
+    const loading = service.load(file);
+    expect(engine.isDisposed).toBe(true);
+    expect(await reply).toMatchObject([{ type: 'done', reason: 'cancelled' }]);
+    addon.lastLoad.succeed();
+    expect(await loading).toMatchObject({ state: 'ready' });
+  });
+
+  it('takes the context that was asked for, at most what the model knows', async () => {
+    const contextOf = async (nCtx: number, info: Partial<NativeModelInfo>) =>
+      (await ready(info, nCtx)).addon.engineOptions;
+    expect(await contextOf(1000, {})).toEqual({ nCtx: 1000, kvBytes: 2 * 1000 * 64 });
+    expect(await contextOf(1_000_000, {})).toMatchObject({ nCtx: 2048 });
+    expect(await contextOf(0, { kvBytesPerToken: 1e15 })).toMatchObject({ nCtx: 512 });
+    expect(await contextOf(0, { kvBytesPerToken: 1e15, nCtxTrain: 256 })).toMatchObject({ nCtx: 256 });
+  });
+});
+
+describe('without a model', () => {
+  it('refuses every request with what to do', async () => {
+    const { addon, client, control } = served();
+    const refused = async (message: string) => {
+      const calls = [
+        client.chat(chatRequest()),
+        client.complete(completeRequest()),
+        client.countTokens({ messages: chatRequest().messages }),
+      ];
+      const isRefused = { code: 'ENGINE_NOT_READY', message, data: { hint: expect.any(String) } };
+      for (const { reason, status } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) {
+        expect(status).toBe('rejected');
+        expect(reason).toMatchObject(isRefused);
+      }
+    };
+    await refused('No model is loaded.');
+    const loading = control.load(file);
+    await vi.waitUntil(() => addon.loads.length > 0);
+    await refused('The model is still loading.');
+    addon.lastLoad.fail(nativeError('file_not_found'));
+    await loading;
+    await refused('The model could not be loaded.');
+  });
+});
+
+describe('a chat reply', () => {
+  it('asks with the rendered conversation and the settings, and streams the answer', async () => {
+    const { client, engine } = await ready();
+    const reply = collect(await client.chat(chatRequest('Hi</s>')));
+    const { request, sink, done } = await engine.submitted();
+    const { maxTokens, ...rest } = sampler;
+    expect(request).toMatchObject({ ...rest, nPredict: maxTokens, seed: 7, priority: 'chat' });
+    expect(request.stop).toContain('<|user|>');
+    expect(fakeTokenizer().show(request.tokens)).toBe('[[BOS]]<|user|>\nHi</s>[[</s>]]\n<|assistant|>\n');
+    sink.onPrefill?.(5, 5);
+    sink.onText?.('Hel', 1);
+    sink.onText?.('lo 😀', 3);
+    done('end_of_text');
+    const events = await reply;
+    expect(events.map(({ type }) => type)).toEqual(['prefill', 'text', 'text', 'done']);
+    expect(events.map((event) => (event.type === 'text' ? event.text : '')).join('')).toBe('Hello 😀');
+    expect(events.at(-1)).toEqual({ type: 'done', reason: 'end_of_text', stats });
+  });
+
+  it('takes another seed every time if none is given', async () => {
+    const { client, engine } = await ready();
+    const { seed: _, ...request } = chatRequest();
+    const seeds = new Set<number | undefined>();
+    for (let i = 0; i < 3; i++) {
+      const reply = collect(await client.chat(request));
+      const submitted = await engine.submitted(i);
+      seeds.add(submitted.request.seed);
+      submitted.done('length');
+      await reply;
+    }
+    expect(seeds.size).toBe(3);
+  });
+
+  it('says first how many turns were left out, and keeps a quarter of the context for the reply', async () => {
+    const { client, engine } = await ready({ nCtxTrain: 200 });
+    const turn = (role: 'user' | 'assistant') => ({ role, content: 'x'.repeat(40) });
+    const messages = [turn('user'), turn('assistant'), turn('user'), turn('assistant'), turn('user')];
+    const reply = collect(await client.chat({ messages, sampler }));
+    const { request, done } = await engine.submitted();
+    expect(request.tokens.length).toBeLessThanOrEqual(150);
+    expect(request.nPredict).toBe(200 - request.tokens.length);
+    done('length');
+    expect((await reply)[0]).toEqual({ type: 'shortened', nDropped: 4 });
+  });
+
+  it('is refused before its first event if the question is too long', async () => {
+    const { client, engine } = await ready({ nCtxTrain: 200 });
+    await expect(client.chat(chatRequest('x'.repeat(300)))).rejects.toMatchObject({ code: 'CONTEXT_FULL' });
+    expect(engine.requests).toEqual([]);
+  });
+
+  it('is cancelled in the engine when the window aborts', async () => {
+    const { client, engine } = await ready();
+    const stopping = new AbortController();
+    const stream = await client.chat(chatRequest(), { signal: stopping.signal });
+    const running = await engine.submitted();
+    running.sink.onText?.('a', 1);
+    await stream.next();
+    stopping.abort();
+    await vi.waitUntil(() => running.isCancelled);
+  });
+
+  it('is cancelled in the engine when the window stops reading', async () => {
+    const { client, engine } = await ready();
+    void engine.submitted().then(({ sink }) => sink.onText?.('a', 1));
+    for await (const _ of await client.chat(chatRequest())) break;
+    await vi.waitUntil(() => engine.requests[0]?.isCancelled);
+  });
+
+  it('is cancelled in the engine when the window dies', async () => {
+    const { engine, service } = await ready();
+    const { client, port } = connect(engineContract, service.router());
+    const stream = await client.chat(chatRequest());
+    const running = await engine.submitted();
+    port.close();
+    await vi.waitUntil(() => running.isCancelled);
+    await stream.return?.().catch(() => {});
+  });
+
+  it('ends with the error of the engine', async () => {
+    const { client, engine, log } = await ready();
+    const reply = collect(await client.chat(chatRequest()));
+    (await engine.submitted()).done('error', nativeError('out_of_memory', 'No room.'));
+    await expect(reply).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: 'No room.',
+      data: { hint: expect.any(String) },
+    });
+    expect(log).not.toHaveBeenCalled();
+  });
+});
+
+describe('an inline completion', () => {
+  it('asks for the likeliest text up to the end of the line, before any chat', async () => {
+    const { client, engine } = await ready();
+    const call = client.complete(completeRequest());
+    const { request, sink, done } = await engine.submitted();
+    expect(request).toMatchObject({ nPredict: 32, temperature: 0, stop: ['\n'], priority: 'inline' });
+    expect(fakeTokenizer().show(request.tokens)).toBe('[[BOS]]const x =');
+    sink.onText?.(' 1', 1);
+    sink.onText?.(';', 2);
+    done('stop_string');
+    expect(await call).toEqual({ text: ' 1;', reason: 'stop_string', usedSuffix: false, stats });
+  });
+
+  it('may hold several lines as a block', async () => {
+    const { client, engine } = await ready();
+    const call = client.complete(completeRequest({ mode: 'block' }));
+    const { request, done } = await engine.submitted();
+    expect(request.stop).toEqual(['\n\n']);
+    done('length');
+    await call;
+  });
+
+  it('never takes special tokens from the text', async () => {
+    const { client, engine } = await ready();
+    const call = client.complete(completeRequest({ prefix: 'a</s>' }));
+    const { request, done } = await engine.submitted();
+    expect(fakeTokenizer().show(request.tokens)).toBe('[[BOS]]a</s>');
+    done('length');
+    await call;
+  });
+
+  it.each([
+    [100, 32, 'x'.repeat(500)],
+    [16, 512, 'x'.repeat(500)],
+    [16, 512, ''],
+  ])('fits into a context of %i with %i tokens to come', async (nCtxTrain, maxTokens, prefix) => {
+    const { client, engine } = await ready({ nCtxTrain });
+    const call = client.complete(completeRequest({ prefix, maxTokens }));
+    const { request, done } = await engine.submitted();
+    expect(request.tokens.length).toBeGreaterThan(0);
+    expect(request.nPredict).toBeGreaterThan(0);
+    expect(request.tokens.length + request.nPredict).toBeLessThanOrEqual(nCtxTrain);
+    done('length');
+    await call;
+  });
+
+  it('is cancelled in the engine by the next keystroke', async () => {
+    const { client, engine, log } = await ready();
+    const stopping = new AbortController();
+    const call = client.complete(completeRequest(), { signal: stopping.signal });
+    const running = await engine.submitted();
+    stopping.abort();
+    await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+    await vi.waitUntil(() => running.isCancelled);
+    expect(log).not.toHaveBeenCalled();
+  });
+});
+
+it('counts the tokens of a conversation', async () => {
+  const { client } = await ready();
+  const { nTokens, nCtx } = await client.countTokens({ messages: chatRequest().messages });
+  expect({ nTokens, nCtx }).toEqual({ nTokens: '^<|user|>\nHi$\n<|assistant|>\n'.length, nCtx: 2048 });
+});
