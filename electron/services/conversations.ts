@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import { type Conversation, type StoredMessage, storedMessageSchema } from '../common/app-contract.ts';
 import { appError } from '../common/app-error.ts';
-import { stored } from './database.ts';
+import { parseColumn, stored } from './database.ts';
 
 interface Row {
   id: string;
@@ -50,7 +50,7 @@ export class Conversations {
     const rows = this.#database
       .prepare('SELECT message FROM messages WHERE conversation_id = ? ORDER BY position')
       .all(id) as unknown as { message: string }[];
-    return rows.flatMap(({ message }) => storedMessageSchema.safeParse(JSON.parse(message)).data ?? []);
+    return rows.flatMap(({ message }) => parseColumn(storedMessageSchema, message) ?? []);
   }
 
   /** @throws NOT_FOUND if the conversation was deleted */

@@ -2,6 +2,7 @@
 // small.
 import { existsSync, renameSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import type { z } from 'zod';
 import { appError } from '../common/app-error.ts';
 import type { ErrorInfo } from '../common/errors.ts';
 
@@ -52,9 +53,10 @@ export function openDatabase(path: string, nowMs: number): { database: DatabaseS
 class DamagedError extends Error {}
 
 function isDamage(error: unknown): boolean {
-  const { errcode } = error as { errcode?: number };
+  const { errcode = 0 } = error as { errcode?: number };
+  const primary = errcode & 0xff; // the rest tells where it was found
   const [corrupt, notADatabase] = [11, 26]; // SQLITE_CORRUPT, SQLITE_NOTADB
-  return error instanceof DamagedError || errcode === corrupt || errcode === notADatabase;
+  return error instanceof DamagedError || primary === corrupt || primary === notADatabase;
 }
 
 function openChecked(path: string): DatabaseSync {
@@ -102,5 +104,14 @@ export function stored<T>(what: string, body: () => T): T {
       );
     }
     throw appError('IO_ERROR', `${what} could not be stored.`, { detail: message }, error);
+  }
+}
+
+/** What a column holds as JSON; undefined where that is not what the schema says: the rest is worth more. */
+export function parseColumn<T>(schema: z.ZodType<T>, json: string): T | undefined {
+  try {
+    return schema.parse(JSON.parse(json));
+  } catch {
+    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 // Where the window was when the app ended.
 import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
-import { stored } from './database.ts';
+import { parseColumn, stored } from './database.ts';
 
 const placeSchema = z.object({
   x: z.int(),
@@ -23,7 +23,7 @@ export class WindowPlaces {
     const row = this.#database.prepare("SELECT value FROM state WHERE key = 'window'").get() as
       | { value: string }
       | undefined;
-    return row === undefined ? null : (placeSchema.safeParse(JSON.parse(row.value)).data ?? null);
+    return row === undefined ? null : (parseColumn(placeSchema, row.value) ?? null);
   }
 
   /** A place that cannot be stored is not worth keeping a window open for. */

@@ -2,8 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { z } from 'zod';
 import { type Backup, backupSchema, type Session, sessionSchema, type WorkspaceInfo } from '../common/app-contract.ts';
-import { stored } from './database.ts';
+import { parseColumn, stored } from './database.ts';
 
 const nRecent = 12;
 
@@ -38,8 +39,8 @@ export class Workspaces {
   /** The folder that was open when the app ended, if it still exists. */
   async last(): Promise<string | null> {
     const row = this.#database.prepare("SELECT value FROM state WHERE key = 'workspace'").get();
-    const root: unknown = row === undefined ? null : JSON.parse((row as { value: string }).value);
-    if (typeof root !== 'string') return null;
+    const root = row === undefined ? null : parseColumn(z.string(), (row as { value: string }).value);
+    if (root === null || root === undefined) return null;
     return stat(root).then(
       (info) => (info.isDirectory() ? root : null),
       () => null,
@@ -60,13 +61,15 @@ export class Workspaces {
   }
 
   isRecent(root: string): boolean {
-    return this.#database.prepare('SELECT 1 FROM workspaces WHERE root = ?').get(root) !== undefined;
+    return (
+      root !== noFolder && this.#database.prepare('SELECT 1 FROM workspaces WHERE root = ?').get(root) !== undefined
+    );
   }
 
   loadSession(): Session | null {
     const row = this.#database.prepare('SELECT session FROM workspaces WHERE root = ?').get(this.#key());
     const { session = null } = (row ?? {}) as { session?: string | null };
-    return session === null ? null : (sessionSchema.safeParse(JSON.parse(session)).data ?? null);
+    return session === null ? null : (parseColumn(sessionSchema, session) ?? null);
   }
 
   saveSession(session: Session): void {
@@ -82,13 +85,13 @@ export class Workspaces {
     const rows = this.#database
       .prepare('SELECT backup FROM backups WHERE root = ? ORDER BY rowid')
       .all(this.#key()) as unknown as { backup: string }[];
-    return rows.flatMap(({ backup }) => backupSchema.safeParse(JSON.parse(backup)).data ?? []);
+    return rows.flatMap(({ backup }) => parseColumn(backupSchema, backup) ?? []);
   }
 
   putBackup(backup: Backup): void {
     stored(`The unsaved text of ${backup.title}`, () =>
       this.#database
-        .prepare('INSERT OR REPLACE INTO backups VALUES (?, ?, ?)')
+        .prepare('INSERT INTO backups VALUES (?, ?, ?) ON CONFLICT (root, id) DO UPDATE SET backup = excluded.backup')
         .run(this.#key(), backup.id, JSON.stringify(backup)),
     );
   }
