@@ -29,6 +29,8 @@ export class SupervisedProcess {
   #state: ProcessState = { state: 'starting' };
   #deathsMs: number[] = [];
   #isStopping = false;
+  /** When the process that was stopped last is gone. */
+  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisedProcessOptions) {
     this.#options = options;
@@ -42,7 +44,9 @@ export class SupervisedProcess {
     return this.#process?.pid;
   }
 
+  /** Nothing happens if one runs already. */
   start(): void {
+    if (this.#process !== null) return;
     const { entry, serviceName } = this.#options;
     const started = utilityProcess.fork(entry, [], { serviceName, stdio: 'inherit' });
     this.#process = started;
@@ -86,13 +90,8 @@ export class SupervisedProcess {
     this.#isStopping = true;
     const running = this.#process;
     this.#process = null;
-    if (running?.pid === undefined) return;
-    const { pid } = running;
-    const gone = new Promise<void>((resolve) => running.once('exit', () => resolve()));
-    const timer = setTimeout(() => process.kill(pid, 'SIGKILL'), stopMs);
-    running.kill();
-    await gone;
-    clearTimeout(timer);
+    if (running) this.#ended = end(running);
+    await this.#ended;
   }
 
   #died(code: number): void {
@@ -116,4 +115,27 @@ export class SupervisedProcess {
     this.#state = state;
     this.#options.onState(state);
   }
+}
+
+/** Asks a process to end, as soon as it is up, and kills it if it takes too long. */
+function end(running: UtilityProcess): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      if (running.pid === undefined)
+        resolve(); // it never came up, and nobody can do anything about it
+      else kill(running.pid);
+    }, stopMs);
+    running.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    if (running.pid === undefined) running.once('spawn', () => running.kill());
+    else running.kill();
+  });
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {} // It ended at this very moment; `exit` is on its way.
 }
