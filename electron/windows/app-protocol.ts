@@ -1,20 +1,9 @@
 // outpost://app/…: the renderer's files, from the bundle and from nowhere else, with a strict policy.
 import { readFile } from 'node:fs/promises';
-import { extname, join, normalize, sep } from 'node:path';
 import { protocol } from 'electron';
+import { bundleFile } from './bundle-file.ts';
 
 export const appOrigin = 'outpost://app';
-
-const mediaTypes: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.json': 'application/json; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.ttf': 'font/ttf',
-  '.woff2': 'font/woff2',
-};
 
 /**
  * Own scripts only, no eval, no network. Styles may be inline: Monaco and the menus set them. `data:` is for the
@@ -43,14 +32,11 @@ export function registerAppScheme(): void {
 /** @param directory the renderer's bundle */
 export function serveApp(directory: string): void {
   protocol.handle('outpost', async (request) => {
-    const { host, pathname } = new URL(request.url);
-    const path = normalize(join(directory, decodeURIComponent(pathname === '/' ? '/index.html' : pathname)));
-    if (request.method !== 'GET' || host !== 'app' || !path.startsWith(directory + sep)) return notFound();
-    const type = mediaTypes[extname(path)];
-    const content = type === undefined ? null : await readFile(path).catch(() => null);
-    if (content === null || type === undefined) return notFound();
+    const file = request.method === 'GET' ? bundleFile(directory, request.url) : null;
+    const content = file && (await readFile(file.path).catch(() => null));
+    if (file === null || content === null) return notFound();
     const headers = {
-      'Content-Type': type,
+      'Content-Type': file.type,
       'Content-Security-Policy': contentSecurityPolicy,
       'X-Content-Type-Options': 'nosniff',
       'Cross-Origin-Opener-Policy': 'same-origin',
