@@ -59,7 +59,7 @@ TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums 
     CAPTURE(std::string(kernels->name));
     const auto x = random_f32(512, /*seed=*/1);
     std::vector<ActivationBlock> blocks(2);
-    kernels->quantize(x.data(), 512, blocks.data());
+    kernels->quantize(x.data(), 512, blocks.data(), 1);
     for (size_t b = 0; b < 2; ++b) {
       const ActivationBlock& block = blocks[b];
       int largest = 0;
@@ -77,7 +77,7 @@ TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums 
       }
     }
     const std::vector<float> zeros(256);
-    kernels->quantize(zeros.data(), 256, blocks.data());
+    kernels->quantize(zeros.data(), 256, blocks.data(), 1);
     CHECK(blocks[0].scale == 0.0f);
     CHECK(blocks[0].q[17] == 0);
   }

@@ -191,11 +191,11 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  /// A product's input: as it is for dense weights, int8 for quantized ones.
+  /// A product's input: as it is for dense weights, int8 [n_cols / 256, n_tokens] for quantized ones.
   struct Input {
     const float* dense;
     const ActivationBlock* quantized;
-    int64_t n_cols;
+    int64_t n_cols, n_tokens;
   };
 
   static int64_t items_of(const Weight& weight) {
@@ -214,9 +214,9 @@ class CpuBackend final : public Backend {
       if (activations_.size() < static_cast<size_t>(n_tokens * n_blocks))
         activations_.resize(static_cast<size_t>(n_tokens * n_blocks));
       pool_.run(n_tokens,
-                [&](int64_t t) { kernels_.quantize(x.data + t * n_cols, n_cols, activations_.data() + t * n_blocks); });
+                [&](int64_t t) { kernels_.quantize(x.data + t * n_cols, n_cols, activations_.data() + t, n_tokens); });
     }
-    return {x.data, activations_.data(), n_cols};
+    return {x.data, activations_.data(), n_cols, n_tokens};
   }
 
   /// A tile in the form that a kernel takes.
@@ -242,8 +242,8 @@ class CpuBackend final : public Backend {
       args.x = input.dense + t * input.n_cols;
       args.x_stride = input.n_cols;
     } else {
-      args.x_stride = input.n_cols / 256;
-      args.x = input.quantized + t * args.x_stride;
+      args.x_stride = input.n_tokens;
+      args.x = input.quantized + t;
     }
     switch (tile.type) {
       case TensorType::kF32: return kernels_.matmul_f32(args);

@@ -17,17 +17,23 @@ struct alignas(64) ActivationBlock {
   int8_t q_by_position[256];
   int32_t sum16[16];  ///< of q over 16 columns each
   int32_t sum32[8];
-  float scale;  ///< x = scale * q
+  int32_t minus_64_sum32[8];  ///< for codes that carry an offset of 64
+  float scale;                ///< x = scale * q
 };
 
-/// Most tokens that one call of a matmul kernel takes: its sums fill the vector registers.
-inline constexpr int kMaxTileTokens = 8;
+/// Tokens whose sums are in vector registers at the same time.
+inline constexpr int kTokensInRegisters = 8;
+/// Most tokens that one call of a matmul kernel takes: their part of the input and the expanded codes of 256
+/// columns lie in a first-level cache of 32 KiB together.
+inline constexpr int kMaxTileTokens = 32;
 
 struct MatmulArgs {
   const std::byte* tile;  ///< packed_tiles.h
   int64_t n_cols;
-  const void* x;     ///< ActivationBlock [n_tokens, n_cols / 256], or f32 [n_tokens, n_cols] for dense tiles
-  int64_t x_stride;  ///< distance of two tokens in elements of x
+  /// Quantized tiles: ActivationBlock [n_cols / 256, x_stride], a superblock's tokens side by side: token after token
+  /// they would compete for the same few cache sets. Dense tiles: f32 [n_tokens, x_stride].
+  const void* x;
+  int64_t x_stride;
   int n_tokens;      ///< 1 to kMaxTileTokens
   float* y;          ///< 16 results per token
   int64_t y_stride;  ///< distance of two tokens
@@ -50,7 +56,8 @@ struct AttentionArgs {
 
 struct CpuKernelTable {
   const char* name;
-  void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out);
+  /// Block i of the row goes to out[i * stride].
+  void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride);
   void (*matmul_f32)(const MatmulArgs&);
   void (*matmul_f16)(const MatmulArgs&);
   void (*matmul_q2_K)(const MatmulArgs&);

@@ -14,20 +14,17 @@ namespace outpost {
 namespace {
 
 inline const ActivationBlock& activation(const MatmulArgs& args, int token, int64_t superblock) {
-  return static_cast<const ActivationBlock*>(args.x)[token * args.x_stride + superblock];
+  return static_cast<const ActivationBlock*>(args.x)[token + superblock * args.x_stride];
 }
 
-/// sum of w[c] * x[4c..4c+3] over n vectors. Integers: any order gives the same sum, so a lone token uses
-/// several accumulators to hide the latency of the dot product.
-template <int n, int kTokens>
-inline I32x16 dot_chain(const U8x64 (&w)[n], const int8_t* x) {
-  constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
-  I32x16 sums[kChains];
-  for (auto& sum : sums) sum = i32_set1(0);
-  for (int c = 0; c < n; ++c) sums[c % kChains] = dot4(sums[c % kChains], w[c], x + 4 * c);
-  for (int i = 1; i < kChains; ++i) sums[0] = sums[0] + sums[i];
-  return sums[0];
-}
+// In front of a loop over vectors: they stay in registers only if it is unrolled completely.
+#if defined(__clang__)
+#define OUTPOST_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define OUTPOST_UNROLL _Pragma("GCC unroll 16")
+#else
+#define OUTPOST_UNROLL
+#endif
 
 /// Asks for what a kernel reads kPrefetchBytes later. A tile's streams are too short and too many for the
 /// hardware's own prefetcher; without this, decoding waits for memory most of the time. 4 KiB is about 150 ns
@@ -39,9 +36,44 @@ inline void prefetch_ahead(const Tile* tile) {
   for (size_t i = 0; i < sizeof(Tile); i += 64) prefetch(bytes + i);
 }
 
-/// The superblock loop that every K- and I-quant shares. `Format` has a Tile and
-///   accumulate<kTokens>(tile, args, superblock, sums): adds the integers of a superblock
-///   finish<kTokens>(tile, args, superblock, sums, acc): scales them into acc
+/// The codes of a group of columns as bytes, and the integer scale of the group per row.
+template <typename Format>
+struct ExpandedGroup {
+  U8x64 w[64 / Format::kGroups];
+  I32x16 scale;
+};
+
+/// sums += scale * sum(code * q) over one group of columns. `x` are kTokens blocks side by side.
+///
+/// A dot product waits four cycles for the one before it in the same sum, so independent sums alternate: those of the
+/// tokens, and for one or two tokens several for each. Integers: the order does not change the result.
+template <typename Format, int kTokens>
+inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlock* x, int group,
+                      I32x16 (&sums)[kTokens]) {
+  constexpr int kColumns = 256 / Format::kGroups;
+  constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
+  I32x16 parts[kTokens][kChains];
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    parts[t][0] = i32_set1(Format::start(x[t], group));
+    for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
+  }
+  OUTPOST_UNROLL
+  for (int c = 0; c < kColumns / 4; ++c) {
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      I32x16& part = parts[t][c % kChains];
+      part = dot4(part, expanded.w[c], Format::input(x[t]) + kColumns * group + 4 * c);
+    }
+  }
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
+    sums[t] = sums[t] + expanded.scale * parts[t][0];
+  }
+}
+
+/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products.
 template <typename Format, int kTokens>
 void matmul_tokens(const Format& format, const MatmulArgs& args) {
   const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
@@ -51,14 +83,67 @@ void matmul_tokens(const Format& format, const MatmulArgs& args) {
     prefetch_ahead(tiles + superblock);
     I32x16 sums[kTokens];
     for (auto& sum : sums) sum = i32_set1(0);
-    format.template accumulate<kTokens>(tiles[superblock], args, superblock, sums);
-    format.template finish<kTokens>(tiles[superblock], args, superblock, sums, acc);
+    for (int group = 0; group < Format::kGroups; ++group) {
+      ExpandedGroup<Format> expanded;
+      format.expand(tiles[superblock], group, expanded);
+      add_group(expanded, &activation(args, 0, superblock), group, sums);
+    }
+    Format::template finish<kTokens>(tiles[superblock], args, superblock, sums, acc);
   }
   for (int t = 0; t < kTokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
 }
 
+/// The arguments for the tokens from `first` on.
+inline MatmulArgs from_token(const MatmulArgs& args, int first) {
+  MatmulArgs rest = args;
+  rest.x = static_cast<const ActivationBlock*>(args.x) + first;
+  rest.y = args.y + first * args.y_stride;
+  rest.n_tokens = args.n_tokens - first;
+  return rest;
+}
+
+/// One superblock for a few tokens, its codes expanded already.
+template <typename Format, int kTokens>
+inline void add_superblock(const typename Format::Tile& tile, const ExpandedGroup<Format> (&groups)[Format::kGroups],
+                           const MatmulArgs& args, int64_t superblock, F32x16* acc_tokens) {
+  I32x16 sums[kTokens];
+  F32x16 acc[kTokens];
+  for (int t = 0; t < kTokens; ++t) {
+    sums[t] = i32_set1(0);
+    acc[t] = acc_tokens[t];
+  }
+  const ActivationBlock* x = &activation(args, 0, superblock);
+  for (int group = 0; group < Format::kGroups; ++group) add_group(groups[group], x, group, sums);
+  Format::template finish<kTokens>(tile, args, superblock, sums, acc);
+  for (int t = 0; t < kTokens; ++t) acc_tokens[t] = acc[t];
+}
+
+/// Many tokens: a superblock's codes are expanded once, into the first-level cache, and serve all of them.
+/// Expanding 256 columns costs as much as the dot products of four tokens.
+template <typename Format>
+void matmul_many(const Format& format, const MatmulArgs& args) {
+  constexpr int kAtOnce = kTokensInRegisters;
+  const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
+  F32x16 acc[kMaxTileTokens];
+  for (int t = 0; t < args.n_tokens; ++t) acc[t] = f32_set1(0.0f);
+  const int n_full = args.n_tokens / kAtOnce * kAtOnce;
+  for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
+    prefetch_ahead(tiles + superblock);
+    ExpandedGroup<Format> groups[Format::kGroups];
+    for (int group = 0; group < Format::kGroups; ++group) format.expand(tiles[superblock], group, groups[group]);
+    for (int t = 0; t < n_full; t += kAtOnce) {
+      add_superblock<Format, kAtOnce>(tiles[superblock], groups, from_token(args, t), superblock, acc + t);
+    }
+    for (int t = n_full; t < args.n_tokens; ++t) {
+      add_superblock<Format, 1>(tiles[superblock], groups, from_token(args, t), superblock, acc + t);
+    }
+  }
+  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+}
+
 template <typename Format>
 void matmul(const Format& format, const MatmulArgs& args) {
+  static_assert(kTokensInRegisters == 8);
   switch (args.n_tokens) {
     case 1: return matmul_tokens<Format, 1>(format, args);
     case 2: return matmul_tokens<Format, 2>(format, args);
@@ -67,7 +152,8 @@ void matmul(const Format& format, const MatmulArgs& args) {
     case 5: return matmul_tokens<Format, 5>(format, args);
     case 6: return matmul_tokens<Format, 6>(format, args);
     case 7: return matmul_tokens<Format, 7>(format, args);
-    default: return matmul_tokens<Format, kMaxTileTokens>(format, args);
+    case 8: return matmul_tokens<Format, 8>(format, args);
+    default: return matmul_many(format, args);
   }
 }
 
@@ -95,26 +181,31 @@ inline void subtract_mins(const uint16_t* dmin, const MatmulArgs& args, int64_t 
   }
 }
 
+// A format of a superblock of 256 columns has a Tile, its number of groups of columns that share a scale, and
+//   expand(tile, group, out)   the group's codes and scale
+//   input(x), start(x, group)  what the codes are multiplied by, and where the sum begins
+//   finish<kTokens>(tile, args, superblock, sums, acc)   scales the integers of a superblock into acc
+
 /// |S| <= 16 * 15 * 16 * 3 * 127 < 2^24
 struct FormatQ2_K {
   using Tile = TileQ2_K;
+  static constexpr int kGroups = 16;
 
-  template <int kTokens>
-  void accumulate(const Tile& tile, const MatmulArgs& args, int64_t superblock, I32x16 (&sums)[kTokens]) const {
-    for (int sub = 0; sub < 16; ++sub) {
-      const U8x64 codes = u8_load(tile.codes[sub]);
-      const U8x64 w[4] = {u8_and(codes, 3), u8_shift_and<2>(codes, 3), u8_shift_and<4>(codes, 3),
-                          u8_shift_and<6>(codes, 3)};
-      const I32x16 scale = i32_and(i32_load_u8(tile.scales[sub]), 15);
-      for (int t = 0; t < kTokens; ++t) {
-        sums[t] = sums[t] + scale * dot_chain<4, kTokens>(w, activation(args, t, superblock).q + 16 * sub);
-      }
-    }
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock&, int) { return 0; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatQ2_K>& out) const {
+    const U8x64 codes = u8_load(tile.codes[group]);
+    out.w[0] = u8_and(codes, 3);
+    out.w[1] = u8_shift_and<2>(codes, 3);
+    out.w[2] = u8_shift_and<4>(codes, 3);
+    out.w[3] = u8_shift_and<6>(codes, 3);
+    out.scale = i32_and(i32_load_u8(tile.scales[group]), 15);
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-              F32x16 (&acc)[kTokens]) const {
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
     subtract_mins<16>(
         tile.dmin, args, superblock, [&](int i) { return i32_shift_right<4>(i32_load_u8(tile.scales[i])); }, acc);
@@ -125,29 +216,26 @@ struct FormatQ2_K {
 template <typename TileType>
 struct FormatK4 {
   using Tile = TileType;
+  static constexpr int kGroups = 8;
 
-  template <int kTokens>
-  void accumulate(const Tile& tile, const MatmulArgs& args, int64_t superblock, I32x16 (&sums)[kTokens]) const {
-    for (int group = 0; group < 8; ++group) {
-      U8x64 w[8];
-      for (int v = 0; v < 4; ++v) {
-        const U8x64 codes = u8_load(tile.codes[group][v]);
-        w[v] = u8_and(codes, 15);
-        w[4 + v] = u8_shift_and<4>(codes, 15);
-      }
-      if constexpr (requires { tile.high; }) {
-        for (int c = 0; c < 8; ++c) w[c] = u8_or_masked(w[c], tile.high[group][c], 16);
-      }
-      const I32x16 scale = i32_load_u8(tile.scales[group]);
-      for (int t = 0; t < kTokens; ++t) {
-        sums[t] = sums[t] + scale * dot_chain<8, kTokens>(w, activation(args, t, superblock).q + 32 * group);
-      }
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock&, int) { return 0; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatK4>& out) const {
+    for (int v = 0; v < 4; ++v) {
+      const U8x64 codes = u8_load(tile.codes[group][v]);
+      out.w[v] = u8_and(codes, 15);
+      out.w[4 + v] = u8_shift_and<4>(codes, 15);
     }
+    if constexpr (requires { tile.high; }) {
+      for (int c = 0; c < 8; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 16);
+    }
+    out.scale = i32_load_u8(tile.scales[group]);
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-              F32x16 (&acc)[kTokens]) const {
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
     subtract_mins<8>(
         tile.dmin, args, superblock, [&](int i) { return i32_load_u8(tile.mins[i]); }, acc);
@@ -155,40 +243,34 @@ struct FormatK4 {
 };
 
 /// x = d * (2s + 1) / 8 * magnitude * sign. The codes are 64 + signed magnitude, to be unsigned; 64 * sum(q)
-/// is taken off again. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
+/// is taken off at the start. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
 struct FormatIQ2_XXS {
   using Tile = TileIQ2_XXS;
+  static constexpr int kGroups = 8;
   Iq2Grid grid;
 
-  template <int kTokens>
-  void accumulate(const Tile& tile, const MatmulArgs& args, int64_t superblock, I32x16 (&sums)[kTokens]) const {
-    for (int group = 0; group < 8; ++group) {
-      U8x64 w[8];
-      grid.expand(tile.groups[group].indices, tile.groups[group].signs, w);
-      const I32x16 nibbles = i32_load_u8(tile.scales[group / 2]);
-      const I32x16 s = group % 2 == 0 ? i32_and(nibbles, 15) : i32_shift_right<4>(nibbles);
-      const I32x16 scale = i32_shift_left<1>(s) + i32_set1(1);
-      for (int t = 0; t < kTokens; ++t) {
-        const ActivationBlock& x = activation(args, t, superblock);
-        const I32x16 sum = dot_chain<8, kTokens>(w, x.q_by_position + 32 * group) + i32_set1(-64 * x.sum32[group]);
-        sums[t] = sums[t] + scale * sum;
-      }
-    }
+  static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
+  static int32_t start(const ActivationBlock& x, int group) { return x.minus_64_sum32[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2_XXS>& out) const {
+    grid.expand(tile.groups[group].indices, tile.groups[group].signs, out.w);
+    const I32x16 nibbles = i32_load_u8(tile.scales[group / 2]);
+    const I32x16 s = group % 2 == 0 ? i32_and(nibbles, 15) : i32_shift_right<4>(nibbles);
+    out.scale = i32_shift_left<1>(s) + i32_set1(1);
   }
 
   template <int kTokens>
-  void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-              F32x16 (&acc)[kTokens]) const {
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
     add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
   }
 };
 
 /// f32 and f16 weights against f32 activations: one fused multiply-add per column.
 template <typename Element>
-void matmul_dense(const MatmulArgs& args) {
+void matmul_dense_block(const MatmulArgs& args, const float* x, int n_tokens, float* y) {
   const auto* w = reinterpret_cast<const Element*>(args.tile);
-  const auto* x = static_cast<const float*>(args.x);
-  F32x16 acc[kMaxTileTokens];
+  F32x16 acc[kTokensInRegisters];
   for (auto& a : acc) a = f32_set1(0.0f);
   for (int64_t col = 0; col < args.n_cols; ++col) {
     F32x16 column;
@@ -197,9 +279,18 @@ void matmul_dense(const MatmulArgs& args) {
     } else {
       column = f32_load(w + col * kTileRows);
     }
-    for (int t = 0; t < args.n_tokens; ++t) acc[t] = fma(column, f32_set1(x[t * args.x_stride + col]), acc[t]);
+    for (int t = 0; t < n_tokens; ++t) acc[t] = fma(column, f32_set1(x[t * args.x_stride + col]), acc[t]);
   }
-  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for (int t = 0; t < n_tokens; ++t) f32_store(y + t * args.y_stride, acc[t]);
+}
+
+template <typename Element>
+void matmul_dense(const MatmulArgs& args) {
+  for (int t = 0; t < args.n_tokens; t += kTokensInRegisters) {
+    const float* x = static_cast<const float*>(args.x) + t * args.x_stride;
+    const int n_tokens = args.n_tokens - t < kTokensInRegisters ? args.n_tokens - t : kTokensInRegisters;
+    matmul_dense_block<Element>(args, x, n_tokens, args.y + t * args.y_stride);
+  }
 }
 
 void matmul_f32(const MatmulArgs& args) { matmul_dense<float>(args); }

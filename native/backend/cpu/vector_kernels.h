@@ -83,8 +83,8 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t n, float ep
   }
 }
 
-void quantize(const float* x, int64_t n_cols, ActivationBlock* out) {
-  for (int64_t block = 0; block < n_cols / 256; ++block, x += 256, ++out) {
+void quantize(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride) {
+  for (int64_t block = 0; block < n_cols / 256; ++block, x += 256, out += stride) {
     F32x16 largest = f32_set1(0.0f);
     for (int i = 0; i < 256; i += 16) largest = f32_max(f32_abs(f32_load(x + i)), largest);
     const float absmax = reduce_max(largest);
@@ -100,6 +100,7 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out) {
     }
     for (int group = 0; group < 8; ++group) {
       out->sum32[group] = out->sum16[2 * group] + out->sum16[2 * group + 1];
+      out->minus_64_sum32[group] = -64 * out->sum32[group];
       for (int p = 0; p < 8; ++p) {
         for (int run = 0; run < 4; ++run)
           out->q_by_position[32 * group + 4 * p + run] = out->q[32 * group + 8 * run + p];
