@@ -145,6 +145,19 @@ inline void i32_store_i8(int8_t* p, I32x16 v) {
   OUTPOST_EACH(16, p[i] = static_cast<int8_t>(v.lane[i] < -128 ? -128 : v.lane[i] > 127 ? 127 : v.lane[i]));
 }
 
+/// sum of p[0..15]
+inline int32_t i8_sum16(const int8_t* p) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += p[i];
+  return sum;
+}
+/// out[4 * column + row] = in[8 * row + column], for 4 rows of 8
+inline void i8_transpose_4x8(const int8_t* in, int8_t* out) {
+  for (int column = 0; column < 8; ++column) {
+    for (int row = 0; row < 4; ++row) out[4 * column + row] = in[8 * row + column];
+  }
+}
+
 inline U8x64 u8_load(const uint8_t* p) {
   U8x64 r;
   std::memcpy(r.lane, p, sizeof r);
