@@ -114,7 +114,7 @@ describe('a folder that goes and comes back', () => {
   });
 });
 
-it('says when the root is gone, and when it is back', async () => {
+it('says when the root is gone, and when it is back', { timeout: 20_000 }, async () => {
   const { root, add, until } = watching({ a: '' }, ['']);
   rmSync(root, { recursive: true });
   await until(({ type }) => type === 'rootGone');
@@ -125,7 +125,7 @@ it('says when the root is gone, and when it is back', async () => {
   await until(names('new'));
 });
 
-it('takes a root that became a file for gone', async () => {
+it('takes a root that became a file for gone', { timeout: 20_000 }, async () => {
   const { root, until } = watching({}, []);
   rmSync(root, { recursive: true });
   writeFileSync(root, '');

@@ -187,7 +187,7 @@ describe('watching', () => {
     await events.return?.();
   });
 
-  it('says that the folder is gone, and that it is back', async () => {
+  it('says that the folder is gone, and that it is back', { timeout: 20_000 }, async () => {
     const { client, root } = await opened({ a: '' });
     const events = await client.watch();
     await client.list({ path: '' });
