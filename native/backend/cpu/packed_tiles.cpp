@@ -11,32 +11,49 @@
 namespace outpost {
 namespace {
 
-/// Byte of a 64-byte vector that belongs to `row` and to column `col` of its four.
-constexpr int lane_byte(int row, int col) { return 4 * row + col % 4; }
+// Four elements of a row lie side by side in the file and in a tile, so rows are packed in words of four bytes.
+
+uint32_t load_word(const void* p) {
+  uint32_t word;
+  std::memcpy(&word, p, 4);
+  return word;
+}
+
+void store_word(uint8_t* p, uint32_t word) { std::memcpy(p, &word, 4); }
+
+/// Bit `bit` of each of the four bytes, side by side: the product brings bits 0, 8, 16 and 24 to 28 to 31.
+uint64_t gather_bits(uint32_t word, int bit) { return (((word >> bit) & 0x01010101u) * 0x10204080u) >> 28; }
 
 void pack_row(const BlockQ2_K& block, int row, TileQ2_K& tile) {
-  for (int i = 0; i < kSuperblock; ++i) {
-    const int q = (block.qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3;
-    const int chunk = i % 16 / 4;
-    tile.codes[i / 16][lane_byte(row, i)] |= static_cast<uint8_t>(q << (2 * chunk));
+  for (int sub = 0; sub < 16; ++sub) {
+    const uint8_t* bytes = block.qs + 32 * (sub / 8) + 16 * (sub % 2);
+    const int shift = 2 * (sub % 8 / 2);
+    uint32_t codes = 0;
+    for (int chunk = 0; chunk < 4; ++chunk) {
+      codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
+    }
+    store_word(tile.codes[sub] + 4 * row, codes);
+    tile.scales[sub][row] = block.scales[sub];
   }
-  for (int sub = 0; sub < 16; ++sub) tile.scales[sub][row] = block.scales[sub];
   tile.d[row] = block.d;
   tile.dmin[row] = block.dmin;
 }
 
 template <typename Block, typename Tile>
 void pack_k4_row(const Block& block, int row, Tile& tile) {
-  for (int i = 0; i < kSuperblock; ++i) {
-    const int group = i / 32, col = i % 32;
-    const uint8_t byte = block.qs[32 * (i / 64) + col];
-    const int q = group % 2 == 0 ? byte & 15 : byte >> 4;
-    tile.codes[group][col % 16 / 4][lane_byte(row, col)] |= static_cast<uint8_t>(col < 16 ? q : q << 4);
-    if constexpr (requires { tile.high; }) {
-      tile.high[group][col / 4] |= uint64_t{(block.qh[col] >> group) & 1u} << lane_byte(row, col);
-    }
-  }
   for (int group = 0; group < 8; ++group) {
+    const uint8_t* bytes = block.qs + 32 * (group / 2);
+    const int shift = 4 * (group % 2);
+    for (int v = 0; v < 4; ++v) {
+      const uint32_t low = (load_word(bytes + 4 * v) >> shift) & 0x0F0F0F0Fu;
+      const uint32_t high = (load_word(bytes + 16 + 4 * v) >> shift) & 0x0F0F0F0Fu;
+      store_word(tile.codes[group][v] + 4 * row, low | high << 4);
+    }
+    if constexpr (requires { tile.high; }) {
+      for (int c = 0; c < 8; ++c) {
+        tile.high[group][c] |= gather_bits(load_word(block.qh + 4 * c), group) << (4 * row);
+      }
+    }
     const ScaleMin s = k4_scale_min(block.scales, group);
     tile.scales[group][row] = s.scale;
     tile.mins[group][row] = s.min;
@@ -50,15 +67,14 @@ void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(blo
 
 void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
   for (int group = 0; group < 8; ++group) {
-    uint8_t indices[4];
-    uint32_t signs_and_scale;
-    std::memcpy(indices, &block.qs[4 * group], 4);
-    std::memcpy(&signs_and_scale, &block.qs[4 * group + 2], 4);
+    const uint32_t indices = load_word(&block.qs[4 * group]);
+    const uint32_t signs_and_scale = load_word(&block.qs[4 * group + 2]);
+    store_word(tile.groups[group].indices + 4 * row, indices);
+    uint32_t signs = 0;  // a byte per run
     for (int run = 0; run < 4; ++run) {
-      tile.groups[group].indices[4 * row + run] = indices[run];
-      const uint64_t signs = iq2_signs((signs_and_scale >> (7 * run)) & 127);
-      for (int p = 0; p < 8; ++p) tile.groups[group].signs[p] |= ((signs >> p) & 1) << (4 * row + run);
+      signs |= static_cast<uint32_t>(iq2_signs((signs_and_scale >> (7 * run)) & 127)) << (8 * run);
     }
+    for (int p = 0; p < 8; ++p) tile.groups[group].signs[p] |= gather_bits(signs, p) << (4 * row);
     tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
   }
   tile.d[row] = block.d;
