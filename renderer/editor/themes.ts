@@ -29,7 +29,7 @@ type Palette = Record<
 const light: Palette = {
   background: '#ffffff',
   foreground: '#24292f',
-  comment: '#6a737d',
+  comment: '#5f6872',
   keyword: '#8a3ab9',
   string: '#0a6e4a',
   number: '#9a4a00',
