@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { completionWindow } from './completion-prompt.ts';
+import { afterBlanks, completionPrompt, completionWindow } from './completion-prompt.ts';
 
 const lines = (n: number) => Array.from({ length: n }, (_, i) => `line ${i}`).join('\n');
 
@@ -39,4 +39,18 @@ it('does not begin with half of a pair', () => {
     expect(window.isWellFormed()).toBe(true);
     expect(prefix.endsWith(window)).toBe(true);
   }
+});
+
+it('leaves the blanks at the cursor out of the prompt, but no line break', () => {
+  expect(completionPrompt('def f():\n    return ')).toEqual({ text: 'def f():\n    return', blanks: ' ' });
+  expect(completionPrompt('def f():\n\t  ')).toEqual({ text: 'def f():\n', blanks: '\t  ' });
+  expect(completionPrompt('x = 1')).toEqual({ text: 'x = 1', blanks: '' });
+});
+
+it('takes the blanks that stand there off the answer once', () => {
+  expect(afterBlanks(' a / b', ' ')).toBe('a / b');
+  expect(afterBlanks('        return', '    ')).toBe('    return');
+  expect(afterBlanks('  return', '    ')).toBe('return');
+  expect(afterBlanks('a / b', ' ')).toBe('a / b');
+  expect(afterBlanks(' a', '')).toBe(' a');
 });

@@ -21,3 +21,24 @@ export function completionWindow(prefix: string): string {
   const code = prefix.charCodeAt(from);
   return prefix.slice(code >= 0xdc00 && code <= 0xdfff ? from + 1 : from);
 }
+
+export interface CompletionPrompt {
+  text: string;
+  /** The blanks before the cursor, which are not in `text`. */
+  blanks: string;
+}
+
+/**
+ * The prompt ends before the blanks at the cursor: vocabularies join a blank with the word after it, so that a model
+ * which is shown the blank alone goes on with another one.
+ */
+export function completionPrompt(prefix: string): CompletionPrompt {
+  const window = completionWindow(prefix);
+  const text = window.replace(/[ \t]+$/, '');
+  return { text, blanks: window.slice(text.length) };
+}
+
+/** What follows the cursor: the model's text without the blanks that stand there already. */
+export function afterBlanks(text: string, blanks: string): string {
+  return text.startsWith(blanks) ? text.slice(blanks.length) : text.replace(/^[ \t]+/, '');
+}

@@ -19,7 +19,7 @@ import { EventStream } from '../common/event-stream.ts';
 import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { type ChatRenderer, createChatRenderer } from './chat-template.ts';
-import { completionWindow } from './completion-prompt.ts';
+import { afterBlanks, completionPrompt } from './completion-prompt.ts';
 import { generate, generateText } from './generation.ts';
 import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from './native.d.ts';
 
@@ -124,7 +124,8 @@ export class EngineService {
 
   async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
     const { model, engine, nCtx } = this.#ready();
-    const tokens = model.tokenize(completionWindow(prefix));
+    const { text, blanks } = completionPrompt(prefix);
+    const tokens = model.tokenize(text);
     const nPredict = Math.min(maxTokens, Math.max(1, Math.floor(nCtx / 2)));
     const kept = tokens.slice(Math.max(0, tokens.length + nPredict - nCtx));
     const result = await generateText(
@@ -138,7 +139,7 @@ export class EngineService {
       },
       signal,
     );
-    return { ...result, usedSuffix: false };
+    return { ...result, text: afterBlanks(result.text, blanks), usedSuffix: false };
   }
 
   #ready(): Loaded {
