@@ -89,6 +89,12 @@ export class OutpostApp {
     return Object.fromEntries(found);
   }
 
+  /** Processor time that the engine process has used, in seconds. */
+  async engineSeconds(): Promise<number> {
+    const metrics = await this.electron.evaluate(({ app }) => app.getAppMetrics());
+    return metrics.find(({ name }) => name === 'Outpost Engine')?.cpu.cumulativeCPUUsage ?? Number.NaN;
+  }
+
   async waitForModel(): Promise<void> {
     await expect(this.page.getByRole('region', { name: 'Status' })).toContainText('TinyLlama', { timeout: 60_000 });
   }
