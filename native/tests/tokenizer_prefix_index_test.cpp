@@ -1,0 +1,112 @@
+// Which tokens may begin a given text, against a look at each token of the vocabulary.
+#include "tokenizer/prefix_index.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "tests/support/gguf_writer.h"
+#include "tests/support/spm_vocabulary.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+namespace {
+
+std::unique_ptr<Tokenizer> make_tokenizer(const std::vector<Piece>& pieces) {
+  GgufWriter writer;
+  add_spm_vocabulary(writer, pieces);
+  const std::string bytes = writer.bytes();
+  return Tokenizer::create(GgufFile::parse(as_bytes(bytes), "vocab.gguf"));
+}
+
+std::vector<int32_t> naive_find(const Tokenizer& tokenizer, std::string_view text) {
+  const Vocabulary& vocab = tokenizer.vocabulary();
+  std::vector<int32_t> ids;
+  for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
+    const std::string_view bytes = tokenizer.bytes(id);
+    if (vocab.kind(id) == TokenKind::kControl || vocab.kind(id) == TokenKind::kUnknown || vocab.is_end(id)) continue;
+    if (!bytes.empty() && !text.empty() && (bytes.starts_with(text) || text.starts_with(bytes))) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<int32_t> find(const PrefixIndex& index, std::string_view text) {
+  std::vector<int32_t> ids = {-5};  // what is there before is replaced
+  index.find(text, ids);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::string random_text(std::mt19937& random, size_t n_max, std::string_view alphabet) {
+  std::string text(1 + random() % n_max, ' ');
+  for (char& c : text) c = alphabet[random() % alphabet.size()];
+  return text;
+}
+
+constexpr int32_t kRe = kFirstPiece;
+
+}  // namespace
+
+TEST_CASE("tokens are found that begin the text, are it, or go on behind it") {
+  const auto tokenizer = make_tokenizer({{"re", -1},
+                                         {"ret", -1},
+                                         {"return", -1},
+                                         {"retry", -1},
+                                         {"red", -1},
+                                         {"e", -1},
+                                         {"\xE2\x96\x81ret", -1},
+                                         {"\xE2\x96\x81", -1}});
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "ret") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2, kRe + 3});
+  CHECK(find(index, "retu") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2});
+  CHECK(find(index, " r") == std::vector<int32_t>{3 + ' ', kRe + 6, kRe + 7});
+  CHECK(find(index, "return 1") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2});
+  CHECK(find(index, "").empty());
+}
+
+TEST_CASE("control, unknown and unused tokens and those that end a reply are not found") {
+  const auto tokenizer = make_tokenizer(
+      {{"<tool>", 0, 3}, {"<user>", 0, 4}, {"<gone>", 0, 5}, {"<what>", 0, 2}, {"<|im_end|>", 0, 1}, {"<EOT>", 0, 4}});
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "<") == std::vector<int32_t>{3 + '<', kFirstPiece + 1});
+  CHECK(find(index, "</s>") == std::vector<int32_t>{3 + '<'});
+  CHECK(find(index, "<0x41>") == std::vector<int32_t>{3 + '<'});
+}
+
+TEST_CASE("bytes above 127 sort as they compare, and parts of characters are found") {
+  const auto tokenizer = make_tokenizer({{"é", -1}, {"éa", -1}, {"z", -1}, {"\xF0\x9F\x98\x80", -1}});
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "é") == std::vector<int32_t>{3 + 0xC3, kFirstPiece, kFirstPiece + 1});
+  CHECK(find(index, "\xA9") == std::vector<int32_t>{3 + 0xA9});
+  CHECK(find(index, "\x9F\x98\x80x") == std::vector<int32_t>{3 + 0x9F});
+}
+
+TEST_CASE("random vocabularies agree with the look at each token") {
+  std::mt19937 random(1);
+  for (const std::string_view alphabet : {"ab", "ab \xC3\xA9", "abcdefgh <>|"}) {
+    for (int round = 0; round < 20; ++round) {
+      CAPTURE(round);
+      std::set<std::string> texts;
+      for (size_t i = 0; i < random() % 300; ++i) texts.insert(random_text(random, 8, alphabet));
+      std::vector<Piece> pieces;
+      for (const std::string& text : texts) pieces.push_back({text, -1, static_cast<int32_t>(1 + random() % 5)});
+      const auto tokenizer = make_tokenizer(pieces);
+      const PrefixIndex index(*tokenizer);
+      for (int i = 0; i < 100; ++i) {
+        const std::string text = random_text(random, 12, alphabet);
+        CAPTURE(text);
+        CHECK(find(index, text) == naive_find(*tokenizer, text));
+      }
+    }
+  }
+}
+
+TEST_CASE("two tokens with the same bytes are both found") {
+  const auto tokenizer = make_tokenizer({{"a", -1}, {"\xE2\x96\x81", -1}, {" ", -1}});
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "a") == std::vector<int32_t>{3 + 'a', kFirstPiece});
+  CHECK(find(index, " ") == std::vector<int32_t>{3 + ' ', kFirstPiece + 1, kFirstPiece + 2});
+}
