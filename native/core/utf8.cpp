@@ -35,6 +35,15 @@ int utf8_sequence_length(std::string_view text) {
   return length;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const int length = utf8_sequence_length(text);
+    if (length < 1) return false;
+    text.remove_prefix(static_cast<size_t>(length));
+  }
+  return true;
+}
+
 std::string Utf8Stream::push(std::string_view bytes) {
   held_ += bytes;
   std::string out;

@@ -11,6 +11,9 @@ namespace outpost {
 /// one; -1 if more bytes are needed to tell. (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF.)
 int utf8_sequence_length(std::string_view text);
 
+/// True if `text` is a sequence of whole characters; also of none.
+bool is_utf8(std::string_view text);
+
 /// Turns a stream of bytes into a stream of whole characters.
 class Utf8Stream {
  public:

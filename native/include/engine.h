@@ -123,6 +123,13 @@ struct GenerateRequest {
   int32_t n_predict = 512;      ///< most tokens to generate
   SamplerParams sampler;
   std::vector<std::string> stop;  ///< text that ends the reply and is not part of it
+  /// UTF-8 text that the reply must begin with, at most 256 bytes; empty asks for nothing. It continues the prompt as
+  /// if it had been tokenized with it, but the model chooses the tokens, of which one may reach beyond it: a prompt
+  /// that stops in the middle of a word is better cut before the word and given the rest here ("token healing").
+  /// Until the text is complete other tokens are excluded, the end of the reply too. Its tokens count as generated;
+  /// the text is not reported, and stop strings are looked for only after it. A vocabulary without byte tokens may be
+  /// unable to spell it: that ends the request with kInvalidArgument.
+  std::string begin_with;
   Priority priority = Priority::kChat;
 };
 
@@ -133,12 +140,12 @@ const char* stop_reason_name(StopReason reason);
 struct GenerateStats {
   int32_t n_prompt = 0;   ///< prompt tokens
   int32_t n_reused = 0;   ///< of these, found in the KV cache and not computed again
-  int32_t n_decoded = 0;  ///< tokens generated
+  int32_t n_decoded = 0;  ///< tokens generated, with those of begin_with
   int32_t n_ctx = 0;      ///< positions this request may use
   double queue_ms = 0;    ///< from submit to the first step
   double prefill_ms = 0;  ///< computing the prompt, without time given to other requests
   double decode_ms = 0;   ///< computing the reply, likewise
-  double ttft_ms = 0;     ///< from submit to the first token, as the user feels it
+  double ttft_ms = 0;     ///< from submit to the first token that says more than begin_with, as the user feels it
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.

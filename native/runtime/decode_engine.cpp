@@ -10,11 +10,16 @@
 
 #include "core/log.h"
 #include "core/strings.h"
+#include "core/utf8.h"
 #include "runtime/loaded_model.h"
 #include "runtime/request.h"
 
 namespace outpost {
 namespace {
+
+/// Longest begin_with. It serves for the word at the cursor and the blanks before it; each of its tokens is computed
+/// alone, so that a longer text belongs into the prompt.
+constexpr size_t kMaxBeginBytes = 256;
 
 double ms_since(Request::Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Request::Clock::now() - start).count();
@@ -53,11 +58,13 @@ class DecodeEngine final : public Engine {
     if (params.n_predict < 1)
       throw EngineError(ErrorCode::kInvalidArgument,
                         concat("n_predict is ", params.n_predict, "; expected at least 1."));
+    check_begin(params.begin_with);
     if (params.tokens.size() >= static_cast<size_t>(n_ctx_)) {
       throw EngineError(ErrorCode::kContextFull, concat("The prompt has ", params.tokens.size(),
                                                         " tokens; the context holds ", n_ctx_, " with the reply."));
     }
     auto request = std::make_shared<Request>(next_id_.fetch_add(1), std::move(params), std::move(sink));
+    request->begin = begin_bytes(request->params);
     request->stats.n_ctx = n_ctx_;
     const uint64_t id = request->id;
     {
@@ -84,6 +91,20 @@ class DecodeEngine final : public Engine {
   const Model& model() const override { return *model_; }
 
  private:
+  static void check_begin(const std::string& text) {
+    if (text.size() > kMaxBeginBytes) {
+      throw EngineError(ErrorCode::kInvalidArgument,
+                        concat("begin_with has ", text.size(), " bytes; at most ", kMaxBeginBytes, "."));
+    }
+    if (!is_utf8(text))
+      throw EngineError(ErrorCode::kInvalidArgument, concat("begin_with is ", quoted(text), "; expected UTF-8."));
+  }
+
+  std::string begin_bytes(const GenerateRequest& params) const {
+    if (params.begin_with.empty()) return {};
+    return model_->tokenizer().bytes_after(params.tokens.back(), params.begin_with);
+  }
+
   static int32_t count_pages(const LoadedModel& model, int32_t n_ctx, uint64_t kv_bytes) {
     const int64_t n_context_pages = (int64_t{n_ctx} + kKvPageSize - 1) / kKvPageSize;
     int64_t n_pages = 2 * n_context_pages;
@@ -172,19 +193,34 @@ class DecodeEngine final : public Engine {
   /// Samples the next token and computes what follows it. @return why the reply is over, if it is
   std::optional<StopReason> decode_token(Request& request) {
     const auto start = Request::Clock::now();
-    const int32_t id = request.sampler.sample(request.logits, request.history);
-    if (request.stats.n_decoded == 0) request.stats.ttft_ms = ms_since(request.submitted);
+    const std::string_view begin_rest = std::string_view(request.begin).substr(request.n_begun);
+    find_allowed(begin_rest);
+    const int32_t id = request.sampler.sample(request.logits, request.history, allowed_);
+    const std::string_view bytes = model_->tokenizer().bytes(id);
+    const size_t n_begun = std::min(bytes.size(), begin_rest.size());
+    if (request.stats.ttft_ms == 0 && (begin_rest.empty() || bytes.size() > n_begun))
+      request.stats.ttft_ms = ms_since(request.submitted);
     if (model_->tokenizer().vocabulary().is_end(id)) return StopReason::kEndOfText;
 
     ++request.stats.n_decoded;
     request.history.push_back(id);
-    emit(request, request.text.push(model_->tokenizer().bytes(id)));
+    request.n_begun += n_begun;
+    emit(request, request.text.push(bytes.substr(n_begun)));
     if (request.text.is_stopped()) return StopReason::kStopString;
     if (request.stats.n_decoded == request.params.n_predict) return StopReason::kLength;
     if (request.sequence->n_past() == n_ctx_) return StopReason::kContextFull;
     compute(request, {&id, 1}, true);
     request.stats.decode_ms += ms_since(start);
     return std::nullopt;
+  }
+
+  /// Sets `allowed_` to the tokens that may begin `begin_rest`; to none, which allows all, if there is no rest.
+  void find_allowed(std::string_view begin_rest) {
+    model_->prefix_index().find(begin_rest, allowed_);
+    if (allowed_.empty() && !begin_rest.empty()) {
+      throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", quoted(begin_rest),
+                                                            " could begin with, and the reply must begin so."));
+    }
   }
 
   /// Runs `tokens` after what the sequence holds.
@@ -223,8 +259,9 @@ class DecodeEngine final : public Engine {
   const std::shared_ptr<const LoadedModel> model_;
   const int32_t n_ctx_;
   const int32_t n_prefill_;
-  KvCache kv_;            // decode thread only, once it runs
-  uint64_t n_steps_ = 0;  // likewise
+  KvCache kv_;                    // decode thread only, once it runs
+  uint64_t n_steps_ = 0;          // likewise
+  std::vector<int32_t> allowed_;  // likewise; the same memory for every token
   std::atomic<uint64_t> next_id_{1};
 
   mutable std::mutex mutex_;  // guards what follows

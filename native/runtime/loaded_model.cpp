@@ -33,6 +33,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
 LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
     : file_(GgufFile::open(path)),
       tokenizer_(Tokenizer::create(file_)),
+      prefix_index_(*tokenizer_),
       backend_(create_cpu_backend(options.cpu_kernels, options.n_threads)) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
     return !options.on_progress ||

@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "gguf/gguf_file.h"
 #include "model/network.h"
+#include "tokenizer/prefix_index.h"
 #include "tokenizer/tokenizer.h"
 
 namespace outpost {
@@ -21,6 +22,7 @@ class LoadedModel final : public Model {
   std::string detokenize(std::span<const int32_t> tokens) const override;
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const PrefixIndex& prefix_index() const { return prefix_index_; }
   /// The one computation device: whoever uses backend() or network() holds this lock.
   std::mutex& device_mutex() const { return device_mutex_; }
   Backend& backend() const { return *backend_; }
@@ -34,6 +36,7 @@ class LoadedModel final : public Model {
 
   GgufFile file_;
   std::unique_ptr<Tokenizer> tokenizer_;
+  PrefixIndex prefix_index_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Network> network_;
   ModelInfo info_;

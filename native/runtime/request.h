@@ -34,6 +34,8 @@ struct Request {
   Sampler sampler;
   TextStream text;
   std::vector<int32_t> history;          ///< prompt and reply
+  std::string begin;                     ///< bytes that the reply's tokens must begin with
+  size_t n_begun = 0;                    ///< of these, said so far
   std::vector<float> logits;             ///< after the last computed token; empty until the prompt is done
   std::unique_ptr<KvSequence> sequence;  ///< null until the first step
   GenerateStats stats;

@@ -38,8 +38,9 @@ Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.
   require(params.repeat_last_n >= 0, "repeat_last_n", params.repeat_last_n, "0 or more");
 }
 
-int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
-  const auto kept = candidates(logits, history);
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history,
+                        std::span<const int32_t> allowed) {
+  const auto kept = candidates(logits, history, allowed);
   if (kept.size() == 1) return kept.front().id;
   double u = random_.next();
   for (const Candidate& c : kept) {
@@ -49,7 +50,8 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   return kept.back().id;  // rounding left a rest
 }
 
-std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history) {
+std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
+                                               std::span<const int32_t> allowed) {
   penalized_.assign(logits.begin(), logits.end());
   for (const float logit : penalized_) {
     if (!std::isfinite(logit))
@@ -66,7 +68,8 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   }
 
   candidates_.clear();
-  for (size_t id = 0; id < penalized_.size(); ++id)
+  for (const int32_t id : allowed) candidates_.push_back({id, penalized_[static_cast<size_t>(id)], 0});
+  for (size_t id = 0; allowed.empty() && id < penalized_.size(); ++id)
     candidates_.push_back({static_cast<int32_t>(id), penalized_[id], 0});
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};

@@ -1,5 +1,5 @@
 // Picks the next token from logits: repetition penalty, top-k, top-p, min-p, temperature, draw, in this order
-// (that of llama.cpp, whose meaning of each parameter it follows).
+// (that of llama.cpp, whose meaning of each parameter it follows). A token that is not allowed is never looked at.
 #pragma once
 
 #include <span>
@@ -22,11 +22,14 @@ class Sampler {
   explicit Sampler(const SamplerParams& params);
 
   /// @param logits [n_vocab] @param history prompt and reply so far, the last repeat_last_n are penalized
+  /// @param allowed the tokens to choose from, each once, in any order; empty allows all
   /// @throws EngineError kInternal if the logits are not finite numbers (a damaged model)
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> history);
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history,
+                 std::span<const int32_t> allowed = {});
 
   /// What `sample` draws from: at least one candidate, most probable first, probabilities summing to 1.
-  std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history);
+  std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history,
+                                        std::span<const int32_t> allowed = {});
 
  private:
   SamplerParams params_;

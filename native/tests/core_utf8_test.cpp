@@ -66,3 +66,10 @@ TEST_CASE("quoted text is safe to show") {
   CHECK(quoted("a\"b\\\n\x7f\xC3") == "\"a\\x22b\\x5c\\x0a\\x7f\\xc3\"");
   CHECK(quoted("abcdef", 3) == "\"abc\"...");
 }
+
+TEST_CASE("is_utf8 wants whole characters and nothing else") {
+  for (const std::string_view text : {"", "a", "ab\xC3\xA9", "\xF0\x9F\x98\x80z"}) CHECK(is_utf8(text));
+  CHECK(is_utf8(std::string_view("a\0b", 3)));
+  for (const std::string_view text : {"\xC3", "a\xC3", "\xA9", "\xC3\xA9\xFF", "\xED\xA0\x80", "\xF0\x9F\x98"})
+    CHECK_FALSE(is_utf8(text));
+}

@@ -251,3 +251,47 @@ TEST_CASE("logits that are no numbers end the request, not the process") {
     CHECK(error_of([&] { sampler.sample(std::vector<float>{0.0f, wrong}, {}); }) == ErrorCode::kInternal);
   }
 }
+
+TEST_CASE("of allowed tokens only, the chain sees nothing of the others") {
+  const auto distribution_of = [](const SamplerParams& params, const std::vector<int32_t>& allowed) {
+    Sampler sampler(params);
+    std::map<int32_t, double> out;
+    for (const Candidate& c : sampler.candidates(five_logits(), std::vector<int32_t>{3}, allowed))
+      out[c.id] = c.probability;
+    return out;
+  };
+  SamplerParams params = plain();
+  check_distribution(distribution_of(params, {4, 1, 3}), {{1, 4.0 / 8}, {3, 3.0 / 8}, {4, 1.0 / 8}});
+  check_distribution(distribution_of(params, {2}), {{2, 1.0}});
+  CHECK(distribution_of(params, {}).size() == 5);
+  params.top_k = 2;
+  check_distribution(distribution_of(params, {4, 1, 3}), {{1, 4.0 / 7}, {3, 3.0 / 7}});
+  params.top_k = 0;
+  params.top_p = 0.45f;  // would be one of all
+  check_distribution(distribution_of(params, {4, 3, 2}), {{3, 1.0}});
+  params.top_p = 0.55f;
+  check_distribution(distribution_of(params, {4, 3, 2}), {{3, 3.0 / 5}, {2, 2.0 / 5}});
+  params.top_p = 1.0f;
+  params.min_p = 0.3f;
+  check_distribution(distribution_of(params, {4, 1, 3}), {{1, 4.0 / 7}, {3, 3.0 / 7}});
+  params.min_p = 0.0f;
+  params.repeat_penalty = 2.0f;  // log 3 becomes log sqrt 3, log 1 stays
+  check_distribution(distribution_of(params, {3, 4}),
+                     {{3, std::sqrt(3.0) / (std::sqrt(3.0) + 1)}, {4, 1 / (std::sqrt(3.0) + 1)}});
+  params.temperature = 0;
+  check_distribution(distribution_of(params, {4, 2}), {{2, 1.0}});
+}
+
+TEST_CASE("the order in which tokens are allowed does not matter") {
+  const std::vector<float> logits = {0.0f, 1.0f, 1.0f, 1.0f, 0.5f};
+  for (const float temperature : {0.0f, 1.0f}) {
+    SamplerParams params = plain();
+    params.temperature = temperature;
+    params.top_k = 2;
+    Sampler a(params), b(params);
+    for (int i = 0; i < 20; ++i) {
+      CHECK(a.sample(logits, {}, std::vector<int32_t>{0, 2, 3, 4}) ==
+            b.sample(logits, {}, std::vector<int32_t>{4, 3, 2, 0}));
+    }
+  }
+}

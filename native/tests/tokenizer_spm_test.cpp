@@ -281,3 +281,25 @@ TEST_CASE("llama.cpp's vectors: every text gives the recorded tokens") {
     CHECK(n_texts > 40);
   }
 }
+
+TEST_CASE("the bytes after a token are those of the text that is encoded there") {
+  for (const bool add_space_prefix : {false, true}) {
+    const auto tokenizer = small_tokenizer(kPieces, add_space_prefix);
+    for (const int32_t previous : std::initializer_list<int32_t>{kBos, kUser, kTool, kA, byte_id('x')}) {
+      for (const std::string text : {"", "ab", " ab", "  \n", "x"}) {
+        CAPTURE(previous);
+        CAPTURE(text);
+        // Encoded behind the text of the token, and in case of BOS at the start.
+        const std::string before = previous == kBos           ? ""
+                                   : previous == byte_id('x') ? "x"
+                                                              : tokenizer->vocabulary().text(previous);
+        const auto ids = tokenizer->encode(before + text, {.add_bos = true, .parse_special = true});
+        const std::string whole = decode(*tokenizer, ids);
+        const std::string expected = text.empty() ? "" : tokenizer->bytes_after(previous, text);
+        CHECK(whole.substr(whole.size() - expected.size()) == expected);
+        const auto at = decode(*tokenizer, tokenizer->encode(before, {.add_bos = true, .parse_special = true})).size();
+        CHECK(whole.size() == at + expected.size());
+      }
+    }
+  }
+}

@@ -17,6 +17,7 @@ class SpmTokenizer final : public Tokenizer {
 
  protected:
   void encode_plain(std::string_view text, bool is_after_special, std::vector<int32_t>& ids) const override;
+  std::string_view prefix_after_special() const override { return vocabulary().add_space_prefix ? " " : ""; }
 
  private:
   struct Workspace;

@@ -52,10 +52,7 @@ std::unique_ptr<Tokenizer> Tokenizer::create(const GgufFile& file) {
 
 Tokenizer::Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
   for (int32_t id = 0; id < vocabulary_.n_tokens(); ++id) {
-    const TokenKind kind = vocabulary_.kind(id);
-    const bool is_special =
-        kind == TokenKind::kControl || kind == TokenKind::kUserDefined || kind == TokenKind::kUnknown;
-    if (is_special && !vocabulary_.text(id).empty()) special_.push_back(id);
+    if (vocabulary_.is_special(id) && !vocabulary_.text(id).empty()) special_.push_back(id);
   }
   std::stable_sort(special_.begin(), special_.end(),
                    [&](int32_t a, int32_t b) { return vocabulary_.text(a).size() > vocabulary_.text(b).size(); });

@@ -29,12 +29,21 @@ class Tokenizer {
   /// @pre 0 <= id < n_tokens
   virtual std::string_view bytes(int32_t id) const = 0;
 
+  /// The bytes of the tokens that `text` without special tokens becomes after the token `previous`: the text, and what
+  /// the encoding puts in front of it there.
+  /// @pre 0 <= previous < n_tokens
+  std::string bytes_after(int32_t previous, std::string_view text) const {
+    return (vocabulary_.is_special(previous) ? std::string(prefix_after_special()) : std::string()) + std::string(text);
+  }
+
  protected:
   explicit Tokenizer(Vocabulary vocabulary);
 
   /// Appends the ids of text that holds no special tokens. `is_after_special` is true at the start of the
   /// input and after a special token.
   virtual void encode_plain(std::string_view text, bool is_after_special, std::vector<int32_t>& ids) const = 0;
+  /// What `encode_plain` puts before text after a special token, as `bytes` reads it.
+  virtual std::string_view prefix_after_special() const = 0;
 
  private:
   Vocabulary vocabulary_;

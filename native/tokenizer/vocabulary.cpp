@@ -123,10 +123,8 @@ void Vocabulary::mark_strips_right(const GgufFile& file) {
   const std::string name = lower_case(file.get_string("general.name").value_or(""));
   if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return;
   for (int32_t id = 0; id < n_tokens(); ++id) {
-    const bool is_special =
-        kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUserDefined || kind(id) == TokenKind::kUnknown;
     const bool keeps = text(id) == "<unk>" || text(id) == "<s>" || text(id) == "<|endoftext|>";
-    if ((is_special || text(id) == "</s>") && !keeps) strips_right_[static_cast<size_t>(id)] = true;
+    if ((is_special(id) || text(id) == "</s>") && !keeps) strips_right_[static_cast<size_t>(id)] = true;
   }
 }
 

@@ -27,6 +27,10 @@ class Vocabulary {
   const std::string& text(int32_t id) const { return texts_[static_cast<size_t>(id)]; }
   float score(int32_t id) const { return scores_[static_cast<size_t>(id)]; }
   TokenKind kind(int32_t id) const { return kinds_[static_cast<size_t>(id)]; }
+  /// True if encoding looks for this token's text before all else and cuts the text there.
+  bool is_special(int32_t id) const {
+    return kind(id) == TokenKind::kControl || kind(id) == TokenKind::kUserDefined || kind(id) == TokenKind::kUnknown;
+  }
   /// True if white space after this special token belongs to it.
   bool strips_right(int32_t id) const { return strips_right_[static_cast<size_t>(id)]; }
   /// True for a token after which a reply is over.
