@@ -59,6 +59,11 @@ export interface NativeGenerateRequest {
   seed?: number;
   /** Text that ends the reply and is not part of it. */
   stop?: string[];
+  /**
+   * Text the reply must begin with, at most 256 bytes of UTF-8; it is not reported, its tokens count. Continues the
+   * prompt in tokens of the model's choice: what stands before the cursor of a word that is not finished.
+   */
+  beginWith?: string;
   priority?: 'inline' | 'chat' | 'agent' | 'background';
 }
 

@@ -61,6 +61,9 @@ class Fields {
   void read(const char* field, float& out) const { read_number(field, out, "a number"); }
   void read(const char* field, int32_t& out) const { read_integer(field, out, -0x1p31, 0x1p31 - 1); }
   void read(const char* field, uint64_t& out) const { read_integer(field, out, 0, 0x1p53); }
+  void read(const char* field, std::string& out) const {
+    if (const auto value = find(field)) out = get_string(env_, *value, path(field));
+  }
   void read(const char* field, std::vector<std::string>& out) const {
     const auto value = find(field);
     if (!value.has_value()) return;

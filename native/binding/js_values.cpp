@@ -92,6 +92,7 @@ GenerateRequest read_generate_request(const Fields& fields) {
   fields.read("repeatLastN", request.sampler.repeat_last_n);
   fields.read("seed", request.sampler.seed);
   fields.read("stop", request.stop);
+  fields.read("beginWith", request.begin_with);
   fields.read("priority", request.priority, kPriorities);
   return request;
 }

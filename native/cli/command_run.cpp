@@ -49,10 +49,10 @@ double per_second(int32_t n, double ms) { return ms > 0 ? n * 1000.0 / ms : 0; }
 }  // namespace
 
 int run_run(const std::vector<std::string>& words) {
-  const Arguments arguments(
-      words,
-      with_load_options({"-p", "-n", "--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "--seed", "--ctx"}),
-      {});
+  const Arguments arguments(words,
+                            with_load_options({"-p", "-n", "--begin-with", "--temp", "--top-k", "--top-p", "--min-p",
+                                               "--repeat-penalty", "--seed", "--ctx"}),
+                            {});
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   if (!arguments.has("-p")) throw UsageError("missing -p PROMPT");
   EngineOptions engine_options;
@@ -62,6 +62,7 @@ int run_run(const std::vector<std::string>& words) {
   GenerateRequest request;
   request.tokens = model->tokenize(arguments.get("-p"));
   request.n_predict = static_cast<int32_t>(arguments.get_int("-n", request.n_predict, 1, 1 << 28));
+  request.begin_with = arguments.get("--begin-with");
   SamplerParams& sampler = request.sampler;
   sampler.temperature = static_cast<float>(arguments.get_float("--temp", sampler.temperature, 0, 100));
   sampler.top_k = static_cast<int32_t>(arguments.get_int("--top-k", sampler.top_k, 0, 1 << 30));

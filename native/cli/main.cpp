@@ -11,8 +11,8 @@ using outpost::cli::Command;
 
 constexpr Command kCommands[] = {
     {"run",
-     "MODEL -p PROMPT [-n N] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed S] [--ctx N] "
-     "[--threads N] [--kernels K]",
+     "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
+     "[--seed S] [--ctx N] [--threads N] [--kernels K]",
      "generate text", outpost::cli::run_run},
     {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text",
      outpost::cli::run_perplexity},

@@ -197,6 +197,17 @@ describe('generate', () => {
     engine.dispose();
   });
 
+  it('begins a reply with beginWith and reports what follows it', async () => {
+    const engine = model.createEngine();
+    const tokens = Int32Array.of(bos, 259); // "Hello"
+    const reply = await generate(engine, { tokens, beginWith: ' w' });
+    assert.deepEqual([reply.text, reply.stats.nDecoded, reply.reason], ['orld', 2, 'end_of_text']);
+    const euros = await generate(engine, { tokens: Int32Array.of(euro), beginWith: '€', stop: ['€'] });
+    assert.deepEqual([euros.text, euros.stats.nDecoded, euros.reason], ['', 3, 'end_of_text']);
+    for (const beginWith of ['', undefined]) assert.equal((await generate(engine, { tokens, beginWith })).text, ' world');
+    engine.dispose();
+  });
+
   it('heeds nPredict, stop and nCtx', async () => {
     const engine = model.createEngine({ nCtx: 16, nPrefill: 4 });
     const hello = Int32Array.of(bos);
@@ -309,6 +320,9 @@ describe('wrong requests', () => {
     for (const seed of [-1, 0.5, 2 ** 54, NaN, 1n]) assert.throws(() => submit({ seed }), typeError('request.seed'));
     for (const stop of ['x', {}, [1], [null], [undefined, 'x']])
       assert.throws(() => submit({ stop }), typeError('request.stop'));
+    for (const beginWith of [1, null, ['x'], {}, true]) {
+      assert.throws(() => submit({ beginWith }), typeError('request.beginWith'));
+    }
     for (const priority of ['urgent', 1, null, '__proto__']) {
       assert.throws(() => submit({ priority }), typeError('request.priority'));
     }
@@ -328,6 +342,9 @@ describe('wrong requests', () => {
       assert.throws(() => submit({ nPredict }), nativeError('invalid_argument'));
     const outOfRange = [{ temperature: -1 }, { temperature: 1e300 }, { topP: 2 }, { minP: -1 }, { topK: -1 }];
     for (const sampler of outOfRange) assert.throws(() => submit(sampler), nativeError('invalid_argument'));
+    for (const beginWith of ['x'.repeat(257), 'é'.repeat(129)]) {
+      assert.throws(() => submit({ beginWith }), nativeError('invalid_argument'));
+    }
     assert.throws(() => submit({ tokens: new Int32Array(64).fill(1) }), nativeError('context_full'));
   });
 
