@@ -126,9 +126,10 @@ struct GenerateRequest {
   /// UTF-8 text that the reply must begin with, at most 256 bytes; empty asks for nothing. It continues the prompt as
   /// if it had been tokenized with it, but the model chooses the tokens, of which one may reach beyond it: a prompt
   /// that stops in the middle of a word is better cut before the word and given the rest here ("token healing").
-  /// Until the text is complete other tokens are excluded, the end of the reply too. Its tokens count as generated;
-  /// the text is not reported, and stop strings are looked for only after it. A vocabulary without byte tokens may be
-  /// unable to spell it: that ends the request with kInvalidArgument.
+  /// Until the text is complete other tokens are excluded, the end of the reply too, and tokens that end inside a word
+  /// of it where encoding would not. Its tokens count as generated; the text is not reported, and stop strings are
+  /// looked for only after it. A vocabulary without byte tokens may be unable to spell it: that ends the request with
+  /// kInvalidArgument.
   std::string begin_with;
   Priority priority = Priority::kChat;
 };

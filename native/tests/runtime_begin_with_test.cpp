@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "core/utf8.h"
@@ -78,7 +79,8 @@ struct Simulated {
   int32_t n_decoded = 0;
 };
 
-/// A reply token by token, each from an empty cache, and each allowed token found by looking at all of them.
+/// A reply token by token, each from an empty cache, and each allowed token found by looking at all of them. The
+/// vocabulary has a byte token for each byte, so that what text is encoded with can always be said.
 Simulated simulate(const Model& model, const GenerateRequest& request) {
   const Tokenizer& tokenizer = dynamic_cast<const LoadedModel&>(model).tokenizer();
   const Vocabulary& vocab = tokenizer.vocabulary();
@@ -92,7 +94,10 @@ Simulated simulate(const Model& model, const GenerateRequest& request) {
     for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
       const std::string candidate = out.text + std::string(tokenizer.bytes(id));
       const size_t n = std::min(candidate.size(), begin.size());
-      if (candidate.size() > out.text.size() && candidate.substr(0, n) == begin.substr(0, n)) allowed.push_back(id);
+      if (candidate.size() == out.text.size() || candidate.substr(0, n) != begin.substr(0, n)) continue;
+      const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c < 0; };
+      const bool is_cut = candidate.size() < begin.size() && is_word(candidate.back()) && is_word(begin[n]);
+      if (!is_cut || id == tokenizer.encode_inside(begin.substr(out.text.size())).front()) allowed.push_back(id);
     }
     if (out.text.size() >= begin.size()) allowed.clear();
     const int32_t id = sampler.sample(evaluate_logits(model, history, 1, 64), history, allowed);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <random>
 #include <set>
 
@@ -22,15 +23,23 @@ std::unique_ptr<Tokenizer> make_tokenizer(const std::vector<Piece>& pieces) {
   return Tokenizer::create(GgufFile::parse(as_bytes(bytes), "vocab.gguf"));
 }
 
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c < 0; }
+
 std::vector<int32_t> naive_find(const Tokenizer& tokenizer, std::string_view text) {
   const Vocabulary& vocab = tokenizer.vocabulary();
-  std::vector<int32_t> ids;
+  std::vector<int32_t> whole, all;
+  const auto encoded = tokenizer.encode_inside(text);
+  bool is_encoded_there = false;
   for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
     const std::string_view bytes = tokenizer.bytes(id);
     if (vocab.kind(id) == TokenKind::kControl || vocab.kind(id) == TokenKind::kUnknown || vocab.is_end(id)) continue;
-    if (!bytes.empty() && !text.empty() && (bytes.starts_with(text) || text.starts_with(bytes))) ids.push_back(id);
+    if (bytes.empty() || text.empty() || !(bytes.starts_with(text) || text.starts_with(bytes))) continue;
+    all.push_back(id);
+    const bool is_cut = bytes.size() < text.size() && is_word(bytes.back()) && is_word(text[bytes.size()]);
+    if (!is_cut || id == encoded.front()) whole.push_back(id);
+    if (id == encoded.front() && bytes.size() <= text.size()) is_encoded_there = true;
   }
-  return ids;
+  return is_encoded_there ? whole : all;
 }
 
 std::vector<int32_t> find(const PrefixIndex& index, std::string_view text) {
@@ -50,21 +59,57 @@ constexpr int32_t kRe = kFirstPiece;
 
 }  // namespace
 
-TEST_CASE("tokens are found that begin the text, are it, or go on behind it") {
-  const auto tokenizer = make_tokenizer({{"re", -1},
-                                         {"ret", -1},
+TEST_CASE("tokens are found that are the text or go on behind it, and the one it is encoded with") {
+  const auto tokenizer = make_tokenizer({{"re", -3},
+                                         {"ret", -2},
                                          {"return", -1},
                                          {"retry", -1},
                                          {"red", -1},
                                          {"e", -1},
+                                         {"t", -1},
                                          {"\xE2\x96\x81ret", -1},
                                          {"\xE2\x96\x81", -1}});
   const PrefixIndex index(*tokenizer);
-  CHECK(find(index, "ret") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2, kRe + 3});
-  CHECK(find(index, "retu") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2});
-  CHECK(find(index, " r") == std::vector<int32_t>{3 + ' ', kRe + 6, kRe + 7});
-  CHECK(find(index, "return 1") == std::vector<int32_t>{3 + 'r', kRe, kRe + 1, kRe + 2});
+  CHECK(find(index, "ret") == std::vector<int32_t>{kRe + 1, kRe + 2, kRe + 3});
+  CHECK(find(index, "retu") == std::vector<int32_t>{kRe + 1, kRe + 2});
+  CHECK(find(index, " r") == std::vector<int32_t>{3 + ' ', kRe + 7, kRe + 8});
+  CHECK(find(index, "retx") == std::vector<int32_t>{kRe + 1});
+  CHECK(find(index, "r-e") == std::vector<int32_t>{3 + 'r'});
+  CHECK(find(index, "return 1") ==
+        std::vector<int32_t>{kRe + 1, kRe + 2});  // "ret", "u", "r", "n"; "return" cuts nothing
   CHECK(find(index, "").empty());
+}
+
+TEST_CASE("a run of blanks may be cut anywhere, a word may not") {
+  const std::string s = "\xE2\x96\x81";
+  const auto tokenizer = make_tokenizer({{s, -1},
+                                         {s + s, -1},
+                                         {s + s + s, -1},
+                                         {s + "i", -1},
+                                         {s + "is", -1},
+                                         {"i", -1},
+                                         {"s", -1},
+                                         {"is", -1},
+                                         {"isinstance", -1}});
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "is") == std::vector<int32_t>{kFirstPiece + 7, kFirstPiece + 8});
+  CHECK(find(index, " is") == std::vector<int32_t>{3 + ' ', kFirstPiece, kFirstPiece + 4});
+  CHECK(find(index, "  is") == std::vector<int32_t>{3 + ' ', kFirstPiece, kFirstPiece + 1});
+  CHECK(find(index, "   ") == std::vector<int32_t>{3 + ' ', kFirstPiece, kFirstPiece + 1, kFirstPiece + 2});
+  CHECK(find(index, "i.s") == std::vector<int32_t>{3 + 'i', kFirstPiece + 5});
+}
+
+TEST_CASE("a text that cannot be encoded is left every way there is") {
+  GgufWriter writer;  // no byte tokens: the "x" is unknown
+  writer.add_string("tokenizer.ggml.model", "llama");
+  writer.add_strings("tokenizer.ggml.tokens", std::vector<std::string>{"<unk>", "<s>", "</s>", "a", "xab", "xabc"});
+  writer.add_int32s("tokenizer.ggml.token_type", std::vector<int32_t>{2, 3, 3, 1, 1, 1});
+  const std::string bytes = writer.bytes();
+  const auto tokenizer = Tokenizer::create(GgufFile::parse(as_bytes(bytes), "vocab.gguf"));
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, "xabd") == std::vector<int32_t>{4});
+  CHECK(find(index, "xa") == std::vector<int32_t>{4, 5});
+  CHECK(find(index, "q").empty());
 }
 
 TEST_CASE("control, unknown and unused tokens and those that end a reply are not found") {
@@ -76,10 +121,21 @@ TEST_CASE("control, unknown and unused tokens and those that end a reply are not
   CHECK(find(index, "<0x41>") == std::vector<int32_t>{3 + '<'});
 }
 
+TEST_CASE("a token that ends a turn is not found though it is an ordinary one for the file") {
+  GgufWriter writer;
+  add_spm_vocabulary(writer, {{"<turn", -1}, {"<turn>", -1}});
+  writer.add_uint32("tokenizer.ggml.eot_token_id", kFirstPiece + 1);
+  const std::string bytes = writer.bytes();
+  const auto tokenizer = Tokenizer::create(GgufFile::parse(as_bytes(bytes), "vocab.gguf"));
+  REQUIRE(tokenizer->bytes(kFirstPiece + 1) == "<turn>");
+  CHECK(find(PrefixIndex(*tokenizer), "<turn") == std::vector<int32_t>{3 + '<', kFirstPiece});
+}
+
 TEST_CASE("bytes above 127 sort as they compare, and parts of characters are found") {
   const auto tokenizer = make_tokenizer({{"é", -1}, {"éa", -1}, {"z", -1}, {"\xF0\x9F\x98\x80", -1}});
   const PrefixIndex index(*tokenizer);
-  CHECK(find(index, "é") == std::vector<int32_t>{3 + 0xC3, kFirstPiece, kFirstPiece + 1});
+  CHECK(find(index, "é") == std::vector<int32_t>{kFirstPiece, kFirstPiece + 1});
+  CHECK(find(index, "è") == std::vector<int32_t>{3 + 0xC3});
   CHECK(find(index, "\xA9") == std::vector<int32_t>{3 + 0xA9});
   CHECK(find(index, "\x9F\x98\x80x") == std::vector<int32_t>{3 + 0x9F});
 }

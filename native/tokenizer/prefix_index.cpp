@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace outpost {
+namespace {
+
+/// Letters, digits and what names of programming languages have besides; all that is not ASCII, which is mostly
+/// letters.
+bool is_word_byte(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || byte >= 0x80 ||
+         byte == '_' || byte == '$';
+}
+
+}  // namespace
 
 PrefixIndex::PrefixIndex(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   const Vocabulary& vocab = tokenizer.vocabulary();
@@ -28,7 +39,25 @@ void PrefixIndex::find(std::string_view text, std::vector<int32_t>& ids) const {
     begin = std::partition_point(longer, end, [&](int32_t id) { return next_byte(id) < byte; });
     end = std::partition_point(begin, end, [&](int32_t id) { return next_byte(id) == byte; });
   }
+  drop_cuts(text, ids);
   ids.insert(ids.end(), begin, end);
+}
+
+/// @param ids the tokens that are a prefix of `text` and not all of it
+void PrefixIndex::drop_cuts(std::string_view text, std::vector<int32_t>& ids) const {
+  const auto is_cut = [&](int32_t id) {
+    const std::string_view bytes = tokenizer_.bytes(id);
+    return is_word_byte(bytes.back()) && is_word_byte(text[bytes.size()]);
+  };
+  if (std::none_of(ids.begin(), ids.end(), is_cut)) return;
+  const std::vector<int32_t> encoded = tokenizer_.encode_inside(text);
+  if (encoded.empty()) return;
+  const int32_t first = encoded.front();
+  // A vocabulary without byte tokens may encode what it cannot spell: then every way there is remains.
+  const bool starts_so = std::find(ids.begin(), ids.end(), first) != ids.end();
+  const bool is_longer = !tokenizer_.bytes(first).empty() && tokenizer_.bytes(first) == text;
+  if (!starts_so && !is_longer) return;
+  std::erase_if(ids, [&](int32_t id) { return id != first && is_cut(id); });
 }
 
 }  // namespace outpost

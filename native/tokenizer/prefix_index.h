@@ -19,11 +19,15 @@ class PrefixIndex {
   explicit PrefixIndex(const Tokenizer& tokenizer);
 
   /// Replaces `ids` by the tokens whose bytes are a prefix of `text`, or of whose bytes `text` is one, in no useful
-  /// order; none if `text` is empty. Costs two binary searches for each byte that some token has in common with
-  /// `text`, and a copy of the result.
+  /// order; none if `text` is empty. Of the tokens that end inside a word of `text` only the one that encoding puts
+  /// there, if it is among them: "i" is probable before "s" for the variables of that name, but "is" and "isinstance"
+  /// are never written "i", "s". Costs two binary searches for each byte that some token has in common with `text`, a
+  /// copy of the result, and at most one encoding of `text`.
   void find(std::string_view text, std::vector<int32_t>& ids) const;
 
  private:
+  void drop_cuts(std::string_view text, std::vector<int32_t>& ids) const;
+
   const Tokenizer& tokenizer_;
   std::vector<int32_t> sorted_;  // by bytes, a prefix before what it is a prefix of
 };

@@ -29,6 +29,13 @@ class Tokenizer {
   /// @pre 0 <= id < n_tokens
   virtual std::string_view bytes(int32_t id) const = 0;
 
+  /// The ids of text without special tokens that follows other text.
+  std::vector<int32_t> encode_inside(std::string_view text) const {
+    std::vector<int32_t> ids;
+    encode_plain(text, /*is_after_special=*/false, ids);
+    return ids;
+  }
+
   /// The bytes of the tokens that `text` without special tokens becomes after the token `previous`: the text, and what
   /// the encoding puts in front of it there.
   /// @pre 0 <= previous < n_tokens
