@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { afterBlanks, completionPrompt, completionWindow } from './completion-prompt.ts';
+import { completionPrompt, completionWindow } from './completion-prompt.ts';
 
 const lines = (n: number) => Array.from({ length: n }, (_, i) => `line ${i}`).join('\n');
 
@@ -41,16 +41,55 @@ it('does not begin with half of a pair', () => {
   }
 });
 
-it('leaves the blanks at the cursor out of the prompt, but no line break', () => {
-  expect(completionPrompt('def f():\n    return ')).toEqual({ text: 'def f():\n    return', blanks: ' ' });
-  expect(completionPrompt('def f():\n\t  ')).toEqual({ text: 'def f():\n', blanks: '\t  ' });
-  expect(completionPrompt('x = 1')).toEqual({ text: 'x = 1', blanks: '' });
+it.each([
+  ['def divide(a, b):\n    retu', 'def divide(a, b):\n', '    retu'],
+  ['def f():\n    return ', 'def f():\n    return', ' '],
+  ['def f():\n\t  ', 'def f():\n', '\t  '],
+  ['return a', 'return', ' a'],
+  ['return', '', 'return'],
+  ['x = sel', 'x =', ' sel'],
+  ['if (is', 'if (', 'is'],
+  ['foo(', 'foo(', ''],
+  ['a.', 'a.', ''],
+  ['self.it', 'self.', 'it'],
+  ['const $el_2', 'const', ' $el_2'],
+  ['let größe', 'let', ' größe'],
+  ['let cafe\u0301', 'let', ' cafe\u0301'],
+  ['let 𝒳𝒴', 'let', ' 𝒳𝒴'],
+  ['x = 😀', 'x = 😀', ''],
+  ['a\r\n', 'a\r\n', ''],
+  ['a\u00a0', 'a\u00a0', ''],
+  ['', '', ''],
+])(
+  'leaves the word at the cursor and its blanks out of the prompt, but no line break: %j',
+  (prefix, text, beginWith) => {
+    expect(completionPrompt(prefix)).toEqual({ text, beginWith });
+  },
+);
+
+it('leaves a run that is too long for a word in the prompt', () => {
+  const word = 'x'.repeat(32);
+  expect(completionPrompt(`= ${word}`)).toEqual({ text: '=', beginWith: ` ${word}` });
+  expect(completionPrompt(`= ${word}x`)).toEqual({ text: `= ${word}x`, beginWith: '' });
 });
 
-it('takes the blanks that stand there off the answer once', () => {
-  expect(afterBlanks(' a / b', ' ')).toBe('a / b');
-  expect(afterBlanks('        return', '    ')).toBe('    return');
-  expect(afterBlanks('  return', '    ')).toBe('return');
-  expect(afterBlanks('a / b', ' ')).toBe('a / b');
-  expect(afterBlanks(' a', '')).toBe(' a');
+it('asks for no more than 256 bytes', () => {
+  for (const prefix of [' '.repeat(1000), `${' '.repeat(1000)}${'𝒳'.repeat(32)}`, `${'\t'.repeat(9000)}x`]) {
+    const { text, beginWith } = completionPrompt(prefix);
+    expect(prefix.endsWith(text + beginWith)).toBe(true);
+    expect(beginWith.isWellFormed()).toBe(true);
+    expect(Buffer.byteLength(beginWith)).toBeLessThanOrEqual(256);
+    expect(beginWith.length).toBeGreaterThan(100);
+  }
+});
+
+it('keeps the prompt the same while a word is typed', () => {
+  const prompts = ['x =', 'x = ', 'x = s', 'x = self'].map((prefix) => completionPrompt(prefix).text);
+  expect(new Set(prompts).size).toBe(1);
+});
+
+it('takes a window full of blanks in no time', () => {
+  const startMs = performance.now();
+  for (const unit of [' ', 'x', ' x', '\t\n']) completionPrompt(`${unit.repeat(3000)}!`);
+  expect(performance.now() - startMs).toBeLessThan(500);
 });

@@ -24,21 +24,24 @@ export function completionWindow(prefix: string): string {
 
 export interface CompletionPrompt {
   text: string;
-  /** The blanks before the cursor, which are not in `text`. */
-  blanks: string;
+  /** The end of the window that is not in `text`: the reply has to begin with it. At most 256 bytes of UTF-8. */
+  beginWith: string;
 }
 
 /**
- * The prompt ends before the blanks at the cursor: vocabularies join a blank with the word after it, so that a model
- * which is shown the blank alone goes on with another one.
+ * The word at the cursor and the blanks before it. A run of more than 32 characters is no word that somebody types, and
+ * each token of what the reply begins with takes as long as one of the reply.
+ */
+const unfinished = /[ \t]{0,128}(?<![\p{L}\p{M}\p{N}_$])[\p{L}\p{M}\p{N}_$]{0,32}$/u;
+
+/**
+ * The prompt ends before the word at the cursor and its blanks: a vocabulary has tokens for whole words, with the blank
+ * before them, so that a model which is shown half a word or a blank alone goes on with another ("    retu" with
+ * " = a / b", "return " with a second blank). Blanks and word go together: with the blank left in the prompt, "return a"
+ * goes on with a token that follows no blank ("arith"). A line break stays in the prompt.
  */
 export function completionPrompt(prefix: string): CompletionPrompt {
   const window = completionWindow(prefix);
-  const text = window.replace(/[ \t]+$/, '');
-  return { text, blanks: window.slice(text.length) };
-}
-
-/** What follows the cursor: the model's text without the blanks that stand there already. */
-export function afterBlanks(text: string, blanks: string): string {
-  return text.startsWith(blanks) ? text.slice(blanks.length) : text.replace(/^[ \t]+/, '');
+  const beginWith = unfinished.exec(window)?.[0] ?? '';
+  return { text: window.slice(0, window.length - beginWith.length), beginWith };
 }

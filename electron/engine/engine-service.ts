@@ -19,7 +19,7 @@ import { EventStream } from '../common/event-stream.ts';
 import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { type ChatRenderer, createChatRenderer } from './chat-template.ts';
-import { afterBlanks, completionPrompt } from './completion-prompt.ts';
+import { completionPrompt } from './completion-prompt.ts';
 import { generate, generateText } from './generation.ts';
 import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from './native.d.ts';
 
@@ -124,14 +124,17 @@ export class EngineService {
 
   async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
     const { model, engine, nCtx } = this.#ready();
-    const { text, blanks } = completionPrompt(prefix);
+    const { text, beginWith } = completionPrompt(prefix);
     const tokens = model.tokenize(text);
-    const nPredict = Math.min(maxTokens, Math.max(1, Math.floor(nCtx / 2)));
+    // What stands before the cursor already is said again and is no part of the tokens asked for.
+    const nBegin = model.tokenize(beginWith, { addBos: false }).length;
+    const nPredict = Math.min(nBegin + maxTokens, Math.max(1, Math.floor(nCtx / 2)));
     const kept = tokens.slice(Math.max(0, tokens.length + nPredict - nCtx));
     const result = await generateText(
       engine,
       {
         tokens: kept,
+        beginWith,
         nPredict,
         temperature: 0,
         stop: mode === 'line' ? ['\n'] : ['\n\n'],
@@ -139,7 +142,7 @@ export class EngineService {
       },
       signal,
     );
-    return { ...result, text: afterBlanks(result.text, blanks), usedSuffix: false };
+    return { ...result, usedSuffix: false };
   }
 
   #ready(): Loaded {
