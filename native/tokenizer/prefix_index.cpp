@@ -55,8 +55,8 @@ void PrefixIndex::drop_cuts(std::string_view text, std::vector<int32_t>& ids) co
   const int32_t first = encoded.front();
   // A vocabulary without byte tokens may encode what it cannot spell: then every way there is remains.
   const bool starts_so = std::find(ids.begin(), ids.end(), first) != ids.end();
-  const bool is_longer = !tokenizer_.bytes(first).empty() && tokenizer_.bytes(first) == text;
-  if (!starts_so && !is_longer) return;
+  const bool is_all = !tokenizer_.bytes(first).empty() && tokenizer_.bytes(first) == text;
+  if (!starts_so && !is_all) return;
   std::erase_if(ids, [&](int32_t id) { return id != first && is_cut(id); });
 }
 
