@@ -23,6 +23,12 @@ import { denyEverythingElse, lockSession } from './windows/security.ts';
 
 const bundle = import.meta.dirname;
 
+/**
+ * The window must hear that a process is gone before it gets the port of the next one. The news and the port take
+ * different ways, and a port that overtakes the news would be thrown away with the old one.
+ */
+const portDelayMs = 200;
+
 /** The folder of the command line, if there is one. Chromium's switches and the app's own path are in it, too. */
 function folderArgument(args: readonly string[], cwd: string): string | null {
   const paths = args.slice(1).filter((arg) => !arg.startsWith('-'));
@@ -48,13 +54,13 @@ async function start(): Promise<void> {
     entry: join(bundle, 'engine-host.js'),
     settings: () => settings.current,
     onState: (state) => events.push({ type: 'process', process: 'engine', state }),
-    onStarted: () => broker?.deliver('engine'),
+    onStarted: () => setTimeout(() => broker?.deliver('engine'), portDelayMs),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),
     root: () => workspaces.current?.root ?? null,
     onState: (state) => events.push({ type: 'process', process: 'workspace', state }),
-    onStarted: () => broker?.deliver('workspace'),
+    onStarted: () => setTimeout(() => broker?.deliver('workspace'), portDelayMs),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
       void openWorkspace({ workspaces, workspace, events }, null);
