@@ -302,6 +302,17 @@ describe('an inline completion', () => {
     await call;
   });
 
+  it('leaves the unfinished word out of the prompt and makes the reply begin with it', async () => {
+    const { client, engine } = await ready();
+    const call = client.complete(completeRequest({ prefix: 'const x = fo', maxTokens: 8 }));
+    const { request, done } = await engine.submitted();
+    expect(fakeTokenizer().show(request.tokens)).toBe('[[BOS]]const x =');
+    expect(request.beginWith).toBe(' fo');
+    expect(request.nPredict).toBeGreaterThan(8);
+    done('length');
+    await call;
+  });
+
   it('never takes special tokens from the text', async () => {
     const { client, engine } = await ready();
     const call = client.complete(completeRequest({ prefix: 'a</s>' }));
