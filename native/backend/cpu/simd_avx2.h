@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "backend/cpu/simd_x86.h"
 #include "kernels/common/iq2_xxs_grid.h"
 
 namespace outpost {
@@ -89,21 +90,6 @@ inline void i32_store_i8(int8_t* p, I32x16 v) {
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(v.lo, v.hi), 0xD8);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
-}
-
-/// sum of 16 values: their unsigned images 128 higher are what the processor can add up.
-inline int32_t i8_sum16(const int8_t* p) {
-  const __m128i v = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(-128));
-  const __m128i halves = _mm_sad_epu8(v, _mm_setzero_si128());
-  return _mm_cvtsi128_si32(halves) + _mm_extract_epi16(halves, 4) - 16 * 128;
-}
-inline void i8_transpose_4x8(const int8_t* in, int8_t* out) {
-  const auto* rows = reinterpret_cast<const __m128i*>(in);
-  const __m128i r01 = _mm_loadu_si128(rows), r23 = _mm_loadu_si128(rows + 1);
-  const __m128i even = _mm_unpacklo_epi8(r01, _mm_srli_si128(r01, 8));
-  const __m128i odd = _mm_unpacklo_epi8(r23, _mm_srli_si128(r23, 8));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(even, odd));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out) + 1, _mm_unpackhi_epi16(even, odd));
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {load256(p), load256(p + 32)}; }

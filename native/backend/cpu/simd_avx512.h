@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "backend/cpu/simd_x86.h"
 #include "kernels/common/iq2_xxs_grid.h"
 
 namespace outpost {
@@ -70,21 +71,6 @@ inline I32x16 to_i32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline F32x16 bits_to_f32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 inline void i32_store_i8(int8_t* p, I32x16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
-}
-
-/// sum of 16 values: their unsigned images 128 higher are what the processor can add up.
-inline int32_t i8_sum16(const int8_t* p) {
-  const __m128i v = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(-128));
-  const __m128i halves = _mm_sad_epu8(v, _mm_setzero_si128());
-  return _mm_cvtsi128_si32(halves) + _mm_extract_epi16(halves, 4) - 16 * 128;
-}
-inline void i8_transpose_4x8(const int8_t* in, int8_t* out) {
-  const auto* rows = reinterpret_cast<const __m128i*>(in);
-  const __m128i r01 = _mm_loadu_si128(rows), r23 = _mm_loadu_si128(rows + 1);
-  const __m128i even = _mm_unpacklo_epi8(r01, _mm_srli_si128(r01, 8));
-  const __m128i odd = _mm_unpacklo_epi8(r23, _mm_srli_si128(r23, 8));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi16(even, odd));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out) + 1, _mm_unpackhi_epi16(even, odd));
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
