@@ -2,6 +2,7 @@
 import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
+import buttonStyles from './button.module.css';
 import styles from './dialog.module.css';
 
 interface DialogProps {
@@ -36,7 +37,7 @@ export function Dialog({
         >
           <div className={styles.head}>
             <Radix.Title className={styles.title}>{title}</Radix.Title>
-            <Radix.Close aria-label="Close" className={styles.close}>
+            <Radix.Close aria-label="Close" className={buttonStyles.icon}>
               <X size={16} aria-hidden />
             </Radix.Close>
           </div>
