@@ -3,6 +3,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { app, type BrowserWindow, dialog, session } from 'electron';
+import type { ProcessState } from './common/app-contract.ts';
 import { toErrorInfo } from './common/error-info.ts';
 import type { ErrorInfo } from './common/errors.ts';
 import { serve } from './common/serve.ts';
@@ -22,12 +23,6 @@ import { setApplicationMenu } from './windows/menu.ts';
 import { denyEverythingElse, lockSession } from './windows/security.ts';
 
 const bundle = import.meta.dirname;
-
-/**
- * The window must hear that a process is gone before it gets the port of the next one. The news and the port take
- * different ways, and a port that overtakes the news would be thrown away with the old one.
- */
-const portDelayMs = 200;
 
 /** The folder of the command line, if there is one. Chromium's switches and the app's own path are in it, too. */
 function folderArgument(args: readonly string[], cwd: string): string | null {
@@ -50,17 +45,22 @@ async function start(): Promise<void> {
   let broker: PortBroker | null = null;
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
+  const processChanged = (process: 'engine' | 'workspace', state: ProcessState) => {
+    if (state.state === 'restarting' || state.state === 'failed') broker?.withdraw(process);
+    events.push({ type: 'process', process, state });
+  };
+
   const engine = new EngineProcess({
     entry: join(bundle, 'engine-host.js'),
     settings: () => settings.current,
-    onState: (state) => events.push({ type: 'process', process: 'engine', state }),
-    onStarted: () => setTimeout(() => broker?.deliver('engine'), portDelayMs),
+    onState: (state) => processChanged('engine', state),
+    onStarted: () => broker?.deliver('engine'),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),
     root: () => workspaces.current?.root ?? null,
-    onState: (state) => events.push({ type: 'process', process: 'workspace', state }),
-    onStarted: () => setTimeout(() => broker?.deliver('workspace'), portDelayMs),
+    onState: (state) => processChanged('workspace', state),
+    onStarted: () => broker?.deliver('workspace'),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
       void openWorkspace({ workspaces, workspace, events }, null);

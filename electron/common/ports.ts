@@ -1,6 +1,7 @@
 // How the renderer gets its MessagePorts. Ports cannot cross the context bridge, so the preload script
 // re-posts them to its own window; main creates each pair and hands the other end to the process that
-// serves it. A process that was restarted gets a new port, announced by the same message.
+// serves it. A process that ended is announced by the same message without a port, on the same way: neither can
+// overtake the other. The one that is started in its place gets a new port.
 
 /** What a port leads to. `app` is served by main, the others by their utility process. */
 export type PortName = 'app' | 'workspace' | 'engine';
@@ -9,11 +10,11 @@ export type PortName = 'app' | 'workspace' | 'engine';
 export const ipcChannels = {
   /** renderer → main: "send me my ports", once per page load. */
   portsRequest: 'ports:request',
-  /** main → renderer: one port, its name as the argument. */
+  /** main → renderer: one port, its name as the argument; no port if the one before leads nowhere any more. */
   portsDeliver: 'ports:deliver',
 } as const;
 
-/** The window message that carries one port in `event.ports[0]`. */
+/** The window message that carries one port in `event.ports[0]`, or none. */
 export interface PortMessage {
   type: 'outpost:port';
   name: PortName;

@@ -40,4 +40,10 @@ export class PortBroker {
     const { port1, port2 } = new MessageChannelMain();
     if (this.#servers[name](port1)) this.#window.webContents.postMessage(ipcChannels.portsDeliver, name, [port2]);
   }
+
+  /** Tells the window that the process behind its port of this name ended. */
+  withdraw(name: PortName): void {
+    if (!this.#isReady || this.#window === null || this.#window.isDestroyed()) return;
+    this.#window.webContents.postMessage(ipcChannels.portsDeliver, name);
+  }
 }

@@ -23,8 +23,6 @@ export interface AppModelDeps<Texts extends TextStore> {
   texts: Texts;
   /** A command from the application menu. */
   onCommand: (command: string) => void;
-  /** The process behind a port ended: calls in flight must fail. */
-  onProcessLost: (process: 'engine' | 'workspace') => void;
 }
 
 export interface WorkspaceState {
@@ -161,8 +159,6 @@ export class AppModel<Texts extends TextStore = TextStore> {
       case 'openRequest':
         return this.openFolder(event.root);
       case 'process':
-        if (event.state.state === 'restarting' || event.state.state === 'failed')
-          this.#deps.onProcessLost(event.process);
         if (event.process === 'engine') this.models.processChanged(event.state);
         else if (event.state.state === 'failed')
           this.notifications.error({ code: 'INTERNAL', message: event.state.reason });

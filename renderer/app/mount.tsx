@@ -3,7 +3,6 @@
 import { createRoot } from 'react-dom/client';
 import type { Api } from '../../electron/common/api.ts';
 import { isCommandId } from '../../electron/common/commands.ts';
-import type { PortName } from '../../electron/common/ports.ts';
 import { registerInlineCompletions } from '../editor/inline-completions.ts';
 import { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { App } from './app.tsx';
@@ -15,18 +14,17 @@ import { Regions } from './regions.ts';
 
 /** Connects to the ports of `inbox` and mounts the window. */
 export function mount(inbox: PortInbox): Promise<void> {
-  return mountOn(connect(inbox), (name) => inbox.lost(name));
+  return mountOn(connect(inbox));
 }
 
 /** Mounts the window on an API. Resolves when the last session is back. */
-export async function mountOn(api: Api, onProcessLost: (name: PortName) => void): Promise<void> {
+export async function mountOn(api: Api): Promise<void> {
   const info = await api.app.info();
   const texts = new MonacoTextStore();
   const model = new AppModel({
     api,
     info,
     texts,
-    onProcessLost,
     onCommand: (id) => {
       // A modal dialog blocks the window's keys, so it blocks the menu, too.
       if (isCommandId(id) && !document.querySelector('[role="dialog"], [role="alertdialog"]')) commands.get(id).run();

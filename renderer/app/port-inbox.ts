@@ -18,8 +18,10 @@ export class PortInbox {
   constructor(target: Window) {
     this.#window = target;
     target.addEventListener('message', (event: MessageEvent) => {
+      if (event.source !== target || !isPortMessage(event.data)) return;
       const port = event.ports[0];
-      if (event.source === target && port && isPortMessage(event.data)) this.#receive(event.data.name, port);
+      if (port) this.#receive(event.data.name, port);
+      else this.#lost(event.data.name);
     });
   }
 
@@ -36,7 +38,7 @@ export class PortInbox {
   }
 
   /** The process behind a port ended: calls in flight fail now instead of waiting for ever. */
-  lost(name: PortName): void {
+  #lost(name: PortName): void {
     const slot = this.#slots[name];
     const port = slot.port;
     if (!port) return;
@@ -47,7 +49,7 @@ export class PortInbox {
   }
 
   #receive(name: PortName, port: MessagePort): void {
-    this.lost(name);
+    this.#lost(name);
     const slot = this.#slots[name];
     slot.port = port;
     port.addEventListener('close', () => {

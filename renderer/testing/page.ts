@@ -9,5 +9,5 @@ const name = new URLSearchParams(location.search).get('scene') ?? 'chat';
 const fake = (scenes[name] ?? scenes.chat)?.();
 if (fake) {
   Object.assign(window, { fake });
-  await mountOn(fake.api, () => {});
+  await mountOn(fake.api);
 }
