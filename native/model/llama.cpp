@@ -46,7 +46,16 @@ class Llama final : public Network {
     output_norm_ = loader.vector("output_norm.weight", hp.n_embd);
     // Tied embeddings: the head multiplies by the embedding table.
     output_ = loader.matrix(loader.has("output.weight") ? "output.weight" : "token_embd.weight", hp.n_vocab, hp.n_embd);
-    if (loader.has("rope_freqs.weight")) rope_freqs_ = loader.vector("rope_freqs.weight", hp.n_rot / 2);
+    std::unique_ptr<Buffer> factors;
+    if (loader.has("rope_freqs.weight")) factors = loader.vector("rope_freqs.weight", hp.n_rot / 2);
+    // llama files store q and k with each head's rows permuted for rotation of adjacent pairs.
+    RopeParams rope;
+    for (int32_t i = 0; i < hp.n_rot / 2; ++i) {
+      const double divisor = factors == nullptr ? 1.0 : double{factors->span().data[i]};
+      rope.frequencies.push_back(std::pow(double{hp.rope_freq_base}, -2.0 * i / hp.n_rot) * hp.rope_freq_scale /
+                                 divisor);
+    }
+    rope_ = backend_.create_rope(rope);
     weight_bytes_ = loader.weight_bytes();
   }
 
@@ -56,10 +65,8 @@ class Llama final : public Network {
   void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) override {
     const auto n_tokens = static_cast<int32_t>(batch.tokens.size());
     const Activations a = reserve(n_tokens);
-    const AttentionShape shape{hp_.n_head, hp_.n_head_kv, hp_.head_dim,
-                               1.0f / std::sqrt(static_cast<float>(hp_.head_dim))};
-    // llama files store q and k with each head's rows permuted for rotation of adjacent pairs.
-    const RopeParams rope{RopePairing::kAdjacent, hp_.n_rot, hp_.rope_freq_base, hp_.rope_freq_scale, freq_factors()};
+    const AttentionParams params{hp_.n_head, hp_.n_head_kv, hp_.head_dim, hp_.head_dim,
+                                 1.0f / std::sqrt(static_cast<float>(hp_.head_dim))};
 
     backend_.embed(a.x, token_embd_, batch.tokens);
     for (int32_t il = 0; il < hp_.n_layer; ++il) {
@@ -68,13 +75,13 @@ class Llama final : public Network {
       backend_.rms_norm(a.normed, a.x, layer.attn_norm->span(), n_tokens, hp_.rms_eps);
       const MatmulTask qkv[] = {{layer.attn_q.get(), a.q}, {layer.attn_k.get(), a.k}, {layer.attn_v.get(), a.v}};
       backend_.matmul(qkv, a.normed, n_tokens);
-      backend_.rope_and_store_kv(a.q, a.k, a.v, kv, il, batch.runs, shape, rope);
-      backend_.attention(a.attended, a.q, kv, il, batch.runs, shape);
+      backend_.rope_and_store_kv(a.q, a.k, a.v, kv, il, batch.runs, params, rope_.get());
+      backend_.attention(a.attended, a.q, kv, il, batch.runs, params);
       multiply(a.normed, *layer.attn_output, a.attended, n_tokens);
       backend_.add(a.x, a.normed);
 
       backend_.rms_norm(a.normed, a.x, layer.ffn_norm->span(), n_tokens, hp_.rms_eps);
-      backend_.matmul_swiglu(a.gated, *layer.ffn_gate, *layer.ffn_up, a.normed, n_tokens);
+      backend_.matmul_gated(a.gated, {layer.ffn_gate.get(), layer.ffn_up.get()}, a.normed, n_tokens, Gate::kSwiGlu);
       multiply(a.normed, *layer.ffn_down, a.gated, n_tokens);
       backend_.add(a.x, a.normed);
     }
@@ -116,18 +123,13 @@ class Llama final : public Network {
     backend_.matmul({&task, 1}, x, n_tokens);
   }
 
-  std::span<const float> freq_factors() const {
-    if (rope_freqs_ == nullptr) return {};
-    return {rope_freqs_->span().data, rope_freqs_->span().size};
-  }
-
   Hparams hp_;
   Backend& backend_;
   WeightView token_embd_{};  // [n_vocab, n_embd]
   std::vector<Layer> layers_;
   std::unique_ptr<Buffer> output_norm_;  // [n_embd]
   std::unique_ptr<Weight> output_;       // [n_vocab, n_embd]
-  std::unique_ptr<Buffer> rope_freqs_;   // [n_rot / 2], llama 3
+  std::unique_ptr<Rope> rope_;
   size_t weight_bytes_ = 0;
   std::unique_ptr<Buffer> activations_, logits_;
 };

@@ -27,7 +27,7 @@ class Network {
   /// One caller at a time.
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 
-  KvShape kv_shape() const { return {hparams().n_layer, hparams().n_head_kv, hparams().head_dim}; }
+  KvShape kv_shape() const { return {hparams().n_layer, hparams().n_head_kv, hparams().head_dim, hparams().head_dim}; }
 };
 
 /// Called with the bytes of the file that were turned into weights so far; false ends the load.

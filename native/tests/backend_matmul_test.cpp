@@ -172,7 +172,7 @@ TEST_CASE("scales at the ends of f16 and activations at the ends of f32 give fin
   }
 }
 
-TEST_CASE("matmul_swiglu is silu(gate) * up") {
+TEST_CASE("matmul_gated with kSwiGlu is silu(gate) * up") {
   const auto backends = all_cpu_backends();
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
@@ -186,7 +186,7 @@ TEST_CASE("matmul_swiglu is silu(gate) * up") {
       const auto gates = multiply(*backend, gate, x), ups = multiply(*backend, up, x);
       const auto gate_weight = backend->load_weight(gate.view()), up_weight = backend->load_weight(up.view());
       std::vector<float> y(gates.size(), NAN);
-      backend->matmul_swiglu(span_of(y), *gate_weight, *up_weight, span_of(x), 11);
+      backend->matmul_gated(span_of(y), {gate_weight.get(), up_weight.get()}, span_of(x), 11, Gate::kSwiGlu);
       for (size_t i = 0; i < y.size(); ++i) {
         const double expected = double{gates[i]} / (1 + std::exp(-double{gates[i]})) * ups[i];
         // exp is within 2 ulp (2^-22), then three roundings of 2^-24. It is capped at exp(88), so a gate below -88

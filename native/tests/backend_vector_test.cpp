@@ -113,39 +113,43 @@ TEST_CASE("rms_norm divides by the root mean square, in place too, with the same
   }
 }
 
-TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
-  const int32_t head_dim = 12, n_rot = 8, n_head = 3, n_past = 1000, n_tokens = 4;
-  const AttentionShape shape{n_head, 1, head_dim, 1.0f};
-  const std::vector<float> factors = {1.0f, 2.0f, 4.0f, 8.0f};
+TEST_CASE("rope turns pair i of position p by p * frequency, and leaves what is before and after the pairs") {
+  const int32_t head_dim = 14, n_head = 3, n_past = 1000, n_tokens = 4;
+  const AttentionParams params{n_head, 1, head_dim, head_dim, 1.0f};
   const std::vector<int32_t> pages(32, 0);
   for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalves}) {
-    for (const bool has_factors : {false, true}) {
-      CAPTURE(has_factors);
-      const RopeParams rope{pairing, n_rot, 10000.0f, 0.5f,
-                            has_factors ? std::span<const float>(factors) : std::span<const float>()};
+    for (const int32_t offset : {0, 4}) {
+      CAPTURE(offset);
+      const RopeParams rope{pairing, offset, {1.0, 0.1, 0.0123, 0.00017}, 1.25f};
+      const auto n_pairs = static_cast<int32_t>(rope.frequencies.size());
       const auto q = random_f32(n_tokens * n_head * head_dim, /*seed=*/4);
       const auto kv_values = random_f32(n_tokens * head_dim, /*seed=*/5);
       for (const auto& [name, backend] : all_cpu_backends()) {
         CAPTURE(name);
-        const auto kv = backend->alloc_kv({1, 1, head_dim}, 1);
+        const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, 1);
+        const auto prepared = backend->create_rope(rope);
         const SequenceRun run{pages, n_past, n_tokens};
         std::vector<float> rotated = q;
-        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, shape,
-                                   rope);
+        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, params,
+                                   prepared.get());
         for (int32_t t = 0; t < n_tokens; ++t) {
           for (int32_t h = 0; h < n_head; ++h) {
             const float* before = q.data() + (t * n_head + h) * head_dim;
             const float* after = rotated.data() + (t * n_head + h) * head_dim;
-            for (int32_t i = 0; i < n_rot / 2; ++i) {
-              double angle = (n_past + t) * 0.5 * std::pow(10000.0, -2.0 * i / n_rot);
-              if (has_factors) angle /= factors[static_cast<size_t>(i)];
-              const int32_t a = pairing == RopePairing::kAdjacent ? 2 * i : i,
-                            b = pairing == RopePairing::kAdjacent ? 2 * i + 1 : i + n_rot / 2;
-              // Table entries and two products and a sum, each rounded to f32, of values below 1.
-              CHECK(std::abs(after[a] - (before[a] * std::cos(angle) - before[b] * std::sin(angle))) < 4 * 0x1p-24);
-              CHECK(std::abs(after[b] - (before[a] * std::sin(angle) + before[b] * std::cos(angle))) < 4 * 0x1p-24);
+            std::vector<bool> is_rotated(head_dim, false);
+            for (int32_t i = 0; i < n_pairs; ++i) {
+              const double angle = (n_past + t) * rope.frequencies[static_cast<size_t>(i)];
+              const double c = 1.25 * std::cos(angle), s = 1.25 * std::sin(angle);
+              const bool is_adjacent = pairing == RopePairing::kAdjacent;
+              const int32_t a = offset + (is_adjacent ? 2 * i : i),
+                            b = offset + (is_adjacent ? 2 * i + 1 : i + n_pairs);
+              // Table entries and two products and a sum, each rounded to f32, of values below 1.25.
+              CHECK(std::abs(after[a] - (before[a] * c - before[b] * s)) < 6 * 0x1p-24);
+              CHECK(std::abs(after[b] - (before[a] * s + before[b] * c)) < 6 * 0x1p-24);
+              is_rotated[static_cast<size_t>(a)] = is_rotated[static_cast<size_t>(b)] = true;
             }
-            for (int32_t i = n_rot; i < head_dim; ++i) CHECK(after[i] == before[i]);
+            for (int32_t i = 0; i < head_dim; ++i)
+              if (!is_rotated[static_cast<size_t>(i)]) CHECK(after[i] == before[i]);
           }
         }
       }

@@ -229,7 +229,7 @@ TEST_CASE("hyperparameters out of range are named with their value and what is e
   CHECK(message([](auto& t) { t.n_head = 0; }) == "PATH: llama.attention.head_count is 0; expected 1 to 65536.");
   CHECK(message([](auto& t) { t.n_rot = 66; }) == "PATH: llama.rope.dimension_count is 66; expected 2 to 64.");
   CHECK(message([](auto& t) { t.n_rot = 7; }) == "PATH: llama.rope.dimension_count is 7; expected an even number.");
-  CHECK(message([](auto& t) { t.head_dim = 1024; }) == "PATH: llama.attention.key_length is 1024; expected 2 to 512.");
+  CHECK(message([](auto& t) { t.head_dim = 1024; }) == "PATH: llama.attention.key_length is 1024; expected 2 to 576.");
   CHECK(message([](auto& t) { t.rms_eps = -1; }) ==
         "PATH: llama.attention.layer_norm_rms_epsilon is -1; expected 0 to 1.");
   CHECK(message([](auto& t) { t.rope_freq_base = 0; }) == "PATH: llama.rope.freq_base is 0; expected 1 to 1e+12.");

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "backend/backend.h"
 #include "kernels/common/tensor_type.h"
@@ -43,15 +44,21 @@ struct MatmulArgs {
 inline constexpr int kMaxTileQueries = 4;
 inline constexpr int kPagePositions = 64;
 
+/// A sink that takes no part in the softmax.
+inline constexpr float kNoSink = -std::numeric_limits<float>::infinity();
+
 struct AttentionArgs {
-  int n_queries;                       ///< 1 to kMaxTileQueries, all of one KV head
-  const float* q[kMaxTileQueries];     ///< [head_dim], already scaled
-  float* y[kMaxTileQueries];           ///< [head_dim]
-  int32_t n_visible[kMaxTileQueries];  ///< positions 0 to n_visible - 1 are attended to
-  int32_t head_dim;
-  int32_t head_dim_padded;         ///< to a multiple of 16
-  const uint16_t* const* k_pages;  ///< [head_dim, 64] f16 of this head, per page
-  const uint16_t* const* v_pages;  ///< [64, head_dim_padded] f16 of this head, per page
+  int n_queries;                    ///< 1 to kMaxTileQueries, all of one KV head
+  const float* q[kMaxTileQueries];  ///< [head_dim_k], already scaled
+  float* y[kMaxTileQueries];        ///< [head_dim_v]
+  /// Positions first_visible to end_visible - 1 are attended to: at least one.
+  int32_t first_visible[kMaxTileQueries], end_visible[kMaxTileQueries];
+  float sink[kMaxTileQueries];  ///< a logit that adds no value, or kNoSink
+  float softcap;                ///< of the scores, 0: none
+  int32_t head_dim_k, head_dim_v;
+  int32_t head_dim_v_padded;       ///< to a multiple of 16
+  const uint16_t* const* k_pages;  ///< [head_dim_k, 64] f16 of this head, per page
+  const uint16_t* const* v_pages;  ///< [64, head_dim_v_padded] f16 of this head, per page
 };
 
 struct CpuKernelTable {
@@ -66,8 +73,11 @@ struct CpuKernelTable {
   void (*matmul_iq2_xxs)(const MatmulArgs&);
   void (*attention)(const AttentionArgs&);
   void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps);
-  void (*silu_mul)(float* y, const float* gate, const float* up, int64_t n);  ///< y = silu(gate) * up
-  void (*exp)(float* y, const float* x, int64_t n);                           ///< for tests
+  void (*layer_norm)(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps);
+  void (*gate)(Gate kind, float* y, const float* gate, const float* up, int64_t n);
+  void (*activate)(Activation kind, float* x, int64_t n);
+  void (*softcap)(float* x, int64_t n, float cap);
+  void (*exp)(float* y, const float* x, int64_t n);
 };
 
 const CpuKernelTable& cpu_kernels_scalar();

@@ -61,6 +61,14 @@ inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
   return {_mm256_blendv_ps(f, v.lo, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
           _mm256_blendv_ps(f, v.hi, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
 }
+inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  const __m256i count = _mm256_set1_epi32(n);
+  const __m256 f = _mm256_set1_ps(fill);
+  return {_mm256_blendv_ps(v.lo, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
+          _mm256_blendv_ps(v.hi, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
+}
 
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 

@@ -48,6 +48,10 @@ inline F32x16 f32_keep_first(F32x16 a, int n, float fill) {
   const auto keep = static_cast<__mmask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u);
   return {_mm512_mask_blend_ps(keep, _mm512_set1_ps(fill), a.v)};
 }
+inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
+  const auto drop = static_cast<__mmask16>((1u << n) - 1u);
+  return {_mm512_mask_blend_ps(drop, a.v, _mm512_set1_ps(fill))};
+}
 
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 

@@ -89,6 +89,11 @@ inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
   OUTPOST_EACH(16, v.lane[i] = i < n ? v.lane[i] : fill);
   return v;
 }
+/// Lanes before n become `fill`; 0 <= n <= 16.
+inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
+  OUTPOST_EACH(16, v.lane[i] = i < n ? fill : v.lane[i]);
+  return v;
+}
 
 /// Nothing here: the scalar kernels never wait for memory.
 inline void prefetch(const char*) {}
