@@ -11,9 +11,9 @@
 #include "backend/cpu/cpu_matmul.h"
 #include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/cpu_rope.h"
-#include "backend/cpu/dequantize.h"
 #include "core/strings.h"
 #include "core/thread_pool.h"
+#include "quant/dequantize.h"
 
 namespace outpost {
 namespace {
@@ -24,8 +24,8 @@ constexpr int32_t kMaxThreads = 1024;
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
-                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, bf16, q4_0, "
-                           "q8_0, q2_K, q4_K, q5_K, q6_K or iq2_xxs tensors."));
+                           ", which holds no weights. Choose a file with f32, f16, bf16, q4_0 to q8_0, q2_K to q8_K, "
+                           "iq1, iq2, iq3, iq4, tq1_0, tq2_0 or mxfp4 tensors."));
 }
 
 size_t row_bytes(const WeightView& view) {

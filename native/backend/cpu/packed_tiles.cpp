@@ -4,9 +4,9 @@
 #include <cassert>
 #include <cstring>
 
-#include "backend/cpu/dequantize.h"
 #include "kernels/common/block_layouts.h"
 #include "kernels/common/iq2_xxs_grid.h"
+#include "quant/dequantize.h"
 
 namespace outpost {
 namespace {
@@ -107,6 +107,18 @@ void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64
   }
 }
 
+bool has_kernel(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+    case TensorType::kF16:
+    case TensorType::kQ2_K:
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K:
+    case TensorType::kIQ2_XXS: return true;
+    default: return false;
+  }
+}
+
 size_t file_row_bytes(TensorType type, int64_t n_cols) {
   const TensorTypeTraits& traits = tensor_type_traits(type);
   return static_cast<size_t>(n_cols) / traits.block_elements * traits.block_bytes;
@@ -114,17 +126,11 @@ size_t file_row_bytes(TensorType type, int64_t n_cols) {
 
 }  // namespace
 
-bool is_expanded(TensorType type) {
-  return type == TensorType::kBF16 || type == TensorType::kQ4_0 || type == TensorType::kQ8_0 ||
-         type == TensorType::kQ6_K;
-}
+bool is_expanded(TensorType type) { return can_dequantize(type) && !has_kernel(type); }
 
 bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16 || is_expanded(type); }
 
-bool can_pack(TensorType type) {
-  return is_dense(type) || type == TensorType::kQ2_K || type == TensorType::kQ4_K || type == TensorType::kQ5_K ||
-         type == TensorType::kIQ2_XXS;
-}
+bool can_pack(TensorType type) { return can_dequantize(type); }
 
 size_t tile_bytes(TensorType type, int64_t n_cols) {
   const auto n = static_cast<size_t>(n_cols);
