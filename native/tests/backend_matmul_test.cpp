@@ -19,6 +19,8 @@ struct Shape {
 };
 // Below, at and above a tile of 16 rows; one and several superblocks; more items than threads.
 constexpr Shape kShapes[] = {{1, 256}, {15, 512}, {16, 256}, {17, 768}, {131, 256}};
+// Widths that only types with blocks of 32 columns, or none, can have.
+constexpr Shape kNarrowShapes[] = {{16, 32}, {17, 96}, {5, 480}, {33, 288}};
 
 std::vector<float> multiply(Backend& backend, const FileMatrix& matrix, const std::vector<float>& x) {
   const auto weight = backend.load_weight(matrix.view());
@@ -55,7 +57,10 @@ TEST_CASE("a product equals the exact sum up to f32 rounding when activations fi
     CAPTURE(name);
     for (const TensorType type : kCpuTypes) {
       CAPTURE(std::string(tensor_type_traits(type).name));
-      for (const Shape& shape : kShapes) {
+      std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+      if (tensor_type_traits(type).block_elements <= 32)
+        shapes.insert(shapes.end(), std::begin(kNarrowShapes), std::end(kNarrowShapes));
+      for (const Shape& shape : shapes) {
         CAPTURE(shape.n_rows);
         CAPTURE(shape.n_cols);
         const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/1);
@@ -81,7 +86,7 @@ TEST_CASE("a product of any activations is within the error of quantizing them t
       CAPTURE(std::string(tensor_type_traits(type).name));
       const FileMatrix matrix = random_matrix(type, 33, 512, /*seed=*/3);
       const auto x = random_f32(5 * 512, /*seed=*/4);
-      const bool is_quantized = !is_dense(type);
+      const bool is_quantized = matmul_input_kind(type) != MatmulInputKind::kF32;
       compare(matrix, x, multiply(*backend, matrix, x),
               [&](double got, double exact, double sum_product, double sum_weight) {
                 // |x| <= 1, so a step is at most 1/127 and each activation is off by half a step at most.
@@ -96,7 +101,7 @@ TEST_CASE("the bits of a product do not depend on kernels, threads or the number
   const auto backends = all_cpu_backends();
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
-    const int64_t n_rows = 37, n_cols = 512;
+    const int64_t n_rows = 37, n_cols = tensor_type_traits(type).block_elements <= 32 ? 480 : 512;
     const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
     const int64_t n_most = 19;
     const auto x = random_f32(static_cast<size_t>(n_most * n_cols), /*seed=*/6);

@@ -176,6 +176,30 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stri
   }
 }
 
+void quantize32(const float* x, int64_t n_cols, ActivationBlock32* out, int64_t stride) {
+  for (int64_t block = 0; block < n_cols; block += 256, x += 256, out += stride) {
+    for (int group = 0; group < 8; ++group) {
+      int8_t* q = out->q + 32 * group;
+      if (block + 32 * group >= n_cols) {
+        std::fill_n(q, 32, int8_t{0});
+        out->sum[group] = 0;
+        out->scale[group] = out->scaled_sum[group] = 0.0f;
+        continue;
+      }
+      const F32x16 first = f32_load(x + 32 * group), second = f32_load(x + 32 * group + 16);
+      const float absmax = reduce_max(f32_max(f32_abs(first), f32_abs(second)));
+      const float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+      const bool is_usable = inverse > 0.0f && std::isfinite(inverse);
+      const F32x16 factor = f32_set1(is_usable ? inverse : 0.0f);
+      i32_store_i8(q, to_i32(first * factor));
+      i32_store_i8(q + 16, to_i32(second * factor));
+      out->sum[group] = i8_sum16(q) + i8_sum16(q + 16);
+      out->scale[group] = is_usable ? 1.0f / inverse : 0.0f;
+      out->scaled_sum[group] = out->scale[group] * static_cast<float>(out->sum[group]);
+    }
+  }
+}
+
 /// Flash attention (arXiv:2205.14135) of kQueries queries that share one KV head. Pages are the tiles: their
 /// boundaries are absolute positions, so a query's arithmetic does not depend on how the prompt was cut.
 template <int kQueries>
@@ -279,11 +303,6 @@ void attention(const AttentionArgs& args) {
     case 3: return attend<3>(args);
     default: return attend<kMaxTileQueries>(args);
   }
-}
-
-constexpr CpuKernelTable kernel_table(const char* name) {
-  return {name,      quantize, matmul_f32, matmul_f16, matmul_q2_K, matmul_q4_K, matmul_q5_K, matmul_iq2_xxs,
-          attention, rms_norm, layer_norm, gate,       activate,    softcap,     exp_all};
 }
 
 }  // namespace
