@@ -1,31 +1,14 @@
-// The operations that are not products: normalization, rotation, exp, look-ups, additions.
+// Quantizing activations, exp, rotation and look-ups.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "backend/cpu/cpu_features.h"
 #include "core/half.h"
 #include "tests/support/cpu_backends.h"
 #include "tests/support/quantized_data.h"
 
 using namespace outpost;
 using namespace outpost::test;
-
-namespace {
-
-std::vector<const CpuKernelTable*> all_kernel_tables() {
-  std::vector<const CpuKernelTable*> tables;
-  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
-    try {
-      tables.push_back(&select_cpu_kernels(kernels));
-    } catch (const EngineError& error) {
-      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
-    }
-  }
-  return tables;
-}
-
-}  // namespace
 
 TEST_CASE("exp is within 2 ulp of the exact value, 0 below -87 and finite above 88") {
   std::vector<float> x;
@@ -80,36 +63,6 @@ TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums 
     kernels->quantize(zeros.data(), 256, blocks.data(), 1);
     CHECK(blocks[0].scale == 0.0f);
     CHECK(blocks[0].q[17] == 0);
-  }
-}
-
-TEST_CASE("rms_norm divides by the root mean square, in place too, with the same bits everywhere") {
-  for (const int64_t n : {1, 15, 16, 31, 2048, 4099}) {  // below a vector, and not a multiple of it
-    CAPTURE(n);
-    const int32_t n_tokens = 5;
-    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2),
-               weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
-    std::vector<float> first;
-    for (const auto& [name, backend] : all_cpu_backends()) {
-      CAPTURE(name);
-      std::vector<float> y = x;
-      backend->rms_norm(span_of(y), span_of(y), span_of(weight), n_tokens, 1e-5f);
-      for (int64_t t = 0; t < n_tokens; ++t) {
-        double sum_sq = 0;
-        for (int64_t i = 0; i < n; ++i)
-          sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
-        const double scale = 1 / std::sqrt(sum_sq / static_cast<double>(n) + 1e-5);
-        for (int64_t i = 0; i < n; ++i) {
-          const double expected = x[static_cast<size_t>(t * n + i)] * scale * weight[static_cast<size_t>(i)];
-          // 16 partial sums of n / 16 squares, all positive: half their roundings, (n / 16 + 4) / 2 * 2^-24,
-          // reach the root; five more follow.
-          const double tolerance = (static_cast<double>(n) / 32 + 7) * 0x1p-24 * std::abs(expected);
-          CHECK(std::abs(y[static_cast<size_t>(t * n + i)] - expected) <= tolerance);
-        }
-      }
-      if (first.empty()) first = y;
-      CHECK(y == first);
-    }
   }
 }
 

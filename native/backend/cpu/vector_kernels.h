@@ -138,20 +138,28 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t n, float ep
   }
 }
 
-/// Two passes: the variance is that of the differences from the mean, not a difference of large sums.
-void layer_norm(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps) {
+/// The sum over a row of n values, of which term(i) gives the 16 from i on; what is past the end does not count.
+template <typename Term>
+inline float sum_row(int64_t n, const Term& term) {
   F32x16 sum = f32_set1(0.0f);
-  for (int64_t i = 0; i < n; i += 16) sum = sum + load_first(x + i, n - i);
-  const F32x16 mean = f32_set1(reduce_add(sum) / static_cast<float>(n));
-  F32x16 sum_sq = f32_set1(0.0f);
   for (int64_t i = 0; i < n; i += 16) {
-    const int n_left = static_cast<int>(std::min<int64_t>(16, n - i));
-    const F32x16 v = f32_keep_first(load_first(x + i, n - i) - mean, n_left, 0.0f);
-    sum_sq = fma(v, v, sum_sq);
+    sum = sum + f32_keep_first(term(i), static_cast<int>(std::min<int64_t>(16, n - i)), 0.0f);
   }
-  const F32x16 scale = f32_set1(1.0f / std::sqrt(reduce_add(sum_sq) / static_cast<float>(n) + eps));
+  return reduce_add(sum);
+}
+
+/// The sum of n large values is off by a part of their mean that may exceed their deviation. So the mean of the
+/// differences from the first mean is taken off as well, and the variance is that of what remains.
+void layer_norm(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps) {
+  const auto count = static_cast<float>(n);
+  const F32x16 mean = f32_set1(sum_row(n, [&](int64_t i) { return load_first(x + i, n - i); }) / count);
+  const auto difference = [&](int64_t i) { return load_first(x + i, n - i) - mean; };
+  const F32x16 correction = f32_set1(sum_row(n, difference) / count);
+  const auto centered = [&](int64_t i) { return difference(i) - correction; };
+  const auto squared = [&](int64_t i) { return centered(i) * centered(i); };
+  const F32x16 scale = f32_set1(1.0f / std::sqrt(sum_row(n, squared) / count + eps));
   for (int64_t i = 0; i < n; i += 16) {
-    F32x16 v = (load_first(x + i, n - i) - mean) * scale * load_first(weight + i, n - i);
+    F32x16 v = centered(i) * scale * load_first(weight + i, n - i);
     if (bias != nullptr) v = v + load_first(bias + i, n - i);
     store_first(y + i, n - i, v);
   }
