@@ -62,8 +62,8 @@ void check_layer_norm(const std::vector<float>& x, const std::vector<float>& wei
       const double unit = (x[row * n + i] - m.mean) / deviation;
       const double expected = unit * weight[i] + (bias.empty() ? 0.0 : double{bias[i]});
       // Six more roundings: two differences, the root, the quotient and two products; and that of the sum.
-      const double tolerance = std::abs(weight[i]) * (shift + std::abs(unit) * (shift + e + 8 * 0x1p-24)) +
-                               std::abs(expected) * 0x1p-23;
+      const double tolerance =
+          std::abs(weight[i]) * (shift + std::abs(unit) * (shift + e + 8 * 0x1p-24)) + std::abs(expected) * 0x1p-23;
       if (!(std::abs(y[row * n + i] - expected) <= tolerance))
         FAIL_CHECK("row ", row, ", ", i, ": got ", y[row * n + i], ", expected ", expected, " +- ", tolerance);
     }
