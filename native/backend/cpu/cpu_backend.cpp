@@ -105,9 +105,10 @@ class CpuBackend final : public Backend {
   void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
                   DeviceSpan<const float> bias, int32_t n_rows, float eps) override {
     const auto n = static_cast<int64_t>(weight.size);
+    const float* bias_data = bias.size > 0 ? bias.data : nullptr;
     share_out(n_rows, n, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
-        kernels_.layer_norm(y.data + r * n, x.data + r * n, weight.data, bias.data, n, eps);
+        kernels_.layer_norm(y.data + r * n, x.data + r * n, weight.data, bias_data, n, eps);
     });
   }
 
