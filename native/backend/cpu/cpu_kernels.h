@@ -82,6 +82,7 @@ struct CpuKernelTable {
   MatmulKernel (*matmul)(TensorType type);
   void (*attention)(const AttentionArgs&);
   void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps);
+  /// `bias` may be null.
   void (*layer_norm)(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps);
   void (*gate)(Gate kind, float* y, const float* gate, const float* up, int64_t n);
   void (*activate)(Activation kind, float* x, int64_t n);

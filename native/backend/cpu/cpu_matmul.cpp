@@ -37,7 +37,7 @@ void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float
     const CpuWeight& weight = cpu(*tasks[i].weight);
     const int64_t end = std::min(weight.n_tiles(), (item + 1) * kTilesPerItem);
     for (int64_t i_tile = item * kTilesPerItem; i_tile < end; ++i_tile) {
-      multiply_tile(weight, i_tile, input, tasks[i].bias.data, tasks[i].result.data, weight.n_rows());
+      multiply_tile(weight, i_tile, input, tasks[i].bias, tasks[i].result.data, weight.n_rows());
     }
   });
 }
@@ -91,7 +91,7 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
                             kind == MatmulInputKind::kBlocks ? blocks_.data() + h * head_blocks : nullptr,
                             n_cols,
                             n_tokens};
-    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, nullptr, y.data + h * y_stride,
+    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, {}, y.data + h * y_stride,
                   n_head * y_stride);
   });
 }
@@ -130,8 +130,8 @@ void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int
   kernels_.matmul(tile.type)(args);
 }
 
-void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, const float* bias,
-                              float* y, int64_t y_stride) const {
+void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
+                              DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
   const KernelTile tile = kernel_tile(weight, i_tile, 0);
   const int n_rows = rows_of_tile(weight, i_tile);
   y += i_tile * kTileRows;
@@ -144,8 +144,8 @@ void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const Mat
       run_kernel(tile, input, t, n, results, kTileRows);
       for (int i = 0; i < n; ++i) std::copy_n(results + i * kTileRows, n_rows, y + i * y_stride);
     }
-    if (bias == nullptr) continue;
-    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias + i_tile * kTileRows, n_rows);
+    if (bias.size == 0) continue;
+    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias.data + i_tile * kTileRows, n_rows);
   }
 }
 

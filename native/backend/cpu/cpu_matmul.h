@@ -46,8 +46,8 @@ class CpuMatmul {
  private:
   MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds);
   /// One tile for all input rows.
-  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, const float* bias, float* y,
-                     int64_t y_stride) const;
+  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, DeviceSpan<const float> bias,
+                     float* y, int64_t y_stride) const;
 
   const CpuKernelTable& kernels_;
   ThreadPool& pool_;
