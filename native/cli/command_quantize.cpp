@@ -67,6 +67,9 @@ int run_quantize(const std::vector<std::string>& words) {
 
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
+#ifdef SIGHUP
+  std::signal(SIGHUP, interrupt);  // the terminal was closed
+#endif
   const GgufFile in = GgufFile::open(in_path);
   uint64_t n_bytes = 0;
   quantize_file(in, out_path, options, [&](const QuantizeProgress& progress) {
