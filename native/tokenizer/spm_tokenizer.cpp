@@ -1,59 +1,15 @@
 #include "tokenizer/spm_tokenizer.h"
 
 #include <algorithm>
-#include <unordered_map>
+
+#include "tokenizer/escaped_word.h"
 
 namespace outpost {
-namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how SentencePiece writes a space
-
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 2);
-  for (size_t at; (at = text.find(from)) != std::string_view::npos; text.remove_prefix(at + from.size())) {
-    out += text.substr(0, at);
-    out += to;
-  }
-  out += text;
-  return out;
-}
-
-/// The character that `text` starts with, by its first byte alone: input need not be valid UTF-8, and
-/// whatever follows a lead byte belongs to it, as in llama.cpp.
-size_t character_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  return std::min(length, text.size());
-}
-
-/// Where the next word starts: at a space that follows another character. `text.size()` if nowhere.
-size_t word_length(std::string_view text) {
-  bool is_after_space = true;  // nothing can be cut off before the first character
-  size_t at = 0;
-  while (at < text.size()) {
-    const std::string_view rest = text.substr(at);
-    const size_t n = character_length(rest);
-    const bool is_space = rest.substr(0, n) == kSpace;
-    if (is_space && !is_after_space) break;
-    is_after_space = is_space;
-    at += n;
-  }
-  return at;
-}
-
-std::string byte_token_text(int byte) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  return {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
-}
-
-}  // namespace
-
-/// Buffers of one `encode_plain` call, reused from segment to segment.
+/// Buffers of one `encode_plain` call, reused from word to word.
 struct SpmTokenizer::Workspace {
   struct Symbol {  // a doubly linked list in text order; merged-away symbols have no bytes
-    const char* data;
-    uint32_t n_bytes;
+    uint32_t begin, n_bytes;
     int32_t previous, next;
   };
   struct Merge {
@@ -61,68 +17,96 @@ struct SpmTokenizer::Workspace {
     int32_t left, right;
     uint32_t n_bytes;  // of both when queued: tells whether the merge is stale
   };
+  std::string escaped;
   std::vector<Symbol> symbols;
   std::vector<Merge> heap;
 };
 
-SpmTokenizer::SpmTokenizer(Vocabulary vocabulary) : Tokenizer(std::move(vocabulary)) {
-  const Vocabulary& vocab = this->vocabulary();
-  bytes_.resize(static_cast<size_t>(vocab.n_tokens()));
+SpmTokenizer::SpmTokenizer(Vocabulary vocabulary_in) : Tokenizer(std::move(vocabulary_in)) {
+  const Vocabulary& vocab = vocabulary();
   for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
     const std::string& text = vocab.text(id);
-    const TokenKind kind = vocab.kind(id);
-    if (kind == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = replace_all(text, kSpace, " ");
-    if (kind == TokenKind::kUserDefined) bytes_[static_cast<size_t>(id)] = text;
-    if (word_length(text) < text.size()) is_splittable_ = false;
+    if (vocab.kind(id) == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = unescape_spaces(text);
+    if (escaped_word_length(text) < text.size()) is_splittable_ = false;
+    longest_ = std::max(longest_, text.size());
   }
   for (int byte = 0; byte < 256; ++byte) {
-    const int32_t id = vocab.find(byte_token_text(byte));
-    byte_tokens_[static_cast<size_t>(byte)] = id;
-    if (id >= 0 && vocab.kind(id) == TokenKind::kByte) bytes_[static_cast<size_t>(id)] = static_cast<char>(byte);
+    int32_t& id = byte_tokens_[static_cast<size_t>(byte)];
+    id = vocab.find_byte(byte);
+    if (id < 0 || vocab.kind(id) != TokenKind::kByte) has_all_bytes_ = false;
   }
 }
 
-std::string_view SpmTokenizer::bytes(int32_t id) const { return bytes_[static_cast<size_t>(id)]; }
-
-void SpmTokenizer::encode_plain(std::string_view text, bool is_after_special, std::vector<int32_t>& ids) const {
-  std::string escaped;
-  if (is_after_special && vocabulary().add_space_prefix) escaped = kSpace;
-  escaped += replace_all(text, " ", kSpace);
-
-  // Text repeats its words: each is merged once, its ids are then copied from where they first stand.
-  struct Range {
-    size_t begin, n;
-  };
-  std::unordered_map<std::string_view, Range> known;
+void SpmTokenizer::encode_plain(std::string_view text, size_t begin, bool is_after_special, Encoding& out) const {
   Workspace work;
-  std::string_view rest = escaped;
-  while (!rest.empty()) {
-    const std::string_view segment = rest.substr(0, segment_length(rest));
-    const auto [it, is_new] = known.try_emplace(segment, Range{ids.size(), 0});
-    if (is_new) {
-      merge_segment(segment, work, ids);
-      it->second.n = ids.size() - it->second.begin;
-    } else {
-      const Range range = it->second;
-      for (size_t i = 0; i < range.n; ++i) ids.push_back(ids[range.begin + i]);
+  bool has_prefix = is_after_special && vocabulary().add_space_prefix;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, word_length(text));
+    WordCache::Entry& known = out.words.slot(word);
+    if (has_prefix || !out.add_known(known, word, begin)) {
+      const size_t first = out.ids.size();
+      encode_word(word, begin, has_prefix, work, out);
+      if (!has_prefix) {
+        known = {word.data(), static_cast<uint32_t>(word.size()), static_cast<uint32_t>(first),
+                 static_cast<uint32_t>(out.ids.size() - first), static_cast<uint32_t>(begin)};
+      }
     }
-    rest.remove_prefix(segment.size());
+    has_prefix = false;
+    begin += word.size();
+    text.remove_prefix(word.size());
   }
 }
 
-size_t SpmTokenizer::segment_length(std::string_view text) const {
-  return is_splittable_ ? word_length(text) : text.size();
+/// `escaped_word_length`, in bytes of text that is not escaped yet.
+size_t SpmTokenizer::word_length(std::string_view text) const {
+  if (!is_splittable_) return text.size();
+  bool is_after_space = true;
+  size_t at = 0;
+  while (at < text.size()) {
+    const size_t n = char_length_by_lead(text.substr(at));
+    const bool is_space = text[at] == ' ' || text.substr(at, n) == kEscapedSpace;
+    if (is_space && !is_after_space) break;
+    is_after_space = is_space;
+    // The bytes that a lead byte asks for may be those of an escaped space.
+    size_t n_taken = 1;
+    for (++at; n_taken < n && at < text.size(); ++at) n_taken += text[at] == ' ' ? kEscapedSpace.size() : 1;
+  }
+  return at;
 }
 
-void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std::vector<int32_t>& ids) const {
+void SpmTokenizer::encode_word(std::string_view word, size_t begin, bool has_prefix, Workspace& work,
+                               Encoding& out) const {
+  work.escaped = has_prefix ? kEscapedSpace : "";
+  work.escaped += escape_spaces(word);
+  merge(work.escaped, work);
+  EscapeCursor cursor(word, has_prefix ? kEscapedSpace.size() : 0);
+  const std::string_view escaped = work.escaped;
+  for (int32_t i = 0; i >= 0; i = work.symbols[static_cast<size_t>(i)].next) {
+    const auto& symbol = work.symbols[static_cast<size_t>(i)];
+    const std::string_view text = escaped.substr(symbol.begin, symbol.n_bytes);
+    const size_t place = begin + cursor.place_of(symbol.begin);
+    if (const int32_t id = vocabulary().find_plain(text); id >= 0) {
+      out.add(id, place);
+      continue;
+    }
+    for (const char c : text) {
+      int32_t id = byte_tokens_[static_cast<unsigned char>(c)];
+      if (id < 0) id = vocabulary().find_plain({&c, 1});
+      if (id < 0) id = vocabulary().unknown;
+      if (id >= 0) out.add(id, place);  // a vocabulary without bytes and without <unk> cannot say this character
+    }
+  }
+}
+
+void SpmTokenizer::merge(std::string_view escaped, Workspace& work) const {
   auto& symbols = work.symbols;
   auto& heap = work.heap;
   symbols.clear();
   heap.clear();
-  for (size_t at = 0; at < segment.size();) {
-    const size_t n = character_length(segment.substr(at));
+  for (size_t at = 0; at < escaped.size();) {
+    const size_t n = char_length_by_lead(escaped.substr(at));
     const auto i = static_cast<int32_t>(symbols.size());
-    symbols.push_back({segment.data() + at, static_cast<uint32_t>(n), i - 1, i + 1});
+    symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(n), i - 1, i + 1});
     at += n;
   }
   symbols.back().next = -1;
@@ -134,7 +118,8 @@ void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std:
     if (left < 0 || right < 0) return;
     const auto& a = symbols[static_cast<size_t>(left)];
     const uint32_t n_bytes = a.n_bytes + symbols[static_cast<size_t>(right)].n_bytes;
-    const int32_t id = vocabulary().find({a.data, n_bytes});
+    if (n_bytes > longest_) return;
+    const int32_t id = vocabulary().find_plain(escaped.substr(a.begin, n_bytes));
     if (id < 0) return;
     heap.push_back({vocabulary().score(id), left, right, n_bytes});
     std::push_heap(heap.begin(), heap.end(), runs_later);
@@ -155,24 +140,26 @@ void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std:
     queue_merge(left.previous, merge.left);
     queue_merge(merge.left, left.next);
   }
-
-  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
-    const auto& symbol = symbols[static_cast<size_t>(i)];
-    append_symbol({symbol.data, symbol.n_bytes}, ids);
-  }
 }
 
-void SpmTokenizer::append_symbol(std::string_view symbol, std::vector<int32_t>& ids) const {
-  if (const int32_t id = vocabulary().find(symbol); id >= 0) {
-    ids.push_back(id);
-    return;
-  }
-  for (const char c : symbol) {
-    int32_t id = byte_tokens_[static_cast<unsigned char>(c)];
-    if (id < 0) id = vocabulary().find({&c, 1});
-    if (id < 0) id = vocabulary().unknown;
-    if (id >= 0) ids.push_back(id);  // a vocabulary without bytes and without <unk> cannot say this character
-  }
+bool SpmTokenizer::always_cuts(const Neighbours& n) const {
+  return is_splittable_ && n.is_between_chars && n.right == ' ' && n.left != ' ' && n.left != 0x2581;
+}
+
+bool SpmTokenizer::has_seams_at(const Neighbours& n) const {
+  return has_all_bytes_ && n.is_between_chars && !(is_splittable_ && (n.right == ' ' || n.right == 0x2581));
+}
+
+bool SpmTokenizer::may_follow(int32_t left, int32_t right) const {
+  const Vocabulary& vocab = vocabulary();
+  if (vocab.kind(left) != TokenKind::kNormal || vocab.kind(right) != TokenKind::kNormal) return false;
+  const std::string text = vocab.text(left) + vocab.text(right);
+  Workspace work;
+  merge(text, work);
+  const auto& symbols = work.symbols;
+  const int32_t second = symbols[0].next;
+  return second >= 0 && symbols[static_cast<size_t>(second)].next < 0 && symbols[0].n_bytes == vocab.text(left).size() &&
+         vocab.find_plain(vocab.text(left)) == left && vocab.find_plain(vocab.text(right)) == right;
 }
 
 }  // namespace outpost
