@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/utf8.h"
 #include "tokenizer/split_stage.h"
 
 namespace outpost {
@@ -143,10 +144,10 @@ Neighbours neighbours_at(std::string_view text, size_t at) {
       break;
     }
   }
-  bool is_between_chars = true;
-  for (size_t n = 1; n <= 3 && n <= at; ++n) {
+  bool is_between_chars = true;  // no lead byte takes others than its own
+  for (size_t n = 1; n <= 4 && n <= at; ++n) {
     const auto lead = static_cast<unsigned char>(text[at - n]);
-    if (lead >= (n == 1 ? 0xC0 : n == 2 ? 0xE0 : 0xF0)) is_between_chars = false;
+    if (lead >= 0xC0 && utf8_sequence_length(text.substr(at - n, n)) < 1) is_between_chars = false;
   }
   const DecodedChar right = decode_char(text.substr(at));
   return {left.code_point, right.code_point, char_class(left.code_point), char_class(right.code_point),

@@ -22,7 +22,7 @@ using SplitStage = void (*)(const ClassifiedText& text, size_t begin, size_t end
 struct Neighbours {
   uint32_t left, right;  ///< code points
   CharClass left_class, right_class;
-  bool is_between_chars;  ///< false if a lead byte before the position asks for bytes behind it: invalid UTF-8
+  bool is_between_chars;  ///< false if what is right before the position is not UTF-8
   bool left_is(CharClass set) const { return (left_class & set) != 0; }
   bool right_is(CharClass set) const { return (right_class & set) != 0; }
 };

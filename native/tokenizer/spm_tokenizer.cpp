@@ -5,21 +5,17 @@
 #include "tokenizer/escaped_word.h"
 
 namespace outpost {
+namespace {
+
+// Below this a scan of all pairs after each merge is faster than a heap; most words are this short.
+constexpr size_t kShortWord = 40;
+
+}  // namespace
 
 /// Buffers of one `encode_plain` call, reused from word to word.
 struct SpmTokenizer::Workspace {
-  struct Symbol {  // a doubly linked list in text order; merged-away symbols have no bytes
-    uint32_t begin, n_bytes;
-    int32_t previous, next;
-  };
-  struct Merge {
-    float score;
-    int32_t left, right;
-    uint32_t n_bytes;  // of both when queued: tells whether the merge is stale
-  };
   std::string escaped;
   std::vector<Symbol> symbols;
-  std::vector<Merge> heap;
 };
 
 SpmTokenizer::SpmTokenizer(Vocabulary vocabulary_in) : Tokenizer(std::move(vocabulary_in)) {
@@ -27,7 +23,7 @@ SpmTokenizer::SpmTokenizer(Vocabulary vocabulary_in) : Tokenizer(std::move(vocab
   for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
     const std::string& text = vocab.text(id);
     if (vocab.kind(id) == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = unescape_spaces(text);
-    if (escaped_word_length(text) < text.size()) is_splittable_ = false;
+    pairs_.add(text);
     longest_ = std::max(longest_, text.size());
   }
   for (int byte = 0; byte < 256; ++byte) {
@@ -41,7 +37,7 @@ void SpmTokenizer::encode_plain(std::string_view text, size_t begin, bool is_aft
   Workspace work;
   bool has_prefix = is_after_special && vocabulary().add_space_prefix;
   while (!text.empty()) {
-    const std::string_view word = text.substr(0, word_length(text));
+    const std::string_view word = text.substr(0, piece_length(text));
     WordCache::Entry& known = out.words.slot(word);
     if (has_prefix || !out.add_known(known, word, begin)) {
       const size_t first = out.ids.size();
@@ -57,19 +53,22 @@ void SpmTokenizer::encode_plain(std::string_view text, size_t begin, bool is_aft
   }
 }
 
-/// `escaped_word_length`, in bytes of text that is not escaped yet.
-size_t SpmTokenizer::word_length(std::string_view text) const {
-  if (!is_splittable_) return text.size();
-  bool is_after_space = true;
+/// Where the first piece ends. Characters are told by their first byte, as in `merge`; the bytes that it asks for may be
+/// those of an escaped space.
+size_t SpmTokenizer::piece_length(std::string_view text) const {
   size_t at = 0;
+  CharPairs::Code left = 0;
   while (at < text.size()) {
     const size_t n = char_length_by_lead(text.substr(at));
     const bool is_space = text[at] == ' ' || text.substr(at, n) == kEscapedSpace;
-    if (is_space && !is_after_space) break;
-    is_after_space = is_space;
-    // The bytes that a lead byte asks for may be those of an escaped space.
+    const CharPairs::Code right = is_space ? CharPairs::Code{' '} : CharPairs::code_of_byte(text[at]);
+    if (at > 0 && !pairs_.may_join(left, right)) break;
+    left = right;
     size_t n_taken = 1;
-    for (++at; n_taken < n && at < text.size(); ++at) n_taken += text[at] == ' ' ? kEscapedSpace.size() : 1;
+    for (++at; n_taken < n && at < text.size(); ++at) {
+      n_taken += text[at] == ' ' ? kEscapedSpace.size() : 1;
+      if (!is_space) left = text[at] == ' ' ? CharPairs::kOther : CharPairs::code_of_byte(text[at]);
+    }
   }
   return at;
 }
@@ -78,14 +77,13 @@ void SpmTokenizer::encode_word(std::string_view word, size_t begin, bool has_pre
                                Encoding& out) const {
   work.escaped = has_prefix ? kEscapedSpace : "";
   work.escaped += escape_spaces(word);
-  merge(work.escaped, work);
+  merge(work.escaped, work.symbols);
   EscapeCursor cursor(word, has_prefix ? kEscapedSpace.size() : 0);
   const std::string_view escaped = work.escaped;
-  for (int32_t i = 0; i >= 0; i = work.symbols[static_cast<size_t>(i)].next) {
-    const auto& symbol = work.symbols[static_cast<size_t>(i)];
+  for (const Symbol& symbol : work.symbols) {
     const std::string_view text = escaped.substr(symbol.begin, symbol.n_bytes);
     const size_t place = begin + cursor.place_of(symbol.begin);
-    if (const int32_t id = vocabulary().find_plain(text); id >= 0) {
+    if (const int32_t id = symbol.id >= 0 ? symbol.id : vocabulary().find_plain(text); id >= 0) {
       out.add(id, place);
       continue;
     }
@@ -98,68 +96,116 @@ void SpmTokenizer::encode_word(std::string_view word, size_t begin, bool has_pre
   }
 }
 
-void SpmTokenizer::merge(std::string_view escaped, Workspace& work) const {
-  auto& symbols = work.symbols;
-  auto& heap = work.heap;
+/// The token that two adjacent symbols make, -1 if there is none.
+int32_t SpmTokenizer::joined(std::string_view escaped, const Symbol& left, const Symbol& right) const {
+  const size_t n_bytes = size_t{left.n_bytes} + right.n_bytes;
+  return n_bytes > longest_ ? -1 : vocabulary().find_plain(escaped.substr(left.begin, n_bytes));
+}
+
+void SpmTokenizer::merge(std::string_view escaped, std::vector<Symbol>& symbols) const {
   symbols.clear();
-  heap.clear();
   for (size_t at = 0; at < escaped.size();) {
     const size_t n = char_length_by_lead(escaped.substr(at));
-    const auto i = static_cast<int32_t>(symbols.size());
-    symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(n), i - 1, i + 1});
+    symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(n), -1});
     at += n;
   }
-  symbols.back().next = -1;
+  if (symbols.size() <= kShortWord) {
+    merge_short(escaped, symbols);
+  } else {
+    merge_long(escaped, symbols);
+  }
+}
 
-  const auto runs_later = [](const Workspace::Merge& a, const Workspace::Merge& b) {
+void SpmTokenizer::merge_short(std::string_view escaped, std::vector<Symbol>& symbols) const {
+  struct Pair {  // i: of the symbols i and i + 1
+    int32_t id;
+    float score;
+  };
+  std::array<Pair, kShortWord> pairs;
+  size_t n = symbols.size();
+  const auto look_up = [&](size_t i) {
+    const int32_t id = joined(escaped, symbols[i], symbols[i + 1]);
+    pairs[i] = {id, id >= 0 ? vocabulary().score(id) : 0.0f};
+  };
+  for (size_t i = 0; i + 1 < n; ++i) look_up(i);
+  for (;;) {
+    size_t best = n;
+    for (size_t i = 0; i + 1 < n; ++i) {
+      if (pairs[i].id >= 0 && (best == n || pairs[i].score > pairs[best].score)) best = i;
+    }
+    if (best == n) break;
+    symbols[best] = {symbols[best].begin, symbols[best].n_bytes + symbols[best + 1].n_bytes, pairs[best].id};
+    --n;
+    for (size_t i = best + 1; i < n; ++i) symbols[i] = symbols[i + 1];
+    for (size_t i = best + 1; i + 1 < n; ++i) pairs[i] = pairs[i + 1];
+    if (best + 1 < n) look_up(best);
+    if (best > 0) look_up(best - 1);
+  }
+  symbols.resize(n);
+}
+
+void SpmTokenizer::merge_long(std::string_view escaped, std::vector<Symbol>& symbols) const {
+  struct Candidate {
+    float score;
+    uint32_t left, right;
+    uint32_t n_bytes;  // of both when queued: tells whether it is stale
+    int32_t id;
+  };
+  const auto runs_later = [](const Candidate& a, const Candidate& b) {
     return a.score < b.score || (a.score == b.score && a.left > b.left);
   };
-  const auto queue_merge = [&](int32_t left, int32_t right) {
-    if (left < 0 || right < 0) return;
-    const auto& a = symbols[static_cast<size_t>(left)];
-    const uint32_t n_bytes = a.n_bytes + symbols[static_cast<size_t>(right)].n_bytes;
-    if (n_bytes > longest_) return;
-    const int32_t id = vocabulary().find_plain(escaped.substr(a.begin, n_bytes));
+  // A doubly linked list in text order; merged-away symbols have no bytes.
+  constexpr uint32_t kNone = ~uint32_t{0};
+  const auto n = static_cast<uint32_t>(symbols.size());
+  std::vector<uint32_t> next(n), previous(n);
+  for (uint32_t i = 0; i < n; ++i) {
+    next[i] = i + 1 < n ? i + 1 : kNone;
+    previous[i] = i > 0 ? i - 1 : kNone;
+  }
+  std::vector<Candidate> heap;
+  const auto queue = [&](uint32_t left, uint32_t right) {
+    if (left == kNone || right == kNone) return;
+    const int32_t id = joined(escaped, symbols[left], symbols[right]);
     if (id < 0) return;
-    heap.push_back({vocabulary().score(id), left, right, n_bytes});
+    heap.push_back({vocabulary().score(id), left, right, symbols[left].n_bytes + symbols[right].n_bytes, id});
     std::push_heap(heap.begin(), heap.end(), runs_later);
   };
-  for (int32_t i = 1; i < static_cast<int32_t>(symbols.size()); ++i) queue_merge(i - 1, i);
-
+  for (uint32_t i = 1; i < n; ++i) queue(i - 1, i);
   while (!heap.empty()) {
     std::pop_heap(heap.begin(), heap.end(), runs_later);
-    const Workspace::Merge merge = heap.back();
+    const Candidate candidate = heap.back();
     heap.pop_back();
-    auto& left = symbols[static_cast<size_t>(merge.left)];
-    auto& right = symbols[static_cast<size_t>(merge.right)];
-    if (left.n_bytes == 0 || right.n_bytes == 0 || left.n_bytes + right.n_bytes != merge.n_bytes) continue;
-    left.n_bytes = merge.n_bytes;
+    Symbol& left = symbols[candidate.left];
+    Symbol& right = symbols[candidate.right];
+    if (left.n_bytes == 0 || right.n_bytes == 0 || left.n_bytes + right.n_bytes != candidate.n_bytes) continue;
+    left = {left.begin, candidate.n_bytes, candidate.id};
     right.n_bytes = 0;
-    left.next = right.next;
-    if (right.next >= 0) symbols[static_cast<size_t>(right.next)].previous = merge.left;
-    queue_merge(left.previous, merge.left);
-    queue_merge(merge.left, left.next);
+    next[candidate.left] = next[candidate.right];
+    if (next[candidate.right] != kNone) previous[next[candidate.right]] = candidate.left;
+    queue(previous[candidate.left], candidate.left);
+    queue(candidate.left, next[candidate.left]);
   }
+  std::erase_if(symbols, [](const Symbol& symbol) { return symbol.n_bytes == 0; });
 }
 
 bool SpmTokenizer::always_cuts(const Neighbours& n) const {
-  return is_splittable_ && n.is_between_chars && n.right == ' ' && n.left != ' ' && n.left != 0x2581;
+  return n.is_between_chars && !pairs_.may_join(CharPairs::code_of(n.left), CharPairs::code_of(n.right));
 }
 
 bool SpmTokenizer::has_seams_at(const Neighbours& n) const {
-  return has_all_bytes_ && n.is_between_chars && !(is_splittable_ && (n.right == ' ' || n.right == 0x2581));
+  return has_all_bytes_ && n.is_between_chars && !always_cuts(n);
 }
 
 bool SpmTokenizer::may_follow(int32_t left, int32_t right) const {
   const Vocabulary& vocab = vocabulary();
   if (vocab.kind(left) != TokenKind::kNormal || vocab.kind(right) != TokenKind::kNormal) return false;
   const std::string text = vocab.text(left) + vocab.text(right);
-  Workspace work;
-  merge(text, work);
-  const auto& symbols = work.symbols;
-  const int32_t second = symbols[0].next;
-  return second >= 0 && symbols[static_cast<size_t>(second)].next < 0 && symbols[0].n_bytes == vocab.text(left).size() &&
-         vocab.find_plain(vocab.text(left)) == left && vocab.find_plain(vocab.text(right)) == right;
+  std::vector<Symbol> symbols;
+  merge(text, symbols);
+  const auto is_token = [&](const Symbol& symbol, int32_t id) {
+    return vocab.find_plain(std::string_view(text).substr(symbol.begin, symbol.n_bytes)) == id;
+  };
+  return symbols.size() == 2 && is_token(symbols[0], left) && is_token(symbols[1], right);
 }
 
 }  // namespace outpost

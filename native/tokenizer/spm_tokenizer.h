@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "tokenizer/char_pairs.h"
 #include "tokenizer/tokenizer.h"
 
 namespace outpost {
@@ -21,16 +22,22 @@ class SpmTokenizer final : public Tokenizer {
   bool may_follow(int32_t left, int32_t right) const override;
 
  private:
+  struct Symbol {
+    uint32_t begin, n_bytes;  // in escaped text
+    int32_t id;               // -1 for a character that nobody has looked for
+  };
   struct Workspace;
-  size_t word_length(std::string_view text) const;
+  size_t piece_length(std::string_view text) const;
   void encode_word(std::string_view word, size_t begin, bool has_prefix, Workspace& work, Encoding& out) const;
-  void merge(std::string_view escaped, Workspace& work) const;
+  void merge(std::string_view escaped, std::vector<Symbol>& symbols) const;
+  void merge_short(std::string_view escaped, std::vector<Symbol>& symbols) const;
+  void merge_long(std::string_view escaped, std::vector<Symbol>& symbols) const;
+  int32_t joined(std::string_view escaped, const Symbol& left, const Symbol& right) const;
 
   std::array<int32_t, 256> byte_tokens_;  // -1 where the vocabulary has none
   size_t longest_ = 0;                    // bytes of a token's text
-  // True if no token has a space (U+2581) after another character. Then merges never cross from a word into
-  // the space before the next one, and words can be merged one by one: the same result in small pieces.
-  bool is_splittable_ = true;
+  // Text is merged in pieces that end where no token goes on, mostly before a space: the same result, faster.
+  CharPairs pairs_;
   bool has_all_bytes_ = true;
 };
 

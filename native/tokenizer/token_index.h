@@ -20,26 +20,30 @@ class TokenIndex {
 
   /// Adds `text`, which must stay where it is, or gives it a new value. @return false if it was there
   bool set(std::string_view text, int32_t value) {
-    Slot& slot = slots_[find_slot(text)];
+    const uint64_t hash = hash_bytes(text);
+    Slot& slot = slots_[find_slot(text, hash)];
     const bool is_new = slot.value < 0;
-    slot = {text, value};
+    slot = {text, tag_of(hash), value};
     n_ += is_new;
     return is_new;
   }
   /// @return -1 if there is no such text
-  int32_t find(std::string_view text) const { return slots_[find_slot(text)].value; }
+  int32_t find(std::string_view text) const { return slots_[find_slot(text, hash_bytes(text))].value; }
   size_t size() const { return n_; }
 
  private:
   struct Slot {
     std::string_view text;
+    uint32_t tag = 0;  // of the hash: texts are compared only where it is the same
     int32_t value = -1;
   };
+  static uint32_t tag_of(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
 
-  size_t find_slot(std::string_view text) const {
+  size_t find_slot(std::string_view text, uint64_t hash) const {
     const size_t mask = slots_.size() - 1;
-    size_t at = hash_bytes(text) & mask;
-    while (slots_[at].value >= 0 && slots_[at].text != text) at = (at + 1) & mask;
+    const uint32_t tag = tag_of(hash);
+    size_t at = hash & mask;
+    while (slots_[at].value >= 0 && (slots_[at].tag != tag || slots_[at].text != text)) at = (at + 1) & mask;
     return at;
   }
 
