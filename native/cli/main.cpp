@@ -29,8 +29,10 @@ constexpr Command kCommands[] = {
      "              iq4_nl; q4_K: q5_0; q5_K: q5_1; q6_K: q8_0; tq1_0, tq2_0: q4_0), or else f16. --embedding is for\n"
      "              token_embd.weight, --output for output.weight; --force overwrites OUT.gguf",
      outpost::cli::run_quantize},
-    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--json | --ids | --pieces]",
-     "token ids of a text, by default of stdin, as a JSON array", outpost::cli::run_tokenize},
+    {"tokenize",
+     "MODEL [--text T | --file F] [--no-bos] [--add-eos] [--parse-special] [--json | --ids | --pieces | --batch]",
+     "token ids of a text, by default of stdin, as a JSON array; a batch is texts behind lines with their sizes",
+     outpost::cli::run_tokenize},
 };
 
 void print_usage(std::FILE* out) {

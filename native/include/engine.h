@@ -61,6 +61,15 @@ struct LoadOptions {
   std::function<bool(float fraction)> on_progress;
 };
 
+/// Ids of the tokens for filling in the middle, -1 for those that a vocabulary lacks. Found in the file's metadata, or by
+/// the known spellings. A prompt that uses them is built of ids, not of text.
+struct FimTokens {
+  int32_t prefix = -1, suffix = -1, middle = -1;
+  int32_t pad = -1;
+  int32_t repository = -1;      ///< before the name of a repository
+  int32_t file_separator = -1;  ///< before the name of a file of it
+};
+
 /// What a user or a caller wants to know of a model. Strings come from the file: treat as untrusted text.
 struct ModelInfo {
   std::string path;
@@ -80,13 +89,15 @@ struct ModelInfo {
   std::string chat_template;  ///< Jinja source; empty if the file has none
   std::string bos_text;       ///< how a chat template spells the special tokens
   std::string eos_text;
-  bool has_fim = false;  ///< fill-in-the-middle tokens are known
+  bool has_fim = false;  ///< fill-in-the-middle tokens are known: prefix, suffix and middle
+  FimTokens fim;
   std::string backend;   ///< "cpu (avx512)"
 };
 
 struct TokenizeOptions {
   bool add_bos = true;         ///< if the model wants one
   bool parse_special = false;  ///< text like "</s>" becomes the control token; never for untrusted text
+  bool add_eos = false;        ///< EOS at the end, or SEP for models of BERT's kind, if the model wants one
 };
 
 class Model {

@@ -66,6 +66,8 @@ void LoadedModel::fill_info() {
   info_.chat_template = std::string(file_.get_string("tokenizer.chat_template").value_or(""));
   if (vocab.bos >= 0) info_.bos_text = vocab.text(vocab.bos);
   if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);
+  info_.fim = vocab.fim;
+  info_.has_fim = vocab.fim.prefix >= 0 && vocab.fim.suffix >= 0 && vocab.fim.middle >= 0;
   info_.backend = backend_->name();
 }
 
