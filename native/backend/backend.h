@@ -161,6 +161,8 @@ struct ExpertViews {
   WeightView gate, up, down;                             ///< of all experts stacked: n_rows counts those of all
   std::span<const float> gate_bias, up_bias, down_bias;  ///< [n_expert, n_rows of one], may be empty; on the host
   std::span<const float> selection_bias;  ///< [n_expert] added to the probabilities for the choice only; may be empty
+  /// `gate` is [n_expert, 2 * n_ff, n_embd], each expert's gate before its up; there is no `up` then.
+  bool is_merged = false;
 };
 
 /// Counters of one layer's experts since they were loaded.
@@ -173,6 +175,7 @@ struct ExpertUsage {
 struct ExpertCacheStats {
   uint64_t n_hits = 0, n_misses = 0, n_evictions = 0;
   uint64_t resident_bytes = 0;
+  uint64_t total_bytes = 0;  ///< of all experts, were they resident
   uint64_t budget_bytes = 0;
 };
 
