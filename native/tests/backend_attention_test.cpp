@@ -135,7 +135,8 @@ TEST_CASE("attention with values of another width, soft caps, windows and sinks"
   const Case cases[] = {{1, 40, 32, 0, 0, false},    {2, 24, 72, 0, 0, false}, {1, 576, 512, 0, 0, false},
                         {4, 64, 64, 3.0f, 0, false}, {2, 64, 64, 0, 1, false}, {2, 64, 64, 0, 64, false},
                         {2, 64, 64, 0, 65, false},   {4, 32, 32, 0, 0, true},  {2, 80, 96, 20.0f, 17, true},
-                        {2, 32, 32, 0, 1000, true}};
+                        {2, 32, 32, 0, 1000, true},  {1, 32, 32, 0, 2, false}, {2, 32, 32, 0.7f, 63, false},
+                        {1, 16, 16, 1.5f, 5, true}};
   for (const Case& c : cases) {
     CAPTURE(c.head_dim_k);
     CAPTURE(c.softcap);
@@ -148,7 +149,7 @@ TEST_CASE("attention with values of another width, soft caps, windows and sinks"
     const std::vector<float> expected = reference(in, n_tokens, params);
     for (const auto& [name, backend] : all_cpu_backends()) {
       CAPTURE(name);
-      // As above; the soft cap adds an error of an ulp of its own size to each score: 20 * 2^-23 = 2e-6.
+      // As above; the soft cap adds at most 17 roundings of 2^-24 to a score: 1e-6 of one.
       CHECK(nmse(attend(*backend, in, n_tokens, params, whole, pages), expected) < 1e-11);
       CHECK(nmse(attend(*backend, in, n_tokens, params, chunks, pages), expected) < 1e-11);
     }
@@ -180,25 +181,98 @@ TEST_CASE("the bits of attention do not depend on chunks, kernels, threads or wh
   }
 }
 
-TEST_CASE("sequences in one batch do not see each other") {
-  const AttentionParams params = params_of(4, 2, 32);
+TEST_CASE("query heads that do not fill a tile are each computed as if alone") {
+  const int32_t n_tokens = 70, head_dim = 16;
+  const std::vector<int32_t> whole = {n_tokens}, chunks = {1}, some = {3};
+  for (const int32_t n_head : {1, 2, 3, 5, 6, 7, 9}) {
+    CAPTURE(n_head);
+    const AttentionParams params = params_of(n_head, 1, head_dim), one = params_of(1, 1, head_dim);
+    const Inputs in = random_inputs(n_tokens, params, /*seed=*/12);
+    const auto backends = all_cpu_backends();
+    std::vector<float> expected(in.q.size());
+    for (int32_t h = 0; h < n_head; ++h) {
+      const auto head_at = [&](int32_t t) { return (t * n_head + h) * head_dim; };
+      Inputs head{{}, in.k, in.v};
+      for (int32_t t = 0; t < n_tokens; ++t)
+        head.q.insert(head.q.end(), in.q.begin() + head_at(t), in.q.begin() + head_at(t) + head_dim);
+      const auto y = attend(*backends[0].backend, head, n_tokens, one, chunks, pages_in_order(2));
+      for (int32_t t = 0; t < n_tokens; ++t)
+        std::copy_n(y.begin() + t * head_dim, head_dim, expected.begin() + head_at(t));
+    }
+    CHECK(nmse(expected, reference(in, n_tokens, params)) < 1e-11);
+    for (const auto& [name, backend] : backends) {
+      CAPTURE(name);
+      for (const auto& cut : {whole, chunks, some})
+        CHECK(attend(*backend, in, n_tokens, params, cut, pages_in_order(2)) == expected);
+    }
+  }
+}
+
+TEST_CASE("a sink far above all scores takes everything, one far below takes nothing") {
+  const int32_t n_tokens = 70;
+  const std::vector<int32_t> whole = {n_tokens};
+  const AttentionParams plain = params_of(4, 2, 32);
+  const Inputs in = random_inputs(n_tokens, plain, /*seed=*/13);
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
-    const Inputs a = random_inputs(70, params, /*seed=*/3), b = random_inputs(3, params, /*seed=*/6);
-    const std::vector<int32_t> a_pages = {1, 3}, b_pages = {0}, chunk_a = {70}, chunk_b = {3};
-    const auto kv = backend->alloc_kv({1, 2, 32, 32}, 4);
-    Inputs both = a;
-    both.q.insert(both.q.end(), b.q.begin(), b.q.end());
-    both.k.insert(both.k.end(), b.k.begin(), b.k.end());
-    both.v.insert(both.v.end(), b.v.begin(), b.v.end());
-    const SequenceRun runs[] = {{a_pages, 0, 70}, {b_pages, 0, 3}};
-    std::vector<float> y(both.q.size(), NAN);
-    backend->rope_and_store_kv(span_of(both.q), span_of(both.k), span_of(both.v), *kv, 0, runs, params, nullptr);
-    backend->attention(span_of(y), span_of(both.q), *kv, 0, runs, params);
-    std::vector<float> expected = attend(*backend, a, 70, params, chunk_a, a_pages);
-    const std::vector<float> second = attend(*backend, b, 3, params, chunk_b, b_pages);
-    expected.insert(expected.end(), second.begin(), second.end());
-    CHECK(y == expected);
+    const std::vector<float> without = attend(*backend, in, n_tokens, plain, whole, pages_in_order(2));
+    for (const float far : {150.0f, 1e4f, 3e38f}) {
+      CAPTURE(far);
+      const std::vector<float> sinks = {far, -far, -far, far};
+      AttentionParams params = plain;
+      params.sinks = {sinks.data(), sinks.size()};
+      const std::vector<float> y = attend(*backend, in, n_tokens, params, whole, pages_in_order(2));
+      bool is_right = true;
+      for (size_t i = 0; i < y.size(); ++i) is_right &= y[i] == (sinks[i / 32 % 4] > 0 ? 0.0f : without[i]);
+      CHECK(is_right);
+    }
+  }
+}
+
+TEST_CASE("sequences in one batch do not see each other") {
+  const AttentionParams plain = params_of(4, 2, 32);
+  AttentionParams windowed = plain;
+  windowed.n_window = 10;  // less than a page, and across the border of two in most runs
+  const int32_t n_a = 150, n_b = 73, n_c = 3;
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    for (const AttentionParams& params : {plain, windowed}) {
+      CAPTURE(params.n_window);
+      const Inputs a = random_inputs(n_a, params, /*seed=*/3), b = random_inputs(n_b, params, /*seed=*/6),
+                   c = random_inputs(n_c, params, /*seed=*/16);
+      const std::vector<int32_t> a_pages = {1, 5, 3}, b_pages = {4, 2}, c_pages = {0};
+      const auto kv = backend->alloc_kv({1, 2, 32, 32}, 6);
+      std::vector<float> y_a, y_b, y_c;
+      // Three batches: runs of different lengths, begun at different positions, one of them not in each batch.
+      const auto forward = [&](int32_t a_past, int32_t a_end, int32_t b_past, int32_t b_end, int32_t n_c_now) {
+        const SequenceRun runs[] = {
+            {a_pages, a_past, a_end - a_past}, {b_pages, b_past, b_end - b_past}, {c_pages, 0, n_c_now}};
+        const auto concatenated = [&](std::vector<float> Inputs::*part, int64_t width) {
+          std::vector<float> rows((a.*part).begin() + a_past * width, (a.*part).begin() + a_end * width);
+          rows.insert(rows.end(), (b.*part).begin() + b_past * width, (b.*part).begin() + b_end * width);
+          rows.insert(rows.end(), (c.*part).begin(), (c.*part).begin() + n_c_now * width);
+          return rows;
+        };
+        std::vector<float> q = concatenated(&Inputs::q, 4 * 32), y(q.size(), NAN);
+        const std::vector<float> k = concatenated(&Inputs::k, 2 * 32), v = concatenated(&Inputs::v, 2 * 32);
+        backend->rope_and_store_kv(span_of(q), span_of(k), span_of(v), *kv, 0, runs, params, nullptr);
+        backend->attention(span_of(y), span_of(q), *kv, 0, runs, params);
+        const auto a_rows = y.begin() + (a_end - a_past) * 4 * 32, b_rows = a_rows + (b_end - b_past) * 4 * 32;
+        y_a.insert(y_a.end(), y.begin(), a_rows);
+        y_b.insert(y_b.end(), a_rows, b_rows);
+        y_c.insert(y_c.end(), b_rows, y.end());
+      };
+      forward(0, 70, 0, 3, n_c);
+      forward(70, 71, 3, 67, 0);
+      forward(71, n_a, 67, n_b, 0);
+      const auto alone = [&](const Inputs& in, int32_t n) {
+        const std::vector<int32_t> whole = {n};
+        return attend(*backend, in, n, params, whole, pages_in_order((n + kKvPageSize - 1) / kKvPageSize));
+      };
+      CHECK(y_a == alone(a, n_a));
+      CHECK(y_b == alone(b, n_b));
+      CHECK(y_c == alone(c, n_c));
+    }
   }
 }
 

@@ -27,6 +27,9 @@ namespace {
 
 using Gating = RouterParams::Gating;
 
+/// Whether products take activations as they are, not as int8.
+bool is_dense(const FileMatrix& matrix) { return matmul_input_kind(matrix.type) == MatmulInputKind::kF32; }
+
 /// The experts of one layer in file layout.
 struct Layer {
   int32_t n_expert, n_used;
@@ -124,7 +127,7 @@ Bounded product(const FileMatrix& matrix, const std::vector<float>& w, int64_t r
       const Bounded& v = x[static_cast<size_t>(i)];
       absmax = std::max(absmax, std::abs(v.value) + v.error);
     }
-    const double half_step = is_dense(matrix.type) || is_exact_in_int8 ? 0.0 : 0.5005 * absmax / 127;
+    const double half_step = is_dense(matrix) || is_exact_in_int8 ? 0.0 : 0.5005 * absmax / 127;
     for (int64_t i = begin; i < end; ++i) {
       const double weight = w[static_cast<size_t>(row * matrix.n_cols + i)];
       sum += weight * x[static_cast<size_t>(i)].value;
@@ -203,7 +206,7 @@ void check_against_definition(const Layer& layer, int64_t n_tokens) {
     }
     // Rounding to int8 is off by step / sqrt(12) in the root mean square, a step is 1/127 of the largest of 256 values,
     // and that is below 12 times the root mean square of products of two normal ones: (12 / 127)^2 / 12 < 1e-3.
-    CHECK(error_power < (is_dense(layer.down.type) ? 1e-12 : 1e-3) * power);
+    CHECK(error_power < (is_dense(layer.down) ? 1e-12 : 1e-3) * power);
   }
 }
 
@@ -213,13 +216,15 @@ TEST_CASE("a layer of experts follows its definition for every weight type") {
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
     const bool is_block = tensor_type_traits(type).block_elements > 1;
-    check_against_definition(random_layer({type, type, type}, is_block ? 256 : 37, is_block ? 512 : 51), 9);
+    check_against_definition(random_layer({type, type, type}, is_block ? 256 : 37, is_block ? 512 : 51), 5);
   }
   using enum TensorType;
-  // Rows of 32 columns and more that are no superblocks; what files of mixed types have; both forms of input at once.
+  // Rows that are no whole superblocks; what files of mixed types have; all forms of input at once.
   check_against_definition(random_layer({kQ8_0, kQ4_0, kQ8_0}, 96, 160), 9);
+  check_against_definition(random_layer({kMXFP4, kMXFP4, kMXFP4}, 288, 96, Gate::kSwiGluOai, true), 9);
   check_against_definition(random_layer({kQ4_K, kQ4_K, kQ6_K}, 256, 256), 9);
-  check_against_definition(random_layer({kF32, kQ4_K, kQ5_K}, 512, 256), 9);
+  check_against_definition(random_layer({kF32, kQ4_K, kQ5_0}, 512, 256), 9);
+  check_against_definition(random_layer({kQ4_0, kQ4_K, kF16}, 256, 256), 9);
 }
 
 TEST_CASE("a layer of experts has every gate function, with and without biases") {
@@ -243,7 +248,7 @@ TEST_CASE("one expert, all experts, many tokens of one expert") {
 
 TEST_CASE("the bits of a layer of experts depend neither on the batch nor on threads, kernels or memory") {
   using enum TensorType;
-  for (const auto& types : {std::array{kQ4_K, kQ4_K, kQ6_K}, std::array{kF32, kF16, kQ5_K}}) {
+  for (const auto& types : {std::array{kQ4_K, kQ4_K, kQ6_K}, {kF32, kF16, kQ5_K}, {kMXFP4, kQ4_K, kQ8_0}}) {
     const Layer layer = random_layer(types, 256, 256, Gate::kSwiGluOai, true, 6, 2);
     const int64_t n_tokens = 64;
     const auto x = random_f32(static_cast<size_t>(n_tokens * layer.n_embd), /*seed=*/9);
@@ -398,7 +403,7 @@ TEST_CASE("experts of a type without a kernel, and impossible routers, are refus
   const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
   const std::vector<std::byte> bytes(1 << 16);
   const FileMatrix good = random_matrix(TensorType::kF32, 4, 256, 1);
-  const WeightView bad{"blk.0.ffn_down_exps.weight", TensorType::kIQ1_S, 4, 256, bytes};
+  const WeightView bad{"blk.0.ffn_down_exps.weight", TensorType::kI32, 4, 256, bytes};
   const RouterParams router{Gating::kSoftmax, 4, 2, 1, 1, false, 1.0f};
   const ExpertViews views{0, good.view(), good.view(), bad, {}, {}, {}, {}, false};
   const auto load = [&] { backend->load_experts(views, router, Gate::kSwiGlu); };

@@ -1,31 +1,14 @@
-// The operations that are not products: normalization, rotation, exp, look-ups, additions.
+// Quantizing activations, exp, rotation and look-ups.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "backend/cpu/cpu_features.h"
 #include "core/half.h"
 #include "tests/support/cpu_backends.h"
 #include "tests/support/quantized_data.h"
 
 using namespace outpost;
 using namespace outpost::test;
-
-namespace {
-
-std::vector<const CpuKernelTable*> all_kernel_tables() {
-  std::vector<const CpuKernelTable*> tables;
-  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
-    try {
-      tables.push_back(&select_cpu_kernels(kernels));
-    } catch (const EngineError& error) {
-      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
-    }
-  }
-  return tables;
-}
-
-}  // namespace
 
 TEST_CASE("exp is within 2 ulp of the exact value, 0 below -87 and finite above 88") {
   std::vector<float> x;
@@ -83,36 +66,6 @@ TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums 
   }
 }
 
-TEST_CASE("rms_norm divides by the root mean square, in place too, with the same bits everywhere") {
-  for (const int64_t n : {1, 15, 16, 31, 2048, 4099}) {  // below a vector, and not a multiple of it
-    CAPTURE(n);
-    const int32_t n_tokens = 5;
-    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2),
-               weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
-    std::vector<float> first;
-    for (const auto& [name, backend] : all_cpu_backends()) {
-      CAPTURE(name);
-      std::vector<float> y = x;
-      backend->rms_norm(span_of(y), span_of(y), span_of(weight), n_tokens, 1e-5f);
-      for (int64_t t = 0; t < n_tokens; ++t) {
-        double sum_sq = 0;
-        for (int64_t i = 0; i < n; ++i)
-          sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
-        const double scale = 1 / std::sqrt(sum_sq / static_cast<double>(n) + 1e-5);
-        for (int64_t i = 0; i < n; ++i) {
-          const double expected = x[static_cast<size_t>(t * n + i)] * scale * weight[static_cast<size_t>(i)];
-          // 16 partial sums of n / 16 squares, all positive: half their roundings, (n / 16 + 4) / 2 * 2^-24,
-          // reach the root; five more follow.
-          const double tolerance = (static_cast<double>(n) / 32 + 7) * 0x1p-24 * std::abs(expected);
-          CHECK(std::abs(y[static_cast<size_t>(t * n + i)] - expected) <= tolerance);
-        }
-      }
-      if (first.empty()) first = y;
-      CHECK(y == first);
-    }
-  }
-}
-
 TEST_CASE("rope turns pair i of position p by p * frequency, and leaves what is before and after the pairs") {
   const int32_t head_dim = 14, n_head = 3, n_past = 1000, n_tokens = 4;
   const AttentionParams params{n_head, 1, head_dim, head_dim, 1.0f};
@@ -157,7 +110,35 @@ TEST_CASE("rope turns pair i of position p by p * frequency, and leaves what is 
   }
 }
 
-TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add adds") {
+TEST_CASE("a rope gives the same rotations in whatever order positions are asked for") {
+  const int32_t head_dim = 8;
+  const AttentionParams params{1, 1, head_dim, head_dim, 1.0f};
+  const RopeParams rope{RopePairing::kHalves, 0, {1.0, 0.3, 0.001}, 1.0f};
+  const std::vector<int32_t> pages(64, 0);
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, 1);
+    const auto rotated = [&](Rope& prepared, int32_t n_past, int32_t n_tokens) {
+      const auto width = static_cast<size_t>(n_tokens * head_dim);
+      std::vector<float> q = random_f32(width, /*seed=*/7);
+      const std::vector<float> k(width, 0.0f);
+      const SequenceRun run{pages, n_past, n_tokens};
+      backend->rope_and_store_kv(span_of(q), span_of(k), span_of(k), *kv, 0, {&run, 1}, params, &prepared);
+      return q;
+    };
+    const auto shared = backend->create_rope(rope);
+    for (const auto& [n_past, n_tokens] :
+         {std::pair{5, 1}, {1000, 3}, {4, 2}, {1002, 70}, {0, 1}, {999, 1}, {3000, 1}}) {
+      CAPTURE(n_past);
+      const auto fresh = backend->create_rope(rope);
+      CHECK(rotated(*shared, n_past, n_tokens) == rotated(*fresh, n_past, n_tokens));
+    }
+    const auto none = backend->create_rope({RopePairing::kAdjacent, 0, {}, 1.0f});
+    CHECK(rotated(*none, 100, 3) == random_f32(3 * head_dim, /*seed=*/7));
+  }
+}
+
+TEST_CASE("embed reads rows of the file's table, gather_rows copies rows") {
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
     for (const TensorType type : kCpuTypes) {
@@ -175,9 +156,6 @@ TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add ad
     std::vector<float> gathered(4);
     backend->gather_rows(span_of(gathered), span_of(x), rows, 2);
     CHECK(gathered == std::vector<float>{5, 6, 1, 2});
-    std::vector<float> sum = x;
-    backend->add(span_of(sum), span_of(x));
-    CHECK(sum == std::vector<float>{2, 4, 6, 8, 10, 12});
   }
 }
 

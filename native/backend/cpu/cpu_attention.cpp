@@ -49,14 +49,9 @@ void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, con
                              std::span<const SequenceRun> runs, const AttentionParams& params) {
   const int64_t q_width = int64_t{params.n_head} * params.head_dim_k;
   const int64_t y_width = int64_t{params.n_head} * params.head_dim_v;
-  int64_t n_rows = 0;
-  for (const SequenceRun& run : runs) n_rows += run.n_tokens;
-  scaled_q_.resize(static_cast<size_t>(n_rows * q_width));
-  for (size_t i = 0; i < scaled_q_.size(); ++i) scaled_q_[i] = q.data[i] * params.scale;
-
   int64_t row = 0;
   for (const SequenceRun& run : runs) {
-    attend_run(y.data + row * y_width, scaled_q_.data() + row * q_width, storage, il, run, params);
+    attend_run(y.data + row * y_width, q.data + row * q_width, storage, il, run, params);
     row += run.n_tokens;
   }
 }
@@ -65,11 +60,13 @@ void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, con
 void CpuAttention::attend_run(float* y, const float* q, const CpuKvStorage& storage, int32_t il, const SequenceRun& run,
                               const AttentionParams& params) {
   const auto n_pages = static_cast<size_t>((run.n_past + run.n_tokens + kKvPageSize - 1) / kKvPageSize);
+  // Behind a window most pages of a long sequence are not looked at.
+  const int32_t first_visible = params.n_window > 0 ? std::max(0, run.n_past - params.n_window + 1) : 0;
   const auto n_head_kv = static_cast<size_t>(params.n_head_kv);
   k_pages_.resize(n_head_kv * n_pages);
   v_pages_.resize(n_head_kv * n_pages);
   for (size_t h = 0; h < n_head_kv; ++h) {
-    for (size_t p = 0; p < n_pages; ++p) {
+    for (auto p = static_cast<size_t>(first_visible / kKvPageSize); p < n_pages; ++p) {
       k_pages_[h * n_pages + p] = storage.keys(run.page_table[p], il, static_cast<int32_t>(h));
       v_pages_[h * n_pages + p] = storage.values(run.page_table[p], il, static_cast<int32_t>(h));
     }
@@ -82,13 +79,16 @@ void CpuAttention::attend_run(float* y, const float* q, const CpuKvStorage& stor
     const int64_t tile = n_tiles - 1 - item / params.n_head_kv;
     const auto head_kv = static_cast<size_t>(item % params.n_head_kv);
     AttentionArgs args{};
+    float scaled_q[kMaxTileQueries][kMaxHeadDim];
     args.n_queries = static_cast<int>(std::min<int64_t>(kMaxTileQueries, n_queries - tile * kMaxTileQueries));
     for (int i = 0; i < args.n_queries; ++i) {
       const int64_t query = tile * kMaxTileQueries + i;
       const int64_t token = query / group;
       const int64_t head = static_cast<int64_t>(head_kv) * group + query % group;
       const auto pos = static_cast<int32_t>(run.n_past + token);
-      args.q[i] = q + (token * params.n_head + head) * params.head_dim_k;
+      const float* query_q = q + (token * params.n_head + head) * params.head_dim_k;
+      for (int32_t d = 0; d < params.head_dim_k; ++d) scaled_q[i][d] = query_q[d] * params.scale;
+      args.q[i] = scaled_q[i];
       args.y[i] = y + (token * params.n_head + head) * params.head_dim_v;
       args.first_visible[i] = params.n_window > 0 ? std::max(0, pos - params.n_window + 1) : 0;
       args.end_visible[i] = pos + 1;

@@ -31,7 +31,6 @@ class CpuAttention {
   const CpuKernelTable& kernels_;
   ThreadPool& pool_;
   // Scratch, reused from call to call.
-  std::vector<float> scaled_q_;
   std::vector<const uint16_t*> k_pages_, v_pages_;
 };
 

@@ -12,9 +12,9 @@
 #include "backend/cpu/cpu_matmul.h"
 #include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/cpu_rope.h"
-#include "backend/cpu/dequantize.h"
 #include "core/strings.h"
 #include "core/thread_pool.h"
+#include "quant/dequantize.h"
 
 namespace outpost {
 namespace {
@@ -22,11 +22,17 @@ namespace {
 // Far more than any machine has cores: what is asked beyond is a mistake, and would only exhaust the system.
 constexpr int32_t kMaxThreads = 1024;
 
+// What a thread takes at once of work that goes element by element: 1 to 3 us, many times what the shared counter
+// costs. What one token brings along is mostly less, and stays on the calling thread.
+constexpr int64_t kElementsPerItem = 16384;
+// An element through exp takes about as long as this many through a sum or a copy.
+constexpr int64_t kExpCost = 4;
+
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
-                           ", which the CPU backend cannot compute with yet. Choose a file with f32, f16, bf16, q4_0, "
-                           "q8_0, q2_K, q4_K, q5_K, q6_K or iq2_xxs tensors."));
+                           ", which holds no weights. Choose a file with f32, f16, bf16, q4_0 to q8_0, q2_K to q8_K, "
+                           "iq1, iq2, iq3, iq4, tq1_0, tq2_0 or mxfp4 tensors."));
 }
 
 size_t row_bytes(const WeightView& view) {
@@ -95,14 +101,19 @@ class CpuBackend final : public Backend {
   void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
                 float eps) override {
     const auto n = static_cast<int64_t>(weight.size);
-    pool_.run(n_rows, [&](int64_t r) { kernels_.rms_norm(y.data + r * n, x.data + r * n, weight.data, n, eps); });
+    share_out(n_rows, n, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) kernels_.rms_norm(y.data + r * n, x.data + r * n, weight.data, n, eps);
+    });
   }
 
   void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
                   DeviceSpan<const float> bias, int32_t n_rows, float eps) override {
     const auto n = static_cast<int64_t>(weight.size);
-    pool_.run(n_rows,
-              [&](int64_t r) { kernels_.layer_norm(y.data + r * n, x.data + r * n, weight.data, bias.data, n, eps); });
+    const float* bias_data = bias.size > 0 ? bias.data : nullptr;
+    share_out(n_rows, n, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        kernels_.layer_norm(y.data + r * n, x.data + r * n, weight.data, bias_data, n, eps);
+    });
   }
 
   void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) override {
@@ -125,40 +136,47 @@ class CpuBackend final : public Backend {
   }
 
   void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override {
-    if (scale == 1.0f) {
-      for (size_t i = 0; i < y.size; ++i) x.data[i] += y.data[i];
-    } else {
-      for (size_t i = 0; i < y.size; ++i) x.data[i] += scale * y.data[i];
-    }
+    share_out(static_cast<int64_t>(y.size), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) x.data[i] += scale * y.data[i];
+    });
   }
 
   void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
                  int32_t n_tokens) override {
-    const size_t width = y.size / static_cast<size_t>(n_tokens);
-    for (size_t t = 0; t < static_cast<size_t>(n_tokens); ++t) {
-      const float weight = 1.0f / (1.0f + std::exp(-logits.data[t]));
-      for (size_t i = t * width; i < (t + 1) * width; ++i) x.data[i] += weight * y.data[i];
-    }
+    if (n_tokens == 0) return;
+    const int64_t width = static_cast<int64_t>(y.size) / n_tokens;
+    share_out(n_tokens, width, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        const float weight = 1.0f / (1.0f + std::exp(-logits.data[t]));
+        float* x_row = x.data + t * width;
+        const float* y_row = y.data + t * width;
+        for (int64_t i = 0; i < width; ++i) x_row[i] += weight * y_row[i];
+      }
+    });
   }
 
   void scale(DeviceSpan<float> x, float factor) override {
-    for (size_t i = 0; i < x.size; ++i) x.data[i] *= factor;
+    share_out(static_cast<int64_t>(x.size), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) x.data[i] *= factor;
+    });
   }
 
-  void softcap(DeviceSpan<float> x, float cap) override { kernels_.softcap(x.data, static_cast<int64_t>(x.size), cap); }
+  void softcap(DeviceSpan<float> x, float cap) override {
+    share_out(static_cast<int64_t>(x.size), kExpCost,
+              [&](int64_t begin, int64_t end) { kernels_.softcap(x.data + begin, end - begin, cap); });
+  }
 
   void activate(DeviceSpan<float> x, Activation activation) override {
-    constexpr size_t kChunk = 4096;
-    pool_.run(static_cast<int64_t>((x.size + kChunk - 1) / kChunk), [&](int64_t i) {
-      const size_t begin = static_cast<size_t>(i) * kChunk;
-      kernels_.activate(activation, x.data + begin, static_cast<int64_t>(std::min(kChunk, x.size - begin)));
-    });
+    share_out(static_cast<int64_t>(x.size), kExpCost,
+              [&](int64_t begin, int64_t end) { kernels_.activate(activation, x.data + begin, end - begin); });
   }
 
   void copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x, int32_t x_width,
                     int32_t x_col, int32_t n_cols, int32_t n_rows) override {
-    for (int64_t r = 0; r < n_rows; ++r)
-      std::copy_n(x.data + r * x_width + x_col, n_cols, y.data + r * y_width + y_col);
+    share_out(n_rows, n_cols, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        std::copy_n(x.data + r * x_width + x_col, n_cols, y.data + r * y_width + y_col);
+    });
   }
 
   void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv,
@@ -184,6 +202,15 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  /// Calls body(begin, end) for runs of `n` rows, on all threads where they are enough to share out.
+  /// @param row_cost elements of a row
+  template <typename Body>
+  void share_out(int64_t n, int64_t row_cost, const Body& body) {
+    const int64_t rows_per_item = std::max<int64_t>(1, kElementsPerItem / std::max<int64_t>(1, row_cost));
+    pool_.run((n + rows_per_item - 1) / rows_per_item,
+              [&](int64_t i) { body(i * rows_per_item, std::min(n, (i + 1) * rows_per_item)); });
+  }
+
   const CpuKernelTable& kernels_;
   ThreadPool pool_;
   std::string name_;

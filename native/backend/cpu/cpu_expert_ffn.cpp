@@ -12,7 +12,7 @@ constexpr int32_t kMaxTokens = 512;
 // Tiles of `down` that a thread takes at once; see kTilesPerItem in cpu_matmul.cpp.
 constexpr int64_t kDownTilesPerItem = 4;
 
-bool is_quantized(const ExpertMatrix& matrix) { return !is_dense(matrix.type); }
+int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 
 template <typename T>
 void grow(std::vector<T>& v, int64_t n) {
@@ -140,46 +140,61 @@ void CpuExpertFfn::group_tokens(int32_t n_tokens, const CpuExperts& experts) {
 }
 
 void CpuExpertFfn::gather(const float* x, int32_t n_tokens, const CpuExperts& experts) {
-  const int64_t n_embd = experts.gate().n_cols, n_blocks = n_embd / 256;
+  const int64_t n_embd = experts.gate().n_cols, n_blocks = superblocks_of(n_embd);
   const int64_t n_used = experts.router().params().n_used;
-  const bool needs_blocks = is_quantized(experts.gate()) || is_quantized(experts.up());
-  const bool needs_values = !is_quantized(experts.gate()) || !is_quantized(experts.up());
-  if (needs_blocks) grow(input_blocks_, n_tokens * n_used * n_blocks);
-  if (needs_values) grow(inputs_, n_tokens * n_used * n_embd);
-  pool_.run(n_tokens, [&](int64_t t) {
-    const float* values = x + t * n_embd;
-    const ActivationBlock* first = nullptr;  // of the token's blocks, once they are quantized
+  const auto needs = [&](MatmulInputKind kind) {
+    return matmul_input_kind(experts.gate().type) == kind || matmul_input_kind(experts.up().type) == kind;
+  };
+  /// Quantizes a token where its first choice needs it and copies it from there.
+  const auto place_blocks = [&](auto& blocks, const auto& quantize, int64_t t) {
+    const auto* first = blocks.data();
     int64_t first_stride = 0;
     for (int64_t choice = t * n_used; choice < (t + 1) * n_used; ++choice) {
       const auto expert = static_cast<size_t>(chosen_[static_cast<size_t>(choice)]);
       const Group& group = groups_[static_cast<size_t>(group_of_expert_[expert])];
-      const int64_t row = rows_[static_cast<size_t>(choice)];
-      if (needs_values) std::copy_n(values, n_embd, inputs_.data() + row * n_embd);
-      if (!needs_blocks) continue;
-      ActivationBlock* blocks = input_blocks_.data() + group.row0 * n_blocks + (row - group.row0);
-      if (first == nullptr) {
-        kernels_.quantize(values, n_embd, blocks, group.n_rows);
-        first = blocks;
+      auto* place = blocks.data() + group.row0 * n_blocks + (rows_[static_cast<size_t>(choice)] - group.row0);
+      if (choice == t * n_used) {
+        quantize(x + t * n_embd, n_embd, place, group.n_rows);
+        first = place;
         first_stride = group.n_rows;
       } else {
-        for (int64_t i = 0; i < n_blocks; ++i) blocks[i * group.n_rows] = first[i * first_stride];
+        for (int64_t i = 0; i < n_blocks; ++i) place[i * group.n_rows] = first[i * first_stride];
       }
     }
-  });
+  };
+  if (needs(MatmulInputKind::kF32)) {
+    grow(inputs_.values, n_tokens * n_used * n_embd);
+    pool_.run(n_tokens, [&](int64_t t) {
+      for (int64_t choice = t * n_used; choice < (t + 1) * n_used; ++choice)
+        std::copy_n(x + t * n_embd, n_embd, inputs_.values.data() + rows_[static_cast<size_t>(choice)] * n_embd);
+    });
+  }
+  if (needs(MatmulInputKind::kSuperblocks)) {
+    grow(inputs_.superblocks, n_tokens * n_used * n_blocks);
+    pool_.run(n_tokens, [&](int64_t t) { place_blocks(inputs_.superblocks, kernels_.quantize, t); });
+  }
+  if (needs(MatmulInputKind::kBlocks)) {
+    grow(inputs_.blocks, n_tokens * n_used * n_blocks);
+    pool_.run(n_tokens, [&](int64_t t) { place_blocks(inputs_.blocks, kernels_.quantize32, t); });
+  }
 }
 
-MatmulInput CpuExpertFfn::input_of(const Group& group, int64_t n_cols, const std::vector<float>& dense,
-                                   const std::vector<ActivationBlock>& blocks) {
-  return {dense.data() + group.row0 * n_cols, n_cols, blocks.data() + group.row0 * (n_cols / 256), n_cols,
+MatmulInput CpuExpertFfn::Rows::of(const Group& group, int64_t n_cols) const {
+  const int64_t block0 = group.row0 * superblocks_of(n_cols);
+  return {values.data() + group.row0 * n_cols,
+          n_cols,
+          superblocks.data() + block0,
+          blocks.data() + block0,
+          n_cols,
           group.n_rows};
 }
 
 void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& experts) {
   const ExpertMatrix &gate = experts.gate(), &up = experts.up(), &down = experts.down();
-  const int64_t n_embd = gate.n_cols, n_ff = gate.n_rows, n_ff_blocks = n_ff / 256;
+  const int64_t n_embd = gate.n_cols, n_ff = gate.n_rows, n_blocks = superblocks_of(n_ff);
   const int64_t row_end = groups.back().row0 + groups.back().n_rows;
   const auto n_groups = static_cast<int64_t>(groups.size());
-  grow(hidden_, row_end * n_ff);
+  grow(hidden_.values, row_end * n_ff);
   grow(y_, row_end * n_embd);
 
   pool_.run(n_groups * gate.n_tiles(), [&](int64_t item) {
@@ -187,22 +202,24 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
     const int64_t i_tile = item % gate.n_tiles();
     const KernelTile gate_tile = CpuMatmul::kernel_tile(gate.type, gate.tile(group.memory, i_tile), n_embd, 0);
     const KernelTile up_tile = CpuMatmul::kernel_tile(up.type, up.tile(group.memory, i_tile), n_embd, 1);
-    matmul_.multiply_gated(gate_tile, up_tile, gate.rows_of_tile(i_tile),
-                           input_of(group, n_embd, inputs_, input_blocks_), gate.bias(group.expert, i_tile),
-                           up.bias(group.expert, i_tile), experts.gate_kind(),
-                           hidden_.data() + group.row0 * n_ff + i_tile * kTileRows, n_ff);
+    matmul_.multiply_gated(gate_tile, up_tile, gate.rows_of_tile(i_tile), inputs_.of(group, n_embd),
+                           gate.bias(group.expert, i_tile), up.bias(group.expert, i_tile), experts.gate_kind(),
+                           hidden_.values.data() + group.row0 * n_ff + i_tile * kTileRows, n_ff);
   });
 
-  if (is_quantized(down)) {
-    grow(hidden_blocks_, row_end * n_ff_blocks);
+  const auto quantize_hidden = [&](auto& blocks, const auto& quantize) {
+    grow(blocks, row_end * n_blocks);
     pool_.run(n_groups, [&](int64_t i) {
       const Group& group = groups[static_cast<size_t>(i)];
-      for (int64_t row = group.row0; row < group.row0 + group.n_rows; ++row) {
-        kernels_.quantize(hidden_.data() + row * n_ff, n_ff,
-                          hidden_blocks_.data() + group.row0 * n_ff_blocks + (row - group.row0), group.n_rows);
+      for (int64_t r = 0; r < group.n_rows; ++r) {
+        quantize(hidden_.values.data() + (group.row0 + r) * n_ff, n_ff, blocks.data() + group.row0 * n_blocks + r,
+                 group.n_rows);
       }
     });
-  }
+  };
+  const MatmulInputKind down_input = matmul_input_kind(down.type);
+  if (down_input == MatmulInputKind::kSuperblocks) quantize_hidden(hidden_.superblocks, kernels_.quantize);
+  if (down_input == MatmulInputKind::kBlocks) quantize_hidden(hidden_.blocks, kernels_.quantize32);
 
   const int64_t items_per_group = (down.n_tiles() + kDownTilesPerItem - 1) / kDownTilesPerItem;
   pool_.run(n_groups * items_per_group, [&](int64_t item) {
@@ -210,9 +227,8 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
     const int64_t first = item % items_per_group * kDownTilesPerItem;
     for (int64_t i_tile = first; i_tile < std::min(first + kDownTilesPerItem, down.n_tiles()); ++i_tile) {
       const KernelTile tile = CpuMatmul::kernel_tile(down.type, down.tile(group.memory, i_tile), n_ff, 0);
-      matmul_.multiply_tile(tile, down.rows_of_tile(i_tile), input_of(group, n_ff, hidden_, hidden_blocks_),
-                            down.bias(group.expert, i_tile), y_.data() + group.row0 * n_embd + i_tile * kTileRows,
-                            n_embd);
+      matmul_.multiply_tile(tile, down.rows_of_tile(i_tile), hidden_.of(group, n_ff), down.bias(group.expert, i_tile),
+                            y_.data() + group.row0 * n_embd + i_tile * kTileRows, n_embd);
     }
   });
 }

@@ -47,14 +47,21 @@ class CpuExpertFfn {
   void route(const float* logits, int32_t n_tokens, const CpuExperts& experts);
   /// Fills groups_ and rows_; experts in memory come first, so that none leaves it before its turn.
   void group_tokens(int32_t n_tokens, const CpuExperts& experts);
+  /// Fills inputs_: each token is quantized once, for all experts that it chose.
   void gather(const float* x, int32_t n_tokens, const CpuExperts& experts);
   /// Rows of the hidden layer, then of the output, of groups whose experts are in memory.
   void multiply(std::span<const Group> groups, const CpuExperts& experts);
   void sum(float* y, int32_t n_tokens, const CpuExperts& experts);
 
-  /// A group's rows of `dense` and of `blocks`, in which a group's are [n_blocks, n_rows].
-  static MatmulInput input_of(const Group& group, int64_t n_cols, const std::vector<float>& dense,
-                              const std::vector<ActivationBlock>& blocks);
+  /// Rows of all choices in the forms that a product needs: f32 [n_choices, n_cols], and blocks that are
+  /// [n_superblocks, n_rows] in each group.
+  struct Rows {
+    std::vector<float> values;
+    std::vector<ActivationBlock> superblocks;
+    std::vector<ActivationBlock32> blocks;
+
+    MatmulInput of(const Group& group, int64_t n_cols) const;
+  };
 
   const CpuKernelTable& kernels_;
   ThreadPool& pool_;
@@ -62,13 +69,13 @@ class CpuExpertFfn {
   ExpertCache cache_;
 
   // Of the batch at hand; kept from call to call. A choice is token * n_used + its rank.
-  std::vector<int32_t> chosen_;             // experts, [n_tokens, n_used]
-  std::vector<float> weights_;              // [n_tokens, n_used]
-  std::vector<Group> groups_;               // of the experts that were chosen
-  std::vector<int32_t> group_of_expert_;    // [n_expert]
-  std::vector<int64_t> rows_;               // of each choice
-  std::vector<float> inputs_, hidden_, y_;  // [n_choices, ...]
-  std::vector<ActivationBlock> input_blocks_, hidden_blocks_;
+  std::vector<int32_t> chosen_;           // experts, [n_tokens, n_used]
+  std::vector<float> weights_;            // [n_tokens, n_used]
+  std::vector<Group> groups_;             // of the experts that were chosen
+  std::vector<int32_t> group_of_expert_;  // [n_expert]
+  std::vector<int64_t> rows_;             // of each choice
+  Rows inputs_, hidden_;                  // rows of n_embd, of n_ff
+  std::vector<float> y_;                  // [n_choices, n_embd]
 };
 
 }  // namespace outpost

@@ -22,6 +22,14 @@ struct alignas(64) ActivationBlock {
   float scale;                ///< x = scale * q
 };
 
+/// As ActivationBlock, with a scale for every 32 columns. Columns past the matrix's last are 0.
+struct alignas(64) ActivationBlock32 {
+  int8_t q[256];
+  int32_t sum[8];       ///< of q over 32 columns each
+  float scale[8];       ///< x = scale * q
+  float scaled_sum[8];  ///< scale * sum
+};
+
 /// Tokens whose sums are in vector registers at the same time.
 inline constexpr int kTokensInRegisters = 8;
 /// Most tokens that one call of a matmul kernel takes: their part of the input and the expanded codes of 256
@@ -31,8 +39,9 @@ inline constexpr int kMaxTileTokens = 32;
 struct MatmulArgs {
   const std::byte* tile;  ///< packed_tiles.h
   int64_t n_cols;
-  /// Quantized tiles: ActivationBlock [n_cols / 256, x_stride], a superblock's tokens side by side: token after token
-  /// they would compete for the same few cache sets. Dense tiles: f32 [n_tokens, x_stride].
+  /// Quantized tiles: ActivationBlock or ActivationBlock32 [n_cols / 256 rounded up, x_stride], a superblock's tokens
+  /// side by side: token after token they would compete for the same few cache sets. Dense tiles: f32 [n_tokens,
+  /// x_stride].
   const void* x;
   int64_t x_stride;
   int n_tokens;      ///< 1 to kMaxTileTokens
@@ -61,18 +70,19 @@ struct AttentionArgs {
   const uint16_t* const* v_pages;  ///< [64, head_dim_v_padded] f16 of this head, per page
 };
 
+using MatmulKernel = void (*)(const MatmulArgs&);
+
 struct CpuKernelTable {
   const char* name;
   /// Block i of the row goes to out[i * stride].
   void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride);
-  void (*matmul_f32)(const MatmulArgs&);
-  void (*matmul_f16)(const MatmulArgs&);
-  void (*matmul_q2_K)(const MatmulArgs&);
-  void (*matmul_q4_K)(const MatmulArgs&);
-  void (*matmul_q5_K)(const MatmulArgs&);
-  void (*matmul_iq2_xxs)(const MatmulArgs&);
+  /// The same into blocks of 32 columns; n_cols is a multiple of 32.
+  void (*quantize32)(const float* x, int64_t n_cols, ActivationBlock32* out, int64_t stride);
+  /// @pre the type is not expanded
+  MatmulKernel (*matmul)(TensorType type);
   void (*attention)(const AttentionArgs&);
   void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps);
+  /// `bias` may be null.
   void (*layer_norm)(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps);
   void (*gate)(Gate kind, float* y, const float* gate, const float* up, int64_t n);
   void (*activate)(Activation kind, float* x, int64_t n);

@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t kTilesPerItem = 4;
 
 const CpuWeight& cpu(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
-bool is_quantized(const Weight& weight) { return !is_dense(cpu(weight).type()); }
+MatmulInputKind kind_of(const Weight& weight) { return matmul_input_kind(cpu(weight).type()); }
+int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 int64_t items_of(const Weight& weight) { return (cpu(weight).n_tiles() + kTilesPerItem - 1) / kTilesPerItem; }
 int rows_of_tile(const CpuWeight& weight, int64_t i_tile) {
   return static_cast<int>(std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows));
@@ -28,9 +29,9 @@ void add_bias(float* y, const float* bias, int64_t n) {
 }  // namespace
 
 void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
-  const bool any_quantized =
-      std::any_of(tasks.begin(), tasks.end(), [](const MatmulTask& task) { return is_quantized(*task.weight); });
-  const MatmulInput input = prepare(x.data, tasks[0].weight->n_cols(), n_tokens, any_quantized);
+  std::vector<MatmulInputKind> kinds;
+  for (const MatmulTask& task : tasks) kinds.push_back(kind_of(*task.weight));
+  const MatmulInput input = prepare(x.data, tasks[0].weight->n_cols(), n_tokens, kinds);
   // Items of all tasks in one region: a small matrix does not leave a thread idle.
   int64_t n_items = 0;
   for (const MatmulTask& task : tasks) n_items += items_of(*task.weight);
@@ -40,7 +41,7 @@ void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float
     const CpuWeight& weight = cpu(*tasks[i].weight);
     const int64_t end = std::min(weight.n_tiles(), (item + 1) * kTilesPerItem);
     for (int64_t i_tile = item * kTilesPerItem; i_tile < end; ++i_tile) {
-      multiply_tile(weight, i_tile, input, tasks[i].bias.data, tasks[i].result.data, weight.n_rows());
+      multiply_tile(weight, i_tile, input, tasks[i].bias, tasks[i].result.data, weight.n_rows());
     }
   });
 }
@@ -48,8 +49,8 @@ void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float
 void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
                              Gate gate) {
   const CpuWeight &gate_weight = cpu(*pair.gate), &up_weight = cpu(*pair.up);
-  const MatmulInput input =
-      prepare(x.data, gate_weight.n_cols(), n_tokens, is_quantized(gate_weight) || is_quantized(up_weight));
+  const MatmulInputKind kinds[] = {kind_of(gate_weight), kind_of(up_weight)};
+  const MatmulInput input = prepare(x.data, gate_weight.n_cols(), n_tokens, kinds);
   const int64_t n_ff = gate_weight.n_rows();
   pool_.run(gate_weight.n_tiles(), [&](int64_t i_tile) {
     const int64_t row0 = i_tile * kTileRows;
@@ -64,30 +65,40 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
   const auto n_head = static_cast<int64_t>(weights.size());
   const int64_t n_cols = weights[0]->n_cols(), n_tiles = cpu(*weights[0]).n_tiles();
-  const int64_t n_blocks = n_cols / 256;
-  const bool has_blocks = is_quantized(*weights[0]);
-  if (has_blocks) {
-    blocks_.resize(std::max(blocks_.size(), static_cast<size_t>(n_head * n_blocks * n_tokens)));
-    pool_.run(n_head * n_tokens, [&](int64_t row) {  // blocks are [n_head, n_blocks, n_tokens]
+  const MatmulInputKind kind = kind_of(*weights[0]);
+  const int64_t head_blocks = superblocks_of(n_cols) * n_tokens;  // of one head: [n_superblocks, n_tokens]
+  const auto prepare_heads = [&](auto& blocks, const auto& quantize) {
+    blocks.resize(std::max(blocks.size(), static_cast<size_t>(n_head * head_blocks)));
+    pool_.run(n_head * n_tokens, [&](int64_t row) {
       const int64_t h = row % n_head, t = row / n_head;
-      kernels_.quantize(x.data + row * x_stride, n_cols, blocks_.data() + h * n_blocks * n_tokens + t, n_tokens);
+      quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
     });
-  }
+  };
+  if (kind == MatmulInputKind::kSuperblocks) prepare_heads(superblocks_, kernels_.quantize);
+  if (kind == MatmulInputKind::kBlocks) prepare_heads(blocks_, kernels_.quantize32);
+
   pool_.run(n_head * n_tiles, [&](int64_t item) {
     const int64_t h = item / n_tiles;
-    const MatmulInput input{x.data + h * x_stride, n_head * x_stride,
-                            has_blocks ? blocks_.data() + h * n_blocks * n_tokens : nullptr, n_cols, n_tokens};
-    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, nullptr, y.data + h * y_stride,
+    const MatmulInput input{x.data + h * x_stride,
+                            n_head * x_stride,
+                            kind == MatmulInputKind::kSuperblocks ? superblocks_.data() + h * head_blocks : nullptr,
+                            kind == MatmulInputKind::kBlocks ? blocks_.data() + h * head_blocks : nullptr,
+                            n_cols,
+                            n_tokens};
+    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, {}, y.data + h * y_stride,
                   n_head * y_stride);
   });
 }
 
-MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, bool is_quantized) {
-  if (is_quantized) {
-    blocks_.resize(std::max(blocks_.size(), static_cast<size_t>(n_rows * (n_cols / 256))));
-    pool_.run(n_rows, [&](int64_t i) { kernels_.quantize(x + i * n_cols, n_cols, blocks_.data() + i, n_rows); });
-  }
-  return {x, n_cols, blocks_.data(), n_cols, n_rows};
+MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds) {
+  const auto quantize_rows = [&](auto& blocks, const auto& quantize) {
+    blocks.resize(std::max(blocks.size(), static_cast<size_t>(n_rows * superblocks_of(n_cols))));
+    pool_.run(n_rows, [&](int64_t i) { quantize(x + i * n_cols, n_cols, blocks.data() + i, n_rows); });
+  };
+  const auto needs = [&](MatmulInputKind kind) { return std::find(kinds.begin(), kinds.end(), kind) != kinds.end(); };
+  if (needs(MatmulInputKind::kSuperblocks)) quantize_rows(superblocks_, kernels_.quantize);
+  if (needs(MatmulInputKind::kBlocks)) quantize_rows(blocks_, kernels_.quantize32);
+  return {x, n_cols, superblocks_.data(), blocks_.data(), n_cols, n_rows};
 }
 
 KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols, int slot) {
@@ -101,30 +112,23 @@ KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_
 
 void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
                            int64_t y_stride) const {
-  MatmulArgs args{tile.data, input.n_cols, nullptr, 0, n_rows, y, y_stride};
-  if (is_dense(tile.type)) {
-    args.x = input.dense + first * input.dense_stride;
-    args.x_stride = input.dense_stride;
-  } else {
-    args.x = input.quantized + first;
-    args.x_stride = input.n_rows;
+  MatmulArgs args{tile.data, input.n_cols, nullptr, input.n_rows, n_rows, y, y_stride};
+  switch (matmul_input_kind(tile.type)) {
+    case MatmulInputKind::kF32:
+      args.x = input.dense + first * input.dense_stride;
+      args.x_stride = input.dense_stride;
+      break;
+    case MatmulInputKind::kSuperblocks: args.x = input.superblocks + first; break;
+    case MatmulInputKind::kBlocks: args.x = input.blocks + first; break;
   }
-  switch (tile.type) {
-    case TensorType::kF32: return kernels_.matmul_f32(args);
-    case TensorType::kF16: return kernels_.matmul_f16(args);
-    case TensorType::kQ2_K: return kernels_.matmul_q2_K(args);
-    case TensorType::kQ4_K: return kernels_.matmul_q4_K(args);
-    case TensorType::kQ5_K: return kernels_.matmul_q5_K(args);
-    case TensorType::kIQ2_XXS: return kernels_.matmul_iq2_xxs(args);
-    default: assert(!"load_weight refuses other types");
-  }
+  kernels_.matmul(tile.type)(args);
 }
 
-void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, const float* bias,
-                              float* y, int64_t y_stride) const {
+void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
+                              DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
   const int64_t row0 = i_tile * kTileRows;
   multiply_tile(tile_of(weight, i_tile, 0), rows_of_tile(weight, i_tile), input,
-                bias == nullptr ? nullptr : bias + row0, y + row0, y_stride);
+                bias.size == 0 ? nullptr : bias.data + row0, y + row0, y_stride);
 }
 
 void CpuMatmul::multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,

@@ -12,11 +12,12 @@
 
 namespace outpost {
 
-/// A product's input rows: f32 for dense weights, int8 blocks [n_cols / 256, n_rows] for quantized ones.
+/// A product's input rows in the forms that its weights need.
 struct MatmulInput {
   const float* dense;
-  int64_t dense_stride;  ///< of two rows of `dense`
-  const ActivationBlock* quantized;
+  int64_t dense_stride;                ///< of two rows of `dense`
+  const ActivationBlock* superblocks;  ///< [n_cols / 256, n_rows]
+  const ActivationBlock32* blocks;     ///< [n_cols / 256 rounded up, n_rows]
   int64_t n_cols, n_rows;
 };
 
@@ -49,13 +50,15 @@ class CpuMatmul {
   /// 16 results for each of n_rows <= kMaxTileTokens input rows from `first` on.
   void run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
                   int64_t y_stride) const;
-  MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, bool is_quantized);
-  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, const float* bias, float* y,
-                     int64_t y_stride) const;
+  MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds);
+  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, DeviceSpan<const float> bias,
+                     float* y, int64_t y_stride) const;
 
   const CpuKernelTable& kernels_;
   ThreadPool& pool_;
-  std::vector<ActivationBlock> blocks_;  // of the input in use; kept from call to call
+  // Of the input in use; kept from call to call.
+  std::vector<ActivationBlock> superblocks_;
+  std::vector<ActivationBlock32> blocks_;
 };
 
 }  // namespace outpost

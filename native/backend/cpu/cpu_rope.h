@@ -15,10 +15,9 @@ class CpuRope final : public Rope {
 
   /// Makes `rotate` ready for positions up to `pos`. Not while other threads rotate.
   void reserve(int32_t pos) {
-    const auto n_positions = static_cast<int32_t>(table_.size() / row_size());
-    for (int32_t p = n_positions; p <= pos; ++p) {
+    for (; n_positions_ <= pos; ++n_positions_) {
       for (const double frequency : params_.frequencies) {
-        const double angle = frequency * p;
+        const double angle = frequency * n_positions_;
         table_.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
         table_.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
       }
@@ -29,7 +28,7 @@ class CpuRope final : public Rope {
   void rotate(float* head, int32_t pos) const {
     const size_t n_pairs = params_.frequencies.size();
     const bool is_adjacent = params_.pairing == RopePairing::kAdjacent;
-    const float* angles = table_.data() + static_cast<size_t>(pos) * row_size();
+    const float* angles = table_.data() + static_cast<size_t>(pos) * 2 * n_pairs;
     float* first = head + params_.offset;
     float* second = first + (is_adjacent ? 1 : n_pairs);
     const size_t step = is_adjacent ? 2 : 1;
@@ -44,9 +43,8 @@ class CpuRope final : public Rope {
   }
 
  private:
-  size_t row_size() const { return 2 * params_.frequencies.size(); }
-
   RopeParams params_;
+  int32_t n_positions_ = 0;
   std::vector<float> table_;  // interleaved cos, sin [n_positions, n_pairs, 2]
 };
 
