@@ -170,11 +170,11 @@ void CpuExpertFfn::gather(const float* x, int32_t n_tokens, const CpuExperts& ex
     });
   }
   if (needs(MatmulInputKind::kSuperblocks)) {
-    grow(inputs_.superblocks, n_tokens * n_used * n_blocks);
+    grow(inputs_.superblocks, n_tokens * n_used * n_blocks + kSpareBlocks);
     pool_.run(n_tokens, [&](int64_t t) { place_blocks(inputs_.superblocks, kernels_.quantize, t); });
   }
   if (needs(MatmulInputKind::kBlocks)) {
-    grow(inputs_.blocks, n_tokens * n_used * n_blocks);
+    grow(inputs_.blocks, n_tokens * n_used * n_blocks + kSpareBlocks);
     pool_.run(n_tokens, [&](int64_t t) { place_blocks(inputs_.blocks, kernels_.quantize32, t); });
   }
 }
@@ -208,7 +208,7 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
   });
 
   const auto quantize_hidden = [&](auto& blocks, const auto& quantize) {
-    grow(blocks, row_end * n_blocks);
+    grow(blocks, row_end * n_blocks + kSpareBlocks);
     pool_.run(n_groups, [&](int64_t i) {
       const Group& group = groups[static_cast<size_t>(i)];
       for (int64_t r = 0; r < group.n_rows; ++r) {

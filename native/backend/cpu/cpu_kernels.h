@@ -36,11 +36,14 @@ inline constexpr int kTokensInRegisters = 8;
 /// columns lie in a first-level cache of 32 KiB together.
 inline constexpr int kMaxTileTokens = 32;
 
+inline constexpr int kSpareBlocks = kTokensInRegisters - 1;
+
 struct MatmulArgs {
   const std::byte* tile;  ///< packed_tiles.h
   int64_t n_cols;
   /// Quantized tiles: ActivationBlock or ActivationBlock32 [n_cols / 256 rounded up, x_stride], a superblock's tokens
-  /// side by side: token after token they would compete for the same few cache sets. Dense tiles: f32 [n_tokens,
+  /// side by side: token after token they would compete for the same few cache sets. Blocks of up to kSpareBlocks
+  /// tokens after the last may be read and come to nothing: they must be in memory. Dense tiles: f32 [n_tokens,
   /// x_stride].
   const void* x;
   int64_t x_stride;

@@ -22,6 +22,12 @@ KernelTile tile_of(const CpuWeight& weight, int64_t i_tile, int slot) {
   return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), slot);
 }
 
+template <typename Block>
+void grow(std::vector<Block>& blocks, int64_t n) {
+  const auto size = static_cast<size_t>(n + kSpareBlocks);
+  if (blocks.size() < size) blocks.resize(size);
+}
+
 void add_bias(float* y, const float* bias, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += bias[i];
 }
@@ -68,7 +74,7 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
   const MatmulInputKind kind = kind_of(*weights[0]);
   const int64_t head_blocks = superblocks_of(n_cols) * n_tokens;  // of one head: [n_superblocks, n_tokens]
   const auto prepare_heads = [&](auto& blocks, const auto& quantize) {
-    blocks.resize(std::max(blocks.size(), static_cast<size_t>(n_head * head_blocks)));
+    grow(blocks, n_head * head_blocks);
     pool_.run(n_head * n_tokens, [&](int64_t row) {
       const int64_t h = row % n_head, t = row / n_head;
       quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
@@ -92,7 +98,7 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
 
 MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds) {
   const auto quantize_rows = [&](auto& blocks, const auto& quantize) {
-    blocks.resize(std::max(blocks.size(), static_cast<size_t>(n_rows * superblocks_of(n_cols))));
+    grow(blocks, n_rows * superblocks_of(n_cols));
     pool_.run(n_rows, [&](int64_t i) { quantize(x + i * n_cols, n_cols, blocks.data() + i, n_rows); });
   };
   const auto needs = [&](MatmulInputKind kind) { return std::find(kinds.begin(), kinds.end(), kind) != kinds.end(); };

@@ -75,7 +75,7 @@ void matmul_block_tokens(const Format& format, const MatmulArgs& args) {
       add_block(expand_block(format, tiles[superblock], group), &activation32(args, 0, superblock), group, acc);
     }
   }
-  for (int t = 0; t < kTokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
 }
 
 /// kTokens of the tokens from `first` on, one superblock whose codes are expanded already.
@@ -109,17 +109,11 @@ void matmul_block_many(const Format& format, const MatmulArgs& args) {
 template <typename Format>
 void matmul_block(const Format& format, const MatmulArgs& args) {
   static_assert(kTokensInRegisters == 8);
-  switch (args.n_tokens) {
-    case 1: return matmul_block_tokens<Format, 1>(format, args);
-    case 2: return matmul_block_tokens<Format, 2>(format, args);
-    case 3: return matmul_block_tokens<Format, 3>(format, args);
-    case 4: return matmul_block_tokens<Format, 4>(format, args);
-    case 5: return matmul_block_tokens<Format, 5>(format, args);
-    case 6: return matmul_block_tokens<Format, 6>(format, args);
-    case 7: return matmul_block_tokens<Format, 7>(format, args);
-    case 8: return matmul_block_tokens<Format, 8>(format, args);
-    default: return matmul_block_many(format, args);
-  }
+  if (args.n_tokens == 1) return matmul_block_tokens<Format, 1>(format, args);
+  if (args.n_tokens == 2) return matmul_block_tokens<Format, 2>(format, args);
+  if (args.n_tokens <= 4) return matmul_block_tokens<Format, 4>(format, args);
+  if (args.n_tokens <= 8) return matmul_block_tokens<Format, 8>(format, args);
+  matmul_block_many(format, args);
 }
 
 // A format of 32 columns has a Tile with `codes`, and

@@ -19,7 +19,8 @@ inline const ActivationBlock& activation(const MatmulArgs& args, int token, int6
 }
 
 // In front of a loop over vectors: they stay in registers only if it is unrolled completely.
-#if defined(__clang__)
+#if defined(OUTPOST_UNROLL)
+#elif defined(__clang__)
 #define OUTPOST_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define OUTPOST_UNROLL _Pragma("GCC unroll 16")
@@ -79,7 +80,8 @@ inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlo
   }
 }
 
-/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products.
+/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products. Results of
+/// the tokens past args.n_tokens are dropped.
 template <typename Format, int kTokens>
 void matmul_tokens(const Format& format, const MatmulArgs& args) {
   const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
@@ -96,7 +98,7 @@ void matmul_tokens(const Format& format, const MatmulArgs& args) {
     }
     Format::template finish<kTokens>(tiles[superblock], args, superblock, sums, acc);
   }
-  for (int t = 0; t < kTokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
 }
 
 /// The arguments for the tokens from `first` on.
@@ -150,17 +152,11 @@ void matmul_many(const Format& format, const MatmulArgs& args) {
 template <typename Format>
 void matmul(const Format& format, const MatmulArgs& args) {
   static_assert(kTokensInRegisters == 8);
-  switch (args.n_tokens) {
-    case 1: return matmul_tokens<Format, 1>(format, args);
-    case 2: return matmul_tokens<Format, 2>(format, args);
-    case 3: return matmul_tokens<Format, 3>(format, args);
-    case 4: return matmul_tokens<Format, 4>(format, args);
-    case 5: return matmul_tokens<Format, 5>(format, args);
-    case 6: return matmul_tokens<Format, 6>(format, args);
-    case 7: return matmul_tokens<Format, 7>(format, args);
-    case 8: return matmul_tokens<Format, 8>(format, args);
-    default: return matmul_many(format, args);
-  }
+  if (args.n_tokens == 1) return matmul_tokens<Format, 1>(format, args);
+  if (args.n_tokens == 2) return matmul_tokens<Format, 2>(format, args);
+  if (args.n_tokens <= 4) return matmul_tokens<Format, 4>(format, args);
+  if (args.n_tokens <= 8) return matmul_tokens<Format, 8>(format, args);
+  matmul_many(format, args);
 }
 
 /// acc += d * x.scale * sums

@@ -11,6 +11,9 @@
 #include "core/half.h"
 #include "kernels/common/iq2_xxs_grid.h"
 
+// Unrolling loops over loops of lanes would gain nothing and take the compiler minutes.
+#define OUTPOST_UNROLL
+
 namespace outpost {
 namespace {
 
