@@ -10,8 +10,8 @@ namespace outpost {
 
 struct Iq4Codes {
   static constexpr float min = kIq4Values[0], max = kIq4Values[15];
-  /// Of the sweep: as much of the range as two codes of 32.
-  static constexpr float kReach = 15;
+  /// Of the sweep: in these units a code of a range of 32 is as wide as seven.
+  static constexpr float kReach = 11;
 
   static int index(float x) { return kNearest[static_cast<size_t>(2 * (std::clamp(x, min, max) - min))]; }
   static float nearest(float x) { return kIq4Values[index(x)]; }

@@ -62,8 +62,11 @@ QuantizeFunction function_of(TensorType type) {
   }
 }
 
-/// The largest magnitude that gives no infinity.
-float largest_magnitude(TensorType type) {
+}  // namespace
+
+bool can_quantize(TensorType type) { return function_of(type) != nullptr; }
+
+float largest_quantizable(TensorType type) {
   switch (type) {
     case TensorType::kF32:
     case TensorType::kMXFP4: return std::bit_cast<float>(0x7f7fffffu);
@@ -73,12 +76,8 @@ float largest_magnitude(TensorType type) {
   }
 }
 
-}  // namespace
-
-bool can_quantize(TensorType type) { return function_of(type) != nullptr; }
-
 std::optional<int64_t> find_unquantizable(TensorType type, const float* x, int64_t n) {
-  const float most = largest_magnitude(type);
+  const float most = largest_quantizable(type);
   for (int64_t i = 0; i < n; ++i) {
     if (!(std::abs(x[i]) <= most)) return i;
   }

@@ -13,7 +13,10 @@ namespace outpost {
 /// other I-quants need to know which inputs matter (an importance matrix); q8_K and q8_1 are no formats for files.
 bool can_quantize(TensorType type);
 
-/// The first of `n` values that the type cannot hold: not finite, or too large for its scale.
+/// The largest magnitude of an element that gives no infinity.
+float largest_quantizable(TensorType type);
+
+/// The first of `n` values that is not finite or larger than largest_quantizable().
 /// @return its index, or nullopt
 std::optional<int64_t> find_unquantizable(TensorType type, const float* x, int64_t n);
 

@@ -14,16 +14,14 @@ namespace {
 
 /// Weighted squares of what the nearest codes leave over.
 template <int kCount, typename Codes>
-float error_of(const float* x, const float* w, const Codes& codes, float scale, float min) {
+float error_of(const float* x, const float* w, Codes codes, float scale, float min) {
   const float inverse = scale == 0 ? 0 : 1 / scale;
-  Lanes sum;
-  for (int i = 0; i < kCount; i += 8) {
-    for (int j = 0; j < 8; ++j) {
-      const float left = x[i + j] - min - scale * codes.nearest((x[i + j] - min) * inverse);
-      sum.lane[j] += w[i + j] * left * left;
-    }
+  float left[kCount], weighted[kCount];
+  for (int i = 0; i < kCount; ++i) {
+    left[i] = x[i] - min - scale * codes.nearest((x[i] - min) * inverse);
+    weighted[i] = w[i] * left[i];
   }
-  return sum.sum();
+  return dot<kCount>(weighted, left);
 }
 
 /// An f16 factor and the nearest multiples of it.
@@ -98,7 +96,7 @@ struct SignedGroups {
 
 /// Q3_K, Q6_K and IQ4_XS.
 template <int kGroups, typename Codes>
-SignedGroups<kGroups> quantize_signed(const float* x, const Codes& codes, int most, float reach = kSweepReach) {
+SignedGroups<kGroups> quantize_signed(const float* x, Codes codes, int most, float reach = kSweepReach) {
   constexpr int kCount = kSuperblock / kGroups;
   float weights[kSuperblock], scales[kGroups];
   for (int g = 0; g < kGroups; ++g) {

@@ -11,14 +11,14 @@ namespace outpost {
 namespace {
 
 template <Minimum kMinimum, typename Codes>
-LinearFit fit_block(const float* x, const Codes& codes, float reach = kSweepReach) {
+LinearFit fit_block(const float* x, Codes codes, float reach = kSweepReach) {
   float weights[kSmallBlock];
   weigh<kSmallBlock>(x, weights);
   return fit_linear<kSmallBlock, kMinimum>(x, weights, codes, reach);
 }
 
 template <typename Codes>
-uint16_t fit_scale(const float* x, const Codes& codes, float reach = kSweepReach) {
+uint16_t fit_scale(const float* x, Codes codes, float reach = kSweepReach) {
   return float_to_half(fit_block<Minimum::kNone>(x, codes, reach).scale);
 }
 
