@@ -12,13 +12,13 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--threads N] [--kernels K]",
+     "[--seed S] [--ctx N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text",
-     outpost::cli::run_perplexity},
-    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K]",
+    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "perplexity of a text", outpost::cli::run_perplexity},
+    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
-    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K]",
+    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out",
      outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},

@@ -18,6 +18,10 @@ int rows_of_tile(const CpuWeight& weight, int64_t i_tile) {
   return static_cast<int>(std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows));
 }
 
+KernelTile tile_of(const CpuWeight& weight, int64_t i_tile, int slot) {
+  return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), slot);
+}
+
 template <typename Block>
 void grow(std::vector<Block>& blocks, int64_t n) {
   const auto size = static_cast<size_t>(n + kSpareBlocks);
@@ -55,21 +59,11 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
   const MatmulInput input = prepare(x.data, gate_weight.n_cols(), n_tokens, kinds);
   const int64_t n_ff = gate_weight.n_rows();
   pool_.run(gate_weight.n_tiles(), [&](int64_t i_tile) {
-    const KernelTile gate_tile = kernel_tile(gate_weight, i_tile, 0), up_tile = kernel_tile(up_weight, i_tile, 1);
     const int64_t row0 = i_tile * kTileRows;
-    const int n_rows = rows_of_tile(gate_weight, i_tile);
-    for (int32_t t = 0; t < n_tokens; t += kMaxTileTokens) {
-      const int n = std::min(kMaxTileTokens, n_tokens - t);
-      alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
-      run_kernel(gate_tile, input, t, n, gates, kTileRows);
-      run_kernel(up_tile, input, t, n, ups, kTileRows);
-      for (int i = 0; i < n; ++i) {
-        float *gate_row = gates + i * kTileRows, *up_row = ups + i * kTileRows;
-        if (pair.gate_bias.size > 0) add_bias(gate_row, pair.gate_bias.data + row0, n_rows);
-        if (pair.up_bias.size > 0) add_bias(up_row, pair.up_bias.data + row0, n_rows);
-        kernels_.gate(gate, y.data + (t + i) * n_ff + row0, gate_row, up_row, n_rows);
-      }
-    }
+    const float* gate_bias = pair.gate_bias.size > 0 ? pair.gate_bias.data + row0 : nullptr;
+    const float* up_bias = pair.up_bias.size > 0 ? pair.up_bias.data + row0 : nullptr;
+    multiply_gated(tile_of(gate_weight, i_tile, 0), tile_of(up_weight, i_tile, 1), rows_of_tile(gate_weight, i_tile),
+                   input, gate_bias, up_bias, gate, y.data + row0, n_ff);
   });
 }
 
@@ -113,12 +107,12 @@ MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, s
   return {x, n_cols, superblocks_.data(), blocks_.data(), n_cols, n_rows};
 }
 
-KernelTile CpuMatmul::kernel_tile(const CpuWeight& weight, int64_t i_tile, int slot) {
-  if (!is_expanded(weight.type())) return {weight.type(), weight.tile(i_tile)};
+KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols, int slot) {
+  if (!is_expanded(type)) return {type, tile};
   thread_local std::vector<float> expanded[2];
-  const auto n = static_cast<size_t>(weight.n_cols() * kTileRows);
+  const auto n = static_cast<size_t>(n_cols * kTileRows);
   if (expanded[slot].size() < n) expanded[slot].resize(n);
-  expand_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), expanded[slot].data());
+  expand_tile(type, tile, n_cols, expanded[slot].data());
   return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded[slot].data())};
 }
 
@@ -138,9 +132,13 @@ void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int
 
 void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
                               DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
-  const KernelTile tile = kernel_tile(weight, i_tile, 0);
-  const int n_rows = rows_of_tile(weight, i_tile);
-  y += i_tile * kTileRows;
+  const int64_t row0 = i_tile * kTileRows;
+  multiply_tile(tile_of(weight, i_tile, 0), rows_of_tile(weight, i_tile), input,
+                bias.size == 0 ? nullptr : bias.data + row0, y + row0, y_stride);
+}
+
+void CpuMatmul::multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,
+                              int64_t y_stride) const {
   for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens, y += kMaxTileTokens * y_stride) {
     const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
     if (n_rows == kTileRows) {
@@ -150,8 +148,25 @@ void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const Mat
       run_kernel(tile, input, t, n, results, kTileRows);
       for (int i = 0; i < n; ++i) std::copy_n(results + i * kTileRows, n_rows, y + i * y_stride);
     }
-    if (bias.size == 0) continue;
-    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias.data + i_tile * kTileRows, n_rows);
+    if (bias == nullptr) continue;
+    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias, n_rows);
+  }
+}
+
+void CpuMatmul::multiply_gated(const KernelTile& gate, const KernelTile& up, int n_rows, const MatmulInput& input,
+                               const float* gate_bias, const float* up_bias, Gate kind, float* y,
+                               int64_t y_stride) const {
+  for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens) {
+    const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
+    alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
+    run_kernel(gate, input, t, n, gates, kTileRows);
+    run_kernel(up, input, t, n, ups, kTileRows);
+    for (int i = 0; i < n; ++i) {
+      float *gate_row = gates + i * kTileRows, *up_row = ups + i * kTileRows;
+      if (gate_bias != nullptr) add_bias(gate_row, gate_bias, n_rows);
+      if (up_bias != nullptr) add_bias(up_row, up_bias, n_rows);
+      kernels_.gate(kind, y + (t + i) * y_stride, gate_row, up_row, n_rows);
+    }
   }
 }
 
