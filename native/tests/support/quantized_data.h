@@ -43,7 +43,7 @@ void set_block_scales(FileMatrix& matrix, const std::function<uint16_t()>& next_
 /// Uniform in [-1, 1).
 std::vector<float> random_f32(size_t n, uint32_t seed);
 
-/// Multiples of 1/64 whose largest magnitude in each 256 is 127/64: quantizing them to int8 loses nothing, so
+/// Multiples of 1/64 whose largest magnitude in each 32 is 127/64: quantizing them to int8 loses nothing, so
 /// that a product shows no other error than the rounding of its f32 sums.
 std::vector<float> exact_activations(size_t n, uint32_t seed);
 
