@@ -91,11 +91,12 @@ class CpuBackend final : public Backend {
   }
 
   void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override {
-    for (size_t t = 0; t < tokens.size(); ++t) {
-      assert(tokens[t] >= 0 && tokens[t] < table.n_rows);
-      dequantize(table.type, table.bytes.data() + static_cast<size_t>(tokens[t]) * row_bytes(table),
-                 y.data + t * static_cast<size_t>(table.n_cols), table.n_cols);
-    }
+    pool_.run(static_cast<int64_t>(tokens.size()), [&](int64_t t) {
+      const int32_t token = tokens[static_cast<size_t>(t)];
+      assert(token >= 0 && token < table.n_rows);
+      dequantize(table.type, table.bytes.data() + static_cast<size_t>(token) * row_bytes(table),
+                 y.data + t * table.n_cols, table.n_cols);
+    });
   }
 
   void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,

@@ -9,6 +9,8 @@ namespace {
 // Tiles that a thread takes at once. A few hundred microseconds of work would leave one thread waiting at the
 // end of a product; a single tile would make the shared counter the bottleneck.
 constexpr int64_t kTilesPerItem = 4;
+// A head's input is a few blocks of some 60 ns each: taken alone, the counter would cost as much.
+constexpr int64_t kHeadsPerItem = 8;
 
 const CpuWeight& cpu(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
 MatmulInputKind kind_of(const Weight& weight) { return matmul_input_kind(cpu(weight).type()); }
@@ -70,29 +72,36 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
 void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
   const auto n_head = static_cast<int64_t>(weights.size());
-  const int64_t n_cols = weights[0]->n_cols(), n_tiles = cpu(*weights[0]).n_tiles();
+  const int64_t n_cols = weights[0]->n_cols();
   const MatmulInputKind kind = kind_of(*weights[0]);
   const int64_t head_blocks = superblocks_of(n_cols) * n_tokens;  // of one head: [n_superblocks, n_tokens]
   const auto prepare_heads = [&](auto& blocks, const auto& quantize) {
     grow(blocks, n_head * head_blocks);
-    pool_.run(n_head * n_tokens, [&](int64_t row) {
-      const int64_t h = row % n_head, t = row / n_head;
-      quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
+    const int64_t n_rows = n_head * n_tokens;
+    pool_.run((n_rows + kHeadsPerItem - 1) / kHeadsPerItem, [&](int64_t item) {
+      const int64_t end = std::min(n_rows, (item + 1) * kHeadsPerItem);
+      for (int64_t row = item * kHeadsPerItem; row < end; ++row) {
+        const int64_t h = row % n_head, t = row / n_head;
+        quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
+      }
     });
   };
   if (kind == MatmulInputKind::kSuperblocks) prepare_heads(superblocks_, kernels_.quantize);
   if (kind == MatmulInputKind::kBlocks) prepare_heads(blocks_, kernels_.quantize32);
 
-  pool_.run(n_head * n_tiles, [&](int64_t item) {
-    const int64_t h = item / n_tiles;
+  const int64_t n_items = items_of(*weights[0]);  // of each head
+  pool_.run(n_head * n_items, [&](int64_t item) {
+    const int64_t h = item / n_items, first = item % n_items * kTilesPerItem;
+    const CpuWeight& weight = cpu(*weights[static_cast<size_t>(h)]);
     const MatmulInput input{x.data + h * x_stride,
                             n_head * x_stride,
                             kind == MatmulInputKind::kSuperblocks ? superblocks_.data() + h * head_blocks : nullptr,
                             kind == MatmulInputKind::kBlocks ? blocks_.data() + h * head_blocks : nullptr,
                             n_cols,
                             n_tokens};
-    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, {}, y.data + h * y_stride,
-                  n_head * y_stride);
+    const int64_t end = std::min(weight.n_tiles(), first + kTilesPerItem);
+    for (int64_t i_tile = first; i_tile < end; ++i_tile)
+      multiply_tile(weight, i_tile, input, {}, y.data + h * y_stride, n_head * y_stride);
   });
 }
 
