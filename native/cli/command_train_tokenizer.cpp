@@ -1,4 +1,6 @@
+#include <atomic>
 #include <chrono>
+#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -11,7 +13,10 @@
 namespace outpost::cli {
 namespace {
 
-volatile std::sig_atomic_t is_interrupted = 0;
+std::atomic<bool> is_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);  // else a signal handler must not touch it
+
+void interrupt(int) { is_interrupted = true; }
 
 TrainerOptions trainer_options(const Arguments& arguments) {
   TrainerOptions options;
@@ -45,7 +50,7 @@ class ProgressLine {
       std::fprintf(stderr, "\r%s: %d %%", progress.stage, static_cast<int>(percent));
       std::fflush(stderr);
     }
-    return is_interrupted == 0;
+    return !is_interrupted;
   }
   void end() {
     if (!stage_.empty()) std::fputc('\n', stderr);
@@ -67,8 +72,8 @@ int run_train_tokenizer(const std::vector<std::string>& words) {
   if (!arguments.has("--out")) throw UsageError("missing --out FILE.gguf");
   const TrainerOptions options = trainer_options(arguments);
 
-  // Ctrl-C ends the training at its next step; files are only written after it.
-  std::signal(SIGINT, [](int) { is_interrupted = 1; });
+  // Ctrl-C ends the training at its next step. Files are written after that, in a moment, and not interrupted.
+  std::signal(SIGINT, interrupt);
   ProgressLine progress;
   TrainingResult result;
   try {
@@ -80,21 +85,20 @@ int run_train_tokenizer(const std::vector<std::string>& words) {
     return 130;
   }
   progress.end();
-  std::signal(SIGINT, SIG_DFL);
 
   const std::string out = arguments.get("--out");
-  replace_file(out, vocabulary_gguf(result, std::filesystem::path(out).stem().string()));
-  if (arguments.has("--json")) replace_file(arguments.get("--json"), vocabulary_json(result, options));
-  std::printf("%d tokens (%d special, %d subwords, %d superwords) from %llu files, %.1f MB, %llu sources\n",
+  write_vocabulary_gguf(out, result, std::filesystem::path(out).stem().string());
+  if (arguments.has("--json")) write_vocabulary_json(arguments.get("--json"), result, options);
+  std::printf("%d tokens (%d special, %d subwords, %d superwords) from %" PRIu64 " files, %.1f MB, %" PRIu64
+              " sources\n",
               kSpecialTokens + result.tokens.size(), kSpecialTokens, result.n_subwords,
-              result.tokens.size() - result.n_subwords, static_cast<unsigned long long>(result.n_files),
-              static_cast<double>(result.n_bytes) / 1e6, static_cast<unsigned long long>(result.n_sources));
-  std::printf("%llu words and %llu pieces of lines\n", static_cast<unsigned long long>(result.n_words),
-              static_cast<unsigned long long>(result.n_pieces));
+              result.tokens.size() - result.n_subwords, result.n_files, static_cast<double>(result.n_bytes) / 1e6,
+              result.n_sources);
+  std::printf("%" PRIu64 " words and %" PRIu64 " pieces of lines\n", result.n_words, result.n_pieces);
   if (result.dropped_words + result.dropped_pieces > 0) {
-    std::printf("to keep to the memory, words that occurred %llu times or less were dropped, pieces %llu times\n",
-                static_cast<unsigned long long>(result.dropped_words),
-                static_cast<unsigned long long>(result.dropped_pieces));
+    std::printf("to keep to the memory, words that occurred %" PRIu64 " times or less were dropped, pieces %" PRIu64
+                " times\n",
+                result.dropped_words, result.dropped_pieces);
   }
   if (result.tokens.size() < options.n_tokens) {
     std::printf("fewer than asked for: no other pair is frequent and widespread enough\n");

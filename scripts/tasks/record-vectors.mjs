@@ -1,17 +1,41 @@
-// `npm run record-vectors`: asks llama.cpp for the next tokens of all prompts and writes native/tests/vectors/.
-// Takes some minutes, most of them for the long prompt one token at a time.
+// `npm run record-vectors`: asks llama.cpp for the values of tensor blocks and for the next tokens of all prompts, and
+// writes native/tests/vectors/. Takes some minutes, most of them for the long prompt one token at a time.
+// `npm run record-vectors -- tensor-types` records the blocks only: seconds.
+import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { unclearPrompts } from '../lib/agreement.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
-import { askPeer, ensurePeer } from '../lib/peer.mjs';
-import { SetupError } from '../lib/process.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { askPeer, ensurePeer, peerDirectory } from '../lib/peer.mjs';
+import { run, SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
-import { readPrompts, writeRecording } from '../lib/vectors.mjs';
+import { readPrompts, vectorsDirectory, writeRecording } from '../lib/vectors.mjs';
 
 const nTop = 40;
 
-export async function recordVectors() {
+/** @param {string[]} words */
+export async function recordVectors(words) {
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to record.');
+  await recordTensorTypes();
+  if (!words.includes('tensor-types')) await recordNextTokens();
+}
+
+async function recordTensorTypes() {
+  const directory = await buildNative('release', { withTests: true });
+  await run('cmake', ['--build', directory, '--target', 'outpost-record-tensor-types'], { quiet: true });
+  const peerPackage = join(peerDirectory, 'node_modules', '@node-llama-cpp', 'linux-x64');
+  const { name, version } = JSON.parse(await readFile(join(peerPackage, 'package.json'), 'utf8'));
+  await step('Values of tensor blocks', () =>
+    run(join(directory, 'outpost-record-tensor-types'), [
+      join(peerPackage, 'bins', 'linux-x64', 'libggml-base.so'),
+      `${name} ${version}`,
+      join(vectorsDirectory, 'tensor-types.txt'),
+    ]),
+  );
+}
+
+async function recordNextTokens() {
   const path = await ensureDefaultModel({ verify: true });
   const { file, sha256 } = await readDefaultModel();
   const prompts = await readPrompts();

@@ -1,16 +1,17 @@
 #include "tokenizer/trainer/vocabulary_file.h"
 
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "core/atomic_file.h"
 #include "core/strings.h"
 #include "core/utf8.h"
-#include "engine.h"
 #include "gguf/gguf_file.h"
+#include "gguf/gguf_file_writer.h"
+#include "tokenizer/vocabulary.h"
 
 namespace outpost {
 namespace {
@@ -62,51 +63,42 @@ std::string spelled(std::string_view bytes) {
   return out;
 }
 
-/// The metadata section of a GGUF file.
-class Metadata {
- public:
-  void add_uint32(std::string_view key, uint32_t value) {
-    begin(key, GgufType::kUint32);
-    append(value);
-  }
-  void add_bool(std::string_view key, bool value) {
-    begin(key, GgufType::kBool);
-    append(static_cast<uint8_t>(value));
-  }
-  void add_string(std::string_view key, std::string_view value) {
-    begin(key, GgufType::kString);
-    append_string(value);
-  }
-  void begin_array(std::string_view key, GgufType type, size_t n_elements) {
-    begin(key, GgufType::kArray);
-    append(static_cast<uint32_t>(type));
-    append(uint64_t{n_elements});
-  }
-  void append_string(std::string_view text) {
-    append(uint64_t{text.size()});
-    bytes_ += text;
-  }
-  template <typename T>
-  void append(T value) {
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
-  }
-  std::string file() const {
-    Metadata header;
-    header.append(uint32_t{3});  // version
-    header.append(uint64_t{0});  // tensors
-    header.append(n_entries_);
-    return "GGUF" + header.bytes_ + bytes_;
-  }
+template <typename T>
+void append(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
 
- private:
-  void begin(std::string_view key, GgufType type) {
-    ++n_entries_;
-    append_string(key);
-    append(static_cast<uint32_t>(type));
-  }
-  uint64_t n_entries_ = 0;
-  std::string bytes_;
-};
+void append_string(std::string& out, std::string_view text) {
+  append(out, uint64_t{text.size()});
+  out += text;
+}
+
+/// Key and type of a metadata entry; its value is appended by the caller.
+std::string begin_entry(std::string_view key, GgufType type) {
+  std::string entry;
+  append_string(entry, key);
+  append(entry, static_cast<uint32_t>(type));
+  return entry;
+}
+
+std::string string_entry(std::string_view key, std::string_view value) {
+  std::string entry = begin_entry(key, GgufType::kString);
+  append_string(entry, value);
+  return entry;
+}
+
+std::string bool_entry(std::string_view key, bool value) {
+  std::string entry = begin_entry(key, GgufType::kBool);
+  append(entry, static_cast<uint8_t>(value));
+  return entry;
+}
+
+std::string begin_array(std::string_view key, GgufType type, size_t n_elements) {
+  std::string entry = begin_entry(key, GgufType::kArray);
+  append(entry, static_cast<uint32_t>(type));
+  append(entry, uint64_t{n_elements});
+  return entry;
+}
 
 std::string json_text(std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -125,32 +117,42 @@ std::string json_text(std::string_view text) {
 
 }  // namespace
 
-std::string vocabulary_gguf(const TrainingResult& result, const std::string& name) {
+void write_vocabulary_gguf(const std::string& path, const TrainingResult& result, const std::string& name) {
   const LearnedTokens& tokens = result.tokens;
   const auto n_tokens = static_cast<size_t>(kSpecialTokens + tokens.size());
-  Metadata metadata;
-  // Readers ask for an architecture; a vocabulary of its own has none.
-  metadata.add_string("general.architecture", "llama");
-  metadata.add_string("general.type", "vocabulary");
-  metadata.add_string("general.name", name);
-  metadata.add_string("tokenizer.ggml.model", "gpt2");
-  metadata.add_string("tokenizer.ggml.pre", "superbpe");
-  metadata.begin_array("tokenizer.ggml.tokens", GgufType::kString, n_tokens);
-  for (int32_t id = 0; id < kSpecialTokens; ++id) metadata.append_string(special_text(id));
-  for (int32_t id = 0; id < tokens.size(); ++id) metadata.append_string(spelled(tokens.text(id)));
-  metadata.begin_array("tokenizer.ggml.token_type", GgufType::kInt32, n_tokens);
-  constexpr int32_t kNormal = 1, kControl = 3;
-  for (size_t id = 0; id < n_tokens; ++id) metadata.append(id < kSpecialTokens ? kControl : kNormal);
-  metadata.begin_array("tokenizer.ggml.merges", GgufType::kString, tokens.merges().size());
+  std::string texts = begin_array("tokenizer.ggml.tokens", GgufType::kString, n_tokens);
+  std::string kinds = begin_array("tokenizer.ggml.token_type", GgufType::kInt32, n_tokens);
+  for (int32_t id = 0; id < kSpecialTokens; ++id) {
+    append_string(texts, special_text(id));
+    append(kinds, static_cast<int32_t>(TokenKind::kControl));
+  }
+  for (int32_t id = 0; id < tokens.size(); ++id) {
+    append_string(texts, spelled(tokens.text(id)));
+    append(kinds, static_cast<int32_t>(TokenKind::kNormal));
+  }
+  std::string merges = begin_array("tokenizer.ggml.merges", GgufType::kString, tokens.merges().size());
   for (const Merge& merge : tokens.merges())
-    metadata.append_string(spelled(tokens.text(merge.left)) + " " + spelled(tokens.text(merge.right)));
-  for (const auto& [key, id] : kSpecialRoles) metadata.add_uint32(concat("tokenizer.ggml.", key), id);
-  metadata.add_bool("tokenizer.ggml.add_bos_token", true);
-  metadata.add_bool("tokenizer.ggml.add_eos_token", false);
-  return metadata.file();
+    append_string(merges, spelled(tokens.text(merge.left)) + " " + spelled(tokens.text(merge.right)));
+
+  std::vector<std::string> entries = {
+      // Readers ask for an architecture, which a vocabulary alone does not have.
+      string_entry("general.architecture", "llama"),
+      string_entry("general.name", name),
+      string_entry("tokenizer.ggml.model", "gpt2"),
+      string_entry("tokenizer.ggml.pre", "superbpe"),
+      std::move(texts),
+      std::move(kinds),
+      std::move(merges),
+  };
+  for (const auto& [key, id] : kSpecialRoles)
+    entries.push_back(encode_uint32_entry(concat("tokenizer.ggml.", key), id));
+  entries.push_back(bool_entry("tokenizer.ggml.add_bos_token", true));
+  entries.push_back(bool_entry("tokenizer.ggml.add_eos_token", false));
+  const std::vector<std::string_view> metadata(entries.begin(), entries.end());
+  GgufFileWriter(path, metadata, {}, 32).commit();
 }
 
-std::string vocabulary_json(const TrainingResult& result, const TrainerOptions& options) {
+void write_vocabulary_json(const std::string& path, const TrainingResult& result, const TrainerOptions& options) {
   const LearnedTokens& tokens = result.tokens;
   std::string out =
       concat("{\n\"options\": {\"tokens\": ", options.n_tokens, ", \"maxTokenBytes\": ", options.limits.max_token_bytes,
@@ -175,24 +177,10 @@ std::string vocabulary_json(const TrainingResult& result, const TrainerOptions& 
     }
     out += id + 1 < tokens.size() ? "},\n" : "}\n";
   }
-  return out + "]\n}\n";
-}
-
-void replace_file(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".partial";
-  const auto fail = [&](const std::string& reason) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    return EngineError(ErrorCode::kFileUnreadable, concat("Cannot write ", path, ": ", reason, "."));
-  };
-  errno = 0;
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out.write(content.data(), static_cast<std::streamsize>(content.size()));
-  out.close();
-  if (!out) throw fail(errno != 0 ? std::strerror(errno) : "the disk refused it");
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) throw fail(error.message());
+  out += "]\n}\n";
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(out)));
+  file.commit();
 }
 
 }  // namespace outpost
