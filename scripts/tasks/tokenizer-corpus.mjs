@@ -7,14 +7,13 @@ import { dirname, join, relative, sep } from 'node:path';
 import { capture, isInstalled, root, SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
 import { formatTable } from '../lib/table.mjs';
-import { isHandWritten, isSourcePath, languages, limitFiles, sha256 } from '../tokenizer/corpus.mjs';
+import { corpusDirectory, isHandWritten, isSourcePath, languages, limitFiles, sha256 } from '../tokenizer/corpus.mjs';
 
 /** @typedef {import('../tokenizer/corpus.mjs').CorpusPackage} CorpusPackage */
 /** @typedef {import('../tokenizer/corpus.mjs').CorpusManifest} CorpusManifest */
 /** @typedef {import('../tokenizer/corpus.mjs').Language} Language */
 /** @typedef {{ language: string, package: string, files: number, bytes: number, lines: number }} Summary */
 
-export const corpusDirectory = join(root, 'build', 'tokenizer', 'corpus');
 const downloads = join(root, 'build', 'tokenizer', 'downloads');
 
 export async function tokenizerCorpus() {

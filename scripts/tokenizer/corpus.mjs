@@ -1,5 +1,10 @@
 // Which files of a package are text to train or to measure a tokenizer on: genuine, hand-written source code.
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { root } from '../lib/process.mjs';
+
+/** The corpus on this machine: train/ and heldout/, below them languages, packages and files. */
+export const corpusDirectory = join(root, 'build', 'tokenizer', 'corpus');
 
 /** @typedef {(typeof languages)[number]} Language */
 /**
