@@ -70,5 +70,6 @@ int run_perplexity(const std::vector<std::string>& words);
 int run_quantize(const std::vector<std::string>& words);
 int run_run(const std::vector<std::string>& words);
 int run_tokenize(const std::vector<std::string>& words);
+int run_train_tokenizer(const std::vector<std::string>& words);
 
 }  // namespace outpost::cli

@@ -33,6 +33,10 @@ constexpr Command kCommands[] = {
      "MODEL [--text T | --file F] [--no-bos] [--add-eos] [--parse-special] [--json | --ids | --pieces | --batch]",
      "token ids of a text, by default of stdin, as a JSON array; a batch is texts behind lines with their sizes",
      outpost::cli::run_tokenize},
+    {"train-tokenizer",
+     "FOLDER --out FILE.gguf [--json FILE.json] [--vocabulary N] [--subwords N] [--max-token-bytes N] [--max-words N] "
+     "[--min-count N] [--min-sources N] [--source-depth N] [--memory-mib N] [--threads N]",
+     "learn a vocabulary from all files of a folder", outpost::cli::run_train_tokenizer},
 };
 
 void print_usage(std::FILE* out) {
