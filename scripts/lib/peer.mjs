@@ -20,6 +20,18 @@ export const peerDirectory = join(root, 'scripts', 'peer');
  * @property {number[][]} tokenized ids of the texts
  * @property {PeerBuild} build
  *
+ * @typedef {{ name: string, batchSize: number, flashAttention: boolean, kvCache: 'F16' | 'F32' }}
+ *   DistributionConfiguration
+ *
+ * @typedef {object} DistributionRequest
+ * @property {string} model path
+ * @property {number} nCtx
+ * @property {{ tokens: number[], nLast: number }[]} prompts nLast: after how many of the last tokens to look
+ * @property {DistributionConfiguration[]} configurations
+ *
+ * @typedef {{ distributions: number[][][][], build: PeerBuild }} DistributionReply log-probabilities,
+ *   [configuration][prompt][one of its last tokens, in order][id]
+ *
  * @typedef {{ 'node-llama-cpp': string, 'llama.cpp': string, buildType: string, systemInfo: string }} PeerBuild
  *   versions, and the processor features in use
  */
@@ -41,6 +53,15 @@ export async function ensurePeer() {
 /** @param {PeerRequest} request @returns {Promise<PeerReply>} */
 export async function askPeer(request) {
   const output = await capture(process.execPath, [join(peerDirectory, 'next-tokens.mjs')], {
+    cwd: peerDirectory,
+    input: JSON.stringify(request),
+  });
+  return JSON.parse(output);
+}
+
+/** @param {DistributionRequest} request @returns {Promise<DistributionReply>} */
+export async function askPeerForDistributions(request) {
+  const output = await capture(process.execPath, [join(peerDirectory, 'distributions.mjs')], {
     cwd: peerDirectory,
     input: JSON.stringify(request),
   });
