@@ -1,5 +1,6 @@
-// `npm run record-vectors`: asks llama.cpp for the next tokens of all prompts and writes native/tests/vectors/.
-// Takes some minutes, most of them for the long prompt one token at a time.
+// `npm run record-vectors [-- default-model | architectures [NAME...]]`: asks llama.cpp for next tokens and writes
+// native/tests/vectors/: of the default model for all prompts, and of the tiny models of all architectures.
+// Takes some minutes, most of them for long prompts one token at a time.
 import { cpus } from 'node:os';
 import { unclearPrompts } from '../lib/agreement.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
@@ -7,11 +8,22 @@ import { askPeer, ensurePeer } from '../lib/peer.mjs';
 import { SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
 import { readPrompts, writeRecording } from '../lib/vectors.mjs';
+import { recordArchitectures } from './record-architectures.mjs';
 
 const nTop = 40;
 
-export async function recordVectors() {
+const parts = ['default-model', 'architectures'];
+
+/** @param {string[]} words the part to record, and names of its models; all if none is given */
+export async function recordVectors([part, ...names] = []) {
+  if (part !== undefined && !parts.includes(part))
+    throw new SetupError(`There is no part "${part}". Parts: ${parts.join(', ')}.`);
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to record.');
+  if (part !== 'architectures') await recordDefaultModel();
+  if (part !== 'default-model') await recordArchitectures(names);
+}
+
+async function recordDefaultModel() {
   const path = await ensureDefaultModel({ verify: true });
   const { file, sha256 } = await readDefaultModel();
   const prompts = await readPrompts();

@@ -45,6 +45,19 @@ function randomBytes(block, from, to, random) {
 }
 
 /**
+ * Codes that reach further down than up have scales of both signs, as quantizers give them; otherwise the values would
+ * have a mean.
+ * @param {BlockFormat} format
+ * @returns {BlockFormat}
+ */
+function bothSigns(format) {
+  return {
+    ...format,
+    write: (block, scale, random) => format.write(block, random.bits() >>> 31 === 1 ? -scale : scale, random),
+  };
+}
+
+/**
  * @param {number} id
  * @param {number} nBytes
  * @param {(value: number) => number} bitsOf
@@ -138,7 +151,7 @@ const q8 = {
 
 /** @type {BlockFormat} */
 const iq1M = {
-  ...coded(29, 256, 56, 8.1, {}),
+  ...coded(29, 256, 56, 7.2, {}),
   write: (block, scale, random) => {
     randomBytes(block, 0, 56, random);
     const half = halfBits(scale); // in the upper 4 bits of four words of scales
@@ -162,7 +175,7 @@ const tq2 = {
 
 /** @type {BlockFormat} */
 const mxfp4 = {
-  ...coded(39, 32, 17, 1.18, {}),
+  ...coded(39, 32, 17, 3.6, {}),
   write: (block, scale, random) => {
     // A power of two at or below the scale, or half of it; E8M0 of 2^(e - 127), codes are up to 12 halves of that.
     let exponent = 127;
@@ -176,25 +189,25 @@ export const tensorTypes = {
   f32: plain(0, 4, () => 0),
   f16: plain(1, 2, halfBits),
   bf16: plain(30, 2, bfloatBits),
-  q4_0: coded(2, 32, 18, 4.64, { 0: 1 }),
+  q4_0: bothSigns(coded(2, 32, 18, 4.64, { 0: 1 })),
   q4_1: coded(3, 32, 20, 4.61, { 0: 1, 2: -7.5 }),
-  q5_0: coded(6, 32, 22, 9.25, { 0: 1 }),
+  q5_0: bothSigns(coded(6, 32, 22, 9.25, { 0: 1 })),
   q5_1: coded(7, 32, 24, 9.23, { 0: 1, 2: -15.5 }),
   q8_0: q8,
   q2_K: q2K,
-  q3_K: coded(11, 256, 110, 43.3, { 108: 1 }),
+  q3_K: bothSigns(coded(11, 256, 110, 43.3, { 108: 1 })),
   q4_K: kQuantWithMinima(12, 144, 183, 7.5),
   q5_K: kQuantWithMinima(13, 176, 365, 15.5),
-  q6_K: coded(14, 256, 210, 1365, { 208: 1 }),
+  q6_K: bothSigns(coded(14, 256, 210, 1365, { 208: 1 })),
   iq1_s: coded(19, 256, 50, 7.6, { 0: 1 }),
   iq1_m: iq1M,
-  iq2_xxs: coded(16, 256, 66, 50, { 0: 1 }),
-  iq2_xs: coded(17, 256, 74, 52, { 0: 1 }),
+  iq2_xxs: coded(16, 256, 66, 53, { 0: 1 }),
+  iq2_xs: coded(17, 256, 74, 57, { 0: 1 }),
   iq2_s: coded(22, 256, 82, 57, { 0: 1 }),
-  iq3_xxs: coded(18, 256, 98, 113, { 0: 1 }),
+  iq3_xxs: coded(18, 256, 98, 143, { 0: 1 }),
   iq3_s: coded(21, 256, 110, 145, { 0: 1 }),
-  iq4_nl: coded(20, 32, 18, 70.3, { 0: 1 }),
-  iq4_xs: coded(23, 256, 136, 1300, { 0: 1 }),
+  iq4_nl: bothSigns(coded(20, 32, 18, 70.3, { 0: 1 })),
+  iq4_xs: bothSigns(coded(23, 256, 136, 1300, { 0: 1 })),
   mxfp4,
   tq1_0: coded(34, 256, 54, 0.816, { 52: 1 }),
   tq2_0: tq2,

@@ -10,13 +10,17 @@ import { writeVocabulary } from './vocabulary.mjs';
  * @typedef {number | boolean | string | { float: number }} MetadataValue a plain number is a whole one
  *
  * @typedef {object} TinyModel
- * @property {string} name of the file, and seed of its numbers
+ * @property {string} name of the file
+ * @property {string} [seed] of its numbers, if not the name: chosen where a choice of experts within the roundings of
+ *   llama.cpp would make its noise large
  * @property {string} architecture
  * @property {Record<string, MetadataValue>} metadata keys without the architecture's name
  * @property {import('./weights.mjs').TensorSpec[]} tensors
  * @property {Record<string, MetadataValue | null>} ignored for each key that changes the result but no shape, what a
  *   reader takes who ignores it; null: leaving the key out is the same
  * @property {TensorTypeName[]} [types] of the matrices, taken in turn; f32 if not given
+ *
+ * @typedef {{ name: string, shape: number[], type: TensorTypeName, bytes: Uint8Array }} TensorData
  */
 
 /** @param {number} value @returns {{ float: number }} */
@@ -31,22 +35,30 @@ function writeValue(writer, key, value) {
 }
 
 /**
- * The same model always gives the same bytes.
+ * The model's weights. The same model always gives the same bytes.
  * @param {TinyModel} model
+ * @returns {TensorData[]}
+ */
+export function tensorData({ name: modelName, seed = modelName, tensors, types = ['f32'] }) {
+  return tensors.map(({ name, shape, type: own, ...size }, i) => {
+    const type = own ?? types[i % types.length] ?? 'f32';
+    const nElements = shape.reduce((product, n) => product * n, 1);
+    return { name, shape, type, bytes: randomTensor(type, nElements, size, new Random(`${seed}/${name}`)) };
+  });
+}
+
+/**
+ * @param {TinyModel} model
+ * @param {TensorData[]} [tensors] its weights, or changed ones
  * @returns {Uint8Array}
  */
-export function ggufBytes({ name, architecture, metadata, tensors, types = ['f32'] }) {
+export function ggufBytes(model, tensors = tensorData(model)) {
   const writer = new GgufWriter();
-  writer.string('general.architecture', architecture);
-  writer.string('general.name', name);
-  for (const [key, value] of Object.entries(metadata)) writeValue(writer, `${architecture}.${key}`, value);
+  writer.string('general.architecture', model.architecture);
+  writer.string('general.name', 'tiny'); // llama.cpp treats vocabularies of models named phi3 specially
+  for (const [key, value] of Object.entries(model.metadata)) writeValue(writer, `${model.architecture}.${key}`, value);
   writeVocabulary(writer);
-  for (const [i, { name: tensorName, shape, type, ...size }] of tensors.entries()) {
-    const chosen = type ?? types[i % types.length] ?? 'f32';
-    const nElements = shape.reduce((product, n) => product * n, 1);
-    const bytes = randomTensor(chosen, nElements, size, new Random(`${name}/${tensorName}`));
-    writer.tensor({ name: tensorName, shape, typeId: tensorTypes[chosen].id, bytes });
-  }
+  for (const { type, ...tensor } of tensors) writer.tensor({ ...tensor, typeId: tensorTypes[type].id });
   return writer.bytes();
 }
 

@@ -80,16 +80,16 @@ const gemma2 = (name, dims, window, more = { metadata: {}, ignored: {} }) =>
  * @param {string} name
  * @param {import('./dimensions.mjs').Dimensions} dims
  * @param {number} window 0: the key is left out
- * @param {{ isTied?: boolean, metadata?: TinyModel['metadata'], ignored?: TinyModel['ignored'] }} [more]
+ * @param {{ isTied?: boolean, metadata?: TinyModel['metadata'], ignored?: TinyModel['ignored'], queryKeyMean?: number }} [more]
  */
-const gemma3 = (name, dims, window, { isTied = true, metadata = {}, ignored = {} } = {}) =>
+const gemma3 = (name, dims, window, { isTied = true, metadata = {}, ignored = {}, queryKeyMean = 1.5 } = {}) =>
   gemma(
     'gemma3',
     name,
     dims,
     (blk) => [
       ...attention(blk, dims, { queryGain: 1 }),
-      ...queryKeyNorms(blk, dims.headDim),
+      ...queryKeyNorms(blk, dims.headDim, queryKeyMean),
       ...gatedFfn(blk, dims),
       ...postNorms(blk, dims.nEmbd),
     ],
@@ -131,5 +131,6 @@ export const gemmaModels = [
     ignored: { final_logit_softcapping: null, 'rope.freq_base_swa': float(10000) },
   }),
   gemma3('gemma3-no-window', { nLayer: 2, nEmbd: 256, nHead: 2, nHeadKv: 1, headDim: 256, nFf: 320 }, 0),
-  gemma3('gemma3-27b', { nLayer: 62, nEmbd: 64, nHead: 2, nHeadKv: 1, headDim: 64, nFf: 64 }, 32),
+  // Likewise. So many layers with sharp attention would turn roundings into noise.
+  gemma3('gemma3-27b', { nLayer: 62, nEmbd: 64, nHead: 2, nHeadKv: 1, headDim: 64, nFf: 64 }, 32, { queryKeyMean: 1 }),
 ];

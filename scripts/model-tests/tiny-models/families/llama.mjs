@@ -49,9 +49,12 @@ export function llama(name, dims, { isTied = false, metadata = {}, ignored = {},
 
 const usual = { nLayer: 3, nEmbd: 256, nHead: 4, nHeadKv: 2, headDim: 64, nFf: 384 };
 
-/** The same small model in every tensor type: its dimensions are multiples of 256. @param {TinyModel['types']} types */
-export function quantizedLlama(types = ['f32']) {
-  return llama(`llama-${types.join('-')}`, { ...usual, nLayer: 2, nFf: 512 }, { types });
+/**
+ * A model whose matrices have one type; its dimensions are multiples of every block.
+ * @param {import('../tiny-model.mjs').TensorTypeName} type
+ */
+export function quantizedLlama(type) {
+  return llama(`llama-${type}`, { ...usual, nLayer: 2, nFf: 512 }, { types: [type] });
 }
 
 /** @param {string} blk @returns {TensorSpec[]} */
