@@ -3,7 +3,8 @@
 // The reference is llama.cpp with as little rounding as it can: a KV cache in f32, and weights in f32 too (quantized
 // ones after its own dequantization). With the f16 cache and the 8-bit activations of its normal operation it deviates
 // from that, and so may we, who round in the same places or in fewer. For every position let sigma be the root
-// mean square of those deviations, over all tokens and several configurations of batch size and attention kernel. A
+// mean square of those deviations, over all tokens and several configurations of batch size and attention kernel; with
+// it counts what llama.cpp rounds even then, which is GELU (it comes from a table in f16). A
 // few roundings decide how large they are at one position, so half of its square is taken from all the file's
 // positions. We require of our deviations from the reference, in units of sigma,
 //   - a root mean square of at most 1.5 over the file, and of at most 2.5 at each position;
@@ -38,11 +39,14 @@ const meanSquare = (values) => values.reduce((sum, x) => sum + x * x, 0) / value
 /**
  * @param {Row[]} exact
  * @param {Row[][]} configurations the same positions in each
+ * @param {number[]} [own] for each position the mean square of roundings in `exact` itself, which not all have to share
  * @returns {ReferenceRow[]}
  */
-export function referenceRows(exact, configurations) {
-  const squares = exact.map(({ logProbabilities }, i) =>
-    meanSquare(configurations.flatMap((rows) => logProbabilities.map((x, id) => at(rows[i], id) - x))),
+export function referenceRows(exact, configurations, own = []) {
+  const squares = exact.map(
+    ({ logProbabilities }, i) =>
+      meanSquare(configurations.flatMap((rows) => logProbabilities.map((x, id) => at(rows[i], id) - x))) +
+      (own[i] ?? 0),
   );
   const pooled = squares.reduce((sum, x) => sum + x, 0) / squares.length;
   return exact.map(({ where, logProbabilities }, i) => {
@@ -93,4 +97,31 @@ export function compareRows(reference, rows) {
 export function describeComparison({ rms, worst, where }, reference) {
   const sigmas = reference.map(({ sigma }) => sigma.toExponential(1));
   return `rms ${rms.toFixed(2)}, worst ${worst.toFixed(2)} (${where}); sigma ${sigmas.join(' ')}`;
+}
+
+/**
+ * The mean square of a computation's roundings, from its results for evenly spaced values of one of its inputs, so
+ * close together that without roundings they would lie on a parabola.
+ * @param {Row[][]} sweep [value][position]
+ * @returns {number[]} for each position
+ */
+export function roundingsOf(sweep) {
+  const middle = (sweep.length - 1) / 2;
+  const steps = sweep.map((_, i) => i - middle);
+  const power = (/** @type {number} */ n) => steps.reduce((sum, x) => sum + x ** n, 0);
+  const [n, s2, s4] = [steps.length, power(2), power(4)];
+  const determinant = n * s4 - s2 * s2;
+  const positions = sweep[0] ?? [];
+  return positions.map(({ logProbabilities }, i) => {
+    const squares = logProbabilities.map((_, id) => {
+      const y = sweep.map((rows) => at(rows[i], id));
+      const moment = (/** @type {number} */ k) => steps.reduce((sum, x, j) => sum + x ** k * (y[j] ?? Number.NaN), 0);
+      const constant = (moment(0) * s4 - s2 * moment(2)) / determinant;
+      const linear = moment(1) / s2;
+      const quadratic = (n * moment(2) - s2 * moment(0)) / determinant;
+      const residuals = steps.map((x, j) => (y[j] ?? Number.NaN) - constant - linear * x - quadratic * x * x);
+      return residuals.reduce((sum, x) => sum + x * x, 0) / (n - 3); // three parameters were fitted
+    });
+    return squares.reduce((sum, x) => sum + x, 0) / squares.length;
+  });
 }

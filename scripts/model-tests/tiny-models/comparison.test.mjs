@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compareRows, referenceRows } from './comparison.mjs';
+import { compareRows, referenceRows, roundingsOf } from './comparison.mjs';
 import { Random } from './random.mjs';
 
 const nVocab = 300;
@@ -82,4 +82,19 @@ describe('comparison of tiny models', () => {
     expect(compareRows(reference, []).problems).not.toEqual([]);
     expect(compareRows([], []).problems).not.toEqual([]);
   });
+});
+
+it('tells roundings from a smooth change', () => {
+  const random = new Random('roundings');
+  const sweep = [-4, -3, -2, -1, 0, 1, 2, 3, 4].map((step) =>
+    exact.map(({ where, logProbabilities }, row) => ({
+      where,
+      logProbabilities: logProbabilities.map(
+        (x, id) => x + 0.3 * step + 0.01 * id * step * step + (row === 0 ? noise * gaussian(random) : 0),
+      ),
+    })),
+  );
+  const [first = 0, ...others] = roundingsOf(sweep);
+  expect(Math.sqrt(first)).toBeCloseTo(noise, 3);
+  for (const square of others) expect(square).toBeLessThan(1e-20);
 });

@@ -1,15 +1,12 @@
 // What a faulty reader of a tiny model would compute: the model with one key or one kind of tensor as if it were not
 // there. Each has to be told from the reference; otherwise the comparison proves nothing about that key.
-import { tensorData } from './tiny-model.mjs';
+import { kindOf, tensorData } from './tiny-model.mjs';
 
 /** @typedef {import('./tiny-model.mjs').TinyModel} TinyModel */
 /** @typedef {{ what: string, model: TinyModel, tensors: import('./tiny-model.mjs').TensorData[] }} Fault */
 
 /** Matrices without which a model still makes sense: where a product with them is added. */
 const optionalMatrices = ['ffn_down_shexp.weight', 'position_embd.weight'];
-
-/** "ffn_norm.weight" of "blk.3.ffn_norm.weight" @param {string} name */
-const kindOf = (name) => name.replace(/^blk\.\d+\./, '');
 
 /** @param {number} n @param {number} value */
 const constant = (n, value) => new Uint8Array(new Float32Array(n).fill(value).buffer);
@@ -25,6 +22,11 @@ export function faultsOf(model) {
       tensors: data,
     };
   });
+  const misreadKeys = (model.misread ?? []).map((keys) => ({
+    what: JSON.stringify(keys),
+    model: { ...model, metadata: { ...model.metadata, ...keys } },
+    tensors: data,
+  }));
   // Vectors, and the biases of experts.
   const left = model.tensors.filter(({ name, type, mean, rms, shape }) => {
     const isVector = shape.length === 1 || name.endsWith('.bias');
@@ -39,5 +41,5 @@ export function faultsOf(model) {
       return { ...tensor, bytes: constant(tensor.bytes.length / 4, neutral) };
     }),
   }));
-  return [...ignoredKeys, ...ignoredTensors];
+  return [...ignoredKeys, ...misreadKeys, ...ignoredTensors];
 }

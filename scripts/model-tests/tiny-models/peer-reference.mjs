@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { askPeerForDistributions, peerDirectory } from '../../lib/peer.mjs';
 import { run } from '../../lib/process.mjs';
 import { writeTinyModel } from './catalog.mjs';
-import { referenceRows } from './comparison.mjs';
+import { referenceRows, roundingsOf } from './comparison.mjs';
 import { nCtx } from './families/dimensions.mjs';
 import { comparedRows, prompts } from './prompts.mjs';
 import { tensorTypes } from './tensor-types.mjs';
-import { tensorData } from './tiny-model.mjs';
+import { kindOf, tensorData } from './tiny-model.mjs';
 
 /** @typedef {import('./tiny-model.mjs').TinyModel} TinyModel */
 /** @typedef {import('../../lib/peer.mjs').DistributionConfiguration} DistributionConfiguration */
@@ -67,6 +67,29 @@ export async function peerRows(path, asked) {
 }
 
 /**
+ * By how much llama.cpp's table of GELU rounds, as mean squares per position: the inputs of GELU are scaled by factors
+ * so near to 1 that only the roundings are redrawn.
+ * @param {TinyModel} model in f32
+ * @returns {Promise<number[]>}
+ */
+async function geluRoundings(model) {
+  const tensors = tensorData(model);
+  const sweep = [];
+  for (let step = -4; step <= 4; ++step) {
+    const factor = 1 + step * 2 ** -11; // one unit in the last place of f16, at most
+    const scaled = tensors.map((tensor) => {
+      if (kindOf(tensor.name) !== model.geluInput) return tensor;
+      const values = new Float32Array(tensor.bytes.buffer, tensor.bytes.byteOffset, tensor.bytes.length / 4);
+      return { ...tensor, bytes: new Uint8Array(values.map((x) => x * factor).buffer) };
+    });
+    const { path } = await writeTinyModel(model, `${model.name}-scaled`, scaled);
+    sweep.push((await peerRows(path, [exact])).rows[0] ?? []);
+    await rm(path);
+  }
+  return roundingsOf(sweep);
+}
+
+/**
  * @param {TinyModel} model
  * @param {string} dequantizer
  */
@@ -80,5 +103,6 @@ export async function measureReference(model, dequantizer) {
     rows: [exactRows = []],
   } = await peerRows(exactPath, [exact]);
   const { rows, build } = await peerRows(path, configurations);
-  return { sha256, rows: referenceRows(exactRows, rows), build };
+  const own = model.geluInput === undefined ? [] : await geluRoundings(model);
+  return { sha256, rows: referenceRows(exactRows, rows, own), build };
 }

@@ -18,7 +18,9 @@ import { writeVocabulary } from './vocabulary.mjs';
  * @property {import('./weights.mjs').TensorSpec[]} tensors
  * @property {Record<string, MetadataValue | null>} ignored for each key that changes the result but no shape, what a
  *   reader takes who ignores it; null: leaving the key out is the same
+ * @property {Record<string, MetadataValue>[]} [misread] keys as other faulty readers would take them
  * @property {TensorTypeName[]} [types] of the matrices, taken in turn; f32 if not given
+ * @property {string} [geluInput] kind of the matrix whose product goes through GELU, which llama.cpp looks up in f16
  *
  * @typedef {{ name: string, shape: number[], type: TensorTypeName, bytes: Uint8Array }} TensorData
  */
@@ -60,6 +62,11 @@ export function ggufBytes(model, tensors = tensorData(model)) {
   writeVocabulary(writer);
   for (const { type, ...tensor } of tensors) writer.tensor({ ...tensor, typeId: tensorTypes[type].id });
   return writer.bytes();
+}
+
+/** "ffn_norm.weight" of "blk.3.ffn_norm.weight" @param {string} name */
+export function kindOf(name) {
+  return name.replace(/^blk\.\d+\./, '');
 }
 
 /** @param {Uint8Array} bytes */

@@ -70,14 +70,14 @@ function experts(blk, { nEmbd, nExpert, nFfExpert, nShared, outputGain = 1 }, ha
 /**
  * @param {string} name
  * @param {Dimensions} dims
- * @param {{ isTied?: boolean, isLegacy?: boolean, hasBias?: boolean, metadata?: TinyModel['metadata'],
+ * @param {{ isTied?: boolean, isLegacy?: boolean, hasBias?: boolean, seed?: string, metadata?: TinyModel['metadata'],
  *   ignored?: TinyModel['ignored'] }} [options]
  * @returns {TinyModel}
  */
 function deepseek2(
   name,
   dims,
-  { isTied = false, isLegacy = false, hasBias = false, metadata = {}, ignored = {} } = {},
+  { isTied = false, isLegacy = false, hasBias = false, seed, metadata = {}, ignored = {} } = {},
 ) {
   const { nEmbd, nHead, nLoraQ, nLoraKv, nNope, nRope, nValue } = dims;
   const heads = isLegacy
@@ -122,6 +122,7 @@ function deepseek2(
       ...ignored,
     },
     tensors: [...ends({ nEmbd, nVocab }, { isTied }), ...layers.flat()],
+    ...(seed && { seed }),
   };
 }
 
@@ -181,9 +182,9 @@ const softmax = {
 const v3 = yarn(0.1);
 
 export const deepseekModels = [
-  deepseek2('deepseek2-lite', lite, yarn(0.0707)),
+  deepseek2('deepseek2-lite', lite, { ...yarn(0.0707), seed: 'deepseek2-lite-2' }),
   deepseek2('deepseek2-v2', { ...large, nShared: 2 }, softmax),
-  deepseek2('deepseek2-v2-legacy', large, { ...softmax, isLegacy: true, isTied: true }),
+  deepseek2('deepseek2-v2-legacy', large, { ...softmax, isLegacy: true, isTied: true, seed: 'deepseek2-v2-legacy-2' }),
   deepseek2('deepseek2-lite-legacy', lite, { ...yarn(0.0707), isLegacy: true }),
   deepseek2('deepseek2-v3', large, {
     hasBias: true,

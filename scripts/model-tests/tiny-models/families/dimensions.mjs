@@ -17,3 +17,16 @@ export function dimensions({ nLayer, nEmbd, nHead, nHeadKv, headDim, nFf }) {
     ...(headDim * nHead === nEmbd ? {} : { 'attention.key_length': headDim, 'attention.value_length': headDim }),
   };
 }
+
+/**
+ * Mistakes with sliding windows: one position too few or too many, and other layers.
+ * @param {number} window
+ * @param {number} wrongPattern the layer of so many that has no window
+ */
+export function windowMistakes(window, wrongPattern) {
+  return [
+    { 'attention.sliding_window': window - 1 },
+    { 'attention.sliding_window': window + 1 },
+    { 'attention.sliding_window_pattern': wrongPattern },
+  ];
+}

@@ -3,7 +3,7 @@
 import { float } from '../tiny-model.mjs';
 import { nVocab } from '../vocabulary.mjs';
 import { attention, ends, gatedFfn, norm, queryKeyNorms } from '../weights.mjs';
-import { dimensions } from './dimensions.mjs';
+import { dimensions, windowMistakes } from './dimensions.mjs';
 
 /** @typedef {import('../tiny-model.mjs').TinyModel} TinyModel */
 /** @typedef {import('../weights.mjs').TensorSpec} TensorSpec */
@@ -13,13 +13,15 @@ import { dimensions } from './dimensions.mjs';
  * @param {string} name
  * @param {import('./dimensions.mjs').Dimensions} dims
  * @param {(blk: string) => TensorSpec[]} layer
- * @param {{ isTied?: boolean, metadata?: TinyModel['metadata'], ignored?: TinyModel['ignored'] }} [options]
+ * @param {{ isTied?: boolean, metadata?: TinyModel['metadata'], ignored?: TinyModel['ignored'],
+ *   misread?: TinyModel['metadata'][] }} [options]
  * @returns {TinyModel}
  */
-function gemma(architecture, name, dims, layer, { isTied = true, metadata = {}, ignored = {} } = {}) {
+function gemma(architecture, name, dims, layer, { isTied = true, metadata = {}, ignored = {}, misread = [] } = {}) {
   return {
     name,
     architecture,
+    geluInput: 'ffn_gate.weight',
     metadata: {
       ...dimensions(dims),
       'attention.key_length': dims.headDim,
@@ -28,6 +30,7 @@ function gemma(architecture, name, dims, layer, { isTied = true, metadata = {}, 
       ...metadata,
     },
     ignored: { 'attention.layer_norm_rms_epsilon': float(1e-6), ...ignored },
+    misread,
     tensors: [
       // As small as a head has to be; the model scales it by sqrt(nEmbd).
       ...ends({ ...dims, nVocab }, { isTied, embeddingRms: 1.5 / Math.sqrt(dims.nEmbd) }),
@@ -73,6 +76,7 @@ const gemma2 = (name, dims, window, more = { metadata: {}, ignored: {} }) =>
         final_logit_softcapping: float(30),
         ...more.ignored,
       },
+      misread: windowMistakes(window, 3),
     },
   );
 
@@ -105,6 +109,7 @@ const gemma3 = (name, dims, window, { isTied = true, metadata = {}, ignored = {}
         ...(window > 0 && { 'attention.sliding_window': null }),
         ...ignored,
       },
+      misread: window > 0 ? windowMistakes(window, 5) : [],
     },
   );
 

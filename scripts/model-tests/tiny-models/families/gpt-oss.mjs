@@ -3,12 +3,13 @@
 import { float } from '../tiny-model.mjs';
 import { nVocab } from '../vocabulary.mjs';
 import { attention, attentionBiases, bias, ends, inF32, matrices, matrix, norm } from '../weights.mjs';
-import { dimensions } from './dimensions.mjs';
+import { dimensions, windowMistakes } from './dimensions.mjs';
 
 /** @typedef {import('../tiny-model.mjs').TinyModel} TinyModel */
 /** @typedef {import('../weights.mjs').TensorSpec} TensorSpec */
 
 const nExpert = 8;
+const window = 24;
 
 /**
  * @param {string} name
@@ -45,7 +46,7 @@ function gptOss(name, dims, expertType) {
       'attention.key_length': dims.headDim,
       'attention.value_length': dims.headDim,
       'attention.layer_norm_rms_epsilon': float(0.03),
-      'attention.sliding_window': 24,
+      'attention.sliding_window': window,
       'rope.freq_base': float(20000),
       'rope.scaling.type': 'yarn',
       'rope.scaling.factor': float(8),
@@ -63,6 +64,7 @@ function gptOss(name, dims, expertType) {
       'rope.scaling.original_context_length': 1024,
       expert_used_count: 2,
     },
+    misread: windowMistakes(window, 3),
     tensors: [
       ...ends({ nEmbd, nVocab }),
       ...Array.from({ length: dims.nLayer }, (_, il) => layer(`blk.${il}.`)).flat(),

@@ -22,11 +22,15 @@ import { dimensions } from './dimensions.mjs';
  * @param {string} name
  * @param {import('./dimensions.mjs').Dimensions} dims
  * @param {{ isTied?: boolean, metadata?: TinyModel['metadata'], ignored?: TinyModel['ignored'],
- *   extra?: TensorSpec[], types?: TinyModel['types'], layer?: (blk: string) => TensorSpec[] }} [options]
+ *   extra?: TensorSpec[], types?: TinyModel['types'], seed?: string, layer?: (blk: string) => TensorSpec[] }} [options]
  *   layer: more or other tensors than those of a feed-forward network without biases
  * @returns {TinyModel}
  */
-export function llama(name, dims, { isTied = false, metadata = {}, ignored = {}, extra = [], types, layer } = {}) {
+export function llama(
+  name,
+  dims,
+  { isTied = false, metadata = {}, ignored = {}, extra = [], types, seed, layer } = {},
+) {
   const layers = Array.from({ length: dims.nLayer }, (_, il) => {
     const blk = `blk.${il}.`;
     return [...attention(blk, dims), ...(layer?.(blk) ?? gatedFfn(blk, dims))];
@@ -44,6 +48,7 @@ export function llama(name, dims, { isTied = false, metadata = {}, ignored = {},
     ignored: { 'attention.layer_norm_rms_epsilon': float(1e-5), 'rope.freq_base': float(10000), ...ignored },
     tensors: [...ends({ ...dims, nVocab }, { isTied }), ...layers.flat(), ...extra],
     ...(types && { types }),
+    ...(seed && { seed }),
   };
 }
 
@@ -107,6 +112,7 @@ export const llamaModels = [
     },
   }),
   llama('llama-experts', mixtral, {
+    seed: 'llama-experts-2',
     metadata: { expert_count: nExpert, expert_used_count: 2 },
     ignored: { expert_used_count: 1 },
     layer: experts,

@@ -49,14 +49,19 @@ const qwen2 = (name, dims, isTied) =>
     isTied,
   });
 
-/** @param {string} name @param {import('./dimensions.mjs').Dimensions} dims @param {boolean} isTied */
-const qwen3 = (name, dims, isTied) =>
+/**
+ * @param {string} name
+ * @param {import('./dimensions.mjs').Dimensions} dims
+ * @param {boolean} isTied
+ * @param {Pick<TinyModel, 'metadata' | 'ignored'>} [more]
+ */
+const qwen3 = (name, dims, isTied, more) =>
   qwen(
     'qwen3',
     name,
     dims,
     (blk) => [...attention(blk, dims, { queryGain: 1 }), ...queryKeyNorms(blk, dims.headDim), ...gatedFfn(blk, dims)],
-    { isTied },
+    { isTied, ...more },
   );
 
 const nExpert = 10;
@@ -82,6 +87,18 @@ export const qwenModels = [
   qwen2('qwen2-mqa-tied', { nLayer: 2, nEmbd: 256, nHead: 2, nHeadKv: 1, headDim: 128, nFf: 352 }, true),
   qwen3('qwen3', { nLayer: 3, nEmbd: 256, nHead: 4, nHeadKv: 2, headDim: 128, nFf: 320 }, false),
   qwen3('qwen3-mqa-tied', { nLayer: 3, nEmbd: 192, nHead: 3, nHeadKv: 1, headDim: 80, nFf: 320 }, true),
+  qwen3('qwen3-rope-yarn', { nLayer: 2, nEmbd: 256, nHead: 4, nHeadKv: 2, headDim: 64, nFf: 320 }, false, {
+    metadata: {
+      'rope.scaling.type': 'yarn',
+      'rope.scaling.factor': float(4),
+      'rope.scaling.original_context_length': 256,
+    },
+    ignored: {
+      'rope.scaling.type': 'linear',
+      'rope.scaling.factor': float(1),
+      'rope.scaling.original_context_length': 1024,
+    },
+  }),
   qwen(
     'qwen2moe',
     'qwen2moe',

@@ -44,6 +44,7 @@ function starcoder(name, dims, { isTied }) {
   return {
     name,
     architecture: 'starcoder',
+    geluInput: 'ffn_up.weight',
     metadata: { ...dimensions(dims), 'attention.layer_norm_epsilon': float(0.04) },
     ignored: { 'attention.layer_norm_epsilon': float(1e-5) },
     tensors: [
@@ -70,6 +71,7 @@ function starcoder2(name, dims, { isTied }) {
   return {
     name,
     architecture: 'starcoder2',
+    geluInput: 'ffn_up.weight',
     metadata: {
       ...dimensions(dims),
       'attention.layer_norm_epsilon': float(0.04),
