@@ -1,4 +1,4 @@
-// What a forward pass asks of a device: memory and about a dozen operations. One implementation per kind
+// What a forward pass asks of a device: memory and about twenty operations. One implementation per kind
 // of device; model code is written against this interface only.
 //
 // Activations are f32, row-major, [n_tokens, width], contiguous, in memory of the backend. Operations are
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/common/tensor_type.h"
 
@@ -60,12 +61,13 @@ class Weight {
 struct KvShape {
   int32_t n_layer;
   int32_t n_head_kv;
-  int32_t head_dim;
+  int32_t head_dim_k;  ///< elements of a key; at most kMaxHeadDim, as are those of a value
+  int32_t head_dim_v;
 };
 
 inline constexpr int32_t kKvPageSize = 64;
-/// Largest head_dim that every backend has room for.
-inline constexpr int32_t kMaxHeadDim = 512;
+/// Largest head that every backend has room for: the latent attention of DeepSeek has keys of 512 + 64.
+inline constexpr int32_t kMaxHeadDim = 576;
 
 /// Storage for `n_page` pages. How keys and values lie inside a page is the backend's business.
 class KvStorage {
@@ -83,29 +85,102 @@ struct SequenceRun {
   int32_t n_tokens;  ///< rows of the batch that belong to this run; runs follow each other in the batch
 };
 
-/// How positions turn into rotations: pairs are (2i, 2i+1) for kAdjacent ("norm" in ggml, the llama
-/// layout in GGUF) and (i, i + n_rot/2) for kHalves ("neox").
+/// How dimensions of a head pair up into planes of rotation, after the first `offset`: (2i, 2i+1) for kAdjacent
+/// ("norm" in ggml, the llama layout in GGUF) and (i, i + n_pairs) for kHalves ("neox").
 enum class RopePairing { kAdjacent, kHalves };
 
+/// Rotary position embedding (arXiv:2104.09864): pair i of a head at position p is turned by p * frequencies[i] and
+/// multiplied by `magnitude`. All scaling schemes (linear, NTK, YaRN, llama 3, LongRoPE) are choices of these numbers.
 struct RopeParams {
-  RopePairing pairing;
-  int32_t n_rot;                        ///< leading dimensions of each head that are rotated
-  float freq_base;                      ///< theta
-  float freq_scale;                     ///< 1, or 1/factor for linear scaling
-  std::span<const float> freq_factors;  ///< per-pair divisors [n_rot / 2], or empty
+  RopePairing pairing = RopePairing::kAdjacent;
+  int32_t offset = 0;               ///< leading dimensions of a head that are left as they are
+  std::vector<double> frequencies;  ///< radians per position, [n_pairs]; dimensions after the pairs are left too
+  float magnitude = 1.0f;
 };
 
-struct AttentionShape {
+/// The rotations of one RopeParams, prepared by a backend and grown as positions are used.
+class Rope {
+ public:
+  virtual ~Rope() = default;
+};
+
+struct AttentionParams {
   int32_t n_head;
   int32_t n_head_kv;
-  int32_t head_dim;
-  float scale;  ///< of q.k, usually 1 / sqrt(head_dim)
+  int32_t head_dim_k;
+  int32_t head_dim_v;
+  float scale;           ///< of q.k, usually 1 / sqrt(head_dim_k)
+  float softcap = 0;     ///< a score s becomes softcap * tanh(s / softcap); 0: none
+  int32_t n_window = 0;  ///< a token sees itself and the n_window - 1 positions before it; 0: all
+  /// A logit per query head that takes part in the softmax and adds no value; may be empty. [n_head]
+  DeviceSpan<const float> sinks = {};
 };
 
 /// One product of a fused group that shares its input.
 struct MatmulTask {
-  const Weight* weight;      // [n_rows, n_cols]
-  DeviceSpan<float> result;  // [n_tokens, n_rows]
+  const Weight* weight;               // [n_rows, n_cols]
+  DeviceSpan<float> result;           // [n_tokens, n_rows]
+  DeviceSpan<const float> bias = {};  // [n_rows], added to each token's result; may be empty
+};
+
+/// kGelu is the tanh approximation, in f32 (arXiv:1606.08415).
+enum class Activation { kSilu, kGelu };
+
+/// How a feed-forward layer combines its two halves:
+///   kSwiGlu     silu(gate) * up   (arXiv:2002.05202)
+///   kGeGlu      gelu(gate) * up, gelu as above
+///   kSwiGluOai  g = min(gate, 7), u = clamp(up, -7, 7): g * sigmoid(1.702 * g) * (u + 1), of gpt-oss
+enum class Gate { kSwiGlu, kGeGlu, kSwiGluOai };
+
+/// The two halves of a gated feed-forward layer. Biases [n_ff] may be empty.
+struct GatedPair {
+  const Weight* gate;  // [n_ff, n_embd]
+  const Weight* up;    // [n_ff, n_embd]
+  DeviceSpan<const float> gate_bias = {};
+  DeviceSpan<const float> up_bias = {};
+};
+
+/// How a mixture-of-experts layer turns router logits into choices and weights.
+struct RouterParams {
+  /// kSoftmax and kSigmoid turn logits into probabilities before the choice; kSoftmaxOfChosen chooses by the logits
+  /// and takes the softmax over the chosen ones alone.
+  enum class Gating { kSoftmax, kSigmoid, kSoftmaxOfChosen };
+  Gating gating = Gating::kSoftmax;
+  int32_t n_expert = 0;
+  int32_t n_used = 0;
+  /// Experts are n_groups equal runs, of which the n_groups_used with the largest sum of their two best (biased)
+  /// probabilities take part (arXiv:2412.19437, section 2.1.2). 1: no groups.
+  int32_t n_groups = 1, n_groups_used = 1;
+  bool is_normalized = false;  ///< weights of the chosen are divided by their sum, which counts as at least 2^-14
+  float scale = 1.0f;          ///< of the weights, at last
+};
+
+/// The tensors of one layer's experts in file layout, experts one after the other: [n_expert, n_rows, n_cols].
+struct ExpertViews {
+  int32_t il;                                            ///< layer, for messages and statistics
+  WeightView gate, up, down;                             ///< of all experts stacked: n_rows counts those of all
+  std::span<const float> gate_bias, up_bias, down_bias;  ///< [n_expert, n_rows of one], may be empty; on the host
+  std::span<const float> selection_bias;  ///< [n_expert] added to the probabilities for the choice only; may be empty
+};
+
+/// Counters of one layer's experts since they were loaded.
+struct ExpertUsage {
+  int32_t il;
+  std::vector<uint64_t> n_tokens;  ///< [n_expert], tokens that each expert computed
+};
+
+/// What became of experts' weights: resident ones are found, others are prepared from the mapped file.
+struct ExpertCacheStats {
+  uint64_t n_hits = 0, n_misses = 0, n_evictions = 0;
+  uint64_t resident_bytes = 0;
+  uint64_t budget_bytes = 0;
+};
+
+/// The experts of one layer, ready to compute.
+class Experts {
+ public:
+  virtual ~Experts() = default;
+  virtual ExpertUsage usage() const = 0;
 };
 
 class Backend {
@@ -119,6 +194,11 @@ class Backend {
   virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
+  virtual std::unique_ptr<Rope> create_rope(const RopeParams& params) = 0;
+  /// The views must stay mapped for as long as the experts live: those that do not fit into the budget are prepared
+  /// from there again and again.
+  virtual std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) = 0;
+  virtual ExpertCacheStats expert_cache_stats() const = 0;
 
   /// Whether `embed` can read the table: said while loading, not in the middle of a reply.
   virtual void check_table(const WeightView& table) const = 0;
@@ -126,25 +206,49 @@ class Backend {
   // Operations.
   /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.
   virtual void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) = 0;
-  /// y[t, i] = x[t, i] * weight[i] / sqrt(mean_i(x[t, i]^2) + eps)   (arXiv:1910.07467); y may be x.
-  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
-                        int32_t n_tokens, float eps) = 0;
-  /// result = x * weight^T for each task; x is [n_tokens, n_cols] and prepared once for all of them.
+  /// y[t, i] = x[t, i] * weight[i] / sqrt(mean_i(x[t, i]^2) + eps)   (arXiv:1910.07467); y may be x. A head is a row
+  /// too: n_rows is n_tokens * n_head there.
+  virtual void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
+                        float eps) = 0;
+  /// y[t, i] = (x[t, i] - mean) * weight[i] / sqrt(variance + eps) + bias[i]   (arXiv:1607.06450); y may be x, bias may
+  /// be empty.
+  virtual void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                          DeviceSpan<const float> bias, int32_t n_rows, float eps) = 0;
+  /// result = x * weight^T + bias for each task; x is [n_tokens, n_cols] and prepared once for all of them.
   virtual void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) = 0;
-  /// y = silu(x * gate^T) * (x * up^T), [n_tokens, n_ff]
-  virtual void matmul_swiglu(DeviceSpan<float> y, const Weight& gate, const Weight& up, DeviceSpan<const float> x,
-                             int32_t n_tokens) = 0;
-  /// x += y
-  virtual void add(DeviceSpan<float> x, DeviceSpan<const float> y) = 0;
-  /// Rotates q [n_tokens, n_head, head_dim] in place, and writes rotated k and v
-  /// [n_tokens, n_head_kv, head_dim] into the pages of layer `il`. (RoPE: arXiv:2104.09864)
+  /// y = gate function of x * gate^T and x * up^T, [n_tokens, n_ff]
+  virtual void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
+                            Gate gate) = 0;
+  /// Each head has a matrix of its own: y[t, h, 0..n_rows) = x[t, h, 0..n_cols) * weights[h]^T. Heads of x lie
+  /// x_stride elements apart, heads of y y_stride; a token has weights.size() of them. What lies between is left.
+  virtual void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+                            DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) = 0;
+  /// y[t] = sum over the chosen experts e of weight_e * down_e(gate function of gate_e(x[t]), up_e(x[t])), in the order
+  /// of their probability. logits is [n_tokens, n_expert].
+  virtual void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits,
+                          int32_t n_tokens, Experts& experts) = 0;
+  /// x += scale * y
+  virtual void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale = 1.0f) = 0;
+  /// x[t] += sigmoid(logits[t]) * y[t], rows of y.size / n_tokens
+  virtual void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
+                         int32_t n_tokens) = 0;
+  /// x *= factor
+  virtual void scale(DeviceSpan<float> x, float factor) = 0;
+  /// x = cap * tanh(x / cap)
+  virtual void softcap(DeviceSpan<float> x, float cap) = 0;
+  virtual void activate(DeviceSpan<float> x, Activation activation) = 0;
+  /// y[r, y_col + i] = x[r, x_col + i] for n_cols columns; rows are y_width and x_width elements apart.
+  virtual void copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x,
+                            int32_t x_width, int32_t x_col, int32_t n_cols, int32_t n_rows) = 0;
+  /// Rotates q [n_tokens, n_head, head_dim_k] in place, and writes rotated k [n_tokens, n_head_kv, head_dim_k] and
+  /// v [n_tokens, n_head_kv, head_dim_v] into the pages of layer `il`. Without a rope nothing is rotated.
   virtual void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
                                  KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
-                                 const AttentionShape& shape, const RopeParams& rope) = 0;
+                                 const AttentionParams& params, Rope* rope) = 0;
   /// Causal attention of q over the pages of layer `il`, which already hold the runs' own keys and values.
-  /// y is [n_tokens, n_head, head_dim].
+  /// y is [n_tokens, n_head, head_dim_v].
   virtual void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
-                         std::span<const SequenceRun> runs, const AttentionShape& shape) = 0;
+                         std::span<const SequenceRun> runs, const AttentionParams& params) = 0;
   /// y[i] = row rows[i] of x, rows of `width`.
   virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
                            int64_t width) = 0;

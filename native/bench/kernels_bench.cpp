@@ -102,8 +102,10 @@ int main(int argc, char** argv) {
     const auto backend = create_cpu_backend(kernels_named(argc > 1 ? argv[1] : "auto"), n_threads);
     const double bandwidth = read_bandwidth(n_threads > 0 ? n_threads : count_physical_cores());
     std::printf("%s, memory reads %.1f GB/s\n", backend->name(), bandwidth * 1e-9);
-    for (const TensorType type : {TensorType::kIQ2_XXS, TensorType::kQ2_K, TensorType::kQ4_K, TensorType::kQ5_K,
-                                  TensorType::kF16, TensorType::kQ8_0}) {
+    for (const TensorType type : {TensorType::kIQ2_XXS, TensorType::kQ2_K, TensorType::kQ3_K, TensorType::kQ4_K,
+                                  TensorType::kQ5_K, TensorType::kQ6_K, TensorType::kIQ4_XS, TensorType::kQ4_0,
+                                  TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0,
+                                  TensorType::kIQ4_NL, TensorType::kMXFP4, TensorType::kF16, TensorType::kBF16}) {
       measure(*backend, type, bandwidth);
     }
   } catch (const EngineError& error) {

@@ -23,6 +23,13 @@ constexpr Command kCommands[] = {
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
+    {"quantize", "IN.gguf OUT.gguf TYPE [--embedding TYPE] [--output TYPE] [--threads N] [--force]",
+     "another type for the weights: f16, bf16, q4_0 to q8_0, q2_K to q6_K, iq4_nl, iq4_xs, mxfp4, tq1_0, tq2_0.\n"
+     "              Vectors, norms, routers (ffn_gate_inp) and position embeddings stay as they are. Where rows are\n"
+     "              no whole number of blocks of 256, a type with blocks of 32 takes its place (q2_K, q3_K, iq4_xs:\n"
+     "              iq4_nl; q4_K: q5_0; q5_K: q5_1; q6_K: q8_0; tq1_0, tq2_0: q4_0), or else f16. --embedding is for\n"
+     "              token_embd.weight, --output for output.weight; --force overwrites OUT.gguf",
+     outpost::cli::run_quantize},
     {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--json | --ids | --pieces]",
      "token ids of a text, by default of stdin, as a JSON array", outpost::cli::run_tokenize},
 };

@@ -41,6 +41,18 @@ GgufWriter with_tensors() {
   return writer;
 }
 
+GgufWriter with_every_type() {
+  GgufWriter writer;
+  for (uint32_t id = 0; id < 64; ++id) {
+    const outpost::TensorTypeTraits* traits = outpost::tensor_type_traits(id);
+    if (traits == nullptr) continue;
+    writer.add_tensor(traits->name, static_cast<TensorType>(id),
+                      std::vector<int64_t>{static_cast<int64_t>(traits->block_elements)},
+                      std::string(traits->block_bytes, 'x'));
+  }
+  return writer;
+}
+
 GgufWriter vocabulary() {
   GgufWriter writer;
   writer.add_string("tokenizer.ggml.model", "llama");
@@ -62,6 +74,7 @@ int main(int argc, char** argv) {
   std::filesystem::create_directories(dir);
   write(dir / "metadata", metadata_only().bytes());
   write(dir / "tensors", with_tensors().bytes());
+  write(dir / "types", with_every_type().bytes());
   write(dir / "vocabulary", vocabulary().bytes());
   GgufWriter old = with_tensors();
   old.version = 2;

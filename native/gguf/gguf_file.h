@@ -53,6 +53,7 @@ struct GgufValue {
   GgufType type;
   /// Integers of every width, float32 and float64, bool, string, array.
   std::variant<uint64_t, int64_t, double, bool, std::string_view, GgufArray> value;
+  std::string_view entry;  ///< key, type and value as they lie in the file
 };
 
 /// A value for people: text quoted and cut short, of an array its length and first strings.
@@ -77,6 +78,7 @@ class GgufFile {
   const std::string& path() const { return path_; }
   uint32_t version() const { return version_; }
   uint64_t file_bytes() const { return bytes_.size(); }
+  uint32_t alignment() const { return alignment_; }  ///< of tensors in the file, in bytes
   /// Keys and tensors in file order.
   const std::vector<std::pair<std::string_view, GgufValue>>& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
@@ -105,6 +107,7 @@ class GgufFile {
   std::unique_ptr<MappedFile> mapping_;
   std::span<const std::byte> bytes_;
   uint32_t version_ = 0;
+  uint32_t alignment_ = 0;
   std::vector<std::pair<std::string_view, GgufValue>> metadata_;
   std::vector<TensorInfo> tensors_;
   std::unordered_map<std::string_view, size_t> metadata_index_;

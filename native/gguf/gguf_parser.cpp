@@ -88,6 +88,7 @@ class GgufParser {
   void read_metadata() {
     file_.metadata_.reserve(static_cast<size_t>(n_metadata_));
     for (uint64_t i = 0; i < n_metadata_; ++i) {
+      const size_t begin = reader_.offset();
       const auto key = reader_.read_string("a metadata key");
       if (key.empty() || key.size() > kMaxKeyBytes)
         reader_.fail("metadata key number ", i, " has ", key.size(), " bytes");
@@ -95,8 +96,10 @@ class GgufParser {
       if (!file_.metadata_index_.emplace(key, file_.metadata_.size()).second) {
         reader_.fail("metadata key ", quoted(key), " appears twice");
       }
-      file_.metadata_.emplace_back(key, GgufValue{type, {}});
-      read_value(key, file_.metadata_.back().second);
+      file_.metadata_.emplace_back(key, GgufValue{type, {}, {}});
+      GgufValue& value = file_.metadata_.back().second;
+      read_value(key, value);
+      value.entry = {reinterpret_cast<const char*>(file_.bytes_.data()) + begin, reader_.offset() - begin};
     }
   }
 
@@ -164,6 +167,7 @@ class GgufParser {
 
   void read_tensors() {
     const uint64_t alignment = read_alignment();
+    file_.alignment_ = static_cast<uint32_t>(alignment);
     std::vector<PendingTensor> pending;
     pending.reserve(static_cast<size_t>(n_tensors_));
     file_.tensors_.reserve(static_cast<size_t>(n_tensors_));

@@ -21,7 +21,7 @@ namespace outpost {
 enum class ErrorCode {
   kCancelled,         ///< the caller asked for it; not shown to a user
   kFileNotFound,      ///< no such file, or not a regular file
-  kFileUnreadable,    ///< the operating system refused to open, map or read the file
+  kFileUnreadable,    ///< the operating system refused to open, map, read or write the file
   kModelInvalid,      ///< the file is not a well-formed GGUF model: truncated, corrupted or hostile
   kModelUnsupported,  ///< well-formed, but an architecture, tensor type or tokenizer not built in
   kContextFull,       ///< the prompt alone does not fit into the context

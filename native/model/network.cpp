@@ -1,22 +1,55 @@
 #include "model/network.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+
 #include "core/strings.h"
 #include "engine.h"
-#include "model/llama.h"
-#include "model/weight_loader.h"
+#include "model/architectures/architectures.h"
 
 namespace outpost {
+namespace {
+
+struct Architecture {
+  std::string_view name;  ///< GGUF's general.architecture
+  std::unique_ptr<Decoder> (*load)(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
+};
+
+constexpr Architecture kArchitectures[] = {
+    {"llama", load_llama},         {"qwen2", load_qwen2},           {"qwen2moe", load_qwen2moe},
+    {"qwen3", load_qwen3},         {"qwen3moe", load_qwen3moe},     {"gemma", load_gemma},
+    {"gemma2", load_gemma2},       {"gemma3", load_gemma3},         {"phi3", load_phi3},
+    {"starcoder", load_starcoder}, {"starcoder2", load_starcoder2}, {"deepseek2", load_deepseek2},
+    {"gpt-oss", load_gpt_oss},     {"granite", load_granite},       {"granitemoe", load_granite},
+};
+
+std::string architecture_names() {
+  std::string names;
+  for (const Architecture& architecture : kArchitectures) names += concat(names.empty() ? "" : ", ", architecture.name);
+  return names;
+}
+
+}  // namespace
 
 std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend,
                                       const WeightProgress& on_progress) {
-  const auto architecture = file.get_string("general.architecture");
-  if (!architecture.has_value())
-    throw EngineError(ErrorCode::kModelInvalid, concat(file.path(), ": general.architecture is missing."));
+  const ModelKeys keys(file);
+  const auto* architecture =
+      std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                   [&](const Architecture& candidate) { return candidate.name == keys.architecture(); });
+  if (architecture == std::end(kArchitectures)) {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file.path(), ": the architecture ", quoted(keys.architecture()),
+                             " is not supported. Supported are ", architecture_names(), "."));
+  }
   WeightLoader loader(file, backend, on_progress);
-  if (*architecture == "llama") return load_llama(read_hparams(file, n_vocab), loader);
-  throw EngineError(ErrorCode::kModelUnsupported,
-                    concat(file.path(), ": the architecture ", quoted(*architecture),
-                           " is not supported yet. Supported: llama (Llama, Mistral, TinyLlama, SmolLM)."));
+  auto network = architecture->load(keys, n_vocab, loader);
+  loader.check_all_used();
+  keys.warn_of_unread();
+  network->set_weight_bytes(loader.weight_bytes());
+  return network;
 }
 
 }  // namespace outpost

@@ -16,6 +16,7 @@ struct Batch {
   std::span<const int32_t> tokens;
   std::span<const SequenceRun> runs;    ///< together they cover `tokens`, in order
   std::span<const int32_t> logit_rows;  ///< rows of the batch whose logits are wanted
+  int32_t n_ctx;  ///< positions that a sequence in this cache may have; the same for all batches of one cache
 };
 
 class Network {
@@ -23,11 +24,10 @@ class Network {
   virtual ~Network() = default;
   virtual const Hparams& hparams() const = 0;
   virtual size_t weight_bytes() const = 0;
+  virtual KvShape kv_shape() const = 0;
   /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`.
   /// One caller at a time.
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
-
-  KvShape kv_shape() const { return {hparams().n_layer, hparams().n_head_kv, hparams().head_dim}; }
 };
 
 /// Called with the bytes of the file that were turned into weights so far; false ends the load.

@@ -1,6 +1,7 @@
 #include "model/weight_loader.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/strings.h"
 #include "engine.h"
@@ -22,7 +23,7 @@ WeightLoader::WeightLoader(const GgufFile& file, Backend& backend, const WeightP
   for (const TensorInfo& tensor : file.tensors()) n_bytes_total_ += tensor.bytes.size();
 }
 
-WeightView WeightLoader::find(const std::string& name, std::initializer_list<int64_t> shape) const {
+WeightView WeightLoader::find(const std::string& name, std::initializer_list<int64_t> shape) {
   const TensorInfo* tensor = file_.find_tensor(name);
   if (tensor == nullptr)
     throw EngineError(ErrorCode::kModelInvalid, concat(file_.path(), ": the tensor ", name, " is missing."));
@@ -31,8 +32,10 @@ WeightView WeightLoader::find(const std::string& name, std::initializer_list<int
                       concat(file_.path(), ": the tensor ", name, " has the shape ", shape_text(tensor->shape),
                              "; expected ", shape_text(shape), "."));
   }
-  const bool is_vector = shape.size() == 1;
-  return {tensor->name.data(), tensor->type, is_vector ? 1 : tensor->shape[0], tensor->shape.back(), tensor->bytes};
+  // The name in the set outlives every view; the file's own has no terminating zero.
+  const char* stored_name = used_.insert(name).first->c_str();
+  const auto n_rows = static_cast<int64_t>(tensor->n_elements) / tensor->shape.back();
+  return {stored_name, tensor->type, n_rows, tensor->shape.back(), tensor->bytes};
 }
 
 void WeightLoader::advance(const WeightView& view) {
@@ -42,9 +45,7 @@ void WeightLoader::advance(const WeightView& view) {
     throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
 }
 
-std::unique_ptr<Weight> WeightLoader::matrix(const std::string& name, int64_t n_rows, int64_t n_cols) {
-  WeightView view = find(name, {n_rows, n_cols});
-  view.name = name.c_str();
+std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
   auto weight = backend_.load_weight(view);
   weight_bytes_ += weight->size_bytes();
   file_.release(view.bytes);
@@ -52,22 +53,130 @@ std::unique_ptr<Weight> WeightLoader::matrix(const std::string& name, int64_t n_
   return weight;
 }
 
+std::unique_ptr<Weight> WeightLoader::matrix(const std::string& name, int64_t n_rows, int64_t n_cols) {
+  return load(find(name, {n_rows, n_cols}));
+}
+
+std::unique_ptr<Weight> WeightLoader::row(const std::string& name, int64_t n) { return load(find(name, {n})); }
+
+std::vector<std::unique_ptr<Weight>> WeightLoader::split(const WeightView& view, const std::vector<int64_t>& n_rows) {
+  const size_t row_bytes = view.bytes.size() / static_cast<size_t>(view.n_rows);
+  std::vector<std::unique_ptr<Weight>> parts;
+  size_t row0 = 0;
+  for (const int64_t n : n_rows) {
+    WeightView part = view;
+    part.n_rows = n;
+    part.bytes = view.bytes.subspan(row0 * row_bytes, static_cast<size_t>(n) * row_bytes);
+    parts.push_back(load(part));
+    row0 += static_cast<size_t>(n);
+  }
+  return parts;
+}
+
+std::vector<std::unique_ptr<Weight>> WeightLoader::stacked(const std::string& name, const std::vector<int64_t>& n_rows,
+                                                           int64_t n_cols) {
+  return split(find(name, {std::accumulate(n_rows.begin(), n_rows.end(), int64_t{0}), n_cols}), n_rows);
+}
+
+std::vector<std::unique_ptr<Weight>> WeightLoader::matrices(const std::string& name, int64_t n, int64_t n_rows,
+                                                            int64_t n_cols) {
+  return split(find(name, {n, n_rows, n_cols}), std::vector<int64_t>(static_cast<size_t>(n), n_rows));
+}
+
 std::unique_ptr<Buffer> WeightLoader::vector(const std::string& name, int64_t n) {
-  WeightView view = find(name, {n});
-  view.name = name.c_str();
+  return load_vector(find(name, {n}));
+}
+
+std::unique_ptr<Buffer> WeightLoader::load_vector(const WeightView& view) {
   auto buffer = backend_.load_vector(view);
   weight_bytes_ += buffer->span().size * sizeof(float);
   advance(view);
   return buffer;
 }
 
+std::unique_ptr<Buffer> WeightLoader::optional_vector(const std::string& name, int64_t n) {
+  return has(name) ? vector(name, n) : nullptr;
+}
+
+std::vector<std::unique_ptr<Buffer>> WeightLoader::optional_stacked_vector(const std::string& name,
+                                                                           const std::vector<int64_t>& sizes) {
+  std::vector<std::unique_ptr<Buffer>> parts(sizes.size());
+  if (!has(name)) return parts;
+  WeightView rest = find(name, {std::accumulate(sizes.begin(), sizes.end(), int64_t{0})});
+  const size_t element_bytes = tensor_type_traits(rest.type).block_bytes;
+  if (tensor_type_traits(rest.type).block_elements != 1) {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file_.path(), ": the tensor ", name, " has the type ", tensor_type_traits(rest.type).name,
+                             "; expected f32 or f16."));
+  }
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    WeightView part = rest;
+    part.n_cols = sizes[i];
+    part.bytes = rest.bytes.first(static_cast<size_t>(sizes[i]) * element_bytes);
+    rest.bytes = rest.bytes.subspan(part.bytes.size());
+    parts[i] = load_vector(part);
+  }
+  return parts;
+}
+
+std::vector<float> WeightLoader::values(const std::string& name, std::initializer_list<int64_t> shape) {
+  const WeightView view = find(name, shape);
+  const auto buffer = backend_.load_vector(view);
+  std::vector<float> host(buffer->span().size);
+  backend_.read(host, buffer->span());
+  advance(view);
+  return host;
+}
+
+std::vector<float> WeightLoader::optional_values(const std::string& name, std::initializer_list<int64_t> shape) {
+  return has(name) ? values(name, shape) : std::vector<float>();
+}
+
+std::unique_ptr<Weight> WeightLoader::computed(const std::string& name, std::span<const float> values, int64_t n_rows,
+                                               int64_t n_cols) {
+  auto weight = backend_.load_weight({name.c_str(), TensorType::kF32, n_rows, n_cols, std::as_bytes(values)});
+  weight_bytes_ += weight->size_bytes();
+  return weight;
+}
+
 WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t n_cols) {
   WeightView view = find(name, {n_rows, n_cols});
-  view.name = "token_embd.weight";
   backend_.check_table(view);
   weight_bytes_ += view.bytes.size();
   advance(view);
   return view;
+}
+
+std::unique_ptr<Experts> WeightLoader::experts(int32_t il, int64_t n_embd, int64_t n_ff, const RouterParams& router,
+                                               Gate gate) {
+  const std::string blk = concat("blk.", il, ".");
+  const int64_t n_expert = router.n_expert;
+  const auto gate_bias = optional_values(blk + "ffn_gate_exps.bias", {n_expert, n_ff});
+  const auto up_bias = optional_values(blk + "ffn_up_exps.bias", {n_expert, n_ff});
+  const auto down_bias = optional_values(blk + "ffn_down_exps.bias", {n_expert, n_embd});
+  const auto selection_bias = optional_values(blk + "exp_probs_b.bias", {n_expert});
+  const ExpertViews views{il,
+                          find(blk + "ffn_gate_exps.weight", {n_expert, n_ff, n_embd}),
+                          find(blk + "ffn_up_exps.weight", {n_expert, n_ff, n_embd}),
+                          find(blk + "ffn_down_exps.weight", {n_expert, n_embd, n_ff}),
+                          gate_bias,
+                          up_bias,
+                          down_bias,
+                          selection_bias};
+  auto experts = backend_.load_experts(views, router, gate);
+  for (const WeightView& view : {views.gate, views.up, views.down}) advance(view);
+  return experts;
+}
+
+void WeightLoader::check_all_used() const {
+  for (const TensorInfo& tensor : file_.tensors()) {
+    const auto is_prefix = [&](const std::string& prefix) { return tensor.name.starts_with(prefix); };
+    if (used_.contains(tensor.name) || std::any_of(skipped_.begin(), skipped_.end(), is_prefix)) continue;
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file_.path(), ": the tensor ", quoted(tensor.name), " is not part of the architecture ",
+                             quoted(file_.get_string("general.architecture").value_or("")),
+                             " as Outpost knows it; computing without it would be wrong."));
+  }
 }
 
 }  // namespace outpost

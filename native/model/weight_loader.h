@@ -3,7 +3,11 @@
 
 #include <initializer_list>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "backend/backend.h"
 #include "gguf/gguf_file.h"
@@ -17,23 +21,58 @@ class WeightLoader {
 
   Backend& backend() const { return backend_; }
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+  /// The outermost extent of a tensor. @pre has(name)
+  int64_t n_rows(const std::string& name) const { return file_.find_tensor(name)->shape.front(); }
 
+  // All of these throw kModelInvalid for a missing or misshapen tensor.
   /// A matrix [n_rows, n_cols], in the backend's layout. The file's own pages are released.
   std::unique_ptr<Weight> matrix(const std::string& name, int64_t n_rows, int64_t n_cols);
+  /// A matrix [sum of n_rows, n_cols] that the file stacks on one another, taken apart.
+  std::vector<std::unique_ptr<Weight>> stacked(const std::string& name, const std::vector<int64_t>& n_rows,
+                                               int64_t n_cols);
+  /// A tensor [n, n_rows, n_cols] as n matrices.
+  std::vector<std::unique_ptr<Weight>> matrices(const std::string& name, int64_t n, int64_t n_rows, int64_t n_cols);
+  /// A vector [n] as the one row of a matrix.
+  std::unique_ptr<Weight> row(const std::string& name, int64_t n);
   /// A vector [n] as f32.
   std::unique_ptr<Buffer> vector(const std::string& name, int64_t n);
+  /// A vector of stacked ones, taken apart; nulls if the file has none of that name.
+  std::vector<std::unique_ptr<Buffer>> optional_stacked_vector(const std::string& name,
+                                                               const std::vector<int64_t>& sizes);
+  /// Null if the file has none of that name.
+  std::unique_ptr<Buffer> optional_vector(const std::string& name, int64_t n);
+  /// A tensor on the host as f32, to be computed with before it becomes a weight.
+  std::vector<float> values(const std::string& name, std::initializer_list<int64_t> shape);
+  /// Empty if the file has none of that name.
+  std::vector<float> optional_values(const std::string& name, std::initializer_list<int64_t> shape);
+  /// f32 values that the loader's caller computed, as a weight [n_rows, n_cols].
+  std::unique_ptr<Weight> computed(const std::string& name, std::span<const float> values, int64_t n_rows,
+                                   int64_t n_cols);
   /// A matrix that stays in the file, for Backend::embed.
   WeightView table(const std::string& name, int64_t n_rows, int64_t n_cols);
+  /// The experts of layer `il`, tensors blk.<il>.ffn_{gate,up,down}_exps: [n_expert, ...] of n_ff columns or rows.
+  std::unique_ptr<Experts> experts(int32_t il, int64_t n_embd, int64_t n_ff, const RouterParams& router, Gate gate);
+
+  /// Says that tensors whose name begins so are not needed.
+  void skip(std::string_view prefix) { skipped_.emplace_back(prefix); }
+  /// Refuses a file with tensors that nobody asked for: a forward pass that does not know them would be wrong.
+  /// @throws EngineError kModelUnsupported naming the first
+  void check_all_used() const;
 
   size_t weight_bytes() const { return weight_bytes_; }
 
  private:
-  WeightView find(const std::string& name, std::initializer_list<int64_t> shape) const;
+  WeightView find(const std::string& name, std::initializer_list<int64_t> shape);
   void advance(const WeightView& view);
+  std::unique_ptr<Weight> load(const WeightView& view);
+  std::unique_ptr<Buffer> load_vector(const WeightView& view);
+  std::vector<std::unique_ptr<Weight>> split(const WeightView& view, const std::vector<int64_t>& n_rows);
 
   const GgufFile& file_;
   Backend& backend_;
   const WeightProgress& on_progress_;
+  std::set<std::string, std::less<>> used_;
+  std::vector<std::string> skipped_;
   uint64_t n_bytes_total_ = 0, n_bytes_done_ = 0;
   size_t weight_bytes_ = 0;
 };

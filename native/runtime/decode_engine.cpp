@@ -228,7 +228,7 @@ class DecodeEngine final : public Engine {
     KvSequence& sequence = *request.sequence;
     const SequenceRun run{sequence.page_table, sequence.n_past(), static_cast<int32_t>(tokens.size())};
     const int32_t last_row = run.n_tokens - 1;
-    const Batch batch{tokens, {&run, 1}, wants_logits ? std::span(&last_row, 1) : std::span<const int32_t>{}};
+    const Batch batch{tokens, {&run, 1}, wants_logits ? std::span(&last_row, 1) : std::span<const int32_t>{}, n_ctx_};
     if (wants_logits) request.logits.resize(static_cast<size_t>(model_->info().n_vocab));
     const std::lock_guard lock(model_->device_mutex());
     model_->network().forward(batch, kv_.storage(), request.logits);

@@ -37,7 +37,10 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
     std::vector<int32_t> rows;
     for (int32_t i = std::max(0, n_tokens - n_last - n_past); i < n; ++i) rows.push_back(i);
     const SequenceRun run{page_table, n_past, n};
-    const Batch batch{tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)), {&run, 1}, rows};
+    const Batch batch{tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)),
+                      {&run, 1},
+                      rows,
+                      loaded.info().n_ctx_train};
     loaded.network().forward(batch, *kv, std::span(logits).subspan(n_written, rows.size() * n_vocab));
     n_written += rows.size() * n_vocab;
   }

@@ -60,8 +60,9 @@ void LoadedModel::fill_info() {
   info_.n_embd = hp.n_embd;
   info_.n_head = hp.n_head;
   info_.n_head_kv = hp.n_head_kv;
-  info_.kv_bytes_per_token = uint64_t{2} * sizeof(uint16_t) * static_cast<uint64_t>(hp.n_layer) *
-                             static_cast<uint64_t>(hp.n_head_kv) * static_cast<uint64_t>(hp.head_dim);
+  const KvShape kv = network_->kv_shape();
+  info_.kv_bytes_per_token = sizeof(uint16_t) * static_cast<uint64_t>(kv.n_layer) *
+                             static_cast<uint64_t>(kv.n_head_kv) * static_cast<uint64_t>(kv.head_dim_k + kv.head_dim_v);
   info_.chat_template = std::string(file_.get_string("tokenizer.chat_template").value_or(""));
   if (vocab.bos >= 0) info_.bos_text = vocab.text(vocab.bos);
   if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cpu/packed_tiles.h"
 #include "tests/support/cpu_backends.h"
+#include "tests/support/multiply.h"
 #include "tests/support/quantized_data.h"
 
 using namespace outpost;
@@ -18,15 +20,8 @@ struct Shape {
 };
 // Below, at and above a tile of 16 rows; one and several superblocks; more items than threads.
 constexpr Shape kShapes[] = {{1, 256}, {15, 512}, {16, 256}, {17, 768}, {131, 256}};
-
-std::vector<float> multiply(Backend& backend, const FileMatrix& matrix, const std::vector<float>& x) {
-  const auto weight = backend.load_weight(matrix.view());
-  const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
-  std::vector<float> y(static_cast<size_t>(n_tokens * matrix.n_rows), NAN);
-  const MatmulTask task{weight.get(), span_of(y)};
-  backend.matmul({&task, 1}, span_of(x), n_tokens);
-  return y;
-}
+// Widths that only types with blocks of 32 columns, or none, can have.
+constexpr Shape kNarrowShapes[] = {{16, 32}, {17, 96}, {5, 480}, {33, 288}};
 
 /// Calls check(got, exact, sum of |w * x|, sum of |w|) for each element of the product.
 template <typename Check>
@@ -54,7 +49,10 @@ TEST_CASE("a product equals the exact sum up to f32 rounding when activations fi
     CAPTURE(name);
     for (const TensorType type : kCpuTypes) {
       CAPTURE(std::string(tensor_type_traits(type).name));
-      for (const Shape& shape : kShapes) {
+      std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+      if (tensor_type_traits(type).block_elements <= 32)
+        shapes.insert(shapes.end(), std::begin(kNarrowShapes), std::end(kNarrowShapes));
+      for (const Shape& shape : shapes) {
         CAPTURE(shape.n_rows);
         CAPTURE(shape.n_cols);
         const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/1);
@@ -80,7 +78,7 @@ TEST_CASE("a product of any activations is within the error of quantizing them t
       CAPTURE(std::string(tensor_type_traits(type).name));
       const FileMatrix matrix = random_matrix(type, 33, 512, /*seed=*/3);
       const auto x = random_f32(5 * 512, /*seed=*/4);
-      const bool is_quantized = tensor_type_traits(type).block_elements == 256 && type != TensorType::kQ6_K;
+      const bool is_quantized = matmul_input_kind(type) != MatmulInputKind::kF32;
       compare(matrix, x, multiply(*backend, matrix, x),
               [&](double got, double exact, double sum_product, double sum_weight) {
                 // |x| <= 1, so a step is at most 1/127 and each activation is off by half a step at most.
@@ -95,7 +93,7 @@ TEST_CASE("the bits of a product do not depend on kernels, threads or the number
   const auto backends = all_cpu_backends();
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
-    const int64_t n_rows = 37, n_cols = 512;
+    const int64_t n_rows = 37, n_cols = tensor_type_traits(type).block_elements <= 32 ? 480 : 512;
     const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
     const int64_t n_most = 19;
     const auto x = random_f32(static_cast<size_t>(n_most * n_cols), /*seed=*/6);
@@ -172,38 +170,54 @@ TEST_CASE("scales at the ends of f16 and activations at the ends of f32 give fin
   }
 }
 
-TEST_CASE("matmul_swiglu is silu(gate) * up") {
+TEST_CASE("a bias is added to the product of its own task and to no other") {
   const auto backends = all_cpu_backends();
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
-    const int64_t n_ff = 37, n_cols = 256;
-    const FileMatrix gate = random_matrix(type, n_ff, n_cols, /*seed=*/12),
-                     up = random_matrix(type, n_ff, n_cols, /*seed=*/13);
-    const auto x = random_f32(static_cast<size_t>(11 * n_cols), /*seed=*/14);
-    std::vector<float> first;
+    // A part of a tile, one tile, several and a part, more than a thread takes at once.
+    const int64_t heights[] = {5, 16, 37, 131};
+    const int64_t n_cols = 256, n_most = 33;  // more tokens than one call of a kernel takes
+    const auto x = random_f32(static_cast<size_t>(n_most * n_cols), /*seed=*/20);
+    std::vector<FileMatrix> matrices;
+    std::vector<std::vector<float>> biases;
+    for (const int64_t n_rows : heights) {
+      matrices.push_back(random_matrix(type, n_rows, n_cols, static_cast<uint32_t>(n_rows)));
+      biases.push_back(random_f32(static_cast<size_t>(n_rows), static_cast<uint32_t>(n_rows + 1)));
+    }
+    biases[2].clear();  // empty, though its address is not null
+    std::vector<std::vector<float>> expected;
+    for (size_t i = 0; i < matrices.size(); ++i) {
+      expected.push_back(multiply(*backends[0].backend, matrices[i], x));
+      for (size_t at = 0; at < expected[i].size(); ++at)
+        if (!biases[i].empty()) expected[i][at] += biases[i][at % biases[i].size()];
+    }
     for (const auto& [name, backend] : backends) {
       CAPTURE(name);
-      const auto gates = multiply(*backend, gate, x), ups = multiply(*backend, up, x);
-      const auto gate_weight = backend->load_weight(gate.view()), up_weight = backend->load_weight(up.view());
-      std::vector<float> y(gates.size(), NAN);
-      backend->matmul_swiglu(span_of(y), *gate_weight, *up_weight, span_of(x), 11);
-      for (size_t i = 0; i < y.size(); ++i) {
-        const double expected = double{gates[i]} / (1 + std::exp(-double{gates[i]})) * ups[i];
-        // exp is within 2 ulp (2^-22), then three roundings of 2^-24. It is capped at exp(88), so a gate below -88
-        // gives gate * exp(-88) in place of something smaller.
-        const double capped = std::abs(double{gates[i]} * ups[i]) * std::exp(-88.0);
-        CHECK(std::abs(y[i] - expected) <= 0x1p-21 * std::abs(expected) + 1.001 * capped);
+      std::vector<std::unique_ptr<Weight>> weights;
+      for (const FileMatrix& matrix : matrices) weights.push_back(backend->load_weight(matrix.view()));
+      for (const int64_t n_tokens : {int64_t{1}, int64_t{9}, n_most}) {
+        CAPTURE(n_tokens);
+        std::vector<std::vector<float>> guarded;
+        std::vector<MatmulTask> tasks;
+        for (size_t i = 0; i < matrices.size(); ++i) {
+          const auto n = static_cast<size_t>(n_tokens * heights[i]);
+          guarded.emplace_back(n + 2, 12345.0f);
+          tasks.push_back({weights[i].get(), {guarded[i].data() + 1, n}, span_of(biases[i])});
+        }
+        backend->matmul(tasks, span_of(x), static_cast<int32_t>(n_tokens));
+        for (size_t i = 0; i < matrices.size(); ++i) {
+          CHECK(std::equal(guarded[i].begin() + 1, guarded[i].end() - 1, expected[i].begin()));
+          CHECK((guarded[i].front() == 12345.0f && guarded[i].back() == 12345.0f));
+        }
       }
-      if (first.empty()) first = y;
-      CHECK(y == first);
     }
   }
 }
 
-TEST_CASE("a type without a kernel is refused with the tensor's name") {
+TEST_CASE("a type that holds no weights is refused with the tensor's name") {
   const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
   const std::vector<std::byte> bytes(256);
-  const WeightView view{"blk.0.attn_q.weight", TensorType::kIQ1_S, 1, 256, bytes};
+  const WeightView view{"blk.0.attn_q.weight", TensorType::kI8, 1, 256, bytes};
   try {
     backend->load_weight(view);
     FAIL("nothing was thrown");
@@ -211,6 +225,6 @@ TEST_CASE("a type without a kernel is refused with the tensor's name") {
     CHECK(error.code() == ErrorCode::kModelUnsupported);
     const std::string message = error.what();
     CHECK(message.find("blk.0.attn_q.weight") != std::string::npos);
-    CHECK(message.find("iq1_s") != std::string::npos);
+    CHECK(message.find("type i8") != std::string::npos);
   }
 }

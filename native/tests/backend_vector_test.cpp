@@ -1,31 +1,14 @@
-// The operations that are not products: normalization, rotation, exp, look-ups, additions.
+// Quantizing activations, exp, rotation and look-ups.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "backend/cpu/cpu_features.h"
 #include "core/half.h"
 #include "tests/support/cpu_backends.h"
 #include "tests/support/quantized_data.h"
 
 using namespace outpost;
 using namespace outpost::test;
-
-namespace {
-
-std::vector<const CpuKernelTable*> all_kernel_tables() {
-  std::vector<const CpuKernelTable*> tables;
-  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
-    try {
-      tables.push_back(&select_cpu_kernels(kernels));
-    } catch (const EngineError& error) {
-      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
-    }
-  }
-  return tables;
-}
-
-}  // namespace
 
 TEST_CASE("exp is within 2 ulp of the exact value, 0 below -87 and finite above 88") {
   std::vector<float> x;
@@ -83,69 +66,43 @@ TEST_CASE("activations are quantized to the nearest of 255 steps, with the sums 
   }
 }
 
-TEST_CASE("rms_norm divides by the root mean square, in place too, with the same bits everywhere") {
-  for (const int64_t n : {1, 15, 16, 31, 2048, 4099}) {  // below a vector, and not a multiple of it
-    CAPTURE(n);
-    const int32_t n_tokens = 5;
-    const auto x = random_f32(static_cast<size_t>(n_tokens * n), /*seed=*/2),
-               weight = random_f32(static_cast<size_t>(n), /*seed=*/3);
-    std::vector<float> first;
-    for (const auto& [name, backend] : all_cpu_backends()) {
-      CAPTURE(name);
-      std::vector<float> y = x;
-      backend->rms_norm(span_of(y), span_of(y), span_of(weight), n_tokens, 1e-5f);
-      for (int64_t t = 0; t < n_tokens; ++t) {
-        double sum_sq = 0;
-        for (int64_t i = 0; i < n; ++i)
-          sum_sq += double{x[static_cast<size_t>(t * n + i)]} * x[static_cast<size_t>(t * n + i)];
-        const double scale = 1 / std::sqrt(sum_sq / static_cast<double>(n) + 1e-5);
-        for (int64_t i = 0; i < n; ++i) {
-          const double expected = x[static_cast<size_t>(t * n + i)] * scale * weight[static_cast<size_t>(i)];
-          // 16 partial sums of n / 16 squares, all positive: half their roundings, (n / 16 + 4) / 2 * 2^-24,
-          // reach the root; five more follow.
-          const double tolerance = (static_cast<double>(n) / 32 + 7) * 0x1p-24 * std::abs(expected);
-          CHECK(std::abs(y[static_cast<size_t>(t * n + i)] - expected) <= tolerance);
-        }
-      }
-      if (first.empty()) first = y;
-      CHECK(y == first);
-    }
-  }
-}
-
-TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
-  const int32_t head_dim = 12, n_rot = 8, n_head = 3, n_past = 1000, n_tokens = 4;
-  const AttentionShape shape{n_head, 1, head_dim, 1.0f};
-  const std::vector<float> factors = {1.0f, 2.0f, 4.0f, 8.0f};
+TEST_CASE("rope turns pair i of position p by p * frequency, and leaves what is before and after the pairs") {
+  const int32_t head_dim = 14, n_head = 3, n_past = 1000, n_tokens = 4;
+  const AttentionParams params{n_head, 1, head_dim, head_dim, 1.0f};
   const std::vector<int32_t> pages(32, 0);
   for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalves}) {
-    for (const bool has_factors : {false, true}) {
-      CAPTURE(has_factors);
-      const RopeParams rope{pairing, n_rot, 10000.0f, 0.5f,
-                            has_factors ? std::span<const float>(factors) : std::span<const float>()};
+    for (const int32_t offset : {0, 4}) {
+      CAPTURE(offset);
+      const RopeParams rope{pairing, offset, {1.0, 0.1, 0.0123, 0.00017}, 1.25f};
+      const auto n_pairs = static_cast<int32_t>(rope.frequencies.size());
       const auto q = random_f32(n_tokens * n_head * head_dim, /*seed=*/4);
       const auto kv_values = random_f32(n_tokens * head_dim, /*seed=*/5);
       for (const auto& [name, backend] : all_cpu_backends()) {
         CAPTURE(name);
-        const auto kv = backend->alloc_kv({1, 1, head_dim}, 1);
+        const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, 1);
+        const auto prepared = backend->create_rope(rope);
         const SequenceRun run{pages, n_past, n_tokens};
         std::vector<float> rotated = q;
-        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, shape,
-                                   rope);
+        backend->rope_and_store_kv(span_of(rotated), span_of(kv_values), span_of(kv_values), *kv, 0, {&run, 1}, params,
+                                   prepared.get());
         for (int32_t t = 0; t < n_tokens; ++t) {
           for (int32_t h = 0; h < n_head; ++h) {
             const float* before = q.data() + (t * n_head + h) * head_dim;
             const float* after = rotated.data() + (t * n_head + h) * head_dim;
-            for (int32_t i = 0; i < n_rot / 2; ++i) {
-              double angle = (n_past + t) * 0.5 * std::pow(10000.0, -2.0 * i / n_rot);
-              if (has_factors) angle /= factors[static_cast<size_t>(i)];
-              const int32_t a = pairing == RopePairing::kAdjacent ? 2 * i : i,
-                            b = pairing == RopePairing::kAdjacent ? 2 * i + 1 : i + n_rot / 2;
-              // Table entries and two products and a sum, each rounded to f32, of values below 1.
-              CHECK(std::abs(after[a] - (before[a] * std::cos(angle) - before[b] * std::sin(angle))) < 4 * 0x1p-24);
-              CHECK(std::abs(after[b] - (before[a] * std::sin(angle) + before[b] * std::cos(angle))) < 4 * 0x1p-24);
+            std::vector<bool> is_rotated(head_dim, false);
+            for (int32_t i = 0; i < n_pairs; ++i) {
+              const double angle = (n_past + t) * rope.frequencies[static_cast<size_t>(i)];
+              const double c = 1.25 * std::cos(angle), s = 1.25 * std::sin(angle);
+              const bool is_adjacent = pairing == RopePairing::kAdjacent;
+              const int32_t a = offset + (is_adjacent ? 2 * i : i),
+                            b = offset + (is_adjacent ? 2 * i + 1 : i + n_pairs);
+              // Table entries and two products and a sum, each rounded to f32, of values below 1.25.
+              CHECK(std::abs(after[a] - (before[a] * c - before[b] * s)) < 6 * 0x1p-24);
+              CHECK(std::abs(after[b] - (before[a] * s + before[b] * c)) < 6 * 0x1p-24);
+              is_rotated[static_cast<size_t>(a)] = is_rotated[static_cast<size_t>(b)] = true;
             }
-            for (int32_t i = n_rot; i < head_dim; ++i) CHECK(after[i] == before[i]);
+            for (int32_t i = 0; i < head_dim; ++i)
+              if (!is_rotated[static_cast<size_t>(i)]) CHECK(after[i] == before[i]);
           }
         }
       }
@@ -153,7 +110,35 @@ TEST_CASE("rope turns pair i of position p by p * base^(-2i / n_rot)") {
   }
 }
 
-TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add adds") {
+TEST_CASE("a rope gives the same rotations in whatever order positions are asked for") {
+  const int32_t head_dim = 8;
+  const AttentionParams params{1, 1, head_dim, head_dim, 1.0f};
+  const RopeParams rope{RopePairing::kHalves, 0, {1.0, 0.3, 0.001}, 1.0f};
+  const std::vector<int32_t> pages(64, 0);
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    CAPTURE(name);
+    const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, 1);
+    const auto rotated = [&](Rope& prepared, int32_t n_past, int32_t n_tokens) {
+      const auto width = static_cast<size_t>(n_tokens * head_dim);
+      std::vector<float> q = random_f32(width, /*seed=*/7);
+      const std::vector<float> k(width, 0.0f);
+      const SequenceRun run{pages, n_past, n_tokens};
+      backend->rope_and_store_kv(span_of(q), span_of(k), span_of(k), *kv, 0, {&run, 1}, params, &prepared);
+      return q;
+    };
+    const auto shared = backend->create_rope(rope);
+    for (const auto& [n_past, n_tokens] :
+         {std::pair{5, 1}, {1000, 3}, {4, 2}, {1002, 70}, {0, 1}, {999, 1}, {3000, 1}}) {
+      CAPTURE(n_past);
+      const auto fresh = backend->create_rope(rope);
+      CHECK(rotated(*shared, n_past, n_tokens) == rotated(*fresh, n_past, n_tokens));
+    }
+    const auto none = backend->create_rope({RopePairing::kAdjacent, 0, {}, 1.0f});
+    CHECK(rotated(*none, 100, 3) == random_f32(3 * head_dim, /*seed=*/7));
+  }
+}
+
+TEST_CASE("embed reads rows of the file's table, gather_rows copies rows") {
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
     for (const TensorType type : kCpuTypes) {
@@ -171,9 +156,6 @@ TEST_CASE("embed reads rows of the file's table, gather_rows copies rows, add ad
     std::vector<float> gathered(4);
     backend->gather_rows(span_of(gathered), span_of(x), rows, 2);
     CHECK(gathered == std::vector<float>{5, 6, 1, 2});
-    std::vector<float> sum = x;
-    backend->add(span_of(sum), span_of(x));
-    CHECK(sum == std::vector<float>{2, 4, 6, 8, 10, 12});
   }
 }
 

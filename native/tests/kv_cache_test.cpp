@@ -18,7 +18,7 @@ namespace {
 struct TestCache {
   explicit TestCache(int32_t n_page)
       : backend(create_cpu_backend(CpuKernels::kScalar, 1)),
-        cache(*backend, {1, 1, 16}, n_page),
+        cache(*backend, {1, 1, 16, 16}, n_page),
         page_bytes(cache.total_bytes() / static_cast<size_t>(n_page)) {}
 
   int32_t n_used() const { return static_cast<int32_t>(cache.used_bytes() / page_bytes); }

@@ -167,7 +167,9 @@ TEST_CASE("an architecture that is not built in is named") {
   const LoadError error = load_error_of([](TinyLlama& t) { t.architecture = "mamba"; });
   CHECK(error.code == ErrorCode::kModelUnsupported);
   CHECK(error.message ==
-        "PATH: the architecture \"mamba\" is not supported yet. Supported: llama (Llama, Mistral, TinyLlama, SmolLM).");
+        "PATH: the architecture \"mamba\" is not supported. Supported are llama, qwen2, qwen2moe, qwen3, qwen3moe, "
+        "gemma, "
+        "gemma2, gemma3, phi3, starcoder, starcoder2, deepseek2, gpt-oss, granite, granitemoe.");
 }
 
 TEST_CASE("a missing tensor is named") {
@@ -203,11 +205,11 @@ TEST_CASE("a vocabulary that does not fit the embedding is refused with both siz
   CHECK(error.message == "PATH: the tensor token_embd.weight has the shape [387, 256]; expected [386, 256].");
 }
 
-TEST_CASE("a tensor type without a kernel is refused while loading, with the tensor's name") {
+TEST_CASE("a type that holds no weights is refused while loading, with the tensor's name") {
   for (const char* name :
        {"blk.0.attn_q.weight", "blk.0.ffn_up.weight", "output.weight", "token_embd.weight", "blk.0.attn_norm.weight"}) {
     CAPTURE(name);
-    for (const TensorType type : {TensorType::kQ3_K, TensorType::kIQ4_XS, TensorType::kI8}) {
+    for (const TensorType type : {TensorType::kQ8_1, TensorType::kF64, TensorType::kI8}) {
       const LoadError error = load_error_of([&](TinyLlama& t) { set_type(t.tensor(name), type); });
       CHECK(error.code == ErrorCode::kModelUnsupported);
       CHECK(error.message.find(std::string("Tensor \"") + name + "\" has the type " + tensor_type_traits(type).name +
@@ -229,21 +231,32 @@ TEST_CASE("hyperparameters out of range are named with their value and what is e
   CHECK(message([](auto& t) { t.n_head = 0; }) == "PATH: llama.attention.head_count is 0; expected 1 to 65536.");
   CHECK(message([](auto& t) { t.n_rot = 66; }) == "PATH: llama.rope.dimension_count is 66; expected 2 to 64.");
   CHECK(message([](auto& t) { t.n_rot = 7; }) == "PATH: llama.rope.dimension_count is 7; expected an even number.");
-  CHECK(message([](auto& t) { t.head_dim = 1024; }) == "PATH: llama.attention.key_length is 1024; expected 2 to 512.");
+  CHECK(message([](auto& t) { t.head_dim = 1024; }) == "PATH: llama.attention.key_length is 1024; expected 2 to 576.");
   CHECK(message([](auto& t) { t.rms_eps = -1; }) ==
         "PATH: llama.attention.layer_norm_rms_epsilon is -1; expected 0 to 1.");
   CHECK(message([](auto& t) { t.rope_freq_base = 0; }) == "PATH: llama.rope.freq_base is 0; expected 1 to 1e+12.");
   CHECK(message([](auto& t) { t.rope_scaling_factor = -2; }) ==
-        "PATH: llama.rope.scaling.factor is -2; expected 0.001 to 1e+06.");
+        "PATH: llama.rope.scaling.factor is -2; expected 0 to 1e+06.");
 }
 
 TEST_CASE("RoPE scaling that is not built in is named") {
   const LoadError error = load_error_of([](TinyLlama& t) {
-    t.rope_scaling_type = "yarn";
+    t.rope_scaling_type = "spiral";
     t.rope_scaling_factor = 4;
   });
   CHECK(error.code == ErrorCode::kModelUnsupported);
-  CHECK(error.message == "PATH: RoPE scaling \"yarn\" is not supported; expected none or linear.");
+  CHECK(
+      error.message ==
+      "PATH: llama.rope.scaling.type is \"spiral\", which is not supported; expected none, linear, yarn or longrope.");
+}
+
+TEST_CASE("a tensor that the architecture does not know is named") {
+  const LoadError error =
+      load_error_of([](TinyLlama& t) { t.add_vector("blk.1.attn_gate_bias.weight", std::vector<float>(16, 1.0f)); });
+  CHECK(error.code == ErrorCode::kModelUnsupported);
+  CHECK(error.message ==
+        "PATH: the tensor \"blk.1.attn_gate_bias.weight\" is not part of the architecture \"llama\" as "
+        "Outpost knows it; computing without it would be wrong.");
 }
 
 TEST_CASE("the factor of RoPE scaling counts unless the type is none") {

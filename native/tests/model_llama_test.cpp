@@ -63,7 +63,7 @@ std::vector<float> extend(const LoadedModel& model, KvCache& cache, KvSequence& 
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
   const SequenceRun run{sequence.page_table, sequence.n_past(), static_cast<int32_t>(rest.size())};
   std::vector<float> logits(rest.size() * static_cast<size_t>(model.info().n_vocab));
-  model.network().forward({rest, {&run, 1}, rows}, cache.storage(), logits);
+  model.network().forward({rest, {&run, 1}, rows, model.info().n_ctx_train}, cache.storage(), logits);
   sequence.tokens.assign(tokens.begin(), tokens.end());
   return logits;
 }
@@ -211,7 +211,7 @@ TEST_CASE("logits have the same bits beside another sequence in the batch") {
   std::vector<int32_t> tokens = a;
   tokens.insert(tokens.end(), b.begin(), b.end());
   std::vector<float> logits(2 * static_cast<size_t>(tiny.n_vocab()));
-  loaded->network().forward({tokens, runs, rows}, *kv, logits);
+  loaded->network().forward({tokens, runs, rows, 100}, *kv, logits);
   std::vector<float> expected = evaluate_logits(*loaded, a, 1, 64);
   const std::vector<float> second = evaluate_logits(*loaded, b, 1, 64);
   expected.insert(expected.end(), second.begin(), second.end());

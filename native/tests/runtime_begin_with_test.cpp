@@ -230,13 +230,13 @@ TEST_CASE("the prompt is found in the cache however much of the word is typed") 
 
 TEST_CASE("a request may be cancelled before it has begun as it must") {
   Recorder recorder;
-  Gate gate;
-  recorder.on_prefill = [&](int32_t) { gate.pass(); };
+  Turnstile turnstile;
+  recorder.on_prefill = [&](int32_t) { turnstile.pass(); };
   const auto engine = Engine::create(scripted_model());
   const uint64_t id = engine->submit(make_request({1, kPrint}, "zyx"), recorder.sink());
-  gate.wait_for_arrival();
+  turnstile.wait_for_arrival();
   engine->cancel(id);
-  gate.open();
+  turnstile.open();
   recorder.wait();
   CHECK(recorder.reason == StopReason::kCancelled);
   CHECK(recorder.stats.n_decoded == 0);

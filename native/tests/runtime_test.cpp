@@ -115,16 +115,16 @@ TEST_CASE("a request's reply is the same alone and among others") {
   for (size_t i = 0; i < kRequests; ++i) run_alone(random_model(), requests[i], alone[i]);
 
   std::vector<size_t> order;  // of slices
-  Gate gate;
+  Turnstile turnstile;
   {
     const auto engine = Engine::create(random_model(), small_slices());
     together[0].on_prefill = [&](int32_t n_done) {
-      if (n_done == 8) gate.pass();
+      if (n_done == 8) turnstile.pass();
       order.push_back(0);
     };
     for (size_t i = 1; i < kRequests; ++i) together[i].on_prefill = [&, i](int32_t) { order.push_back(i); };
     for (size_t i = 0; i < kRequests; ++i) engine->submit(requests[i], together[i].sink());
-    gate.open();
+    turnstile.open();
     for (Recorder& recorder : together) recorder.wait();
   }
   for (size_t i = 0; i < kRequests; ++i) {
@@ -144,9 +144,9 @@ TEST_CASE("a request's reply is the same alone and among others") {
 TEST_CASE("an inline request passes a long prefill of a chat") {
   std::vector<std::string> events;
   Recorder chat, inline_;
-  Gate gate;
+  Turnstile turnstile;
   chat.on_prefill = [&](int32_t n_done) {
-    if (n_done == 8) gate.pass();
+    if (n_done == 8) turnstile.pass();
     events.push_back("chat");
   };
   inline_.on_prefill = [&](int32_t) { events.push_back("inline"); };
@@ -156,9 +156,9 @@ TEST_CASE("an inline request passes a long prefill of a chat") {
   {
     const auto engine = Engine::create(random_model(), small_slices());
     engine->submit(random_request(100, 1, 1), chat.sink());
-    gate.wait_for_arrival();
+    turnstile.wait_for_arrival();
     engine->submit(request, inline_.sink());
-    gate.open();
+    turnstile.open();
     inline_.wait();
     chat.wait();
   }
@@ -170,35 +170,35 @@ TEST_CASE("an inline request passes a long prefill of a chat") {
 TEST_CASE("classes run in the order inline, chat, agent, background") {
   std::vector<int> order;
   Recorder first, recorders[4];
-  Gate gate;
-  first.on_prefill = [&](int32_t) { gate.pass(); };
+  Turnstile turnstile;
+  first.on_prefill = [&](int32_t) { turnstile.pass(); };
   const auto engine = Engine::create(random_model(), small_slices());
   engine->submit(random_request(4, 1, 1), first.sink());
-  gate.wait_for_arrival();
+  turnstile.wait_for_arrival();
   for (const int i : {3, 1, 2, 0}) {
     GenerateRequest request = random_request(4, 1, 1);
     request.priority = static_cast<Priority>(i);
     recorders[i].on_done = [&order, i] { order.push_back(i); };
     engine->submit(request, recorders[i].sink());
   }
-  gate.open();
+  turnstile.open();
   recorders[3].wait();
   CHECK(order == std::vector<int>{0, 1, 2, 3});
 }
 
 TEST_CASE("a request cancelled before its first step reports nothing but its end") {
   Recorder first, cancelled;
-  Gate gate;
-  first.on_prefill = [&](int32_t) { gate.pass(); };
+  Turnstile turnstile;
+  first.on_prefill = [&](int32_t) { turnstile.pass(); };
   {
     const auto engine = Engine::create(random_model(), small_slices());
     engine->submit(random_request(4, 1, 2), first.sink());
-    gate.wait_for_arrival();
+    turnstile.wait_for_arrival();
     const uint64_t id = engine->submit(random_request(40, 2), cancelled.sink());
     CHECK(engine->stats().n_active == 2);
     engine->cancel(id);
     engine->cancel(id);
-    gate.open();
+    turnstile.open();
     cancelled.wait();
     first.wait();
   }
@@ -214,16 +214,16 @@ TEST_CASE("a request cancelled before its first step reports nothing but its end
 
 TEST_CASE("a request cancelled during its prefill stops at the end of the slice") {
   Recorder recorder;
-  Gate gate;
+  Turnstile turnstile;
   recorder.on_prefill = [&](int32_t n_done) {
-    if (n_done == 16) gate.pass();
+    if (n_done == 16) turnstile.pass();
   };
   {
     const auto engine = Engine::create(random_model(), small_slices());
     const uint64_t id = engine->submit(random_request(400, 1), recorder.sink());
-    gate.wait_for_arrival();
+    turnstile.wait_for_arrival();
     engine->cancel(id);
-    gate.open();
+    turnstile.open();
     recorder.wait();
   }
   CHECK(recorder.reason == StopReason::kCancelled);
@@ -234,16 +234,16 @@ TEST_CASE("a request cancelled during its prefill stops at the end of the slice"
 
 TEST_CASE("a request cancelled during its reply says no other token") {
   Recorder recorder;
-  Gate gate;
+  Turnstile turnstile;
   recorder.on_text = [&](int32_t n_decoded) {
-    if (n_decoded == 3) gate.pass();
+    if (n_decoded == 3) turnstile.pass();
   };
   {
     const auto engine = Engine::create(endless_model());
     const uint64_t id = engine->submit(endless_request(), recorder.sink());
-    gate.wait_for_arrival();
+    turnstile.wait_for_arrival();
     engine->cancel(id);
-    gate.open();
+    turnstile.open();
     recorder.wait();
     engine->cancel(id);  // over: ignored
     engine->cancel(12345);
@@ -258,14 +258,14 @@ TEST_CASE("a request cancelled during its reply says no other token") {
 TEST_CASE("a sink may cancel its own request") {
   Recorder recorder;
   uint64_t id = 0;
-  Gate gate;
+  Turnstile turnstile;
   const auto engine = Engine::create(endless_model());
-  recorder.on_prefill = [&](int32_t) { gate.pass(); };  // until the id is known
+  recorder.on_prefill = [&](int32_t) { turnstile.pass(); };  // until the id is known
   recorder.on_text = [&](int32_t n_decoded) {
     if (n_decoded == 5) engine->cancel(id);
   };
   id = engine->submit(endless_request(), recorder.sink());
-  gate.open();
+  turnstile.open();
   recorder.wait();
   CHECK(recorder.reason == StopReason::kCancelled);
   CHECK(recorder.stats.n_decoded == 5);
@@ -273,9 +273,9 @@ TEST_CASE("a sink may cancel its own request") {
 
 TEST_CASE("an engine that goes away cancels what runs and what waits, and joins") {
   Recorder running, waiting;
-  Gate gate;
+  Turnstile turnstile;
   running.on_text = [&](int32_t n_decoded) {
-    if (n_decoded == 2) gate.pass();
+    if (n_decoded == 2) turnstile.pass();
     // To the end of the context this would take five seconds: time enough for the engine to go away.
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   };
@@ -284,9 +284,9 @@ TEST_CASE("an engine that goes away cancels what runs and what waits, and joins"
     options.kv_bytes = 8 * 64 * endless_model()->info().kv_bytes_per_token;
     const auto engine = Engine::create(endless_model(), options);
     engine->submit(endless_request(), running.sink());
-    gate.wait_for_arrival();
+    turnstile.wait_for_arrival();
     engine->submit(endless_request(), waiting.sink());
-    gate.open();
+    turnstile.open();
   }
   for (const Recorder* recorder : {&running, &waiting}) {
     CHECK(recorder->n_done_calls == 1);
@@ -334,16 +334,16 @@ TEST_CASE("requests that do not fit together run one after the other, with the s
 
 TEST_CASE("pages are counted while a request runs") {
   Recorder recorder;
-  Gate gate;
-  recorder.on_text = [&](int32_t) { gate.pass(); };
+  Turnstile turnstile;
+  recorder.on_text = [&](int32_t) { turnstile.pass(); };
   const auto engine = Engine::create(endless_model());
   GenerateRequest request = endless_request(70);
   request.n_predict = 10;
   engine->submit(request, recorder.sink());
-  gate.wait_for_arrival();
+  turnstile.wait_for_arrival();
   CHECK(engine->stats().n_active == 1);
   CHECK(engine->stats().kv_bytes_used == 2 * 64 * endless_model()->info().kv_bytes_per_token);
-  gate.open();
+  turnstile.open();
   recorder.wait();
 }
 

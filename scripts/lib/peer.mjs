@@ -5,6 +5,9 @@ import { hashOf, stampedStep } from './steps.mjs';
 import { npm } from './toolchain.mjs';
 
 export const peerDirectory = join(root, 'scripts', 'peer');
+/** llama.cpp's own build, and its library of tensor types. */
+export const peerPackage = join(peerDirectory, 'node_modules', '@node-llama-cpp', 'linux-x64');
+export const peerLibrary = join(peerPackage, 'bins', 'linux-x64', 'libggml-base.so');
 
 /**
  * @typedef {object} PeerRequest

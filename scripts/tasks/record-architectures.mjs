@@ -3,6 +3,7 @@
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { buildNative } from '../lib/native-build.mjs';
+import { run } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
 import { chosenModels, tinyModels } from '../model-tests/tiny-models/catalog.mjs';
 import { measureReference } from '../model-tests/tiny-models/peer-reference.mjs';
@@ -10,7 +11,9 @@ import { readArchitectureRecording, writeArchitectureRecording } from '../model-
 
 /** @param {string[]} words names or architectures of the models to record anew; all if none is given */
 export async function recordArchitectures(words) {
-  const dequantizer = join(await buildNative('release', { withTests: true }), 'outpost-peer-dequantize');
+  const directory = await buildNative('release', { withTests: true });
+  await run('cmake', ['--build', directory, '--target', 'outpost-peer-dequantize'], { quiet: true });
+  const dequantizer = join(directory, 'outpost-peer-dequantize');
   const before = words.length === 0 ? {} : (await readArchitectureRecording()).models;
   /** @type {Record<string, import('../model-tests/tiny-models/recording.mjs').RecordedModel>} */
   const measured = {};

@@ -1,29 +1,46 @@
-// `npm run record-vectors [-- default-model | architectures [NAME...]]`: asks llama.cpp for next tokens and writes
-// native/tests/vectors/: of the default model for all prompts, and of the tiny models of all architectures.
-// Takes some minutes, most of them for long prompts one token at a time.
+// `npm run record-vectors [-- tensor-types | default-model | architectures [NAME...]]`: asks llama.cpp for the values of
+// tensor blocks (seconds), and for next tokens of the default model and of the tiny models of all architectures (many
+// minutes: long prompts, also one token at a time), and writes native/tests/vectors/.
+import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { unclearPrompts } from '../lib/agreement.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
-import { askPeer, ensurePeer } from '../lib/peer.mjs';
-import { SetupError } from '../lib/process.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { askPeer, ensurePeer, peerLibrary, peerPackage } from '../lib/peer.mjs';
+import { run, SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
-import { readPrompts, writeRecording } from '../lib/vectors.mjs';
+import { readPrompts, vectorsDirectory, writeRecording } from '../lib/vectors.mjs';
 import { recordArchitectures } from './record-architectures.mjs';
 
 const nTop = 40;
 
-const parts = ['default-model', 'architectures'];
+const parts = ['tensor-types', 'default-model', 'architectures'];
 
-/** @param {string[]} words the part to record, and names of its models; all if none is given */
-export async function recordVectors([part, ...names] = []) {
+/** @param {string[]} words the part to record, all by default, and names of its models */
+export async function recordVectors([part, ...names]) {
   if (part !== undefined && !parts.includes(part))
     throw new SetupError(`There is no part "${part}". Parts: ${parts.join(', ')}.`);
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to record.');
-  if (part !== 'architectures') await recordDefaultModel();
-  if (part !== 'default-model') await recordArchitectures(names);
+  if (part === undefined || part === 'tensor-types') await recordTensorTypes();
+  if (part === undefined || part === 'default-model') await recordNextTokens();
+  if (part === undefined || part === 'architectures') await recordArchitectures(names);
 }
 
-async function recordDefaultModel() {
+async function recordTensorTypes() {
+  const directory = await buildNative('release', { withTests: true });
+  await run('cmake', ['--build', directory, '--target', 'outpost-record-tensor-types'], { quiet: true });
+  const { name, version } = JSON.parse(await readFile(join(peerPackage, 'package.json'), 'utf8'));
+  await step('Values of tensor blocks', () =>
+    run(join(directory, 'outpost-record-tensor-types'), [
+      peerLibrary,
+      `${name} ${version}`,
+      join(vectorsDirectory, 'tensor-types.txt'),
+    ]),
+  );
+}
+
+async function recordNextTokens() {
   const path = await ensureDefaultModel({ verify: true });
   const { file, sha256 } = await readDefaultModel();
   const prompts = await readPrompts();

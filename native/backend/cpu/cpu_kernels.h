@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "backend/backend.h"
 #include "kernels/common/tensor_type.h"
@@ -21,17 +22,29 @@ struct alignas(64) ActivationBlock {
   float scale;                ///< x = scale * q
 };
 
+/// As ActivationBlock, with a scale for every 32 columns. Columns past the matrix's last are 0.
+struct alignas(64) ActivationBlock32 {
+  int8_t q[256];
+  int32_t sum[8];       ///< of q over 32 columns each
+  float scale[8];       ///< x = scale * q
+  float scaled_sum[8];  ///< scale * sum
+};
+
 /// Tokens whose sums are in vector registers at the same time.
 inline constexpr int kTokensInRegisters = 8;
 /// Most tokens that one call of a matmul kernel takes: their part of the input and the expanded codes of 256
 /// columns lie in a first-level cache of 32 KiB together.
 inline constexpr int kMaxTileTokens = 32;
 
+inline constexpr int kSpareBlocks = kTokensInRegisters - 1;
+
 struct MatmulArgs {
   const std::byte* tile;  ///< packed_tiles.h
   int64_t n_cols;
-  /// Quantized tiles: ActivationBlock [n_cols / 256, x_stride], a superblock's tokens side by side: token after token
-  /// they would compete for the same few cache sets. Dense tiles: f32 [n_tokens, x_stride].
+  /// Quantized tiles: ActivationBlock or ActivationBlock32 [n_cols / 256 rounded up, x_stride], a superblock's tokens
+  /// side by side: token after token they would compete for the same few cache sets. Blocks of up to kSpareBlocks
+  /// tokens after the last may be read and come to nothing: they must be in memory. Dense tiles: f32 [n_tokens,
+  /// x_stride].
   const void* x;
   int64_t x_stride;
   int n_tokens;      ///< 1 to kMaxTileTokens
@@ -43,31 +56,41 @@ struct MatmulArgs {
 inline constexpr int kMaxTileQueries = 4;
 inline constexpr int kPagePositions = 64;
 
+/// A sink that takes no part in the softmax.
+inline constexpr float kNoSink = -std::numeric_limits<float>::infinity();
+
 struct AttentionArgs {
-  int n_queries;                       ///< 1 to kMaxTileQueries, all of one KV head
-  const float* q[kMaxTileQueries];     ///< [head_dim], already scaled
-  float* y[kMaxTileQueries];           ///< [head_dim]
-  int32_t n_visible[kMaxTileQueries];  ///< positions 0 to n_visible - 1 are attended to
-  int32_t head_dim;
-  int32_t head_dim_padded;         ///< to a multiple of 16
-  const uint16_t* const* k_pages;  ///< [head_dim, 64] f16 of this head, per page
-  const uint16_t* const* v_pages;  ///< [64, head_dim_padded] f16 of this head, per page
+  int n_queries;                    ///< 1 to kMaxTileQueries, all of one KV head
+  const float* q[kMaxTileQueries];  ///< [head_dim_k], already scaled
+  float* y[kMaxTileQueries];        ///< [head_dim_v]
+  /// Positions first_visible to end_visible - 1 are attended to: at least one.
+  int32_t first_visible[kMaxTileQueries], end_visible[kMaxTileQueries];
+  float sink[kMaxTileQueries];  ///< a logit that adds no value, or kNoSink
+  float softcap;                ///< of the scores, 0: none
+  int32_t head_dim_k, head_dim_v;
+  int32_t head_dim_v_padded;       ///< to a multiple of 16
+  const uint16_t* const* k_pages;  ///< [head_dim_k, 64] f16 of this head, per page
+  const uint16_t* const* v_pages;  ///< [64, head_dim_v_padded] f16 of this head, per page
 };
+
+using MatmulKernel = void (*)(const MatmulArgs&);
 
 struct CpuKernelTable {
   const char* name;
   /// Block i of the row goes to out[i * stride].
   void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride);
-  void (*matmul_f32)(const MatmulArgs&);
-  void (*matmul_f16)(const MatmulArgs&);
-  void (*matmul_q2_K)(const MatmulArgs&);
-  void (*matmul_q4_K)(const MatmulArgs&);
-  void (*matmul_q5_K)(const MatmulArgs&);
-  void (*matmul_iq2_xxs)(const MatmulArgs&);
+  /// The same into blocks of 32 columns; n_cols is a multiple of 32.
+  void (*quantize32)(const float* x, int64_t n_cols, ActivationBlock32* out, int64_t stride);
+  /// @pre the type is not expanded
+  MatmulKernel (*matmul)(TensorType type);
   void (*attention)(const AttentionArgs&);
   void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps);
-  void (*silu_mul)(float* y, const float* gate, const float* up, int64_t n);  ///< y = silu(gate) * up
-  void (*exp)(float* y, const float* x, int64_t n);                           ///< for tests
+  /// `bias` may be null.
+  void (*layer_norm)(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps);
+  void (*gate)(Gate kind, float* y, const float* gate, const float* up, int64_t n);
+  void (*activate)(Activation kind, float* x, int64_t n);
+  void (*softcap)(float* x, int64_t n, float cap);
+  void (*exp)(float* y, const float* x, int64_t n);
 };
 
 const CpuKernelTable& cpu_kernels_scalar();

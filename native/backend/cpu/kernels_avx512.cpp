@@ -1,7 +1,6 @@
 #include "backend/cpu/simd_avx512.h"
 // The lanes above come first: the kernels are written over them.
-#include "backend/cpu/matmul_kernels.h"
-#include "backend/cpu/vector_kernels.h"
+#include "backend/cpu/kernel_table.h"
 
 namespace outpost {
 

@@ -9,6 +9,7 @@
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/packed_tiles.h"
+#include "kernels/common/block_layouts.h"
 
 namespace outpost {
 namespace {
@@ -18,7 +19,8 @@ inline const ActivationBlock& activation(const MatmulArgs& args, int token, int6
 }
 
 // In front of a loop over vectors: they stay in registers only if it is unrolled completely.
-#if defined(__clang__)
+#if defined(OUTPOST_UNROLL)
+#elif defined(__clang__)
 #define OUTPOST_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define OUTPOST_UNROLL _Pragma("GCC unroll 16")
@@ -63,7 +65,12 @@ inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlo
     OUTPOST_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       I32x16& part = parts[t][c % kChains];
-      part = dot4(part, expanded.w[c], Format::input(x[t]) + kColumns * group + 4 * c);
+      const int8_t* four = Format::input(x[t]) + kColumns * group + 4 * c;
+      if constexpr (requires { Format::kIsWide; }) {
+        part = dot4_wide(part, expanded.w[c], four);
+      } else {
+        part = dot4(part, expanded.w[c], four);
+      }
     }
   }
   OUTPOST_UNROLL
@@ -73,7 +80,8 @@ inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlo
   }
 }
 
-/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products.
+/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products. Results of
+/// the tokens past args.n_tokens are dropped.
 template <typename Format, int kTokens>
 void matmul_tokens(const Format& format, const MatmulArgs& args) {
   const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
@@ -90,7 +98,7 @@ void matmul_tokens(const Format& format, const MatmulArgs& args) {
     }
     Format::template finish<kTokens>(tiles[superblock], args, superblock, sums, acc);
   }
-  for (int t = 0; t < kTokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
 }
 
 /// The arguments for the tokens from `first` on.
@@ -144,17 +152,11 @@ void matmul_many(const Format& format, const MatmulArgs& args) {
 template <typename Format>
 void matmul(const Format& format, const MatmulArgs& args) {
   static_assert(kTokensInRegisters == 8);
-  switch (args.n_tokens) {
-    case 1: return matmul_tokens<Format, 1>(format, args);
-    case 2: return matmul_tokens<Format, 2>(format, args);
-    case 3: return matmul_tokens<Format, 3>(format, args);
-    case 4: return matmul_tokens<Format, 4>(format, args);
-    case 5: return matmul_tokens<Format, 5>(format, args);
-    case 6: return matmul_tokens<Format, 6>(format, args);
-    case 7: return matmul_tokens<Format, 7>(format, args);
-    case 8: return matmul_tokens<Format, 8>(format, args);
-    default: return matmul_many(format, args);
-  }
+  if (args.n_tokens == 1) return matmul_tokens<Format, 1>(format, args);
+  if (args.n_tokens == 2) return matmul_tokens<Format, 2>(format, args);
+  if (args.n_tokens <= 4) return matmul_tokens<Format, 4>(format, args);
+  if (args.n_tokens <= 8) return matmul_tokens<Format, 8>(format, args);
+  matmul_many(format, args);
 }
 
 /// acc += d * x.scale * sums
@@ -212,6 +214,82 @@ struct FormatQ2_K {
   }
 };
 
+/// Codes are 0 to 7 and mean 4 less. |S| <= 16 * 32 * 16 * 4 * 127 < 2^23
+struct FormatQ3_K {
+  using Tile = TileQ3_K;
+  static constexpr int kGroups = 16;
+
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock& x, int group) { return -4 * x.sum16[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatQ3_K>& out) const {
+    const U8x64 codes = u8_load(tile.codes[group]);
+    out.w[0] = u8_and(codes, 3);
+    out.w[1] = u8_shift_and<2>(codes, 3);
+    out.w[2] = u8_shift_and<4>(codes, 3);
+    out.w[3] = u8_shift_and<6>(codes, 3);
+    for (int c = 0; c < 4; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 4);
+    out.scale = i32_load_i8(tile.scales[group]);
+  }
+
+  template <int kTokens>
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
+    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
+  }
+};
+
+/// Codes are 0 to 63 and mean 32 less. |S| <= 16 * 128 * 16 * 32 * 127 < 2^28
+struct FormatQ6_K {
+  using Tile = TileQ6_K;
+  static constexpr int kGroups = 16;
+
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock& x, int group) { return -32 * x.sum16[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatQ6_K>& out) const {
+    const U8x64 high = u8_load(tile.high[group]);
+    const U8x64 low[2] = {u8_load(tile.low[group][0]), u8_load(tile.low[group][1])};
+    out.w[0] = u8_or(u8_and(low[0], 15), u8_shift_left_and<4>(high, 0x30));
+    out.w[1] = u8_or(u8_and(low[1], 15), u8_shift_left_and<2>(high, 0x30));
+    out.w[2] = u8_or(u8_shift_and<4>(low[0], 15), u8_and(high, 0x30));
+    out.w[3] = u8_or(u8_shift_and<4>(low[1], 15), u8_shift_and<2>(high, 0x30));
+    out.scale = i32_load_i8(tile.scales[group]);
+  }
+
+  template <int kTokens>
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
+    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
+  }
+};
+
+/// Codes name values that are stored 128 higher. |S| <= 8 * 32 * 32 * 127 * 127 < 2^28
+struct FormatIQ4_XS {
+  using Tile = TileIQ4_XS;
+  static constexpr int kGroups = 8;
+  static constexpr bool kIsWide = true;
+  U8Table16 values{kIq4Values, 128};
+
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock& x, int group) { return -128 * x.sum32[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ4_XS>& out) const {
+    for (int v = 0; v < 4; ++v) {
+      const U8x64 codes = u8_load(tile.codes[group][v]);
+      out.w[v] = values.look_up(u8_and(codes, 15));
+      out.w[4 + v] = values.look_up(u8_shift_and<4>(codes, 15));
+    }
+    out.scale = i32_load_i8(tile.scales[group]);
+  }
+
+  template <int kTokens>
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
+    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
+  }
+};
+
 /// Q4_K and Q5_K: |S| <= 8 * 63 * 32 * 31 * 127 < 2^26
 template <typename TileType>
 struct FormatK4 {
@@ -266,19 +344,28 @@ struct FormatIQ2_XXS {
   }
 };
 
-/// f32 and f16 weights against f32 activations: one fused multiply-add per column.
+// Elements of dense tiles: sixteen of them as f32.
+struct ElementF32 {
+  using Stored = float;
+  static F32x16 load(const float* p) { return f32_load(p); }
+};
+struct ElementF16 {
+  using Stored = uint16_t;
+  static F32x16 load(const uint16_t* p) { return f16_load(p); }
+};
+struct ElementBF16 {
+  using Stored = uint16_t;
+  static F32x16 load(const uint16_t* p) { return bf16_load(p); }
+};
+
+/// f32, f16 and bf16 weights against f32 activations: one fused multiply-add per column.
 template <typename Element>
 void matmul_dense_block(const MatmulArgs& args, const float* x, int n_tokens, float* y) {
-  const auto* w = reinterpret_cast<const Element*>(args.tile);
+  const auto* w = reinterpret_cast<const typename Element::Stored*>(args.tile);
   F32x16 acc[kTokensInRegisters];
   for (auto& a : acc) a = f32_set1(0.0f);
   for (int64_t col = 0; col < args.n_cols; ++col) {
-    F32x16 column;
-    if constexpr (sizeof(Element) == 2) {
-      column = f16_load(w + col * kTileRows);
-    } else {
-      column = f32_load(w + col * kTileRows);
-    }
+    const F32x16 column = Element::load(w + col * kTileRows);
     for (int t = 0; t < n_tokens; ++t) acc[t] = fma(column, f32_set1(x[t * args.x_stride + col]), acc[t]);
   }
   for (int t = 0; t < n_tokens; ++t) f32_store(y + t * args.y_stride, acc[t]);
@@ -293,9 +380,13 @@ void matmul_dense(const MatmulArgs& args) {
   }
 }
 
-void matmul_f32(const MatmulArgs& args) { matmul_dense<float>(args); }
-void matmul_f16(const MatmulArgs& args) { matmul_dense<uint16_t>(args); }
+void matmul_f32(const MatmulArgs& args) { matmul_dense<ElementF32>(args); }
+void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
+void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
 void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
+void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
+void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
+void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
 void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K>{}, args); }
 void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K>{}, args); }
 void matmul_iq2_xxs(const MatmulArgs& args) {

@@ -4,9 +4,9 @@
 #include <cassert>
 #include <cstring>
 
-#include "backend/cpu/dequantize.h"
 #include "kernels/common/block_layouts.h"
 #include "kernels/common/iq2_xxs_grid.h"
+#include "quant/dequantize.h"
 
 namespace outpost {
 namespace {
@@ -65,6 +65,81 @@ void pack_k4_row(const Block& block, int row, Tile& tile) {
 void pack_row(const BlockQ4_K& block, int row, TileQ4_K& tile) { pack_k4_row(block, row, tile); }
 void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(block, row, tile); }
 
+void pack_row(const BlockQ3_K& block, int row, TileQ3_K& tile) {
+  for (int sub = 0; sub < 16; ++sub) {
+    const int at = 16 * (sub % 2);
+    const uint8_t* bytes = block.qs + 32 * (sub / 8) + at;
+    const int shift = 2 * (sub % 8 / 2);
+    uint32_t codes = 0;
+    for (int chunk = 0; chunk < 4; ++chunk) {
+      codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
+      tile.high[sub][chunk] |= gather_bits(load_word(block.hmask + at + 4 * chunk), sub / 2) << (4 * row);
+    }
+    store_word(tile.codes[sub] + 4 * row, codes);
+    tile.scales[sub][row] = static_cast<int8_t>(k3_scale(block.scales, sub) - 32);
+  }
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockQ6_K& block, int row, TileQ6_K& tile) {
+  for (int sub = 0; sub < 16; ++sub) {
+    const int half = sub / 8, at = 16 * (sub % 2);  // sub-block `sub` is columns 128 * half + 16 * (sub % 8) ...
+    const uint8_t* low = block.ql + 64 * half + 32 * (sub % 4 / 2) + at;
+    const uint8_t* high = block.qh + 32 * half + at;
+    const int low_shift = sub % 8 < 4 ? 0 : 4, high_shift = 2 * (sub % 8 / 2);
+    uint32_t nibbles[4], high_codes = 0;
+    for (int c = 0; c < 4; ++c) {
+      nibbles[c] = (load_word(low + 4 * c) >> low_shift) & 0x0F0F0F0Fu;
+      high_codes |= ((load_word(high + 4 * c) >> high_shift) & 0x03030303u) << (2 * c);
+    }
+    for (int v = 0; v < 2; ++v) store_word(tile.low[sub][v] + 4 * row, nibbles[v] | nibbles[2 + v] << 4);
+    store_word(tile.high[sub] + 4 * row, high_codes);
+    tile.scales[sub][row] = block.scales[sub];
+  }
+  tile.d[row] = block.d;
+}
+
+/// 32 nibbles of a file's block, elements l and 16 + l in byte l, as vectors of a tile.
+void pack_nibbles(const uint8_t* bytes, int row, uint8_t (&codes)[4][64]) {
+  for (int v = 0; v < 4; ++v) store_word(codes[v] + 4 * row, load_word(bytes + 4 * v));
+}
+
+void pack_row(const BlockIQ4_XS& block, int row, TileIQ4_XS& tile) {
+  for (int group = 0; group < 8; ++group) {
+    pack_nibbles(block.qs + 16 * group, row, tile.codes[group]);
+    const int low = (block.scales_l[group / 2] >> (4 * (group % 2))) & 15;
+    const int high = (block.scales_h >> (2 * group)) & 3;
+    tile.scales[group][row] = static_cast<int8_t>((low | high << 4) - 32);
+  }
+  tile.d[row] = block.d;
+}
+
+/// The fifth bits of 32 elements, element i in bit i of the word, as masks of a tile's vectors.
+void pack_fifth_bits(const uint8_t* bytes, int row, uint64_t (&high)[8]) {
+  const uint32_t bits = load_word(bytes);
+  for (int c = 0; c < 8; ++c) high[c] |= uint64_t{(bits >> (4 * c)) & 15} << (4 * row);
+}
+
+void pack_group(const BlockQ8_0& block, int group, int row, TileQ8_0& tile) {
+  for (int c = 0; c < 8; ++c) {
+    // Adding 128 to a byte is flipping its highest bit.
+    store_word(tile.codes[group][c] + 4 * row, load_word(block.qs + 4 * c) ^ 0x80808080u);
+  }
+  tile.d[group][row] = block.d;
+}
+
+template <typename Block, typename Tile>
+void pack_group(const Block& block, int group, int row, Tile& tile) {
+  pack_nibbles(block.qs, row, tile.codes[group]);
+  if constexpr (requires { tile.high; }) pack_fifth_bits(block.qh, row, tile.high[group]);
+  if constexpr (requires { tile.m; }) tile.m[group][row] = block.m;
+  if constexpr (requires { tile.exponents; }) {
+    tile.exponents[group][row] = block.e;
+  } else {
+    tile.d[group][row] = block.d;
+  }
+}
+
 void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
   for (int group = 0; group < 8; ++group) {
     const uint32_t indices = load_word(&block.qs[4 * group]);
@@ -95,15 +170,73 @@ void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols,
   }
 }
 
+template <typename Block, typename Tile>
+void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  const int64_t n_blocks = n_cols / kSmallBlock;
+  for (int64_t i = 0; i < n_blocks; i += 8) {
+    Tile tile{};
+    for (int row = 0; row < n_rows; ++row) {
+      for (int group = 0; group < 8 && i + group < n_blocks; ++group) {
+        Block block;
+        const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i + group) * sizeof(Block);
+        std::memcpy(&block, matrix + at, sizeof(Block));
+        pack_group(block, group, row, tile);
+      }
+    }
+    std::memcpy(out + static_cast<size_t>(i / 8) * sizeof(Tile), &tile, sizeof(Tile));
+  }
+}
+
 template <typename T>
 void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
-  std::memset(out, 0, tile_bytes(sizeof(T) == 4 ? TensorType::kF32 : TensorType::kF16, n_cols));
+  std::memset(out, 0, static_cast<size_t>(n_cols) * kTileRows * sizeof(T));
   for (int row = 0; row < n_rows; ++row) {
     const std::byte* source = matrix + static_cast<size_t>(row0 + row) * row_bytes;
     for (int64_t col = 0; col < n_cols; ++col) {
       std::memcpy(out + (static_cast<size_t>(col) * kTileRows + static_cast<size_t>(row)) * sizeof(T),
                   source + static_cast<size_t>(col) * sizeof(T), sizeof(T));
     }
+  }
+}
+
+using PackTile = void (*)(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
+                          std::byte* tile);
+
+/// How a type with kernels of its own is laid out.
+struct Layout {
+  MatmulInputKind input;
+  size_t superblock_bytes;  ///< of a tile per 256 columns
+  PackTile pack;
+};
+
+template <typename Block, typename Tile>
+constexpr Layout kSuperblockLayout = {MatmulInputKind::kSuperblocks, sizeof(Tile), pack_superblocks<Block, Tile>};
+template <typename Block, typename Tile>
+constexpr Layout kBlockLayout = {MatmulInputKind::kBlocks, sizeof(Tile), pack_blocks<Block, Tile>};
+
+/// Null for a type without kernels.
+const Layout* find_layout(TensorType type) {
+  static constexpr Layout kDense32 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 4, pack_dense<uint32_t>};
+  static constexpr Layout kDense16 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 2, pack_dense<uint16_t>};
+  switch (type) {
+    case TensorType::kF32: return &kDense32;
+    case TensorType::kF16:
+    case TensorType::kBF16: return &kDense16;
+    case TensorType::kQ2_K: return &kSuperblockLayout<BlockQ2_K, TileQ2_K>;
+    case TensorType::kQ3_K: return &kSuperblockLayout<BlockQ3_K, TileQ3_K>;
+    case TensorType::kQ4_K: return &kSuperblockLayout<BlockQ4_K, TileQ4_K>;
+    case TensorType::kQ5_K: return &kSuperblockLayout<BlockQ5_K, TileQ5_K>;
+    case TensorType::kQ6_K: return &kSuperblockLayout<BlockQ6_K, TileQ6_K>;
+    case TensorType::kIQ2_XXS: return &kSuperblockLayout<BlockIQ2_XXS, TileIQ2_XXS>;
+    case TensorType::kIQ4_XS: return &kSuperblockLayout<BlockIQ4_XS, TileIQ4_XS>;
+    case TensorType::kQ4_0: return &kBlockLayout<BlockQ4_0, TileQ4_0>;
+    case TensorType::kQ4_1: return &kBlockLayout<BlockQ4_1, TileQ4_1>;
+    case TensorType::kQ5_0: return &kBlockLayout<BlockQ5_0, TileQ5_0>;
+    case TensorType::kQ5_1: return &kBlockLayout<BlockQ5_1, TileQ5_1>;
+    case TensorType::kQ8_0: return &kBlockLayout<BlockQ8_0, TileQ8_0>;
+    case TensorType::kIQ4_NL: return &kBlockLayout<BlockIQ4_NL, TileQ4_0>;
+    case TensorType::kMXFP4: return &kBlockLayout<BlockMXFP4, TileMXFP4>;
+    default: return nullptr;
   }
 }
 
@@ -114,50 +247,30 @@ size_t file_row_bytes(TensorType type, int64_t n_cols) {
 
 }  // namespace
 
-bool is_expanded(TensorType type) {
-  return type == TensorType::kBF16 || type == TensorType::kQ4_0 || type == TensorType::kQ8_0 ||
-         type == TensorType::kQ6_K;
+bool is_expanded(TensorType type) { return can_dequantize(type) && find_layout(type) == nullptr; }
+
+MatmulInputKind matmul_input_kind(TensorType type) {
+  const Layout* layout = find_layout(type);
+  return layout == nullptr ? MatmulInputKind::kF32 : layout->input;
 }
 
-bool is_dense(TensorType type) { return type == TensorType::kF32 || type == TensorType::kF16 || is_expanded(type); }
-
-bool can_pack(TensorType type) {
-  return is_dense(type) || type == TensorType::kQ2_K || type == TensorType::kQ4_K || type == TensorType::kQ5_K ||
-         type == TensorType::kIQ2_XXS;
-}
+bool can_pack(TensorType type) { return can_dequantize(type); }
 
 size_t tile_bytes(TensorType type, int64_t n_cols) {
+  const Layout* layout = find_layout(type);
+  if (layout == nullptr) return kTileRows * file_row_bytes(type, n_cols);
   const auto n = static_cast<size_t>(n_cols);
-  if (is_expanded(type)) return kTileRows * file_row_bytes(type, n_cols);
-  switch (type) {
-    case TensorType::kF32: return n * kTileRows * 4;
-    case TensorType::kF16: return n * kTileRows * 2;
-    case TensorType::kQ2_K: return n / kSuperblock * sizeof(TileQ2_K);
-    case TensorType::kQ4_K: return n / kSuperblock * sizeof(TileQ4_K);
-    case TensorType::kQ5_K: return n / kSuperblock * sizeof(TileQ5_K);
-    case TensorType::kIQ2_XXS: return n / kSuperblock * sizeof(TileIQ2_XXS);
-    default: assert(!"can_pack was not asked"); return 0;
-  }
+  if (layout->input == MatmulInputKind::kF32) return layout->superblock_bytes / kSuperblock * n;
+  return (n + kSuperblock - 1) / kSuperblock * layout->superblock_bytes;
 }
 
 void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                std::byte* tile) {
-  if (is_expanded(type)) {
-    const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
-    std::memcpy(tile, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
-    std::memset(tile + n_bytes, 0, kTileRows * row_bytes - n_bytes);
-    return;
-  }
-  switch (type) {
-    case TensorType::kF32: return pack_dense<uint32_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kF16: return pack_dense<uint16_t>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kQ2_K: return pack_superblocks<BlockQ2_K, TileQ2_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kQ4_K: return pack_superblocks<BlockQ4_K, TileQ4_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kQ5_K: return pack_superblocks<BlockQ5_K, TileQ5_K>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    case TensorType::kIQ2_XXS:
-      return pack_superblocks<BlockIQ2_XXS, TileIQ2_XXS>(matrix, row_bytes, n_cols, row0, n_rows, tile);
-    default: assert(!"can_pack was not asked");
-  }
+  if (const Layout* layout = find_layout(type); layout != nullptr)
+    return layout->pack(matrix, row_bytes, n_cols, row0, n_rows, tile);
+  const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
+  std::memcpy(tile, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
+  std::memset(tile + n_bytes, 0, kTileRows * row_bytes - n_bytes);
 }
 
 void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out) {

@@ -40,6 +40,68 @@ struct alignas(64) TileQ5_K {
 };
 static_assert(sizeof(TileQ5_K) == 16 * 180);
 
+/// 3-bit codes: the low two bits as in Q2_K; bit 4*row + i of high[sub][c] is the third bit of column 4c + i of the
+/// sub-block.
+struct alignas(64) TileQ3_K {
+  uint8_t codes[16][64];
+  uint64_t high[16][4];
+  int8_t scales[16][kTileRows];  ///< per sub-block of 16, 32 taken off
+  uint16_t d[kTileRows];
+};
+
+/// 6-bit codes of a sub-block of 16: the low four bits of columns 4v..4v+3 in the low nibbles of low[sub][v] and of
+/// columns 8+4v.. in the high ones, for v < 2; the upper two bits of columns 4c..4c+3 in bits 2c of high[sub].
+struct alignas(64) TileQ6_K {
+  uint8_t low[16][2][64];
+  uint8_t high[16][64];
+  int8_t scales[16][kTileRows];
+  uint16_t d[kTileRows];
+};
+
+/// 4-bit codes as in Q4_K, with a signed scale per group of 32.
+struct alignas(64) TileIQ4_XS {
+  uint8_t codes[8][4][64];
+  int8_t scales[8][kTileRows];
+  uint16_t d[kTileRows];
+};
+
+// Types with a scale of their own for every 32 columns. A superblock past the last column is filled up with zeros.
+
+/// Vector c of a group of 32 holds columns 4c..4c+3, as code + 128.
+struct alignas(64) TileQ8_0 {
+  uint8_t codes[8][8][64];
+  uint16_t d[8][kTileRows];
+};
+
+/// Codes as in Q4_K. Also IQ4_NL.
+struct alignas(64) TileQ4_0 {
+  uint8_t codes[8][4][64];
+  uint16_t d[8][kTileRows];
+};
+
+struct alignas(64) TileQ4_1 {
+  uint8_t codes[8][4][64];
+  uint16_t d[8][kTileRows], m[8][kTileRows];
+};
+
+/// The fifth bit as in Q5_K.
+struct alignas(64) TileQ5_0 {
+  uint8_t codes[8][4][64];
+  uint64_t high[8][8];
+  uint16_t d[8][kTileRows];
+};
+
+struct alignas(64) TileQ5_1 {
+  uint8_t codes[8][4][64];
+  uint64_t high[8][8];
+  uint16_t d[8][kTileRows], m[8][kTileRows];
+};
+
+struct alignas(64) TileMXFP4 {
+  uint8_t codes[8][4][64];
+  uint8_t exponents[8][kTileRows];  ///< of 2^(e - 127)
+};
+
 /// A group of 32 columns is four runs of eight. Byte 4*row + run of `indices` names the run's pattern in the
 /// grid; bit 4*row + run of signs[p] is the sign of the element at position p of that run.
 struct alignas(32) TileIQ2_XXS {
@@ -56,8 +118,13 @@ static_assert(sizeof(TileIQ2_XXS) == 16 * 70);  // the file's block has 66 bytes
 /// Types without a kernel of their own yet: a tile is sixteen rows as the file has them, and `expand_tile` makes
 /// it a dense one in front of every product. Correct, and several times slower than a kernel.
 bool is_expanded(TensorType type);
-/// Types whose activations stay f32: tiles are f32 or f16, [n_cols][kTileRows], or are expanded to f32.
-bool is_dense(TensorType type);
+/// What a type's codes are multiplied by.
+enum class MatmulInputKind {
+  kF32,          ///< tiles are f32, f16 or bf16, [n_cols][kTileRows], or are expanded to f32
+  kSuperblocks,  ///< int8 with a scale per 256 columns
+  kBlocks,       ///< int8 with a scale per 32 columns
+};
+MatmulInputKind matmul_input_kind(TensorType type);
 /// Whether the CPU backend can multiply by the type.
 bool can_pack(TensorType type);
 

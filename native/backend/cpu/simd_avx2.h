@@ -34,6 +34,13 @@ inline F32x16 f16_load(const uint16_t* p) {
   const __m256i v = load256(p);
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(v)), _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1))};
 }
+inline F32x16 bf16_load(const uint16_t* p) {
+  const auto widen = [](const uint16_t* half) {
+    const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+  };
+  return {widen(p), widen(p + 8)};
+}
 inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
@@ -61,6 +68,14 @@ inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
   return {_mm256_blendv_ps(f, v.lo, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
           _mm256_blendv_ps(f, v.hi, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
 }
+inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  const __m256i count = _mm256_set1_epi32(n);
+  const __m256 f = _mm256_set1_ps(fill);
+  return {_mm256_blendv_ps(v.lo, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
+          _mm256_blendv_ps(v.hi, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
+}
 
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
@@ -68,6 +83,10 @@ inline I32x16 i32_set1(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_ep
 inline I32x16 i32_load_u8(const uint8_t* p) {
   const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8))};
+}
+inline I32x16 i32_load_i8(const int8_t* p) {
+  const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8))};
 }
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
@@ -101,6 +120,11 @@ template <int n>
 inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   return u8_and({_mm256_srli_epi16(a.lo, n), _mm256_srli_epi16(a.hi, n)}, mask);
 }
+template <int n>
+inline U8x64 u8_shift_left_and(U8x64 a, uint8_t mask) {
+  return u8_and({_mm256_slli_epi16(a.lo, n), _mm256_slli_epi16(a.hi, n)}, mask);
+}
+inline U8x64 u8_or(U8x64 a, U8x64 b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
 /// 0xFF in each byte whose bit of `bits` is set.
 inline __m256i mask_bytes(uint32_t bits) {
   const __m256i spread =
@@ -114,7 +138,7 @@ inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
   return {_mm256_or_si256(v.lo, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask)))),
           _mm256_or_si256(v.hi, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask >> 32))))};
 }
-/// maddubs saturates at 32767: the largest codes are 107 (IQ2_XXS), so a pair reaches 2 * 107 * 127 = 27178.
+/// maddubs saturates at 32767: with codes up to 128 a pair reaches 2 * 128 * 127 = 32512.
 inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   int32_t four;
   std::memcpy(&four, x, 4);
@@ -122,6 +146,22 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(_mm256_maddubs_epi16(w.lo, v), ones)),
           _mm256_add_epi32(acc.hi, _mm256_madd_epi16(_mm256_maddubs_epi16(w.hi, v), ones))};
 }
+
+/// Codes halved and their lowest bits apart: two sums that each fit 16 bits, put together as 2 * half + bit.
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
+  const I32x16 zero = i32_set1(0);
+  const I32x16 halves = dot4(zero, u8_shift_and<1>(w, 127), x);
+  return dot4(acc + i32_shift_left<1>(halves), u8_and(w, 1), x);
+}
+
+struct U8Table16 {
+  __m256i values;
+
+  U8Table16(const int8_t (&v)[16], int offset) : values(_mm256_broadcastsi128_si256(shifted_table(v, offset))) {}
+  U8x64 look_up(U8x64 codes) const {
+    return {_mm256_shuffle_epi8(values, codes.lo), _mm256_shuffle_epi8(values, codes.hi)};
+  }
+};
 
 struct Iq2Grid {
   void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {

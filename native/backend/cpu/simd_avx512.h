@@ -33,6 +33,10 @@ inline void f32_store(float* p, F32x16 a) { _mm512_storeu_ps(p, a.v); }
 inline F32x16 f16_load(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
+inline F32x16 bf16_load(const uint16_t* p) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16))};
+}
 inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -48,12 +52,19 @@ inline F32x16 f32_keep_first(F32x16 a, int n, float fill) {
   const auto keep = static_cast<__mmask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u);
   return {_mm512_mask_blend_ps(keep, _mm512_set1_ps(fill), a.v)};
 }
+inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
+  const auto drop = static_cast<__mmask16>((1u << n) - 1u);
+  return {_mm512_mask_blend_ps(drop, a.v, _mm512_set1_ps(fill))};
+}
 
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 
 inline I32x16 i32_set1(int32_t v) { return {_mm512_set1_epi32(v)}; }
 inline I32x16 i32_load_u8(const uint8_t* p) {
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+inline I32x16 i32_load_i8(const int8_t* p) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
@@ -81,6 +92,11 @@ template <int n>
 inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   return u8_and({_mm512_srli_epi16(a.v, n)}, mask);
 }
+template <int n>
+inline U8x64 u8_shift_left_and(U8x64 a, uint8_t mask) {
+  return u8_and({_mm512_slli_epi16(a.v, n)}, mask);
+}
+inline U8x64 u8_or(U8x64 a, U8x64 b) { return {_mm512_or_si512(a.v, b.v)}; }
 inline U8x64 u8_or_masked(U8x64 a, uint64_t mask, uint8_t value) {
   // The bit is clear where it is added, so adding is setting.
   return {_mm512_mask_add_epi8(a.v, mask, a.v, _mm512_set1_epi8(static_cast<char>(value)))};
@@ -90,6 +106,15 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   std::memcpy(&four, x, 4);
   return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(four))};
 }
+
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
+
+struct U8Table16 {
+  __m512i values;
+
+  U8Table16(const int8_t (&v)[16], int offset) : values(_mm512_broadcast_i32x4(shifted_table(v, offset))) {}
+  U8x64 look_up(U8x64 codes) const { return {_mm512_shuffle_epi8(values, codes.v)}; }
+};
 
 /// The 256 patterns as two tables of bytes with four 2-bit codes each, in eight registers.
 struct Iq2Grid {

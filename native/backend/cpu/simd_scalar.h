@@ -11,6 +11,9 @@
 #include "core/half.h"
 #include "kernels/common/iq2_xxs_grid.h"
 
+// Unrolling loops over loops of lanes would gain nothing and take the compiler minutes.
+#define OUTPOST_UNROLL
+
 namespace outpost {
 namespace {
 
@@ -43,6 +46,11 @@ inline void f32_store(float* p, F32x16 v) { std::memcpy(p, v.lane, sizeof v); }
 inline F32x16 f16_load(const uint16_t* p) {
   F32x16 r;
   OUTPOST_EACH(16, r.lane[i] = half_to_float(p[i]));
+  return r;
+}
+inline F32x16 bf16_load(const uint16_t* p) {
+  F32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = std::bit_cast<float>(uint32_t{p[i]} << 16));
   return r;
 }
 inline F32x16 operator+(F32x16 a, F32x16 b) {
@@ -89,6 +97,11 @@ inline F32x16 f32_keep_first(F32x16 v, int n, float fill) {
   OUTPOST_EACH(16, v.lane[i] = i < n ? v.lane[i] : fill);
   return v;
 }
+/// Lanes before n become `fill`; 0 <= n <= 16.
+inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
+  OUTPOST_EACH(16, v.lane[i] = i < n ? fill : v.lane[i]);
+  return v;
+}
 
 /// Nothing here: the scalar kernels never wait for memory.
 inline void prefetch(const char*) {}
@@ -99,6 +112,11 @@ inline I32x16 i32_set1(int32_t v) {
   return r;
 }
 inline I32x16 i32_load_u8(const uint8_t* p) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = p[i]);
+  return r;
+}
+inline I32x16 i32_load_i8(const int8_t* p) {
   I32x16 r;
   OUTPOST_EACH(16, r.lane[i] = p[i]);
   return r;
@@ -173,16 +191,43 @@ inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   OUTPOST_EACH(64, a.lane[i] = static_cast<uint8_t>((a.lane[i] >> n) & mask));
   return a;
 }
+/// Bits shifted up within each byte as far as `mask` reaches, which must leave out what came from the byte below.
+template <int n>
+inline U8x64 u8_shift_left_and(U8x64 a, uint8_t mask) {
+  OUTPOST_EACH(64, a.lane[i] = static_cast<uint8_t>((a.lane[i] << n) & mask));
+  return a;
+}
+inline U8x64 u8_or(U8x64 a, U8x64 b) {
+  OUTPOST_EACH(64, a.lane[i] |= b.lane[i]);
+  return a;
+}
 /// v | value where `mask` has a bit.
 inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
   OUTPOST_EACH(64, v.lane[i] |= (mask >> i) & 1 ? value : uint8_t{0});
   return v;
 }
+/// Sixteen values that are looked up by codes below 16.
+struct U8Table16 {
+  uint8_t value[16];
+
+  /// values[i] + offset, which fits a byte
+  U8Table16(const int8_t (&values)[16], int offset) {
+    OUTPOST_EACH(16, value[i] = static_cast<uint8_t>(values[i] + offset));
+  }
+  U8x64 look_up(U8x64 codes) const {
+    OUTPOST_EACH(64, codes.lane[i] = value[codes.lane[i]]);
+    return codes;
+  }
+};
+
 /// sum of four products of neighbouring bytes, added to each lane: acc[r] + sum_i w[4r + i] * x[i]
+/// Codes are at most 128: some processors add pairs of products in 16 bits, which saturate.
 inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]);
   return acc;
 }
+/// dot4 for codes up to 255.
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 
 /// The codebook of IQ2_XXS, ready for look-up.
 struct Iq2Grid {

@@ -8,6 +8,11 @@
 namespace outpost {
 namespace {
 
+/// v[i] + offset, as unsigned bytes
+inline __m128i shifted_table(const int8_t (&v)[16], int offset) {
+  return _mm_add_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(v)), _mm_set1_epi8(static_cast<char>(offset)));
+}
+
 /// sum of 16 values: their unsigned images 128 higher are what the processor can add up.
 inline int32_t i8_sum16(const int8_t* p) {
   const __m128i v = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(-128));

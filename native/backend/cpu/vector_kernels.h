@@ -42,33 +42,103 @@ inline void store_first(float* p, int64_t n, F32x16 v) {
   std::copy_n(lanes, n, p);
 }
 
-/// exp(x) = 2^n * exp(r) with |r| <= ln(2)/2: a Taylor polynomial of degree 7, whose remainder r^8/8! is below
-/// 2^-27 relative; with rounding the result is within 2 ulp of std::exp (tested). 0 below -87, where a result
-/// would be subnormal; capped at exp(88), still finite.
-inline F32x16 exp16(F32x16 x) {
-  const F32x16 lowest = f32_set1(-87.0f), zero = f32_set1(0.0f);
-  const F32x16 capped = f32_select_less(f32_set1(88.0f), x, f32_set1(88.0f), f32_max(lowest, x));
+/// x = n * ln(2) + r with |r| <= ln(2)/2, x held to -87 to 88.
+struct ExpParts {
+  F32x16 power;  // 2^n
+  F32x16 r;
+  F32x16 quotient;  // (exp(r) - 1) / r, a Taylor polynomial: what it leaves out, r^7/8!, is below 2^-25
+};
+inline ExpParts exp_parts(F32x16 x) {
+  const F32x16 capped = f32_select_less(f32_set1(88.0f), x, f32_set1(88.0f), f32_max(f32_set1(-87.0f), x));
   const I32x16 n = to_i32(capped * f32_set1(1.44269504f));
   const F32x16 nf = to_f32(n);
   // ln(2) in two parts: the first has 9 trailing zero bits, so its product with n is exact.
   F32x16 r = fnma(nf, f32_set1(0.693145752f), capped);
   r = fnma(nf, f32_set1(1.42860677e-6f), r);
-  F32x16 p = f32_set1(1.0f / 5040);
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = fma(p, r, f32_set1(c));
-  const F32x16 power = bits_to_f32(i32_shift_left<23>(n + i32_set1(127)));
-  return f32_select_less(x, lowest, zero, p * power);
+  F32x16 q = f32_set1(1.0f / 5040);
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f}) q = fma(q, r, f32_set1(c));
+  return {bits_to_f32(i32_shift_left<23>(n + i32_set1(127))), r, q};
+}
+
+/// Within 2 ulp of std::exp (tested). 0 below -87, where a result would be subnormal; capped at exp(88), still finite.
+inline F32x16 exp16(F32x16 x) {
+  const ExpParts e = exp_parts(x);
+  return f32_select_less(x, f32_set1(-87.0f), f32_set1(0.0f), fma(e.quotient, e.r, f32_set1(1.0f)) * e.power);
+}
+
+/// exp(x) - 1 without the cancellation near 0: 2^n * (exp(r) - 1) + (2^n - 1).
+inline F32x16 exp_minus_1(F32x16 x) {
+  const ExpParts e = exp_parts(x);
+  return fma(e.power, e.quotient * e.r, e.power - f32_set1(1.0f));
+}
+
+inline float exp1(float x) {
+  float lanes[16];
+  f32_store(lanes, exp16(f32_set1(x)));
+  return lanes[0];
 }
 
 void exp_all(float* y, const float* x, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) store_first(y + i, n - i, exp16(load_first(x + i, n - i)));
 }
 
-void silu_mul(float* y, const float* gate, const float* up, int64_t n) {
-  const F32x16 one = f32_set1(1.0f), zero = f32_set1(0.0f);
+/// x * sigmoid(z), 0 where z < -88: exp is capped there, and over it the largest x would not become 0.
+inline F32x16 times_sigmoid(F32x16 x, F32x16 z) {
+  const F32x16 zero = f32_set1(0.0f);
+  return f32_select_less(z, f32_set1(-88.0f), zero, x / (f32_set1(1.0f) + exp16(zero - z)));
+}
+
+inline F32x16 silu(F32x16 x) { return times_sigmoid(x, x); }
+
+/// x/2 * (1 + tanh(u)) with u = sqrt(2/pi) * (x + 0.044715 x^3); (1 + tanh(u)) / 2 is sigmoid(2u).
+inline F32x16 gelu(F32x16 x) {
+  const F32x16 cubed = x * x * x;
+  return times_sigmoid(x, f32_set1(1.59576912f) * fma(f32_set1(0.044715f), cubed, x));
+}
+
+inline F32x16 swiglu_oai(F32x16 gate, F32x16 up) {
+  constexpr float kAlpha = 1.702f, kLimit = 7.0f;
+  const F32x16 limit = f32_set1(kLimit), lowest = f32_set1(-kLimit);
+  const F32x16 g = f32_select_less(limit, gate, limit, gate);
+  const F32x16 u = f32_select_less(limit, up, limit, f32_max(lowest, up));
+  return times_sigmoid(g, f32_set1(kAlpha) * g) * (u + f32_set1(1.0f));
+}
+
+template <typename Function>
+inline void map_gate(float* y, const float* gate, const float* up, int64_t n, const Function& function) {
   for (int64_t i = 0; i < n; i += 16) {
-    const F32x16 g = load_first(gate + i, n - i);
-    store_first(y + i, n - i, g / (one + exp16(zero - g)) * load_first(up + i, n - i));
+    store_first(y + i, n - i, function(load_first(gate + i, n - i), load_first(up + i, n - i)));
   }
+}
+
+void gate(Gate kind, float* y, const float* gate, const float* up, int64_t n) {
+  switch (kind) {
+    case Gate::kSwiGlu: return map_gate(y, gate, up, n, [](F32x16 g, F32x16 u) { return silu(g) * u; });
+    case Gate::kGeGlu: return map_gate(y, gate, up, n, [](F32x16 g, F32x16 u) { return gelu(g) * u; });
+    case Gate::kSwiGluOai: return map_gate(y, gate, up, n, [](F32x16 g, F32x16 u) { return swiglu_oai(g, u); });
+  }
+}
+
+template <typename Function>
+inline void map_in_place(float* x, int64_t n, const Function& function) {
+  for (int64_t i = 0; i < n; i += 16) store_first(x + i, n - i, function(load_first(x + i, n - i)));
+}
+
+void activate(Activation kind, float* x, int64_t n) {
+  switch (kind) {
+    case Activation::kSilu: return map_in_place(x, n, [](F32x16 v) { return silu(v); });
+    case Activation::kGelu: return map_in_place(x, n, [](F32x16 v) { return gelu(v); });
+  }
+}
+
+/// cap * tanh(x / cap), with tanh(z) = e / (e + 2) for e = exp(2z) - 1.
+inline F32x16 soft_capped(F32x16 x, float cap) {
+  const F32x16 e = exp_minus_1(x * f32_set1(2.0f / cap));
+  return f32_set1(cap) * (e / (e + f32_set1(2.0f)));
+}
+
+void softcap(float* x, int64_t n, float cap) {
+  map_in_place(x, n, [&](F32x16 v) { return soft_capped(v, cap); });
 }
 
 void rms_norm(float* y, const float* x, const float* weight, int64_t n, float eps) {
@@ -80,6 +150,33 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t n, float ep
   const F32x16 scale = f32_set1(1.0f / std::sqrt(reduce_add(sum_sq) / static_cast<float>(n) + eps));
   for (int64_t i = 0; i < n; i += 16) {
     store_first(y + i, n - i, load_first(x + i, n - i) * scale * load_first(weight + i, n - i));
+  }
+}
+
+/// The sum over a row of n values, of which term(i) gives the 16 from i on; what is past the end does not count.
+template <typename Term>
+inline float sum_row(int64_t n, const Term& term) {
+  F32x16 sum = f32_set1(0.0f);
+  for (int64_t i = 0; i < n; i += 16) {
+    sum = sum + f32_keep_first(term(i), static_cast<int>(std::min<int64_t>(16, n - i)), 0.0f);
+  }
+  return reduce_add(sum);
+}
+
+/// The sum of n large values is off by a part of their mean that may exceed their deviation. So the mean of the
+/// differences from the first mean is taken off as well, and the variance is that of what remains.
+void layer_norm(float* y, const float* x, const float* weight, const float* bias, int64_t n, float eps) {
+  const auto count = static_cast<float>(n);
+  const F32x16 mean = f32_set1(sum_row(n, [&](int64_t i) { return load_first(x + i, n - i); }) / count);
+  const auto difference = [&](int64_t i) { return load_first(x + i, n - i) - mean; };
+  const F32x16 correction = f32_set1(sum_row(n, difference) / count);
+  const auto centered = [&](int64_t i) { return difference(i) - correction; };
+  const auto squared = [&](int64_t i) { return centered(i) * centered(i); };
+  const F32x16 scale = f32_set1(1.0f / std::sqrt(sum_row(n, squared) / count + eps));
+  for (int64_t i = 0; i < n; i += 16) {
+    F32x16 v = centered(i) * scale * load_first(weight + i, n - i);
+    if (bias != nullptr) v = v + load_first(bias + i, n - i);
+    store_first(y + i, n - i, v);
   }
 }
 
@@ -102,6 +199,30 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stri
   }
 }
 
+void quantize32(const float* x, int64_t n_cols, ActivationBlock32* out, int64_t stride) {
+  for (int64_t block = 0; block < n_cols; block += 256, x += 256, out += stride) {
+    for (int group = 0; group < 8; ++group) {
+      int8_t* q = out->q + 32 * group;
+      if (block + 32 * group >= n_cols) {
+        std::fill_n(q, 32, int8_t{0});
+        out->sum[group] = 0;
+        out->scale[group] = out->scaled_sum[group] = 0.0f;
+        continue;
+      }
+      const F32x16 first = f32_load(x + 32 * group), second = f32_load(x + 32 * group + 16);
+      const float absmax = reduce_max(f32_max(f32_abs(first), f32_abs(second)));
+      const float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+      const bool is_usable = inverse > 0.0f && std::isfinite(inverse);
+      const F32x16 factor = f32_set1(is_usable ? inverse : 0.0f);
+      i32_store_i8(q, to_i32(first * factor));
+      i32_store_i8(q + 16, to_i32(second * factor));
+      out->sum[group] = i8_sum16(q) + i8_sum16(q + 16);
+      out->scale[group] = is_usable ? 1.0f / inverse : 0.0f;
+      out->scaled_sum[group] = out->scale[group] * static_cast<float>(out->sum[group]);
+    }
+  }
+}
+
 /// Flash attention (arXiv:2205.14135) of kQueries queries that share one KV head. Pages are the tiles: their
 /// boundaries are absolute positions, so a query's arithmetic does not depend on how the prompt was cut.
 template <int kQueries>
@@ -110,19 +231,20 @@ void attend(const AttentionArgs& args) {
   constexpr int kVectors = kPagePositions / 16;
   float m[kQueries], l[kQueries];  // running maximum and sum of exp(score - m)
   alignas(64) float y[kQueries][kMaxHeadDim];
-  int32_t n_visible = 0;
+  int32_t first = args.first_visible[0], end = 0;
   for (int q = 0; q < kQueries; ++q) {
     m[q] = kMinusInfinity;
     l[q] = 0.0f;
-    std::fill_n(y[q], args.head_dim_padded, 0.0f);
-    n_visible = std::max(n_visible, args.n_visible[q]);
+    std::fill_n(y[q], args.head_dim_v_padded, 0.0f);
+    first = std::min(first, args.first_visible[q]);
+    end = std::max(end, args.end_visible[q]);
   }
 
-  for (int32_t page = 0; page * kPagePositions < n_visible; ++page) {
+  for (int32_t page = first / kPagePositions; page * kPagePositions < end; ++page) {
     const uint16_t* keys = args.k_pages[page];
     F32x16 scores[kQueries][kVectors];
     for (auto& row : scores) std::fill_n(row, kVectors, f32_set1(0.0f));
-    for (int32_t d = 0; d < args.head_dim; ++d) {
+    for (int32_t d = 0; d < args.head_dim_k; ++d) {
       F32x16 k[kVectors];
       for (int v = 0; v < kVectors; ++v) k[v] = f16_load(keys + d * kPagePositions + 16 * v);
       for (int q = 0; q < kQueries; ++q) {
@@ -134,16 +256,20 @@ void attend(const AttentionArgs& args) {
     alignas(64) float p[kQueries][kPagePositions];
     F32x16 correction[kQueries];
     for (int q = 0; q < kQueries; ++q) {
-      const int n = std::clamp(args.n_visible[q] - page * kPagePositions, 0, kPagePositions);
+      const int skip = std::clamp(args.first_visible[q] - page * kPagePositions, 0, kPagePositions);
+      const int n = std::clamp(args.end_visible[q] - page * kPagePositions, 0, kPagePositions);
+      const bool sees_any = n > skip;
       F32x16 largest = f32_set1(kMinusInfinity);
       for (int v = 0; v < kVectors; ++v) {
+        if (args.softcap > 0.0f) scores[q][v] = soft_capped(scores[q][v], args.softcap);
         scores[q][v] = f32_keep_first(scores[q][v], std::clamp(n - 16 * v, 0, 16), kMinusInfinity);
+        if (skip > 16 * v) scores[q][v] = f32_drop_first(scores[q][v], std::min(skip - 16 * v, 16), kMinusInfinity);
         largest = f32_max(scores[q][v], largest);
       }
       const float m_new = std::max(m[q], reduce_max(largest));
       // Before the first visible position both are -inf, and their difference would be NaN.
-      const F32x16 shift = f32_set1(n > 0 ? m_new : 0.0f);
-      correction[q] = n > 0 ? exp16(f32_set1(m[q]) - shift) : f32_set1(1.0f);
+      const F32x16 shift = f32_set1(sees_any ? m_new : 0.0f);
+      correction[q] = sees_any ? exp16(f32_set1(m[q]) - shift) : f32_set1(1.0f);
       F32x16 sum = f32_set1(0.0f);
       for (int v = 0; v < kVectors; ++v) {
         const F32x16 weight = exp16(scores[q][v] - shift);
@@ -157,7 +283,7 @@ void attend(const AttentionArgs& args) {
     }
 
     const uint16_t* values = args.v_pages[page];
-    const int n_rows = std::min(n_visible - page * kPagePositions, kPagePositions);
+    const int n_rows = std::min(end - page * kPagePositions, kPagePositions);
     const auto add_values = [&]<int kColumns>(int32_t d) {
       F32x16 acc[kQueries][kColumns];
       for (int q = 0; q < kQueries; ++q) {
@@ -165,7 +291,7 @@ void attend(const AttentionArgs& args) {
       }
       for (int j = 0; j < n_rows; ++j) {
         F32x16 row[kColumns];
-        for (int v = 0; v < kColumns; ++v) row[v] = f16_load(values + j * args.head_dim_padded + d + 16 * v);
+        for (int v = 0; v < kColumns; ++v) row[v] = f16_load(values + j * args.head_dim_v_padded + d + 16 * v);
         for (int q = 0; q < kQueries; ++q) {
           const F32x16 weight = f32_set1(p[q][j]);
           for (int v = 0; v < kColumns; ++v) acc[q][v] = fma(weight, row[v], acc[q][v]);
@@ -176,14 +302,20 @@ void attend(const AttentionArgs& args) {
       }
     };
     int32_t d = 0;
-    for (; d + 64 <= args.head_dim_padded; d += 64) add_values.template operator()<4>(d);
-    for (; d < args.head_dim_padded; d += 16) add_values.template operator()<1>(d);
+    for (; d + 64 <= args.head_dim_v_padded; d += 64) add_values.template operator()<4>(d);
+    for (; d < args.head_dim_v_padded; d += 16) add_values.template operator()<1>(d);
   }
 
   for (int q = 0; q < kQueries; ++q) {
-    const F32x16 inverse = f32_set1(1.0f / l[q]);
-    for (int32_t d = 0; d < args.head_dim; d += 16)
-      store_first(args.y[q] + d, args.head_dim - d, f32_load(y[q] + d) * inverse);
+    float factor = 1.0f;  // a sink may be larger than every score
+    if (args.sink[q] != kNoSink) {
+      const float m_all = std::max(m[q], args.sink[q]);
+      factor = exp1(m[q] - m_all);
+      l[q] = l[q] * factor + exp1(args.sink[q] - m_all);
+    }
+    const F32x16 inverse = f32_set1(factor / l[q]);
+    for (int32_t d = 0; d < args.head_dim_v; d += 16)
+      store_first(args.y[q] + d, args.head_dim_v - d, f32_load(y[q] + d) * inverse);
   }
 }
 
@@ -194,11 +326,6 @@ void attention(const AttentionArgs& args) {
     case 3: return attend<3>(args);
     default: return attend<kMaxTileQueries>(args);
   }
-}
-
-constexpr CpuKernelTable kernel_table(const char* name) {
-  return {name,        quantize,       matmul_f32, matmul_f16, matmul_q2_K, matmul_q4_K,
-          matmul_q5_K, matmul_iq2_xxs, attention,  rms_norm,   silu_mul,    exp_all};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_features.h"
 
 namespace outpost::test {
 
@@ -30,6 +31,19 @@ inline std::vector<NamedBackend> all_cpu_backends() {
     }
   }
   return backends;
+}
+
+/// The kernels themselves, scalar ones first. A variant that the processor lacks is skipped aloud.
+inline std::vector<const CpuKernelTable*> all_kernel_tables() {
+  std::vector<const CpuKernelTable*> tables;
+  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
+    try {
+      tables.push_back(&select_cpu_kernels(kernels));
+    } catch (const EngineError& error) {
+      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
+    }
+  }
+  return tables;
 }
 
 /// A vector of the test as backend memory; the CPU backend computes in main memory.

@@ -75,7 +75,7 @@ class Recorder {
 };
 
 /// Holds whoever passes until it is opened, and lets others wait until somebody has arrived.
-class Gate {
+class Turnstile {
  public:
   void pass() {
     std::unique_lock lock(mutex_);

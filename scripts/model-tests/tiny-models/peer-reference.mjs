@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { askPeerForDistributions, peerDirectory } from '../../lib/peer.mjs';
+import { askPeerForDistributions, peerLibrary } from '../../lib/peer.mjs';
 import { run } from '../../lib/process.mjs';
 import { writeTinyModel } from './catalog.mjs';
 import { referenceRows, roundingsOf } from './comparison.mjs';
@@ -26,11 +26,6 @@ const configurations = [
   { ...normal, name: 'f16 cache, batch 1', batchSize: 1 },
 ];
 
-const library = join(
-  peerDirectory,
-  ...['node_modules', '@node-llama-cpp', 'linux-x64', 'bins', 'linux-x64', 'libggml-base.so'],
-);
-
 /**
  * The weights as f32, by llama.cpp's code.
  * @param {TinyModel} model
@@ -48,7 +43,7 @@ async function dequantized(model, dequantizer) {
         continue;
       }
       await writeFile(input, tensor.bytes);
-      await run(dequantizer, [library, `${tensorTypes[tensor.type].id}`, input, output]);
+      await run(dequantizer, [peerLibrary, `${tensorTypes[tensor.type].id}`, input, output]);
       tensors.push({ ...tensor, type: /** @type {const} */ ('f32'), bytes: await readFile(output) });
     }
     return tensors;

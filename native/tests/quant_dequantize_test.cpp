@@ -1,12 +1,13 @@
-// Each format against elements worked out by hand from its definition: the blocks are written here field by
-// field, the expected numbers are literals. Everything else in the backend is tested against dequantize().
+// Formats against elements worked out by hand from their definition: the blocks are written here field by field, the
+// expected numbers are literals. quant_vectors_test.cpp compares every format with llama.cpp. Everything else in the
+// backend is tested against dequantize().
 #include <doctest/doctest.h>
 
 #include <cstring>
 #include <vector>
 
-#include "backend/cpu/dequantize.h"
 #include "kernels/common/block_layouts.h"
+#include "quant/dequantize.h"
 
 using namespace outpost;
 

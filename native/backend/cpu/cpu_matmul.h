@@ -1,0 +1,59 @@
+// Matrix products of the CPU backend: activations are prepared once, tiles are shared out among the threads.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/cpu_memory.h"
+#include "core/thread_pool.h"
+
+namespace outpost {
+
+/// A product's input rows in the forms that its weights need.
+struct MatmulInput {
+  const float* dense;
+  int64_t dense_stride;                ///< of two rows of `dense`
+  const ActivationBlock* superblocks;  ///< [n_cols / 256, n_rows]
+  const ActivationBlock32* blocks;     ///< [n_cols / 256 rounded up, n_rows]
+  int64_t n_cols, n_rows;
+};
+
+/// A tile in the form that a kernel takes.
+struct KernelTile {
+  TensorType type;
+  const std::byte* data;
+};
+
+class CpuMatmul {
+ public:
+  CpuMatmul(const CpuKernelTable& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {}
+
+  void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
+  void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens, Gate gate);
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens);
+
+  /// @param slot tiles of different slots can be in use by one thread at the same time
+  static KernelTile kernel_tile(const CpuWeight& weight, int64_t i_tile, int slot);
+
+  /// 16 results for each of n_rows <= kMaxTileTokens input rows from `first` on.
+  void run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
+                  int64_t y_stride) const;
+
+ private:
+  MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds);
+  /// One tile for all input rows.
+  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, DeviceSpan<const float> bias,
+                     float* y, int64_t y_stride) const;
+
+  const CpuKernelTable& kernels_;
+  ThreadPool& pool_;
+  // Of the input in use; kept from call to call.
+  std::vector<ActivationBlock> superblocks_;
+  std::vector<ActivationBlock32> blocks_;
+};
+
+}  // namespace outpost

@@ -1,0 +1,45 @@
+// What all decoder-only transformers share: the embedding, a residual stream through the layers, the output head.
+#pragma once
+
+#include <memory>
+
+#include "model/layers.h"
+#include "model/model_keys.h"
+#include "model/network.h"
+
+namespace outpost {
+
+class Decoder : public Network {
+ public:
+  const Hparams& hparams() const override { return hp_; }
+  size_t weight_bytes() const override { return weight_bytes_; }
+  void set_weight_bytes(size_t n) { weight_bytes_ = n; }
+  KvShape kv_shape() const override { return {hp_.n_layer, hp_.n_head_kv, hp_.head_dim_k, hp_.head_dim_v}; }
+  void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) final;
+
+ protected:
+  /// Reads token_embd, output_norm and output, which is token_embd again where the file has none.
+  Decoder(const Hparams& hp, WeightLoader& loader);
+
+  /// Adds what layer `il` says to the residual stream x [n_tokens, n_embd].
+  virtual void layer(Pass& pass, int32_t il, DeviceSpan<float> x) = 0;
+  /// x = what the layers see of the batch's tokens.
+  virtual void embed(Pass& pass, DeviceSpan<float> x);
+
+  Hparams hp_;
+  float embedding_scale_ = 1.0f;
+  float logit_scale_ = 1.0f;
+  float logit_softcap_ = 0.0f;  ///< 0: none
+
+ private:
+  void unembed(Pass& pass, DeviceSpan<const float> x, std::span<float> logits);
+
+  Backend& backend_;
+  Scratch scratch_;
+  WeightView token_embd_;  // [n_vocab, n_embd]
+  Norm output_norm_;
+  Linear output_;  // [n_vocab, n_embd]
+  size_t weight_bytes_ = 0;
+};
+
+}  // namespace outpost
