@@ -18,8 +18,9 @@ constexpr Command kCommands[] = {
      "perplexity of a text", outpost::cli::run_perplexity},
     {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
-    {"logits", "MODEL [--top K] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
-     "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out",
+    {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
+     "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
     {"quantize", "IN.gguf OUT.gguf TYPE [--embedding TYPE] [--output TYPE] [--threads N] [--force]",

@@ -5,6 +5,9 @@ import { hashOf, stampedStep } from './steps.mjs';
 import { npm } from './toolchain.mjs';
 
 export const peerDirectory = join(root, 'scripts', 'peer');
+/** llama.cpp's own build, and its library of tensor types. */
+export const peerPackage = join(peerDirectory, 'node_modules', '@node-llama-cpp', 'linux-x64');
+export const peerLibrary = join(peerPackage, 'bins', 'linux-x64', 'libggml-base.so');
 
 /**
  * @typedef {object} PeerRequest
@@ -19,6 +22,18 @@ export const peerDirectory = join(root, 'scripts', 'peer');
  * @property {{ name: string, top: [number, number][][] }[]} configurations per prompt [id, probability]
  * @property {number[][]} tokenized ids of the texts
  * @property {PeerBuild} build
+ *
+ * @typedef {{ name: string, batchSize: number, flashAttention: boolean, kvCache: 'F16' | 'F32' }}
+ *   DistributionConfiguration
+ *
+ * @typedef {object} DistributionRequest
+ * @property {string} model path
+ * @property {number} nCtx
+ * @property {{ tokens: number[], nLast: number }[]} prompts nLast: after how many of the last tokens to look
+ * @property {DistributionConfiguration[]} configurations
+ *
+ * @typedef {{ distributions: number[][][][], build: PeerBuild }} DistributionReply log-probabilities,
+ *   [configuration][prompt][one of its last tokens, in order][id]
  *
  * @typedef {{ 'node-llama-cpp': string, 'llama.cpp': string, buildType: string, systemInfo: string }} PeerBuild
  *   versions, and the processor features in use
@@ -41,6 +56,15 @@ export async function ensurePeer() {
 /** @param {PeerRequest} request @returns {Promise<PeerReply>} */
 export async function askPeer(request) {
   const output = await capture(process.execPath, [join(peerDirectory, 'next-tokens.mjs')], {
+    cwd: peerDirectory,
+    input: JSON.stringify(request),
+  });
+  return JSON.parse(output);
+}
+
+/** @param {DistributionRequest} request @returns {Promise<DistributionReply>} */
+export async function askPeerForDistributions(request) {
+  const output = await capture(process.execPath, [join(peerDirectory, 'distributions.mjs')], {
     cwd: peerDirectory,
     input: JSON.stringify(request),
   });

@@ -4,13 +4,13 @@
 export type Token = number & { readonly __token: unique symbol };
 
 export interface ControlledEvaluateOutput {
-  next: { probabilities?: Map<Token, number> };
+  next: { probabilities?: Map<Token, number>; logits?: Map<Token, number> };
 }
 
 export interface LlamaContextSequence {
   clearHistory(): Promise<void>;
   controlledEvaluate(
-    input: (Token | [Token, { generateNext: { probabilities: boolean } }])[],
+    input: (Token | [Token, { generateNext: { probabilities: boolean } | { logits: boolean } }])[],
   ): Promise<(ControlledEvaluateOutput | undefined)[]>;
   evaluate(
     tokens: Token[],
@@ -33,6 +33,8 @@ export interface LlamaModel {
     flashAttention: boolean;
     sequences: number;
     threads: number;
+    experimentalKvCacheKeyType?: 'F16' | 'F32';
+    experimentalKvCacheValueType?: 'F16' | 'F32';
   }): Promise<LlamaContext>;
 }
 

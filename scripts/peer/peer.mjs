@@ -67,6 +67,39 @@ export async function openPeer(modelPath) {
       return results;
     },
 
+    /**
+     * The logarithms of the probabilities of all next tokens, after the last `nLast` tokens of each prompt.
+     * @param {{ tokens: number[], nLast: number }[]} prompts
+     * @param {import('../lib/peer.mjs').DistributionConfiguration} configuration
+     * @param {number} nCtx
+     * @returns {Promise<number[][][]>} [prompt][one of its last tokens, in order][id]
+     */
+    async distributions(prompts, { batchSize, flashAttention, kvCache }, nCtx) {
+      const context = await model.createContext({
+        contextSize: nCtx,
+        batchSize,
+        flashAttention,
+        sequences: 1,
+        threads: 1, // more would wait for each other at every small product
+        experimentalKvCacheKeyType: kvCache,
+        experimentalKvCacheValueType: kvCache,
+      });
+      const sequence = context.getSequence();
+      const results = [];
+      for (const { tokens, nLast } of prompts) {
+        await sequence.clearHistory();
+        const input = /** @type {Token[]} */ (tokens).map((id, i) =>
+          i >= tokens.length - nLast
+            ? /** @type {[Token, { generateNext: { logits: boolean } }]} */ ([id, { generateNext: { logits: true } }])
+            : id,
+        );
+        const output = await sequence.controlledEvaluate(input);
+        results.push(output.slice(-nLast).map((at) => logProbabilities(at?.next.logits ?? new Map())));
+      }
+      await context.dispose();
+      return results;
+    },
+
     /** What computed the results, for the record. */
     build: {
       'node-llama-cpp': installedVersion(),
@@ -75,6 +108,14 @@ export async function openPeer(modelPath) {
       systemInfo: llama.systemInfo.trim(),
     },
   };
+}
+
+/** @param {Map<Token, number>} logits @returns {number[]} by id */
+function logProbabilities(logits) {
+  const values = Array.from({ length: logits.size }, (_, id) => logits.get(/** @type {Token} */ (id)) ?? Number.NaN);
+  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const normalizer = most + Math.log(values.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+  return values.map((logit) => logit - normalizer);
 }
 
 function installedVersion() {

@@ -1,34 +1,39 @@
-// `npm run record-vectors`: asks llama.cpp for the values of tensor blocks and for the next tokens of all prompts, and
-// writes native/tests/vectors/. Takes some minutes, most of them for the long prompt one token at a time.
-// `npm run record-vectors -- tensor-types` records the blocks only: seconds.
+// `npm run record-vectors [-- tensor-types | default-model | architectures [NAME...]]`: asks llama.cpp for the values of
+// tensor blocks (seconds), and for next tokens of the default model and of the tiny models of all architectures (many
+// minutes: long prompts, also one token at a time), and writes native/tests/vectors/.
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { unclearPrompts } from '../lib/agreement.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
 import { buildNative } from '../lib/native-build.mjs';
-import { askPeer, ensurePeer, peerDirectory } from '../lib/peer.mjs';
+import { askPeer, ensurePeer, peerLibrary, peerPackage } from '../lib/peer.mjs';
 import { run, SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
 import { readPrompts, vectorsDirectory, writeRecording } from '../lib/vectors.mjs';
+import { recordArchitectures } from './record-architectures.mjs';
 
 const nTop = 40;
 
-/** @param {string[]} words */
-export async function recordVectors(words) {
+const parts = ['tensor-types', 'default-model', 'architectures'];
+
+/** @param {string[]} words the part to record, all by default, and names of its models */
+export async function recordVectors([part, ...names]) {
+  if (part !== undefined && !parts.includes(part))
+    throw new SetupError(`There is no part "${part}". Parts: ${parts.join(', ')}.`);
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to record.');
-  await recordTensorTypes();
-  if (!words.includes('tensor-types')) await recordNextTokens();
+  if (part === undefined || part === 'tensor-types') await recordTensorTypes();
+  if (part === undefined || part === 'default-model') await recordNextTokens();
+  if (part === undefined || part === 'architectures') await recordArchitectures(names);
 }
 
 async function recordTensorTypes() {
   const directory = await buildNative('release', { withTests: true });
   await run('cmake', ['--build', directory, '--target', 'outpost-record-tensor-types'], { quiet: true });
-  const peerPackage = join(peerDirectory, 'node_modules', '@node-llama-cpp', 'linux-x64');
   const { name, version } = JSON.parse(await readFile(join(peerPackage, 'package.json'), 'utf8'));
   await step('Values of tensor blocks', () =>
     run(join(directory, 'outpost-record-tensor-types'), [
-      join(peerPackage, 'bins', 'linux-x64', 'libggml-base.so'),
+      peerLibrary,
       `${name} ${version}`,
       join(vectorsDirectory, 'tensor-types.txt'),
     ]),

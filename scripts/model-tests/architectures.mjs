@@ -1,0 +1,49 @@
+// Every architecture and tensor type on tiny models with random weights: our distributions against those that
+// llama.cpp computed for the same file, recorded everywhere and live where it runs.
+//
+//   node scripts/model-tests/architectures.mjs [gemma3 llama-q4_K ...]    names or architectures; all if none is given
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chosenModels, tinyModels, writeTinyModel } from './tiny-models/catalog.mjs';
+import { compareRows, describeComparison } from './tiny-models/comparison.mjs';
+import { engineHash, engineRows } from './tiny-models/engine-rows.mjs';
+import { normal, peerRows } from './tiny-models/peer-reference.mjs';
+import { prompts } from './tiny-models/prompts.mjs';
+import { readArchitectureRecording } from './tiny-models/recording.mjs';
+
+const { models: recorded } = await readArchitectureRecording();
+const chunks = [1, 7, 64];
+const chunkedTokens = prompts.find(({ tokens }) => tokens.length === 129)?.tokens ?? [];
+const skipWithoutPeer = process.env.OUTPOST_HAS_PEER === '1' ? false : 'llama.cpp is not there to be asked';
+
+test('every tiny model is recorded, and no other', () => {
+  const names = tinyModels.map(({ name }) => name);
+  assert.deepEqual(Object.keys(recorded).sort(), names.sort());
+});
+
+for (const model of chosenModels(process.argv.slice(2))) {
+  test(`${model.name} (${model.architecture})`, async (t) => {
+    const { path, sha256 } = await writeTinyModel(model);
+    const reference = recorded[model.name];
+    assert.equal(sha256, reference?.sha256, 'the generator gives another file: npm run record-vectors');
+    const { rows = [] } = reference ?? {};
+
+    await t.test('next tokens agree with the recorded ones of llama.cpp', async () => {
+      const comparison = compareRows(rows, await engineRows(path));
+      t.diagnostic(describeComparison(comparison, rows));
+      assert.deepEqual(comparison.problems, []);
+    });
+    await t.test(`logits are the same to the bit for chunks of ${chunks.join(', ')} tokens and all`, async () => {
+      assert.equal(chunkedTokens.length, 129);
+      const expected = await engineHash(path, chunkedTokens, chunkedTokens.length);
+      for (const chunk of chunks)
+        assert.equal(await engineHash(path, chunkedTokens, chunk), expected, `chunks of ${chunk}`);
+    });
+    await t.test('llama.cpp agrees with its own record, live', { skip: skipWithoutPeer }, async () => {
+      const {
+        rows: [live = []],
+      } = await peerRows(path, [normal]);
+      assert.deepEqual(compareRows(rows, live).problems, []);
+    });
+  });
+}

@@ -1,0 +1,58 @@
+// Every tiny model that the engine is compared with llama.cpp on.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root } from '../../lib/process.mjs';
+import { deepseekModels } from './families/deepseek.mjs';
+import { gemmaModels } from './families/gemma.mjs';
+import { gptOssModels } from './families/gpt-oss.mjs';
+import { graniteModels } from './families/granite.mjs';
+import { llamaModels, quantizedLlama } from './families/llama.mjs';
+import { phiModels } from './families/phi.mjs';
+import { qwenModels } from './families/qwen.mjs';
+import { starcoderModels } from './families/starcoder.mjs';
+import { tensorTypes } from './tensor-types.mjs';
+import { ggufBytes, sha256, tensorData } from './tiny-model.mjs';
+
+/** @typedef {import('./tiny-model.mjs').TinyModel} TinyModel */
+
+const quantizedTypes = /** @type {import('./tensor-types.mjs').TensorTypeName[]} */ (Object.keys(tensorTypes)).filter(
+  (type) => type !== 'f32',
+);
+
+/** @type {TinyModel[]} */
+export const tinyModels = [
+  ...llamaModels,
+  ...qwenModels,
+  ...gemmaModels,
+  ...phiModels,
+  ...starcoderModels,
+  ...deepseekModels,
+  ...gptOssModels,
+  ...graniteModels,
+  ...quantizedTypes.map((type) => quantizedLlama(type)),
+];
+
+/**
+ * Those of a name or an architecture, or all.
+ * @param {string[]} words
+ */
+export function chosenModels(words) {
+  const chosen = tinyModels.filter(({ name, architecture }) => words.includes(name) || words.includes(architecture));
+  return words.length === 0 ? tinyModels : chosen;
+}
+
+const directory = join(root, 'build', 'test-models');
+
+/**
+ * Writes the model's file.
+ * @param {TinyModel} model
+ * @param {string} [fileName] of a changed copy
+ * @param {import('./tiny-model.mjs').TensorData[]} [tensors] of a changed copy
+ */
+export async function writeTinyModel(model, fileName = model.name, tensors = tensorData(model)) {
+  const bytes = ggufBytes(model, tensors);
+  const path = join(directory, `${fileName}.gguf`);
+  await mkdir(directory, { recursive: true });
+  await writeFile(path, bytes);
+  return { path, sha256: sha256(bytes) };
+}
