@@ -56,8 +56,8 @@ int run_logits(const std::vector<std::string>& words) {
   const Arguments arguments(words, with_load_options({"--top", "--chunk", "--last"}), {"--all"});
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   const auto n_vocab = static_cast<size_t>(model->info().n_vocab);
-  const auto n_top = static_cast<size_t>(arguments.get_int("--top", std::min(40, model->info().n_vocab), 1,
-                                                           model->info().n_vocab));
+  const auto n_top =
+      static_cast<size_t>(arguments.get_int("--top", std::min(40, model->info().n_vocab), 1, model->info().n_vocab));
   const auto n_chunk = static_cast<int32_t>(arguments.get_int("--chunk", 256, 1, 1 << 28));
   const auto n_last = static_cast<size_t>(arguments.get_int("--last", 1, 1, 1 << 28));
   const bool is_all = arguments.has("--all");

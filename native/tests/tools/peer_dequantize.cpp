@@ -45,7 +45,8 @@ int main(int argc, char** argv) {
 
   std::ifstream in(argv[3], std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
-  if (!in || bytes.empty() || bytes.size() % traits.block_bytes != 0) return fail(argv[3], "not a whole number of blocks");
+  if (!in || bytes.empty() || bytes.size() % traits.block_bytes != 0)
+    return fail(argv[3], "not a whole number of blocks");
   const auto n = static_cast<int64_t>(bytes.size() / traits.block_bytes) * traits.block_elements;
   std::vector<float> values(static_cast<size_t>(n));
   traits.to_float(bytes.data(), values.data(), n);
