@@ -22,8 +22,10 @@ constexpr Command kCommands[] = {
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out",
      outpost::cli::run_logits},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
-    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--add-eos] [--parse-special] [--json | --ids | --pieces | --batch]",
-     "token ids of a text, by default of stdin, as a JSON array; a batch is texts behind lines with their sizes", outpost::cli::run_tokenize},
+    {"tokenize",
+     "MODEL [--text T | --file F] [--no-bos] [--add-eos] [--parse-special] [--json | --ids | --pieces | --batch]",
+     "token ids of a text, by default of stdin, as a JSON array; a batch is texts behind lines with their sizes",
+     outpost::cli::run_tokenize},
 };
 
 void print_usage(std::FILE* out) {

@@ -84,8 +84,8 @@ TEST_CASE("merges name unknown tokens, themselves, the same again, or nothing: t
   std::vector<std::string> texts;
   for (int byte = 0; byte < 256; ++byte) texts.push_back(spell_bytes(std::string(1, static_cast<char>(byte))));
   for (const std::string text : {"ab", "ab", "", "aab"}) texts.push_back(text);
-  const std::vector<std::string> merges = {"x y", "a b", "a b", "ab a", "", " ", "  ", "a", "a ", "  b", "a aa",
-                                           "aa a", "q q q", "a b c", "aab aab"};
+  const std::vector<std::string> merges = {"x y", "a b", "a b",  "ab a", "",      " ",     "  ",     "a",
+                                           "a ",  "  b", "a aa", "aa a", "q q q", "a b c", "aab aab"};
   writer.add_string("tokenizer.ggml.model", "gpt2");
   writer.add_string("tokenizer.ggml.pre", "gpt-2");
   writer.add_strings("tokenizer.ggml.tokens", texts);

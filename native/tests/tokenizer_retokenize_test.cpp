@@ -14,9 +14,9 @@ using namespace outpost::test;
 namespace {
 
 const std::vector<std::string> kInserts = {
-    "x",  "",     " ",        "\n",    "foo(bar)",    "    ",  "漢字",  "é",         "1234",   "\n\n    return x;\n}",
-    "'",  "'s",   "\t",       ".",     "<|im_end|>",  "<s>",   "\u0301", "\xE4",      "\x80",   "camelCaseName_42",
-    "\r", "<tool", ">",       "  ",    "<user>",      "//",    "a b",   "\xF0\x9F",  "\u2581", "if (a == b) {"};
+    "x",  "",      " ",  "\n", "foo(bar)",   "    ", "漢字",   "é",        "1234",   "\n\n    return x;\n}",
+    "'",  "'s",    "\t", ".",  "<|im_end|>", "<s>",  "\u0301", "\xE4",     "\x80",   "camelCaseName_42",
+    "\r", "<tool", ">",  "  ", "<user>",     "//",   "a b",    "\xF0\x9F", "\u2581", "if (a == b) {"};
 
 std::string source_code() {
   const std::string code = read_all("native/tokenizer/tokenizer.cpp") + read_all("native/tokenizer/special_names.cpp");
@@ -92,8 +92,18 @@ TEST_CASE("every splitter and random text: the same as tokenizing anew") {
   for (const std::string_view name : pre_tokenizer_names()) {
     CAPTURE(name);
     BpeVocabulary vocabulary = {.pre = std::string(name),
-                                .merges = {{" ", " "}, {"f", "o"}, {"o", "o"}, {"fo", "o"}, {"\n", "\n"}, {" ", "a"},
-                                           {"r", "e"}, {"1", "2"}, {"3", "4"}, {"12", "34"}, {"e", "t"}, {")", "\n"}}};
+                                .merges = {{" ", " "},
+                                           {"f", "o"},
+                                           {"o", "o"},
+                                           {"fo", "o"},
+                                           {"\n", "\n"},
+                                           {" ", "a"},
+                                           {"r", "e"},
+                                           {"1", "2"},
+                                           {"3", "4"},
+                                           {"12", "34"},
+                                           {"e", "t"},
+                                           {")", "\n"}}};
     vocabulary.others = {{"<user>", 0, 4}, {"<|im_end|>", 0, 3}, {"  \n", 0, 4}};
     const auto tokenizer = make_tokenizer(vocabulary);
     for (const bool parse_special : {false, true}) {
@@ -131,8 +141,16 @@ TEST_CASE("inside a piece of any length an edit is spliced at seams") {
 
 TEST_CASE("an SPM vocabulary with tokens across spaces") {
   GgufWriter writer;
-  add_spm_vocabulary(writer, {{"▁", -1}, {"a", -2}, {"b", -3}, {"a▁", -1.5f}, {"b▁a", -0.5f}, {"ab", -4}, {"▁a▁", -0.3f},
-                              {"<user>", 0, 4}, {"  ", 0, 4}, {"\n\n", 0, 4}});
+  add_spm_vocabulary(writer, {{"▁", -1},
+                              {"a", -2},
+                              {"b", -3},
+                              {"a▁", -1.5f},
+                              {"b▁a", -0.5f},
+                              {"ab", -4},
+                              {"▁a▁", -0.3f},
+                              {"<user>", 0, 4},
+                              {"  ", 0, 4},
+                              {"\n\n", 0, 4}});
   const auto tokenizer = make_tokenizer(writer);
   std::string text;
   std::mt19937 random(1);

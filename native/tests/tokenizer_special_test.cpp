@@ -57,8 +57,16 @@ std::unique_ptr<Tokenizer> with_tokens(const std::vector<Piece>& others, const c
 }  // namespace
 
 TEST_CASE("overlapping special tokens are found as the definition has it") {
-  const auto tokenizer = with_tokens({{"ab", 0, 3}, {"abc", 0, 4}, {"ca", 0, 4}, {"aa", 0, 4}, {"aaa", 0, 3},
-                                      {"bcab", 0, 3}, {"a", 0, 2}, {"aa", 0, 4}, {"bb", 0, 1}, {"cb", 0, 4}});
+  const auto tokenizer = with_tokens({{"ab", 0, 3},
+                                      {"abc", 0, 4},
+                                      {"ca", 0, 4},
+                                      {"aa", 0, 4},
+                                      {"aaa", 0, 3},
+                                      {"bcab", 0, 3},
+                                      {"a", 0, 2},
+                                      {"aa", 0, 4},
+                                      {"bb", 0, 1},
+                                      {"cb", 0, 4}});
   std::mt19937 random(3);
   for (const bool with_control : {false, true}) {
     const SpecialMatcher matcher(tokenizer->vocabulary(), with_control);
@@ -198,8 +206,12 @@ TEST_CASE("the vocabularies of llama.cpp: FIM tokens and ends of replies") {
 }
 
 TEST_CASE("the marks of a harmony reply are shown, and text does not become them") {
-  const auto tokenizer = with_tokens({{"<|return|>", 0, 3}, {"<|call|>", 0, 3}, {"<|end|>", 0, 3}, {"<|start|>", 0, 3},
-                                      {"<|message|>", 0, 4}, {"<|channel|>", 0, 3}});
+  const auto tokenizer = with_tokens({{"<|return|>", 0, 3},
+                                      {"<|call|>", 0, 3},
+                                      {"<|end|>", 0, 3},
+                                      {"<|start|>", 0, 3},
+                                      {"<|message|>", 0, 4},
+                                      {"<|channel|>", 0, 3}});
   const Vocabulary& vocab = tokenizer->vocabulary();
   CHECK(vocab.is_end(256));
   CHECK(vocab.is_end(257));

@@ -37,14 +37,30 @@ using Pieces = std::vector<std::string>;
 
 /// Characters of every class and of the sets that expressions name, with more of those that matter together.
 std::string random_text(std::mt19937& random) {
-  static const std::string kParts[] = {
-      "a",      "B",      "z",      "Q",      "é",      "É",      "ж",      "'",      "'s",     "'S",     "'re",
-      "'LL",    "1",      "2",      "34",     "567",    "\u0663", "²",      " ",      " ",      "  ",     "\n",
-      "\n",     "\r\n",   "\t",     "\u00A0", "\u3000", "\u0085", "\u2028", "(",      ")",      "/",      "_",
-      "-",      "$",      "=",      "`",      "|",      "\u0301", "\u0300", "漢",     "字",     "ん",     "ー",
-      "한",     "ㄅ",     "。",     "，",     "！",     "…",      "👩",     "\u200B", "\u0378", "\uE000", "\x01",
-      "x",      "Foo",    "BAR",    "ก",      "न",      "ि",      "ǅ",      "ʰ",      "\x80",   "\xF0\x9F", "Z",
-      "\xE4\xB8", "IMGIMGA", "<sentinel:1>", "\uFF0E"};
+  static const std::string kParts[] = {"a",        "B",        "z",
+                                       "Q",        "é",        "É",
+                                       "ж",        "'",        "'s",
+                                       "'S",       "'re",      "'LL",
+                                       "1",        "2",        "34",
+                                       "567",      "\u0663",   "²",
+                                       " ",        " ",        "  ",
+                                       "\n",       "\n",       "\r\n",
+                                       "\t",       "\u00A0",   "\u3000",
+                                       "\u0085",   "\u2028",   "(",
+                                       ")",        "/",        "_",
+                                       "-",        "$",        "=",
+                                       "`",        "|",        "\u0301",
+                                       "\u0300",   "漢",       "字",
+                                       "ん",       "ー",       "한",
+                                       "ㄅ",       "。",       "，",
+                                       "！",       "…",        "👩",
+                                       "\u200B",   "\u0378",   "\uE000",
+                                       "\x01",     "x",        "Foo",
+                                       "BAR",      "ก",        "न",
+                                       "ि",        "ǅ",        "ʰ",
+                                       "\x80",     "\xF0\x9F", "Z",
+                                       "\xE4\xB8", "IMGIMGA",  "<sentinel:1>",
+                                       "\uFF0E"};
   std::string text;
   for (size_t n = 1 + random() % 24; n > 0; --n) text += kParts[random() % std::size(kParts)];
   return text;

@@ -61,7 +61,8 @@ Best naive_best(const Vocabulary& vocab, std::string_view text, double unknown_s
 }
 
 std::vector<int32_t> join_unknown(std::vector<int32_t> ids) {
-  ids.erase(std::unique(ids.begin(), ids.end(), [](int32_t a, int32_t b) { return a == kUnk && b == kUnk; }), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end(), [](int32_t a, int32_t b) { return a == kUnk && b == kUnk; }),
+            ids.end());
   return ids;
 }
 
@@ -128,8 +129,8 @@ TEST_CASE("a charsmap that does not fit together is refused") {
   const auto good = with_charsmap(units, std::string_view("ab\0", 3));
   CHECK(code_of(good) == std::nullopt);
   CHECK(encode(*make_tokenizer(good), "cc") == std::vector<int32_t>{3, 4, 3, 4});
-  CHECK(code_of(with_charsmap(units, "ab")) == ErrorCode::kModelInvalid);                        // not ended
-  CHECK(code_of(with_charsmap(units, "")) == ErrorCode::kModelInvalid);                          // nothing there
+  CHECK(code_of(with_charsmap(units, "ab")) == ErrorCode::kModelInvalid);  // not ended
+  CHECK(code_of(with_charsmap(units, "")) == ErrorCode::kModelInvalid);    // nothing there
   CHECK(code_of(with_charsmap(units, std::string_view("\0", 1), 9999)) == ErrorCode::kModelInvalid);
   units[99] = (1u << 31) | 3;
   CHECK(code_of(with_charsmap(units, std::string_view("ab\0", 3))) == ErrorCode::kModelInvalid);

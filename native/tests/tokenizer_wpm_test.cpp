@@ -9,8 +9,8 @@ using namespace outpost::test;
 
 namespace {
 
-const std::vector<std::string> kTexts = {"[UNK]", "[CLS]", "[SEP]", "▁un", "aff", "able", "▁", "a", "b", "▁hello",
-                                         ",",     "▁,",    "▁漢",   "▁e",  "▁É",  "é",    "▁[", "CLS"};
+const std::vector<std::string> kTexts = {"[UNK]",  "[CLS]", "[SEP]", "▁un", "aff", "able", "▁", "a",  "b",
+                                         "▁hello", ",",     "▁,",    "▁漢", "▁e",  "▁É",   "é", "▁[", "CLS"};
 enum : int32_t { kUnk, kCls, kSep, kUn, kAff, kAble, kSpace, kA, kB, kHello, kComma, kSpaceComma, kHan, kE, kAccent };
 
 std::unique_ptr<Tokenizer> make(bool lower_case) {

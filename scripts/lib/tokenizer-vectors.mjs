@@ -12,11 +12,10 @@ export const vocabulariesDirectory = join(root, '..', 'shared', 'data', 'tokeniz
 
 /** One name for each way to split; their other names are in native/tokenizer/splitter.cpp. */
 export const preTokenizers = [
-  ...['default', 'gpt-2', 'starcoder', 'falcon', 'chameleon', 'llama-bpe', 'smaug-bpe', 'jais-2', 'minicpm5', 'qwen2'],
-  ...['bailingmoe', 'grok-2', 'qwen35', 'seed-coder', 'ufakzeka', 'laguna', 'exaone-moe', 'tekken', 'gpt-4o'],
-  ...['granite-embed-multi-97m', 'tiny_aya', 'youtu', 'kimi-k2', 'deepseek-llm', 'deepseek-coder', 'deepseek-v3'],
-  ...['spark2_5', 'afmoe', 'poro-chat', 'viking', 'superbpe', 'gemma4', 'sarvam-moe'],
-];
+  'default gpt-2 starcoder falcon chameleon llama-bpe smaug-bpe jais-2 minicpm5 qwen2 bailingmoe grok-2 qwen35',
+  'seed-coder ufakzeka laguna exaone-moe tekken gpt-4o granite-embed-multi-97m tiny_aya youtu kimi-k2 deepseek-llm',
+  'deepseek-coder deepseek-v3 spark2_5 afmoe poro-chat viking superbpe gemma4 sarvam-moe',
+].flatMap((names) => names.split(' '));
 
 /** What tells them apart: contractions, numbers, marks, line breaks, case and scripts beside each other. */
 export const splitTexts = [
@@ -40,9 +39,31 @@ export const splitTexts = [
 const space = '\u2581';
 /** @type {[string, number, number][]} text, score, kind */
 const unigramPieces = [
-  ...[['<pad>', 0, 3], ['</s>', 0, 3], ['<unk>', 0, 2], [space, -2.5, 1], ['a', -3.25, 1], ['b', -3.5, 1]],
-  ...[['ab', -5.125, 1], [`${space}a`, -4, 1], [`${space}ab`, -6.5, 1], ['aba', -6, 1], ['e', -3, 1], ['é', -7, 1]],
-  ...[['fi', -5, 1], ['f', -4, 1], ['i', -4.5, 1], ['<tool>', 0, 4], ['ba b', 0, 4], ['bb', -9, 5], ['漢', -8, 1]],
+  ...[
+    ['<pad>', 0, 3],
+    ['</s>', 0, 3],
+    ['<unk>', 0, 2],
+    [space, -2.5, 1],
+    ['a', -3.25, 1],
+    ['b', -3.5, 1],
+  ],
+  ...[
+    ['ab', -5.125, 1],
+    [`${space}a`, -4, 1],
+    [`${space}ab`, -6.5, 1],
+    ['aba', -6, 1],
+    ['e', -3, 1],
+    ['é', -7, 1],
+  ],
+  ...[
+    ['fi', -5, 1],
+    ['f', -4, 1],
+    ['i', -4.5, 1],
+    ['<tool>', 0, 4],
+    ['ba b', 0, 4],
+    ['bb', -9, 5],
+    ['漢', -8, 1],
+  ],
   [`${space}${space}`, -4.5, 1],
 ].map(([text, score, kind]) => [String(text), Number(score), Number(kind)]);
 

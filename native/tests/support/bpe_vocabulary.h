@@ -16,7 +16,7 @@ struct BpeVocabulary {
   std::string pre = "gpt-2";
   std::vector<std::pair<std::string, std::string>> merges = {};  ///< of bytes, spelled as GPT-2 does only when written
   std::vector<Piece> others = {};                                ///< text as it is, with its kind
-  bool has_merged_tokens = true;                            ///< false: what merges make is no token
+  bool has_merged_tokens = true;                                 ///< false: what merges make is no token
 };
 
 /// Bytes spelled by the characters that stand for them.
