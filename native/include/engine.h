@@ -64,8 +64,8 @@ struct LoadOptions {
   std::function<bool(float fraction)> on_progress;
 };
 
-/// Ids of the tokens for filling in the middle, -1 for those that a vocabulary lacks. Found in the file's metadata, or by
-/// the known spellings. A prompt that uses them is built of ids, not of text.
+/// Ids of the tokens for filling in the middle, -1 for those that a vocabulary lacks. Found in the file's metadata, or
+/// by the known spellings. A prompt that uses them is built of ids, not of text.
 struct FimTokens {
   int32_t prefix = -1, suffix = -1, middle = -1;
   int32_t pad = -1;
@@ -96,7 +96,7 @@ struct ModelInfo {
   std::string eos_text;
   bool has_fim = false;  ///< fill-in-the-middle tokens are known: prefix, suffix and middle
   FimTokens fim;
-  std::string backend;   ///< "cpu (avx512)"
+  std::string backend;  ///< "cpu (avx512)"
 };
 
 struct TokenizeOptions {

@@ -17,7 +17,8 @@ constexpr size_t kShortWord = 40;
 BpeMerger::BpeMerger(const Vocabulary& vocabulary, std::span<const std::string_view> merges, const std::string& path)
     : vocabulary_(vocabulary), n_tokens_(vocabulary.n_tokens()), n_symbols_(n_tokens_) {
   if (merges.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max() - n_tokens_) / 3) {
-    throw EngineError(ErrorCode::kModelInvalid, concat(path, ": tokenizer.ggml.merges has ", merges.size(), " entries."));
+    throw EngineError(ErrorCode::kModelInvalid,
+                      concat(path, ": tokenizer.ggml.merges has ", merges.size(), " entries."));
   }
   size_t size = 16;
   while (size < merges.size() * 2) size *= 2;
@@ -127,8 +128,8 @@ void BpeMerger::merge_long(std::vector<Symbol>& symbols) const {
     heap.pop_back();
     Symbol& left = symbols[candidate.left];
     const uint32_t right = next[candidate.left];
-    const bool is_stale = left.n_bytes == 0 || left.id != candidate.left_id || right == kNone ||
-                          symbols[right].id != candidate.right_id;
+    const bool is_stale =
+        left.n_bytes == 0 || left.id != candidate.left_id || right == kNone || symbols[right].id != candidate.right_id;
     if (is_stale) continue;
     left = {candidate.result, left.n_bytes + symbols[right].n_bytes};
     symbols[right].n_bytes = 0;

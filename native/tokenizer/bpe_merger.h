@@ -52,7 +52,7 @@ class BpeMerger {
 
   const Vocabulary& vocabulary_;
   int32_t n_tokens_, n_symbols_;
-  std::vector<Merge> table_;  // a flat hash table, a power of two, at most half full
+  std::vector<Merge> table_;                            // a flat hash table, a power of two, at most half full
   std::vector<std::pair<std::string, int32_t>> extra_;  // sorted by text
 };
 

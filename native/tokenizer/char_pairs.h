@@ -1,4 +1,5 @@
-// Which characters stand beside each other in some token. Between two that never do text may be cut: no merge can cross.
+// Which characters stand beside each other in some token. Between two that never do text may be cut: no merge can
+// cross.
 #pragma once
 
 #include <bitset>

@@ -33,8 +33,8 @@ inline std::string unescape_spaces(std::string_view text) {
   return out += text;
 }
 
-/// The character that `text` starts with, by its first byte alone: input need not be valid UTF-8, and whatever follows a
-/// lead byte belongs to it, as in llama.cpp.
+/// The character that `text` starts with, by its first byte alone: input need not be valid UTF-8, and whatever follows
+/// a lead byte belongs to it, as in llama.cpp.
 inline size_t char_length_by_lead(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;

@@ -12,8 +12,8 @@
 //   the pair of the best rank, the leftmost of equals. A sequence of tokens is the encoding of its text if and only if
 //   every two neighbours are the encoding of theirs. For look at the first merge across a border in the whole text: up
 //   to then nothing crossed it, so the two tokens at that border were merged from their own characters, in the order
-//   in which they are merged when they are alone; then the same merge happens when the two are alone. So L and R may lie
-//   between tokens that, encoded as a pair, remain that pair. Where they do not, they move away from the edit.
+//   in which they are merged when they are alone; then the same merge happens when the two are alone. So L and R may
+//   lie between tokens that, encoded as a pair, remain that pair. Where they do not, they move away from the edit.
 #include <algorithm>
 
 #include "core/strings.h"

@@ -52,8 +52,8 @@ std::vector<Fragment> SpecialMatcher::split(std::string_view text) const {
   std::vector<Fragment> fragments;
   const auto add = [&](const Fragment& fragment) {
     if (fragment.begin == fragment.end) return;
-    const bool continues = fragment.id < 0 && !fragments.empty() && fragments.back().id < 0 &&
-                           fragments.back().end == fragment.begin;
+    const bool continues =
+        fragment.id < 0 && !fragments.empty() && fragments.back().id < 0 && fragments.back().end == fragment.begin;
     if (continues) {
       fragments.back().end = fragment.end;
     } else {
@@ -63,8 +63,8 @@ std::vector<Fragment> SpecialMatcher::split(std::string_view text) const {
 
   // Occurrences that do not overlap do not matter to each other, unless white space is taken: each cluster of
   // overlapping ones is split by itself, looking only for the tokens that are in it.
-  std::vector<uint32_t> last_seen;    // by position in ids_: the number of the cluster
-  std::vector<int32_t> orders;        // of the tokens in the cluster
+  std::vector<uint32_t> last_seen;  // by position in ids_: the number of the cluster
+  std::vector<int32_t> orders;      // of the tokens in the cluster
   uint32_t n_clusters = 0;
   size_t begin = 0, end = 0, done = 0;  // the cluster; the text that is in `fragments`
   const auto close = [&] {

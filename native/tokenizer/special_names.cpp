@@ -44,8 +44,7 @@ void Vocabulary::find_special_by_text() {
   find_missing(fim.middle, {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
                             "<|code_middle|>", "<|middle|>", "[MIDDLE]", "<[fim-middle]>"});
   find_missing(fim.pad, {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"});
-  find_missing(fim.repository,
-               {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<repo_name>"});
+  find_missing(fim.repository, {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<repo_name>"});
   find_missing(fim.file_separator, {"<|file_sep|>", "<|file_separator|>", "<file_sep>", "<filename>"});
 }
 
@@ -55,10 +54,28 @@ void Vocabulary::mark_ends() {
   for (const int32_t id : {eos, eot, eom, fim.pad, fim.repository, fim.file_separator}) {
     if (id >= 0) is_end_[static_cast<size_t>(id)] = true;
   }
-  for (const std::string_view text :
-       {"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
-        "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
-        "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~["}) {
+  for (const std::string_view text : {"<|eot_id|>",
+                                      "<|im_end|>",
+                                      "<|end|>",
+                                      "<|return|>",
+                                      "<|call|>",
+                                      "<|flush|>",
+                                      "<|calls|>",
+                                      "<end_of_turn>",
+                                      "<|endoftext|>",
+                                      "</s>",
+                                      "<|eom_id|>",
+                                      "<EOT>",
+                                      "_<EOT>",
+                                      "[EOT]",
+                                      "[EOS]",
+                                      "<|end_of_text|>",
+                                      "<end_of_utterance>",
+                                      "<eos>",
+                                      "<turn|>",
+                                      "<|tool_response>",
+                                      "<｜end▁of▁sentence｜>",
+                                      "[e~["}) {
     if (const int32_t id = find_control({text}); id >= 0) is_end_[static_cast<size_t>(id)] = true;
   }
 

@@ -14,7 +14,8 @@ struct Range {
 
 template <size_t n>
 bool is_in(const std::array<Range, n>& ranges, uint32_t c) {
-  const auto it = std::upper_bound(ranges.begin(), ranges.end(), c, [](uint32_t a, const Range& b) { return a < b.first; });
+  const auto it =
+      std::upper_bound(ranges.begin(), ranges.end(), c, [](uint32_t a, const Range& b) { return a < b.first; });
   return it != ranges.begin() && c <= std::prev(it)->last;
 }
 
@@ -90,9 +91,8 @@ void split_cased_scripts(const ClassifiedText& text, size_t begin, size_t end, s
 }
 
 void split_marks(const ClassifiedText& text, size_t begin, size_t end, std::vector<uint32_t>& ends) {
-  split_led_by_space(text, begin, end, ends, [&](size_t at) {
-    return !text.is(at, kWhiteSpace) && is_in(kMarks, text.code_point(at));
-  });
+  split_led_by_space(text, begin, end, ends,
+                     [&](size_t at) { return !text.is(at, kWhiteSpace) && is_in(kMarks, text.code_point(at)); });
 }
 
 /// \s?[class]+
@@ -200,7 +200,11 @@ void split_east_asian(const ClassifiedText& text, size_t begin, size_t end, std:
   const auto set_of = [&](size_t at) {
     if (static_cast<unsigned char>(text.byte(at)) < 128 || text.is(at, kWhiteSpace)) return 0;
     const uint32_t c = text.code_point(at);
-    return is_in(kHangul, c) ? 1 : is_in(kEastAsianMarks, c) ? 2 : is_in(kBopomofo, c) ? 3 : is_in(kHanAndKana, c) ? 4 : 0;
+    return is_in(kHangul, c)           ? 1
+           : is_in(kEastAsianMarks, c) ? 2
+           : is_in(kBopomofo, c)       ? 3
+           : is_in(kHanAndKana, c)     ? 4
+                                       : 0;
   };
   split_by(text, begin, end, ends, [&](size_t at) {
     const int set = set_of(at);

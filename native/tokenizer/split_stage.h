@@ -48,8 +48,8 @@ size_t contraction(const ClassifiedText& text, size_t at, size_t end) {
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return at + 2;
   if (at + 2 >= end) return at;
   const char second = letter(at + 2);
-  const bool is_long = (first == 'r' && second == 'e') || (first == 'v' && second == 'e') ||
-                       (first == 'l' && second == 'l');
+  const bool is_long =
+      (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
   return is_long ? at + 3 : at;
 }
 

@@ -1,5 +1,6 @@
 // Llama 3's expression and its many relatives: Qwen, tekken, o200k and others. With the parts that differ in <>:
-//   <contraction>|[^\r\n\p{L}\p{N}]?<letters><contraction>|\p{N}<{1,3}>| ?[^\s\p{L}\p{N}]+<[\r\n/]*>|\s*[\r\n]+|<spaces>
+//   <contraction>|[^\r\n\p{L}\p{N}]?<letters><contraction>|\p{N}<{1,3}>|
+//   ?[^\s\p{L}\p{N}]+<[\r\n/]*>|\s*[\r\n]+|<spaces>
 #include "tokenizer/split_stage.h"
 
 namespace outpost {

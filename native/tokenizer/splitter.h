@@ -45,12 +45,12 @@ struct Splitter {
 struct PreTokenizer {
   std::string_view name;
   const Splitter* splitter;
-  bool ignore_merges = false;    ///< a piece that is a token stays one, whatever merges would make of it
-  bool add_bos = false;          ///< where the file does not say
-  bool add_sep = false;          ///< likewise
-  bool has_raw_text = false;     ///< tokens are UTF-8 with U+2581 for a space, not GPT-2's letters for bytes
-  bool joins_newlines = false;   ///< a piece of newlines that is a token stays one (gemma 4)
-  bool forces_add_bos = false;   ///< whatever the file says
+  bool ignore_merges = false;   ///< a piece that is a token stays one, whatever merges would make of it
+  bool add_bos = false;         ///< where the file does not say
+  bool add_sep = false;         ///< likewise
+  bool has_raw_text = false;    ///< tokens are UTF-8 with U+2581 for a space, not GPT-2's letters for bytes
+  bool joins_newlines = false;  ///< a piece of newlines that is a token stays one (gemma 4)
+  bool forces_add_bos = false;  ///< whatever the file says
 };
 
 /// @return null for a name that is not known

@@ -53,8 +53,8 @@ void SpmTokenizer::encode_plain(std::string_view text, size_t begin, bool is_aft
   }
 }
 
-/// Where the first piece ends. Characters are told by their first byte, as in `merge`; the bytes that it asks for may be
-/// those of an escaped space.
+/// Where the first piece ends. Characters are told by their first byte, as in `merge`; the bytes that it asks for may
+/// be those of an escaped space.
 size_t SpmTokenizer::piece_length(std::string_view text) const {
   size_t at = 0;
   CharPairs::Code left = 0;

@@ -16,10 +16,12 @@ class UnigramTokenizer final : public Tokenizer {
 
  protected:
   void encode_plain(std::string_view text, size_t begin, bool is_after_special, Encoding& out) const override;
-  std::string_view prefix_after_special() const override { 
+  std::string_view prefix_after_special() const override {
     return vocabulary().add_space_prefix || vocabulary().remove_extra_spaces ? " " : "";
   }
-  bool always_cuts(const Neighbours& n) const override { return has_cuts_ && n.right == ' ' && n.left > ' ' && n.left < 0x7F; }
+  bool always_cuts(const Neighbours& n) const override {
+    return has_cuts_ && n.right == ' ' && n.left > ' ' && n.left < 0x7F;
+  }
 
  private:
   struct Normalized {

@@ -81,9 +81,9 @@ void Vocabulary::read_type(const GgufFile& file) {
   }
   pre_tokenizer_ = find_pre_tokenizer(pre);
   if (pre_tokenizer_ == nullptr) {
-    throw EngineError(ErrorCode::kModelUnsupported, concat(file.path(), ": the pre-tokenizer ", quoted(pre),
-                                                           " is not supported; it knows ", names_of_pre_tokenizers(),
-                                                           "."));
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file.path(), ": the pre-tokenizer ", quoted(pre), " is not supported; it knows ",
+                             names_of_pre_tokenizers(), "."));
   }
 }
 

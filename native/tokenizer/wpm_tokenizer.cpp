@@ -42,8 +42,8 @@ void WpmTokenizer::encode_plain(std::string_view text, size_t begin, bool, Encod
       end_word();
       continue;
     }
-    const bool is_dropped = code == 0 || code == kReplacementCharacter || (cls & kControl) != 0 ||
-                            (strips_accents_ && (cls & kMark) != 0);
+    const bool is_dropped =
+        code == 0 || code == kReplacementCharacter || (cls & kControl) != 0 || (strips_accents_ && (cls & kMark) != 0);
     if (is_dropped) continue;
     const bool is_alone = (cls & kPunctuation) != 0 || (code < 0x7F && (cls & kSymbol) != 0) || is_word_alone(code);
     if (is_alone) end_word();

@@ -14,9 +14,7 @@ class WpmTokenizer final : public Tokenizer {
 
  protected:
   void encode_plain(std::string_view text, size_t begin, bool is_after_special, Encoding& out) const override;
-  bool always_cuts(const Neighbours& n) const override {
-    return n.left_is(kWhiteSpace) || n.right_is(kWhiteSpace);
-  }
+  bool always_cuts(const Neighbours& n) const override { return n.left_is(kWhiteSpace) || n.right_is(kWhiteSpace); }
 
  private:
   void encode_word(std::string_view word, size_t begin, Encoding& out) const;

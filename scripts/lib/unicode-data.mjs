@@ -69,23 +69,29 @@ const classRanges = [...category.entries()]
   .map(([at, bits]) => at * 256 + bits);
 
 /** Runs of equal distance to the lower case: [first, last, step between members, lower case of the first]. */
-const lowerRanges = [...lower].reduce((runs, [at, to]) => {
-  const run = runs.at(-1);
-  const isNext = run !== undefined && at - to === run[0] - run[3];
-  if (isNext && run[0] === run[1] && at - run[1] <= 2) runs[runs.length - 1] = [run[0], at, at - run[1], run[3]];
-  else if (isNext && run[0] !== run[1] && at - run[1] === run[2]) run[1] = at;
-  else runs.push([at, at, 1, to]);
-  return runs;
-}, /** @type {[number, number, number, number][]} */ ([]));
+const lowerRanges = [...lower].reduce(
+  (runs, [at, to]) => {
+    const run = runs.at(-1);
+    const isNext = run !== undefined && at - to === run[0] - run[3];
+    if (isNext && run[0] === run[1] && at - run[1] <= 2) runs[runs.length - 1] = [run[0], at, at - run[1], run[3]];
+    else if (isNext && run[0] !== run[1] && at - run[1] === run[2]) run[1] = at;
+    else runs.push([at, at, 1, to]);
+    return runs;
+  },
+  /** @type {[number, number, number, number][]} */ ([]),
+);
 
 /** Neighbours with one first code point: [first, last, decomposed]. */
-const nfdRanges = [...decomposed.keys()].reduce((runs, at) => {
-  const run = runs.at(-1);
-  const to = fullyDecomposed(at);
-  if (run !== undefined && run[1] === at - 1 && run[2] === to) run[1] = at;
-  else runs.push([at, at, to]);
-  return runs;
-}, /** @type {[number, number, number][]} */ ([]));
+const nfdRanges = [...decomposed.keys()].reduce(
+  (runs, at) => {
+    const run = runs.at(-1);
+    const to = fullyDecomposed(at);
+    if (run !== undefined && run[1] === at - 1 && run[2] === to) run[1] = at;
+    else runs.push([at, at, to]);
+    return runs;
+  },
+  /** @type {[number, number, number][]} */ ([]),
+);
 
 /** @param {string} name @param {string} comment @param {number[]} numbers */
 function array(name, comment, numbers) {

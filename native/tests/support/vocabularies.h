@@ -9,8 +9,8 @@
 
 namespace outpost::test {
 
-inline constexpr std::array kVocabularies = {"llama-spm", "phi-3", "gpt-2",  "starcoder", "falcon", "deepseek-coder",
-                                             "llama-bpe", "qwen2", "qwen35", "bert-bge"};
+inline constexpr std::array kVocabularies = {"llama-spm",      "phi-3",     "gpt-2", "starcoder", "falcon",
+                                             "deepseek-coder", "llama-bpe", "qwen2", "qwen35",    "bert-bge"};
 
 /// @return nullopt, said aloud, if the file is absent
 inline std::optional<std::string> vocabulary_file(const std::string& name, const char* test) {
