@@ -5,7 +5,7 @@ context = {
     "u": "aé😀\U0001F1E8\U0001F1ED日",
     "l": [1, 2, 3, 4, 5],
     "d": {"a": 1, "b": "two", "n": None},
-    "nested": {"a": {"b": [1, {"c": "deep"}]}, "list": [[1, 2], []], "text": "ü \"quoted\""},
+    "nested": {"a": {"b": [1, {"c": "deep"}]}, "list": [[1, 2], []], "text": 'ü "quoted"'},
     "shadow": {"items": "own", "get": "also own"},
     "inf": 1.5,
     "people": [

@@ -4,18 +4,18 @@
     python3 scripts/template-reference/record.py --render   {"template", "context"} per line in; the same with "text" or
                                                             "error" out, without what shows an address in memory
 
-The environment is that of transformers' chat_template_utils.py (v4.56): a sandbox without mutation, blocks trimmed,
+The environment is that of transformers' chat_template_utils.py: a sandbox without mutation, blocks trimmed,
 break and continue, the `generation` tag, its own `tojson`, `raise_exception` and `strftime_now`.
 """
 
 import datetime
 import hashlib
+import importlib.metadata
 import json
 import pathlib
 import platform
 import re
 import sys
-import traceback
 
 import jinja2
 import jinja2.ext
@@ -112,6 +112,14 @@ def sources():
     ]
 
 
+def versions():
+    return {
+        "python": platform.python_version(),
+        "jinja2": importlib.metadata.version("jinja2"),
+        "markupsafe": importlib.metadata.version("markupsafe"),
+    }
+
+
 def record_chats():
     from conversations import conversations
 
@@ -154,6 +162,9 @@ if __name__ == "__main__":
     if "--render" in sys.argv:
         render_lines()
     else:
+        if not templates.is_dir():
+            sys.exit(f"There is no folder {templates}, so that nothing is recorded.")
         record_chats()
         record_language()
-        print(f"Recorded with Python {platform.python_version()} and Jinja2 {jinja2.__version__}.")
+        write_lines(engine / "testdata" / "reference.jsonl", [versions()])
+        print(f"Recorded: {versions()}")

@@ -29,22 +29,24 @@ const objectAttributes = new Set(
   ).split(' '),
 );
 
-/** getattr(value, name): a public attribute, 'unsafe' for one that is off limits, or undefined. */
-function attribute(value: Value, name: string, budget: Budget): Value | 'unsafe' | undefined {
+const unsafe = Symbol('unsafe');
+
+/** getattr(value, name): a public attribute, `unsafe` for one that is off limits, or undefined. */
+function attribute(value: Value, name: string, budget: Budget): Value | typeof unsafe | undefined {
   if (value instanceof Undefined) {
-    if (name.startsWith('__') && name.endsWith('__')) return objectAttributes.has(name) ? 'unsafe' : undefined;
+    if (name.startsWith('__') && name.endsWith('__')) return objectAttributes.has(name) ? unsafe : undefined;
     throw undefinedError(value);
   }
   const own = value instanceof PyObject ? value.attribute(name) : undefined;
-  if (own !== undefined) return name.startsWith('_') ? 'unsafe' : own;
-  if (objectAttributes.has(name) && kindName(value) !== 'jinja2.utils.Namespace object') return 'unsafe';
+  if (own !== undefined) return name.startsWith('_') ? unsafe : own;
+  if (objectAttributes.has(name) && kindName(value) !== 'jinja2.utils.Namespace object') return unsafe;
   if (typeof value === 'bigint' || typeof value === 'boolean' || typeof value === 'number') {
     const real = typeof value === 'boolean' ? BigInt(value) : value;
     if (name === 'real' || (name === 'numerator' && typeof real === 'bigint')) return real;
     if (name === 'imag') return typeof real === 'bigint' ? 0n : 0;
     if (name === 'denominator' && typeof real === 'bigint') return 1n;
   }
-  if (isMutator(value, name)) return 'unsafe';
+  if (isMutator(value, name)) return unsafe;
   if (!methodNames(value)?.has(name)) return undefined;
   return new Callable(name, (args, keywords) => callMethod(value, name, args, keywords, budget));
 }
@@ -75,7 +77,7 @@ function item(value: Value, key: Value): Value | undefined {
   return undefined;
 }
 
-const unsafe = (value: Value, name: string): Undefined =>
+const forbidden = (value: Value, name: string): Undefined =>
   new Undefined({ hint: `access to attribute '${name}' of '${typeName(value)}' object is unsafe.` }, 'SecurityError');
 
 const absent = (value: Value, name: Value): Undefined => new Undefined({ of: kindName(value), name });
@@ -83,7 +85,7 @@ const absent = (value: Value, name: Value): Undefined => new Undefined({ of: kin
 /** `value.name`: the attribute, else the item. */
 export function getAttribute(value: Value, name: string, budget: Budget): Value {
   const found = attribute(value, name, budget);
-  if (found === 'unsafe') return unsafe(value, name);
+  if (found === unsafe) return forbidden(value, name);
   if (found !== undefined) return found;
   const element = item(value, name);
   return element === undefined ? absent(value, name) : element;
@@ -98,7 +100,7 @@ export function getItem(value: Value, key: Value, budget: Budget): Value {
   const name = textOf(key);
   if (name === null) return absent(value, key);
   const own = attribute(value, name, budget);
-  if (own === 'unsafe') return unsafe(value, name);
+  if (own === unsafe) return forbidden(value, name);
   return own === undefined ? absent(value, name) : own;
 }
 
@@ -109,6 +111,7 @@ export const hasAttribute = (value: Value, name: string, budget: Budget): boolea
 /** `value[start:stop:step]`; Python's own operation, without a net. @throws TypeError, ValueError */
 export function slice(value: Value, start: Value, stop: Value, step: Value, budget: Budget): Value {
   const text = textOf(value);
+  if (text !== null) budget.text(text.length);
   const sequence = Array.isArray(value) ? value : value instanceof Tuple ? value.items : null;
   const length = text !== null ? lengthOf(text) : value instanceof Range ? value.length : sequence?.length;
   if (length === undefined) {
@@ -129,7 +132,6 @@ export function slice(value: Value, start: Value, stop: Value, step: Value, budg
   const to = bound(stop, by < 0 ? least : most);
   budget.spend(sequence ? length : 1);
   if (text !== null) {
-    budget.text(text.length);
     const part = by === 1 ? slicePoints(text, from, Math.max(from, to)) : pick(codePoints(text), from, to, by).join('');
     return value instanceof Markup ? new Markup(part) : part;
   }

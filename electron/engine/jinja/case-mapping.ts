@@ -5,7 +5,7 @@
 const titleDigraphs: Record<string, string> = { Ǆ: 'ǅ', Ǉ: 'ǈ', Ǌ: 'ǋ', Ǳ: 'ǲ' };
 
 /** The title case of one code point, from SpecialCasing.txt and the property Simple_Titlecase_Mapping. */
-export function titlePoint(char: string): string {
+function titlePoint(char: string): string {
   if (/[\u10d0-\u10fa\u10fd-\u10ff]/.test(char)) return char; // Georgian letters have no title case
   const upper = char.toUpperCase();
   const point = char.codePointAt(0) ?? 0;

@@ -3,7 +3,7 @@
 const surrogate = /[\ud800-\udfff]/;
 
 /** Whether positions in `text` are the same in both languages. */
-export const isPlain = (text: string): boolean => !surrogate.test(text);
+const isPlain = (text: string): boolean => !surrogate.test(text);
 
 export const codePoints = (text: string): string[] => Array.from(text);
 

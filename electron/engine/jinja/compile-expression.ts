@@ -205,7 +205,7 @@ interface CompiledArguments {
   keywords(activation: Activation): Keywords;
 }
 
-export function compileArguments(node: Arguments, scope: Scope): CompiledArguments {
+function compileArguments(node: Arguments, scope: Scope): CompiledArguments {
   const args = node.args.map((arg) => compileExpression(arg, scope));
   const dynamicArgs = node.dynamicArgs ? compileExpression(node.dynamicArgs, scope) : null;
   const keywords = node.keywords.map(({ key, value }) => [key, compileExpression(value, scope)] as const);
@@ -215,8 +215,7 @@ export function compileArguments(node: Arguments, scope: Scope): CompiledArgumen
     args: (a, first) => {
       const values = first === undefined ? [] : [first];
       for (const arg of args) values.push(arg(a));
-      if (dynamicArgs) values.push(...spread(dynamicArgs(a), a));
-      return values;
+      return dynamicArgs ? values.concat(spread(dynamicArgs(a), a)) : values;
     },
     keywords: (a) => {
       if (!hasKeywords) return noKeywords;

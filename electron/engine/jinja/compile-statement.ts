@@ -125,7 +125,7 @@ function compileStatement(node: Statement, frame: Frame): Execute {
 }
 
 /** A body in a scope of its own, in the same function. */
-export function compileInner(
+function compileInner(
   body: readonly Statement[],
   frame: Frame,
   analyse: (symbols: Symbols) => void = (symbols) => visitAll(body, symbols),

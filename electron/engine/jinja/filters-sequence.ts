@@ -161,7 +161,7 @@ const batch = define(
       if (fill !== null && compare('<', BigInt(line.length), lineCount, budget)) {
         const n = indexArgument(lineCount);
         budget.spend(n);
-        line.push(...Array.from({ length: n - line.length }, () => fill));
+        while (line.length < n) line.push(fill);
       }
       yield line;
     }),

@@ -30,7 +30,7 @@ function* rangeItems(range: Range): Generator<Value, void> {
   for (let i = 0; i < range.length; i++) yield range.at(i);
 }
 
-export const notIterable = (value: Value) => typeError(`'${typeName(value)}' object is not iterable`);
+const notIterable = (value: Value) => typeError(`'${typeName(value)}' object is not iterable`);
 
 /** @throws TypeError */
 export function iterateOrFail(value: Value, budget: Budget): Iterable<Value> {

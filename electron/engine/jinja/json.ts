@@ -6,7 +6,7 @@ import { compare } from './operators.ts';
 import { repr } from './printing.ts';
 import { Dict, intOf, Tuple, textOf, typeName, type Value } from './values.ts';
 
-export interface JsonOptions {
+interface JsonOptions {
   ensureAscii: boolean;
   /** One level of indentation; null writes everything in one line. */
   indent: string | null;

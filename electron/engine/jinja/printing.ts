@@ -18,7 +18,7 @@ import {
 } from './values.ts';
 
 /** Classes with a repr of their own. */
-export interface Printable {
+interface Printable {
   repr(printer: (value: Value) => string): string;
 }
 

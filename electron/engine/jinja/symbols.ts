@@ -160,7 +160,7 @@ export function visitTarget(target: Target, symbols: Symbols, as: 'store' | 'par
 }
 
 /** Notes what a statement does to the scope it stands in; the scopes it opens are analysed when they are compiled. */
-export function visitStatement(node: Statement, symbols: Symbols): void {
+function visitStatement(node: Statement, symbols: Symbols): void {
   switch (node.kind) {
     case 'output':
       for (const part of node.parts) if (typeof part !== 'string') visitExpression(part, symbols);

@@ -55,15 +55,20 @@ function guarded<T>(body: () => T, runtime?: Runtime): T {
   try {
     return body();
   } catch (error) {
-    const known = error instanceof RangeError ? outOfRange(error) : error;
+    const known = toTemplateError(error);
     if (known instanceof TemplateError) known.line ??= runtime?.line ?? null;
     throw known;
   }
 }
 
-/** What our own limits did not foresee: V8 ran out of stack, or a text would be longer than it can be. */
-function outOfRange({ message }: RangeError): TemplateError {
-  return message.includes('call stack')
+function toTemplateError(error: unknown): unknown {
+  // A template can make a generator read itself.
+  if (error instanceof TypeError && error.message.includes('already running')) {
+    return new TemplateError('ValueError', 'generator already executing');
+  }
+  if (!(error instanceof RangeError)) return error;
+  // What our own limits did not foresee: V8 ran out of stack, or a text would be longer than it can be.
+  return error.message.includes('call stack')
     ? new TemplateError('RecursionError', 'maximum recursion depth exceeded')
-    : new TemplateError('BudgetError', `The template goes beyond what can be held: ${message}.`);
+    : new TemplateError('BudgetError', `The template goes beyond what can be held: ${error.message}.`);
 }

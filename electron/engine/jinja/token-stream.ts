@@ -26,7 +26,7 @@ export type Pattern = string;
 export const describePattern = (pattern: Pattern): string =>
   pattern.startsWith('name:') ? pattern.slice(5) : describeType(pattern);
 
-export function matches(token: Token, pattern: Pattern): boolean {
+function matches(token: Token, pattern: Pattern): boolean {
   return (
     token.type === pattern || (pattern.startsWith('name:') && token.type === 'name' && token.value === pattern.slice(5))
   );

@@ -186,7 +186,7 @@ function tupleItemKey(item: Value): string {
 }
 
 /** An int as a JavaScript number if that is exact. */
-export function safeNumber(value: bigint): number | null {
+function safeNumber(value: bigint): number | null {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : null;
 }
