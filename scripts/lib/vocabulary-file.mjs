@@ -33,8 +33,7 @@ function encoded(value) {
   if (typeof value === 'string') return Buffer.concat([uint32(types.string), text(value)]);
   if (typeof value === 'boolean') return Buffer.concat([uint32(types.bool), Buffer.from([value ? 1 : 0])]);
   if (typeof value === 'number') return Buffer.concat([uint32(types.uint32), uint32(value)]);
-  if ('float' in value)
-    return Buffer.concat([uint32(types.float32), Buffer.from(Float32Array.of(value.float).buffer)]);
+  if ('float' in value) return Buffer.concat([uint32(types.float32), Buffer.from(Float32Array.of(value.float).buffer)]);
   if ('strings' in value) return list(elementTypes.string, value.strings.length, value.strings.map(text));
   if ('bytes' in value) return list(elementTypes.uint8, value.bytes.length, [Buffer.from(value.bytes)]);
   if ('floats' in value)
