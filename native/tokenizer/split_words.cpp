@@ -23,8 +23,6 @@ struct WordRules {
   Tail tail = Tail::kLineBreaks;
 };
 
-constexpr int kAnyNumber = 1 << 30;
-
 constexpr CharClass word_class(Letters letters) {
   return letters == Letters::kPlain || letters == Letters::kCased || letters == Letters::kSentence ? kLetter
                                                                                                    : kLetter | kMark;
@@ -221,7 +219,7 @@ constexpr WordRules kYoutuRules = {.letters = Letters::kJoined,
                                    .tail = Tail::kLineBreaksAndSlashes};
 constexpr WordRules kSeedCoderRules = {.tail = Tail::kNone};
 constexpr WordRules kUfakzekaRules = {.contraction_before = false};
-constexpr WordRules kMinicpm5Rules = {.most_digits = 1 << 30};
+constexpr WordRules kMinicpm5Rules = {.most_digits = 1 << 30};  // \p{N}+
 constexpr WordRules kExaoneMoeRules = {.letters = Letters::kSentence, .tail = Tail::kOne};
 constexpr WordRules kKimiRules = {.contraction_before = false, .contraction_after = true, .most_digits = 3};
 

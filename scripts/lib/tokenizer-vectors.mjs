@@ -77,6 +77,7 @@ export function unigramVocabulary({ addsPrefix, mergesSpaces, hasCharsmap }) {
     'llama.block_count': 1,
     'llama.feed_forward_length': 64,
     'llama.attention.head_count': 1,
+    'llama.attention.layer_norm_rms_epsilon': { float: 1e-5 },
     'tokenizer.ggml.model': 't5',
     'tokenizer.ggml.tokens': { strings: unigramPieces.map(([text]) => text) },
     'tokenizer.ggml.scores': { floats: unigramPieces.map(([, score]) => score) },

@@ -1,10 +1,10 @@
 // Vocabulary-only GGUF files, written for tests.
 
-const types = { uint32: 4, bool: 7, string: 8, array: 9 };
+const types = { uint32: 4, float32: 6, bool: 7, string: 8, array: 9 };
 const elementTypes = { uint8: 0, int32: 5, float32: 6, string: 8 };
 
 /**
- * @typedef {string | boolean | number} Scalar numbers are written as uint32
+ * @typedef {string | boolean | number | { float: number }} Scalar numbers are written as uint32
  * @typedef {{ strings: string[] } | { int32s: number[] } | { floats: number[] } | { bytes: Uint8Array }} List
  */
 
@@ -33,6 +33,7 @@ function encoded(value) {
   if (typeof value === 'string') return Buffer.concat([uint32(types.string), text(value)]);
   if (typeof value === 'boolean') return Buffer.concat([uint32(types.bool), Buffer.from([value ? 1 : 0])]);
   if (typeof value === 'number') return Buffer.concat([uint32(types.uint32), uint32(value)]);
+  if ('float' in value) return Buffer.concat([uint32(types.float32), Buffer.from(Float32Array.of(value.float).buffer)]);
   if ('strings' in value) return list(elementTypes.string, value.strings.length, value.strings.map(text));
   if ('bytes' in value) return list(elementTypes.uint8, value.bytes.length, [Buffer.from(value.bytes)]);
   if ('floats' in value)
@@ -105,6 +106,7 @@ export function charsmap(replacements) {
     for (const [byte, child] of node.children) place(child, base ^ byte, byte);
   };
   place(root, 0, 0);
-  const array = Buffer.from(units.slice(0, nUsed).buffer);
+  // Whole blocks: readers look for children at any of 256 places without asking whether the array goes on.
+  const array = Buffer.from(units.slice(0, Math.ceil(nUsed / 256) * 256).buffer);
   return Buffer.concat([uint32(array.length), array, texts]);
 }
