@@ -28,6 +28,20 @@ class PreNormDecoder : public Decoder {
     return layers_.back();
   }
 
+  /// Appends all layers, with feed-forward parts of one kind.
+  void add_gated_layers(WeightLoader& loader, Gate gate) {
+    for (int32_t il = 0; il < hp_.n_layer; ++il) {
+      const std::string blk = block_prefix(il);
+      add_layer(loader, blk).ffn = load_gated_ffn(loader, hp_, blk, hp_.n_ff, gate);
+    }
+  }
+  void add_mlp_layers(WeightLoader& loader, Activation activation) {
+    for (int32_t il = 0; il < hp_.n_layer; ++il) {
+      const std::string blk = block_prefix(il);
+      add_layer(loader, blk).ffn = load_mlp(loader, hp_, blk, activation);
+    }
+  }
+
   ModelRope rope_;  ///< without one, positions are not rotated
   float residual_scale_ = 1.0f;
 

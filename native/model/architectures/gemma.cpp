@@ -15,10 +15,7 @@ class Gemma final : public PreNormDecoder {
       : PreNormDecoder(read_hparams(keys, n_vocab), loader) {
     rope_ = load_rope(keys, loader, read_rope_scaling(keys, hp_.n_ctx_train), hp_.n_rot, RopePairing::kHalves);
     embedding_scale_ = std::sqrt(static_cast<float>(hp_.n_embd));
-    for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      const std::string blk = block_prefix(il);
-      add_layer(loader, blk).ffn = load_gated_ffn(loader, hp_, blk, hp_.n_ff, Gate::kGeGlu);
-    }
+    add_gated_layers(loader, Gate::kGeGlu);
   }
 };
 

@@ -12,10 +12,7 @@ class Qwen3 final : public PreNormDecoder {
   Qwen3(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader)
       : PreNormDecoder(read_hparams(keys, n_vocab), loader) {
     rope_ = load_rope(keys, loader, read_rope_scaling(keys, hp_.n_ctx_train), hp_.n_rot, RopePairing::kHalves);
-    for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      const std::string blk = block_prefix(il);
-      add_layer(loader, blk).ffn = load_gated_ffn(loader, hp_, blk, hp_.n_ff, Gate::kSwiGlu);
-    }
+    add_gated_layers(loader, Gate::kSwiGlu);
   }
 };
 

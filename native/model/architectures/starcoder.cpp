@@ -13,10 +13,7 @@ class StarCoder final : public PreNormDecoder {
   StarCoder(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader)
       : PreNormDecoder(read_hparams(keys, n_vocab, NormKind::kLayer), loader) {
     position_embd_ = loader.table("position_embd.weight", hp_.n_ctx_train, hp_.n_embd);
-    for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      const std::string blk = block_prefix(il);
-      add_layer(loader, blk).ffn = load_mlp(loader, hp_, blk, Activation::kGelu);
-    }
+    add_mlp_layers(loader, Activation::kGelu);
   }
 
  private:
