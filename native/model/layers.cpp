@@ -163,8 +163,10 @@ RouterParams read_router(const ModelKeys& keys) {
   router.n_used = keys.get("expert_used_count", 1, router.n_expert);
   router.n_groups = keys.get("expert_group_count", 0, router.n_expert, 1);
   if (router.n_groups == 0) router.n_groups = 1;
-  router.n_groups_used = keys.get("expert_group_used_count", router.n_groups > 1 ? 1 : 0, router.n_groups, 1);
-  if (router.n_groups == 1) router.n_groups_used = 1;
+  router.n_groups_used = keys.get("expert_group_used_count", 0, router.n_expert, 1);
+  if (router.n_groups == 1) router.n_groups_used = 1;  // whatever the key says: there is nothing to choose from
+  if (router.n_groups_used < 1 || router.n_groups_used > router.n_groups)
+    keys.fail("expert_group_used_count", " is ", router.n_groups_used, "; expected 1 to ", router.n_groups);
   if (router.n_expert % router.n_groups != 0)
     keys.fail("expert_group_count", " is ", router.n_groups, ", which does not divide expert_count, ", router.n_expert);
   if (int64_t{router.n_used} * router.n_groups > int64_t{router.n_expert} * router.n_groups_used)
