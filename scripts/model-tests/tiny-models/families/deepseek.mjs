@@ -185,7 +185,6 @@ export const deepseekModels = [
   deepseek2('deepseek2-lite', lite, { ...yarn(0.0707), seed: 'deepseek2-lite-2' }),
   deepseek2('deepseek2-v2', { ...large, nShared: 2 }, softmax),
   deepseek2('deepseek2-v2-legacy', large, { ...softmax, isLegacy: true, isTied: true, seed: 'deepseek2-v2-legacy-2' }),
-  deepseek2('deepseek2-lite-legacy', lite, { ...yarn(0.0707), isLegacy: true }),
   deepseek2('deepseek2-v3', large, {
     hasBias: true,
     metadata: {
