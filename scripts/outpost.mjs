@@ -16,6 +16,8 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   'test:e2e': async () => (await import('./tasks/test.mjs')).testE2e,
   'record-vectors': async () => (await import('./tasks/record-vectors.mjs')).recordVectors,
   bench: async () => (await import('./tasks/bench.mjs')).bench,
+  'evaluate-tokenizer': async () => (await import('./tasks/evaluate-tokenizer.mjs')).evaluateTokenizer,
+  'tokenizer-corpus': async () => (await import('./tasks/tokenizer-corpus.mjs')).tokenizerCorpus,
 });
 
 const [name = '', ...words] = process.argv.slice(2);

@@ -5,6 +5,23 @@ import { z } from 'zod';
 import { errorInfoSchema, procedure } from './errors.ts';
 import { samplerSettingsSchema } from './settings.ts';
 
+/** What reaches the model when a conversation holds it. Found out by rendering, not by reading the template. */
+export const chatFeaturesSchema = z.object({
+  /** A system message has a role of its own; otherwise its text leads the first question. */
+  systemRole: z.boolean(),
+  /** Definitions of tools. */
+  tools: z.boolean(),
+  /** Calls of tools in earlier turns, and their results. */
+  toolCalls: z.boolean(),
+  /** Several calls in one turn. */
+  parallelToolCalls: z.boolean(),
+  /** Reasoning of earlier turns, at least while a call of theirs is worked on. */
+  reasoning: z.boolean(),
+  /** Whether `thinking` of a request makes a difference. */
+  thinkingSwitch: z.boolean(),
+});
+export type ChatFeatures = z.infer<typeof chatFeaturesSchema>;
+
 export const modelInfoSchema = z.object({
   path: z.string(),
   name: z.string(),
@@ -21,6 +38,8 @@ export const modelInfoSchema = z.object({
   kvBytesPerToken: z.number(),
   hasFim: z.boolean(),
   hasChatTemplate: z.boolean(),
+  /** What the chat template can say; absent while it is not known. */
+  chatFeatures: chatFeaturesSchema.optional(),
   backend: z.string(),
   loadMs: z.number(),
 });
@@ -59,14 +78,47 @@ export const generateEventSchema = z.discriminatedUnion('type', [
 ]);
 export type GenerateEvent = z.infer<typeof generateEventSchema>;
 
+/** Nine letters and digits suit every template; some refuse anything else. */
+const toolCallIdSchema = z.string().regex(/^[\w.:-]{1,128}$/);
+const toolNameSchema = z.string().regex(/^[\w.-]{1,128}$/);
+const jsonObjectSchema = z.record(z.string(), z.json());
+
+export const toolCallSchema = z.object({ id: toolCallIdSchema, name: toolNameSchema, arguments: jsonObjectSchema });
+export type ToolCall = z.infer<typeof toolCallSchema>;
+
+/** A function that the model may call; `parameters` is a JSON schema. */
+export const toolDefinitionSchema = z.object({
+  name: toolNameSchema,
+  description: z.string().max(100_000),
+  parameters: jsonObjectSchema,
+});
+export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
+
 export const chatMessageSchema = z.object({
-  role: z.enum(['system', 'user', 'assistant']),
+  /** `tool` holds the result of a call. */
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: z.string().max(4_000_000),
+  /** Of an assistant: what it thought before it answered. */
+  reasoning: z.string().max(4_000_000).optional(),
+  /** Of an assistant: what it called, beside or instead of an answer. */
+  toolCalls: z.array(toolCallSchema).max(1000).optional(),
+  /** Of a tool: the call whose result this is. */
+  toolCallId: toolCallIdSchema.optional(),
 });
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 
+/** What the chat template is told beside the messages. */
+const chatOptions = {
+  tools: z.array(toolDefinitionSchema).max(1000).optional(),
+  /** Whether the model should think first, where its template knows such a switch; absent leaves it to the template. */
+  thinking: z.boolean().optional(),
+};
+export const chatOptionsSchema = z.object(chatOptions);
+export type ChatOptions = z.infer<typeof chatOptionsSchema>;
+
 export const chatRequestSchema = z.object({
   messages: z.array(chatMessageSchema).min(1).max(10_000),
+  ...chatOptions,
   sampler: samplerSettingsSchema,
   /** Absent: a new random one per reply. */
   seed: z.int().min(0).optional(),
@@ -104,7 +156,7 @@ export const engineContract = {
   complete: procedure.input(completeRequestSchema).output(completeResultSchema),
   /** Tokens of the rendered conversation, for the context meter. */
   countTokens: procedure
-    .input(z.object({ messages: z.array(chatMessageSchema).max(10_000) }))
+    .input(z.object({ messages: z.array(chatMessageSchema).max(10_000), ...chatOptions }))
     .output(z.object({ nTokens: z.int(), nCtx: z.int() })),
 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChatMessage } from '../common/engine-contract.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
-import { type ChatRenderer, createChatRenderer } from './chat-template.ts';
+import { type ChatRenderer, createChatTemplate } from './chat-template.ts';
 import { fakeTokenizer } from './testing/fake-addon.ts';
 import { gemma, tinyLlama } from './testing/templates.ts';
 
@@ -13,7 +13,7 @@ const names = ['<s>', '</s>', '<|im_end|>', '[INST]', '[|end|]', '[gMASK]'];
 
 function shown(messages: ChatMessage[], chatTemplate = tinyLlama, specials = names): string {
   const model = fakeTokenizer(specials, { chatTemplate });
-  return model.show(tokenizeChat(model, createChatRenderer(model.info), messages).tokens);
+  return model.show(tokenizeChat(model, createChatTemplate(model.info).render, messages).tokens);
 }
 
 describe('special tokens', () => {
@@ -55,7 +55,7 @@ describe('special tokens', () => {
       info,
       tokenize: (text: string, how = {}) => model.tokenize(text.replaceAll('<x>', 'X').replaceAll('<y>', 'Y'), how),
     };
-    const { tokens } = tokenizeChat(tokenizer, createChatRenderer(info), [user('<x>')]);
+    const { tokens } = tokenizeChat(tokenizer, createChatTemplate(info).render, [user('<x>')]);
     expect(model.show(tokens)).not.toContain('[[X]]');
   });
 
@@ -76,7 +76,7 @@ describe('the first token', () => {
 
   it('is left to the tokenizer if the model has no name for it', () => {
     const model = fakeTokenizer([], { bosText: '' });
-    const { tokens } = tokenizeChat(model, createChatRenderer(model.info), [user('Hi')]);
+    const { tokens } = tokenizeChat(model, createChatTemplate(model.info).render, [user('Hi')]);
     expect(model.show(tokens)).toMatch(/^\[\[BOS\]\]User/);
   });
 });

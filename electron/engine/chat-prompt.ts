@@ -1,7 +1,8 @@
 // From a conversation to prompt tokens that fit: what a message says never becomes a control token, and the oldest
 // turns are left out when the context is too short.
 import { appError } from '../common/app-error.ts';
-import type { ChatMessage } from '../common/engine-contract.ts';
+import type { ChatMessage, ChatOptions } from '../common/engine-contract.ts';
+import { renderPieces } from './chat-pieces.ts';
 import type { ChatRenderer } from './chat-template.ts';
 import type { NativeModel } from './native.d.ts';
 
@@ -14,44 +15,25 @@ export interface ChatPrompt {
 
 type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;
 
-/** How a special token may be spelled: <s>, <|im_start|>, [INST]. Whether it is one, the tokenizer says. */
-const specialLike = [/<[^<>\s]{1,64}>/g, /\[[^[\]\s]{1,64}\]/g]; // one after the other: "<x[INST]>" holds both
-
-/** A private-use character that occurs nowhere in `texts`. */
-function findMarker(texts: readonly string[]): string {
-  for (let code = 0xe000; code < 0xf8ff; code++) {
-    const marker = String.fromCharCode(code);
-    if (!texts.some((text) => text.includes(marker))) return marker;
-  }
-  throw appError('TEMPLATE_FAILED', 'The conversation uses every private-use character there is.');
-}
-
-/**
- * The tokens of a rendered conversation. The template's own special tokens are parsed; where a message spells one,
- * a marker inside of it cuts the text there, so that the two halves are tokenized apart, as plain text.
- */
+/** The tokens of a rendered conversation. The template's own special tokens are parsed, those in texts are not. */
 export function tokenizeChat(
   model: Tokenizer,
   render: ChatRenderer,
   messages: readonly ChatMessage[],
+  options: ChatOptions = {},
 ): { tokens: Int32Array; stop: string[] } {
-  const marker = findMarker(messages.map(({ content }) => content));
   const isSpecial = memoize((text) => {
     const plain = model.tokenize(text, { addBos: false });
     const parsed = model.tokenize(text, { addBos: false, parseSpecial: true });
     return parsed.length !== plain.length || parsed.some((token, i) => token !== plain[i]);
   });
-  const cut = (text: string) => `${text[0]}${marker}${text.slice(1)}`;
-  const defuse = (content: string, pattern: RegExp) =>
-    content.replace(pattern, (text) => (isSpecial(text) ? cut(text) : text));
-  const defused = messages.map(({ role, content }) => ({ role, content: specialLike.reduce(defuse, content) }));
-  const { text, stop } = render(defused);
-  const pieces = text.split(marker).map((piece, i) => {
+  const { pieces, stop } = renderPieces(isSpecial, render, messages, options);
+  const tokens = pieces.map((piece, i) => {
     // Many templates write the first token themselves; it must not come twice.
     const addBos = i === 0 && !(model.info.bosText !== '' && piece.startsWith(model.info.bosText));
     return model.tokenize(piece, { addBos, parseSpecial: true });
   });
-  return { tokens: concat(pieces), stop };
+  return { tokens: concat(tokens), stop };
 }
 
 /**
@@ -63,13 +45,13 @@ export function buildChatPrompt(
   model: Tokenizer,
   render: ChatRenderer,
   messages: readonly ChatMessage[],
-  { nCtx, nReply }: { nCtx: number; nReply: number },
+  { nCtx, nReply, ...options }: { nCtx: number; nReply: number } & ChatOptions,
 ): ChatPrompt {
   const system = messages.filter(({ role }) => role === 'system');
   const turns = messages.filter(({ role }) => role !== 'system');
   const nLimit = nCtx - nReply;
   const attempt = (nDropped: number): ChatPrompt => ({
-    ...tokenizeChat(model, render, [...system, ...turns.slice(nDropped)]),
+    ...tokenizeChat(model, render, [...system, ...turns.slice(nDropped)], options),
     nDropped,
   });
 

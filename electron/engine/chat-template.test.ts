@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ChatMessage } from '../common/engine-contract.ts';
-import { createChatRenderer } from './chat-template.ts';
+import { createChatTemplate } from './chat-template.ts';
 import { gemma, tinyLlama } from './testing/templates.ts';
 
 const system: ChatMessage = { role: 'system', content: 'Be brief.' };
@@ -9,7 +9,7 @@ const hello: ChatMessage = { role: 'assistant', content: 'Hello!' };
 const bye: ChatMessage = { role: 'user', content: 'Bye' };
 
 const rendererOf = (chatTemplate: string) =>
-  createChatRenderer({ chatTemplate, bosText: '<s>', eosText: '</s>', name: 'Fake' });
+  createChatTemplate({ chatTemplate, bosText: '<s>', eosText: '</s>', name: 'Fake' }).render;
 
 describe("TinyLlama's template", () => {
   it('writes what the model was trained on', () => {

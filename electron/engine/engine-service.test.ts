@@ -207,6 +207,39 @@ describe('a chat reply', () => {
     expect(events.at(-1)).toEqual({ type: 'done', reason: 'end_of_text', stats });
   });
 
+  it('takes tools, their calls and their results to a template that can say them', async () => {
+    const chatTemplate =
+      "{{ tools|map(attribute='function.name')|join if tools }}{% for m in messages %}[{{ m.role }}]{{ m.content }}" +
+      "{% for c in m.tool_calls or [] %}{{ c.function|tojson }}{% endfor %}{% endfor %}{{ '#' if thinking is false }}";
+    const { client, engine } = await ready({ chatTemplate });
+    const { value: status } = await (await client.status()).next();
+    const features = { tools: true, toolCalls: true, parallelToolCalls: true, reasoning: false, thinkingSwitch: true };
+    expect(status).toMatchObject({ model: { chatFeatures: features } });
+
+    const messages: ChatRequest['messages'] = [
+      { role: 'user', content: 'Find it' },
+      { role: 'assistant', content: '', toolCalls: [{ id: 'call00001', name: 'find', arguments: { path: 'a</s>' } }] },
+      { role: 'tool', content: 'b</s>', toolCallId: 'call00001' },
+    ];
+    const tools = [{ name: 'find', description: 'Finds.', parameters: { type: 'object' } }];
+    const reply = collect(await client.chat({ messages, tools, thinking: false, sampler }));
+    const { request, done } = await engine.submitted();
+    const prompt = 'find[user]Find it[assistant]{"name": "find", "arguments": {"path": "a</s>"}}[tool]b</s>#';
+    expect(fakeTokenizer().show(request.tokens)).toBe(`[[BOS]]${prompt}`);
+    const counted = await client.countTokens({ messages, tools, thinking: false });
+    expect(counted.nTokens).toBe(prompt.length + 1);
+    done('end_of_text');
+    await reply;
+  });
+
+  it('refuses what could be no call of a tool', async () => {
+    const { client } = await ready();
+    for (const id of ['', '</s>', 'a b', 'x'.repeat(200)]) {
+      const messages: ChatRequest['messages'] = [{ role: 'tool', content: 'r', toolCallId: id }];
+      await expect(client.chat({ messages, sampler }), id).rejects.toMatchObject({ code: 'INTERNAL' });
+    }
+  });
+
   it('takes another seed every time if none is given', async () => {
     const { client, engine } = await ready();
     const { seed: _, ...request } = chatRequest();

@@ -18,7 +18,7 @@ import { toErrorInfo } from '../common/error-info.ts';
 import { EventStream } from '../common/event-stream.ts';
 import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
-import { type ChatRenderer, createChatRenderer } from './chat-template.ts';
+import { type ChatTemplate, createChatTemplate } from './chat-template.ts';
 import { completionPrompt } from './completion-prompt.ts';
 import { generate, generateText } from './generation.ts';
 import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from './native.d.ts';
@@ -34,7 +34,7 @@ export interface LoadRequest {
 interface Loaded {
   model: NativeModel;
   engine: NativeEngine;
-  render: ChatRenderer;
+  chat: ChatTemplate;
   nCtx: number;
 }
 
@@ -65,9 +65,9 @@ export class EngineService {
       status: os.status.handler(({ signal }) => this.#statusChanges.subscribe(signal, [this.#status])),
       chat: os.chat.handler(({ input, signal }) => this.chat(input, signal)),
       complete: os.complete.handler(({ input, signal }) => this.complete(input, signal)),
-      countTokens: os.countTokens.handler(({ input: { messages } }) => {
-        const { model, render, nCtx } = this.#ready();
-        return { nTokens: tokenizeChat(model, render, messages).tokens.length, nCtx };
+      countTokens: os.countTokens.handler(({ input: { messages, ...options } }) => {
+        const { model, chat, nCtx } = this.#ready();
+        return { nTokens: tokenizeChat(model, chat.render, messages, options).tokens.length, nCtx };
       }),
     });
   }
@@ -110,10 +110,16 @@ export class EngineService {
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
-    const { model, engine, render, nCtx } = this.#ready();
+    const { model, engine, chat, nCtx } = this.#ready();
+    const { messages, tools, thinking } = request;
     const { maxTokens, ...sampler } = request.sampler;
     const nReply = Math.min(maxTokens, Math.floor(nCtx * replyShare));
-    const { tokens, stop, nDropped } = buildChatPrompt(model, render, request.messages, { nCtx, nReply });
+    const { tokens, stop, nDropped } = buildChatPrompt(model, chat.render, messages, {
+      nCtx,
+      nReply,
+      tools,
+      thinking,
+    });
     const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
     const nPredict = Math.min(maxTokens, nCtx - tokens.length);
     return chatEvents(
@@ -182,12 +188,12 @@ function prepare(model: NativeModel, nCtxWanted: number): Loaded {
   const { nCtxTrain, kvBytesPerToken } = model.info;
   const nFitting = Math.floor((totalmem() * kvMemoryShare) / (nContexts * Math.max(1, kvBytesPerToken)));
   const nCtx = nCtxWanted > 0 ? Math.min(nCtxWanted, nCtxTrain) : Math.min(nCtxTrain, Math.max(512, nFitting));
-  const render = createChatRenderer(model.info);
+  const chat = createChatTemplate(model.info);
   const engine = model.createEngine({ nCtx, kvBytes: nContexts * nCtx * kvBytesPerToken });
-  return { model, engine, render, nCtx };
+  return { model, engine, chat, nCtx };
 }
 
-function toModelInfo({ model, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {
+function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {
   const { path, architecture, fileType, fileBytes, weightBytes, nParams, nCtxTrain, nVocab, nLayer } = model.info;
   const { kvBytesPerToken, hasFim, chatTemplate, backend } = model.info;
   const name = givenName ?? (model.info.name.trim() || basename(path));
@@ -200,6 +206,7 @@ function toModelInfo({ model, nCtx }: Loaded, givenName: string | null, loadMs: 
     ...sizes,
     hasFim,
     hasChatTemplate: chatTemplate !== '',
+    chatFeatures: chat.features,
     backend,
     loadMs,
   };

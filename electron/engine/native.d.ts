@@ -30,6 +30,10 @@ export interface NativeModelInfo {
   nEmbd: number;
   nHead: number;
   nHeadKv: number;
+  /** In a layer; 0 if the model is no mixture of experts. */
+  nExpert: number;
+  /** Of these, per token. */
+  nExpertUsed: number;
   kvBytesPerToken: number;
   chatTemplate: string;
   bosText: string;
@@ -42,6 +46,8 @@ export interface NativeLoadOptions {
   /** 0, the default, takes every physical core. */
   nThreads?: number;
   cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx512';
+  /** Most memory for the experts of a mixture; 0, the default, decides by what is available. */
+  expertCacheBytes?: number;
   /** The fraction done, 0 to 1, never decreasing. */
   onProgress?: (fraction: number) => void;
 }
@@ -88,10 +94,30 @@ export interface NativeSink {
   onDone: (reason: NativeStopReason, stats: NativeGenerateStats, error?: NativeError) => void;
 }
 
+/** All 0 but the hit rate for a model without experts. A pass asks once for each expert that a token of it chose. */
+export interface NativeExpertCacheStats {
+  nHits: number;
+  nMisses: number;
+  nEvictions: number;
+  residentBytes: number;
+  /** Of all experts, were they resident. */
+  totalBytes: number;
+  budgetBytes: number;
+  /** Of what passes asked for, what was in memory: 0 to 1. */
+  hitRate: number;
+}
+
+/** How many tokens each expert of one layer has computed since the model was loaded. */
+export interface NativeExpertUsage {
+  layer: number;
+  nTokens: Float64Array;
+}
+
 export interface NativeEngineStats {
   nActive: number;
   kvBytesUsed: number;
   kvBytesTotal: number;
+  experts: NativeExpertCacheStats;
 }
 
 export interface NativeEngine {
@@ -108,6 +134,8 @@ export interface NativeModel {
   readonly info: NativeModelInfo;
   tokenize(text: string, options?: { addBos?: boolean; parseSpecial?: boolean }): Int32Array;
   detokenize(tokens: Int32Array): string;
+  /** One entry per layer with experts. */
+  expertUsage(): NativeExpertUsage[];
   createEngine(options?: { nCtx?: number; kvBytes?: number; nPrefill?: number }): NativeEngine;
 }
 

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "engine.h"
 #include "kernels/common/tensor_type.h"
 
 namespace outpost {
@@ -161,19 +162,8 @@ struct ExpertViews {
   WeightView gate, up, down;                             ///< of all experts stacked: n_rows counts those of all
   std::span<const float> gate_bias, up_bias, down_bias;  ///< [n_expert, n_rows of one], may be empty; on the host
   std::span<const float> selection_bias;  ///< [n_expert] added to the probabilities for the choice only; may be empty
-};
-
-/// Counters of one layer's experts since they were loaded.
-struct ExpertUsage {
-  int32_t il;
-  std::vector<uint64_t> n_tokens;  ///< [n_expert], tokens that each expert computed
-};
-
-/// What became of experts' weights: resident ones are found, others are prepared from the mapped file.
-struct ExpertCacheStats {
-  uint64_t n_hits = 0, n_misses = 0, n_evictions = 0;
-  uint64_t resident_bytes = 0;
-  uint64_t budget_bytes = 0;
+  /// `gate` is [n_expert, 2 * n_ff, n_embd], each expert's gate before its up; there is no `up` then.
+  bool is_merged = false;
 };
 
 /// The experts of one layer, ready to compute.

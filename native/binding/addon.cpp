@@ -99,6 +99,7 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
         env, "Model",
         {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
          InstanceMethod<&ModelObject::detokenize>("detokenize"),
+         InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
          InstanceMethod<&ModelObject::create_engine>("createEngine")});
   }
 
@@ -124,6 +125,14 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     const Napi::Env env = info.Env();
     const auto tokens = get_tokens(env, info[0], "tokens");
     return Napi::String::New(env, guarded(env, [&] { return model_->detokenize(tokens); }));
+  }
+
+  Napi::Value expert_usage(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const auto layers = model_->expert_usage();
+    auto array = Napi::Array::New(env, layers.size());
+    for (uint32_t i = 0; i < layers.size(); ++i) array.Set(i, to_js(env, layers[i]));
+    return array;
   }
 
   Napi::Value create_engine(const Napi::CallbackInfo& info) {

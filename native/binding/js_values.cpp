@@ -17,6 +17,8 @@ Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
   object.Set("nEmbd", info.n_embd);
   object.Set("nHead", info.n_head);
   object.Set("nHeadKv", info.n_head_kv);
+  object.Set("nExpert", info.n_expert);
+  object.Set("nExpertUsed", info.n_expert_used);
   object.Set("kvBytesPerToken", static_cast<double>(info.kv_bytes_per_token));
   object.Set("chatTemplate", info.chat_template);
   object.Set("bosText", info.bos_text);
@@ -44,6 +46,28 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("nActive", stats.n_active);
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
+  object.Set("experts", to_js(env, stats.experts));
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats) {
+  auto object = Napi::Object::New(env);
+  object.Set("nHits", static_cast<double>(stats.n_hits));
+  object.Set("nMisses", static_cast<double>(stats.n_misses));
+  object.Set("nEvictions", static_cast<double>(stats.n_evictions));
+  object.Set("residentBytes", static_cast<double>(stats.resident_bytes));
+  object.Set("totalBytes", static_cast<double>(stats.total_bytes));
+  object.Set("budgetBytes", static_cast<double>(stats.budget_bytes));
+  object.Set("hitRate", stats.hit_rate());
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const ExpertUsage& usage) {
+  auto n_tokens = Napi::Float64Array::New(env, usage.n_tokens.size());
+  for (size_t i = 0; i < usage.n_tokens.size(); ++i) n_tokens[i] = static_cast<double>(usage.n_tokens[i]);
+  auto object = Napi::Object::New(env);
+  object.Set("layer", usage.il);
+  object.Set("nTokens", n_tokens);
   return object;
 }
 
@@ -61,6 +85,7 @@ LoadOptions read_load_options(const Fields& fields) {
   static constexpr const char* kKernels[] = {"auto", "scalar", "avx2", "avx512"};  // in the order of CpuKernels
   LoadOptions options;
   fields.read("nThreads", options.n_threads);
+  fields.read("expertCacheBytes", options.expert_cache_bytes);
   fields.read("cpuKernels", options.cpu_kernels, kKernels);
   return options;
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
 
@@ -66,13 +67,14 @@ const std::string& Arguments::positional(size_t i, const char* what) const {
 }
 
 std::vector<std::string> with_load_options(std::vector<std::string> options) {
-  options.insert(options.end(), {"--threads", "--kernels"});
+  options.insert(options.end(), {"--threads", "--kernels", "--expert-cache"});
   return options;
 }
 
 LoadOptions load_options(const Arguments& arguments) {
   LoadOptions options;
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
+  options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
   const std::string kernels = arguments.get("--kernels", "auto");
   if (kernels == "scalar") {
     options.cpu_kernels = CpuKernels::kScalar;
@@ -84,6 +86,18 @@ LoadOptions load_options(const Arguments& arguments) {
     throw UsageError(concat("--kernels is ", quoted(kernels), "; expected auto, scalar, avx2 or avx512"));
   }
   return options;
+}
+
+std::string expert_summary(const Engine& engine) {
+  const ExpertCacheStats stats = engine.stats().experts;
+  const ModelInfo& info = engine.model().info();
+  const auto mib = [](uint64_t n_bytes) { return n_bytes >> 20; };
+  std::string text = concat(info.n_expert_used, " of ", info.n_expert, " experts per token; ", stats.n_hits, " of ",
+                            stats.n_hits + stats.n_misses, " uses found in memory (", std::fixed, std::setprecision(1),
+                            100 * stats.hit_rate(), " %); ", mib(stats.resident_bytes), " of ", mib(stats.total_bytes),
+                            " MiB resident");
+  if (stats.budget_bytes < UINT64_MAX) text += concat(", budget ", mib(stats.budget_bytes), " MiB");
+  return text;
 }
 
 std::string read_file(const std::string& path) {

@@ -41,8 +41,11 @@ class Arguments {
 
 /// Names of the options that `load_options` reads.
 std::vector<std::string> with_load_options(std::vector<std::string> options);
-/// `--threads N`, `--kernels scalar|avx2|avx512`
+/// `--threads N`, `--kernels scalar|avx2|avx512`, `--expert-cache MIB`
 LoadOptions load_options(const Arguments& arguments);
+
+/// How well the expert cache has served, in one line without its end. @pre the model has experts
+std::string expert_summary(const Engine& engine);
 
 /// @throws EngineError kFileNotFound, kFileUnreadable
 std::string read_file(const std::string& path);
@@ -67,5 +70,6 @@ int run_perplexity(const std::vector<std::string>& words);
 int run_quantize(const std::vector<std::string>& words);
 int run_run(const std::vector<std::string>& words);
 int run_tokenize(const std::vector<std::string>& words);
+int run_train_tokenizer(const std::vector<std::string>& words);
 
 }  // namespace outpost::cli

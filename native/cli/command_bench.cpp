@@ -62,6 +62,13 @@ GenerateStats generate(Engine& engine, GenerateRequest request) {
   return done.get_future().get();
 }
 
+/// Bytes of weights that decoding a token reads: of the experts, those that it chooses. @param at_load before any use
+double bytes_per_token(const ModelInfo& info, const ExpertCacheStats& at_load) {
+  const auto others = static_cast<double>(info.weight_bytes - at_load.resident_bytes);
+  if (info.n_expert == 0) return others;
+  return others + static_cast<double>(at_load.total_bytes) * info.n_expert_used / info.n_expert;
+}
+
 /// Token ids that are all different from each other's neighbours and the same in every run.
 std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
   std::vector<int32_t> tokens;
@@ -79,6 +86,7 @@ int run_bench(const std::vector<std::string>& words) {
   const auto model = Model::load(arguments.positional(0, "MODEL"), options);
   const auto engine = Engine::create(model);
   const double load_ms = ms_since(load_start);
+  const ExpertCacheStats experts_at_load = engine->stats().experts;
 
   const ModelInfo& info = model->info();
   const auto n_prefill = static_cast<int32_t>(
@@ -104,14 +112,17 @@ int run_bench(const std::vector<std::string>& words) {
   const int32_t n_threads =
       options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
   const double bandwidth = measure_read_bandwidth(n_threads);
-  const double decode_bandwidth = median(decode) * static_cast<double>(info.weight_bytes);
+  const double decode_bandwidth = median(decode) * bytes_per_token(info, experts_at_load);
 
   if (arguments.has("--json")) {
+    const ExpertCacheStats experts = engine->stats().experts;
     std::printf(
         "{\"backend\":%s,\"loadMs\":%.1f,\"prefillTokensPerSecond\":%.2f,\"decodeTokensPerSecond\":%.2f,"
-        "\"readBandwidth\":%.0f,\"weightBytes\":%llu}\n",
+        "\"readBandwidth\":%.0f,\"weightBytes\":%llu,\"expertHitRate\":%.4f,\"expertResidentBytes\":%llu,"
+        "\"expertTotalBytes\":%llu}\n",
         json_string(info.backend).c_str(), load_ms, median(prefill), median(decode), bandwidth,
-        static_cast<unsigned long long>(info.weight_bytes));
+        static_cast<unsigned long long>(info.weight_bytes), experts.hit_rate(),
+        static_cast<unsigned long long>(experts.resident_bytes), static_cast<unsigned long long>(experts.total_bytes));
     return 0;
   }
   std::printf("%s, %s, %s\n", info.name.c_str(), info.file_type.c_str(), info.backend.c_str());
@@ -119,6 +130,7 @@ int run_bench(const std::vector<std::string>& words) {
   std::printf("prefill   %9.1f tok/s  (%d tokens)\n", median(prefill), n_prefill);
   std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n",
               median(decode), n_decode, decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
+  if (info.n_expert > 0) std::printf("experts   %s\n", expert_summary(*engine).c_str());
   return 0;
 }
 

@@ -2,10 +2,12 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <memory>
 
 #include "cli/command.h"
 #include "core/strings.h"
 #include "gguf/gguf_file.h"
+#include "tokenizer/vocabulary.h"
 
 namespace outpost::cli {
 namespace {
@@ -37,12 +39,62 @@ std::string shown(std::string_view text) {
   return in_quotes.substr(1, in_quotes.rfind('"') - 1);
 }
 
+struct NamedToken {
+  const char* name;
+  int32_t id;
+};
+
+/// The special tokens by role, those that there are.
+std::vector<NamedToken> special_tokens(const Vocabulary& vocab) {
+  std::vector<NamedToken> tokens = {{"bos", vocab.bos},
+                                    {"eos", vocab.eos},
+                                    {"eot", vocab.eot},
+                                    {"eom", vocab.eom},
+                                    {"unknown", vocab.unknown},
+                                    {"separator", vocab.separator},
+                                    {"fimPrefix", vocab.fim.prefix},
+                                    {"fimSuffix", vocab.fim.suffix},
+                                    {"fimMiddle", vocab.fim.middle},
+                                    {"fimPad", vocab.fim.pad},
+                                    {"fimRepository", vocab.fim.repository},
+                                    {"fimFileSeparator", vocab.fim.file_separator}};
+  for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
+    if (vocab.is_end(id)) tokens.push_back({"end", id});
+  }
+  std::erase_if(tokens, [](const NamedToken& token) { return token.id < 0; });
+  return tokens;
+}
+
+/// Null, and why in `error`, if the file has no vocabulary that can be used.
+std::unique_ptr<Vocabulary> open_vocabulary(const GgufFile& file, std::string& error) {
+  try {
+    return std::make_unique<Vocabulary>(file);
+  } catch (const EngineError& what) {
+    error = what.what();
+    return nullptr;
+  }
+}
+
+void print_special_tokens(const GgufFile& file) {
+  std::string error;
+  const auto vocab = open_vocabulary(file, error);
+  if (vocab == nullptr) {
+    std::printf("\nno vocabulary: %s\n", error.c_str());
+    return;
+  }
+  std::printf("\n%-20s %8s %s\n", "special token", "id", "text");
+  for (const auto& [name, id] : special_tokens(*vocab)) {
+    std::printf("%-20s %8d %s\n", name, id, shown(vocab->text(id)).c_str());
+  }
+}
+
 void print_text(const GgufFile& file) {
   std::printf("%s: GGUF v%u, %" PRIu64 " bytes, %zu metadata entries, %zu tensors\n\n", file.path().c_str(),
               file.version(), file.file_bytes(), file.metadata().size(), file.tensors().size());
   for (const auto& [key, value] : file.metadata()) {
     std::printf("%-44s %-8s %s\n", shown(key).c_str(), gguf_type_name(value.type), describe(value).c_str());
   }
+  print_special_tokens(file);
   if (file.tensors().empty()) return;
   std::printf("\n%-44s %-8s %-22s %s\n", "tensor", "type", "shape (outermost first)", "bytes");
   for (const TensorInfo& tensor : file.tensors()) {
@@ -100,7 +152,16 @@ void print_json(const GgufFile& file) {
                   ",\"bytes\":", total.n_bytes, "}");
     separator = ",";
   }
-  std::printf("%s}}\n", out.c_str());
+  out += "},\"specialTokens\":[";
+  std::string error;
+  separator = "";
+  if (const auto vocab = open_vocabulary(file, error); vocab != nullptr) {
+    for (const auto& [name, id] : special_tokens(*vocab)) {
+      out += concat(separator, "{\"role\":\"", name, "\",\"id\":", id, ",\"text\":", json_string(vocab->text(id)), "}");
+      separator = ",";
+    }
+  }
+  std::printf("%s]}\n", out.c_str());
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ int run_run(const std::vector<std::string>& words) {
       stderr, "\n[%s; prompt %d tokens, %.1f tok/s; reply %d tokens, %.1f tok/s; first token after %.0f ms; %s]\n",
       stop_reason_name(reason), stats.n_prompt, per_second(stats.n_prompt - stats.n_reused, stats.prefill_ms),
       stats.n_decoded, per_second(stats.n_decoded, stats.decode_ms), stats.ttft_ms, model->info().backend.c_str());
+  if (model->info().n_expert > 0) std::fprintf(stderr, "[%s]\n", expert_summary(*engine).c_str());
   return 0;
 }
 

@@ -12,13 +12,13 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--threads N] [--kernels K]",
+     "[--seed S] [--ctx N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K]", "perplexity of a text",
-     outpost::cli::run_perplexity},
-    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K]",
+    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "perplexity of a text", outpost::cli::run_perplexity},
+    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
-    {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K]",
+    {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},
@@ -30,8 +30,14 @@ constexpr Command kCommands[] = {
      "              iq4_nl; q4_K: q5_0; q5_K: q5_1; q6_K: q8_0; tq1_0, tq2_0: q4_0), or else f16. --embedding is for\n"
      "              token_embd.weight, --output for output.weight; --force overwrites OUT.gguf",
      outpost::cli::run_quantize},
-    {"tokenize", "MODEL [--text T | --file F] [--no-bos] [--parse-special] [--json | --ids | --pieces]",
-     "token ids of a text, by default of stdin, as a JSON array", outpost::cli::run_tokenize},
+    {"tokenize",
+     "MODEL [--text T | --file F] [--no-bos] [--add-eos] [--parse-special] [--json | --ids | --pieces | --batch]",
+     "token ids of a text, by default of stdin, as a JSON array; a batch is texts behind lines with their sizes",
+     outpost::cli::run_tokenize},
+    {"train-tokenizer",
+     "FOLDER --out FILE.gguf [--json FILE.json] [--vocabulary N] [--subwords N] [--max-token-bytes N] [--max-words N] "
+     "[--min-count N] [--min-sources N] [--source-depth N] [--memory-mib N] [--threads N]",
+     "learn a vocabulary from all files of a folder", outpost::cli::run_train_tokenizer},
 };
 
 void print_usage(std::FILE* out) {

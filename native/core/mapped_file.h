@@ -35,4 +35,8 @@ class MappedFile {
 #endif
 };
 
+/// Asks the system to read this part of a mapped file soon and in one go, instead of page by page when it is touched.
+/// For any memory: a hint that changes no contents.
+void prefetch_pages(std::span<const std::byte> part);
+
 }  // namespace outpost

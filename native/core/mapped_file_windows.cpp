@@ -53,5 +53,10 @@ MappedFile::~MappedFile() {
 
 void MappedFile::release(std::span<const std::byte>) const {}  // the system trims clean pages by itself
 
+void prefetch_pages(std::span<const std::byte> part) {
+  WIN32_MEMORY_RANGE_ENTRY range{const_cast<std::byte*>(part.data()), part.size()};
+  if (!part.empty()) PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
+}
+
 }  // namespace outpost
 #endif

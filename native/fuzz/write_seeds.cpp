@@ -63,6 +63,40 @@ GgufWriter vocabulary() {
   return writer;
 }
 
+/// The model, tokens that all kinds can use, and what only some read.
+GgufWriter vocabulary_of(const char* model, const char* pre) {
+  GgufWriter writer;
+  writer.add_string("tokenizer.ggml.model", model);
+  writer.add_string("tokenizer.ggml.pre", pre);
+  writer.add_strings("tokenizer.ggml.tokens",
+                     std::vector<std::string>{"<unk>", "<s>", "G", "U", "GU", "\xE2\x96\x81", "\xE2\x96\x81t", "t",
+                                              "\xC4\xA0", "\xC4\xA0t", "<user>", "FGG", "<0x41>", "aa"});
+  writer.add_floats("tokenizer.ggml.scores", std::vector<float>{0, 0, -1, -2, -3, -4, -5, -6, -7, -8, 0, -9, 0, -2});
+  writer.add_int32s("tokenizer.ggml.token_type", std::vector<int32_t>{2, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4, 5, 6, 1});
+  writer.add_strings("tokenizer.ggml.merges",
+                     std::vector<std::string>{"G U", "\xC4\xA0 t", "a a", "\xE2\x96\x81 t", "GU F"});
+  writer.add_uint32("tokenizer.ggml.unknown_token_id", 0);
+  writer.add_bool("tokenizer.ggml.add_space_prefix", true);
+  writer.add_bool("tokenizer.ggml.remove_extra_whitespaces", true);
+  return writer;
+}
+
+/// With one rule: "t" becomes "a".
+GgufWriter with_charsmap() {
+  GgufWriter writer = vocabulary_of("t5", "");
+  std::string blob, value;
+  outpost::test::append_number(blob, uint32_t{128 * 4});
+  for (uint32_t i = 0; i < 128; ++i) {
+    const uint32_t unit = i == 0 ? 1u << 10 : i == (1 ^ 't') ? (1u << 10 | 1u << 8 | 't') : i == 't' ? 1u << 31 : 0;
+    outpost::test::append_number(blob, unit);
+  }
+  blob += std::string_view("a\0", 2);
+  outpost::test::append_number(value, uint32_t{0});
+  outpost::test::append_number(value, uint64_t{blob.size()});
+  writer.add_raw("tokenizer.ggml.precompiled_charsmap", 9, value + blob);
+  return writer;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -76,9 +110,20 @@ int main(int argc, char** argv) {
   write(dir / "tensors", with_tensors().bytes());
   write(dir / "types", with_every_type().bytes());
   write(dir / "vocabulary", vocabulary().bytes());
+  for (const char* pre : {"gpt-2", "llama-bpe", "deepseek-coder", "superbpe", "sarvam-moe"}) {
+    write(dir / ("vocabulary-" + std::string(pre)), vocabulary_of("gpt2", pre).bytes());
+  }
+  for (const char* model : {"gemma4", "bert", "t5"}) {
+    write(dir / ("vocabulary-" + std::string(model)), vocabulary_of(model, "").bytes());
+  }
+  write(dir / "vocabulary-charsmap", with_charsmap().bytes());
   GgufWriter old = with_tensors();
   old.version = 2;
   write(dir / "version2", old.bytes());
+  for (char kind = 0; kind < 60; ++kind) {
+    write(dir / ("text-" + std::to_string(static_cast<int>(kind))),
+          kind + std::string("ab  <user> 'S aB12 345\n\tx(\xC3\xA9)\r\n\xE6\xBC\xA2</s>\xF0\x9F\x98\x80 \xF0 x"));
+  }
   write(dir / "text", "ab <user>  a\xC3\xA9</s>\xF0\x9F\x98\x80 \xF0 x");
   return 0;
 }

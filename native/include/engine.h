@@ -56,9 +56,21 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx512 };
 struct LoadOptions {
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
+  /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
+  /// chosen, in place of others; the results are the same. 0 decides by the memory that is available while loading.
+  uint64_t expert_cache_bytes = 0;
   /// Called from the loading thread with the fraction done, 0 to 1, never decreasing.
   /// Returning false ends the load with `kCancelled`.
   std::function<bool(float fraction)> on_progress;
+};
+
+/// Ids of the tokens for filling in the middle, -1 for those that a vocabulary lacks. Found in the file's metadata, or
+/// by the known spellings. A prompt that uses them is built of ids, not of text.
+struct FimTokens {
+  int32_t prefix = -1, suffix = -1, middle = -1;
+  int32_t pad = -1;
+  int32_t repository = -1;      ///< before the name of a repository
+  int32_t file_separator = -1;  ///< before the name of a file of it
 };
 
 /// What a user or a caller wants to know of a model. Strings come from the file: treat as untrusted text.
@@ -76,17 +88,44 @@ struct ModelInfo {
   int32_t n_embd = 0;
   int32_t n_head = 0;
   int32_t n_head_kv = 0;
+  int32_t n_expert = 0;       ///< in a layer; 0 if the model is no mixture of experts
+  int32_t n_expert_used = 0;  ///< of these, per token
   uint64_t kv_bytes_per_token = 0;
   std::string chat_template;  ///< Jinja source; empty if the file has none
   std::string bos_text;       ///< how a chat template spells the special tokens
   std::string eos_text;
-  bool has_fim = false;  ///< fill-in-the-middle tokens are known
-  std::string backend;   ///< "cpu (avx512)"
+  bool has_fim = false;  ///< fill-in-the-middle tokens are known: prefix, suffix and middle
+  FimTokens fim;
+  std::string backend;  ///< "cpu (avx512)"
 };
 
 struct TokenizeOptions {
   bool add_bos = true;         ///< if the model wants one
   bool parse_special = false;  ///< text like "</s>" becomes the control token; never for untrusted text
+  bool add_eos = false;        ///< EOS at the end, or SEP for models of BERT's kind, if the model wants one
+};
+
+/// Counters of one layer's experts since the model was loaded.
+struct ExpertUsage {
+  int32_t il;                      ///< layer
+  std::vector<uint64_t> n_tokens;  ///< [n_expert], tokens that each expert computed
+};
+
+/// What became of the experts of a mixture since the model was loaded. A pass asks once for each expert that one of its
+/// tokens chose. All 0 for a model without experts.
+struct ExpertCacheStats {
+  uint64_t n_hits = 0;       ///< it was in memory
+  uint64_t n_misses = 0;     ///< it was prepared from the mapped file
+  uint64_t n_evictions = 0;  ///< experts that left memory for others
+  uint64_t resident_bytes = 0;
+  uint64_t total_bytes = 0;  ///< of all experts, were they resident
+  uint64_t budget_bytes = 0;
+
+  /// Of what passes asked for, what was in memory; 1 if they asked for nothing.
+  double hit_rate() const {
+    const uint64_t n = n_hits + n_misses;
+    return n > 0 ? static_cast<double>(n_hits) / static_cast<double>(n) : 1.0;
+  }
 };
 
 class Model {
@@ -98,6 +137,8 @@ class Model {
   virtual ~Model() = default;
 
   virtual const ModelInfo& info() const = 0;
+  /// One entry per layer with experts; none for a model without. Counts what all engines of this model computed.
+  virtual std::vector<ExpertUsage> expert_usage() const = 0;
   /// @throws EngineError kInvalidArgument if the text has more than 2^31 - 1 bytes
   virtual std::vector<int32_t> tokenize(std::string_view text, const TokenizeOptions& options = {}) const = 0;
   /// The exact bytes of the tokens; may end inside a UTF-8 character. Control tokens give no bytes.
@@ -173,6 +214,7 @@ struct EngineStats {
   int32_t n_active = 0;  ///< requests queued or running
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
+  ExpertCacheStats experts;  ///< of the model, whichever engine used them
 };
 
 /// Runs requests against one model. The prompt's longest prefix that is still in the KV cache is reused.

@@ -10,6 +10,12 @@ Decoder::Decoder(const Hparams& hp, WeightLoader& loader)
       output_norm_(load_norm(loader, hp, "output_norm", hp.n_embd)),
       output_(load_linear(loader, loader.has("output.weight") ? "output" : "token_embd", hp.n_vocab, hp.n_embd)) {}
 
+std::vector<ExpertUsage> Decoder::expert_usage() const {
+  std::vector<ExpertUsage> usage;
+  for (const Experts* experts : experts_) usage.push_back(experts->usage());
+  return usage;
+}
+
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
   const Scratch::Frame frame(scratch_);
   Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "model/layers.h"
 #include "model/model_keys.h"
@@ -14,6 +16,9 @@ class Decoder : public Network {
   const Hparams& hparams() const override { return hp_; }
   size_t weight_bytes() const override { return weight_bytes_; }
   void set_weight_bytes(size_t n) { weight_bytes_ = n; }
+  std::vector<ExpertUsage> expert_usage() const override;
+  /// @param experts of this network's layers, in their order
+  void set_experts(std::vector<const Experts*> experts) { experts_ = std::move(experts); }
   KvShape kv_shape() const override { return {hp_.n_layer, hp_.n_head_kv, hp_.head_dim_k, hp_.head_dim_v}; }
   void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) final;
 
@@ -40,6 +45,7 @@ class Decoder : public Network {
   Norm output_norm_;
   Linear output_;  // [n_vocab, n_embd]
   size_t weight_bytes_ = 0;
+  std::vector<const Experts*> experts_;  // owned by the layers
 };
 
 }  // namespace outpost

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "backend/backend.h"
 #include "gguf/gguf_file.h"
@@ -25,6 +26,8 @@ class Network {
   virtual const Hparams& hparams() const = 0;
   virtual size_t weight_bytes() const = 0;
   virtual KvShape kv_shape() const = 0;
+  /// Of the layers that have experts; on any thread.
+  virtual std::vector<ExpertUsage> expert_usage() const = 0;
   /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`.
   /// One caller at a time.
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;

@@ -151,20 +151,44 @@ std::unique_ptr<Experts> WeightLoader::experts(int32_t il, int64_t n_embd, int64
                                                Gate gate) {
   const std::string blk = concat("blk.", il, ".");
   const int64_t n_expert = router.n_expert;
-  const auto gate_bias = optional_values(blk + "ffn_gate_exps.bias", {n_expert, n_ff});
-  const auto up_bias = optional_values(blk + "ffn_up_exps.bias", {n_expert, n_ff});
+  if (const std::string retired = blk + "ffn_gate.0.weight"; has(retired)) {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file_.path(), ": the tensor ", retired, " is that of a single expert, as only files from ",
+                             "before April 2024 have it. Choose a newer file of this model."));
+  }
+  ExpertViews views{};
+  views.il = il;
+  views.is_merged = has(blk + "ffn_gate_up_exps.weight");
+  std::vector<float> gate_bias, up_bias;
+  if (views.is_merged) {
+    views.gate = find(blk + "ffn_gate_up_exps.weight", {n_expert, 2 * n_ff, n_embd});
+    const auto bias = optional_values(blk + "ffn_gate_up_exps.bias", {n_expert, 2 * n_ff});
+    for (auto at = bias.begin(); at != bias.end(); at += 2 * n_ff) {
+      gate_bias.insert(gate_bias.end(), at, at + n_ff);
+      up_bias.insert(up_bias.end(), at + n_ff, at + 2 * n_ff);
+    }
+  } else {
+    views.gate = find(blk + "ffn_gate_exps.weight", {n_expert, n_ff, n_embd});
+    views.up = find(blk + "ffn_up_exps.weight", {n_expert, n_ff, n_embd});
+    gate_bias = optional_values(blk + "ffn_gate_exps.bias", {n_expert, n_ff});
+    up_bias = optional_values(blk + "ffn_up_exps.bias", {n_expert, n_ff});
+  }
+  views.down = find(blk + "ffn_down_exps.weight", {n_expert, n_embd, n_ff});
   const auto down_bias = optional_values(blk + "ffn_down_exps.bias", {n_expert, n_embd});
   const auto selection_bias = optional_values(blk + "exp_probs_b.bias", {n_expert});
-  const ExpertViews views{il,
-                          find(blk + "ffn_gate_exps.weight", {n_expert, n_ff, n_embd}),
-                          find(blk + "ffn_up_exps.weight", {n_expert, n_ff, n_embd}),
-                          find(blk + "ffn_down_exps.weight", {n_expert, n_embd, n_ff}),
-                          gate_bias,
-                          up_bias,
-                          down_bias,
-                          selection_bias};
+  views.gate_bias = gate_bias;
+  views.up_bias = up_bias;
+  views.down_bias = down_bias;
+  views.selection_bias = selection_bias;
+
+  const uint64_t resident_before = backend_.expert_cache_stats().resident_bytes;
   auto experts = backend_.load_experts(views, router, gate);
-  for (const WeightView& view : {views.gate, views.up, views.down}) advance(view);
+  weight_bytes_ += backend_.expert_cache_stats().resident_bytes - resident_before;
+  loaded_experts_.push_back(experts.get());
+  for (const WeightView& view : {views.gate, views.up, views.down}) {
+    file_.release(view.bytes);  // those that are not resident come back when they are chosen
+    advance(view);
+  }
   return experts;
 }
 

@@ -50,7 +50,8 @@ class WeightLoader {
                                    int64_t n_cols);
   /// A matrix that stays in the file, for Backend::embed.
   WeightView table(const std::string& name, int64_t n_rows, int64_t n_cols);
-  /// The experts of layer `il`, tensors blk.<il>.ffn_{gate,up,down}_exps: [n_expert, ...] of n_ff columns or rows.
+  /// The experts of layer `il`, tensors blk.<il>.ffn_{gate,up,down}_exps: [n_expert, ...] of n_ff columns or rows; in
+  /// place of the first two may be ffn_gate_up_exps [n_expert, 2 * n_ff, n_embd], an expert's gate before its up.
   std::unique_ptr<Experts> experts(int32_t il, int64_t n_embd, int64_t n_ff, const RouterParams& router, Gate gate);
 
   /// Says that tensors whose name begins so are not needed.
@@ -60,6 +61,8 @@ class WeightLoader {
   void check_all_used() const;
 
   size_t weight_bytes() const { return weight_bytes_; }
+  /// Everything that `experts` gave away.
+  const std::vector<const Experts*>& loaded_experts() const { return loaded_experts_; }
 
  private:
   WeightView find(const std::string& name, std::initializer_list<int64_t> shape);
@@ -75,6 +78,7 @@ class WeightLoader {
   std::vector<std::string> skipped_;
   uint64_t n_bytes_total_ = 0, n_bytes_done_ = 0;
   size_t weight_bytes_ = 0;
+  std::vector<const Experts*> loaded_experts_;
 };
 
 }  // namespace outpost

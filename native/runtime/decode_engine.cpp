@@ -84,8 +84,13 @@ class DecodeEngine final : public Engine {
   }
 
   EngineStats stats() const override {
-    const std::lock_guard lock(mutex_);
-    return stats_;
+    EngineStats stats;
+    {
+      const std::lock_guard lock(mutex_);
+      stats = stats_;
+    }
+    if (model_->info().n_expert > 0) stats.experts = model_->backend().expert_cache_stats();
+    return stats;
   }
 
   const Model& model() const override { return *model_; }

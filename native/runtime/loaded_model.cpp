@@ -6,7 +6,9 @@
 #include <new>
 
 #include "backend/cpu/cpu_backend.h"
+#include "core/available_memory.h"
 #include "core/strings.h"
+#include "runtime/expert_budget.h"
 
 namespace outpost {
 namespace {
@@ -18,6 +20,14 @@ std::string main_type(const GgufFile& file) {
   const auto most =
       std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) { return a.second < b.second; });
   return most == elements.end() ? "" : most->first;
+}
+
+/// The expert cache's budget if the caller leaves it to us.
+uint64_t automatic_expert_budget(const GgufFile& file) {
+  uint64_t expert_bytes = 0, other_bytes = 0;
+  for (const TensorInfo& tensor : file.tensors())
+    (tensor.name.find("_exps.") != std::string_view::npos ? expert_bytes : other_bytes) += tensor.bytes.size();
+  return expert_cache_budget(expert_bytes, other_bytes, available_memory_bytes());
 }
 
 }  // namespace
@@ -34,7 +44,9 @@ LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
     : file_(GgufFile::open(path)),
       tokenizer_(Tokenizer::create(file_)),
       prefix_index_(*tokenizer_),
-      backend_(create_cpu_backend(options.cpu_kernels, options.n_threads)) {
+      backend_(create_cpu_backend(
+          options.cpu_kernels, options.n_threads,
+          options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file_))) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
     return !options.on_progress ||
            options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
@@ -60,12 +72,18 @@ void LoadedModel::fill_info() {
   info_.n_embd = hp.n_embd;
   info_.n_head = hp.n_head;
   info_.n_head_kv = hp.n_head_kv;
+  if (backend_->expert_cache_stats().total_bytes > 0) {  // the loader has checked both numbers
+    info_.n_expert = static_cast<int32_t>(file_.get_uint(hp.architecture + ".expert_count").value_or(0));
+    info_.n_expert_used = static_cast<int32_t>(file_.get_uint(hp.architecture + ".expert_used_count").value_or(0));
+  }
   const KvShape kv = network_->kv_shape();
   info_.kv_bytes_per_token = sizeof(uint16_t) * static_cast<uint64_t>(kv.n_layer) *
                              static_cast<uint64_t>(kv.n_head_kv) * static_cast<uint64_t>(kv.head_dim_k + kv.head_dim_v);
   info_.chat_template = std::string(file_.get_string("tokenizer.chat_template").value_or(""));
   if (vocab.bos >= 0) info_.bos_text = vocab.text(vocab.bos);
   if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);
+  info_.fim = vocab.fim;
+  info_.has_fim = vocab.fim.prefix >= 0 && vocab.fim.suffix >= 0 && vocab.fim.middle >= 0;
   info_.backend = backend_->name();
 }
 

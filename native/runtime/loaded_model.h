@@ -18,6 +18,7 @@ class LoadedModel final : public Model {
   LoadedModel(const std::string& path, const LoadOptions& options);
 
   const ModelInfo& info() const override { return info_; }
+  std::vector<ExpertUsage> expert_usage() const override { return network_->expert_usage(); }
   std::vector<int32_t> tokenize(std::string_view text, const TokenizeOptions& options) const override;
   std::string detokenize(std::span<const int32_t> tokens) const override;
 

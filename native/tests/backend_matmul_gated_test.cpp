@@ -65,7 +65,7 @@ void check_gated(TensorType gate_type, TensorType up_type, Gate kind, bool has_b
     CAPTURE(name);
     const auto gate_weight = backend->load_weight(gate.view()), up_weight = backend->load_weight(up.view());
     const GatedPair pair{gate_weight.get(), up_weight.get(), span_of(gate_bias), span_of(up_bias)};
-    for (const int64_t n_tokens : {kMostTokens, int64_t{1}, int64_t{2}, int64_t{11}, int64_t{32}, int64_t{33}}) {
+    for (const int64_t n_tokens : {kMostTokens, int64_t{1}, int64_t{11}, int64_t{33}}) {
       CAPTURE(n_tokens);
       const auto n = static_cast<size_t>(n_tokens * kFf);
       std::vector<float> y(n + 2, 12345.0f);
@@ -92,9 +92,9 @@ void check_gated(TensorType gate_type, TensorType up_type, Gate kind, bool has_b
 TEST_CASE("matmul_gated joins two products by the gate's formula, with the same bits everywhere") {
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
+    check_gated(type, type, Gate::kSwiGlu, /*has_biases=*/false);
     for (const Gate kind : {Gate::kSwiGlu, Gate::kGeGlu, Gate::kSwiGluOai}) {
       CAPTURE(static_cast<int>(kind));
-      check_gated(type, type, kind, /*has_biases=*/false);
       check_gated(type, type, kind, /*has_biases=*/true);
     }
   }

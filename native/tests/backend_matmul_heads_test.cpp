@@ -79,7 +79,7 @@ void check_heads(TensorType type, const Layout& layout, std::span<const int32_t>
 
 TEST_CASE("matmul_heads is each head's plain product, strided, for every type") {
   const std::vector<int32_t> token_counts = {1, 2, 7, 9, 33};
-  const Layout layouts[] = {{3, 17, 256, 7, 5}, {1, 16, 512, 0, 0}, {5, 1, 256, 64, 1}, {2, 40, 256, 0, 3}};
+  const Layout layouts[] = {{3, 17, 256, 7, 5}, {1, 16, 512, 0, 0}, {5, 1, 256, 64, 1}, {2, 70, 256, 0, 3}};
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
     for (const Layout& layout : layouts) {

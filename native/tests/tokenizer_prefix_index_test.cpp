@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "tests/support/bpe_vocabulary.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/spm_vocabulary.h"
 
@@ -165,4 +166,19 @@ TEST_CASE("two tokens with the same bytes are both found") {
   const PrefixIndex index(*tokenizer);
   CHECK(find(index, "a") == std::vector<int32_t>{3 + 'a', kFirstPiece});
   CHECK(find(index, " ") == std::vector<int32_t>{3 + ' ', kFirstPiece + 1, kFirstPiece + 2});
+}
+
+TEST_CASE("a byte-pair vocabulary: spaces and parts of characters are bytes like others") {
+  BpeVocabulary vocabulary = {.merges = {{" ", "r"}, {"e", "t"}, {" r", "et"}, {"\xE2", "\x82"}, {"r", "et"}}};
+  vocabulary.others = {{"<|fim_prefix|>", 0, 3}, {" ret", 0, 4}};
+  const auto tokenizer = test::make_tokenizer(vocabulary);
+  const PrefixIndex index(*tokenizer);
+  CHECK(find(index, " ret") == std::vector<int32_t>{' ', 258, 262});
+  CHECK(find(index, "\u20AC") == std::vector<int32_t>{259});  // as it is encoded
+  std::mt19937 random(23);
+  for (int round = 0; round < 300; ++round) {
+    const std::string text = random_text(random, 8, " ret\xE2\x82\xAC<");
+    CAPTURE(text);
+    CHECK(find(index, text) == naive_find(*tokenizer, text));
+  }
 }

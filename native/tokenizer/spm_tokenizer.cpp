@@ -1,178 +1,211 @@
 #include "tokenizer/spm_tokenizer.h"
 
 #include <algorithm>
-#include <unordered_map>
+
+#include "tokenizer/escaped_word.h"
 
 namespace outpost {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how SentencePiece writes a space
+// Below this a scan of all pairs after each merge is faster than a heap; most words are this short.
+constexpr size_t kShortWord = 40;
 
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 2);
-  for (size_t at; (at = text.find(from)) != std::string_view::npos; text.remove_prefix(at + from.size())) {
-    out += text.substr(0, at);
-    out += to;
+}  // namespace
+
+/// Buffers of one `encode_plain` call, reused from word to word.
+struct SpmTokenizer::Workspace {
+  std::string escaped;
+  std::vector<Symbol> symbols;
+};
+
+SpmTokenizer::SpmTokenizer(Vocabulary vocabulary_in) : Tokenizer(std::move(vocabulary_in)) {
+  const Vocabulary& vocab = vocabulary();
+  for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
+    const std::string& text = vocab.text(id);
+    if (vocab.kind(id) == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = unescape_spaces(text);
+    pairs_.add(text);
+    longest_ = std::max(longest_, text.size());
   }
-  out += text;
-  return out;
+  for (int byte = 0; byte < 256; ++byte) {
+    int32_t& id = byte_tokens_[static_cast<size_t>(byte)];
+    id = vocab.find_byte(byte);
+    if (id < 0 || vocab.kind(id) != TokenKind::kByte) has_all_bytes_ = false;
+  }
 }
 
-/// The character that `text` starts with, by its first byte alone: input need not be valid UTF-8, and
-/// whatever follows a lead byte belongs to it, as in llama.cpp.
-size_t character_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  return std::min(length, text.size());
+void SpmTokenizer::encode_plain(std::string_view text, size_t begin, bool is_after_special, Encoding& out) const {
+  Workspace work;
+  bool has_prefix = is_after_special && vocabulary().add_space_prefix;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, piece_length(text));
+    WordCache::Entry& known = out.words.slot(word);
+    if (has_prefix || !out.add_known(known, word, begin)) {
+      const size_t first = out.ids.size();
+      encode_word(word, begin, has_prefix, work, out);
+      if (!has_prefix) {
+        known = {word.data(), static_cast<uint32_t>(word.size()), static_cast<uint32_t>(first),
+                 static_cast<uint32_t>(out.ids.size() - first), static_cast<uint32_t>(begin)};
+      }
+    }
+    has_prefix = false;
+    begin += word.size();
+    text.remove_prefix(word.size());
+  }
 }
 
-/// Where the next word starts: at a space that follows another character. `text.size()` if nowhere.
-size_t word_length(std::string_view text) {
-  bool is_after_space = true;  // nothing can be cut off before the first character
+/// Where the first piece ends. Characters are told by their first byte, as in `merge`; the bytes that it asks for may
+/// be those of an escaped space.
+size_t SpmTokenizer::piece_length(std::string_view text) const {
   size_t at = 0;
+  CharPairs::Code left = 0;
   while (at < text.size()) {
-    const std::string_view rest = text.substr(at);
-    const size_t n = character_length(rest);
-    const bool is_space = rest.substr(0, n) == kSpace;
-    if (is_space && !is_after_space) break;
-    is_after_space = is_space;
-    at += n;
+    const size_t n = char_length_by_lead(text.substr(at));
+    const bool is_space = text[at] == ' ' || text.substr(at, n) == kEscapedSpace;
+    const CharPairs::Code right = is_space ? CharPairs::Code{' '} : CharPairs::code_of_byte(text[at]);
+    if (at > 0 && !pairs_.may_join(left, right)) break;
+    left = right;
+    size_t n_taken = 1;
+    for (++at; n_taken < n && at < text.size(); ++at) {
+      n_taken += text[at] == ' ' ? kEscapedSpace.size() : 1;
+      if (!is_space) left = text[at] == ' ' ? CharPairs::kOther : CharPairs::code_of_byte(text[at]);
+    }
   }
   return at;
 }
 
-std::string byte_token_text(int byte) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  return {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
-}
-
-}  // namespace
-
-/// Buffers of one `encode_plain` call, reused from segment to segment.
-struct SpmTokenizer::Workspace {
-  struct Symbol {  // a doubly linked list in text order; merged-away symbols have no bytes
-    const char* data;
-    uint32_t n_bytes;
-    int32_t previous, next;
-  };
-  struct Merge {
-    float score;
-    int32_t left, right;
-    uint32_t n_bytes;  // of both when queued: tells whether the merge is stale
-  };
-  std::vector<Symbol> symbols;
-  std::vector<Merge> heap;
-};
-
-SpmTokenizer::SpmTokenizer(Vocabulary vocabulary) : Tokenizer(std::move(vocabulary)) {
-  const Vocabulary& vocab = this->vocabulary();
-  bytes_.resize(static_cast<size_t>(vocab.n_tokens()));
-  for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
-    const std::string& text = vocab.text(id);
-    const TokenKind kind = vocab.kind(id);
-    if (kind == TokenKind::kNormal) bytes_[static_cast<size_t>(id)] = replace_all(text, kSpace, " ");
-    if (kind == TokenKind::kUserDefined) bytes_[static_cast<size_t>(id)] = text;
-    if (word_length(text) < text.size()) is_splittable_ = false;
-  }
-  for (int byte = 0; byte < 256; ++byte) {
-    const int32_t id = vocab.find(byte_token_text(byte));
-    byte_tokens_[static_cast<size_t>(byte)] = id;
-    if (id >= 0 && vocab.kind(id) == TokenKind::kByte) bytes_[static_cast<size_t>(id)] = static_cast<char>(byte);
-  }
-}
-
-std::string_view SpmTokenizer::bytes(int32_t id) const { return bytes_[static_cast<size_t>(id)]; }
-
-void SpmTokenizer::encode_plain(std::string_view text, bool is_after_special, std::vector<int32_t>& ids) const {
-  std::string escaped;
-  if (is_after_special && vocabulary().add_space_prefix) escaped = kSpace;
-  escaped += replace_all(text, " ", kSpace);
-
-  // Text repeats its words: each is merged once, its ids are then copied from where they first stand.
-  struct Range {
-    size_t begin, n;
-  };
-  std::unordered_map<std::string_view, Range> known;
-  Workspace work;
-  std::string_view rest = escaped;
-  while (!rest.empty()) {
-    const std::string_view segment = rest.substr(0, segment_length(rest));
-    const auto [it, is_new] = known.try_emplace(segment, Range{ids.size(), 0});
-    if (is_new) {
-      merge_segment(segment, work, ids);
-      it->second.n = ids.size() - it->second.begin;
-    } else {
-      const Range range = it->second;
-      for (size_t i = 0; i < range.n; ++i) ids.push_back(ids[range.begin + i]);
+void SpmTokenizer::encode_word(std::string_view word, size_t begin, bool has_prefix, Workspace& work,
+                               Encoding& out) const {
+  work.escaped = has_prefix ? kEscapedSpace : "";
+  work.escaped += escape_spaces(word);
+  merge(work.escaped, work.symbols);
+  EscapeCursor cursor(word, has_prefix ? kEscapedSpace.size() : 0);
+  const std::string_view escaped = work.escaped;
+  for (const Symbol& symbol : work.symbols) {
+    const std::string_view text = escaped.substr(symbol.begin, symbol.n_bytes);
+    const size_t place = begin + cursor.place_of(symbol.begin);
+    if (const int32_t id = symbol.id >= 0 ? symbol.id : vocabulary().find_plain(text); id >= 0) {
+      out.add(id, place);
+      continue;
     }
-    rest.remove_prefix(segment.size());
+    for (const char c : text) {
+      int32_t id = byte_tokens_[static_cast<unsigned char>(c)];
+      if (id < 0) id = vocabulary().find_plain({&c, 1});
+      if (id < 0) id = vocabulary().unknown;
+      if (id >= 0) out.add(id, place);  // a vocabulary without bytes and without <unk> cannot say this character
+    }
   }
 }
 
-size_t SpmTokenizer::segment_length(std::string_view text) const {
-  return is_splittable_ ? word_length(text) : text.size();
+/// The token that two adjacent symbols make, -1 if there is none.
+int32_t SpmTokenizer::joined(std::string_view escaped, const Symbol& left, const Symbol& right) const {
+  const size_t n_bytes = size_t{left.n_bytes} + right.n_bytes;
+  return n_bytes > longest_ ? -1 : vocabulary().find_plain(escaped.substr(left.begin, n_bytes));
 }
 
-void SpmTokenizer::merge_segment(std::string_view segment, Workspace& work, std::vector<int32_t>& ids) const {
-  auto& symbols = work.symbols;
-  auto& heap = work.heap;
+void SpmTokenizer::merge(std::string_view escaped, std::vector<Symbol>& symbols) const {
   symbols.clear();
-  heap.clear();
-  for (size_t at = 0; at < segment.size();) {
-    const size_t n = character_length(segment.substr(at));
-    const auto i = static_cast<int32_t>(symbols.size());
-    symbols.push_back({segment.data() + at, static_cast<uint32_t>(n), i - 1, i + 1});
+  for (size_t at = 0; at < escaped.size();) {
+    const size_t n = char_length_by_lead(escaped.substr(at));
+    symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(n), -1});
     at += n;
   }
-  symbols.back().next = -1;
-
-  const auto runs_later = [](const Workspace::Merge& a, const Workspace::Merge& b) {
-    return a.score < b.score || (a.score == b.score && a.left > b.left);
-  };
-  const auto queue_merge = [&](int32_t left, int32_t right) {
-    if (left < 0 || right < 0) return;
-    const auto& a = symbols[static_cast<size_t>(left)];
-    const uint32_t n_bytes = a.n_bytes + symbols[static_cast<size_t>(right)].n_bytes;
-    const int32_t id = vocabulary().find({a.data, n_bytes});
-    if (id < 0) return;
-    heap.push_back({vocabulary().score(id), left, right, n_bytes});
-    std::push_heap(heap.begin(), heap.end(), runs_later);
-  };
-  for (int32_t i = 1; i < static_cast<int32_t>(symbols.size()); ++i) queue_merge(i - 1, i);
-
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), runs_later);
-    const Workspace::Merge merge = heap.back();
-    heap.pop_back();
-    auto& left = symbols[static_cast<size_t>(merge.left)];
-    auto& right = symbols[static_cast<size_t>(merge.right)];
-    if (left.n_bytes == 0 || right.n_bytes == 0 || left.n_bytes + right.n_bytes != merge.n_bytes) continue;
-    left.n_bytes = merge.n_bytes;
-    right.n_bytes = 0;
-    left.next = right.next;
-    if (right.next >= 0) symbols[static_cast<size_t>(right.next)].previous = merge.left;
-    queue_merge(left.previous, merge.left);
-    queue_merge(merge.left, left.next);
-  }
-
-  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
-    const auto& symbol = symbols[static_cast<size_t>(i)];
-    append_symbol({symbol.data, symbol.n_bytes}, ids);
+  if (symbols.size() <= kShortWord) {
+    merge_short(escaped, symbols);
+  } else {
+    merge_long(escaped, symbols);
   }
 }
 
-void SpmTokenizer::append_symbol(std::string_view symbol, std::vector<int32_t>& ids) const {
-  if (const int32_t id = vocabulary().find(symbol); id >= 0) {
-    ids.push_back(id);
-    return;
+void SpmTokenizer::merge_short(std::string_view escaped, std::vector<Symbol>& symbols) const {
+  struct Pair {  // i: of the symbols i and i + 1
+    int32_t id;
+    float score;
+  };
+  std::array<Pair, kShortWord> pairs;
+  size_t n = symbols.size();
+  const auto look_up = [&](size_t i) {
+    const int32_t id = joined(escaped, symbols[i], symbols[i + 1]);
+    pairs[i] = {id, id >= 0 ? vocabulary().score(id) : 0.0f};
+  };
+  for (size_t i = 0; i + 1 < n; ++i) look_up(i);
+  for (;;) {
+    size_t best = n;
+    for (size_t i = 0; i + 1 < n; ++i) {
+      if (pairs[i].id >= 0 && (best == n || pairs[i].score > pairs[best].score)) best = i;
+    }
+    if (best == n) break;
+    symbols[best] = {symbols[best].begin, symbols[best].n_bytes + symbols[best + 1].n_bytes, pairs[best].id};
+    --n;
+    for (size_t i = best + 1; i < n; ++i) symbols[i] = symbols[i + 1];
+    for (size_t i = best + 1; i + 1 < n; ++i) pairs[i] = pairs[i + 1];
+    if (best + 1 < n) look_up(best);
+    if (best > 0) look_up(best - 1);
   }
-  for (const char c : symbol) {
-    int32_t id = byte_tokens_[static_cast<unsigned char>(c)];
-    if (id < 0) id = vocabulary().find({&c, 1});
-    if (id < 0) id = vocabulary().unknown;
-    if (id >= 0) ids.push_back(id);  // a vocabulary without bytes and without <unk> cannot say this character
+  symbols.resize(n);
+}
+
+void SpmTokenizer::merge_long(std::string_view escaped, std::vector<Symbol>& symbols) const {
+  struct Candidate {
+    float score;
+    uint32_t left, right;
+    uint32_t n_bytes;  // of both when queued: tells whether it is stale
+    int32_t id;
+  };
+  const auto runs_later = [](const Candidate& a, const Candidate& b) {
+    return a.score < b.score || (a.score == b.score && a.left > b.left);
+  };
+  // A doubly linked list in text order; merged-away symbols have no bytes.
+  constexpr uint32_t kNone = ~uint32_t{0};
+  const auto n = static_cast<uint32_t>(symbols.size());
+  std::vector<uint32_t> next(n), previous(n);
+  for (uint32_t i = 0; i < n; ++i) {
+    next[i] = i + 1 < n ? i + 1 : kNone;
+    previous[i] = i > 0 ? i - 1 : kNone;
   }
+  std::vector<Candidate> heap;
+  const auto queue = [&](uint32_t left, uint32_t right) {
+    if (left == kNone || right == kNone) return;
+    const int32_t id = joined(escaped, symbols[left], symbols[right]);
+    if (id < 0) return;
+    heap.push_back({vocabulary().score(id), left, right, symbols[left].n_bytes + symbols[right].n_bytes, id});
+    std::push_heap(heap.begin(), heap.end(), runs_later);
+  };
+  for (uint32_t i = 1; i < n; ++i) queue(i - 1, i);
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), runs_later);
+    const Candidate candidate = heap.back();
+    heap.pop_back();
+    Symbol& left = symbols[candidate.left];
+    Symbol& right = symbols[candidate.right];
+    if (left.n_bytes == 0 || right.n_bytes == 0 || left.n_bytes + right.n_bytes != candidate.n_bytes) continue;
+    left = {left.begin, candidate.n_bytes, candidate.id};
+    right.n_bytes = 0;
+    next[candidate.left] = next[candidate.right];
+    if (next[candidate.right] != kNone) previous[next[candidate.right]] = candidate.left;
+    queue(previous[candidate.left], candidate.left);
+    queue(candidate.left, next[candidate.left]);
+  }
+  std::erase_if(symbols, [](const Symbol& symbol) { return symbol.n_bytes == 0; });
+}
+
+bool SpmTokenizer::always_cuts(const Neighbours& n) const {
+  return n.is_between_chars && !pairs_.may_join(CharPairs::code_of(n.left), CharPairs::code_of(n.right));
+}
+
+bool SpmTokenizer::has_seams_at(const Neighbours& n) const {
+  return has_all_bytes_ && n.is_between_chars && !always_cuts(n);
+}
+
+bool SpmTokenizer::may_follow(int32_t left, int32_t right) const {
+  const Vocabulary& vocab = vocabulary();
+  if (vocab.kind(left) != TokenKind::kNormal || vocab.kind(right) != TokenKind::kNormal) return false;
+  const std::string text = vocab.text(left) + vocab.text(right);
+  std::vector<Symbol> symbols;
+  merge(text, symbols);
+  const auto is_token = [&](const Symbol& symbol, int32_t id) {
+    return vocab.find_plain(std::string_view(text).substr(symbol.begin, symbol.n_bytes)) == id;
+  };
+  return symbols.size() == 2 && is_token(symbols[0], left) && is_token(symbols[1], right);
 }
 
 }  // namespace outpost

@@ -1,91 +1,102 @@
 #include "tokenizer/tokenizer.h"
 
-#include <algorithm>
 #include <limits>
 
 #include "core/strings.h"
+#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/spm_tokenizer.h"
+#include "tokenizer/unigram_tokenizer.h"
+#include "tokenizer/wpm_tokenizer.h"
 
 namespace outpost {
-namespace {
-
-/// A stretch of the input: plain text, or one special token.
-struct Fragment {
-  std::string_view text;
-  int32_t id = -1;
-};
-
-/// The characters of C's isspace in the "C" locale.
-constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
-
-/// Cuts every occurrence of `token` out of the plain fragments, with the white space after it if it strips that.
-std::vector<Fragment> split_at(const std::vector<Fragment>& fragments, std::string_view token, int32_t id,
-                               bool strips_right) {
-  std::vector<Fragment> out;
-  for (const Fragment& fragment : fragments) {
-    if (fragment.id >= 0) {
-      out.push_back(fragment);
-      continue;
-    }
-    std::string_view rest = fragment.text;
-    for (size_t at; (at = rest.find(token)) != std::string_view::npos;) {
-      if (at > 0) out.push_back({rest.substr(0, at)});
-      out.push_back({token, id});
-      rest.remove_prefix(at + token.size());
-      if (strips_right) rest.remove_prefix(std::min(rest.find_first_not_of(kWhiteSpace), rest.size()));
-    }
-    if (!rest.empty()) out.push_back({rest});
-  }
-  return out;
-}
-
-}  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::create(const GgufFile& file) {
-  const auto kind = file.get_string("tokenizer.ggml.model");
-  if (!kind.has_value())
-    throw EngineError(ErrorCode::kModelInvalid, concat(file.path(), ": tokenizer.ggml.model is missing."));
-  if (*kind == "llama") return std::make_unique<SpmTokenizer>(Vocabulary(file));
-  throw EngineError(ErrorCode::kModelUnsupported, concat(file.path(), ": the tokenizer ", quoted(*kind),
-                                                         " is not supported; expected \"llama\" (SPM)."));
+  Vocabulary vocabulary(file);
+  switch (vocabulary.type()) {
+    case VocabularyType::kSpm: return std::make_unique<SpmTokenizer>(std::move(vocabulary));
+    case VocabularyType::kBpe: return std::make_unique<BpeTokenizer>(std::move(vocabulary), file);
+    case VocabularyType::kWpm: return std::make_unique<WpmTokenizer>(std::move(vocabulary), file);
+    case VocabularyType::kUnigram: return std::make_unique<UnigramTokenizer>(std::move(vocabulary), file);
+  }
+  throw EngineError(ErrorCode::kInternal, "A vocabulary has no type.");
 }
 
-Tokenizer::Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
+Tokenizer::Tokenizer(Vocabulary vocabulary)
+    : vocabulary_(std::move(vocabulary)), all_special_(vocabulary_, true), user_defined_(vocabulary_, false) {
+  bytes_.resize(static_cast<size_t>(vocabulary_.n_tokens()));
   for (int32_t id = 0; id < vocabulary_.n_tokens(); ++id) {
-    if (vocabulary_.is_special(id) && !vocabulary_.text(id).empty()) special_.push_back(id);
+    const bool is_shown = vocabulary_.kind(id) == TokenKind::kUserDefined || vocabulary_.is_shown(id);
+    if (is_shown) bytes_[static_cast<size_t>(id)] = vocabulary_.text(id);
   }
-  std::stable_sort(special_.begin(), special_.end(),
-                   [&](int32_t a, int32_t b) { return vocabulary_.text(a).size() > vocabulary_.text(b).size(); });
+  for (int byte = 0; byte < 256; ++byte) {
+    const int32_t id = vocabulary_.find_byte(byte);
+    const bool is_byte = id >= 0 && vocabulary_.kind(id) == TokenKind::kByte;
+    if (is_byte) bytes_[static_cast<size_t>(id)] = static_cast<char>(byte);
+  }
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const TokenizeOptions& options) const {
-  if (text.size() > std::numeric_limits<int32_t>::max()) {
-    throw EngineError(ErrorCode::kInvalidArgument,
-                      concat("Cannot tokenize ", text.size(), " bytes at once; at most 2^31 - 1."));
-  }
-  std::vector<Fragment> fragments;
-  if (!text.empty()) fragments.push_back({text});
-  // Longest first, each over the whole text: the order in which llama.cpp looks for them.
-  for (const int32_t id : special_) {
-    // User-defined tokens are ordinary text with a token of their own: they match always, as in the reference.
-    if (!options.parse_special && vocabulary_.kind(id) != TokenKind::kUserDefined) continue;
-    if (text.find(vocabulary_.text(id)) == std::string_view::npos) continue;
-    fragments = split_at(fragments, vocabulary_.text(id), id, vocabulary_.strips_right(id));
-  }
-
   std::vector<int32_t> ids;
-  ids.reserve(text.size() / 3 + 2);
-  if (options.add_bos && vocabulary_.add_bos) ids.push_back(vocabulary_.bos);
-  bool is_after_special = true;
-  for (const Fragment& fragment : fragments) {
+  Encoding out(ids, nullptr, text.size());
+  encode_into(text, options, out);
+  return ids;
+}
+
+TokenizedText Tokenizer::encode_with_begins(std::string_view text, const TokenizeOptions& options) const {
+  TokenizedText tokens;
+  Encoding out(tokens.ids, &tokens.begins, text.size());
+  encode_into(text, options, out);
+  return tokens;
+}
+
+std::vector<int32_t> Tokenizer::encode_inside(std::string_view text) const {
+  std::vector<int32_t> ids;
+  Encoding out(ids, nullptr, text.size());
+  encode_plain(text, 0, /*is_after_special=*/false, out);
+  return ids;
+}
+
+void Tokenizer::encode_into(std::string_view text, const TokenizeOptions& options, Encoding& out) const {
+  check_length(text);
+  out.ids.reserve(text.size() / 3 + 2);
+  if (options.add_bos && vocabulary_.add_bos) out.add(vocabulary_.bos, 0);
+  encode_range(text, 0, text.size(), matcher(options), /*is_after_special=*/true, out);
+  if (options.add_eos && vocabulary_.add_eos) out.add(vocabulary_.eos, text.size());
+  if (options.add_eos && vocabulary_.add_separator) out.add(vocabulary_.separator, text.size());
+}
+
+void Tokenizer::encode_range(std::string_view text, size_t begin, size_t end, const SpecialMatcher& special,
+                             bool is_after_special, Encoding& out) const {
+  for (const Fragment& fragment : special.split(text.substr(begin, end - begin))) {
+    const size_t at = begin + fragment.begin;
     if (fragment.id >= 0) {
-      ids.push_back(fragment.id);
+      out.add(fragment.id, at);
     } else {
-      encode_plain(fragment.text, is_after_special, ids);
+      encode_plain(text.substr(at, fragment.end - fragment.begin), at, is_after_special, out);
     }
     is_after_special = fragment.id >= 0;
   }
-  return ids;
+}
+
+void Tokenizer::check_length(std::string_view text) {
+  if (text.size() <= std::numeric_limits<int32_t>::max()) return;
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("Cannot tokenize ", text.size(), " bytes at once; at most 2^31 - 1."));
+}
+
+bool Tokenizer::Encoding::add_known(const WordCache::Entry& entry, std::string_view word, size_t begin) {
+  if (!entry.holds(word)) return false;
+  const size_t at = ids.size(), first = entry.first_id;
+  ids.resize(at + entry.n_ids);
+  for (size_t i = 0; i < entry.n_ids; ++i) ids[at + i] = ids[first + i];
+  if (begins != nullptr) {
+    begins->resize(ids.size());
+    const size_t known_begin = entry.begin;
+    for (size_t i = 0; i < entry.n_ids; ++i) {
+      (*begins)[at + i] = static_cast<uint32_t>(begin + ((*begins)[first + i] - known_begin));
+    }
+  }
+  return true;
 }
 
 }  // namespace outpost

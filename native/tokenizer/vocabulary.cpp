@@ -1,16 +1,16 @@
 #include "tokenizer/vocabulary.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "core/log.h"
 #include "core/strings.h"
-#include "engine.h"
 
 namespace outpost {
 namespace {
 
 constexpr size_t kMaxTokens = 1u << 24;
+// Real ones have less than a hundred. They are looked for at every byte of a text.
+constexpr size_t kMaxSpecialBytes = 1024;
 
 template <typename... Args>
 [[noreturn]] void fail(const GgufFile& file, const Args&... what) {
@@ -27,22 +27,75 @@ int32_t special_id(const GgufFile& file, std::string_view key, int32_t fallback,
   return static_cast<int32_t>(*id);
 }
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+std::string names_of_pre_tokenizers() {
+  std::string out;
+  for (const std::string_view name : pre_tokenizer_names()) out += concat(out.empty() ? "" : ", ", name);
   return out;
 }
 
 }  // namespace
 
 Vocabulary::Vocabulary(const GgufFile& file) {
+  read_type(file);
+  read_tokens(file);
+  read_special(file);
+  find_special_by_text();
+  mark_ends();
+  read_flags(file);
+  mark_strips(file);
+  for (int32_t id = 0; id < n_tokens(); ++id) {
+    if (is_special(id) && text(id).size() > kMaxSpecialBytes) {
+      fail(file, "the special token ", id, " has ", text(id).size(), " bytes; at most ", kMaxSpecialBytes, ".");
+    }
+  }
+}
+
+int32_t Vocabulary::find_byte(int byte) const {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  const char text[] = {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
+  return find_plain({text, sizeof(text)});
+}
+
+void Vocabulary::read_type(const GgufFile& file) {
+  const auto model = file.get_string("tokenizer.ggml.model");
+  if (!model.has_value()) fail(file, "tokenizer.ggml.model is missing.");
+  std::string_view pre = file.get_string("tokenizer.ggml.pre").value_or("");
+  if (*model == "llama") {
+    type_ = VocabularyType::kSpm;
+  } else if (*model == "gpt2" || *model == "gemma4") {
+    type_ = VocabularyType::kBpe;
+    if (*model == "gemma4") pre = "gemma4";
+  } else if (*model == "bert") {
+    type_ = VocabularyType::kWpm;
+  } else if (*model == "t5") {
+    type_ = VocabularyType::kUnigram;
+  } else {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file.path(), ": the tokenizer ", quoted(*model), " is not supported; expected \"llama\" ",
+                             "(SPM), \"gpt2\" (BPE), \"gemma4\" (BPE), \"bert\" (WPM) or \"t5\" (unigram)."));
+  }
+  if (type_ != VocabularyType::kBpe) return;
+  if (pre.empty()) {
+    log_warning(file.path(), ": tokenizer.ggml.pre is missing; text may be cut into other tokens than in training.");
+    pre = "default";
+  }
+  pre_tokenizer_ = find_pre_tokenizer(pre);
+  if (pre_tokenizer_ == nullptr) {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat(file.path(), ": the pre-tokenizer ", quoted(pre), " is not supported; it knows ",
+                             names_of_pre_tokenizers(), "."));
+  }
+}
+
+void Vocabulary::read_tokens(const GgufFile& file) {
   const auto tokens = file.get_strings("tokenizer.ggml.tokens");
   if (!tokens.has_value() || tokens->empty()) fail(file, "tokenizer.ggml.tokens is missing or empty.");
   const size_t n = tokens->size();
   if (n > kMaxTokens) fail(file, "the vocabulary has ", n, " tokens; at most ", kMaxTokens, " are supported.");
   texts_.assign(tokens->begin(), tokens->end());
+  for (size_t i = 0; i < n; ++i) {
+    if (texts_[i].empty()) texts_[i] = concat("[EMPTY_", i, "]");  // as llama.cpp: no text may be without bytes
+  }
 
   scores_ = file.get_floats("tokenizer.ggml.scores").value_or(std::vector<float>(n, 0.0f));
   if (scores_.size() != n) fail(file, "tokenizer.ggml.scores has ", scores_.size(), " entries; expected ", n, ".");
@@ -59,73 +112,54 @@ Vocabulary::Vocabulary(const GgufFile& file) {
     kinds_.push_back(static_cast<TokenKind>(kinds[i]));
   }
 
-  index_.reserve(n);
+  index_ = TokenIndex(n);
   // Where two tokens have one text the last keeps it, as in llama.cpp.
-  for (size_t i = 0; i < n; ++i) index_[texts_[i]] = static_cast<int32_t>(i);
+  for (size_t i = 0; i < n; ++i) index_.set(texts_[i], static_cast<int32_t>(i));
   if (index_.size() < n) log_warning(file.path(), ": ", n - index_.size(), " tokens have the text of another token.");
-  read_special(file);
-  mark_ends();
-  mark_strips_right(file);
-}
-
-int32_t Vocabulary::find(std::string_view text) const {
-  const auto it = index_.find(text);
-  return it == index_.end() ? -1 : it->second;
 }
 
 void Vocabulary::read_special(const GgufFile& file) {
-  // A file of kind "llama" that names no special tokens has SentencePiece's: <unk>, <s>, </s>.
-  const bool is_spm = file.get_string("tokenizer.ggml.model").value_or("") == "llama";
-  unknown = special_id(file, "tokenizer.ggml.unknown_token_id", is_spm ? 0 : -1, n_tokens());
-  bos = special_id(file, "tokenizer.ggml.bos_token_id", is_spm ? 1 : -1, n_tokens());
-  eos = special_id(file, "tokenizer.ggml.eos_token_id", is_spm ? 2 : -1, n_tokens());
-  eot = special_id(file, "tokenizer.ggml.eot_token_id", -1, n_tokens());
-  add_bos = file.get_bool("tokenizer.ggml.add_bos_token").value_or(true) && bos >= 0;
-  add_eos = file.get_bool("tokenizer.ggml.add_eos_token").value_or(false) && eos >= 0;
-  add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
-}
-
-void Vocabulary::mark_ends() {
-  is_end_.assign(texts_.size(), false);
-  for (const int32_t id : {eos, eot}) {
-    if (id >= 0) is_end_[static_cast<size_t>(id)] = true;
-  }
-  // Chat models end a turn with a token that files seldom name by role, and whose kind is often wrong: a reply
-  // must not show it, nor a text contain it by accident. Spellings and behaviour are llama.cpp's
-  // (src/llama-vocab.cpp, where it fills `special_eog_ids`).
-  static constexpr std::string_view kEndTexts[] = {
-      "</s>",
-      "<eos>",
-      "<|end|>",
-      "<|im_end|>",
-      "<|eot_id|>",
-      "<|eom_id|>",
-      "<|endoftext|>",
-      "<|return|>",
-      "<|end_of_text|>",
-      "<end_of_turn>",
-      "<EOT>",
-      "[EOT]",
-      "<end_of_utterance>",
+  /// Ids that files of a type have where they do not name them.
+  struct Defaults {
+    int32_t bos, eos, unknown, separator;
   };
-  for (const std::string_view text : kEndTexts) {
-    const int32_t id = find(text);
-    if (id < 0) continue;
-    is_end_[static_cast<size_t>(id)] = true;
-    kinds_[static_cast<size_t>(id)] = TokenKind::kControl;
-  }
+  const Defaults defaults = type_ == VocabularyType::kSpm       ? Defaults{1, 2, 0, -1}
+                            : type_ == VocabularyType::kWpm     ? Defaults{101, -1, 100, 102}
+                            : type_ == VocabularyType::kUnigram ? Defaults{-1, 1, 2, -1}
+                                                                : Defaults{-1, -1, -1, -1};
+  const auto id = [&](std::string_view key, int32_t fallback) { return special_id(file, key, fallback, n_tokens()); };
+  bos = id("tokenizer.ggml.bos_token_id", id("tokenizer.ggml.cls_token_id", defaults.bos));
+  eos = id("tokenizer.ggml.eos_token_id", defaults.eos);
+  eot = id("tokenizer.ggml.eot_token_id", -1);
+  eom = id("tokenizer.ggml.eom_token_id", -1);
+  unknown = id("tokenizer.ggml.unknown_token_id", defaults.unknown);
+  separator = id("tokenizer.ggml.seperator_token_id", defaults.separator);  // GGUF spells it so
+  // The names without "fim" are older.
+  fim.prefix = id("tokenizer.ggml.fim_pre_token_id", id("tokenizer.ggml.prefix_token_id", -1));
+  fim.suffix = id("tokenizer.ggml.fim_suf_token_id", id("tokenizer.ggml.suffix_token_id", -1));
+  fim.middle = id("tokenizer.ggml.fim_mid_token_id", id("tokenizer.ggml.middle_token_id", -1));
+  fim.pad = id("tokenizer.ggml.fim_pad_token_id", -1);
+  fim.repository = id("tokenizer.ggml.fim_rep_token_id", -1);
+  fim.file_separator = id("tokenizer.ggml.fim_sep_token_id", -1);
 }
 
-void Vocabulary::mark_strips_right(const GgufFile& file) {
-  strips_right_.assign(texts_.size(), false);
-  // GGUF has no field for this. llama.cpp goes by the model's name: Phi-3's special tokens take the white space
-  // after them, except those that SentencePiece defines itself.
-  const std::string name = lower_case(file.get_string("general.name").value_or(""));
-  if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return;
-  for (int32_t id = 0; id < n_tokens(); ++id) {
-    const bool keeps = text(id) == "<unk>" || text(id) == "<s>" || text(id) == "<|endoftext|>";
-    if ((is_special(id) || text(id) == "</s>") && !keeps) strips_right_[static_cast<size_t>(id)] = true;
-  }
+void Vocabulary::read_flags(const GgufFile& file) {
+  const bool is_wpm = type_ == VocabularyType::kWpm;
+  const bool is_unigram = type_ == VocabularyType::kUnigram;
+  const bool is_spm = type_ == VocabularyType::kSpm;
+  const auto flag = [&](std::string_view key, bool fallback) { return file.get_bool(key).value_or(fallback); };
+  const PreTokenizer pre = pre_tokenizer_ != nullptr ? *pre_tokenizer_ : PreTokenizer{};
+  add_bos = flag("tokenizer.ggml.add_bos_token", is_spm || pre.add_bos);
+  add_eos = flag("tokenizer.ggml.add_eos_token", is_unigram);
+  add_separator = flag("tokenizer.ggml.add_sep_token", is_wpm || pre.add_sep);
+  // BERT's inputs always have both; gemma 4's files are often wrong.
+  if (is_wpm) add_bos = add_separator = true;
+  if (pre.forces_add_bos) add_bos = true;
+  add_bos = add_bos && bos >= 0;
+  add_eos = add_eos && eos >= 0;
+  add_separator = add_separator && separator >= 0;
+  add_space_prefix = flag("tokenizer.ggml.add_space_prefix", is_spm);
+  remove_extra_spaces = flag("tokenizer.ggml.remove_extra_whitespaces", false);
 }
 
 }  // namespace outpost

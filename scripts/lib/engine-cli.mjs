@@ -38,6 +38,21 @@ export async function engineTokenize({ program, model }, text) {
 }
 
 /**
+ * @param {EngineCli} engine
+ * @param {string[]} texts
+ * @param {string[]} [options] such as --parse-special
+ * @returns {Promise<number[][]>} ids of each text, without BOS
+ */
+export async function engineTokenizeAll({ program, model }, texts, options = []) {
+  const input = texts.map((text) => `${Buffer.byteLength(text)}\n${text}`).join('');
+  const output = await capture(program, ['tokenize', model, '--no-bos', '--batch', ...options], { input });
+  return output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/**
  * The most probable continuation.
  * @param {EngineCli} engine
  * @param {string} prompt

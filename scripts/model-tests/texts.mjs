@@ -80,6 +80,27 @@ export function oddTexts() {
   return [...runs, ...mixed].map((text) => ({ name: JSON.stringify(text), text }));
 }
 
+/**
+ * Code points beside letters, numbers, spaces and each other: all that are assigned but for most ideographs, and some
+ * that are not. @returns {NamedText[]}
+ */
+export function codePointTexts() {
+  /** @type {NamedText[]} */
+  const texts = [];
+  let text = '';
+  for (let code = 0; code < 0x110000; ++code) {
+    if (code >= 0xd800 && code < 0xe000) continue;
+    const character = String.fromCodePoint(code);
+    const isDense = code < 0x3400 || (code > 0xfa00 && code < 0x20000);
+    if (code % (/\p{Cn}/u.test(character) ? 97 : isDense ? 1 : 11) !== 0) continue;
+    text += `a${character}1 ${character}${character}B${character}\n${character} '${character}`;
+    if (text.length < 3000) continue;
+    texts.push({ name: `code points up to ${code.toString(16)}`, text });
+    text = '';
+  }
+  return [...texts, { name: 'the last code points', text }];
+}
+
 /** Numerical Recipes' linear congruential generator, upper bits. @param {number} seed */
 function randomNumbers(seed) {
   let state = seed;

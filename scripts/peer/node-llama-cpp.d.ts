@@ -42,7 +42,7 @@ export interface Llama {
   readonly llamaCppRelease: { repo: string; release: string };
   readonly buildType: string;
   readonly systemInfo: string;
-  loadModel(options: { modelPath: string; gpuLayers: number }): Promise<LlamaModel>;
+  loadModel(options: { modelPath: string; gpuLayers: number; vocabOnly?: boolean }): Promise<LlamaModel>;
   dispose(): Promise<void>;
 }
 

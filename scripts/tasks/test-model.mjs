@@ -9,7 +9,14 @@ import { root } from '../lib/process.mjs';
 import { ensureSystemPackages } from '../lib/system-packages.mjs';
 import { finish, runNodeTests } from '../lib/test-results.mjs';
 
-const files = ['tokenizer.mjs', 'next-tokens.mjs', 'invariance.mjs', 'architectures.mjs', 'architecture-faults.mjs'];
+const files = [
+  'tokenizer.mjs',
+  'vocabularies.mjs',
+  'next-tokens.mjs',
+  'invariance.mjs',
+  'architectures.mjs',
+  'architecture-faults.mjs',
+];
 
 export async function testModel() {
   await ensureSystemPackages(['build', 'test']);

@@ -4,6 +4,7 @@ import type {
   NativeAddon,
   NativeEngine,
   NativeErrorCode,
+  NativeExpertCacheStats,
   NativeGenerateRequest,
   NativeGenerateStats,
   NativeLoadOptions,
@@ -60,6 +61,8 @@ const modelInfo: NativeModelInfo = {
   nEmbd: 8,
   nHead: 2,
   nHeadKv: 1,
+  nExpert: 0,
+  nExpertUsed: 0,
   kvBytesPerToken: 64,
   chatTemplate: '',
   bosText: '<s>',
@@ -77,6 +80,16 @@ export const stats: NativeGenerateStats = {
   prefillMs: 1,
   decodeMs: 1,
   ttftMs: 1,
+};
+
+const noExperts: NativeExpertCacheStats = {
+  nHits: 0,
+  nMisses: 0,
+  nEvictions: 0,
+  residentBytes: 0,
+  totalBytes: 0,
+  budgetBytes: 0,
+  hitRate: 1,
 };
 
 export interface FakeRequest {
@@ -125,7 +138,7 @@ export class FakeEngine implements NativeEngine {
   }
 
   stats() {
-    return { nActive: 0, kvBytesUsed: 0, kvBytesTotal: 0 };
+    return { nActive: 0, kvBytesUsed: 0, kvBytesTotal: 0, experts: noExperts };
   }
 
   /** The request at an index, as soon as there is one. */
@@ -165,6 +178,7 @@ export class FakeAddon implements NativeAddon {
           info: whole,
           tokenize,
           detokenize: show,
+          expertUsage: () => [],
           createEngine: (options) => {
             if (engineError) throw engineError;
             this.engineOptions = options;

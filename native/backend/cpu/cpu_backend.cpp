@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backend/cpu/cpu_attention.h"
+#include "backend/cpu/cpu_expert_ffn.h"
 #include "backend/cpu/cpu_features.h"
 #include "backend/cpu/cpu_matmul.h"
 #include "backend/cpu/cpu_memory.h"
@@ -41,10 +42,11 @@ size_t row_bytes(const WeightView& view) {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const CpuKernelTable& kernels, int32_t n_threads)
+  CpuBackend(const CpuKernelTable& kernels, int32_t n_threads, uint64_t expert_cache_bytes)
       : kernels_(kernels),
         pool_(n_threads),
-        name_(concat("cpu (", kernels.name, ", ", n_threads, n_threads == 1 ? " thread)" : " threads)")) {}
+        name_(concat("cpu (", kernels.name, ", ", n_threads, n_threads == 1 ? " thread)" : " threads)")),
+        expert_ffn_(kernels_, pool_, matmul_, expert_cache_bytes) {}
 
   const char* name() const override { return name_.c_str(); }
 
@@ -75,23 +77,26 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Rope> create_rope(const RopeParams& params) override { return std::make_unique<CpuRope>(params); }
 
-  std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams&, Gate) override {
-    throw EngineError(ErrorCode::kModelUnsupported,
-                      concat("Tensor ", quoted(views.gate.name), ": the CPU backend has no mixture of experts yet."));
+  std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override {
+    for (const WeightView& view : {views.gate, views.is_merged ? views.gate : views.up, views.down}) {
+      if (!can_pack(view.type)) fail_unsupported(view);
+    }
+    return expert_ffn_.load(views, router, gate);
   }
 
-  ExpertCacheStats expert_cache_stats() const override { return {}; }
+  ExpertCacheStats expert_cache_stats() const override { return expert_ffn_.cache_stats(); }
 
   void check_table(const WeightView& table) const override {
     if (!can_dequantize(table.type)) fail_unsupported(table);
   }
 
   void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override {
-    for (size_t t = 0; t < tokens.size(); ++t) {
-      assert(tokens[t] >= 0 && tokens[t] < table.n_rows);
-      dequantize(table.type, table.bytes.data() + static_cast<size_t>(tokens[t]) * row_bytes(table),
-                 y.data + t * static_cast<size_t>(table.n_cols), table.n_cols);
-    }
+    pool_.run(static_cast<int64_t>(tokens.size()), [&](int64_t t) {
+      const int32_t token = tokens[static_cast<size_t>(t)];
+      assert(token >= 0 && token < table.n_rows);
+      dequantize(table.type, table.bytes.data() + static_cast<size_t>(token) * row_bytes(table),
+                 y.data + t * table.n_cols, table.n_cols);
+    });
   }
 
   void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
@@ -126,8 +131,9 @@ class CpuBackend final : public Backend {
     matmul_.matmul_heads(y, y_stride, weights, x, x_stride, n_tokens);
   }
 
-  void expert_ffn(DeviceSpan<float>, DeviceSpan<const float>, DeviceSpan<const float>, int32_t, Experts&) override {
-    assert(!"load_experts refuses");
+  void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits, int32_t n_tokens,
+                  Experts& experts) override {
+    expert_ffn_.forward(y.data, x.data, logits.data, n_tokens, static_cast<CpuExperts&>(experts));
   }
 
   void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override {
@@ -211,16 +217,18 @@ class CpuBackend final : public Backend {
   std::string name_;
   CpuMatmul matmul_{kernels_, pool_};
   CpuAttention attention_{kernels_, pool_};
+  CpuExpertFfn expert_ffn_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads) {
+std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads, uint64_t expert_cache_bytes) {
   if (n_threads < 0 || n_threads > kMaxThreads) {
     throw EngineError(ErrorCode::kInvalidArgument,
                       concat("n_threads is ", n_threads, "; expected 0 to ", kMaxThreads, "."));
   }
-  return std::make_unique<CpuBackend>(select_cpu_kernels(kernels), n_threads > 0 ? n_threads : count_physical_cores());
+  return std::make_unique<CpuBackend>(select_cpu_kernels(kernels), n_threads > 0 ? n_threads : count_physical_cores(),
+                                      expert_cache_bytes);
 }
 
 }  // namespace outpost

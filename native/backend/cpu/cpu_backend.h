@@ -9,7 +9,9 @@
 namespace outpost {
 
 /// @param n_threads compute threads; 0 takes the physical cores
+/// @param expert_cache_bytes most memory for experts of mixtures that are prepared for the kernels
 /// @throws EngineError kInvalidArgument if the processor lacks the kernels that were asked for
-std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads);
+std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_threads,
+                                            uint64_t expert_cache_bytes = UINT64_MAX);
 
 }  // namespace outpost

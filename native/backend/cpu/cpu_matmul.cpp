@@ -9,6 +9,8 @@ namespace {
 // Tiles that a thread takes at once. A few hundred microseconds of work would leave one thread waiting at the
 // end of a product; a single tile would make the shared counter the bottleneck.
 constexpr int64_t kTilesPerItem = 4;
+// A head's input is a few blocks of some 60 ns each: taken alone, the counter would cost as much.
+constexpr int64_t kHeadsPerItem = 8;
 
 const CpuWeight& cpu(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
 MatmulInputKind kind_of(const Weight& weight) { return matmul_input_kind(cpu(weight).type()); }
@@ -16,6 +18,10 @@ int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 int64_t items_of(const Weight& weight) { return (cpu(weight).n_tiles() + kTilesPerItem - 1) / kTilesPerItem; }
 int rows_of_tile(const CpuWeight& weight, int64_t i_tile) {
   return static_cast<int>(std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows));
+}
+
+KernelTile tile_of(const CpuWeight& weight, int64_t i_tile, int slot) {
+  return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), slot);
 }
 
 template <typename Block>
@@ -55,50 +61,47 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
   const MatmulInput input = prepare(x.data, gate_weight.n_cols(), n_tokens, kinds);
   const int64_t n_ff = gate_weight.n_rows();
   pool_.run(gate_weight.n_tiles(), [&](int64_t i_tile) {
-    const KernelTile gate_tile = kernel_tile(gate_weight, i_tile, 0), up_tile = kernel_tile(up_weight, i_tile, 1);
     const int64_t row0 = i_tile * kTileRows;
-    const int n_rows = rows_of_tile(gate_weight, i_tile);
-    for (int32_t t = 0; t < n_tokens; t += kMaxTileTokens) {
-      const int n = std::min(kMaxTileTokens, n_tokens - t);
-      alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
-      run_kernel(gate_tile, input, t, n, gates, kTileRows);
-      run_kernel(up_tile, input, t, n, ups, kTileRows);
-      for (int i = 0; i < n; ++i) {
-        float *gate_row = gates + i * kTileRows, *up_row = ups + i * kTileRows;
-        if (pair.gate_bias.size > 0) add_bias(gate_row, pair.gate_bias.data + row0, n_rows);
-        if (pair.up_bias.size > 0) add_bias(up_row, pair.up_bias.data + row0, n_rows);
-        kernels_.gate(gate, y.data + (t + i) * n_ff + row0, gate_row, up_row, n_rows);
-      }
-    }
+    const float* gate_bias = pair.gate_bias.size > 0 ? pair.gate_bias.data + row0 : nullptr;
+    const float* up_bias = pair.up_bias.size > 0 ? pair.up_bias.data + row0 : nullptr;
+    multiply_gated(tile_of(gate_weight, i_tile, 0), tile_of(up_weight, i_tile, 1), rows_of_tile(gate_weight, i_tile),
+                   input, gate_bias, up_bias, gate, y.data + row0, n_ff);
   });
 }
 
 void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
   const auto n_head = static_cast<int64_t>(weights.size());
-  const int64_t n_cols = weights[0]->n_cols(), n_tiles = cpu(*weights[0]).n_tiles();
+  const int64_t n_cols = weights[0]->n_cols();
   const MatmulInputKind kind = kind_of(*weights[0]);
   const int64_t head_blocks = superblocks_of(n_cols) * n_tokens;  // of one head: [n_superblocks, n_tokens]
   const auto prepare_heads = [&](auto& blocks, const auto& quantize) {
     grow(blocks, n_head * head_blocks);
-    pool_.run(n_head * n_tokens, [&](int64_t row) {
-      const int64_t h = row % n_head, t = row / n_head;
-      quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
+    const int64_t n_rows = n_head * n_tokens;
+    pool_.run((n_rows + kHeadsPerItem - 1) / kHeadsPerItem, [&](int64_t item) {
+      const int64_t end = std::min(n_rows, (item + 1) * kHeadsPerItem);
+      for (int64_t row = item * kHeadsPerItem; row < end; ++row) {
+        const int64_t h = row % n_head, t = row / n_head;
+        quantize(x.data + row * x_stride, n_cols, blocks.data() + h * head_blocks + t, n_tokens);
+      }
     });
   };
   if (kind == MatmulInputKind::kSuperblocks) prepare_heads(superblocks_, kernels_.quantize);
   if (kind == MatmulInputKind::kBlocks) prepare_heads(blocks_, kernels_.quantize32);
 
-  pool_.run(n_head * n_tiles, [&](int64_t item) {
-    const int64_t h = item / n_tiles;
+  const int64_t n_items = items_of(*weights[0]);  // of each head
+  pool_.run(n_head * n_items, [&](int64_t item) {
+    const int64_t h = item / n_items, first = item % n_items * kTilesPerItem;
+    const CpuWeight& weight = cpu(*weights[static_cast<size_t>(h)]);
     const MatmulInput input{x.data + h * x_stride,
                             n_head * x_stride,
                             kind == MatmulInputKind::kSuperblocks ? superblocks_.data() + h * head_blocks : nullptr,
                             kind == MatmulInputKind::kBlocks ? blocks_.data() + h * head_blocks : nullptr,
                             n_cols,
                             n_tokens};
-    multiply_tile(cpu(*weights[static_cast<size_t>(h)]), item % n_tiles, input, {}, y.data + h * y_stride,
-                  n_head * y_stride);
+    const int64_t end = std::min(weight.n_tiles(), first + kTilesPerItem);
+    for (int64_t i_tile = first; i_tile < end; ++i_tile)
+      multiply_tile(weight, i_tile, input, {}, y.data + h * y_stride, n_head * y_stride);
   });
 }
 
@@ -113,12 +116,12 @@ MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, s
   return {x, n_cols, superblocks_.data(), blocks_.data(), n_cols, n_rows};
 }
 
-KernelTile CpuMatmul::kernel_tile(const CpuWeight& weight, int64_t i_tile, int slot) {
-  if (!is_expanded(weight.type())) return {weight.type(), weight.tile(i_tile)};
+KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols, int slot) {
+  if (!is_expanded(type)) return {type, tile};
   thread_local std::vector<float> expanded[2];
-  const auto n = static_cast<size_t>(weight.n_cols() * kTileRows);
+  const auto n = static_cast<size_t>(n_cols * kTileRows);
   if (expanded[slot].size() < n) expanded[slot].resize(n);
-  expand_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), expanded[slot].data());
+  expand_tile(type, tile, n_cols, expanded[slot].data());
   return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded[slot].data())};
 }
 
@@ -138,9 +141,13 @@ void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int
 
 void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
                               DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
-  const KernelTile tile = kernel_tile(weight, i_tile, 0);
-  const int n_rows = rows_of_tile(weight, i_tile);
-  y += i_tile * kTileRows;
+  const int64_t row0 = i_tile * kTileRows;
+  multiply_tile(tile_of(weight, i_tile, 0), rows_of_tile(weight, i_tile), input,
+                bias.size == 0 ? nullptr : bias.data + row0, y + row0, y_stride);
+}
+
+void CpuMatmul::multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,
+                              int64_t y_stride) const {
   for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens, y += kMaxTileTokens * y_stride) {
     const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
     if (n_rows == kTileRows) {
@@ -150,8 +157,25 @@ void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const Mat
       run_kernel(tile, input, t, n, results, kTileRows);
       for (int i = 0; i < n; ++i) std::copy_n(results + i * kTileRows, n_rows, y + i * y_stride);
     }
-    if (bias.size == 0) continue;
-    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias.data + i_tile * kTileRows, n_rows);
+    if (bias == nullptr) continue;
+    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias, n_rows);
+  }
+}
+
+void CpuMatmul::multiply_gated(const KernelTile& gate, const KernelTile& up, int n_rows, const MatmulInput& input,
+                               const float* gate_bias, const float* up_bias, Gate kind, float* y,
+                               int64_t y_stride) const {
+  for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens) {
+    const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
+    alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
+    run_kernel(gate, input, t, n, gates, kTileRows);
+    run_kernel(up, input, t, n, ups, kTileRows);
+    for (int i = 0; i < n; ++i) {
+      float *gate_row = gates + i * kTileRows, *up_row = ups + i * kTileRows;
+      if (gate_bias != nullptr) add_bias(gate_row, gate_bias, n_rows);
+      if (up_bias != nullptr) add_bias(up_row, up_bias, n_rows);
+      kernels_.gate(kind, y + (t + i) * y_stride, gate_row, up_row, n_rows);
+    }
   }
 }
 

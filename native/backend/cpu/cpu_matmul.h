@@ -36,16 +36,21 @@ class CpuMatmul {
   void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
                     DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens);
 
+  // One tile for all input rows, on the calling thread.
   /// @param slot tiles of different slots can be in use by one thread at the same time
-  static KernelTile kernel_tile(const CpuWeight& weight, int64_t i_tile, int slot);
+  static KernelTile kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols, int slot);
+  /// @param n_rows of the tile that are the matrix's; `bias` and the rows of y begin at the tile's first
+  void multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,
+                     int64_t y_stride) const;
+  /// y = gate function of the products with both tiles. Biases may be null.
+  void multiply_gated(const KernelTile& gate, const KernelTile& up, int n_rows, const MatmulInput& input,
+                      const float* gate_bias, const float* up_bias, Gate kind, float* y, int64_t y_stride) const;
 
+ private:
   /// 16 results for each of n_rows <= kMaxTileTokens input rows from `first` on.
   void run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
                   int64_t y_stride) const;
-
- private:
   MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds);
-  /// One tile for all input rows.
   void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, DeviceSpan<const float> bias,
                      float* y, int64_t y_stride) const;
 

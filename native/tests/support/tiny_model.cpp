@@ -73,6 +73,10 @@ std::string TinyLlama::bytes() const {
   add_uint32("attention.key_length", head_dim);
   add_uint32("attention.value_length", head_dim);
   add_uint32("rope.dimension_count", n_rot);
+  if (n_expert > 0) {
+    add_uint32("expert_count", n_expert);
+    add_uint32("expert_used_count", n_expert_used);
+  }
   writer.add_float(architecture + ".attention.layer_norm_rms_epsilon", rms_eps);
   writer.add_float(architecture + ".rope.freq_base", rope_freq_base);
   if (!rope_scaling_type.empty()) writer.add_string(architecture + ".rope.scaling.type", rope_scaling_type);
@@ -80,7 +84,8 @@ std::string TinyLlama::bytes() const {
   add_spm_vocabulary(writer, pieces);
   for (const TinyTensor& tensor : tensors) {
     std::vector<int64_t> shape = {tensor.data.n_cols};
-    if (!tensor.is_vector) shape.insert(shape.begin(), tensor.data.n_rows);
+    if (!tensor.is_vector) shape.insert(shape.begin(), tensor.data.n_rows / tensor.n_stacked);
+    if (tensor.n_stacked > 1) shape.insert(shape.begin(), tensor.n_stacked);
     const auto* data = reinterpret_cast<const char*>(tensor.data.bytes.data());
     writer.add_tensor(tensor.name, tensor.data.type, shape, {data, tensor.data.bytes.size()});
   }
@@ -130,6 +135,25 @@ TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& ty
   }
   add_norm("output_norm.weight");
   if (!is_tied) add_matrix("output.weight", model.n_vocab(), model.n_embd, 2);
+  return model;
+}
+
+TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& types) {
+  uint32_t seed = 1000;
+  const auto add = [&](const std::string& name, int64_t n_stacked, int64_t n_rows, int64_t n_cols) {
+    const double rms = 1 / std::sqrt(static_cast<double>(n_cols));
+    const TensorType type = n_stacked == 1 ? TensorType::kF32 : types[seed % types.size()];
+    model.tensors.push_back(
+        {name, random_matrix_of_size(type, n_stacked * n_rows, n_cols, rms, seed++), false, n_stacked});
+  };
+  for (int32_t il = 0; il < model.n_layer; ++il) {
+    const std::string blk = "blk." + std::to_string(il) + ".";
+    for (const char* part : {"ffn_gate", "ffn_up", "ffn_down"}) model.remove_tensor(blk + part + ".weight");
+    add(blk + "ffn_gate_inp.weight", 1, model.n_expert, model.n_embd);
+    add(blk + "ffn_gate_exps.weight", model.n_expert, model.n_ff, model.n_embd);
+    add(blk + "ffn_up_exps.weight", model.n_expert, model.n_ff, model.n_embd);
+    add(blk + "ffn_down_exps.weight", model.n_expert, model.n_embd, model.n_ff);
+  }
   return model;
 }
 

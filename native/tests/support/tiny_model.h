@@ -14,7 +14,8 @@ namespace outpost::test {
 struct TinyTensor {
   std::string name;
   FileMatrix data;
-  bool is_vector;  ///< of one dimension in the file
+  bool is_vector;         ///< of one dimension in the file
+  int64_t n_stacked = 1;  ///< matrices on top of each other, of three dimensions in the file, if more than 1
 };
 
 struct TinyLlama {
@@ -28,6 +29,8 @@ struct TinyLlama {
   int32_t head_dim = 16;
   int32_t n_ff = 96;
   int32_t n_rot = 16;
+  int32_t n_expert = 0;  ///< not written if 0
+  int32_t n_expert_used = 2;
   float rms_eps = 0.01f;          // far from any default: a reader that ignores the key is seen
   float rope_freq_base = 500.0f;  // likewise
   std::string rope_scaling_type;  ///< not written if empty
@@ -54,6 +57,10 @@ FileMatrix random_matrix_of_size(TensorType type, int64_t n_rows, int64_t n_cols
 /// @param types of the matrices, taken in turn
 TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& types = {TensorType::kF32},
                               bool is_tied = false);
+
+/// Gives every layer `model.n_expert` experts in place of its feed-forward layer, and a router whose logits are about
+/// as large as its input. @pre with_random_weights has filled in the others
+TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& types = {TensorType::kF32});
 
 /// A vocabulary of short words: each of 64 texts once with and once without a space before it.
 std::vector<Piece> word_pieces();

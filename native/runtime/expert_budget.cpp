@@ -1,0 +1,16 @@
+#include "runtime/expert_budget.h"
+
+#include <algorithm>
+
+namespace outpost {
+
+uint64_t expert_cache_budget(uint64_t expert_bytes, uint64_t other_bytes, std::optional<uint64_t> available) {
+  if (!available.has_value()) return UINT64_MAX;
+  const uint64_t rest = *available > other_bytes ? *available - other_bytes : 0;
+  // Prepared for the kernels they take up to about an eighth more than in the file (packed_tiles.h).
+  const uint64_t most = rest / 4 * 3;
+  const bool fits = expert_bytes <= most - most / 8;
+  return std::max<uint64_t>(fits ? most : rest / 2, 1);
+}
+
+}  // namespace outpost

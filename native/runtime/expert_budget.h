@@ -1,0 +1,17 @@
+// How much memory the experts of a mixture may take when nobody says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace outpost {
+
+/// Of what is available once the other weights are loaded, three quarters if the experts fit into that: all of them
+/// stay in memory, and the KV cache and other programs have the rest. Otherwise one half: experts that are not resident
+/// are read through the system's file cache, which is many times faster than a disk and needs room as well.
+/// @param expert_bytes,other_bytes of the model's tensors, in the file
+/// @param available nothing: unknown, and then there is no limit
+/// @return at least 1
+uint64_t expert_cache_budget(uint64_t expert_bytes, uint64_t other_bytes, std::optional<uint64_t> available);
+
+}  // namespace outpost
