@@ -42,8 +42,8 @@ void BpeSearch::add_token(int32_t id, std::string_view bytes) {
     }
     return steps;
   };
-  first_[static_cast<size_t>(id)] = add_steps(static_cast<unsigned char>(bytes.front()),
-                                              [](const auto& event) { return event.begin == 0; });
+  first_[static_cast<size_t>(id)] =
+      add_steps(static_cast<unsigned char>(bytes.front()), [](const auto& event) { return event.begin == 0; });
   last_[static_cast<size_t>(id)] = add_steps(static_cast<unsigned char>(bytes.back()), [&](const auto& event) {
     return event.begin + event.n_bytes == bytes.size();
   });
@@ -78,7 +78,17 @@ bool BpeSearch::may_follow(int32_t left, int32_t right) const {
   }
 }
 
-void BpeSearch::encode(std::string_view piece, std::vector<Symbol>& symbols) const {
+void BpeSearch::encode(std::string_view piece, std::vector<uint64_t>& memory, std::vector<Symbol>& symbols) const {
+  // Code repeats its pairs of tokens. A place of the memory holds the last pair that fell on it, and the answer.
+  constexpr size_t kMemoryBits = 13;
+  constexpr uint64_t kYes = uint64_t{1} << 63;
+  if (memory.empty()) memory.assign(size_t{1} << kMemoryBits, kYes - 1);
+  const auto follows = [&](int32_t left, int32_t right) {
+    const uint64_t pair = uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+    uint64_t& known = memory[pair * 0x9E3779B97F4A7C15u >> (64 - kMemoryBits)];
+    if ((known & ~kYes) != pair) known = pair | (may_follow(left, right) ? kYes : 0);
+    return (known & kYes) != 0;
+  };
   const size_t first = symbols.size();
   std::vector<bool> is_dead(piece.size() + 1);  // no encoding goes on from there
   std::vector<Symbol> matches;                  // the tokens that may come next, shortest first
@@ -101,7 +111,7 @@ void BpeSearch::encode(std::string_view piece, std::vector<Symbol>& symbols) con
     }
     const Symbol next = matches.back();
     matches.pop_back();
-    const bool fits = !is_dead[at + next.n_bytes] && (symbols.size() == first || may_follow(symbols.back().id, next.id));
+    const bool fits = !is_dead[at + next.n_bytes] && (symbols.size() == first || follows(symbols.back().id, next.id));
     if (!fits) continue;
     symbols.push_back(next);
     at += next.n_bytes;

@@ -1,8 +1,8 @@
 // Byte-pair encoding of long pieces without merging them: the tokens are found from left to right.
 //
 // A sequence of tokens is the encoding of its text if and only if every two neighbours are the encoding of theirs
-// (retokenize.cpp says why), and a text has one encoding. So any sequence with that property is it: the longest token is
-// tried first, one that may not follow the last is passed over, and where none is left the last is taken back. After
+// (retokenize.cpp says why), and a text has one encoding. So any sequence with that property is it: the longest token
+// is tried first, one that may not follow the last is passed over, and where none is left the last is taken back. After
 // H. van Antwerpen and A. Neubeck's crate "bpe" (github/rust-gems), for merges of any rank.
 #pragma once
 
@@ -22,7 +22,8 @@ class BpeSearch {
   BpeSearch(const BpeMerger& merger, std::vector<std::string> tokens, std::span<const int32_t> byte_symbols);
 
   /// Appends the tokens of `piece`.
-  void encode(std::string_view piece, std::vector<Symbol>& symbols) const;
+  /// @param memory of what may follow what, for the pieces of one text: at first empty
+  void encode(std::string_view piece, std::vector<uint64_t>& memory, std::vector<Symbol>& symbols) const;
   /// True if the two tokens, beside each other, remain what they are.
   /// @pre both are tokens that merges make
   bool may_follow(int32_t left, int32_t right) const;

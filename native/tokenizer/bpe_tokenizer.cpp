@@ -158,7 +158,7 @@ void BpeTokenizer::encode_piece(std::string_view piece, size_t begin, std::vecto
   }
   symbols.clear();
   if (search_ && piece.size() > kSearchedBytes) {
-    search_->encode(piece, symbols);
+    search_->encode(piece, out.pairs, symbols);
   } else {
     append_characters(piece, symbols);
     merger_.merge(symbols);
