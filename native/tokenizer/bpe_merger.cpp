@@ -62,15 +62,6 @@ int32_t BpeMerger::find(std::string_view spelling) const {
   return it != extra_.end() && it->first == spelling ? it->second : -1;
 }
 
-void BpeMerger::merge(std::vector<Symbol>& symbols) const {
-  if (symbols.size() < 2) return;
-  if (symbols.size() <= kShortWord) {
-    merge_short(symbols);
-  } else {
-    merge_long(symbols);
-  }
-}
-
 void BpeMerger::merge_short(std::vector<Symbol>& symbols) const {
   std::array<const Merge*, kShortWord> pairs;  // i: of the symbols i and i + 1
   size_t n = symbols.size();
@@ -92,7 +83,9 @@ void BpeMerger::merge_short(std::vector<Symbol>& symbols) const {
   symbols.resize(n);
 }
 
-void BpeMerger::merge_long(std::vector<Symbol>& symbols) const {
+/// @param on_merge (the left symbol, which now is both, and its merge)
+template <typename OnMerge>
+void BpeMerger::merge_by_heap(std::vector<Symbol>& symbols, const OnMerge& on_merge) const {
   struct Candidate {
     uint32_t rank, left;
     int32_t left_id, right_id;  // when queued: tells whether it is stale
@@ -135,10 +128,33 @@ void BpeMerger::merge_long(std::vector<Symbol>& symbols) const {
     symbols[right].n_bytes = 0;
     next[candidate.left] = next[right];
     if (next[right] != kNone) previous[next[right]] = candidate.left;
+    on_merge(candidate.left, {0, candidate.rank, candidate.result});
     queue(previous[candidate.left]);
     queue(candidate.left);
   }
   std::erase_if(symbols, [](const Symbol& symbol) { return symbol.n_bytes == 0; });
+}
+
+void BpeMerger::merge(std::vector<Symbol>& symbols) const {
+  if (symbols.size() < 2) return;
+  if (symbols.size() <= kShortWord) {
+    merge_short(symbols);
+  } else {
+    merge_by_heap(symbols, [](uint32_t, const Merge&) {});
+  }
+}
+
+void BpeMerger::merge(std::vector<Symbol>& symbols, std::vector<Event>& events) const {
+  events.clear();
+  std::vector<uint32_t> places;
+  uint32_t place = 0;
+  for (const Symbol& symbol : symbols) {
+    places.push_back(place);
+    place += symbol.n_bytes;
+  }
+  merge_by_heap(symbols, [&](uint32_t left, const Merge& merge) {
+    events.push_back({merge.rank, merge.result, places[left], symbols[left].n_bytes});
+  });
 }
 
 }  // namespace outpost

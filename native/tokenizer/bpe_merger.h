@@ -26,6 +26,16 @@ class BpeMerger {
 
   /// Joins `symbols`, the characters of a word, in place.
   void merge(std::vector<Symbol>& symbols) const;
+  /// What a merge made, and where in the word.
+  struct Event {
+    uint32_t rank;
+    int32_t result;
+    uint32_t begin, n_bytes;
+  };
+  /// The same, with what was merged, in order. @param events replaced
+  void merge(std::vector<Symbol>& symbols, std::vector<Event>& events) const;
+  /// The rank of merging two symbols, 2^32 - 1 if they do not merge.
+  uint32_t rank(int32_t left, int32_t right) const { return find_merge(left, right).rank; }
 
   /// The symbol of a character by its spelling, -1 if there is none.
   int32_t find(std::string_view spelling) const;
@@ -47,8 +57,9 @@ class BpeMerger {
   size_t slot(uint64_t pair) const;
   /// @return a merge with kNoRank if there is none
   const Merge& find_merge(int32_t left, int32_t right) const { return table_[slot(pair_of(left, right))]; }
+  template <typename OnMerge>
+  void merge_by_heap(std::vector<Symbol>& symbols, const OnMerge& on_merge) const;
   void merge_short(std::vector<Symbol>& symbols) const;
-  void merge_long(std::vector<Symbol>& symbols) const;
 
   const Vocabulary& vocabulary_;
   int32_t n_tokens_, n_symbols_;

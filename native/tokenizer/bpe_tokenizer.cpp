@@ -10,6 +10,8 @@ namespace {
 
 // Text is classified and cut in stretches that stay in the processor's cache.
 constexpr size_t kStretchBytes = size_t{1} << 15;
+// Below this merging is faster than searching.
+constexpr size_t kSearchedBytes = 24;
 
 /// The character that stands for a byte in tokens (GPT-2, bytes_to_unicode): itself if it can be seen, else the next
 /// unused one from U+0100 on.
@@ -95,6 +97,14 @@ BpeTokenizer::BpeTokenizer(Vocabulary vocabulary_in, const GgufFile& file)
   }
   // Seams are between symbols; each has to be seen in the tokens.
   has_seams_ = is_complete && !merger_.has_extra_symbols() && !pre_.ignore_merges;
+  if (has_seams_ && pre_.splitter->has_long_pieces && !pre_.has_raw_text) {
+    std::vector<std::string> tokens(bytes_.size());
+    for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
+      const bool is_made = vocab.kind(id) != TokenKind::kControl && vocab.kind(id) != TokenKind::kUnknown;
+      if (is_made) tokens[static_cast<size_t>(id)] = bytes_of_spelling(vocab.text(id)).value_or("");
+    }
+    search_.emplace(merger_, std::move(tokens), byte_symbols_);
+  }
 }
 
 void BpeTokenizer::encode_plain(std::string_view text, size_t begin, bool, Encoding& out) const {
@@ -147,8 +157,12 @@ void BpeTokenizer::encode_piece(std::string_view piece, size_t begin, std::vecto
     return;
   }
   symbols.clear();
-  append_characters(piece, symbols);
-  merger_.merge(symbols);
+  if (search_ && piece.size() > kSearchedBytes) {
+    search_->encode(piece, out.pairs, symbols);
+  } else {
+    append_characters(piece, symbols);
+    merger_.merge(symbols);
+  }
   size_t at = 0;
   for (const Symbol& symbol : symbols) {
     if (merger_.is_token(symbol.id)) {

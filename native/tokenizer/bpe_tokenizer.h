@@ -5,8 +5,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "tokenizer/bpe_merger.h"
+#include "tokenizer/bpe_search.h"
 #include "tokenizer/tokenizer.h"
 
 namespace outpost {
@@ -34,6 +36,7 @@ class BpeTokenizer final : public Tokenizer {
   std::array<int32_t, 256> byte_tokens_;   // what a byte becomes that is part of no token
   TokenIndex whole_;                       // by bytes, for families that ignore merges: views into bytes_
   bool has_seams_ = false;
+  std::optional<BpeSearch> search_;  // for pieces of any length
 };
 
 }  // namespace outpost

@@ -5,8 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/hashing.h"
-
 namespace outpost {
 
 class ByteTrie {
@@ -53,7 +51,7 @@ class ByteTrie {
 
   size_t slot(uint64_t key) const {
     const size_t mask = edges_.size() - 1;
-    size_t at = hash_mix(key) & mask;
+    size_t at = key * 0x9E3779B97F4A7C15u >> shift_;  // Fibonacci hashing: the keys are dense
     while (edges_[at].key != kFree && edges_[at].key != key) at = (at + 1) & mask;
     return at;
   }
@@ -70,12 +68,14 @@ class ByteTrie {
   void grow() {
     std::vector<Edge> old(edges_.size() * 2);
     old.swap(edges_);
+    --shift_;
     for (const Edge& edge : old) {
       if (edge.key != kFree) edges_[slot(edge.key)] = edge;
     }
   }
 
   std::vector<Edge> edges_ = std::vector<Edge>(64);  // a power of two, at most half full
+  int shift_ = 64 - 6;                               // leaves as many bits of a hash as it has places
   std::vector<int32_t> values_ = {-1};               // by node; -1 where no entry ends. Node 0 is the root
 };
 

@@ -89,7 +89,7 @@ void split_newlines(const ClassifiedText& text, size_t begin, size_t end, std::v
 
 const Splitter kPoro = {kPoroStages, cuts_bloom};
 const Splitter kViking = {kVikingStages, cuts_viking};
-const Splitter kSuperBpe = {kSuperBpeStages, cuts_superbpe, joins_superbpe};
-const Splitter kNewlines = {kNewlineStages, cuts_newlines, joins_line};
+const Splitter kSuperBpe = {kSuperBpeStages, cuts_superbpe, joins_superbpe, true};
+const Splitter kNewlines = {kNewlineStages, cuts_newlines, joins_line, true};
 
 }  // namespace outpost

@@ -37,6 +37,8 @@ struct Splitter {
   /// unlimited length.
   BoundaryRule never_cuts = [](const Neighbours&) { return false; };
 
+  bool has_long_pieces = false;  ///< whole lines, or all between two numbers
+
   /// Replaces `ends` by the end of each piece of `text`, in order.
   void split(const ClassifiedText& text, std::vector<uint32_t>& ends) const;
 };

@@ -76,6 +76,7 @@ class Tokenizer {
     WordCache words;
     ClassifiedText classified;
     std::vector<uint32_t> piece_ends;
+    std::vector<uint64_t> pairs;  ///< see BpeSearch::encode
 
     void add(int32_t id, size_t begin) {
       ids.push_back(id);

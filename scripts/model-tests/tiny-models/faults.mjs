@@ -27,19 +27,20 @@ export function faultsOf(model) {
     model: { ...model, metadata: { ...model.metadata, ...keys } },
     tensors: data,
   }));
-  // Vectors, and the biases of experts.
-  const left = model.tensors.filter(({ name, type, mean, rms, shape }) => {
-    const isVector = shape.length === 1 || name.endsWith('.bias');
-    return (isVector && type === 'f32' && (mean !== 0 || rms !== 0)) || optionalMatrices.includes(kindOf(name));
+  const kinds = model.tensors.flatMap(({ name, type, shape }) => {
+    const isVector = type === 'f32' && (shape.length === 1 || name.endsWith('.bias')); // experts have one bias each
+    return isVector || optionalMatrices.includes(kindOf(name)) ? [kindOf(name)] : [];
   });
-  const ignoredTensors = [...new Set(left.map(({ name }) => kindOf(name)))].map((kind) => ({
-    what: kind,
-    model,
-    tensors: data.map((tensor, i) => {
-      if (kindOf(tensor.name) !== kind || tensor.type !== 'f32') return tensor;
-      const { mean = 0, neutral = mean } = model.tensors[i] ?? {};
-      return { ...tensor, bytes: constant(tensor.bytes.length / 4, neutral) };
-    }),
-  }));
+  const ignoredTensors = [...new Set(kinds)]
+    .filter((kind) => !model.unused?.includes(kind))
+    .map((kind) => ({
+      what: kind,
+      model,
+      tensors: data.map((tensor, i) => {
+        if (kindOf(tensor.name) !== kind || tensor.type !== 'f32') return tensor;
+        const { mean = 0, neutral = mean } = model.tensors[i] ?? {};
+        return { ...tensor, bytes: constant(tensor.bytes.length / 4, neutral) };
+      }),
+    }));
   return [...ignoredKeys, ...misreadKeys, ...ignoredTensors];
 }

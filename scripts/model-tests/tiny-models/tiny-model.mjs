@@ -19,6 +19,7 @@ import { writeVocabulary } from './vocabulary.mjs';
  * @property {Record<string, MetadataValue | null>} ignored for each key that changes the result but no shape, what a
  *   reader takes who ignores it; null: leaving the key out is the same
  * @property {Record<string, MetadataValue>[]} [misread] keys as other faulty readers would take them
+ * @property {string[]} [unused] kinds of tensors that do not change the result, rightly
  * @property {TensorTypeName[]} [types] of the matrices, taken in turn; f32 if not given
  * @property {string} [geluInput] kind of the matrix whose product goes through GELU, which llama.cpp looks up in f16
  *

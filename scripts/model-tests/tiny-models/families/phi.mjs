@@ -2,7 +2,7 @@
 import { float } from '../tiny-model.mjs';
 import { nVocab } from '../vocabulary.mjs';
 import { ends, matrix, norm, ropeFactors } from '../weights.mjs';
-import { dimensions } from './dimensions.mjs';
+import { dimensions, nCtx } from './dimensions.mjs';
 
 /** @typedef {import('../tiny-model.mjs').TinyModel} TinyModel */
 
@@ -23,6 +23,8 @@ function phi3(name, dims, { isTied = false, nCtxOriginal } = {}) {
     matrix(`blk.${il}.ffn_down.weight`, nEmbd, nFf, 2),
   ]);
   const hasFactors = nCtxOriginal !== undefined;
+  // Which factors apply is decided by the size of the context, here always that of the training.
+  const isLong = hasFactors && nCtx > nCtxOriginal;
   return {
     name,
     architecture: 'phi3',
@@ -42,6 +44,11 @@ function phi3(name, dims, { isTied = false, nCtxOriginal } = {}) {
       ...(nRot !== headDim && { 'rope.dimension_count': headDim }),
       ...(hasFactors && { 'rope.scaling.attn_factor': float(1) }),
     },
+    ...(hasFactors && {
+      // The other factors.
+      misread: [{ 'rope.scaling.original_context_length': isLong ? nCtx : nCtx / 4 }],
+      unused: [isLong ? 'rope_factors_short.weight' : 'rope_factors_long.weight'],
+    }),
     tensors: [
       ...ends({ nEmbd, nVocab }, { isTied }),
       ...layers.flat(),
@@ -61,7 +68,6 @@ export const phiModels = [
     { ...dims, nEmbd: 256, nHead: 2, nHeadKv: 1, headDim: 128, nRot: 96 },
     { isTied: true },
   ),
-  // Which factors apply is decided by the size of the context, here always that of the training.
-  phi3('phi3-longrope-short', dims, { nCtxOriginal: 1024 }),
-  phi3('phi3-longrope-long', dims, { nCtxOriginal: 256 }),
+  phi3('phi3-longrope-short', dims, { nCtxOriginal: nCtx }),
+  phi3('phi3-longrope-long', dims, { nCtxOriginal: nCtx / 4 }),
 ];

@@ -107,7 +107,8 @@ export const qwenModels = [
       ...attention(blk, moe),
       ...attentionBiases(blk, moe),
       ...experts(blk, moe.nEmbd),
-      { ...matrix(`${blk}ffn_gate_inp_shexp.weight`, 1, moe.nEmbd, 2), shape: [moe.nEmbd], type: 'f32' },
+      // At 0 llama.cpp's sigmoid, silu(x) / x, is no number.
+      { ...matrix(`${blk}ffn_gate_inp_shexp.weight`, 1, moe.nEmbd, 2), shape: [moe.nEmbd], neutral: 1e-4, type: 'f32' },
       matrix(`${blk}ffn_gate_shexp.weight`, nFfShared, moe.nEmbd),
       matrix(`${blk}ffn_up_shexp.weight`, nFfShared, moe.nEmbd),
       matrix(`${blk}ffn_down_shexp.weight`, moe.nEmbd, nFfShared, 2),
