@@ -149,7 +149,55 @@ describe('loadModel', () => {
     for (const cpuKernels of ['sse', 1, null, '']) {
       assert.throws(() => loadModel(modelPath, { cpuKernels }), typeError('options.cpuKernels'));
     }
+    for (const expertCacheBytes of [-1, 0.5, '1', null, 2 ** 60]) {
+      assert.throws(() => loadModel(modelPath, { expertCacheBytes }), typeError('options.expertCacheBytes'));
+    }
     assert.throws(() => loadModel(modelPath, { onProgress: 1 }), typeError('options.onProgress'));
+  });
+});
+
+describe('experts', () => {
+  it('of a model without any are reported as none', () => {
+    assert.equal(model.info.nExpert, 0);
+    assert.equal(model.info.nExpertUsed, 0);
+    assert.deepEqual(model.expertUsage(), []);
+    const engine = model.createEngine();
+    const { hitRate, ...counts } = engine.stats().experts;
+    assert.equal(hitRate, 1);
+    assert.ok(Object.values(counts).every((count) => count === 0));
+    engine.dispose();
+  });
+
+  it('are counted per layer, and the cache says how well it served', async () => {
+    const path = join(directory, 'experts.gguf');
+    execFileSync(writerPath, [path, 'experts']);
+    for (const expertCacheBytes of [0, 1]) {
+      const mixture = await loadModel(path, { nThreads: 1, expertCacheBytes }).promise;
+      assert.equal(mixture.info.nExpert, 6);
+      assert.equal(mixture.info.nExpertUsed, 2);
+      const engine = mixture.createEngine();
+      const before = engine.stats().experts;
+      assert.ok(before.totalBytes > 0 && before.budgetBytes > 0);
+      assert.equal(before.residentBytes, expertCacheBytes === 1 ? 0 : before.totalBytes);
+      const { stats } = await generate(engine, { tokens: Int32Array.of(bos, 5, 6, 7) });
+      const usage = mixture.expertUsage();
+      assert.deepEqual(
+        usage.map(({ layer }) => layer),
+        [0, 1],
+      );
+      for (const { nTokens } of usage) {
+        assert.ok(nTokens instanceof Float64Array);
+        assert.equal(nTokens.length, 6);
+        const nComputed = nTokens.reduce((a, b) => a + b) / 2;
+        // The last token of a reply is not computed, unless it ended by itself.
+        assert.ok([0, 1].includes(stats.nPrompt + stats.nDecoded - nComputed), `${nComputed} tokens`);
+      }
+      const after = engine.stats().experts;
+      assert.equal(after.hitRate, after.nHits / (after.nHits + after.nMisses));
+      assert.equal(after.nHits > 0, expertCacheBytes === 0);
+      assert.equal(after.nMisses > 0, expertCacheBytes === 1);
+      engine.dispose();
+    }
   });
 });
 

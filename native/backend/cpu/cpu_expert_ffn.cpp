@@ -9,9 +9,7 @@ namespace {
 // expert has more than kMaxTileTokens of them by then, so that more would not save work.
 constexpr int32_t kMaxTokens = 512;
 
-// Tiles of `down` that a thread takes at once; see kTilesPerItem in cpu_matmul.cpp.
-constexpr int64_t kDownTilesPerItem = 4;
-
+int64_t items_of(const ExpertMatrix& matrix) { return (matrix.n_tiles() + kTilesPerItem - 1) / kTilesPerItem; }
 int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 
 template <typename T>
@@ -197,14 +195,20 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
   grow(hidden_.values, row_end * n_ff);
   grow(y_, row_end * n_embd);
 
-  pool_.run(n_groups * gate.n_tiles(), [&](int64_t item) {
-    const Group& group = groups[static_cast<size_t>(item / gate.n_tiles())];
-    const int64_t i_tile = item % gate.n_tiles();
-    const KernelTile gate_tile = CpuMatmul::kernel_tile(gate.type, gate.tile(group.memory, i_tile), n_embd, 0);
-    const KernelTile up_tile = CpuMatmul::kernel_tile(up.type, up.tile(group.memory, i_tile), n_embd, 1);
-    matmul_.multiply_gated(gate_tile, up_tile, gate.rows_of_tile(i_tile), inputs_.of(group, n_embd),
-                           gate.bias(group.expert, i_tile), up.bias(group.expert, i_tile), experts.gate_kind(),
-                           hidden_.values.data() + group.row0 * n_ff + i_tile * kTileRows, n_ff);
+  const int64_t n_gate_items = items_of(gate);
+  pool_.run(n_groups * n_gate_items, [&](int64_t item) {
+    const Group& group = groups[static_cast<size_t>(item / n_gate_items)];
+    const MatmulInput input = inputs_.of(group, n_embd);
+    float* y = hidden_.values.data() + group.row0 * n_ff;
+    const int64_t begin = item % n_gate_items * kTilesPerItem, end = std::min(gate.n_tiles(), begin + kTilesPerItem);
+    for (int64_t i = begin; i < end; ++i) {
+      matmul_.multiply_tile(CpuMatmul::kernel_tile(gate.type, gate.tile(group.memory, i), n_embd), gate.rows_of_tile(i),
+                            input, gate.bias(group.expert, i), y + i * kTileRows, n_ff);
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      matmul_.gate_with_tile(CpuMatmul::kernel_tile(up.type, up.tile(group.memory, i), n_embd), up.rows_of_tile(i),
+                             input, up.bias(group.expert, i), experts.gate_kind(), y + i * kTileRows, n_ff);
+    }
   });
 
   const auto quantize_hidden = [&](auto& blocks, const auto& quantize) {
@@ -221,14 +225,15 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
   if (down_input == MatmulInputKind::kSuperblocks) quantize_hidden(hidden_.superblocks, kernels_.quantize);
   if (down_input == MatmulInputKind::kBlocks) quantize_hidden(hidden_.blocks, kernels_.quantize32);
 
-  const int64_t items_per_group = (down.n_tiles() + kDownTilesPerItem - 1) / kDownTilesPerItem;
-  pool_.run(n_groups * items_per_group, [&](int64_t item) {
-    const Group& group = groups[static_cast<size_t>(item / items_per_group)];
-    const int64_t first = item % items_per_group * kDownTilesPerItem;
-    for (int64_t i_tile = first; i_tile < std::min(first + kDownTilesPerItem, down.n_tiles()); ++i_tile) {
-      const KernelTile tile = CpuMatmul::kernel_tile(down.type, down.tile(group.memory, i_tile), n_ff, 0);
-      matmul_.multiply_tile(tile, down.rows_of_tile(i_tile), hidden_.of(group, n_ff), down.bias(group.expert, i_tile),
-                            y_.data() + group.row0 * n_embd + i_tile * kTileRows, n_embd);
+  const int64_t n_down_items = items_of(down);
+  pool_.run(n_groups * n_down_items, [&](int64_t item) {
+    const Group& group = groups[static_cast<size_t>(item / n_down_items)];
+    const MatmulInput input = hidden_.of(group, n_ff);
+    float* y = y_.data() + group.row0 * n_embd;
+    const int64_t begin = item % n_down_items * kTilesPerItem, end = std::min(down.n_tiles(), begin + kTilesPerItem);
+    for (int64_t i = begin; i < end; ++i) {
+      matmul_.multiply_tile(CpuMatmul::kernel_tile(down.type, down.tile(group.memory, i), n_ff), down.rows_of_tile(i),
+                            input, down.bias(group.expert, i), y + i * kTileRows, n_embd);
     }
   });
 }

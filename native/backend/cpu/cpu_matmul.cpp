@@ -6,9 +6,6 @@
 namespace outpost {
 namespace {
 
-// Tiles that a thread takes at once. A few hundred microseconds of work would leave one thread waiting at the
-// end of a product; a single tile would make the shared counter the bottleneck.
-constexpr int64_t kTilesPerItem = 4;
 // A head's input is a few blocks of some 60 ns each: taken alone, the counter would cost as much.
 constexpr int64_t kHeadsPerItem = 8;
 
@@ -20,8 +17,8 @@ int rows_of_tile(const CpuWeight& weight, int64_t i_tile) {
   return static_cast<int>(std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows));
 }
 
-KernelTile tile_of(const CpuWeight& weight, int64_t i_tile, int slot) {
-  return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols(), slot);
+KernelTile tile_of(const CpuWeight& weight, int64_t i_tile) {
+  return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols());
 }
 
 template <typename Block>
@@ -60,12 +57,16 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
   const MatmulInputKind kinds[] = {kind_of(gate_weight), kind_of(up_weight)};
   const MatmulInput input = prepare(x.data, gate_weight.n_cols(), n_tokens, kinds);
   const int64_t n_ff = gate_weight.n_rows();
-  pool_.run(gate_weight.n_tiles(), [&](int64_t i_tile) {
-    const int64_t row0 = i_tile * kTileRows;
-    const float* gate_bias = pair.gate_bias.size > 0 ? pair.gate_bias.data + row0 : nullptr;
-    const float* up_bias = pair.up_bias.size > 0 ? pair.up_bias.data + row0 : nullptr;
-    multiply_gated(tile_of(gate_weight, i_tile, 0), tile_of(up_weight, i_tile, 1), rows_of_tile(gate_weight, i_tile),
-                   input, gate_bias, up_bias, gate, y.data + row0, n_ff);
+  const DeviceSpan<const float> up_bias = pair.up_bias;
+  pool_.run(items_of(gate_weight), [&](int64_t item) {
+    const int64_t begin = item * kTilesPerItem, end = std::min(gate_weight.n_tiles(), begin + kTilesPerItem);
+    for (int64_t i_tile = begin; i_tile < end; ++i_tile)
+      multiply_tile(gate_weight, i_tile, input, pair.gate_bias, y.data, n_ff);
+    for (int64_t i_tile = begin; i_tile < end; ++i_tile) {
+      const int64_t row0 = i_tile * kTileRows;
+      gate_with_tile(tile_of(up_weight, i_tile), rows_of_tile(up_weight, i_tile), input,
+                     up_bias.size == 0 ? nullptr : up_bias.data + row0, gate, y.data + row0, n_ff);
+    }
   });
 }
 
@@ -116,13 +117,13 @@ MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, s
   return {x, n_cols, superblocks_.data(), blocks_.data(), n_cols, n_rows};
 }
 
-KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols, int slot) {
+KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols) {
   if (!is_expanded(type)) return {type, tile};
-  thread_local std::vector<float> expanded[2];
+  thread_local std::vector<float> expanded;
   const auto n = static_cast<size_t>(n_cols * kTileRows);
-  if (expanded[slot].size() < n) expanded[slot].resize(n);
-  expand_tile(type, tile, n_cols, expanded[slot].data());
-  return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded[slot].data())};
+  if (expanded.size() < n) expanded.resize(n);
+  expand_tile(type, tile, n_cols, expanded.data());
+  return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded.data())};
 }
 
 void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
@@ -142,7 +143,7 @@ void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int
 void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
                               DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
   const int64_t row0 = i_tile * kTileRows;
-  multiply_tile(tile_of(weight, i_tile, 0), rows_of_tile(weight, i_tile), input,
+  multiply_tile(tile_of(weight, i_tile), rows_of_tile(weight, i_tile), input,
                 bias.size == 0 ? nullptr : bias.data + row0, y + row0, y_stride);
 }
 
@@ -162,19 +163,16 @@ void CpuMatmul::multiply_tile(const KernelTile& tile, int n_rows, const MatmulIn
   }
 }
 
-void CpuMatmul::multiply_gated(const KernelTile& gate, const KernelTile& up, int n_rows, const MatmulInput& input,
-                               const float* gate_bias, const float* up_bias, Gate kind, float* y,
-                               int64_t y_stride) const {
+void CpuMatmul::gate_with_tile(const KernelTile& up, int n_rows, const MatmulInput& input, const float* bias, Gate kind,
+                               float* y, int64_t y_stride) const {
   for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens) {
     const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
-    alignas(64) float gates[kMaxTileTokens * kTileRows], ups[kMaxTileTokens * kTileRows];
-    run_kernel(gate, input, t, n, gates, kTileRows);
+    alignas(64) float ups[kMaxTileTokens * kTileRows];
     run_kernel(up, input, t, n, ups, kTileRows);
     for (int i = 0; i < n; ++i) {
-      float *gate_row = gates + i * kTileRows, *up_row = ups + i * kTileRows;
-      if (gate_bias != nullptr) add_bias(gate_row, gate_bias, n_rows);
-      if (up_bias != nullptr) add_bias(up_row, up_bias, n_rows);
-      kernels_.gate(kind, y + (t + i) * y_stride, gate_row, up_row, n_rows);
+      float *up_row = ups + i * kTileRows, *row = y + (t + i) * y_stride;
+      if (bias != nullptr) add_bias(up_row, bias, n_rows);
+      kernels_.gate(kind, row, row, up_row, n_rows);
     }
   }
 }
