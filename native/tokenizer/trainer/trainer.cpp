@@ -97,7 +97,7 @@ TrainingResult train_tokenizer(const std::string& folder, const TrainerOptions& 
   result.dropped_words = counts->dropped_words;
   result.dropped_pieces = counts->dropped_pieces;
 
-  const int32_t n_subwords = options.n_subwords > 0 ? options.n_subwords : std::max(256, options.n_tokens / 4 * 3);
+  const int32_t n_subwords = options.n_subwords > 0 ? options.n_subwords : std::max(256, options.n_tokens / 5 * 2);
   learn(counts->words, options, n_subwords, "subwords", pool, report, result.tokens);
   result.n_subwords = result.tokens.size();
   learn(counts->pieces, options, options.n_tokens, "superwords", pool, report, result.tokens);

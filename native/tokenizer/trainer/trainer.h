@@ -17,8 +17,8 @@ namespace outpost {
 
 struct TrainerOptions {
   int32_t n_tokens = 65536 - 32;  ///< the 256 bytes and what is learned
-  int32_t n_subwords = 0;         ///< of these, after the first stage; 0: three quarters
-  MergeLimits limits = {.max_token_bytes = 48, .max_words = 6, .min_count = 16, .min_sources = 3};
+  int32_t n_subwords = 0;         ///< of these, after the first stage; 0: two fifths
+  MergeLimits limits = {.max_token_bytes = 48, .max_words = 6, .min_count = 16, .min_sources = 5};
   int32_t source_depth = 0;                ///< see list_corpus
   uint64_t max_bytes = uint64_t{3} << 30;  ///< memory to keep to, about; rare text is dropped for it
   int32_t n_threads = 0;                   ///< 0 takes what the processor can run at once
