@@ -1,6 +1,7 @@
 #include "tokenizer/bpe_merger.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <map>
 
@@ -23,6 +24,8 @@ BpeMerger::BpeMerger(const Vocabulary& vocabulary, std::span<const std::string_v
   size_t size = 16;
   while (size < merges.size() * 2) size *= 2;
   table_.resize(size);
+  filter_.resize(size / 8);
+  filter_shift_ = 64 - std::countr_zero(size * 8);
 
   std::map<std::string, int32_t, std::less<>> extra;
   // @return -1 for a control or unknown token
@@ -43,7 +46,10 @@ BpeMerger::BpeMerger(const Vocabulary& vocabulary, std::span<const std::string_v
     const int32_t result = symbol_of(std::string(left) + std::string(right));
     if (left_id < 0 || right_id < 0 || result < 0) continue;
     Merge& merge = table_[slot(pair_of(left_id, right_id))];
-    if (merge.rank == kNoRank) merge = {pair_of(left_id, right_id), static_cast<uint32_t>(rank), result};
+    if (merge.rank != kNoRank) continue;
+    merge = {pair_of(left_id, right_id), static_cast<uint32_t>(rank), result};
+    const uint64_t bit = filter_bit(merge.pair);
+    filter_[bit / 64] |= uint64_t{1} << bit % 64;
   }
   extra_.assign(extra.begin(), extra.end());
 }

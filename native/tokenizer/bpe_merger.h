@@ -35,7 +35,10 @@ class BpeMerger {
   /// The same, with what was merged, in order. @param events replaced
   void merge(std::vector<Symbol>& symbols, std::vector<Event>& events) const;
   /// The rank of merging two symbols, 2^32 - 1 if they do not merge.
-  uint32_t rank(int32_t left, int32_t right) const { return find_merge(left, right).rank; }
+  uint32_t rank(int32_t left, int32_t right) const {
+    const uint64_t pair = pair_of(left, right);
+    return may_merge(pair) ? table_[slot(pair)].rank : kNoRank;
+  }
 
   /// The symbol of a character by its spelling, -1 if there is none.
   int32_t find(std::string_view spelling) const;
@@ -55,6 +58,12 @@ class BpeMerger {
     return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
   }
   size_t slot(uint64_t pair) const;
+  /// False for nearly all pairs that do not merge: a look at 64 bytes of a small table instead of a large one.
+  bool may_merge(uint64_t pair) const {
+    const uint64_t bit = filter_bit(pair);
+    return (filter_[bit / 64] >> bit % 64 & 1) != 0;
+  }
+  uint64_t filter_bit(uint64_t pair) const { return pair * 0x9E3779B97F4A7C15u >> filter_shift_; }
   /// @return a merge with kNoRank if there is none
   const Merge& find_merge(int32_t left, int32_t right) const { return table_[slot(pair_of(left, right))]; }
   template <typename OnMerge>
@@ -64,6 +73,8 @@ class BpeMerger {
   const Vocabulary& vocabulary_;
   int32_t n_tokens_, n_symbols_;
   std::vector<Merge> table_;                            // a flat hash table, a power of two, at most half full
+  std::vector<uint64_t> filter_;                        // a bit per pair that may be in the table, 8 bits per place
+  int filter_shift_ = 0;                                // leaves as many bits of a hash as the filter has
   std::vector<std::pair<std::string, int32_t>> extra_;  // sorted by text
 };
 

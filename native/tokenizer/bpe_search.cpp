@@ -80,7 +80,7 @@ bool BpeSearch::may_follow(int32_t left, int32_t right) const {
 
 void BpeSearch::encode(std::string_view piece, std::vector<uint64_t>& memory, std::vector<Symbol>& symbols) const {
   // Code repeats its pairs of tokens. A place of the memory holds the last pair that fell on it, and the answer.
-  constexpr size_t kMemoryBits = 13;
+  constexpr size_t kMemoryBits = 14;
   constexpr uint64_t kYes = uint64_t{1} << 63;
   if (memory.empty()) memory.assign(size_t{1} << kMemoryBits, kYes - 1);
   const auto follows = [&](int32_t left, int32_t right) {
