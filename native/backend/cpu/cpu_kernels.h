@@ -14,12 +14,12 @@ namespace outpost {
 /// Activations of one token for 256 columns, as int8 with one scale (the scheme of ggml's q8_K).
 struct alignas(64) ActivationBlock {
   int8_t q[256];
-  /// q for IQ2_XXS: byte 32*group + 4*p + run is column 32*group + 8*run + p.
-  int8_t q_by_position[256];
-  int32_t sum16[16];  ///< of q over 16 columns each
+  // q in the orders in which codebooks give their elements.
+  int8_t q_by_position[256];  ///< byte 32*group + 4*p + run is column 32*group + 8*run + p
+  int8_t q_by_pair[256];      ///< bytes 16*sub + 4*p.. are columns 16*sub + p, 8 + p, 4 + p and 12 + p
+  int32_t sum16[16];          ///< of q over 16 columns each
   int32_t sum32[8];
-  int32_t minus_64_sum32[8];  ///< for codes that carry an offset of 64
-  float scale;                ///< x = scale * q
+  float scale;  ///< x = scale * q
 };
 
 /// As ActivationBlock, with a scale for every 32 columns. Columns past the matrix's last are 0.

@@ -38,26 +38,34 @@ inline void prefetch_ahead(const Tile* tile) {
   for (size_t i = 0; i < sizeof(Tile); i += 64) prefetch(bytes + i);
 }
 
-/// The codes of a group of columns as bytes, and the integer scale of the group per row.
+/// Scales of a group: one, unless it is cheaper to expand the columns of several at once.
+template <typename Format>
+constexpr int scales_per_group() {
+  if constexpr (requires { Format::kScales; }) {
+    return Format::kScales;
+  } else {
+    return 1;
+  }
+}
+
+/// The codes of a group of columns as bytes, and their integer scales per row.
 template <typename Format>
 struct ExpandedGroup {
   U8x64 w[64 / Format::kGroups];
-  I32x16 scale;
+  I32x16 scale[scales_per_group<Format>()];
 };
 
-/// sums += scale * sum(code * q) over one group of columns. `x` are kTokens blocks side by side.
+/// sums += scale * sum(code * q) over the columns of one scale. `x` are kTokens blocks side by side.
 ///
 /// A dot product waits four cycles for the one before it in the same sum, so independent sums alternate: those of the
 /// tokens, and for one or two tokens several for each. Integers: the order does not change the result.
-template <typename Format, int kTokens>
-inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlock* x, int group,
-                      I32x16 (&sums)[kTokens]) {
-  constexpr int kColumns = 256 / Format::kGroups;
+template <typename Format, int kTokens, int kColumns>
+inline void add_columns(const U8x64* w, I32x16 scale, const ActivationBlock* x, int i_scale, I32x16 (&sums)[kTokens]) {
   constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
   I32x16 parts[kTokens][kChains];
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    parts[t][0] = i32_set1(Format::start(x[t], group));
+    parts[t][0] = i32_set1(Format::start(x[t], i_scale));
     for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
   }
   OUTPOST_UNROLL
@@ -65,18 +73,29 @@ inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlo
     OUTPOST_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       I32x16& part = parts[t][c % kChains];
-      const int8_t* four = Format::input(x[t]) + kColumns * group + 4 * c;
+      const int8_t* four = Format::input(x[t]) + kColumns * i_scale + 4 * c;
       if constexpr (requires { Format::kIsWide; }) {
-        part = dot4_wide(part, expanded.w[c], four);
+        part = dot4_wide(part, w[c], four);
       } else {
-        part = dot4(part, expanded.w[c], four);
+        part = dot4(part, w[c], four);
       }
     }
   }
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
     for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
-    sums[t] = sums[t] + expanded.scale * parts[t][0];
+    sums[t] = sums[t] + scale * parts[t][0];
+  }
+}
+
+template <typename Format, int kTokens>
+inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlock* x, int group,
+                      I32x16 (&sums)[kTokens]) {
+  constexpr int kScales = scales_per_group<Format>(), kColumns = 256 / (Format::kGroups * kScales);
+  OUTPOST_UNROLL
+  for (int s = 0; s < kScales; ++s) {
+    add_columns<Format, kTokens, kColumns>(expanded.w + kColumns / 4 * s, expanded.scale[s], x, kScales * group + s,
+                                           sums);
   }
 }
 
@@ -183,10 +202,18 @@ inline void subtract_mins(const uint16_t* dmin, const MatmulArgs& args, int64_t 
   }
 }
 
-// A format of a superblock of 256 columns has a Tile, its number of groups of columns that share a scale, and
-//   expand(tile, group, out)   the group's codes and scale
-//   input(x), start(x, group)  what the codes are multiplied by, and where the sum begins
+// A format of a superblock of 256 columns has a Tile, its number of groups of columns that are expanded at once, and
+//   expand(tile, group, out)   the group's codes and scales
+//   input(x), start(x, i)      what the codes are multiplied by, and where the sum of the i-th scale begins
 //   finish<kTokens>(tile, args, superblock, sums, acc)   scales the integers of a superblock into acc
+
+/// Four 2-bit codes a byte, of which each vector takes one.
+inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {
+  w[0] = u8_and(codes, 3);
+  w[1] = u8_shift_and<2>(codes, 3);
+  w[2] = u8_shift_and<4>(codes, 3);
+  w[3] = u8_shift_and<6>(codes, 3);
+}
 
 /// |S| <= 16 * 15 * 16 * 3 * 127 < 2^24
 struct FormatQ2_K {
@@ -197,12 +224,8 @@ struct FormatQ2_K {
   static int32_t start(const ActivationBlock&, int) { return 0; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ2_K>& out) const {
-    const U8x64 codes = u8_load(tile.codes[group]);
-    out.w[0] = u8_and(codes, 3);
-    out.w[1] = u8_shift_and<2>(codes, 3);
-    out.w[2] = u8_shift_and<4>(codes, 3);
-    out.w[3] = u8_shift_and<6>(codes, 3);
-    out.scale = i32_and(i32_load_u8(tile.scales[group]), 15);
+    expand_quarters(u8_load(tile.codes[group]), out.w);
+    out.scale[0] = i32_and(i32_load_u8(tile.scales[group]), 15);
   }
 
   template <int kTokens>
@@ -211,6 +234,26 @@ struct FormatQ2_K {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
     subtract_mins<16>(
         tile.dmin, args, superblock, [&](int i) { return i32_shift_right<4>(i32_load_u8(tile.scales[i])); }, acc);
+  }
+};
+
+/// Codes are 0, 1 and 2 and mean 1 less. |S| <= 256 * 2 * 127 < 2^16
+struct FormatTernary {
+  using Tile = TileTernary;
+  static constexpr int kGroups = 16;
+
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock& x, int group) { return -x.sum16[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatTernary>& out) const {
+    expand_quarters(u8_load(tile.codes[group]), out.w);
+    out.scale[0] = i32_set1(1);
+  }
+
+  template <int kTokens>
+  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
+                     F32x16 (&acc)[kTokens]) {
+    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
   }
 };
 
@@ -223,13 +266,9 @@ struct FormatQ3_K {
   static int32_t start(const ActivationBlock& x, int group) { return -4 * x.sum16[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ3_K>& out) const {
-    const U8x64 codes = u8_load(tile.codes[group]);
-    out.w[0] = u8_and(codes, 3);
-    out.w[1] = u8_shift_and<2>(codes, 3);
-    out.w[2] = u8_shift_and<4>(codes, 3);
-    out.w[3] = u8_shift_and<6>(codes, 3);
+    expand_quarters(u8_load(tile.codes[group]), out.w);
     for (int c = 0; c < 4; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 4);
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
   template <int kTokens>
@@ -254,7 +293,7 @@ struct FormatQ6_K {
     out.w[1] = u8_or(u8_and(low[1], 15), u8_shift_left_and<2>(high, 0x30));
     out.w[2] = u8_or(u8_shift_and<4>(low[0], 15), u8_and(high, 0x30));
     out.w[3] = u8_or(u8_shift_and<4>(low[1], 15), u8_shift_and<2>(high, 0x30));
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
   template <int kTokens>
@@ -280,7 +319,7 @@ struct FormatIQ4_XS {
       out.w[v] = values.look_up(u8_and(codes, 15));
       out.w[4 + v] = values.look_up(u8_shift_and<4>(codes, 15));
     }
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
   template <int kTokens>
@@ -308,7 +347,7 @@ struct FormatK4 {
     if constexpr (requires { tile.high; }) {
       for (int c = 0; c < 8; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 16);
     }
-    out.scale = i32_load_u8(tile.scales[group]);
+    out.scale[0] = i32_load_u8(tile.scales[group]);
   }
 
   template <int kTokens>
@@ -317,30 +356,6 @@ struct FormatK4 {
     add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
     subtract_mins<8>(
         tile.dmin, args, superblock, [&](int i) { return i32_load_u8(tile.mins[i]); }, acc);
-  }
-};
-
-/// x = d * (2s + 1) / 8 * magnitude * sign. The codes are 64 + signed magnitude, to be unsigned; 64 * sum(q)
-/// is taken off at the start. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
-struct FormatIQ2_XXS {
-  using Tile = TileIQ2_XXS;
-  static constexpr int kGroups = 8;
-  Iq2Grid grid;
-
-  static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
-  static int32_t start(const ActivationBlock& x, int group) { return x.minus_64_sum32[group]; }
-
-  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2_XXS>& out) const {
-    grid.expand(tile.groups[group].indices, tile.groups[group].signs, out.w);
-    const I32x16 nibbles = i32_load_u8(tile.scales[group / 2]);
-    const I32x16 s = group % 2 == 0 ? i32_and(nibbles, 15) : i32_shift_right<4>(nibbles);
-    out.scale = i32_shift_left<1>(s) + i32_set1(1);
-  }
-
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
   }
 };
 
@@ -385,14 +400,11 @@ void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
 void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
 void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
 void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
+void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }
 void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
 void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
 void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K>{}, args); }
 void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K>{}, args); }
-void matmul_iq2_xxs(const MatmulArgs& args) {
-  static const FormatIQ2_XXS format;
-  matmul(format, args);
-}
 
 }  // namespace
 }  // namespace outpost
