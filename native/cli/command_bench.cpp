@@ -124,8 +124,7 @@ int run_bench(const std::vector<std::string>& words) {
   if (arguments.has("--json")) {
     const ExpertCacheStats experts = engine->stats().experts;
     std::string steps;
-    for (size_t i = 0; i < step_ms.size(); ++i)
-      steps += concat(i > 0 ? "," : "", "\"", kSteps[i], "\":", step_ms[i]);
+    for (size_t i = 0; i < step_ms.size(); ++i) steps += concat(i > 0 ? "," : "", "\"", kSteps[i], "\":", step_ms[i]);
     std::printf(
         "{\"backend\":%s,\"loadMs\":%.1f,\"prefillTokensPerSecond\":%.2f,\"decodeTokensPerSecond\":%.2f,"
         "\"readBandwidth\":%.0f,\"weightBytes\":%llu,\"expertHitRate\":%.4f,\"expertResidentBytes\":%llu,"

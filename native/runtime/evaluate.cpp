@@ -36,8 +36,8 @@ class PrivateSequence {
 
 void check_context(const LoadedModel& model, int32_t n_tokens) {
   if (n_tokens > model.info().n_ctx_train) {
-    throw EngineError(ErrorCode::kContextFull, concat(n_tokens, " tokens do not fit into the context of ",
-                                                      model.info().n_ctx_train, "."));
+    throw EngineError(ErrorCode::kContextFull,
+                      concat(n_tokens, " tokens do not fit into the context of ", model.info().n_ctx_train, "."));
   }
 }
 
