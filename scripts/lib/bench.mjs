@@ -33,7 +33,7 @@ export const nPrefill = 512;
 export const nDecode = 128;
 const nRepetitions = 3;
 
-/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number }>} */
+/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number, stepMs: Record<string, number> }>} */
 export async function benchEngine({ program, model, nThreads, signal }) {
   const sizes = ['--prefill', `${nPrefill}`, '--decode', `${nDecode}`, '--reps', `${nRepetitions}`];
   const output = await capture(program, ['bench', model, '--json', '--threads', `${nThreads}`, ...sizes], { signal });

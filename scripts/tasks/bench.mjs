@@ -1,5 +1,6 @@
 // `npm run bench [-- --pairs N --threads N]`: our engine and llama.cpp on the same model file and threads, in
 // turns, so that whatever else the machine does meets both. The ratios of the pairs are what counts.
+// `npm run bench -- matrix`: bench-matrix.mjs.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +33,7 @@ const directory = join(root, 'build', 'bench');
 
 /** @param {string[]} words */
 export async function bench(words) {
+  if (words[0] === 'matrix') return (await import('./bench-matrix.mjs')).benchMatrix(words.slice(1));
   const { nPairs, nThreads } = parseWords(words);
   await ensureSystemPackages(['build']);
   await ensureDependencies();
