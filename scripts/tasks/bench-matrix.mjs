@@ -105,6 +105,7 @@ async function measureType(type, options, nPairs) {
   }));
   if (load === undefined || prefill === undefined || decode === undefined)
     throw new Error('Three figures were compared.');
+  const of = (/** @type {(ours: Ours) => number} */ figure) => median(pairs.map(({ ours }) => figure(ours)));
   const readRate = of((ours) => ours.decode * ours.weightBytes);
   const step = (/** @type {string} */ n) =>
     of((ours) => (ours.stepMs[n] ?? Number.NaN) / (ours.stepMs['1'] ?? Number.NaN));
