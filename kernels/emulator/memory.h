@@ -147,20 +147,21 @@ class Pointer {
   int64_t offset_ = 0;
 };
 
-/// A buffer in global memory, made by the host.
+/// An array in global memory, made by the host.
 template <typename T>
-class Buffer {
+class DeviceArray {
  public:
-  Buffer(std::string name, std::span<const T> values, RegionKind kind = RegionKind::kInput)
+  DeviceArray(std::string name, std::span<const T> values, RegionKind kind = RegionKind::kInput)
       : region_(std::move(name), values.size_bytes(), kElementBytes, kind) {
     if (!values.empty()) std::memcpy(region_.data(), values.data(), values.size_bytes());
   }
-  Buffer(std::string name, const std::vector<T>& values, RegionKind kind = RegionKind::kInput)
-      : Buffer(std::move(name), std::span<const T>(values), kind) {}
+  DeviceArray(std::string name, const std::vector<T>& values, RegionKind kind = RegionKind::kInput)
+      : DeviceArray(std::move(name), std::span<const T>(values), kind) {}
   /// Without values: all bytes are 0xff (NaN in floats), and reading what no kernel has written is a fault.
-  Buffer(std::string name, size_t n) : region_(std::move(name), n * sizeof(T), kElementBytes, RegionKind::kEmpty) {}
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
+  DeviceArray(std::string name, size_t n)
+      : region_(std::move(name), n * sizeof(T), kElementBytes, RegionKind::kEmpty) {}
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
 
   Pointer<T> pointer() { return {&region_, 0}; }
   operator Pointer<T>() { return pointer(); }

@@ -13,6 +13,7 @@
 #define GPU_SHARED(type, name, n) __shared__ type name[n]
 #define GPU_PARAMS_REF(type) const type&
 #define GPU_BLOCK_REF(type) const type&
+#define GPU_LOCAL
 #define GPU_UNROLL _Pragma("unroll")
 
 namespace outpost::gpu {

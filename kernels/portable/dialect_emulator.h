@@ -20,6 +20,7 @@
 #define GPU_SHARED(type, name, n) [[maybe_unused]] const auto name = ::outpost::emulator::shared_array<type>(#name, n)
 #define GPU_PARAMS_REF(type) const type&
 #define GPU_BLOCK_REF(type) const type&
+#define GPU_LOCAL
 #define GPU_UNROLL
 
 namespace outpost::gpu {

@@ -13,6 +13,7 @@
 #define GPU_SHARED(type, name, n) threadgroup type name[n]
 #define GPU_PARAMS_REF(type) constant type&
 #define GPU_BLOCK_REF(type) device const type&
+#define GPU_LOCAL thread
 #define GPU_UNROLL _Pragma("unroll")
 
 namespace outpost {

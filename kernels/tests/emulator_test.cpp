@@ -10,7 +10,7 @@
 
 using namespace outpost;
 using namespace outpost::gpu;
-using emulator::Buffer;
+using emulator::DeviceArray;
 using emulator::Fault;
 using emulator::FaultKind;
 using emulator::launch;
@@ -80,7 +80,8 @@ reverse_and_sum(GPU_IN(0, float, x), GPU_IO(1, float, reversed), GPU_IO(2, float
 TEST_CASE("emulator: blocks, shared memory, barriers and shuffles compute what they mean") {
   constexpr int32_t kThreads = 96, kBlocks = 3;
   for (const Schedule schedule : kSchedules) {
-    Buffer<float> x("x", counted(kThreads * kBlocks)), reversed("reversed", kThreads * kBlocks), sum("sum", kBlocks);
+    DeviceArray<float> x("x", counted(kThreads * kBlocks)), reversed("reversed", kThreads * kBlocks),
+        sum("sum", kBlocks);
     launch({{kBlocks}, kThreads, schedule, 7}, [&] { reverse_and_sum<kThreads>(x, reversed, sum); });
     for (int block = 0; block < kBlocks; ++block) {
       const int first = block * kThreads;
@@ -93,7 +94,7 @@ TEST_CASE("emulator: blocks, shared memory, barriers and shuffles compute what t
 }
 
 TEST_CASE("emulator: a grid has three dimensions") {
-  Buffer<int32_t> seen("seen", 2 * 3 * 4);
+  DeviceArray<int32_t> seen("seen", 2 * 3 * 4);
   launch({{2, 3, 4}, 32}, [&] {
     const Here here = GPU_HERE;
     if (here.lane == 0) seen.pointer()[here.block_x + 2 * (here.block_y + 3 * here.block_z)] = 1;
@@ -102,8 +103,8 @@ TEST_CASE("emulator: a grid has three dimensions") {
 }
 
 TEST_CASE("emulator: warp operations follow their definitions") {
-  Buffer<float> shuffled("shuffled", 32), crossed("crossed", 32), sum("sum", 32), most("most", 32);
-  Buffer<uint32_t> votes("votes", 32);
+  DeviceArray<float> shuffled("shuffled", 32), crossed("crossed", 32), sum("sum", 32), most("most", 32);
+  DeviceArray<uint32_t> votes("votes", 32);
   launch({{1}, 32, Schedule::kRandom, 3}, [&] {
     const Here here = GPU_HERE;
     const auto value = static_cast<float>(here.lane * here.lane);
@@ -131,8 +132,8 @@ TEST_CASE("emulator: byte operations follow their definitions") {
 // ---- planted mistakes
 
 TEST_CASE("emulator: finds accesses outside an array") {
-  Buffer<float> x("x", counted(32));
-  Buffer<float> y("y", 32);
+  DeviceArray<float> x("x", counted(32));
+  DeviceArray<float> y("y", 32);
   check_fault(FaultKind::kOutOfBounds, 32,
               [&] { y.pointer()[GPU_HERE.thread] = DevicePtr<const float>(x)[GPU_HERE.thread + 1]; });
   check_fault(FaultKind::kOutOfBounds, 32, [&] { y.pointer()[GPU_HERE.thread - 1] = 0.0f; });
@@ -149,19 +150,19 @@ TEST_CASE("emulator: finds accesses outside an array") {
 }
 
 TEST_CASE("emulator: finds a wide load that is not aligned or ends outside") {
-  Buffer<float> x("x", counted(10));
+  DeviceArray<float> x("x", counted(10));
   check_correct(32, [&] { load_float4(x.pointer() + 4); });
   check_fault(FaultKind::kMisaligned, 32, [&] { load_float4(x.pointer() + 2); });
   check_fault(FaultKind::kOutOfBounds, 32, [&] { load_float4(x.pointer() + 8); });
 }
 
 TEST_CASE("emulator: finds a write to an input") {
-  Buffer<float> x("x", counted(32));
+  DeviceArray<float> x("x", counted(32));
   check_fault(FaultKind::kReadOnly, 32, [&] { x.pointer()[GPU_HERE.thread] = 0.0f; });
 }
 
 TEST_CASE("emulator: finds values that were never written") {
-  Buffer<float> y("y", 32);
+  DeviceArray<float> y("y", 32);
   check_fault(FaultKind::kUninitializedRead, 32, [&] { warp_sum(DevicePtr<const float>(y)[GPU_HERE.thread]); });
   check_fault(FaultKind::kUninitializedRead, 64, [] {
     GPU_SHARED(float, tile, 64);
@@ -206,7 +207,7 @@ TEST_CASE("emulator: finds a missing barrier between a read and the next write")
 }
 
 TEST_CASE("emulator: finds two threads that write one element, even the same value") {
-  Buffer<float> y("y", 1);
+  DeviceArray<float> y("y", 1);
   check_fault(FaultKind::kRace, 32, [&] { y.pointer()[0] = 1.0f; });
   check_correct(32, [&] {
     if (GPU_HERE.thread == 5) y.pointer()[0] = 1.0f;
@@ -247,14 +248,14 @@ TEST_CASE("emulator: a warp sync does not order the accesses of two warps") {
 }
 
 TEST_CASE("emulator: finds blocks that share an element") {
-  Buffer<float> total("total", std::vector<float>{0.0f}, RegionKind::kValues);
+  DeviceArray<float> total("total", std::vector<float>{0.0f}, RegionKind::kValues);
   check_fault(
       FaultKind::kRace, 32,
       [&] {
         if (GPU_HERE.thread == 0) total.pointer()[0] += 1.0f;
       },
       /*n_blocks=*/2);
-  Buffer<float> y("y", std::vector<float>{0.0f, 0.0f}, RegionKind::kValues);
+  DeviceArray<float> y("y", std::vector<float>{0.0f, 0.0f}, RegionKind::kValues);
   check_fault(
       FaultKind::kRace, 32,
       [&] {
@@ -264,7 +265,7 @@ TEST_CASE("emulator: finds blocks that share an element") {
 }
 
 TEST_CASE("emulator: one launch may use what another wrote, and many blocks may read one element") {
-  Buffer<float> y("y", 64);
+  DeviceArray<float> y("y", 64);
   for (int i = 0; i < 2; ++i) {
     launch({{2}, 32}, [&] { y.pointer()[32 * GPU_HERE.block_x + GPU_HERE.thread] = 1.0f; });
     launch({{2}, 32}, [&] { warp_sum(y.pointer()[63 - GPU_HERE.thread]); });
@@ -327,7 +328,7 @@ TEST_CASE("emulator: an exception of the kernel that is no fault comes out as it
 }
 
 TEST_CASE("emulator: the text of a fault names thread, array and place") {
-  Buffer<float> y("scores", 4);
+  DeviceArray<float> y("scores", 4);
   const auto fault = fault_of({{1, 2}, 32}, [&] {
     if (GPU_HERE.block_y == 1 && GPU_HERE.thread == 6) y.pointer()[6] = 1.0f;
   });
