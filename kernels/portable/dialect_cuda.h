@@ -82,8 +82,12 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) { ret
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 GPU_FN void store_float4(float* p, Float4 v) { *reinterpret_cast<float4*>(p) = v; }
-/// Two neighbouring f16 as one word, the first in the low half.
-GPU_FN uint32_t load_pair(const uint16_t* p) { return *reinterpret_cast<const uint32_t*>(p); }
+/// Four neighbouring f16.
+GPU_FN Float4 load_half4(const uint16_t* p) {
+  const uint2 words = *reinterpret_cast<const uint2*>(p);
+  return {float_of_half(uint16_t(words.x)), float_of_half(uint16_t(words.x >> 16)), float_of_half(uint16_t(words.y)),
+          float_of_half(uint16_t(words.y >> 16))};
+}
 
 /// Four bytes of a block whose address is a multiple of kAlignment (1, 2 or 4), the first in the low bits.
 template <int kAlignment>

@@ -111,11 +111,11 @@ GPU_FN Float4 load_float4(DevicePtr<const float> p) {
 GPU_FN void store_float4(DevicePtr<float> p, Float4 v) {
   std::memcpy(p.access_many(4, emulator::Access::kWrite), &v, sizeof(v));
 }
-/// Two neighbouring f16 as one word, the first in the low half.
-GPU_FN uint32_t load_pair(DevicePtr<const uint16_t> p) {
-  uint32_t word;
-  std::memcpy(&word, p.access_many(2, emulator::Access::kRead), sizeof(word));
-  return word;
+/// Four neighbouring f16.
+GPU_FN Float4 load_half4(DevicePtr<const uint16_t> p) {
+  uint16_t bits[4];
+  std::memcpy(bits, p.access_many(4, emulator::Access::kRead), sizeof(bits));
+  return {float_of_half(bits[0]), float_of_half(bits[1]), float_of_half(bits[2]), float_of_half(bits[3])};
 }
 
 /// Four bytes of a block whose address is a multiple of kAlignment (1, 2 or 4), the first in the low bits.

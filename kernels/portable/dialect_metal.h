@@ -88,7 +88,7 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(device const float* p) { return *reinterpret_cast<device const metal::float4*>(p); }
 GPU_FN void store_float4(device float* p, Float4 v) { *reinterpret_cast<device metal::float4*>(p) = v; }
-GPU_FN uint32_t load_pair(device const uint16_t* p) { return *reinterpret_cast<device const uint32_t*>(p); }
+GPU_FN Float4 load_half4(device const uint16_t* p) { return Float4(*reinterpret_cast<device const metal::half4*>(p)); }
 
 template <int kAlignment>
 GPU_FN uint32_t load_bytes4(BlockBytes p) {

@@ -1,32 +1,10 @@
 // Rotary position embedding, and the way of keys and values into the pages of the KV cache, in one kernel.
-//
-// A page holds 64 positions of one layer: keys [n_head_kv, 64, head_dim_k], then values [n_head_kv, 64, head_dim_v],
-// all f16. A position of a head is contiguous, so a warp reads it in one go; the 64 of a page follow each other.
 #pragma once
 
-#include "kernels/common/shared_source.h"
-#include "kernels/portable/dialect.h"
+#include "kernels/portable/kv_layout.h"
 
 namespace outpost {
 namespace gpu {
-
-OUTPOST_CONSTANT int kPage = 64;
-
-/// Where keys and values of one layer lie.
-struct KvLayout {
-  int32_t n_head_kv, head_dim_k, head_dim_v;
-  int64_t page_stride;   ///< elements from a page of this layer to the next
-  int64_t layer_offset;  ///< elements to this layer's part of page 0
-};
-
-GPU_FN int64_t key_at(GPU_PARAMS_REF(KvLayout) kv, int32_t page, int32_t head, int32_t slot) {
-  return int64_t(page) * kv.page_stride + kv.layer_offset + (int64_t(head) * kPage + slot) * kv.head_dim_k;
-}
-
-GPU_FN int64_t value_at(GPU_PARAMS_REF(KvLayout) kv, int32_t page, int32_t head, int32_t slot) {
-  return int64_t(page) * kv.page_stride + kv.layer_offset + int64_t(kv.n_head_kv) * kPage * kv.head_dim_k +
-         (int64_t(head) * kPage + slot) * kv.head_dim_v;
-}
 
 OUTPOST_CONSTANT int kRopeThreads = 128;
 
