@@ -4,6 +4,8 @@
 // Each of the three headers defines the same names; a kernel uses nothing else of its platform.
 #pragma once
 
+#include "kernels/common/shared_source.h"
+
 #if defined(__METAL_VERSION__)
 #include "kernels/portable/dialect_metal.h"
 #elif defined(__CUDACC__)

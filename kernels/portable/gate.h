@@ -1,7 +1,6 @@
 // Activation functions and gates of feed-forward layers, one element at a time.
 #pragma once
 
-#include "kernels/common/shared_source.h"
 #include "kernels/portable/dialect.h"
 
 namespace outpost {

@@ -1,7 +1,6 @@
 // How keys and values lie in the pages of the KV cache.
 #pragma once
 
-#include "kernels/common/shared_source.h"
 #include "kernels/portable/dialect.h"
 
 namespace outpost {

@@ -49,11 +49,25 @@ GPU_FN float group_product(GPU_LOCAL const Group& group, int32_t first, int32_t 
   return value * x_scale;
 }
 
-/// Rows `row` to row + kMatvecRows - 1 times all tokens: every lane has the sums. Rows past the end repeat the last.
-template <typename Block, int kTokens>
+/// Where the activations of token t of a product lie: the t-th, or those of a list.
+struct OwnTokens {
+  GPU_FN int64_t operator()(int32_t t) const { return t; }
+};
+
+struct ListedTokens {
+  DevicePtr<const int32_t> list;
+  int32_t first, divisor;  ///< token t is list[first + t] / divisor
+
+  GPU_FN int64_t operator()(int32_t t) const { return list[first + t] / divisor; }
+};
+
+/// Rows `row` to row + kMatvecRows - 1 times n_tokens tokens: every lane has the sums. Rows past the end repeat the
+/// last.
+template <typename Block, int kTokens, typename Tokens>
 GPU_FN void multiply_rows(GPU_LOCAL float (&sums)[kMatvecRows][kTokens], DevicePtr<const Block> weight,
                           DevicePtr<const uint32_t> x_codes, DevicePtr<const float> x_scales,
-                          DevicePtr<const uint32_t> x_sums, GPU_PARAMS_REF(MatvecParams) p, int32_t row, int32_t lane) {
+                          DevicePtr<const uint32_t> x_sums, GPU_PARAMS_REF(MatvecParams) p, int32_t row, int32_t lane,
+                          int32_t n_tokens, Tokens tokens) {
   const int32_t kGroups = BlockTraits<Block>::kGroups;
   const int64_t n_blocks = p.n_groups / kGroups;
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
@@ -66,8 +80,8 @@ GPU_FN void multiply_rows(GPU_LOCAL float (&sums)[kMatvecRows][kTokens], DeviceP
       groups[r] = decode_group(weight[at * n_blocks + g / kGroups], g % kGroups);
     }
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
-      if (t < p.n_tokens) {
-        const int64_t x_group = int64_t(t) * p.n_groups + g;
+      if (t < n_tokens) {
+        const int64_t x_group = tokens(t) * p.n_groups + g;
         int32_t x[8];
         GPU_UNROLL for (int32_t w = 0; w < 8; ++w) x[w] = int32_t(x_codes[x_group * 8 + w]);
         const float scale = x_scales[x_group];
@@ -100,7 +114,7 @@ matvec(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, x_codes), GPU_IN(2, float, 
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
   float sums[kMatvecRows][kTokens];
-  multiply_rows<Block, kTokens>(sums, weight, x_codes, x_scales, x_sums, p, row, here.lane);
+  multiply_rows<Block, kTokens>(sums, weight, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
       // A store of each lane rather than all stores of one.
@@ -122,8 +136,8 @@ matvec_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_IN(2, uint32_t, x
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
   float gates[kMatvecRows][kTokens], ups[kMatvecRows][kTokens];
-  multiply_rows<Block, kTokens>(gates, gate, x_codes, x_scales, x_sums, p, row, here.lane);
-  multiply_rows<Block, kTokens>(ups, up, x_codes, x_scales, x_sums, p, row, here.lane);
+  multiply_rows<Block, kTokens>(gates, gate, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());
+  multiply_rows<Block, kTokens>(ups, up, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
       const bool is_mine = (r * kTokens + t) % 32 == here.lane;
