@@ -128,7 +128,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
   GPU_SHARED(float, tile_factors, kRows);
   GPU_SHARED(float, split_factors, 2 * kRows);
   const Here here = GPU_HERE;
-  const AttentionTile tile = tiles[here.block_x];
+  GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv;
   const int32_t n_rows = tile.n_tokens * tile.n_heads;
   const int32_t dim_k = p.kv.head_dim_k, dim_v = p.kv.head_dim_v;
@@ -140,7 +140,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
     split = last_split = here.block_z;
   }
 
-  for (int32_t i = here.thread; i < n_rows * dim_k; i += kAttentionThreads) {
+  for (int32_t i = here.thread_id; i < n_rows * dim_k; i += kAttentionThreads) {
     const int32_t row = i / dim_k, d = i % dim_k;
     const int64_t token = tile.first_token + row / tile.n_heads;
     const int32_t head = head_kv * n_group + tile.first_head + row % tile.n_heads;
@@ -188,7 +188,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
 
       const DevicePtr<const uint16_t> values = pages + value_at(p.kv, page, head_kv, slot);
       GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-        const int32_t d = here.thread + i * kAttentionThreads;
+        const int32_t d = here.thread_id + i * kAttentionThreads;
         if (d < dim_v) {
           GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
             if (r < n_rows) sums[r][i] *= tile_factors[r];
@@ -254,7 +254,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
       const int64_t token = tile.first_token + r / tile.n_heads;
       const int64_t head = head_kv * n_group + tile.first_head + r % tile.n_heads;
       GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-        const int32_t d = here.thread + i * kAttentionThreads;
+        const int32_t d = here.thread_id + i * kAttentionThreads;
         if (d < dim_v) {
           if (kIsSplit)
             partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = sums[r][i];
@@ -275,7 +275,7 @@ attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, i
   const int32_t head = here.block_x, token = here.block_y, dim_v = p.kv.head_dim_v;
   const int32_t position = positions[token];
   const int32_t first_split = first_visible(position, p.n_window) / kKvSplit, last_split = position / kKvSplit;
-  for (int32_t d = here.thread; d < dim_v; d += kAttentionThreads) {
+  for (int32_t d = here.thread_id; d < dim_v; d += kAttentionThreads) {
     SoftmaxState state = {-infinity32(), 0};
     float total = 0;
     for (int32_t split = first_split; split <= last_split; ++split) {

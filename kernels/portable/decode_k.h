@@ -44,10 +44,10 @@ GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ2_K) block, int32_t g) {
   Group group;
   unpack_bits<4, 2>(block.qs + 32 * (g / 4), 2 * (g % 4), group.codes);
   const float d = float_of_half(block.d), dmin = float_of_half(block.dmin);
-  GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
-    const uint32_t scale = block.scales[2 * g + half];
-    group.scale[half] = d * float(scale & 15u);
-    group.offset[half] = -(dmin * float(scale >> 4));
+  GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+    const uint32_t scale = block.scales[2 * g + part];
+    group.scale[part] = d * float(scale & 15u);
+    group.offset[part] = -(dmin * float(scale >> 4));
   }
   return group;
 }
@@ -58,9 +58,9 @@ GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ3_K) block, int32_t g) {
   add_high_bits<2, 1>(block.hmask, g, 2, group.codes);
   const float d = float_of_half(block.d);
   GPU_UNROLL for (int32_t w = 0; w < 8; ++w) group.codes[w] = subtract_from_bytes(group.codes[w], 4);
-  GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
-    group.scale[half] = d * float(k3_scale(block.scales, 2 * g + half) - 32);
-    group.offset[half] = 0;
+  GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+    group.scale[part] = d * float(k3_scale(block.scales, 2 * g + part) - 32);
+    group.offset[part] = 0;
   }
   return group;
 }
@@ -88,9 +88,9 @@ GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ6_K) block, int32_t g) {
   add_high_bits<2, 2>(block.qh + 32 * (g / 4), 2 * (g % 4), 4, group.codes);
   const float d = float_of_half(block.d);
   GPU_UNROLL for (int32_t w = 0; w < 8; ++w) group.codes[w] = subtract_from_bytes(group.codes[w], 32);
-  GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
-    group.scale[half] = d * float(block.scales[2 * g + half]);
-    group.offset[half] = 0;
+  GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+    group.scale[part] = d * float(block.scales[2 * g + part]);
+    group.offset[part] = 0;
   }
   return group;
 }

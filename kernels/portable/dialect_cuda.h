@@ -26,13 +26,13 @@ using BlockBytes = const uint8_t*;
 using Float4 = float4;
 
 struct Here {
-  int32_t block_x, block_y, block_z, thread, lane, warp;
+  int32_t block_x, block_y, block_z, thread_id, lane, warp;
 
   GPU_FN Here(uint32_t x, uint32_t y, uint32_t z, uint32_t t)
       : block_x(int32_t(x)),
         block_y(int32_t(y)),
         block_z(int32_t(z)),
-        thread(int32_t(t)),
+        thread_id(int32_t(t)),
         lane(int32_t(t % 32)),
         warp(int32_t(t / 32)) {}
 };

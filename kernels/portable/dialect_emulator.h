@@ -42,9 +42,9 @@ struct Here {
   int32_t block_x = emulator::block_index().x;
   int32_t block_y = emulator::block_index().y;
   int32_t block_z = emulator::block_index().z;
-  int32_t thread = emulator::thread_index();
-  int32_t lane = thread % emulator::kWarpSize;
-  int32_t warp = thread / emulator::kWarpSize;
+  int32_t thread_id = emulator::thread_index();
+  int32_t lane = thread_id % emulator::kWarpSize;
+  int32_t warp = thread_id / emulator::kWarpSize;
 };
 
 // ---- threads that meet

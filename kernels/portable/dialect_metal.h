@@ -3,6 +3,11 @@
 
 #include <metal_stdlib>
 
+// Empty for Apple's compiler; C++ wants `static` for a variable with an address space (kernels/metal/check).
+#ifndef OUTPOST_METAL_STATIC
+#define OUTPOST_METAL_STATIC
+#endif
+
 #define GPU_KERNEL(threads) [[max_total_threads_per_threadgroup(threads)]] kernel void
 #define GPU_FN inline
 #define GPU_IN(index, type, name) device const type* name [[buffer(index)]]
@@ -10,7 +15,7 @@
 #define GPU_PARAMS(index, type, name) constant type& name [[buffer(index)]]
 #define GPU_GRID , uint3 gpu_block_ [[threadgroup_position_in_grid]], uint gpu_thread_ [[thread_index_in_threadgroup]]
 #define GPU_HERE ::outpost::gpu::Here(gpu_block_.x, gpu_block_.y, gpu_block_.z, gpu_thread_)
-#define GPU_SHARED(type, name, n) threadgroup type name[n]
+#define GPU_SHARED(type, name, n) OUTPOST_METAL_STATIC threadgroup type name[n]
 #define GPU_PARAMS_REF(type) constant type&
 #define GPU_BLOCK_REF(type) device const type&
 #define GPU_LOCAL thread
@@ -27,13 +32,13 @@ using BlockBytes = device const uint8_t*;
 using Float4 = metal::float4;
 
 struct Here {
-  int32_t block_x, block_y, block_z, thread, lane, warp;
+  int32_t block_x, block_y, block_z, thread_id, lane, warp;
 
   Here(uint x, uint y, uint z, uint t)
       : block_x(int32_t(x)),
         block_y(int32_t(y)),
         block_z(int32_t(z)),
-        thread(int32_t(t)),
+        thread_id(int32_t(t)),
         lane(int32_t(t % 32)),
         warp(int32_t(t / 32)) {}
 };
@@ -71,11 +76,11 @@ GPU_FN float infinity32() { return INFINITY; }
 GPU_FN float float_of_bits(uint32_t bits) { return as_type<float>(bits); }
 GPU_FN uint32_t bits_of_float(float x) { return as_type<uint32_t>(x); }
 GPU_FN float float_of_half(uint16_t bits) { return float(as_type<half>(bits)); }
-GPU_FN uint16_t half_of_float(float x) { return as_type<uint16_t>(half(x)); }
+GPU_FN uint16_t half_of_float(float x) { return as_type<uint16_t>(static_cast<half>(x)); }
 GPU_FN int32_t count_bits(uint32_t bits) { return int32_t(metal::popcount(bits)); }
 GPU_FN int32_t dot4(int32_t a, int32_t b, int32_t c) {
-  const metal::int4 products = metal::int4(as_type<metal::char4>(a)) * metal::int4(as_type<metal::char4>(b));
-  return c + products.x + products.y + products.z + products.w;
+  for (int32_t i = 0; i < 4; ++i) c += int32_t(int8_t(a >> (8 * i))) * int32_t(int8_t(b >> (8 * i)));
+  return c;
 }
 /// Byte i of the result is byte (selector >> 4i) & 7 of the eight bytes of `low` and `high`.
 GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
@@ -88,7 +93,14 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(device const float* p) { return *reinterpret_cast<device const metal::float4*>(p); }
 GPU_FN void store_float4(device float* p, Float4 v) { *reinterpret_cast<device metal::float4*>(p) = v; }
-GPU_FN Float4 load_half4(device const uint16_t* p) { return Float4(*reinterpret_cast<device const metal::half4*>(p)); }
+GPU_FN Float4 load_half4(device const uint16_t* p) {
+  Float4 v;
+  v.x = float_of_half(p[0]);
+  v.y = float_of_half(p[1]);
+  v.z = float_of_half(p[2]);
+  v.w = float_of_half(p[3]);
+  return v;
+}
 
 template <int kAlignment>
 GPU_FN uint32_t load_bytes4(BlockBytes p) {

@@ -22,7 +22,7 @@ struct RowParams {
   int32_t x_stride, x_first;
 };
 
-GPU_FN int64_t element_index(Here here) { return int64_t(here.block_x) * kElementThreads + here.thread; }
+GPU_FN int64_t element_index(Here here) { return int64_t(here.block_x) * kElementThreads + here.thread_id; }
 
 // Grid of all: n (or n_rows * width) / kElementThreads blocks, rounded up.
 

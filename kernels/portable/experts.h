@@ -21,13 +21,13 @@ template <typename Block>
 GPU_KERNEL(kMatvecThreads)
 experts_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_IN(2, uint32_t, x_codes), GPU_IN(3, float, x_scales),
               GPU_IN(4, uint32_t, x_sums), GPU_IN(5, float, gate_bias), GPU_IN(6, float, up_bias),
-              GPU_IN(7, int32_t, order), GPU_IN(8, ExpertTile, tiles), GPU_IN(9, int32_t, n_tiles),
-              GPU_IO(10, float, y), GPU_PARAMS(11, ExpertParams, p) GPU_GRID) {
+              GPU_IN(7, int32_t, order), GPU_IN(8, int32_t, tiles), GPU_IN(9, int32_t, n_tiles), GPU_IO(10, float, y),
+              GPU_PARAMS(11, ExpertParams, p) GPU_GRID) {
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (here.block_y >= n_tiles[0] || row >= n_rows) return;  // the whole warp
-  const ExpertTile tile = tiles[here.block_y];
+  const ExpertTile tile = expert_tile(tiles, here.block_y);
   const int64_t first_row = int64_t(tile.expert) * n_rows;
   const int64_t first_block = first_row * (p.product.n_groups / BlockTraits<Block>::kGroups);
   const ListedTokens tokens = {order, tile.first, p.n_used};
@@ -53,13 +53,13 @@ template <typename Block>
 GPU_KERNEL(kMatvecThreads)
 experts_matvec(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, x_codes), GPU_IN(2, float, x_scales),
                GPU_IN(3, uint32_t, x_sums), GPU_IN(4, float, bias), GPU_IN(5, int32_t, order),
-               GPU_IN(6, ExpertTile, tiles), GPU_IN(7, int32_t, n_tiles), GPU_IO(8, float, y),
+               GPU_IN(6, int32_t, tiles), GPU_IN(7, int32_t, n_tiles), GPU_IO(8, float, y),
                GPU_PARAMS(9, ExpertParams, p) GPU_GRID) {
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (here.block_y >= n_tiles[0] || row >= n_rows) return;  // the whole warp
-  const ExpertTile tile = tiles[here.block_y];
+  const ExpertTile tile = expert_tile(tiles, here.block_y);
   const int64_t first_row = int64_t(tile.expert) * n_rows;
   const int64_t first_block = first_row * (p.product.n_groups / BlockTraits<Block>::kGroups);
   const ListedTokens tokens = {order, tile.first, p.n_used};
@@ -90,7 +90,7 @@ GPU_KERNEL(kCombineThreads)
 combine_experts(GPU_IN(0, float, x), GPU_IN(1, float, weights), GPU_IO(2, float, y),
                 GPU_PARAMS(3, CombineParams, p) GPU_GRID) {
   const Here here = GPU_HERE;
-  const int64_t i = int64_t(here.block_x) * kCombineThreads + here.thread;
+  const int64_t i = int64_t(here.block_x) * kCombineThreads + here.thread_id;
   if (i >= int64_t(p.n_tokens) * p.width) return;
   const int64_t token = i / p.width, column = i % p.width;
   float sum = 0;

@@ -24,13 +24,13 @@ rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
   float sum = 0;
-  for (int32_t i = here.thread; i < p.width; i += kNormThreads) {
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {
     const float value = x[row + i];
     sum = fma32(value, value, sum);
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
   const float factor = 1.0f / sqrt32(sum / float(p.width) + p.eps);
-  for (int32_t i = here.thread; i < p.width; i += kNormThreads) y[row + i] = x[row + i] * factor * weight[i];
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) y[row + i] = x[row + i] * factor * weight[i];
 }
 
 /// y[r, i] = (x[r, i] - mean) * weight[i] / sqrt(variance + eps) + bias[i]   (arXiv:1607.06450); y may be x.
@@ -43,17 +43,17 @@ layer_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weig
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
   float sum = 0;
-  for (int32_t i = here.thread; i < p.width; i += kNormThreads) sum += x[row + i];
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) sum += x[row + i];
   const float mean = block_sum<kNormWarps>(sum, scratch, here) / float(p.width);
   // A second pass over what the caches still have: the mean of squares minus the square of the mean would cancel.
   float squares = 0;
-  for (int32_t i = here.thread; i < p.width; i += kNormThreads) {
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {
     const float distance = x[row + i] - mean;
     squares = fma32(distance, distance, squares);
   }
   const float variance = block_sum<kNormWarps>(squares, scratch_of_squares, here) / float(p.width);
   const float factor = 1.0f / sqrt32(variance + p.eps);
-  for (int32_t i = here.thread; i < p.width; i += kNormThreads)
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads)
     y[row + i] = (x[row + i] - mean) * factor * weight[i] + (p.has_bias ? float(bias[i]) : 0.0f);
 }
 

@@ -49,7 +49,7 @@ rope_and_store_kv(GPU_IO(0, float, q), GPU_IN(1, float, k), GPU_IN(2, float, v),
   const DevicePtr<const float> turn = turns + int64_t(positions[token]) * p.n_pairs * 2;
   if (head < p.n_head) {
     const DevicePtr<float> query = q + (int64_t(token) * p.n_head + head) * p.kv.head_dim_k;
-    for (int32_t pair = here.thread; pair < p.n_pairs; pair += kRopeThreads) {
+    for (int32_t pair = here.thread_id; pair < p.n_pairs; pair += kRopeThreads) {
       const PairPlace at = pair_place(p, pair);
       const Turned value = turned(query[at.first], query[at.second], turn + 2 * pair);
       query[at.first] = value.first;
@@ -62,20 +62,20 @@ rope_and_store_kv(GPU_IO(0, float, q), GPU_IN(1, float, k), GPU_IN(2, float, v),
     const int32_t head_kv = head - p.n_head;
     const DevicePtr<const float> key = k + (int64_t(token) * p.kv.n_head_kv + head_kv) * p.kv.head_dim_k;
     const DevicePtr<uint16_t> stored = pages + key_at(p.kv, page, head_kv, place);
-    for (int32_t pair = here.thread; pair < p.n_pairs; pair += kRopeThreads) {
+    for (int32_t pair = here.thread_id; pair < p.n_pairs; pair += kRopeThreads) {
       const PairPlace at = pair_place(p, pair);
       const Turned value = turned(key[at.first], key[at.second], turn + 2 * pair);
       stored[at.first] = half_of_float(value.first);
       stored[at.second] = half_of_float(value.second);
     }
-    for (int32_t d = here.thread; d < p.kv.head_dim_k; d += kRopeThreads) {
+    for (int32_t d = here.thread_id; d < p.kv.head_dim_k; d += kRopeThreads) {
       if (d < p.offset || d >= p.offset + 2 * p.n_pairs) stored[d] = half_of_float(key[d]);
     }
   } else {
     const int32_t head_kv = head - p.n_head - p.kv.n_head_kv;
     const DevicePtr<const float> value = v + (int64_t(token) * p.kv.n_head_kv + head_kv) * p.kv.head_dim_v;
     const DevicePtr<uint16_t> stored = pages + value_at(p.kv, page, head_kv, place);
-    for (int32_t d = here.thread; d < p.kv.head_dim_v; d += kRopeThreads) stored[d] = half_of_float(value[d]);
+    for (int32_t d = here.thread_id; d < p.kv.head_dim_v; d += kRopeThreads) stored[d] = half_of_float(value[d]);
   }
 }
 

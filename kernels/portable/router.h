@@ -160,25 +160,31 @@ struct ExpertTile {
   int32_t first, n;  ///< in the list that is sorted by expert
 };
 
+/// Tiles lie in memory as [n_tiles, 3] int32.
+GPU_FN ExpertTile expert_tile(DevicePtr<const int32_t> tiles, int32_t i) {
+  return {tiles[3 * i], tiles[3 * i + 1], tiles[3 * i + 2]};
+}
+
 struct GroupParams {
   int32_t n_expert;
   int32_t n_choices;  ///< n_tokens * n_used
 };
 
 /// Sorts the choices by expert, in their own order inside one, and cuts them into tiles. Grid: one block.
-/// @param experts [n_choices]; order [n_choices]; tiles [n_choices], of which n_tiles[0] are written
+/// @param experts [n_choices]; order [n_choices]; tiles [n_choices, 3], of which n_tiles[0] are
+///   written: expert, first and n of an ExpertTile
 GPU_KERNEL(kGroupThreads)
-group_experts(GPU_IN(0, int32_t, experts), GPU_IO(1, int32_t, order), GPU_IO(2, ExpertTile, tiles),
+group_experts(GPU_IN(0, int32_t, experts), GPU_IO(1, int32_t, order), GPU_IO(2, int32_t, tiles),
               GPU_IO(3, int32_t, n_tiles), GPU_PARAMS(4, GroupParams, p) GPU_GRID) {
   GPU_SHARED(int32_t, counts, kMaxExperts);
   const Here here = GPU_HERE;
-  for (int32_t e = here.thread; e < p.n_expert; e += kGroupThreads) {
+  for (int32_t e = here.thread_id; e < p.n_expert; e += kGroupThreads) {
     int32_t n = 0;
     for (int32_t i = 0; i < p.n_choices; ++i) n += experts[i] == e ? 1 : 0;
     counts[e] = n;
   }
   block_barrier();
-  for (int32_t e = here.thread; e < p.n_expert; e += kGroupThreads) {
+  for (int32_t e = here.thread_id; e < p.n_expert; e += kGroupThreads) {
     int32_t first = 0, tile = 0;
     for (int32_t before = 0; before < e; ++before) {
       first += counts[before];
@@ -190,8 +196,10 @@ group_experts(GPU_IN(0, int32_t, experts), GPU_IO(1, int32_t, order), GPU_IO(2, 
     }
     for (int32_t begin = first; begin < at; begin += kExpertTileTokens) {
       const int32_t n = at - begin < kExpertTileTokens ? at - begin : kExpertTileTokens;
-      const ExpertTile next = {e, begin, n};
-      tiles[tile++] = next;
+      tiles[3 * tile] = e;
+      tiles[3 * tile + 1] = begin;
+      tiles[3 * tile + 2] = n;
+      ++tile;
     }
     if (e == p.n_expert - 1) n_tiles[0] = tile;
   }

@@ -46,12 +46,12 @@ top_k(GPU_IN(0, float, logits), GPU_IO(1, int32_t, tokens), GPU_IO(2, float, val
   Ranked last = {infinity32(), -1};
   for (int32_t i = 0; i < p.k; ++i) {
     Ranked best = {0, kNowhere};
-    for (int32_t token = here.thread; token < p.n_vocab; token += kSampleThreads) {
+    for (int32_t token = here.thread_id; token < p.n_vocab; token += kSampleThreads) {
       const Ranked candidate = {rank_of(logits[row + token]), token};
       if (is_better(last, candidate) && is_better(candidate, best)) best = candidate;
     }
     last = block_best(best, scores, indices, here);
-    if (here.thread == 0) {
+    if (here.thread_id == 0) {
       tokens[int64_t(here.block_x) * p.k + i] = last.index;
       values[int64_t(here.block_x) * p.k + i] = logits[row + last.index];
     }
@@ -66,12 +66,12 @@ softmax_rows(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_PARAMS(2, Sampl
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.n_vocab;
   float max = -infinity32();
-  for (int32_t i = here.thread; i < p.n_vocab; i += kSampleThreads) max = max32(max, x[row + i]);
+  for (int32_t i = here.thread_id; i < p.n_vocab; i += kSampleThreads) max = max32(max, x[row + i]);
   max = block_max<kSampleWarps>(max, maxima, here);
   float sum = 0;
-  for (int32_t i = here.thread; i < p.n_vocab; i += kSampleThreads) sum += exp32((x[row + i] - max) / p.temperature);
+  for (int32_t i = here.thread_id; i < p.n_vocab; i += kSampleThreads) sum += exp32((x[row + i] - max) / p.temperature);
   sum = block_sum<kSampleWarps>(sum, sums, here);
-  for (int32_t i = here.thread; i < p.n_vocab; i += kSampleThreads)
+  for (int32_t i = here.thread_id; i < p.n_vocab; i += kSampleThreads)
     y[row + i] = exp32((x[row + i] - max) / p.temperature) / sum;
 }
 

@@ -68,11 +68,11 @@ reverse_and_sum(GPU_IN(0, float, x), GPU_IO(1, float, reversed), GPU_IO(2, float
   GPU_SHARED(float, scratch, kThreads / 32);
   const Here here = GPU_HERE;
   const int32_t first = here.block_x * kThreads;
-  tile[here.thread] = x[first + here.thread];
+  tile[here.thread_id] = x[first + here.thread_id];
   block_barrier();
-  reversed[first + here.thread] = tile[kThreads - 1 - here.thread];
-  const float total = block_sum<kThreads / 32>(tile[here.thread], scratch, here);
-  if (here.thread == 0) sum[here.block_x] = total;
+  reversed[first + here.thread_id] = tile[kThreads - 1 - here.thread_id];
+  const float total = block_sum<kThreads / 32>(tile[here.thread_id], scratch, here);
+  if (here.thread_id == 0) sum[here.block_x] = total;
 }
 
 }  // namespace
@@ -135,16 +135,16 @@ TEST_CASE("emulator: finds accesses outside an array") {
   DeviceArray<float> x("x", counted(32));
   DeviceArray<float> y("y", 32);
   check_fault(FaultKind::kOutOfBounds, 32,
-              [&] { y.pointer()[GPU_HERE.thread] = DevicePtr<const float>(x)[GPU_HERE.thread + 1]; });
-  check_fault(FaultKind::kOutOfBounds, 32, [&] { y.pointer()[GPU_HERE.thread - 1] = 0.0f; });
+              [&] { y.pointer()[GPU_HERE.thread_id] = DevicePtr<const float>(x)[GPU_HERE.thread_id + 1]; });
+  check_fault(FaultKind::kOutOfBounds, 32, [&] { y.pointer()[GPU_HERE.thread_id - 1] = 0.0f; });
   check_fault(FaultKind::kOutOfBounds, 64, [&] {
     GPU_SHARED(float, tile, 63);
-    tile[GPU_HERE.thread] = 0.0f;
+    tile[GPU_HERE.thread_id] = 0.0f;
   });
   // A pointer may go outside as long as nothing is read there.
   check_correct(32, [&] {
     const DevicePtr<float> end = y.pointer() + 100;
-    end[GPU_HERE.thread - 100] = 0.0f;
+    end[GPU_HERE.thread_id - 100] = 0.0f;
   });
   check_fault(FaultKind::kOutOfBounds, 32, [] { DevicePtr<float>()[0] = 1.0f; });
 }
@@ -158,25 +158,25 @@ TEST_CASE("emulator: finds a wide load that is not aligned or ends outside") {
 
 TEST_CASE("emulator: finds a write to an input") {
   DeviceArray<float> x("x", counted(32));
-  check_fault(FaultKind::kReadOnly, 32, [&] { x.pointer()[GPU_HERE.thread] = 0.0f; });
+  check_fault(FaultKind::kReadOnly, 32, [&] { x.pointer()[GPU_HERE.thread_id] = 0.0f; });
 }
 
 TEST_CASE("emulator: finds values that were never written") {
   DeviceArray<float> y("y", 32);
-  check_fault(FaultKind::kUninitializedRead, 32, [&] { warp_sum(DevicePtr<const float>(y)[GPU_HERE.thread]); });
+  check_fault(FaultKind::kUninitializedRead, 32, [&] { warp_sum(DevicePtr<const float>(y)[GPU_HERE.thread_id]); });
   check_fault(FaultKind::kUninitializedRead, 64, [] {
     GPU_SHARED(float, tile, 64);
-    if (GPU_HERE.thread != 17) tile[GPU_HERE.thread] = 1.0f;
+    if (GPU_HERE.thread_id != 17) tile[GPU_HERE.thread_id] = 1.0f;
     block_barrier();
-    warp_sum(tile[63 - GPU_HERE.thread]);
+    warp_sum(tile[63 - GPU_HERE.thread_id]);
   });
 }
 
 TEST_CASE("emulator: shared memory does not keep values from one block to the next") {
   const auto use_before_write = [] {
     GPU_SHARED(float, tile, 32);
-    if (GPU_HERE.block_x == 0) tile[GPU_HERE.thread] = 1.0f;
-    warp_sum(tile[GPU_HERE.thread]);
+    if (GPU_HERE.block_x == 0) tile[GPU_HERE.thread_id] = 1.0f;
+    warp_sum(tile[GPU_HERE.thread_id]);
   };
   check_correct(32, use_before_write);
   check_fault(FaultKind::kUninitializedRead, 32, use_before_write, /*n_blocks=*/2);
@@ -185,10 +185,10 @@ TEST_CASE("emulator: shared memory does not keep values from one block to the ne
 TEST_CASE("emulator: finds a missing barrier between a write and a read") {
   check_fault(FaultKind::kRace, 64, [] {
     GPU_SHARED(float, tile, 64);
-    tile[GPU_HERE.thread] = 1.0f;
+    tile[GPU_HERE.thread_id] = 1.0f;
     block_barrier();
-    tile[GPU_HERE.thread] = 2.0f;
-    warp_sum(tile[63 - GPU_HERE.thread]);
+    tile[GPU_HERE.thread_id] = 2.0f;
+    warp_sum(tile[63 - GPU_HERE.thread_id]);
   });
 }
 
@@ -196,9 +196,9 @@ TEST_CASE("emulator: finds a missing barrier between a read and the next write")
   const auto rounds = [](bool has_barrier) {
     GPU_SHARED(float, tile, 64);
     for (int i = 0; i < 3; ++i) {
-      tile[GPU_HERE.thread] = 1.0f;
+      tile[GPU_HERE.thread_id] = 1.0f;
       block_barrier();
-      warp_sum(tile[63 - GPU_HERE.thread]);
+      warp_sum(tile[63 - GPU_HERE.thread_id]);
       if (has_barrier) block_barrier();
     }
   };
@@ -210,7 +210,7 @@ TEST_CASE("emulator: finds two threads that write one element, even the same val
   DeviceArray<float> y("y", 1);
   check_fault(FaultKind::kRace, 32, [&] { y.pointer()[0] = 1.0f; });
   check_correct(32, [&] {
-    if (GPU_HERE.thread == 5) y.pointer()[0] = 1.0f;
+    if (GPU_HERE.thread_id == 5) y.pointer()[0] = 1.0f;
   });
 }
 
@@ -237,13 +237,13 @@ TEST_CASE("emulator: finds lanes that count on being in step") {
 TEST_CASE("emulator: a warp sync does not order the accesses of two warps") {
   check_fault(FaultKind::kRace, 64, [] {
     GPU_SHARED(float, tile, 64);
-    tile[GPU_HERE.thread] = 1.0f;
+    tile[GPU_HERE.thread_id] = 1.0f;
     block_barrier();
-    warp_sum(tile[63 - GPU_HERE.thread]);  // reads of the other warp
+    warp_sum(tile[63 - GPU_HERE.thread_id]);  // reads of the other warp
     warp_barrier();
-    warp_sum(tile[GPU_HERE.thread]);  // and, later, of this one
+    warp_sum(tile[GPU_HERE.thread_id]);  // and, later, of this one
     warp_barrier();
-    tile[GPU_HERE.thread] = 2.0f;
+    tile[GPU_HERE.thread_id] = 2.0f;
   });
 }
 
@@ -252,14 +252,14 @@ TEST_CASE("emulator: finds blocks that share an element") {
   check_fault(
       FaultKind::kRace, 32,
       [&] {
-        if (GPU_HERE.thread == 0) total.pointer()[0] += 1.0f;
+        if (GPU_HERE.thread_id == 0) total.pointer()[0] += 1.0f;
       },
       /*n_blocks=*/2);
   DeviceArray<float> y("y", std::vector<float>{0.0f, 0.0f}, RegionKind::kValues);
   check_fault(
       FaultKind::kRace, 32,
       [&] {
-        if (GPU_HERE.thread == 0) y.pointer()[GPU_HERE.block_x] = y.pointer()[1 - GPU_HERE.block_x];
+        if (GPU_HERE.thread_id == 0) y.pointer()[GPU_HERE.block_x] = y.pointer()[1 - GPU_HERE.block_x];
       },
       /*n_blocks=*/2);
 }
@@ -267,14 +267,14 @@ TEST_CASE("emulator: finds blocks that share an element") {
 TEST_CASE("emulator: one launch may use what another wrote, and many blocks may read one element") {
   DeviceArray<float> y("y", 64);
   for (int i = 0; i < 2; ++i) {
-    launch({{2}, 32}, [&] { y.pointer()[32 * GPU_HERE.block_x + GPU_HERE.thread] = 1.0f; });
-    launch({{2}, 32}, [&] { warp_sum(y.pointer()[63 - GPU_HERE.thread]); });
+    launch({{2}, 32}, [&] { y.pointer()[32 * GPU_HERE.block_x + GPU_HERE.thread_id] = 1.0f; });
+    launch({{2}, 32}, [&] { warp_sum(y.pointer()[63 - GPU_HERE.thread_id]); });
   }
 }
 
 TEST_CASE("emulator: finds a barrier that some threads do not come to") {
   check_fault(FaultKind::kBarrierDivergence, 64, [] {
-    if (GPU_HERE.thread < 63) block_barrier();
+    if (GPU_HERE.thread_id < 63) block_barrier();
   });
   check_fault(FaultKind::kBarrierDivergence, 64, [] {
     for (int i = 0; i < (GPU_HERE.warp == 0 ? 2 : 3); ++i) block_barrier();
@@ -283,7 +283,7 @@ TEST_CASE("emulator: finds a barrier that some threads do not come to") {
 
 TEST_CASE("emulator: finds threads that meet at two different barriers") {
   check_fault(FaultKind::kBarrierDivergence, 64, [] {
-    if (GPU_HERE.thread % 2 == 0)
+    if (GPU_HERE.thread_id % 2 == 0)
       block_barrier();
     else
       block_barrier();
@@ -310,7 +310,7 @@ TEST_CASE("emulator: finds too much shared memory, and arrays that differ betwee
   check_fault(FaultKind::kSharedMemory, 32, [] { GPU_SHARED(float, tile, 8193); });
   check_correct(32, [] { GPU_SHARED(float, tile, 8192); });
   check_fault(FaultKind::kSharedMemory, 32, [] {
-    const size_t n = GPU_HERE.thread == 3 ? 64 : 32;
+    const size_t n = GPU_HERE.thread_id == 3 ? 64 : 32;
     GPU_SHARED(float, tile, n);
   });
 }
@@ -330,7 +330,7 @@ TEST_CASE("emulator: an exception of the kernel that is no fault comes out as it
 TEST_CASE("emulator: the text of a fault names thread, array and place") {
   DeviceArray<float> y("scores", 4);
   const auto fault = fault_of({{1, 2}, 32}, [&] {
-    if (GPU_HERE.block_y == 1 && GPU_HERE.thread == 6) y.pointer()[6] = 1.0f;
+    if (GPU_HERE.block_y == 1 && GPU_HERE.thread_id == 6) y.pointer()[6] = 1.0f;
   });
   REQUIRE(fault.has_value());
   CHECK(std::string(fault->what()) == "thread 6 of block (0, 1, 0) writes 4 bytes at byte 24 of `scores` (16 bytes)");

@@ -104,7 +104,7 @@ TEST_CASE("gpu experts: choices are sorted by expert and cut into tiles") {
   for (int32_t i = 0; i < 2 * kExpertTileTokens + 3; ++i) chosen.insert(chosen.end(), {2, i % 2 == 0 ? 0 : 4});
   const auto n = static_cast<int32_t>(chosen.size());
   DeviceArray<int32_t> experts("experts", chosen), order("order", chosen.size()), n_tiles("n_tiles", 1);
-  DeviceArray<ExpertTile> tiles("tiles", chosen.size());
+  DeviceArray<int32_t> tiles("tiles", 3 * chosen.size());
   launch({{1}, kGroupThreads}, [&] { group_experts(experts, order, tiles, n_tiles, GroupParams{5, n}); });
   std::vector<int32_t> expected(chosen.size());
   for (int32_t i = 0; i < n; ++i) expected[static_cast<size_t>(i)] = i;
@@ -114,7 +114,7 @@ TEST_CASE("gpu experts: choices are sorted by expert and cut into tiles") {
   CHECK(order.values() == expected);
   int32_t at = 0;
   for (int32_t i = 0; i < n_tiles.values()[0]; ++i) {
-    const ExpertTile tile = tiles.values()[static_cast<size_t>(i)];
+    const ExpertTile tile = expert_tile(tiles, i);
     CHECK(tile.first == at);
     CHECK(tile.n >= 1);
     CHECK(tile.n <= kExpertTileTokens);
@@ -150,7 +150,7 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
     DeviceArray<float> weights("weights", count), hidden("hidden", count * n_ff), results("results", count * n_embd);
     DeviceArray<float> y("y", static_cast<size_t>(n * n_embd));
     DeviceArray<int32_t> experts("experts", count), order("order", count), n_tiles("n_tiles", 1);
-    DeviceArray<ExpertTile> tiles("tiles", count);
+    DeviceArray<int32_t> tiles("tiles", 3 * count);
     const RouterKernelParams router{kRouterSoftmax, n_expert, n_used, 1, 1, 1, 0, 1.0f};
     launch({{n}, 32}, [&] { route_experts(device_logits, device_logits, experts, weights, router); });
     launch({{1}, kGroupThreads}, [&] {
