@@ -33,8 +33,10 @@ cudaError_t launch_add(cudaStream_t stream, float* x, const float* y, const Elem
 cudaError_t launch_scale(cudaStream_t stream, float* x, const ElementParams& params);
 cudaError_t launch_softcap(cudaStream_t stream, float* x, const ElementParams& params);
 cudaError_t launch_activate(cudaStream_t stream, float* x, const ElementParams& params);
-cudaError_t launch_gate(cudaStream_t stream, float* y, const float* gates, const float* up, const ElementParams& params);
-cudaError_t launch_add_gated(cudaStream_t stream, float* x, const float* y, const float* logits, const RowParams& params);
+cudaError_t launch_gate(cudaStream_t stream, float* y, const float* gates, const float* up,
+                        const ElementParams& params);
+cudaError_t launch_add_gated(cudaStream_t stream, float* x, const float* y, const float* logits,
+                             const RowParams& params);
 cudaError_t launch_copy_columns(cudaStream_t stream, float* y, const float* x, const RowParams& params);
 cudaError_t launch_gather_rows(cudaStream_t stream, float* y, const float* x, const int32_t* rows,
                                const RowParams& params);

@@ -24,12 +24,12 @@ void launch_tokens(cudaStream_t stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
   const uint32_t n_blocks = (a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
   if (a.up != nullptr) {
-    matvec_gated<Block, kTokens><<<n_blocks, kMatvecThreads, 0, stream>>>(
-        weight, static_cast<const Block*>(a.up), a.x.codes, a.x.scales, a.x.sums, a.bias, a.up_bias, a.y,
-        a.params.product);
+    matvec_gated<Block, kTokens><<<n_blocks, kMatvecThreads, 0, stream>>>(weight, static_cast<const Block*>(a.up),
+                                                                          a.x.codes, a.x.scales, a.x.sums, a.bias,
+                                                                          a.up_bias, a.y, a.params.product);
   } else {
-    matvec<Block, kTokens><<<n_blocks, kMatvecThreads, 0, stream>>>(weight, a.x.codes, a.x.scales, a.x.sums, a.bias, a.y,
-                                                                    a.params.product);
+    matvec<Block, kTokens><<<n_blocks, kMatvecThreads, 0, stream>>>(weight, a.x.codes, a.x.scales, a.x.sums, a.bias,
+                                                                    a.y, a.params.product);
   }
 }
 
@@ -38,9 +38,9 @@ void launch_experts(cudaStream_t stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
   const dim3 grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, a.lists->n_choices);
   if (a.up != nullptr) {
-    experts_gated<Block><<<grid, kMatvecThreads, 0, stream>>>(
-        weight, static_cast<const Block*>(a.up), a.x.codes, a.x.scales, a.x.sums, a.bias, a.up_bias, a.lists->order,
-        a.lists->tiles, a.lists->n_tiles, a.y, a.params);
+    experts_gated<Block><<<grid, kMatvecThreads, 0, stream>>>(weight, static_cast<const Block*>(a.up), a.x.codes,
+                                                              a.x.scales, a.x.sums, a.bias, a.up_bias, a.lists->order,
+                                                              a.lists->tiles, a.lists->n_tiles, a.y, a.params);
   } else {
     experts_matvec<Block><<<grid, kMatvecThreads, 0, stream>>>(weight, a.x.codes, a.x.scales, a.x.sums, a.bias,
                                                                a.lists->order, a.lists->tiles, a.lists->n_tiles, a.y,
@@ -67,13 +67,14 @@ cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& a) {
 // A type belongs to the file that instantiates it.
 #define OUTPOST_MATVEC_TYPES_SMALL(use) \
   use(BlockQ4_0) use(BlockQ4_1) use(BlockQ5_0) use(BlockQ5_1) use(BlockQ8_0) use(BlockIQ4_NL) use(BlockMXFP4)
-#define OUTPOST_MATVEC_TYPES_K(use) \
+#define OUTPOST_MATVEC_TYPES_K(use)                                                                          \
   use(BlockQ2_K) use(BlockQ3_K) use(BlockQ4_K) use(BlockQ5_K) use(BlockQ6_K) use(BlockQ8_K) use(BlockIQ4_XS) \
-  use(BlockTQ1_0) use(BlockTQ2_0)
+      use(BlockTQ1_0) use(BlockTQ2_0)
 #define OUTPOST_MATVEC_TYPES_IQ(use) \
   use(BlockIQ2_XXS) use(BlockIQ2_XS) use(BlockIQ2_S) use(BlockIQ3_XXS) use(BlockIQ3_S) use(BlockIQ1_S) use(BlockIQ1_M)
 
-#define OUTPOST_MATVEC_DECLARE(Block) extern template cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&);
+#define OUTPOST_MATVEC_DECLARE(Block) \
+  extern template cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&);
 #define OUTPOST_MATVEC_DEFINE(Block) template cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&);
 
 }  // namespace outpost::gpu
