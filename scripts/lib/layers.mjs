@@ -33,7 +33,7 @@ const cppLayers = {
   'kernels/emulator': [],
   // f16 under the emulator is the tests' own; on a device it is the hardware's.
   'kernels/portable': ['kernels/common', 'kernels/emulator', 'native/core'],
-  'kernels/cuda': ['kernels/portable', 'kernels/common'],
+  'kernels/cuda': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
   'kernels/tests': ['native', 'kernels'],
   'native/include': [],
   'native/core': ['native/include'],
