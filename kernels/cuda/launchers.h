@@ -75,10 +75,11 @@ struct AttentionArrays {
 cudaError_t launch_attention(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                              const AttentionKernelParams& params);
 
-// ---- matvec_launchers_*.cu. cudaErrorInvalidValue for a type without blocks, or more than kMatvecMaxTokens tokens.
+// ---- matvec_launchers_*.cu. cudaErrorInvalidValue for a type without blocks.
+/// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
 cudaError_t launch_matvec(cudaStream_t stream, TensorType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params);
-/// Both weights are of one type.
+/// Both weights are of one type; kMatvecMaxTokens tokens at most.
 cudaError_t launch_matvec_gated(cudaStream_t stream, TensorType type, const void* gate, const void* up,
                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,
                                 const MatvecParams& params);

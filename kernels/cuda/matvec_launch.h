@@ -4,6 +4,7 @@
 
 #include "kernels/common/visit_block.h"
 #include "kernels/cuda/launchers.h"
+#include "kernels/cuda/matmul.h"
 
 namespace outpost::gpu {
 
@@ -48,6 +49,18 @@ void launch_experts(cudaStream_t stream, const MatvecLaunch& a) {
   }
 }
 
+/// Tokens of a block of matmul: as many as registers have room for.
+inline constexpr int32_t kMatmulTokens = 64;
+
+template <typename Block>
+void launch_many_tokens(cudaStream_t stream, const MatvecLaunch& a) {
+  const MatvecParams& params = a.params.product;
+  const dim3 grid((params.n_rows + kMatmulRows - 1) / kMatmulRows,
+                  (params.n_tokens + kMatmulTokens - 1) / kMatmulTokens);
+  matmul<Block, kMatmulTokens><<<grid, kMatmulThreads, 0, stream>>>(static_cast<const Block*>(a.weight), a.x.codes,
+                                                                    a.x.scales, a.x.sums, a.bias, a.y, params);
+}
+
 template <typename Block>
 cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& a) {
   const int32_t n_tokens = a.params.product.n_tokens;
@@ -59,6 +72,8 @@ cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& a) {
     launch_tokens<Block, 8>(stream, a);
   else if (n_tokens <= kMatvecMaxTokens)
     launch_tokens<Block, 16>(stream, a);
+  else if (a.up == nullptr)
+    launch_many_tokens<Block>(stream, a);
   else
     return cudaErrorInvalidValue;
   return cudaGetLastError();

@@ -1,4 +1,4 @@
-// The dialect as CUDA C++ (compute capability 7.5 and above). See dialect.h.
+// The dialect as CUDA C++ (compute capability 8.0 and above). See dialect.h.
 #pragma once
 
 #include <cstdint>

@@ -1,21 +1,20 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { parseResources } from './gpu-resources.mjs';
 
-describe('parseResources', () => {
-  it('reads registers, stack, shared and local memory of each function', () => {
-    const text = `
-Fatbin elf code:
-Resource usage:
- Common:
-  GLOBAL:0
- Function void outpost::gpu::matvec<outpost::BlockQ4_K, (int)8>(const outpost::BlockQ4_K *, float *):
-  REG:96 STACK:8 SHARED:32 LOCAL:4 CONSTANT[0]:416 TEXTURE:0 SURFACE:0 SAMPLER:0
- Function outpost::gpu::add(float *, const float *, outpost::gpu::ElementParams):
-  REG:10 STACK:0 SHARED:0 LOCAL:0 CONSTANT[0]:380 TEXTURE:0 SURFACE:0 SAMPLER:0
+it('reads registers, memory and spills of each kernel from the report of ptxas', () => {
+  const text = `ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_Z6matvecv' for 'sm_80'
+ptxas info    : Function properties for _Z6matvecv
+    24 bytes stack frame, 20 bytes spill stores, 44 bytes spill loads
+ptxas info    : Used 96 registers, used 1 barriers, 24 bytes cumulative stack size, 19488 bytes smem, 420 bytes cmem[0]
+ptxas info    : Compile time = 21.538 ms
+ptxas info    : Compiling entry function '_Z3addv' for 'sm_80'
+ptxas info    : Function properties for _Z3addv
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 10 registers, used 0 barriers, 376 bytes cmem[0]
 `;
-    expect(parseResources(text)).toEqual([
-      { kernel: 'matvec<BlockQ4_K, 8>', registers: 96, sharedBytes: 32, stackBytes: 8, localBytes: 4 },
-      { kernel: 'add', registers: 10, sharedBytes: 0, stackBytes: 0, localBytes: 0 },
-    ]);
-  });
+  expect(parseResources(text)).toEqual([
+    { symbol: '_Z6matvecv', registers: 96, sharedBytes: 19488, stackBytes: 24, spillBytes: 64 },
+    { symbol: '_Z3addv', registers: 10, sharedBytes: 0, stackBytes: 0, spillBytes: 0 },
+  ]);
 });
