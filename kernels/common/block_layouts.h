@@ -3,12 +3,12 @@
 // `m` are f16 bit patterns where nothing else is said. Codebooks of the I-quants are in iq*_grid*.h.
 #pragma once
 
-#include <cstdint>
+#include "kernels/common/shared_source.h"
 
 namespace outpost {
 
-inline constexpr int kSuperblock = 256;
-inline constexpr int kSmallBlock = 32;
+OUTPOST_CONSTANT int kSuperblock = 256;
+OUTPOST_CONSTANT int kSmallBlock = 32;
 
 // ---- blocks of 32: byte l of qs holds elements l (low nibble) and 16 + l (high)
 
@@ -63,10 +63,10 @@ struct BlockMXFP4 {
 };
 static_assert(sizeof(BlockMXFP4) == 17);
 
-inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+OUTPOST_TABLE int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 /// Twice the values of E2M1, so that they are integers.
-inline constexpr int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+OUTPOST_TABLE int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // ---- K-quants
 
@@ -127,7 +127,8 @@ struct ScaleMin {
 
 /// The 6-bit scale and min of group `g` (0 to 7) of Q4_K and Q5_K: groups 0-3 in the low six bits of bytes 0-3
 /// and 4-7; groups 4-7 in the nibbles of bytes 8-11, their upper two bits on top of bytes 0-7.
-inline constexpr ScaleMin k4_scale_min(const uint8_t* scales, int g) {
+template <typename Bytes>
+inline constexpr ScaleMin k4_scale_min(Bytes scales, int g) {
   if (g < 4) return {static_cast<uint8_t>(scales[g] & 63), static_cast<uint8_t>(scales[g + 4] & 63)};
   return {static_cast<uint8_t>((scales[g + 4] & 15) | ((scales[g - 4] >> 6) << 4)),
           static_cast<uint8_t>((scales[g + 4] >> 4) | ((scales[g] >> 6) << 4))};
@@ -135,7 +136,8 @@ inline constexpr ScaleMin k4_scale_min(const uint8_t* scales, int g) {
 
 /// The 6-bit scale of group `g` (0 to 15) of Q3_K: the low nibbles in bytes 0-7 (groups 8-15 in the upper halves), the
 /// upper two bits in bytes 8-11.
-inline constexpr int k3_scale(const uint8_t* scales, int g) {
+template <typename Bytes>
+inline constexpr int k3_scale(Bytes scales, int g) {
   const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
   return low | (((scales[8 + g % 4] >> (2 * (g / 4))) & 3) << 4);
 }

@@ -30,6 +30,11 @@ const typescriptLayers = {
 /** @type {Record<string, string[]>} */
 const cppLayers = {
   'kernels/common': [],
+  'kernels/emulator': [],
+  // f16 under the emulator is the tests' own; on a device it is the hardware's.
+  'kernels/portable': ['kernels/common', 'kernels/emulator', 'native/core'],
+  'kernels/cuda': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
+  'kernels/tests': ['native', 'kernels'],
   'native/include': [],
   'native/core': ['native/include'],
   'native/gguf': ['native/core', 'native/include', 'kernels/common'],

@@ -1,0 +1,98 @@
+// The portable kernels as CUDA launches: one function per operation, raw device pointers in, the error of the launch
+// out. For CUDA sources only. Shapes and meaning are at the kernels; nothing here waits for the device.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/common/tensor_type.h"
+#include "kernels/portable/activations.h"
+#include "kernels/portable/attention.h"
+#include "kernels/portable/elementwise.h"
+#include "kernels/portable/experts.h"
+#include "kernels/portable/norm.h"
+#include "kernels/portable/rope_kv.h"
+#include "kernels/portable/sample.h"
+
+namespace outpost::gpu {
+
+/// Activations as quantize_activations leaves them.
+struct QuantizedInput {
+  const uint32_t* codes;
+  const float* scales;
+  const uint32_t* sums;
+};
+
+// ---- vector_launchers.cu
+cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
+                            int32_t n_groups);
+cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
+                            const NormParams& params);
+cudaError_t launch_layer_norm(cudaStream_t stream, float* y, const float* x, const float* weight, const float* bias,
+                              int32_t n_rows, const NormParams& params);
+cudaError_t launch_add(cudaStream_t stream, float* x, const float* y, const ElementParams& params);
+cudaError_t launch_scale(cudaStream_t stream, float* x, const ElementParams& params);
+cudaError_t launch_softcap(cudaStream_t stream, float* x, const ElementParams& params);
+cudaError_t launch_activate(cudaStream_t stream, float* x, const ElementParams& params);
+cudaError_t launch_gate(cudaStream_t stream, float* y, const float* gates, const float* up,
+                        const ElementParams& params);
+cudaError_t launch_add_gated(cudaStream_t stream, float* x, const float* y, const float* logits,
+                             const RowParams& params);
+cudaError_t launch_copy_columns(cudaStream_t stream, float* y, const float* x, const RowParams& params);
+cudaError_t launch_gather_rows(cudaStream_t stream, float* y, const float* x, const int32_t* rows,
+                               const RowParams& params);
+cudaError_t launch_rope_and_store_kv(cudaStream_t stream, float* q, const float* k, const float* v, const float* turns,
+                                     const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
+                                     const RopeKvParams& params);
+cudaError_t launch_top_k(cudaStream_t stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
+                         const SampleParams& params);
+cudaError_t launch_softmax_rows(cudaStream_t stream, float* y, const float* x, int32_t n_rows,
+                                const SampleParams& params);
+cudaError_t launch_route_experts(cudaStream_t stream, const float* logits, const float* bias, int32_t* experts,
+                                 float* weights, int32_t n_tokens, const RouterKernelParams& params);
+cudaError_t launch_group_experts(cudaStream_t stream, const int32_t* experts, int32_t* order, int32_t* tiles,
+                                 int32_t* n_tiles, const GroupParams& params);
+cudaError_t launch_combine_experts(cudaStream_t stream, const float* x, const float* weights, float* y,
+                                   const CombineParams& params);
+
+// ---- attention_launchers.cu
+/// Rows of a tile that append_tiles has to be given for these tiles.
+inline constexpr int32_t kAttentionRows = 8;
+
+struct AttentionArrays {
+  const float* q;
+  const uint16_t* pages;
+  const int32_t* page_tables;
+  const AttentionTile* tiles;
+  const int32_t* positions;
+  const float* sinks;  ///< null: none
+  float* y;
+  float* partial;  ///< null: all splits of a tile in one block
+  float* states;
+};
+
+/// @param n_splits up to the last position of any token
+/// @return cudaErrorInvalidValue for dimensions without a kernel: not a multiple of 4, above 576 and 512
+cudaError_t launch_attention(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
+                             const AttentionKernelParams& params);
+
+// ---- matvec_launchers_*.cu. cudaErrorInvalidValue for a type without blocks.
+/// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
+cudaError_t launch_matvec(cudaStream_t stream, TensorType type, const void* weight, const QuantizedInput& x,
+                          const float* bias, float* y, const MatvecParams& params);
+/// Both weights are of one type; kMatvecMaxTokens tokens at most.
+cudaError_t launch_matvec_gated(cudaStream_t stream, TensorType type, const void* gate, const void* up,
+                                const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,
+                                const MatvecParams& params);
+struct ExpertLists {
+  const int32_t* order;
+  const int32_t* tiles;
+  const int32_t* n_tiles;
+  int32_t n_choices;
+};
+cudaError_t launch_experts_gated(cudaStream_t stream, TensorType type, const void* gate, const void* up,
+                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias,
+                                 const ExpertLists& lists, float* y, const ExpertParams& params);
+cudaError_t launch_experts_matvec(cudaStream_t stream, TensorType type, const void* weight, const QuantizedInput& x,
+                                  const float* bias, const ExpertLists& lists, float* y, const ExpertParams& params);
+
+}  // namespace outpost::gpu

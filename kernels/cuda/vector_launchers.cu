@@ -1,0 +1,115 @@
+#include "kernels/cuda/launchers.h"
+
+namespace outpost::gpu {
+namespace {
+
+uint32_t blocks_of(int64_t n, int64_t per_block) { return static_cast<uint32_t>((n + per_block - 1) / per_block); }
+uint32_t element_blocks(int64_t n) { return blocks_of(n, kElementThreads); }
+uint32_t row_blocks(const RowParams& params) { return element_blocks(int64_t{params.n_rows} * params.width); }
+
+}  // namespace
+
+cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
+                            int32_t n_groups) {
+  quantize_activations<<<blocks_of(n_groups, kQuantizeThreads / 32), kQuantizeThreads, 0, stream>>>(
+      x, codes, scales, sums, QuantizeParams{n_groups});
+  return cudaGetLastError();
+}
+
+cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
+                            const NormParams& params) {
+  rms_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, weight, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_layer_norm(cudaStream_t stream, float* y, const float* x, const float* weight, const float* bias,
+                              int32_t n_rows, const NormParams& params) {
+  layer_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, weight, bias, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_add(cudaStream_t stream, float* x, const float* y, const ElementParams& params) {
+  add<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, y, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_scale(cudaStream_t stream, float* x, const ElementParams& params) {
+  scale<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_softcap(cudaStream_t stream, float* x, const ElementParams& params) {
+  softcap<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_activate(cudaStream_t stream, float* x, const ElementParams& params) {
+  activate<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_gate(cudaStream_t stream, float* y, const float* gates, const float* up,
+                        const ElementParams& params) {
+  gate<<<element_blocks(params.n), kElementThreads, 0, stream>>>(y, gates, up, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_add_gated(cudaStream_t stream, float* x, const float* y, const float* logits,
+                             const RowParams& params) {
+  add_gated<<<row_blocks(params), kElementThreads, 0, stream>>>(x, y, logits, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_copy_columns(cudaStream_t stream, float* y, const float* x, const RowParams& params) {
+  copy_columns<<<row_blocks(params), kElementThreads, 0, stream>>>(y, x, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_gather_rows(cudaStream_t stream, float* y, const float* x, const int32_t* rows,
+                               const RowParams& params) {
+  gather_rows<<<row_blocks(params), kElementThreads, 0, stream>>>(y, x, rows, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_rope_and_store_kv(cudaStream_t stream, float* q, const float* k, const float* v, const float* turns,
+                                     const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
+                                     const RopeKvParams& params) {
+  const dim3 grid(params.n_head + 2 * params.kv.n_head_kv, n_tokens);
+  rope_and_store_kv<<<grid, kRopeThreads, 0, stream>>>(q, k, v, turns, positions, slots, pages, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_top_k(cudaStream_t stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
+                         const SampleParams& params) {
+  top_k<<<n_rows, kSampleThreads, 0, stream>>>(logits, tokens, values, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_softmax_rows(cudaStream_t stream, float* y, const float* x, int32_t n_rows,
+                                const SampleParams& params) {
+  softmax_rows<<<n_rows, kSampleThreads, 0, stream>>>(y, x, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_route_experts(cudaStream_t stream, const float* logits, const float* bias, int32_t* experts,
+                                 float* weights, int32_t n_tokens, const RouterKernelParams& params) {
+  if (params.n_expert > kMaxExperts || params.n_used > kMaxExpertsUsed) return cudaErrorInvalidValue;
+  route_experts<<<n_tokens, 32, 0, stream>>>(logits, bias, experts, weights, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_group_experts(cudaStream_t stream, const int32_t* experts, int32_t* order, int32_t* tiles,
+                                 int32_t* n_tiles, const GroupParams& params) {
+  if (params.n_expert > kMaxExperts) return cudaErrorInvalidValue;
+  group_experts<<<1, kGroupThreads, 0, stream>>>(experts, order, tiles, n_tiles, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_combine_experts(cudaStream_t stream, const float* x, const float* weights, float* y,
+                                   const CombineParams& params) {
+  const uint32_t n_blocks = blocks_of(int64_t{params.n_tokens} * params.width, kCombineThreads);
+  combine_experts<<<n_blocks, kCombineThreads, 0, stream>>>(x, weights, y, params);
+  return cudaGetLastError();
+}
+
+}  // namespace outpost::gpu

@@ -1,0 +1,112 @@
+#include "kernels/emulator/memory.h"
+
+#include "kernels/emulator/simt.h"
+
+namespace outpost::emulator {
+namespace {
+
+constexpr uint16_t kSeveral = 0xffff;
+
+[[noreturn]] void fail(FaultKind kind, const std::string& what, const Region& region, int64_t offset) {
+  throw Fault(kind, describe_thread() + " " + what + " byte " + std::to_string(offset) + " of `" + region.name() +
+                        "` (" + std::to_string(region.size_bytes()) + " bytes)");
+}
+
+}  // namespace
+
+Region::Region(std::string name, size_t size_bytes, size_t element_bytes, RegionKind kind)
+    : name_(std::move(name)),
+      size_bytes_(size_bytes),
+      element_bytes_(element_bytes),
+      kind_(kind),
+      storage_((size_bytes + 7) / 8, ~uint64_t{0}),
+      cells_(kind == RegionKind::kInput ? 0 : size_bytes / element_bytes) {}
+
+std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
+  const bool is_inside = offset >= 0 && n_bytes <= size_bytes_ && static_cast<size_t>(offset) <= size_bytes_ - n_bytes;
+  const char* verb = access == Access::kRead ? "reads" : "writes";
+  if (!is_inside) fail(FaultKind::kOutOfBounds, verb + (" " + std::to_string(n_bytes)) + " bytes at", *this, offset);
+  const auto begin = static_cast<size_t>(offset);
+  if (begin % element_bytes_ != 0 || n_bytes % element_bytes_ != 0) fail(FaultKind::kMisaligned, verb, *this, offset);
+  if (begin % n_bytes != 0 && n_bytes <= 16 && (n_bytes & (n_bytes - 1)) == 0)
+    fail(FaultKind::kMisaligned, verb, *this, offset);
+  if (kind_ == RegionKind::kInput) {
+    if (access == Access::kWrite) fail(FaultKind::kReadOnly, verb, *this, offset);
+    return data() + begin;
+  }
+  AccessClock clock = access_clock();
+  if (kind_ == RegionKind::kShared) clock.launch = clock.block;  // the array lives as long as its block
+  for (size_t at = begin; at < begin + n_bytes; at += element_bytes_) {
+    Cell& cell = cells_[at / element_bytes_];
+    if (access == Access::kRead)
+      check_read(cell, clock, static_cast<int64_t>(at));
+    else
+      check_write(cell, clock, static_cast<int64_t>(at));
+  }
+  return data() + begin;
+}
+
+void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
+  const bool has_value = kind_ == RegionKind::kShared ? cell.write_block == clock.block : cell.write_block != 0;
+  if (!has_value) {
+    if (kind_ != RegionKind::kValues) fail(FaultKind::kUninitializedRead, "reads without a value", *this, offset);
+  } else if (cell.write_block == clock.block) {
+    const bool is_ordered =
+        cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
+        (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
+    if (!is_ordered)
+      fail(FaultKind::kRace, "reads what thread " + std::to_string(cell.write_thread) + " has just written,", *this,
+           offset);
+  } else if (cell.write_block >= clock.launch) {
+    fail(FaultKind::kRace, "reads what another block has written,", *this, offset);
+  }
+
+  if (cell.read_block >= clock.launch && cell.read_block != clock.block) {
+    cell.read_block = clock.block;  // of several blocks: any write is a race, see check_write
+    cell.read_warp = cell.read_thread = kSeveral;
+    cell.read_barrier = UINT32_MAX;
+    return;
+  }
+  if (cell.read_barrier == UINT32_MAX && cell.read_block == clock.block) return;
+  const bool is_same_warp =
+      cell.read_block == clock.block && cell.read_barrier == clock.barrier_epoch && cell.read_warp == clock.warp();
+  if (is_same_warp && cell.read_warp_epoch == clock.warp_epoch) {
+    if (cell.read_thread != clock.thread) cell.read_thread = kSeveral;
+    return;
+  }
+  const bool is_other_warp =
+      cell.read_block == clock.block && cell.read_barrier == clock.barrier_epoch && cell.read_warp != clock.warp();
+  cell.read_block = clock.block;
+  cell.read_barrier = clock.barrier_epoch;
+  cell.read_warp_epoch = clock.warp_epoch;
+  cell.read_thread = is_other_warp ? kSeveral : clock.thread;
+  cell.read_warp = is_other_warp ? kSeveral : clock.warp();
+}
+
+void Region::check_write(Cell& cell, const AccessClock& clock, int64_t offset) {
+  if (cell.write_block == clock.block) {
+    const bool is_ordered =
+        cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
+        (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
+    if (!is_ordered)
+      fail(FaultKind::kRace, "writes where thread " + std::to_string(cell.write_thread) + " has just written,", *this,
+           offset);
+  } else if (cell.write_block != 0 && cell.write_block >= clock.launch) {
+    fail(FaultKind::kRace, "writes where another block has written,", *this, offset);
+  }
+
+  if (cell.read_block != 0 && cell.read_block >= clock.launch) {
+    const bool is_of_blocks = cell.read_block != clock.block || cell.read_barrier == UINT32_MAX;
+    if (is_of_blocks) fail(FaultKind::kRace, "writes what another block has read,", *this, offset);
+    const bool is_ordered = cell.read_barrier != clock.barrier_epoch || cell.read_thread == clock.thread ||
+                            (cell.read_warp == clock.warp() && cell.read_warp_epoch != clock.warp_epoch);
+    if (!is_ordered) fail(FaultKind::kRace, "writes what another thread has just read,", *this, offset);
+  }
+  cell.write_block = clock.block;
+  cell.write_barrier = clock.barrier_epoch;
+  cell.write_warp_epoch = clock.warp_epoch;
+  cell.write_thread = clock.thread;
+  cell.read_block = 0;
+}
+
+}  // namespace outpost::emulator

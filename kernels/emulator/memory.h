@@ -1,0 +1,182 @@
+// Memory of the emulated device: every access through a Pointer is checked for bounds, alignment, values that were
+// never written, and races.
+//
+// Races are found from what orders two accesses, not from how the threads happened to run: within a block a barrier
+// orders all threads and a warp sync those of one warp; blocks of a launch are never ordered, launches always are.
+// Shuffles order nothing, as in CUDA.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/emulator/fault.h"
+
+namespace outpost::emulator {
+
+enum class Access { kRead, kWrite };
+
+/// Who accesses memory, and when in the order that barriers make.
+struct AccessClock {
+  uint64_t launch = 0;         ///< number of the launch's first block
+  uint64_t block = 0;          ///< blocks are numbered through all launches of the process, from 1
+  uint32_t barrier_epoch = 0;  ///< barriers that the block has passed
+  uint32_t warp_epoch = 0;     ///< warp syncs that the thread's warp has passed
+  uint16_t thread = 0;
+
+  uint16_t warp() const { return thread / 32; }
+};
+
+/// kInput is never written; kValues has values from the start; kEmpty has none until a kernel writes them; kShared
+/// begins without values in every block, and is seen by that block alone.
+enum class RegionKind { kInput, kValues, kEmpty, kShared };
+
+/// An array on the device. Elements are the finest unit of access.
+class Region {
+ public:
+  Region(std::string name, size_t size_bytes, size_t element_bytes, RegionKind kind);
+
+  const std::string& name() const { return name_; }
+  size_t size_bytes() const { return size_bytes_; }
+  size_t element_bytes() const { return element_bytes_; }
+  std::byte* data() { return reinterpret_cast<std::byte*>(storage_.data()); }
+
+  /// Checks one access of the running thread; throws Fault.
+  /// @return where the bytes are
+  std::byte* access(int64_t offset, size_t n_bytes, Access access);
+
+ private:
+  /// The last write, and a summary of the reads since that tells exactly whether a later write races with one of
+  /// them: a read that is ordered after others of its warp stands for those.
+  struct Cell {
+    uint64_t write_block = 0, read_block = 0;  ///< 0: none
+    uint32_t write_barrier = 0, read_barrier = 0;
+    uint32_t write_warp_epoch = 0, read_warp_epoch = 0;
+    uint16_t write_thread = 0, read_thread = 0, read_warp = 0;
+  };
+
+  void check_read(Cell& cell, const AccessClock& clock, int64_t offset);
+  void check_write(Cell& cell, const AccessClock& clock, int64_t offset);
+
+  std::string name_;
+  size_t size_bytes_, element_bytes_;
+  RegionKind kind_;
+  std::vector<uint64_t> storage_;
+  std::vector<Cell> cells_;  ///< one per element; none of an input
+};
+
+/// An element that may be written: stands for `T&`, which could not be watched.
+template <typename T>
+class Reference {
+ public:
+  Reference(Region* region, int64_t offset) : region_(region), offset_(offset) {}
+  operator T() const {
+    T value;
+    std::memcpy(&value, region_->access(offset_, sizeof(T), Access::kRead), sizeof(T));
+    return value;
+  }
+  const Reference& operator=(T value) const {
+    std::memcpy(region_->access(offset_, sizeof(T), Access::kWrite), &value, sizeof(T));
+    return *this;
+  }
+  const Reference& operator=(const Reference& other) const { return *this = static_cast<T>(other); }
+  const Reference& operator+=(T value) const { return *this = static_cast<T>(*this) + value; }
+  const Reference& operator*=(T value) const { return *this = static_cast<T>(*this) * value; }
+  Reference(const Reference&) = default;
+
+ private:
+  Region* region_;
+  int64_t offset_;
+};
+
+/// A `T*` of a kernel. Like it, it may point anywhere; only accesses are checked.
+template <typename T>
+class Pointer {
+ public:
+  using Value = std::remove_const_t<T>;
+  static_assert(std::is_trivially_copyable_v<Value>);
+
+  Pointer() = default;
+  Pointer(Region* region, int64_t offset) : region_(region), offset_(offset) {}
+  /// From a pointer to the same without const.
+  template <typename U>
+  requires(std::is_same_v<const U, T>) Pointer(const Pointer<U>& other)
+      : region_(other.region()), offset_(other.offset()) {}
+
+  Region* region() const { return region_; }
+  int64_t offset() const { return offset_; }  ///< bytes
+
+  /// `T` for constant scalars, `const T&` for constant structures, a Reference for what may be written.
+  decltype(auto) operator[](int64_t i) const {
+    const int64_t at = offset_ + i * static_cast<int64_t>(sizeof(T));
+    if constexpr (!std::is_const_v<T>) {
+      return Reference<T>(checked_region(), at);
+    } else {
+      const std::byte* bytes = checked_region()->access(at, sizeof(T), Access::kRead);
+      if constexpr (std::is_arithmetic_v<T>) {
+        Value value;
+        std::memcpy(&value, bytes, sizeof(T));
+        return value;
+      } else {
+        return *reinterpret_cast<const T*>(bytes);
+      }
+    }
+  }
+  decltype(auto) operator*() const { return (*this)[0]; }
+
+  Pointer operator+(int64_t n) const { return {region_, offset_ + n * static_cast<int64_t>(sizeof(T))}; }
+  Pointer operator-(int64_t n) const { return *this + -n; }
+  Pointer& operator+=(int64_t n) { return *this = *this + n; }
+
+  /// The bytes of n elements, for loads wider than one.
+  std::byte* access_many(size_t n, Access access) const {
+    return checked_region()->access(offset_, n * sizeof(T), access);
+  }
+
+ private:
+  Region* checked_region() const {
+    if (region_ == nullptr) throw Fault(FaultKind::kOutOfBounds, "a null pointer is used");
+    return region_;
+  }
+
+  Region* region_ = nullptr;
+  int64_t offset_ = 0;
+};
+
+/// An array in global memory, made by the host.
+template <typename T>
+class DeviceArray {
+ public:
+  DeviceArray(std::string name, std::span<const T> values, RegionKind kind = RegionKind::kInput)
+      : region_(std::move(name), values.size_bytes(), kElementBytes, kind) {
+    if (!values.empty()) std::memcpy(region_.data(), values.data(), values.size_bytes());
+  }
+  DeviceArray(std::string name, const std::vector<T>& values, RegionKind kind = RegionKind::kInput)
+      : DeviceArray(std::move(name), std::span<const T>(values), kind) {}
+  /// Without values: all bytes are 0xff (NaN in floats), and reading what no kernel has written is a fault.
+  DeviceArray(std::string name, size_t n)
+      : region_(std::move(name), n * sizeof(T), kElementBytes, RegionKind::kEmpty) {}
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+
+  Pointer<T> pointer() { return {&region_, 0}; }
+  operator Pointer<T>() { return pointer(); }
+  operator Pointer<const T>() { return pointer(); }
+
+  std::vector<T> values() {
+    std::vector<T> copy(region_.size_bytes() / sizeof(T));
+    if (!copy.empty()) std::memcpy(copy.data(), region_.data(), region_.size_bytes());
+    return copy;
+  }
+
+ private:
+  static constexpr size_t kElementBytes = std::is_arithmetic_v<T> ? sizeof(T) : 1;
+
+  Region region_;
+};
+
+}  // namespace outpost::emulator

@@ -1,0 +1,60 @@
+// Entry points for the portable kernels: an instance of each template under the name by which the host finds it. The
+// kernels that are no templates are entry points already.
+#include "kernels/portable/activations.h"
+#include "kernels/portable/attention.h"
+#include "kernels/portable/elementwise.h"
+#include "kernels/portable/experts.h"
+#include "kernels/portable/norm.h"
+#include "kernels/portable/rope_kv.h"
+#include "kernels/portable/sample.h"
+
+namespace outpost {
+namespace gpu {
+
+#ifndef OUTPOST_INSTANCE  // kernels/metal/check has its own: C++ allows no attribute here
+#define OUTPOST_INSTANCE(name, ...) template [[host_name(name)]] kernel decltype(__VA_ARGS__) __VA_ARGS__;
+#endif
+
+#define OUTPOST_MATVEC(Block)                                        \
+  OUTPOST_INSTANCE("matvec_1_" #Block, matvec<Block, 1>)             \
+  OUTPOST_INSTANCE("matvec_8_" #Block, matvec<Block, 8>)             \
+  OUTPOST_INSTANCE("matvec_16_" #Block, matvec<Block, 16>)           \
+  OUTPOST_INSTANCE("matvec_gated_1_" #Block, matvec_gated<Block, 1>) \
+  OUTPOST_INSTANCE("matvec_gated_8_" #Block, matvec_gated<Block, 8>) \
+  OUTPOST_INSTANCE("experts_gated_" #Block, experts_gated<Block>)    \
+  OUTPOST_INSTANCE("experts_matvec_" #Block, experts_matvec<Block>)
+
+OUTPOST_MATVEC(BlockQ4_0)
+OUTPOST_MATVEC(BlockQ4_1)
+OUTPOST_MATVEC(BlockQ5_0)
+OUTPOST_MATVEC(BlockQ5_1)
+OUTPOST_MATVEC(BlockQ8_0)
+OUTPOST_MATVEC(BlockIQ4_NL)
+OUTPOST_MATVEC(BlockMXFP4)
+OUTPOST_MATVEC(BlockQ2_K)
+OUTPOST_MATVEC(BlockQ3_K)
+OUTPOST_MATVEC(BlockQ4_K)
+OUTPOST_MATVEC(BlockQ5_K)
+OUTPOST_MATVEC(BlockQ6_K)
+OUTPOST_MATVEC(BlockQ8_K)
+OUTPOST_MATVEC(BlockIQ4_XS)
+OUTPOST_MATVEC(BlockTQ1_0)
+OUTPOST_MATVEC(BlockTQ2_0)
+OUTPOST_MATVEC(BlockIQ2_XXS)
+OUTPOST_MATVEC(BlockIQ2_XS)
+OUTPOST_MATVEC(BlockIQ2_S)
+OUTPOST_MATVEC(BlockIQ3_XXS)
+OUTPOST_MATVEC(BlockIQ3_S)
+OUTPOST_MATVEC(BlockIQ1_S)
+OUTPOST_MATVEC(BlockIQ1_M)
+
+#define OUTPOST_ATTENTION(dim_k, dim_v)                                                                \
+  OUTPOST_INSTANCE("attention_split_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, true>)             \
+  OUTPOST_INSTANCE("attention_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, false>)
+
+OUTPOST_ATTENTION(128, 128)
+OUTPOST_ATTENTION(256, 256)
+OUTPOST_ATTENTION(576, 512)
+
+}  // namespace gpu
+}  // namespace outpost

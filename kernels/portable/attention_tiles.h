@@ -1,0 +1,26 @@
+// For the host: which rows go into which tile of the attention kernel.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/portable/kv_layout.h"
+
+namespace outpost::gpu {
+
+/// Appends the tiles of one sequence's run: all heads of a group before the next token, as many as fit.
+/// @param n_group query heads that share a KV head
+/// @param n_rows rows of a tile
+inline void append_tiles(std::vector<AttentionTile>& tiles, int32_t first_token, int32_t n_tokens,
+                         int32_t first_position, int32_t page_table, int32_t n_group, int32_t n_rows) {
+  const int32_t n_heads = std::min(n_group, n_rows);
+  const int32_t n_tile_tokens = n_rows / n_heads;
+  for (int32_t t = 0; t < n_tokens; t += n_tile_tokens) {
+    for (int32_t head = 0; head < n_group; head += n_heads) {
+      tiles.push_back({first_token + t, std::min(n_tile_tokens, n_tokens - t), first_position + t, page_table, head,
+                       std::min(n_heads, n_group - head)});
+    }
+  }
+}
+
+}  // namespace outpost::gpu

@@ -1,0 +1,243 @@
+// Attention over pages against the textbook softmax in double precision, and its independence from splits, tiles,
+// chunks, page order and neighbours in the batch.
+#include "kernels/portable/attention.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "core/half.h"
+#include "kernels/portable/attention_tiles.h"
+#include "tests/support/quantized_data.h"
+
+using namespace outpost;
+using namespace outpost::gpu;
+using namespace outpost::test;
+using emulator::DeviceArray;
+using emulator::launch;
+using emulator::Schedule;
+
+namespace {
+
+struct Case {
+  int32_t n_head, n_head_kv, dim_k, dim_v;
+  int32_t n_window = 0;
+  float softcap = 0;
+  bool has_sinks = false;
+};
+
+/// One sequence: inputs of all its tokens, and its keys and values in pages.
+struct Sequence {
+  Case shape;
+  int32_t n_tokens;
+  std::vector<float> q, k, v, sinks;
+  std::vector<int32_t> page_table;
+  std::vector<uint16_t> pages;
+  KvLayout kv;
+};
+
+size_t index(int64_t a, int64_t b, int64_t n_b, int64_t c, int64_t n_c) {
+  return static_cast<size_t>((a * n_b + b) * n_c + c);
+}
+
+Sequence make_sequence(const Case& shape, int32_t n_tokens, uint32_t seed) {
+  Sequence s{shape, n_tokens, {}, {}, {}, {}, {}, {}, {}};
+  const auto n = static_cast<size_t>(n_tokens);
+  s.q = random_f32(n * static_cast<size_t>(shape.n_head * shape.dim_k), seed);
+  s.k = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_k), seed + 1);
+  s.v = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_v), seed + 2);
+  for (float& x : s.q) x *= 4;  // sharp enough that the softmax has a clear maximum
+  if (shape.has_sinks) s.sinks = random_f32(static_cast<size_t>(shape.n_head), seed + 3);
+
+  // Two layers, of which this is the second; pages in any order, and one that belongs to nobody. What is not written
+  // is NaN.
+  const int64_t layer = int64_t{kPage} * shape.n_head_kv * (shape.dim_k + shape.dim_v);
+  s.kv = {shape.n_head_kv, shape.dim_k, shape.dim_v, 2 * layer, layer};
+  const int32_t n_pages = (n_tokens + kPage - 1) / kPage;
+  s.page_table.resize(static_cast<size_t>(n_pages));
+  std::iota(s.page_table.begin(), s.page_table.end(), 1);
+  std::shuffle(s.page_table.begin(), s.page_table.end(), std::mt19937(seed));
+  s.pages.assign(static_cast<size_t>((n_pages + 1) * s.kv.page_stride), 0xffff);
+  for (int32_t p = 0; p < n_tokens; ++p) {
+    const int32_t page = s.page_table[static_cast<size_t>(p / kPage)];
+    for (int32_t h = 0; h < shape.n_head_kv; ++h) {
+      for (int32_t d = 0; d < shape.dim_k; ++d)
+        s.pages[static_cast<size_t>(key_at(s.kv, page, h, p % kPage) + d)] =
+            float_to_half(s.k[index(p, h, shape.n_head_kv, d, shape.dim_k)]);
+      for (int32_t d = 0; d < shape.dim_v; ++d)
+        s.pages[static_cast<size_t>(value_at(s.kv, page, h, p % kPage) + d)] =
+            float_to_half(s.v[index(p, h, shape.n_head_kv, d, shape.dim_v)]);
+    }
+  }
+  return s;
+}
+
+/// Position by position in f64, from the definitions of the softmax, the soft cap, the window and the sink.
+std::vector<double> reference(const Sequence& s, int32_t t) {
+  const Case& c = s.shape;
+  const auto stored = [](float x) { return double{half_to_float(float_to_half(x))}; };
+  std::vector<double> y;
+  for (int32_t h = 0; h < c.n_head; ++h) {
+    const int32_t h_kv = h / (c.n_head / c.n_head_kv);
+    std::vector<double> scores;
+    const int32_t first = c.n_window > 0 ? std::max(0, t - c.n_window + 1) : 0;
+    for (int32_t p = first; p <= t; ++p) {
+      double score = 0;
+      for (int32_t d = 0; d < c.dim_k; ++d)
+        score += double{s.q[index(t, h, c.n_head, d, c.dim_k)]} * stored(s.k[index(p, h_kv, c.n_head_kv, d, c.dim_k)]);
+      score /= std::sqrt(static_cast<double>(c.dim_k));
+      scores.push_back(c.softcap > 0 ? c.softcap * std::tanh(score / c.softcap) : score);
+    }
+    double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
+    if (c.has_sinks) max = std::max(max, double{s.sinks[static_cast<size_t>(h)]});
+    for (double& score : scores) sum += score = std::exp(score - max);
+    if (c.has_sinks) sum += std::exp(s.sinks[static_cast<size_t>(h)] - max);
+    for (int32_t d = 0; d < c.dim_v; ++d) {
+      double value = 0;
+      for (int32_t p = first; p <= t; ++p)
+        value += scores[static_cast<size_t>(p - first)] * stored(s.v[index(p, h_kv, c.n_head_kv, d, c.dim_v)]);
+      y.push_back(value / sum);
+    }
+  }
+  return y;
+}
+
+/// The tokens `first` to first + n - 1 of a sequence, as one batch.
+template <int kRows, int kMaxDimK, int kMaxDimV>
+std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_split,
+                          Schedule schedule = Schedule::kInOrder) {
+  const Case& c = s.shape;
+  std::vector<AttentionTile> tiles;
+  append_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, kRows);
+  std::vector<int32_t> positions(static_cast<size_t>(n));
+  std::iota(positions.begin(), positions.end(), first);
+  const auto width = static_cast<size_t>(c.n_head * c.dim_k);
+  const std::vector<float> q_part(s.q.begin() + static_cast<int64_t>(static_cast<size_t>(first) * width),
+                                  s.q.begin() + static_cast<int64_t>(static_cast<size_t>(first + n) * width));
+  const int32_t n_splits = (first + n - 1) / kKvSplit + 1;
+  const auto n_rows = static_cast<size_t>(n * c.n_head);
+  DeviceArray<float> q("q", q_part), sinks("sinks", s.sinks), y("y", n_rows * static_cast<size_t>(c.dim_v));
+  DeviceArray<uint16_t> pages("pages", s.pages);
+  DeviceArray<int32_t> page_table("page_table", s.page_table), device_positions("positions", positions);
+  DeviceArray<AttentionTile> device_tiles("tiles", tiles);
+  DeviceArray<float> partial("partial",
+                             is_split ? static_cast<size_t>(n_splits) * n_rows * static_cast<size_t>(c.dim_v) : 0);
+  DeviceArray<float> states("states", is_split ? static_cast<size_t>(n_splits) * n_rows * 2 : 0);
+  const AttentionKernelParams params{
+      s.kv, c.n_head, n, c.n_window, c.has_sinks, 1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
+  const auto n_tiles = static_cast<int32_t>(tiles.size());
+  if (is_split) {
+    launch({{n_tiles, c.n_head_kv, n_splits}, kAttentionThreads, schedule, 1}, [&] {
+      attention<kRows, kMaxDimK, kMaxDimV, true>(q, pages, page_table, device_tiles, sinks, y, partial, states, params);
+    });
+    launch({{c.n_head, n}, kAttentionThreads, schedule, 2},
+           [&] { attention_merge(partial, states, device_positions, sinks, y, params); });
+  } else {
+    launch({{n_tiles, c.n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
+      attention<kRows, kMaxDimK, kMaxDimV, false>(q, pages, page_table, device_tiles, sinks, y, partial, states,
+                                                  params);
+    });
+  }
+  return y.values();
+}
+
+void check_close(const std::vector<float>& got, const std::vector<double>& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    // A score of magnitude 4 * sqrt(576) at most is off by dim_k roundings of 2^-24 relative to the sum of magnitudes,
+    // below 1e-4; so is its weight, and with it the mean of values of magnitude 1.
+    if (!(std::abs(got[i] - expected[i]) <= 2e-4)) FAIL_CHECK("element ", i, ": ", got[i], ", expected ", expected[i]);
+  }
+}
+
+/// The tokens at the ends of tiles, pages and splits, one at a time.
+template <int kMaxDimK, int kMaxDimV>
+void check_case(const Case& c, int32_t n_tokens, uint32_t seed) {
+  const Sequence s = make_sequence(c, n_tokens, seed);
+  for (const int32_t t : {0, 1, 31, 32, 63, 64, 255, 256, 300}) {
+    if (t >= n_tokens) break;
+    CAPTURE(t);
+    const std::vector<float> y = attend<8, kMaxDimK, kMaxDimV>(s, t, 1, /*is_split=*/true);
+    check_close(y, reference(s, t));
+    CHECK(attend<8, kMaxDimK, kMaxDimV>(s, t, 1, /*is_split=*/false) == y);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gpu attention: equals the textbook softmax for every way of sharing heads") {
+  check_case<64, 128>({4, 4, 64, 64}, 70, 1);    // a KV head for each query head
+  check_case<64, 128>({8, 2, 64, 64}, 301, 2);   // four share one
+  check_case<64, 128>({24, 1, 64, 32}, 40, 3);   // all share one: more than a tile has rows
+  check_case<128, 128>({6, 2, 100, 84}, 70, 4);  // three; dimensions that fill nothing
+  check_case<256, 256>({2, 1, 256, 256}, 40, 5);
+  check_case<576, 512>({16, 1, 576, 512}, 34, 6);  // latent attention
+}
+
+TEST_CASE("gpu attention: windows, soft caps and sinks follow their definitions") {
+  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/1}, 66, 7);
+  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/48}, 301, 8);
+  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/300, 0, true}, 301, 9);
+  check_case<64, 128>({4, 2, 64, 64, 0, /*softcap=*/2.5f}, 66, 10);
+  check_case<64, 128>({4, 2, 64, 64, 0, 0, /*has_sinks=*/true}, 301, 11);
+  check_case<64, 128>({4, 1, 64, 64, 33, 30, true}, 101, 12);
+}
+
+TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the order of blocks") {
+  for (const Case& c : {Case{4, 2, 32, 32}, Case{4, 1, 32, 32, /*n_window=*/40, 0, true}}) {
+    const int32_t n_tokens = 290;
+    const Sequence s = make_sequence(c, n_tokens, 13);
+    const auto width = static_cast<int64_t>(c.n_head * c.dim_v);
+    const int32_t first = 250, n = n_tokens - first;
+    const std::vector<float> all = attend<8, 64, 128>(s, first, n, false);
+    CHECK(attend<8, 64, 128>(s, first, n, true, Schedule::kRandom) == all);
+    CHECK(attend<16, 64, 128>(s, first, n, false, Schedule::kReverse) == all);
+    for (const int32_t t : {250, 255, 256, 257, 289}) {
+      const std::vector<float> alone = attend<8, 64, 128>(s, t, 1, true);
+      CHECK(std::equal(alone.begin(), alone.end(), all.begin() + (t - first) * width));
+    }
+    const std::vector<float> three = attend<16, 64, 128>(s, 254, 3, true);
+    CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
+  }
+}
+
+TEST_CASE("gpu attention: a value that a token does not see cannot spoil it, whoever shares its tile") {
+  const Case c{2, 1, 32, 32};
+  Sequence s = make_sequence(c, 8, 14);
+  const std::vector<float> clean = attend<8, 64, 128>(s, 4, 1, false);
+  for (int32_t d = 0; d < 32; ++d) s.pages[static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, 6) + d)] = 0x7c00;
+  const std::vector<float> y = attend<8, 64, 128>(s, 4, 4, false);
+  CHECK(std::equal(clean.begin(), clean.end(), y.begin()));
+  CHECK(!std::isfinite(y[2 * 64]));  // the token at the infinity sees it
+}
+
+TEST_CASE("gpu attention: two sequences of one batch do not touch each other") {
+  const Case c{4, 2, 32, 32};
+  const Sequence a = make_sequence(c, 70, 15), b = make_sequence(c, 9, 16);
+  // The pages of b lie behind those of a.
+  std::vector<uint16_t> pages_of_both = a.pages;
+  pages_of_both.insert(pages_of_both.end(), b.pages.begin(), b.pages.end());
+  std::vector<int32_t> tables = a.page_table;
+  for (const int32_t page : b.page_table)
+    tables.push_back(page + static_cast<int32_t>(static_cast<int64_t>(a.pages.size()) / a.kv.page_stride));
+  std::vector<float> q_of_both(a.q.begin() + 68 * 128, a.q.end());
+  q_of_both.insert(q_of_both.end(), b.q.begin() + 6 * 128, b.q.end());
+  std::vector<AttentionTile> tiles;
+  append_tiles(tiles, 0, 2, 68, 0, 2, 8);
+  append_tiles(tiles, 2, 3, 6, static_cast<int32_t>(a.page_table.size()), 2, 8);
+
+  DeviceArray<float> q("q", q_of_both), y("y", 5 * 128), none("none", 0), sinks("sinks", std::vector<float>{});
+  DeviceArray<uint16_t> pages("pages", pages_of_both);
+  DeviceArray<int32_t> page_tables("page_tables", tables);
+  DeviceArray<AttentionTile> device_tiles("tiles", tiles);
+  const AttentionKernelParams params{a.kv, 4, 5, 0, 0, 1.0f / std::sqrt(32.0f), 0};
+  launch({{static_cast<int32_t>(tiles.size()), 2}, kAttentionThreads},
+         [&] { attention<8, 64, 128, false>(q, pages, page_tables, device_tiles, sinks, y, none, none, params); });
+  std::vector<float> expected = attend<8, 64, 128>(a, 68, 2, false);
+  const std::vector<float> of_b = attend<8, 64, 128>(b, 6, 3, false);
+  expected.insert(expected.end(), of_b.begin(), of_b.end());
+  CHECK(y.values() == expected);
+}

@@ -1,0 +1,102 @@
+// Products with float weights against sums in double precision, and rows of tables of every type against dequantize().
+#include "kernels/portable/float_matvec.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/common/visit_block.h"
+#include "kernels/tests/device_data.h"
+
+using namespace outpost;
+using namespace outpost::gpu;
+using namespace outpost::test;
+using emulator::DeviceArray;
+using emulator::launch;
+using emulator::Schedule;
+
+namespace {
+
+template <typename Visitor>
+void visit_element(TensorType type, const Visitor& visitor) {
+  if (type == TensorType::kF32) visitor.template operator()<ElementF32>();
+  if (type == TensorType::kF16) visitor.template operator()<ElementF16>();
+  if (type == TensorType::kBF16) visitor.template operator()<ElementBF16>();
+}
+
+std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& bias) {
+  const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
+  DeviceArray<float> input("x", x), device_bias("bias", bias), y("y", static_cast<size_t>(n_tokens * matrix.n_rows));
+  const FloatMatvecParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols), n_tokens,
+                                 bias.empty() ? 0 : 1};
+  const auto n_blocks = static_cast<int32_t>((matrix.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows);
+  visit_element(matrix.type, [&]<typename Element>() {
+    DeviceArray<Element> weight = device_blocks<Element>(matrix);
+    launch({{n_blocks}, kMatvecThreads, Schedule::kRandom, 1}, [&] {
+      if (n_tokens == 1)
+        float_matvec<Element, 1>(weight, input, device_bias, y, params);
+      else
+        float_matvec<Element, 16>(weight, input, device_bias, y, params);
+    });
+  });
+  return y.values();
+}
+
+}  // namespace
+
+TEST_CASE("gpu float matvec: equals the sum, and its bits do not depend on the number of tokens") {
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
+    for (const auto& [n_rows, n_cols] : {std::pair<int64_t, int64_t>{1, 1}, {17, 31}, {5, 1031}}) {
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      CAPTURE(n_cols);
+      const FileMatrix matrix = random_matrix(type, n_rows, n_cols, 1);
+      const auto x = random_f32(static_cast<size_t>(5 * n_cols), 2), bias = random_f32(static_cast<size_t>(n_rows), 3);
+      const auto y = multiply(matrix, x, bias), w = matrix.values();
+      for (size_t t = 0; t < 5; ++t) {
+        for (size_t row = 0; row < static_cast<size_t>(n_rows); ++row) {
+          const auto n = static_cast<size_t>(n_cols);
+          double sum = bias[row], magnitude = std::abs(sum);
+          for (size_t i = 0; i < n; ++i) {
+            sum += double{w[row * n + i]} * x[t * n + i];
+            magnitude += std::abs(double{w[row * n + i]} * x[t * n + i]);
+          }
+          // A rounding for each of n / 32 fused steps of a lane, five between lanes, one for the bias.
+          CHECK(std::abs(y[t * static_cast<size_t>(n_rows) + row] - sum) <=
+                static_cast<double>(n / 32 + 8) * 0x1p-24 * magnitude);
+        }
+      }
+      const std::vector<float> last(x.end() - n_cols, x.end());
+      const auto alone = multiply(matrix, last, bias);
+      CHECK(std::equal(alone.begin(), alone.end(), y.end() - n_rows));
+    }
+  }
+}
+
+TEST_CASE("gpu embed: gives the rows of a table of every type") {
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    const int64_t n_cols = tensor_type_traits(type).block_elements <= 32 ? 96 : 768;
+    const FileMatrix matrix = random_matrix(type, 7, n_cols, 4);
+    const std::vector<int32_t> tokens = {6, 0, 6, 3};
+    DeviceArray<int32_t> device_tokens("tokens", tokens);
+    DeviceArray<float> y("y", tokens.size() * static_cast<size_t>(n_cols));
+    const EmbedParams params{4, static_cast<int32_t>(n_cols)};
+    const auto n_blocks = static_cast<int32_t>((4 * n_cols + kEmbedThreads - 1) / kEmbedThreads);
+    const bool has_blocks = visit_block(type, [&]<typename Block>() {
+      DeviceArray<Block> table = device_blocks<Block>(matrix);
+      launch({{n_blocks}, kEmbedThreads}, [&] { embed<Block>(table, device_tokens, y, params); });
+    });
+    if (!has_blocks) {
+      visit_element(type, [&]<typename Element>() {
+        DeviceArray<Element> table = device_blocks<Element>(matrix);
+        launch({{n_blocks}, kEmbedThreads}, [&] { float_embed<Element>(table, device_tokens, y, params); });
+      });
+    }
+    const auto values = matrix.values(), got = y.values();
+    for (size_t i = 0; i < got.size(); ++i) {
+      const auto n = static_cast<size_t>(n_cols);
+      const float expected = values[static_cast<size_t>(tokens[i / n]) * n + i % n];
+      if (!(got[i] == expected)) FAIL_CHECK("element ", i, ": ", got[i], ", expected ", expected);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+// Products on emulated matrix units: the instruction against a plain product, and the kernel against matvec, whose bits
+// it has to give for every type and any number of tokens.
+#include "kernels/cuda/matmul.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "kernels/common/visit_block.h"
+#include "kernels/tests/device_data.h"
+
+using namespace outpost;
+using namespace outpost::gpu;
+using namespace outpost::test;
+using emulator::DeviceArray;
+using emulator::launch;
+using emulator::Schedule;
+
+TEST_CASE("gpu matmul: the matrix instruction multiplies signed bytes by its definition") {
+  std::mt19937 random(1);
+  int8_t a[16][16], b[16][8];
+  for (auto& row : a)
+    for (int8_t& x : row) x = static_cast<int8_t>(random());
+  for (auto& row : b)
+    for (int8_t& x : row) x = static_cast<int8_t>(random());
+  DeviceArray<int32_t> sums("sums", 16 * 8);
+  launch({{1}, 32, Schedule::kRandom, 1}, [&] {
+    const int32_t quad = GPU_HERE.lane / 4, place = GPU_HERE.lane % 4;
+    const auto word = [&](const auto& byte) {
+      return word_of(byte(4 * place), byte(4 * place + 1), byte(4 * place + 2), byte(4 * place + 3));
+    };
+    const MmaSum start = {{1, 2, 3, 4}};
+    const MmaSum sum =
+        mma_s8(start, word([&](int32_t k) { return a[quad][k]; }), word([&](int32_t k) { return a[quad + 8][k]; }),
+               word([&](int32_t k) { return b[k][quad]; }));
+    for (int32_t i = 0; i < 4; ++i)
+      sums.pointer()[(quad + i / 2 * 8) * 8 + 2 * place + i % 2] = sum.values[i] - start.values[i];
+  });
+  for (size_t row = 0; row < 16; ++row) {
+    for (size_t column = 0; column < 8; ++column) {
+      int32_t expected = 0;
+      for (size_t k = 0; k < 16; ++k) expected += a[row][k] * b[k][column];
+      CHECK(sums.values()[row * 8 + column] == expected);
+    }
+  }
+}
+
+TEST_CASE("gpu matmul: gives the bits of matvec for every type, with rows, tokens and groups that fill no tile") {
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    const bool is_small = tensor_type_traits(type).block_elements <= 32;
+    const int64_t n_rows = 19, n_cols = is_small ? 35 * 32 : 1280;
+    const int32_t n_tokens = 21;
+    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, 2);
+    DeviceActivations x(random_f32(static_cast<size_t>(n_tokens * n_cols), 3));
+    DeviceArray<float> bias("bias", random_f32(static_cast<size_t>(n_rows), 4));
+    visit_block(type, [&]<typename Block>() {
+      DeviceArray<Block> weight = device_blocks<Block>(matrix);
+      DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
+      const auto n_groups = static_cast<int32_t>(n_cols / 32);
+      const MatvecParams params{static_cast<int32_t>(n_rows), n_groups, n_tokens, 1, 0};
+      launch({{2, 2}, kMatmulThreads, Schedule::kRandom, 5},
+             [&] { matmul<Block, 16>(weight, x.codes, x.scales, x.sums, bias, y, params); });
+
+      const auto all = y.values();
+      for (int32_t t = 0; t < n_tokens; t += 20) {  // the first and the last
+        DeviceArray<float> alone("alone", static_cast<size_t>(n_rows));
+        const MatvecParams one{static_cast<int32_t>(n_rows), n_groups, 1, 1, 0};
+        launch({{2}, kMatvecThreads}, [&] {
+          matvec<Block, 1>(weight, x.codes.pointer() + int64_t{t} * n_groups * 8,
+                           x.scales.pointer() + int64_t{t} * n_groups, x.sums.pointer() + int64_t{t} * n_groups, bias,
+                           alone, one);
+        });
+        const auto expected = alone.values();
+        CHECK(std::equal(expected.begin(), expected.end(), all.begin() + t * n_rows));
+      }
+    });
+  }
+}

@@ -1,0 +1,191 @@
+// Quantized products with few tokens: against sums in double precision for every type, and the promise that the bits
+// of a token's result do not depend on how many others there are.
+#include "kernels/portable/matvec.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/common/visit_block.h"
+#include "kernels/tests/device_data.h"
+
+using namespace outpost;
+using namespace outpost::gpu;
+using namespace outpost::test;
+using emulator::DeviceArray;
+using emulator::launch;
+using emulator::Schedule;
+
+namespace {
+
+struct Shape {
+  int64_t n_rows, n_cols;
+};
+// Below, at and above the rows of a warp and a block; one and more groups than lanes.
+constexpr Shape kShapes[] = {{1, 256}, {16, 256}, {19, 1280}};
+// Widths that only blocks of 32 can have.
+constexpr Shape kNarrowShapes[] = {{5, 32}, {17, 1056}};
+
+bool is_small_block(TensorType type) { return tensor_type_traits(type).block_elements <= 32; }
+
+/// The kernel for at least n_tokens tokens.
+template <typename Block>
+void run_matvec(int32_t n_tokens, DevicePtr<const Block> weight, DeviceActivations& x, DevicePtr<const float> bias,
+                DevicePtr<float> y, const MatvecParams& p) {
+  if (n_tokens == 1) return matvec<Block, 1>(weight, x.codes, x.scales, x.sums, bias, y, p);
+  if (n_tokens <= 4) return matvec<Block, 4>(weight, x.codes, x.scales, x.sums, bias, y, p);
+  return matvec<Block, 16>(weight, x.codes, x.scales, x.sums, bias, y, p);
+}
+
+/// x * matrix^T, [n_tokens, n_rows]
+std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& bias = {},
+                            Schedule schedule = Schedule::kInOrder) {
+  const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
+  DeviceActivations activations(x);
+  DeviceArray<float> y("y", static_cast<size_t>(n_tokens * matrix.n_rows)), device_bias("bias", bias);
+  const MatvecParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32), n_tokens,
+                            bias.empty() ? 0 : 1, 0};
+  const auto n_blocks = static_cast<int32_t>((matrix.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows);
+  const bool is_known = visit_block(matrix.type, [&]<typename Block>() {
+    DeviceArray<Block> weight = device_blocks<Block>(matrix);
+    launch({{n_blocks}, kMatvecThreads, schedule, 1},
+           [&] { run_matvec<Block>(n_tokens, weight, activations, device_bias, y, params); });
+  });
+  REQUIRE(is_known);
+  return y.values();
+}
+
+/// Every element against its sum in f64; step is the largest error of an activation.
+void check_product(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& y, double step) {
+  const std::vector<float> w = matrix.values();
+  const auto n_rows = static_cast<size_t>(matrix.n_rows), n_cols = static_cast<size_t>(matrix.n_cols);
+  for (size_t t = 0; t < x.size() / n_cols; ++t) {
+    for (size_t row = 0; row < n_rows; ++row) {
+      double sum = 0, sum_product = 0, sum_weight = 0;
+      for (size_t col = 0; col < n_cols; ++col) {
+        const double product = double{w[row * n_cols + col]} * x[t * n_cols + col];
+        sum += product;
+        sum_product += std::abs(product);
+        sum_weight += std::abs(double{w[row * n_cols + col]});
+      }
+      // A group takes at most six roundings of 2^-24, each relative to terms that may cancel where there are offsets;
+      // one per column leaves room for terms five times as large as their difference.
+      const double tolerance = static_cast<double>(n_cols + 2) * 0x1p-24 * (sum_product + sum_weight);
+      const double error = std::abs(double{y[t * n_rows + row]} - sum);
+      if (!(error <= tolerance + 1.001 * step * sum_weight))
+        FAIL_CHECK("row ", row, " of token ", t, ": got ", y[t * n_rows + row], ", expected ", sum);
+    }
+  }
+}
+
+template <typename Check>
+void for_each_type(const Check& check) {
+  for (const TensorType type : kCpuTypes) {
+    if (!visit_block(type, []<typename>() {})) continue;  // without blocks: float_matvec_test.cpp
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    check(type);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gpu matvec: equals the exact sum up to f32 rounding when activations fit int8") {
+  for_each_type([](TensorType type) {
+    std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+    if (is_small_block(type)) shapes.insert(shapes.end(), std::begin(kNarrowShapes), std::end(kNarrowShapes));
+    for (const Shape& shape : shapes) {
+      CAPTURE(shape.n_rows);
+      CAPTURE(shape.n_cols);
+      const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/1);
+      const auto x = exact_activations(static_cast<size_t>(3 * shape.n_cols), /*seed=*/2);
+      check_product(matrix, x, multiply(matrix, x), 0);
+    }
+  });
+}
+
+TEST_CASE("gpu matvec: any activations are within the error of quantizing them to int8") {
+  for_each_type([](TensorType type) {
+    const FileMatrix matrix = random_matrix(type, 9, 512, /*seed=*/3);
+    const auto x = random_f32(2 * 512, /*seed=*/4);
+    check_product(matrix, x, multiply(matrix, x), 0.5 / 127);  // |x| <= 1
+  });
+}
+
+TEST_CASE("gpu matvec: bits do not depend on the number of tokens or on the order of warps and blocks") {
+  for_each_type([](TensorType type) {
+    const int64_t n_rows = 21, n_cols = is_small_block(type) ? 480 : 512;
+    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
+    const auto x = random_f32(static_cast<size_t>(16 * n_cols), /*seed=*/6);
+    const std::vector<float> all = multiply(matrix, x, {}, Schedule::kRandom);
+    for (const int64_t n_tokens : {1, 2, 4, 5, 15}) {
+      CAPTURE(n_tokens);
+      const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+      const std::vector<float> y = multiply(matrix, part);
+      CHECK(std::equal(y.begin(), y.end(), all.end() - n_tokens * n_rows));
+    }
+  });
+}
+
+TEST_CASE("gpu matvec: adds the bias once") {
+  const FileMatrix matrix = random_matrix(TensorType::kQ4_K, 37, 256, /*seed=*/7);
+  const auto x = random_f32(3 * 256, /*seed=*/8), bias = random_f32(37, /*seed=*/9);
+  const auto plain = multiply(matrix, x), biased = multiply(matrix, x, bias);
+  for (size_t i = 0; i < plain.size(); ++i) CHECK(biased[i] == plain[i] + bias[i % 37]);
+}
+
+TEST_CASE("gpu matvec: a gated pair is the gate of two products") {
+  for (const int32_t gate : {kGateSwiGlu, kGateGeGlu, kGateSwiGluOai}) {
+    for (const bool has_bias : {false, true}) {
+      CAPTURE(gate);
+      const FileMatrix a = random_matrix(TensorType::kQ6_K, 18, 512, 10),
+                       b = random_matrix(TensorType::kQ6_K, 18, 512, 11);
+      const auto x = random_f32(5 * 512, 12), bias_a = random_f32(18, 13), bias_b = random_f32(18, 14);
+      const auto left = multiply(a, x, has_bias ? bias_a : std::vector<float>{});
+      const auto right = multiply(b, x, has_bias ? bias_b : std::vector<float>{});
+
+      DeviceActivations activations(x);
+      DeviceArray<BlockQ6_K> weight_a = device_blocks<BlockQ6_K>(a), weight_b = device_blocks<BlockQ6_K>(b);
+      DeviceArray<float> y("y", left.size()), device_a("gate_bias", bias_a), device_b("up_bias", bias_b);
+      const MatvecParams params{18, 16, 5, has_bias ? 1 : 0, gate};
+      launch({{2}, kMatvecThreads}, [&] {
+        matvec_gated<BlockQ6_K, 8>(weight_a, weight_b, activations.codes, activations.scales, activations.sums,
+                                   device_a, device_b, y, params);
+      });
+      for (size_t i = 0; i < left.size(); ++i) CHECK(y.values()[i] == gated(left[i], right[i], gate));
+    }
+  }
+}
+
+TEST_CASE("gpu activations: are rounded to the nearest of 255 codes, in groups of 32") {
+  std::vector<float> x = random_f32(5 * 32, 20);
+  for (size_t i = 32; i < 64; ++i) x[i] *= 1e20f;
+  for (size_t i = 64; i < 96; ++i) x[i] = 0;
+  for (size_t i = 96; i < 128; ++i) x[i] *= 1e-38f;  // too small to scale: zero
+  DeviceActivations q(x);
+  const auto codes = q.codes.values();
+  const auto scales = q.scales.values();
+  for (size_t group = 0; group < 5; ++group) {
+    CAPTURE(group);
+    double max = 0;
+    for (size_t i = 0; i < 32; ++i) max = std::max(max, std::abs(double{x[group * 32 + i]}));
+    int sums[2] = {0, 0};
+    for (size_t i = 0; i < 32; ++i) {
+      const int code = static_cast<int8_t>(codes[group * 8 + i / 4] >> (8 * (i % 4)));
+      sums[i / 16] += code;
+      const double got = double{scales[group]} * code;
+      CHECK(std::abs(got - x[group * 32 + i]) <= std::max(0.5001 / 127 * max, 1e-30));
+    }
+    CHECK(first_sum(q.sums.values()[group]) == sums[0]);
+    CHECK(second_sum(q.sums.values()[group]) == sums[1]);
+  }
+}
+
+TEST_CASE("gpu activations: an infinity or a NaN stays visible in every product with its group") {
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    std::vector<float> x = random_f32(64, 21);
+    x[40] = bad;
+    DeviceActivations q(x);
+    CHECK(std::isfinite(q.scales.values()[0]));
+    CHECK(std::isnan(q.scales.values()[1]));
+  }
+}
