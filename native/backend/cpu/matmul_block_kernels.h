@@ -35,30 +35,14 @@ inline ExpandedBlock<Format> expand_block(const Format& format, const typename F
 template <typename Format, int kTokens>
 inline void add_block(const ExpandedBlock<Format>& block, const ActivationBlock32* x, int group,
                       F32x16 (&acc)[kTokens]) {
-  constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
-  I32x16 parts[kTokens][kChains];
+  I32x16 parts[kTokens];
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) parts[t] = i32_set1(-Format::kOffset * x[t].sum[group]);
+  add_products<Format::kIsWide, 8>(
+      block.w, [&](int t) { return x[t].q + 32 * group; }, parts);
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    parts[t][0] = i32_set1(-Format::kOffset * x[t].sum[group]);
-    for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
-  }
-  OUTPOST_UNROLL
-  for (int c = 0; c < 8; ++c) {
-    OUTPOST_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      I32x16& part = parts[t][c % kChains];
-      const int8_t* four = x[t].q + 32 * group + 4 * c;
-      if constexpr (Format::kIsWide) {
-        part = dot4_wide(part, block.w[c], four);
-      } else {
-        part = dot4(part, block.w[c], four);
-      }
-    }
-  }
-  OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
-    acc[t] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t][0]), acc[t]);
+    acc[t] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t]), acc[t]);
     if constexpr (requires(typename Format::Tile tile) { tile.m; })
       acc[t] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t]);
   }

@@ -55,37 +55,52 @@ struct ExpandedGroup {
   I32x16 scale[scales_per_group<Format>()];
 };
 
-/// sums += scale * sum(code * q) over the columns of one scale. `x` are kTokens blocks side by side.
+#ifndef OUTPOST_OWN_PRODUCTS
+/// sums[t] += sum(code * input) over 4 * kVectors columns, where input(t) are those of a token and codes above 127 are
+/// allowed if kIsWide.
 ///
 /// A dot product waits four cycles for the one before it in the same sum, so independent sums alternate: those of the
 /// tokens, and for one or two tokens several for each. Integers: the order does not change the result.
-template <typename Format, int kTokens, int kColumns>
-inline void add_columns(const U8x64* w, I32x16 scale, const ActivationBlock* x, int i_scale, I32x16 (&sums)[kTokens]) {
+template <bool kIsWide, int kVectors, int kTokens, typename Input>
+inline void add_products(const U8x64* w, const Input& input, I32x16 (&sums)[kTokens]) {
   constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
   I32x16 parts[kTokens][kChains];
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    parts[t][0] = i32_set1(Format::start(x[t], i_scale));
+    parts[t][0] = sums[t];
     for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
   }
   OUTPOST_UNROLL
-  for (int c = 0; c < kColumns / 4; ++c) {
+  for (int c = 0; c < kVectors; ++c) {
     OUTPOST_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       I32x16& part = parts[t][c % kChains];
-      const int8_t* four = Format::input(x[t]) + kColumns * i_scale + 4 * c;
-      if constexpr (requires { Format::kIsWide; }) {
-        part = dot4_wide(part, w[c], four);
+      if constexpr (kIsWide) {
+        part = dot4_wide(part, w[c], input(t) + 4 * c);
       } else {
-        part = dot4(part, w[c], four);
+        part = dot4(part, w[c], input(t) + 4 * c);
       }
     }
   }
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
     for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
-    sums[t] = sums[t] + scale * parts[t][0];
+    sums[t] = parts[t][0];
   }
+}
+#endif
+
+/// sums += scale * sum(code * q) over the columns of one scale. `x` are kTokens blocks side by side.
+template <typename Format, int kTokens, int kColumns>
+inline void add_columns(const U8x64* w, I32x16 scale, const ActivationBlock* x, int i_scale, I32x16 (&sums)[kTokens]) {
+  I32x16 parts[kTokens];
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) parts[t] = i32_set1(Format::start(x[t], i_scale));
+  constexpr bool kIsWide = requires { Format::kIsWide; };
+  add_products<kIsWide, kColumns / 4>(
+      w, [&](int t) { return Format::input(x[t]) + kColumns * i_scale; }, parts);
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) sums[t] = sums[t] + scale * parts[t];
 }
 
 template <typename Format, int kTokens>
