@@ -1,4 +1,4 @@
-#include "backend/cpu/simd_neon_products.h"
+#include "backend/cpu/simd_neon.h"
 // The lanes above come first: the kernels are written over them.
 #include "backend/cpu/kernel_table.h"
 

@@ -84,11 +84,7 @@ struct FormatIQ2_XXS {
     out.scale[0] = odd_scale(tile.scales[group / 2], group % 2);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d) * f32_set1(0.125f)}; }
 };
 
 /// As IQ2_XXS, with a scale for 16 columns.
@@ -112,11 +108,7 @@ struct FormatIQ2 {
     for (int half = 0; half < 2; ++half) out.scale[half] = odd_scale(tile.scales[group], half);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d) * f32_set1(0.125f)}; }
 };
 
 /// IQ3_XXS: x = d * (2s + 1) / 4 * magnitude * sign; IQ3_S: without the 4. |S| <= 8 * 31 * 32 * 62 * 127 < 2^26
@@ -152,11 +144,7 @@ struct FormatIQ3 {
     out.scale[0] = odd_scale(tile.scales[group / 2], group % 2);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, kHighBits == 0 ? 0.25f : 1.0f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d) * f32_set1(kHighBits == 0 ? 0.25f : 1.0f)}; }
 };
 
 /// The tables of a codebook are set up once.

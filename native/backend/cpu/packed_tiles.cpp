@@ -39,7 +39,9 @@ uint32_t gather_quarters(const uint8_t (&qs)[64], int sub) {
 void pack_row(const BlockQ2_K& block, int row, TileQ2_K& tile) {
   for (int sub = 0; sub < 16; ++sub) {
     store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
-    tile.scales[sub][row] = block.scales[sub];
+    const int shift = 4 * (sub % 2);
+    tile.scales[sub / 2][row] |= static_cast<uint8_t>((block.scales[sub] & 15) << shift);
+    tile.mins[sub / 2][row] |= static_cast<uint8_t>(block.scales[sub] >> 4 << shift);
   }
   tile.d[row] = block.d;
   tile.dmin[row] = block.dmin;
@@ -79,7 +81,7 @@ void pack_k4_row(const Block& block, int row, Tile& tile) {
     }
     const ScaleMin s = k4_scale_min(block.scales, group);
     tile.scales[group][row] = s.scale;
-    tile.mins[group][row] = s.min;
+    tile.mins[group / 2][2 * row + group % 2] = s.min;
   }
   tile.d[row] = block.d;
   tile.dmin[row] = block.dmin;

@@ -19,7 +19,8 @@ inline constexpr int kTileRows = 16;
 /// 2-bit codes: vector `sub` holds the 16 columns of sub-block `sub`; columns 4c..4c+3 in bits 2c.
 struct alignas(64) TileQ2_K {
   uint8_t codes[16][64];
-  uint8_t scales[16][kTileRows];  ///< low nibble scale, high nibble min, per sub-block of 16
+  /// Per two sub-blocks of 16, the first one's in the low nibble.
+  uint8_t scales[8][kTileRows], mins[8][kTileRows];
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ2_K) == 16 * 84);
@@ -27,7 +28,8 @@ static_assert(sizeof(TileQ2_K) == 16 * 84);
 /// 4-bit codes: vector v of a group of 32 holds columns 4v..4v+3 (low nibbles) and 16+4v.. (high nibbles).
 struct alignas(32) TileQ4_K {
   uint8_t codes[8][4][64];
-  uint8_t scales[8][kTileRows], mins[8][kTileRows];
+  uint8_t scales[8][kTileRows];
+  uint8_t mins[4][kTileRows * 2];  ///< of two groups side by side
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ4_K) == 16 * 148);
@@ -36,7 +38,8 @@ static_assert(sizeof(TileQ4_K) == 16 * 148);
 struct alignas(64) TileQ5_K {
   uint8_t codes[8][4][64];
   uint64_t high[8][8];
-  uint8_t scales[8][kTileRows], mins[8][kTileRows];
+  uint8_t scales[8][kTileRows];
+  uint8_t mins[4][kTileRows * 2];
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ5_K) == 16 * 180);

@@ -11,6 +11,10 @@
 namespace outpost {
 namespace {
 
+// Sixteen registers are too few for the codes of more than one tile.
+inline constexpr int kTilesAtOnce = 1;
+inline constexpr int kDenseTokensAtOnce = 6;
+
 struct F32x16 {
   __m256 lo, hi;
 };
@@ -86,6 +90,12 @@ inline I32x16 i32_load_u8(const uint8_t* p) {
 inline I32x16 i32_load_i8(const int8_t* p) {
   const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8))};
+}
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  const auto widen = [](const uint8_t* half) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half)));
+  };
+  return {widen(p), widen(p + 16)};
 }
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
@@ -171,6 +181,13 @@ inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
   return dot4(acc + i32_shift_left<1>(halves), u8_and(w, 1), x);
 }
 #endif
+
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  int32_t two;
+  std::memcpy(&two, x, 4);
+  const __m256i v = _mm256_set1_epi32(two);
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, v)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, v))};
+}
 
 struct U8Table16 {
   __m256i values;

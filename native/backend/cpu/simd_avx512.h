@@ -16,6 +16,10 @@
 namespace outpost {
 namespace {
 
+// Of 32 registers 16 hold the codes of 32 columns of two tiles.
+inline constexpr int kTilesAtOnce = 2;
+inline constexpr int kDenseTokensAtOnce = 8;
+
 struct F32x16 {
   __m512 v;
 };
@@ -65,6 +69,9 @@ inline I32x16 i32_load_u8(const uint8_t* p) {
 inline I32x16 i32_load_i8(const int8_t* p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  return {_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 inline I32x16 i32_and(I32x16 a, int32_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(mask))}; }
@@ -106,6 +113,11 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(four))};
 }
 
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  int32_t two;
+  std::memcpy(&two, x, 4);
+  return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(two))};
+}
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 
 struct U8Table16 {

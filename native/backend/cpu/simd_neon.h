@@ -1,13 +1,18 @@
-// Sixteen lanes as four NEON vectors. See simd_scalar.h for what each function does; in place of dot4 and dot4_wide
-// there is simd_neon_products.h.
+// Sixteen lanes as four NEON vectors, for Armv8.2 with dot products, and with i8mm where it is compiled for it. See
+// simd_scalar.h for what each function does.
 #pragma once
 
 #include <arm_neon.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace outpost {
 namespace {
+
+// A group's codes for one tile take all 32 registers already.
+inline constexpr int kTilesAtOnce = 1;
+inline constexpr int kDenseTokensAtOnce = 4;
 
 struct F32x16 {
   float32x4_t v[4];
@@ -98,6 +103,9 @@ inline I32x16 i32_load_i8(const int8_t* p) {
   return each<I32x16>(
       [&](int i) { return i % 2 == 0 ? vmovl_s16(vget_low_s16(words[i / 2])) : vmovl_high_s16(words[i / 2]); });
 }
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  return each<I32x16>([&](int i) { return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p + 8 * i))); });
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) {
   return each<I32x16>([&](int i) { return vaddq_s32(a.v[i], b.v[i]); });
 }
@@ -173,6 +181,40 @@ inline U8x64 mask_bytes(uint64_t bits) {
 inline U8x64 u8_or_masked(U8x64 a, uint64_t mask, uint8_t value) {
   const U8x64 set = mask_bytes(mask);
   return each<U8x64>([&](int i) { return vorrq_u8(a.v[i], vandq_u8(set.v[i], vdupq_n_u8(value))); });
+}
+
+/// Four activations, for the dot products by one element.
+inline int8x8_t load_four(const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  return vreinterpret_s8_s32(vdup_n_s32(four));
+}
+#ifdef __ARM_FEATURE_MATMUL_INT8
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  const int8x8_t four = load_four(x);
+  return each<I32x16>([&](int i) { return vusdotq_lane_s32(acc.v[i], w.v[i], four, 0); });
+}
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
+#else
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  const int8x8_t four = load_four(x);
+  return each<I32x16>([&](int i) { return vdotq_lane_s32(acc.v[i], vreinterpretq_s8_u8(w.v[i]), four, 0); });
+}
+/// Codes less 128, which signed bytes can hold, and 128 times the sum of the four activations apart.
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
+  const int8x8_t four = load_four(x);
+  const int32x4_t bias = vshlq_n_s32(vdotq_lane_s32(vdupq_n_s32(0), vdupq_n_s8(64), four, 0), 1);
+  return each<I32x16>([&](int i) {
+    const int8x16_t code = vreinterpretq_s8_u8(veorq_u8(w.v[i], vdupq_n_u8(128)));
+    return vdotq_lane_s32(vaddq_s32(acc.v[i], bias), code, four, 0);
+  });
+}
+#endif
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  return each<I32x16>([&](int i) {
+    const int32x4_t even = vmlaq_n_s32(acc.v[i], vshrq_n_s32(vshlq_n_s32(w.v[i], 16), 16), x[0]);
+    return vmlaq_n_s32(even, vshrq_n_s32(w.v[i], 16), x[1]);
+  });
 }
 
 struct U8Table16 {

@@ -16,6 +16,10 @@
 namespace outpost {
 namespace {
 
+/// Tiles that a kernel multiplies at once, and tokens if the tiles are dense: as many as registers allow.
+inline constexpr int kTilesAtOnce = 1;
+inline constexpr int kDenseTokensAtOnce = 4;
+
 struct F32x16 {
   float lane[16];
 };
@@ -118,6 +122,12 @@ inline I32x16 i32_load_u8(const uint8_t* p) {
 inline I32x16 i32_load_i8(const int8_t* p) {
   I32x16 r;
   OUTPOST_EACH(16, r.lane[i] = p[i]);
+  return r;
+}
+/// Two 16-bit numbers a lane, the first in the lower half.
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = p[2 * i] | p[2 * i + 1] << 16);
   return r;
 }
 inline I32x16 operator+(I32x16 a, I32x16 b) {
@@ -230,6 +240,11 @@ struct U8Table16 {
 /// Codes are at most 127: some processors multiply signed bytes only, or add pairs of products in 16 bits.
 inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]);
+  return acc;
+}
+/// sum of two products of neighbouring 16-bit numbers, added to each lane. |w| and |x| are below 2^15.
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  OUTPOST_EACH(16, acc.lane[i] += (w.lane[i] & 0xFFFF) * x[0] + (w.lane[i] >> 16) * x[1]);
   return acc;
 }
 /// dot4 for codes up to 255.
