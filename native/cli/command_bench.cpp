@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "core/aligned_buffer.h"
+#include "core/strings.h"
 #include "core/thread_pool.h"
 
 namespace outpost::cli {
@@ -80,7 +81,7 @@ std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
 }  // namespace
 
 int run_bench(const std::vector<std::string>& words) {
-  const Arguments arguments(words, with_load_options({"--prefill", "--decode", "--reps"}), {"--json"});
+  const Arguments arguments(words, with_load_options({"--prefill", "--decode", "--reps", "--depth"}), {"--json"});
   const LoadOptions options = load_options(arguments);
   const auto load_start = Clock::now();
   const auto model = Model::load(arguments.positional(0, "MODEL"), options);
@@ -109,6 +110,12 @@ int run_bench(const std::vector<std::string>& words) {
     if (stats.n_decoded > 1) decode.push_back((stats.n_decoded - 1) * 1000.0 / stats.decode_ms);
   }
   if (decode.empty()) decode.push_back(0);
+  // One token, as decoding computes it, and as many as a draft may have.
+  constexpr int32_t kSteps[] = {1, 2, 4, 8, 16};
+  const auto depth = static_cast<int32_t>(
+      arguments.get_int("--depth", std::min(128, info.n_ctx_train - 16), 0, std::max(0, info.n_ctx_train - 16)));
+  std::vector<double> step_ms(std::size(kSteps));
+  if (info.n_ctx_train >= 16) step_ms = measure_steps(*model, depth, kSteps, 5 * n_reps);
   const int32_t n_threads =
       options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
   const double bandwidth = measure_read_bandwidth(n_threads);
@@ -116,13 +123,16 @@ int run_bench(const std::vector<std::string>& words) {
 
   if (arguments.has("--json")) {
     const ExpertCacheStats experts = engine->stats().experts;
+    std::string steps;
+    for (size_t i = 0; i < step_ms.size(); ++i) steps += concat(i > 0 ? "," : "", "\"", kSteps[i], "\":", step_ms[i]);
     std::printf(
         "{\"backend\":%s,\"loadMs\":%.1f,\"prefillTokensPerSecond\":%.2f,\"decodeTokensPerSecond\":%.2f,"
         "\"readBandwidth\":%.0f,\"weightBytes\":%llu,\"expertHitRate\":%.4f,\"expertResidentBytes\":%llu,"
-        "\"expertTotalBytes\":%llu}\n",
+        "\"expertTotalBytes\":%llu,\"depth\":%d,\"stepMs\":{%s}}\n",
         json_string(info.backend).c_str(), load_ms, median(prefill), median(decode), bandwidth,
         static_cast<unsigned long long>(info.weight_bytes), experts.hit_rate(),
-        static_cast<unsigned long long>(experts.resident_bytes), static_cast<unsigned long long>(experts.total_bytes));
+        static_cast<unsigned long long>(experts.resident_bytes), static_cast<unsigned long long>(experts.total_bytes),
+        depth, steps.c_str());
     return 0;
   }
   std::printf("%s, %s, %s\n", info.name.c_str(), info.file_type.c_str(), info.backend.c_str());
@@ -130,6 +140,9 @@ int run_bench(const std::vector<std::string>& words) {
   std::printf("prefill   %9.1f tok/s  (%d tokens)\n", median(prefill), n_prefill);
   std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n",
               median(decode), n_decode, decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
+  std::printf("steps     ");
+  for (size_t i = 0; i < step_ms.size(); ++i) std::printf("%s%d: %.1f ms", i > 0 ? ", " : "", kSteps[i], step_ms[i]);
+  std::printf("  (tokens at once, at depth %d)\n", depth);
   if (info.n_expert > 0) std::printf("experts   %s\n", expert_summary(*engine).c_str());
   return 0;
 }

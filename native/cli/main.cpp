@@ -16,7 +16,9 @@ constexpr Command kCommands[] = {
      "generate text", outpost::cli::run_run},
     {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
-    {"bench", "MODEL [--prefill N] [--decode N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"bench",
+     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache "
+     "MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
     {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "

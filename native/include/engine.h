@@ -242,4 +242,11 @@ class Engine {
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
                                    int32_t n_chunk);
 
+/// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
+/// draft of that length costs.
+/// @param n_tokens sizes of passes. @return of each the median of n_rounds, in milliseconds
+/// @throws EngineError kInvalidArgument, kContextFull
+std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
+                                  int32_t n_rounds);
+
 }  // namespace outpost

@@ -1,10 +1,47 @@
-// evaluate_logits: a prompt's logits outside of any request, for tests and self-checks.
+// Passes outside of any request, for tests, self-checks and measurements.
 #include <algorithm>
+#include <chrono>
+#include <mutex>
 
 #include "core/strings.h"
 #include "runtime/loaded_model.h"
 
 namespace outpost {
+namespace {
+
+/// A sequence with a cache of its own. Holds the device while it lives.
+class PrivateSequence {
+ public:
+  PrivateSequence(const LoadedModel& model, int32_t n_tokens)
+      : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
+    kv_ = model.backend().alloc_kv(model.network().kv_shape(), static_cast<int32_t>(page_table_.size()));
+    for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
+  }
+
+  /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits are wanted
+  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows,
+               std::span<float> logits) const {
+    const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
+    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train}, *kv_, logits);
+  }
+
+ private:
+  static size_t pages_of(int32_t n_tokens) { return static_cast<size_t>((n_tokens + kKvPageSize - 1) / kKvPageSize); }
+
+  const LoadedModel& model_;
+  std::lock_guard<std::mutex> lock_;
+  std::vector<int32_t> page_table_;
+  std::unique_ptr<KvStorage> kv_;
+};
+
+void check_context(const LoadedModel& model, int32_t n_tokens) {
+  if (n_tokens > model.info().n_ctx_train) {
+    throw EngineError(ErrorCode::kContextFull,
+                      concat(n_tokens, " tokens do not fit into the context of ", model.info().n_ctx_train, "."));
+  }
+}
+
+}  // namespace
 
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
                                    int32_t n_chunk) {
@@ -17,18 +54,10 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   }
   if (n_chunk < 1)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_chunk is ", n_chunk, "; expected at least 1."));
-  if (n_tokens > loaded.info().n_ctx_train) {
-    throw EngineError(ErrorCode::kContextFull,
-                      concat(n_tokens, " tokens do not fit into the context of ", loaded.info().n_ctx_train, "."));
-  }
+  check_context(loaded, n_tokens);
   loaded.check_ids(tokens);
 
-  const std::lock_guard lock(loaded.device_mutex());
-  const int32_t n_page = (n_tokens + kKvPageSize - 1) / kKvPageSize;
-  const auto kv = loaded.backend().alloc_kv(loaded.network().kv_shape(), n_page);
-  std::vector<int32_t> page_table(static_cast<size_t>(n_page));
-  for (int32_t page = 0; page < n_page; ++page) page_table[static_cast<size_t>(page)] = page;
-
+  const PrivateSequence sequence(loaded, n_tokens);
   const auto n_vocab = static_cast<size_t>(loaded.info().n_vocab);
   std::vector<float> logits(static_cast<size_t>(n_last) * n_vocab);
   size_t n_written = 0;
@@ -36,15 +65,52 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
     const int32_t n = std::min(n_chunk, n_tokens - n_past);
     std::vector<int32_t> rows;
     for (int32_t i = std::max(0, n_tokens - n_last - n_past); i < n; ++i) rows.push_back(i);
-    const SequenceRun run{page_table, n_past, n};
-    const Batch batch{tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)),
-                      {&run, 1},
-                      rows,
-                      loaded.info().n_ctx_train};
-    loaded.network().forward(batch, *kv, std::span(logits).subspan(n_written, rows.size() * n_vocab));
+    sequence.forward(tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)), n_past, rows,
+                     std::span(logits).subspan(n_written, rows.size() * n_vocab));
     n_written += rows.size() * n_vocab;
   }
   return logits;
+}
+
+std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
+                                  int32_t n_rounds) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  if (n_past < 0 || n_rounds < 1 || n_tokens.empty() || *std::min_element(n_tokens.begin(), n_tokens.end()) < 1)
+    throw EngineError(ErrorCode::kInvalidArgument, "measure_steps needs tokens and rounds, at least one of each.");
+  const int32_t n_most = *std::max_element(n_tokens.begin(), n_tokens.end());
+  check_context(loaded, n_past + n_most);
+  std::vector<int32_t> tokens(static_cast<size_t>(n_past + n_most));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] = static_cast<int32_t>((i * 7919 + 300) % static_cast<size_t>(loaded.info().n_vocab));
+  }
+
+  const PrivateSequence sequence(loaded, n_past + n_most);
+  constexpr int32_t kChunk = 512;
+  for (int32_t at = 0; at < n_past; at += kChunk) {
+    const auto n = static_cast<size_t>(std::min(kChunk, n_past - at));
+    sequence.forward(std::span(tokens).subspan(static_cast<size_t>(at), n), at, {}, {});
+  }
+  std::vector<int32_t> rows(static_cast<size_t>(n_most));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
+  std::vector<float> logits(rows.size() * static_cast<size_t>(loaded.info().n_vocab));
+  std::vector<std::vector<double>> times(n_tokens.size());
+  // All sizes in turns: what disturbs the machine for a while disturbs all of them.
+  for (int32_t round = -1; round < n_rounds; ++round) {
+    for (size_t i = 0; i < n_tokens.size(); ++i) {
+      const auto n = static_cast<size_t>(n_tokens[i]);
+      const auto start = std::chrono::steady_clock::now();
+      sequence.forward(std::span(tokens).subspan(static_cast<size_t>(n_past), n), n_past, std::span(rows).first(n),
+                       std::span(logits).first(n * static_cast<size_t>(loaded.info().n_vocab)));
+      const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+      if (round >= 0) times[i].push_back(time.count());  // the first round warms up
+    }
+  }
+  std::vector<double> medians;
+  for (std::vector<double>& of_size : times) {
+    std::nth_element(of_size.begin(), of_size.begin() + static_cast<std::ptrdiff_t>(of_size.size() / 2), of_size.end());
+    medians.push_back(of_size[of_size.size() / 2]);
+  }
+  return medians;
 }
 
 }  // namespace outpost

@@ -32,7 +32,7 @@ struct alignas(64) ActivationBlock32 {
 
 /// Most tiles and tokens that one call of a matmul kernel takes. The tokens' part of the input and their sums lie in a
 /// first-level cache of 32 KiB together.
-inline constexpr int kMaxTiles = 2, kMaxTileTokens = 32;
+inline constexpr int kMaxTiles = 2, kMaxTileTokens = 64;
 
 /// Blocks of tokens after the last that kernels may read.
 inline constexpr int kSpareBlocks = 3;

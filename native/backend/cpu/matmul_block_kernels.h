@@ -68,7 +68,7 @@ void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
     for (int group = 0; group < 8; ++group) {
       ExpandedBlock<Format> blocks[kTiles];
       for (int i = 0; i < kTiles; ++i) {
-        prefetch_ahead<8>(tile(i), group);
+        prefetch_ahead<8, kTokens>(tile(i), group);
         expand_block(format, tile(i), group, blocks[i]);
       }
       for_tokens<kTokens>(n, [&](int t) { add_block<Format, kTiles, kChains>(blocks, x[t], group, acc[t]); });

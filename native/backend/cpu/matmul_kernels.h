@@ -29,14 +29,21 @@ namespace {
 /// Asks for what a kernel reads kPrefetchBytes after a group of a superblock. A tile's streams are too short and too
 /// many for the hardware's own prefetcher; without this, decoding waits for memory most of the time. 8 KiB is about
 /// 300 ns at the pace of one core, twice the latency of memory. A superblock's lines are asked for group by group: all
-/// at once they are more than a core can wait for, and it would stand still until they come. Past the last tile it does
-/// nothing.
-template <int kGroups, typename Tile>
+/// at once they are more than a core can wait for, and it would stand still until they come. With several tokens a
+/// superblock takes so long that they wait in the second-level cache; the first is full of activations. Past the last
+/// tile it does nothing.
+template <int kGroups, int kTokens, typename Tile>
 inline void prefetch_ahead(const Tile& tile, int group) {
   constexpr size_t kPrefetchBytes = 8192, kLines = (sizeof(Tile) / 64 + kGroups - 1) / kGroups;
   const auto* bytes = reinterpret_cast<const char*>(&tile) + kPrefetchBytes + static_cast<size_t>(group) * kLines * 64;
   OUTPOST_UNROLL
-  for (size_t i = 0; i < kLines; ++i) prefetch(bytes + 64 * i);
+  for (size_t i = 0; i < kLines; ++i) {
+    if constexpr (kTokens == 1) {
+      prefetch_near(bytes + 64 * i);
+    } else {
+      prefetch_far(bytes + 64 * i);
+    }
+  }
 }
 
 /// The tiles of `args` as superblocks, and their activations.
@@ -139,7 +146,7 @@ void matmul_tiles(const Format& format, const MatmulArgs& args) {
     for (int group = 0; group < Format::kGroups; ++group) {
       ExpandedGroup<Format> expanded[kTiles];
       for (int i = 0; i < kTiles; ++i) {
-        prefetch_ahead<Format::kGroups>(tile(i), group);
+        prefetch_ahead<Format::kGroups, kTokens>(tile(i), group);
         format.expand(tile(i), group, expanded[i]);
       }
       for_tokens<kTokens>(n, [&](int t) { add_group<Format, kTiles, kChains>(expanded, x[t], group, sums[t]); });

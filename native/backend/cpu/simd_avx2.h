@@ -80,7 +80,8 @@ inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
           _mm256_blendv_ps(v.hi, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
 }
 
-inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_near(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_far(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 inline I32x16 i32_set1(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
 inline I32x16 i32_load_u8(const uint8_t* p) {

@@ -60,7 +60,8 @@ inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
   return {_mm512_mask_blend_ps(drop, a.v, _mm512_set1_ps(fill))};
 }
 
-inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_near(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+inline void prefetch_far(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
 inline I32x16 i32_set1(int32_t v) { return {_mm512_set1_epi32(v)}; }
 inline I32x16 i32_load_u8(const uint8_t* p) {

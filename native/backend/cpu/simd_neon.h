@@ -85,7 +85,8 @@ inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
   return each<F32x16>([&](int i) { return vbslq_f32(lanes_before(n, i), vdupq_n_f32(fill), a.v[i]); });
 }
 
-inline void prefetch(const char* p) { __builtin_prefetch(p); }
+inline void prefetch_near(const char* p) { __builtin_prefetch(p, 0, 3); }
+inline void prefetch_far(const char* p) { __builtin_prefetch(p, 0, 2); }
 
 inline I32x16 i32_set1(int32_t v) {
   return each<I32x16>([&](int) { return vdupq_n_s32(v); });

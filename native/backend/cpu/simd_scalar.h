@@ -106,8 +106,9 @@ inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
   return v;
 }
 
-/// Nothing here: the scalar kernels never wait for memory.
-inline void prefetch(const char*) {}
+// Into the first or the second level of the cache. Nothing here: the scalar kernels never wait for memory.
+inline void prefetch_near(const char*) {}
+inline void prefetch_far(const char*) {}
 
 inline I32x16 i32_set1(int32_t v) {
   I32x16 r;
