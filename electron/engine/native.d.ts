@@ -45,7 +45,7 @@ export interface NativeModelInfo {
 export interface NativeLoadOptions {
   /** 0, the default, takes every physical core. */
   nThreads?: number;
-  cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx512';
+  cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';
   /** Most memory for the experts of a mixture; 0, the default, decides by what is available. */
   expertCacheBytes?: number;
   /** The fraction done, 0 to 1, never decreasing. */

@@ -2,7 +2,7 @@
 // the memory bandwidth of the same moment; and what prefill and a small expert cache cost.
 //
 //   cmake --build build/native/release --target outpost-experts-bench
-//   build/native/release/outpost-experts-bench [auto|avx512|avx2|scalar] [threads, 0 = cores]
+//   build/native/release/outpost-experts-bench [auto|scalar|avx2|...] [threads, 0 = cores]
 //
 // 8 layers of 64 experts, 8 used per token, n_embd 1024, n_ff 512, q4_K: 7.3 MB of weights per layer and token. Routes
 // are random, so a token's experts are mostly not those of the token before.
@@ -146,9 +146,9 @@ double memory_bandwidth(int32_t n_threads) {
 }
 
 CpuKernels kernels_named(const char* name) {
-  if (std::strcmp(name, "avx512") == 0) return CpuKernels::kAvx512;
-  if (std::strcmp(name, "avx2") == 0) return CpuKernels::kAvx2;
-  if (std::strcmp(name, "scalar") == 0) return CpuKernels::kScalar;
+  for (size_t i = 0; i < std::size(kCpuKernelNames); ++i) {
+    if (std::strcmp(name, kCpuKernelNames[i]) == 0) return static_cast<CpuKernels>(i);
+  }
   return CpuKernels::kAuto;
 }
 

@@ -1,7 +1,7 @@
 // How fast products run per weight type and number of tokens, beside the memory bandwidth of the same moment.
 //
 //   cmake --build build/native/release --target outpost-kernels-bench
-//   build/native/release/outpost-kernels-bench [auto|avx512|avx2|scalar] [threads, 0 = cores]
+//   build/native/release/outpost-kernels-bench [auto|scalar|avx2|...] [threads, 0 = cores]
 //
 // Each figure is the best of several runs: other load on the machine only ever slows a run down.
 #include <algorithm>
@@ -86,9 +86,9 @@ void measure(Backend& backend, TensorType type, double bandwidth) {
 }
 
 CpuKernels kernels_named(const char* name) {
-  if (std::strcmp(name, "avx512") == 0) return CpuKernels::kAvx512;
-  if (std::strcmp(name, "avx2") == 0) return CpuKernels::kAvx2;
-  if (std::strcmp(name, "scalar") == 0) return CpuKernels::kScalar;
+  for (size_t i = 0; i < std::size(kCpuKernelNames); ++i) {
+    if (std::strcmp(name, kCpuKernelNames[i]) == 0) return static_cast<CpuKernels>(i);
+  }
   return CpuKernels::kAuto;
 }
 

@@ -82,11 +82,10 @@ void call_listener(Napi::Env env, const Napi::FunctionReference& listener,
 }
 
 LoadOptions read_load_options(const Fields& fields) {
-  static constexpr const char* kKernels[] = {"auto", "scalar", "avx2", "avx512"};  // in the order of CpuKernels
   LoadOptions options;
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);
-  fields.read("cpuKernels", options.cpu_kernels, kKernels);
+  fields.read("cpuKernels", options.cpu_kernels, kCpuKernelNames);
   return options;
 }
 

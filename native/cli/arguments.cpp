@@ -71,20 +71,20 @@ std::vector<std::string> with_load_options(std::vector<std::string> options) {
   return options;
 }
 
+CpuKernels cpu_kernels_named(const std::string& name) {
+  std::string names;
+  for (size_t i = 0; i < std::size(kCpuKernelNames); ++i) {
+    if (name == kCpuKernelNames[i]) return static_cast<CpuKernels>(i);
+    names += concat(i == 0 ? "" : ", ", kCpuKernelNames[i]);
+  }
+  throw UsageError(concat("--kernels is ", quoted(name), "; expected one of ", names));
+}
+
 LoadOptions load_options(const Arguments& arguments) {
   LoadOptions options;
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
   options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
-  const std::string kernels = arguments.get("--kernels", "auto");
-  if (kernels == "scalar") {
-    options.cpu_kernels = CpuKernels::kScalar;
-  } else if (kernels == "avx2") {
-    options.cpu_kernels = CpuKernels::kAvx2;
-  } else if (kernels == "avx512") {
-    options.cpu_kernels = CpuKernels::kAvx512;
-  } else if (kernels != "auto") {
-    throw UsageError(concat("--kernels is ", quoted(kernels), "; expected auto, scalar, avx2 or avx512"));
-  }
+  options.cpu_kernels = cpu_kernels_named(arguments.get("--kernels", "auto"));
   return options;
 }
 

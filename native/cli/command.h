@@ -41,7 +41,7 @@ class Arguments {
 
 /// Names of the options that `load_options` reads.
 std::vector<std::string> with_load_options(std::vector<std::string> options);
-/// `--threads N`, `--kernels scalar|avx2|avx512`, `--expert-cache MIB`
+/// `--threads N`, `--kernels NAME` (kCpuKernelNames), `--expert-cache MIB`
 LoadOptions load_options(const Arguments& arguments);
 
 /// How well the expert cache has served, in one line without its end. @pre the model has experts

@@ -51,7 +51,9 @@ using LogSink = std::function<void(LogLevel level, std::string_view message)>;
 void set_log_sink(LogSink sink);
 
 /// The instruction sets the CPU backend has kernels for. `kAuto` takes the best this processor has.
-enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx512 };
+enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI8mm };
+/// Their names, in that order.
+inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
 
 struct LoadOptions {
   CpuKernels cpu_kernels = CpuKernels::kAuto;

@@ -3,11 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <random>
 
 #include "kv/kv_cache.h"
 #include "runtime/loaded_model.h"
+#include "tests/support/cpu_backends.h"
 #include "tests/support/llama_reference.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/throws_error.h"
@@ -130,16 +130,9 @@ TEST_CASE("logits have the same bits for every chunking, kernel and number of th
     CAPTURE(tiny.n_embd);
     const auto tokens = random_tokens(150, tiny.n_vocab(), /*seed=*/3);
     const std::vector<float> expected = all_logits(*load(dir, tiny), tokens, 150);
-    for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
+    for (const CpuKernels kernels : runnable_kernels()) {
       for (const int32_t n_threads : {1, 2}) {
-        std::shared_ptr<Model> model;
-        try {
-          model = load(dir, tiny, kernels, n_threads);
-        } catch (const EngineError& error) {
-          if (error.code() != ErrorCode::kInvalidArgument) throw;
-          std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
-          continue;
-        }
+        const std::shared_ptr<Model> model = load(dir, tiny, kernels, n_threads);
         CAPTURE(model->info().backend);
         for (const int32_t n_chunk : {1, 7, 64, 150}) {
           CAPTURE(n_chunk);

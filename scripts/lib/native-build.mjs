@@ -7,14 +7,15 @@ const names = {
   release: 'native engine (release)',
   sanitize: 'native engine with AddressSanitizer and UndefinedBehaviorSanitizer',
   fuzz: 'fuzz targets',
+  arm: 'native tests for 64-bit ARM',
 };
 
 /**
  * @param {keyof typeof names} preset
- * @param {{ withTests?: boolean }} [options]
+ * @param {{ withTests?: boolean, target?: string }} [options] target: what to build, if not everything
  * @returns {Promise<string>} the build's folder
  */
-export async function buildNative(preset, { withTests = false } = {}) {
+export async function buildNative(preset, { withTests = false, target = 'all' } = {}) {
   const directory = join(root, 'build', 'native', preset);
   await stampedStep(
     `native-${preset}${withTests ? '-tests' : ''}`,
@@ -23,7 +24,7 @@ export async function buildNative(preset, { withTests = false } = {}) {
     async (progress) => {
       const options = withTests ? ['-DOUTPOST_TESTS=ON'] : [];
       await run('cmake', ['--preset', preset, '-S', 'native', ...options], { quiet: true });
-      await run('cmake', ['--build', directory], {
+      await run('cmake', ['--build', directory, '--target', target], {
         quiet: true,
         // Ninja begins its lines with "[12/63]".
         onOutput: (text) => progress(text.match(/^\[\d+\/\d+\]/gm)?.at(-1) ?? ''),

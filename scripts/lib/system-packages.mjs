@@ -19,6 +19,8 @@ const debianPackages = {
     'libxtst6',
   ],
   display: ['xvfb', 'xauth'],
+  // A cross compiler and an emulator for 64-bit ARM.
+  arm: ['g++-aarch64-linux-gnu', 'qemu-user'],
   test: ['doctest-dev', 'clang-14', 'libclang-rt-14-dev', 'clang-format-14', 'fonts-dejavu-core'],
 };
 

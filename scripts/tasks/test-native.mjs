@@ -1,9 +1,9 @@
-// `npm run test:native`: C++ units in the shipped build and under sanitizers, short fuzzing, the addon in Node.
+// `npm run test:native`: C++ units in the shipped build, under sanitizers and for ARM, short fuzzing, the addon in Node.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { buildNative } from '../lib/native-build.mjs';
-import { root, succeeds } from '../lib/process.mjs';
+import { isInstalled, root, SetupError, succeeds } from '../lib/process.mjs';
 import { ensureSystemPackages } from '../lib/system-packages.mjs';
 import { addCounts, countCtest, finish, runCounted, runNodeTests, runPart, skipped } from '../lib/test-results.mjs';
 
@@ -21,6 +21,7 @@ export async function nativePart() {
   return addCounts([
     await runPart('native units, release', () => unitTests('release')),
     await runPart('native units, sanitizers', () => unitTests('sanitize')),
+    await runPart('native units for ARM, emulated', armTests),
     await runPart(`fuzzing, ${fuzzSeconds} s per target`, fuzz),
     await runPart('addon in Node', addonTests),
   ]);
@@ -28,7 +29,25 @@ export async function nativePart() {
 
 /** @param {'release' | 'sanitize'} preset */
 async function unitTests(preset) {
-  const directory = await buildNative(preset, { withTests: true });
+  return runCtest(preset, await buildNative(preset, { withTests: true }));
+}
+
+/** The tests that depend on the processor, for 64-bit ARM, under an emulator. @returns {Promise<Counts>} */
+async function armTests() {
+  if (process.platform !== 'linux') return skipped('the emulator of another processor is set up on Linux only.');
+  try {
+    await ensureSystemPackages(['arm']);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return skipped(`the cross compiler or the emulator cannot be installed. ${error.message}`);
+  }
+  for (const tool of ['aarch64-linux-gnu-g++', 'qemu-aarch64'])
+    if (!(await isInstalled(tool))) return skipped(`${tool} is not installed.`);
+  return runCtest('arm', await buildNative('arm', { withTests: true, target: 'outpost-kernel-tests' }));
+}
+
+/** @param {string} preset @param {string} directory of its build */
+function runCtest(preset, directory) {
   return runCounted({
     report: `native-${preset}.xml`,
     command: 'ctest',

@@ -8,46 +8,97 @@
 
 #include "core/strings.h"
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 #ifdef __linux__
 #include <sched.h>
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace outpost {
 namespace {
 
-#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__)
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
          __builtin_cpu_supports("bmi2");
+}
+/// The 256-bit dot product of bytes as AVX-VNNI encodes it. GCC's name for it is unknown to older clang.
+bool has_avx2_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
+bool has_avx2_vnni_evex() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
 }
-#else
+#elif defined(_M_X64)
 bool has_avx2() { return false; }
+bool has_avx2_vnni() { return false; }
+bool has_avx2_vnni_evex() { return false; }
 bool has_avx512() { return false; }
+#elif defined(__aarch64__) && defined(__linux__)
+bool has_dot_product() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+bool has_i8mm() { return has_dot_product() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool has_feature(const char* name) {
+  int value = 0;
+  size_t size = sizeof(value);
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+bool has_dot_product() { return has_feature("hw.optional.arm.FEAT_DotProd"); }
+bool has_i8mm() { return has_dot_product() && has_feature("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(__aarch64__)
+bool has_dot_product() { return false; }
+bool has_i8mm() { return false; }
 #endif
 
-[[noreturn]] void fail_missing(const char* name) {
-  throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("This processor cannot run the ", name, " kernels. Choose auto."));
+/// Null where this processor cannot run them. @pre choice is not kAuto
+const CpuKernelTable* find_kernels(CpuKernels choice) {
+  switch (choice) {
+    case CpuKernels::kScalar: return &cpu_kernels_scalar();
+#if defined(__x86_64__) || defined(_M_X64)
+    case CpuKernels::kAvx2: return has_avx2() ? &cpu_kernels_avx2() : nullptr;
+    case CpuKernels::kAvx2Vnni:
+      if (has_avx2_vnni()) return &cpu_kernels_avx2_vnni();
+      return has_avx2_vnni_evex() ? &cpu_kernels_avx2_vnni_evex() : nullptr;
+    case CpuKernels::kAvx512: return has_avx512() ? &cpu_kernels_avx512() : nullptr;
+#elif defined(__aarch64__)
+    case CpuKernels::kNeon: return has_dot_product() ? &cpu_kernels_neon() : nullptr;
+    case CpuKernels::kNeonI8mm: return has_i8mm() ? &cpu_kernels_neon_i8mm() : nullptr;
+#endif
+    default: return nullptr;
+  }
 }
 
 }  // namespace
 
 const CpuKernelTable& select_cpu_kernels(CpuKernels choice) {
-#if defined(__x86_64__) || defined(_M_X64)
-  if (choice == CpuKernels::kAvx512 && !has_avx512()) fail_missing("avx512");
-  if (choice == CpuKernels::kAvx2 && !has_avx2()) fail_missing("avx2");
-  if (choice == CpuKernels::kAvx512 || (choice == CpuKernels::kAuto && has_avx512())) return cpu_kernels_avx512();
-  if (choice == CpuKernels::kAvx2 || (choice == CpuKernels::kAuto && has_avx2())) return cpu_kernels_avx2();
-#else
-  if (choice == CpuKernels::kAvx512) fail_missing("avx512");
-  if (choice == CpuKernels::kAvx2) fail_missing("avx2");
-#endif
-  return cpu_kernels_scalar();
+  if (choice == CpuKernels::kAuto) {
+    for (const CpuKernels kernels :
+         {CpuKernels::kAvx512, CpuKernels::kAvx2Vnni, CpuKernels::kAvx2, CpuKernels::kNeonI8mm, CpuKernels::kNeon}) {
+      if (const CpuKernelTable* table = find_kernels(kernels); table != nullptr) return *table;
+    }
+    return cpu_kernels_scalar();
+  }
+  const CpuKernelTable* table = find_kernels(choice);
+  if (table == nullptr) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("This processor cannot run the ", kCpuKernelNames[static_cast<size_t>(choice)],
+                             " kernels. Choose auto."));
+  }
+  return *table;
 }
 
 int32_t count_physical_cores() {

@@ -97,7 +97,12 @@ struct CpuKernelTable {
 const CpuKernelTable& cpu_kernels_scalar();
 #if defined(__x86_64__) || defined(_M_X64)
 const CpuKernelTable& cpu_kernels_avx2();
+const CpuKernelTable& cpu_kernels_avx2_vnni();
+const CpuKernelTable& cpu_kernels_avx2_vnni_evex();
 const CpuKernelTable& cpu_kernels_avx512();
+#elif defined(__aarch64__)
+const CpuKernelTable& cpu_kernels_neon();
+const CpuKernelTable& cpu_kernels_neon_i8mm();
 #endif
 
 }  // namespace outpost

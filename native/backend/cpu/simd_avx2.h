@@ -148,7 +148,25 @@ inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
   return {_mm256_or_si256(v.lo, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask)))),
           _mm256_or_si256(v.hi, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask >> 32))))};
 }
-/// maddubs saturates at 32767: with codes up to 128 a pair reaches 2 * 128 * 127 = 32512.
+#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+// One instruction, in two encodings: AVX-VNNI's, and that of AVX-512 for vectors of this size.
+inline __m256i dot4_256(__m256i acc, __m256i w, __m256i x) {
+#ifdef __AVXVNNI__
+  return _mm256_dpbusd_avx_epi32(acc, w, x);
+#else
+  return _mm256_dpbusd_epi32(acc, w, x);
+#endif
+}
+inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  const __m256i v = _mm256_set1_epi32(four);
+  return {dot4_256(acc.lo, w.lo, v), dot4_256(acc.hi, w.hi, v)};
+}
+
+inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
+#else
+/// maddubs saturates at 32767: with codes up to 127 a pair reaches 2 * 127 * 127 = 32258.
 inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   int32_t four;
   std::memcpy(&four, x, 4);
@@ -157,18 +175,19 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
           _mm256_add_epi32(acc.hi, _mm256_madd_epi16(_mm256_maddubs_epi16(w.hi, v), ones))};
 }
 
-inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
-  int32_t two;
-  std::memcpy(&two, x, 4);
-  const __m256i v = _mm256_set1_epi32(two);
-  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, v)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, v))};
-}
-
 /// Codes halved and their lowest bits apart: two sums that each fit 16 bits, put together as 2 * half + bit.
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
   const I32x16 zero = i32_set1(0);
   const I32x16 halves = dot4(zero, u8_shift_and<1>(w, 127), x);
   return dot4(acc + i32_shift_left<1>(halves), u8_and(w, 1), x);
+}
+#endif
+
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  int32_t two;
+  std::memcpy(&two, x, 4);
+  const __m256i v = _mm256_set1_epi32(two);
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, v)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, v))};
 }
 
 struct U8Table16 {

@@ -1,4 +1,4 @@
-// Sixteen lanes without vector instructions: the reference that simd_avx2.h and simd_avx512.h must equal.
+// Sixteen lanes without vector instructions: the reference that the other simd_*.h must equal.
 // Included by exactly one kernels_*.cpp; everything is internal to it, because each of those files is compiled
 // for another instruction set and must not share inline functions with the others.
 #pragma once
@@ -238,7 +238,7 @@ struct U8Table16 {
 };
 
 /// sum of four products of neighbouring bytes, added to each lane: acc[r] + sum_i w[4r + i] * x[i]
-/// Codes are at most 128: some processors add pairs of products in 16 bits, which saturate.
+/// Codes are at most 127: some processors multiply signed bytes only, or add pairs of products in 16 bits.
 inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]);
   return acc;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,33 +17,40 @@ struct NamedBackend {
   std::unique_ptr<Backend> backend;
 };
 
-/// Scalar with one thread first: the reference. A variant that the processor lacks is skipped aloud.
-inline std::vector<NamedBackend> all_cpu_backends() {
-  std::vector<NamedBackend> backends;
-  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
-    for (const int32_t n_threads : {1, 3}) {
+/// The variants that this machine can run, scalar ones first: the reference. The others are named once.
+inline const std::vector<CpuKernels>& runnable_kernels() {
+  static const std::vector<CpuKernels> runnable = [] {
+    std::vector<CpuKernels> kernels;
+    for (size_t i = 1; i < std::size(kCpuKernelNames); ++i) {  // 0 is kAuto
       try {
-        auto backend = create_cpu_backend(kernels, n_threads);
-        std::string name = backend->name();
-        backends.push_back({std::move(name), std::move(backend)});
+        select_cpu_kernels(static_cast<CpuKernels>(i));
+        kernels.push_back(static_cast<CpuKernels>(i));
       } catch (const EngineError& error) {
         std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
       }
+    }
+    return kernels;
+  }();
+  return runnable;
+}
+
+/// Scalar with one thread first.
+inline std::vector<NamedBackend> all_cpu_backends() {
+  std::vector<NamedBackend> backends;
+  for (const CpuKernels kernels : runnable_kernels()) {
+    for (const int32_t n_threads : {1, 3}) {
+      auto backend = create_cpu_backend(kernels, n_threads);
+      std::string name = backend->name();
+      backends.push_back({std::move(name), std::move(backend)});
     }
   }
   return backends;
 }
 
-/// The kernels themselves, scalar ones first. A variant that the processor lacks is skipped aloud.
+/// The kernels themselves, scalar ones first.
 inline std::vector<const CpuKernelTable*> all_kernel_tables() {
   std::vector<const CpuKernelTable*> tables;
-  for (const CpuKernels kernels : {CpuKernels::kScalar, CpuKernels::kAvx2, CpuKernels::kAvx512}) {
-    try {
-      tables.push_back(&select_cpu_kernels(kernels));
-    } catch (const EngineError& error) {
-      std::fprintf(stderr, "SKIPPED CPU kernels: %s\n", error.what());
-    }
-  }
+  for (const CpuKernels kernels : runnable_kernels()) tables.push_back(&select_cpu_kernels(kernels));
   return tables;
 }
 

@@ -1,0 +1,12 @@
+#include "backend/cpu/simd_avx2.h"
+// The lanes above come first: the kernels are written over them.
+#include "backend/cpu/kernel_table.h"
+
+namespace outpost {
+
+const CpuKernelTable& cpu_kernels_avx2_vnni() {
+  static constexpr CpuKernelTable kTable = kernel_table("avx2-vnni");
+  return kTable;
+}
+
+}  // namespace outpost
