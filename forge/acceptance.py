@@ -2,8 +2,9 @@
 
     python3 forge/acceptance.py TARGET.safetensors DRAFT.safetensors --data DIR --vocabulary FILE.json
 
-Greedy: how often both find the same token the most probable. Sampled: the probability that speculative sampling accepts
-(arXiv:2211.17192), the mean of sum(min(p, q)). Both after the true text, so a draft of several tokens does a little worse.
+Greedy: how often both find the same token the most probable. Sampled: the probability that speculative sampling
+accepts (arXiv:2211.17192), the mean of sum(min(p, q)). Both after the true text: a draft of several tokens does a
+little worse.
 """
 import argparse
 import json
@@ -52,10 +53,12 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target, draft = (open_model(path, device) for path in (arguments.target, arguments.draft))
     options = StreamOptions(n_ctx=min(target.hp.n_ctx, draft.hp.n_ctx), n_batch=8)
-    stream = TokenStream(arguments.data, next_segment(arguments.data, {}, 0, options), Vocabulary(arguments.vocabulary), options)
+    segment = next_segment(arguments.data, {}, 0, options)
+    stream = TokenStream(arguments.data, segment, Vocabulary(arguments.vocabulary), options)
     batches = (stream.batch(step) for step in range(max(1, arguments.sequences // 8)))
     greedy, sampled, target_loss, draft_loss = acceptance(target, draft, batches, device)
-    print(f"accepted: greedy {greedy:.3f}, sampled {sampled:.3f}; loss of target {target_loss:.4f}, draft {draft_loss:.4f}")
+    print(f"accepted: greedy {greedy:.3f}, sampled {sampled:.3f}")
+    print(f"loss: target {target_loss:.4f}, draft {draft_loss:.4f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Files in parts small enough to be carried to another machine and back.
 
-    python3 forge/carry.py pack OUT_DIR FILE...  [--part-bytes N]     parts OUT_DIR/part-00/, part-01/, ... and a list
-    python3 forge/carry.py unpack PART_DIR... --into DIR              whole files, checked, as soon as all of them is there
+    python3 forge/carry.py pack OUT_DIR FILE...  [--part-bytes N]     parts OUT_DIR/part-00/, part-01/, ...
+    python3 forge/carry.py unpack PART_DIR... --into DIR              each file, checked, as soon as all of it is there
 
-A file is compressed alone (xz; token shards shrink to about a third) and cut where a part is full. Parts may arrive in any
-order and in different calls: what is incomplete waits in DIR/.incoming. Parts that arrived are never overwritten by others.
+A file is compressed alone (xz; token shards shrink to about a third) and cut where a part is full. Parts may arrive in
+any order and in different calls: what is incomplete waits in DIR/.incoming.
 """
 import argparse
 import concurrent.futures
@@ -12,6 +12,7 @@ import hashlib
 import json
 import lzma
 import os
+import shutil
 
 # Two-byte ids compress better if the coder knows where each begins.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 26, "lc": 0, "lp": 1, "pb": 1}]
@@ -53,9 +54,8 @@ def unpack(directories, into):
     incoming = os.path.join(into, ".incoming")
     os.makedirs(incoming, exist_ok=True)
     for directory in directories:
-        for name in sorted(os.listdir(directory), key=lambda name: name.endswith(".json")):  # what describes comes last
-            with open(os.path.join(directory, name), "rb") as source, open(os.path.join(incoming, name), "wb") as target:
-                target.write(source.read())
+        for name in sorted(os.listdir(directory)):
+            shutil.copyfile(os.path.join(directory, name), os.path.join(incoming, name))
     entries = {}
     for name in os.listdir(incoming):
         if name.endswith(".json"):

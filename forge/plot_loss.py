@@ -29,14 +29,17 @@ def plot(curves):
     low, high = math.floor(min(losses) * 2) / 2, math.ceil(max(losses) * 2) / 2 + 1e-9
     x = lambda tokens: LEFT + (WIDTH - LEFT - 20) * tokens / most_tokens
     y = lambda loss: TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / (high - low)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+    style = 'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
+    parts = [f'<svg {style} viewBox="0 0 {WIDTH} {HEIGHT}">',
              f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>']
     for i in range(6):
         loss, tokens = low + (high - low) * i / 5, most_tokens * i / 5
         parts.append(f'<path d="M{LEFT} {y(loss):.1f}H{WIDTH - 20}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y(loss) + 4:.1f}" text-anchor="end">{loss:.1f}</text>')
-        parts.append(f'<text x="{x(tokens):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{tokens / 1e6:.3g}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">million tokens; loss in nats per token</text>')
+        place = f'x="{x(tokens):.1f}" y="{HEIGHT - BOTTOM + 18}"'
+        parts.append(f'<text {place} text-anchor="middle">{tokens / 1e6:.3g}</text>')
+    place = f'x="{WIDTH / 2}" y="{HEIGHT - 12}"'
+    parts.append(f'<text {place} text-anchor="middle">million tokens; loss in nats per token</text>')
     for i, (name, curve) in enumerate(curves.items()):
         points = " ".join(f"{x(tokens):.1f},{y(loss):.1f}" for tokens, loss in curve)
         colour = COLOURS[i % len(COLOURS)]

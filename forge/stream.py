@@ -1,8 +1,8 @@
 """Training sequences from token shards: files of one repository in order, packed, with fill-in-the-middle.
 
 A shard is a file of little-endian uint16 ids:  REPOSITORY name (FILE path "\\n" content)*  and so on. Control tokens
-occur nowhere else, so the structure is read off the ids. Cuts are made anew each time a file is seen, at characters, and
-give the same ids as encoding the parts apart: what an editor's request looks like.
+occur nowhere else, so the structure is read off the ids. Cuts are made anew each time a file is seen, at characters,
+and give the same ids as encoding the parts apart: what an editor's request looks like.
 
 A batch is a function of (segment, step) alone: any number of processes can make them, and a run that resumes goes on
 with the same data.
@@ -230,7 +230,8 @@ def cut_tokens(vocabulary, tokens, at):
 def choose_span(text, rng):
     """[start, end) of the bytes to fill in, at character boundaries; None if the text is too short.
 
-    A third each: characters anywhere; lines, or the rest of one; a syntax node, as far as brackets and indentation tell.
+    A third each: characters anywhere; lines, or the rest of one; a syntax node, as far as brackets and indentation
+    tell.
     """
     if len(text) < 16:
         return None

@@ -1,4 +1,4 @@
-"""What the training rests on: cuts, batches, gradients, the optimizer, files. Run by toy/chain.mjs, which made the data.
+"""What the training rests on: cuts, batches, gradients, the optimizer, files. toy/chain.mjs makes the data and runs it.
 
     OUTPOST_TOY=build/forge/toy OUTPOST_ENGINE=... python3 -m unittest test_forge     (in forge/)
 """
@@ -124,7 +124,8 @@ class ModelTest(unittest.TestCase):
 
     def test_muon_makes_singular_values_alike(self):
         for shape in ((3, 24, 8), (2, 8, 24)):
-            values = torch.linalg.svdvals(train.orthogonalized(torch.randn(shape, generator=torch.Generator().manual_seed(3))))
+            matrices = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+            values = torch.linalg.svdvals(train.orthogonalized(matrices))
             self.assertGreater(float(values.min()), 0.5)
             self.assertLess(float(values.max()), 1.3)
 
@@ -166,7 +167,8 @@ class CarryTest(unittest.TestCase):
     def test_files_arrive_whole_in_any_order_of_parts(self):
         rng = np.random.default_rng(4)
         with tempfile.TemporaryDirectory() as folder:
-            contents = {f"{i}.tokens": rng.integers(0, 65536, n).astype("<u2").tobytes() for i, n in enumerate((3000, 10, 5000))}
+            sizes = {"0.tokens": 3000, "1.tokens": 10, "2.tokens": 5000}
+            contents = {name: rng.integers(0, 65536, n).astype("<u2").tobytes() for name, n in sizes.items()}
             for name, data in contents.items():
                 with open(os.path.join(folder, name), "wb") as file:
                     file.write(data)

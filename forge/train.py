@@ -2,10 +2,10 @@
 
     python3 forge/train.py --preset target --data DIR --vocabulary FILE.json --out DIR --steps 1200 --minutes 8
 
-A run ends after --minutes and leaves a checkpoint; the same command goes on from it. Weights alone (weights.safetensors,
-small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13 and later; a CPU does
-for the toy. The learning rate warms up, stays, and falls to zero over the last fifth of --steps (WSD), so that --steps
-may be changed while it stays.
+A run ends after --minutes and leaves a checkpoint; the same command goes on from it. Weights alone
+(weights.safetensors, small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13
+and later; a CPU does for the toy. The learning rate warms up, stays, and falls to zero over the last fifth of --steps
+(WSD), so that --steps may be changed while it stays.
 """
 import argparse
 import concurrent.futures

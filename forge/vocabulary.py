@@ -46,7 +46,7 @@ class Vocabulary:
         return b"".join(self.bytes[i] for i in ids)
 
     def encode(self, text):
-        """Ids of a text of a few lines, by the definition of byte-pair encoding. `text` is bytes of whole characters."""
+        """Ids of a short text, by the definition of byte-pair encoding; `text` is bytes of whole characters."""
         return [i for piece in split_pieces(text.decode()) for i in self._encode_piece(piece.encode())]
 
     def _encode_piece(self, piece):
