@@ -56,9 +56,11 @@ export async function bitsPerByte({ program, model, corpus, manifest, languages,
 /** @param {string} corpus @param {ManifestEntry[]} manifest @param {string} language @param {number} bytes */
 async function heldOutFiles(corpus, manifest, language, bytes) {
   const paths = [];
-  for (const entry of manifest.filter(({ part, languages }) => part === 'heldout' && languages[language] !== undefined))
-    for (const path of await filesBelow(`${corpus}/heldout/${entry.folder}`))
-      if (languageOf(path) === language) paths.push(path);
+  for (const entry of manifest.filter(({ part, languages }) => part === 'heldout' && languages[language] !== undefined)) {
+    const folder = `${corpus}/heldout/${entry.folder}`;
+    for (const path of await filesBelow(folder))
+      if (languageOf(path.slice(folder.length + 1)) === language) paths.push(path);
+  }
   const ordered = paths.map((path) => ({ path, key: sha256(path) })).sort((a, b) => (a.key < b.key ? -1 : 1));
   const texts = [];
   let nBytes = 0;

@@ -3,7 +3,7 @@
 //
 //   node scripts/outpost.mjs test:forge
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { engineLogits, engineTokenize } from '../../scripts/lib/engine-cli.mjs';
@@ -110,6 +110,7 @@ test('training lowers the loss, and goes on where it was cut off', { timeout: 1_
   assert.equal(losses.length, 600);
   const mean = (/** @type {number[]} */ values) => values.reduce((sum, x) => sum + x, 0) / values.length;
   assert.ok(mean(losses.slice(-20)) < 0.5 * mean(losses.slice(0, 20)), `${losses}`);
+  await exportToy('toy.gguf');
 });
 
 /** @param {string} name */
@@ -127,7 +128,6 @@ async function exportToy(name) {
 test('our engine and llama.cpp compute the same from the exported file', {
   skip: process.env.OUTPOST_HAS_PEER === '1' ? false : 'no build of llama.cpp is pinned for this platform',
 }, async (t) => {
-  await exportToy('toy.gguf');
   const model = path('toy.gguf');
   const ids = await engineTokenize({ program, model }, memorised);
   const half = Math.floor(ids.length / 2);
@@ -159,8 +159,21 @@ test('our engine and llama.cpp compute the same from the exported file', {
   assert.deepEqual(comparison.problems, []);
 });
 
+test('bits per byte are those of the log-probabilities of all tokens', async () => {
+  const text = memorised.slice(0, 300);
+  await writeFile(path('text.txt'), text);
+  const model = path('toy.gguf');
+  const output = await capture(program, ['perplexity', model, path('text.txt'), '--ctx', '256', '--whole']);
+  const [, bits, bytes] = output.match(/([\d.]+) bits over (\d+) bytes/) ?? [];
+  const ids = await engineTokenize({ program, model }, text);
+  const [line] = await engineLogits({ program, model }, [[0, ...ids]], ['--all', '--last', `${ids.length + 1}`]);
+  const rows = /** @type {{ log_probs: number[][] }} */ (/** @type {unknown} */ (line)).log_probs;
+  const expected = ids.reduce((sum, id, i) => sum - (rows[i]?.[id] ?? Number.NaN) / Math.LN2, 0);
+  assert.ok(Math.abs(Number(bits) - expected) < 0.02, `${bits}, expected ${expected}`); // two digits are printed
+  assert.equal(Number(bytes), Buffer.byteLength(text));
+});
+
 test('the trained model fills in what it learned by heart, the untrained one nothing', async (t) => {
-  await exportToy('toy.gguf');
   await run(program, ['quantize', path('toy.gguf'), path('toy-q8_0.gguf'), 'q8_0', '--force'], { quiet: true });
   const found = {
     untrained: await nFilled(path('untrained.gguf')),
