@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { capture, root } from '../scripts/lib/process.mjs';
+import { capture, root, SetupError } from '../scripts/lib/process.mjs';
 import { filesBelow } from '../scripts/lib/steps.mjs';
 import { sha256 } from '../scripts/tokenizer/corpus.mjs';
 import { languageOf } from './corpus/files.mjs';
@@ -42,8 +42,12 @@ export async function bitsPerByte({ program, model, corpus, manifest, languages,
         await writeFile(path, text);
         const output = await capture(program, ['perplexity', model, path, '--ctx', `${nCtx}`, '--whole']);
         const match = output.match(/([\d.]+) bits over (\d+) bytes/);
+        if (Number(match?.[2]) !== Buffer.byteLength(text))
+          throw new SetupError(
+            `${model} scored ${match?.[2]} of ${Buffer.byteLength(text)} bytes; --ctx is too small.`,
+          );
         bits += Number(match?.[1]);
-        scored += Number(match?.[2]);
+        scored += Buffer.byteLength(text);
       }
       results.push({ language, files: files.length, bytes: scored, bitsPerByte: bits / scored });
     }
@@ -56,7 +60,9 @@ export async function bitsPerByte({ program, model, corpus, manifest, languages,
 /** @param {string} corpus @param {ManifestEntry[]} manifest @param {string} language @param {number} bytes */
 async function heldOutFiles(corpus, manifest, language, bytes) {
   const paths = [];
-  for (const entry of manifest.filter(({ part, languages }) => part === 'heldout' && languages[language] !== undefined)) {
+  for (const entry of manifest.filter(
+    ({ part, languages }) => part === 'heldout' && languages[language] !== undefined,
+  )) {
     const folder = `${corpus}/heldout/${entry.folder}`;
     for (const path of await filesBelow(folder))
       if (languageOf(path.slice(folder.length + 1)) === language) paths.push(path);
@@ -66,7 +72,7 @@ async function heldOutFiles(corpus, manifest, language, bytes) {
   let nBytes = 0;
   for (const { path } of ordered) {
     if (nBytes >= bytes) break;
-    const text = (await readFile(join(root, path), 'utf8')).slice(0, 8000);
+    const text = (await readFile(join(root, path), 'utf8')).slice(0, 4000);
     texts.push(text);
     nBytes += Buffer.byteLength(text);
   }
