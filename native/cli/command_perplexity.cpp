@@ -9,14 +9,17 @@ namespace outpost::cli {
 
 // Each window of n_ctx tokens starts from an empty cache with BOS; its second half is scored, so that every
 // scored token has at least half a window before it (the convention of llama.cpp's tool). --whole scores all tokens of
-// the text's beginning instead, and says how many bytes they spell: bits per byte compare models of any vocabulary.
+// a text that fits the context instead, and says how many bytes it has: bits per byte compare models of any vocabulary.
 int run_perplexity(const std::vector<std::string>& words) {
   const Arguments arguments(words, with_load_options({"--ctx", "--chunks"}), {"--whole"}, 2);
   const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
   auto n_ctx = static_cast<size_t>(arguments.get_int("--ctx", 512, 8, model->info().n_ctx_train));
-  auto tokens = model->tokenize(read_file(arguments.positional(1, "TEXTFILE")));
+  const std::string text = read_file(arguments.positional(1, "TEXTFILE"));
+  auto tokens = model->tokenize(text);
   const bool is_whole = arguments.has("--whole");
-  if (is_whole && tokens.size() >= 2) n_ctx = std::min(n_ctx, tokens.size());
+  if (is_whole && tokens.size() > n_ctx)
+    throw UsageError(concat("the text has ", tokens.size(), " tokens; --ctx is ", n_ctx));
+  if (is_whole && tokens.size() >= 2) n_ctx = tokens.size();
   const size_t n_wanted = is_whole ? 1 : static_cast<size_t>(arguments.get_int("--chunks", 1 << 30, 1, 1 << 30));
   const size_t n_chunks = std::min<size_t>(tokens.size() / n_ctx, n_wanted);
   if (n_chunks == 0)
@@ -47,10 +50,7 @@ int run_perplexity(const std::vector<std::string>& words) {
   const double mean = sum / n;
   const double error = n > 1 ? std::sqrt(std::max(0.0, sum_sq / n - mean * mean) / (n - 1)) : 0;
   std::printf("perplexity %.4f +/- %.4f over %zu tokens\n", std::exp(mean), std::exp(mean) * error, n_scored);
-  if (is_whole) {
-    const std::string text = model->detokenize(std::span(tokens).subspan(1, n_scored));
-    std::printf("%.2f bits over %zu bytes\n", sum / std::numbers::ln2, text.size());
-  }
+  if (is_whole) std::printf("%.2f bits over %zu bytes\n", sum / std::numbers::ln2, text.size());
   return 0;
 }
 
