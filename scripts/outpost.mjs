@@ -19,6 +19,11 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   'gpu-resources': async () => (await import('./tasks/gpu-resources.mjs')).gpuResources,
   'evaluate-tokenizer': async () => (await import('./tasks/evaluate-tokenizer.mjs')).evaluateTokenizer,
   'tokenizer-corpus': async () => (await import('./tasks/tokenizer-corpus.mjs')).tokenizerCorpus,
+  'test:forge': async () => (await import('./tasks/test-forge.mjs')).testForge,
+  'forge-corpus': async () => (await import('./tasks/forge-corpus.mjs')).forgeCorpus,
+  'forge-tokens': async () => (await import('./tasks/forge-tokens.mjs')).forgeTokens,
+  'forge-export': async () => (await import('./tasks/forge-export.mjs')).forgeExport,
+  'forge-evaluate': async () => (await import('./tasks/forge-evaluate.mjs')).forgeEvaluate,
 });
 
 const [name = '', ...words] = process.argv.slice(2);

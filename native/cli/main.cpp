@@ -14,7 +14,7 @@ constexpr Command kCommands[] = {
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
      "[--seed S] [--ctx N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"bench",
      "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache "

@@ -17,6 +17,7 @@ import {
 } from '../lib/test-results.mjs';
 import { prepare } from './build.mjs';
 import { bin, check } from './check.mjs';
+import { forgePart } from './test-forge.mjs';
 import { modelPart } from './test-model.mjs';
 import { nativePart } from './test-native.mjs';
 
@@ -32,6 +33,7 @@ const parts = [
   ['unit', unitPart],
   ['native', nativePart],
   ['model', modelPart],
+  ['forge', forgePart],
   ['e2e', e2ePart],
 ];
 

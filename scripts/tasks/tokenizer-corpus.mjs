@@ -4,7 +4,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
-import { capture, isInstalled, root, SetupError } from '../lib/process.mjs';
+import { root } from '../lib/process.mjs';
+import { downloadPackage, ensurePackageTools, prepareApt, unpackArchive } from '../lib/source-packages.mjs';
 import { step } from '../lib/steps.mjs';
 import { formatTable } from '../lib/table.mjs';
 import { corpusDirectory, isHandWritten, isSourcePath, languages, limitFiles, sha256 } from '../tokenizer/corpus.mjs';
@@ -14,11 +15,8 @@ import { corpusDirectory, isHandWritten, isSourcePath, languages, limitFiles, sh
 /** @typedef {import('../tokenizer/corpus.mjs').Language} Language */
 /** @typedef {{ language: string, package: string, files: number, bytes: number, lines: number }} Summary */
 
-const downloads = join(root, 'build', 'tokenizer', 'downloads');
-
 export async function tokenizerCorpus() {
-  for (const program of ['npm', 'apt-get', 'dpkg-deb', 'tar'])
-    if (!(await isInstalled(program))) throw new SetupError(`${program} is needed to download the packages.`);
+  await ensurePackageTools();
   const manifest = await readManifest();
   const apt = await prepareApt();
   await rm(corpusDirectory, { recursive: true, force: true });
@@ -31,13 +29,13 @@ export async function tokenizerCorpus() {
       const { megabytes, packages } = manifest[part][language];
       for (const item of packages) {
         await step(`${part}: ${item.name} ${item.version}`, async () => {
-          const archives = item.from === 'npm' ? await downloadNpm(item) : await downloadDebian(item, apt);
+          const { sources } = await downloadPackage(item, async () => apt);
           const folder = join(corpusDirectory, part, language, item.name.replaceAll('/', '_'));
           const maxBytes = 1e6 * (item.megabytes ?? megabytes);
           summary.push({
             language,
             package: item.name,
-            ...(await addPackage(item, archives, { language, folder, maxBytes, seen })),
+            ...(await addPackage(item, sources, { language, folder, maxBytes, seen })),
           });
         });
       }
@@ -63,62 +61,6 @@ async function readManifest() {
   return JSON.parse(await readFile(join(root, 'scripts', 'tokenizer', 'corpus.json'), 'utf8'));
 }
 
-/** @param {CorpusPackage} item */
-const fileName = (item) => `${item.name}-${item.version}`.replaceAll(/[^\w.+~-]/g, '_');
-
-/** @param {CorpusPackage} item @returns {Promise<string[]>} the archives */
-async function downloadNpm(item) {
-  const folder = join(downloads, fileName(item));
-  if ((await archivesIn(folder)).length === 0) {
-    await mkdir(folder, { recursive: true });
-    await capture('npm', ['pack', '--silent', `${item.name}@${item.version}`], { cwd: folder });
-  }
-  return archivesIn(folder);
-}
-
-/** @param {CorpusPackage} item @param {string[]} apt @returns {Promise<string[]>} the archives, Debian's changes left out */
-async function downloadDebian(item, apt) {
-  const folder = join(downloads, fileName(item));
-  if ((await archivesIn(folder)).length === 0) {
-    await mkdir(folder, { recursive: true });
-    const command = item.from === 'debian' ? ['download'] : ['source', '--download-only'];
-    await capture('apt-get', [...apt, ...command, '-qq', `${item.name}=${item.version}`], { cwd: folder });
-  }
-  return archivesIn(folder);
-}
-
-/** @param {string} folder */
-async function archivesIn(folder) {
-  const names = await readdir(folder).catch(() => /** @type {string[]} */ ([]));
-  const archives = names.filter((name) => /\.(tgz|deb|tar\.\w+)$/.test(name) && !name.includes('.debian.tar.'));
-  return archives.sort().map((name) => join(folder, name));
-}
-
-/** apt-get's options for lists of source packages of our own: the system's are left as they are. */
-async function prepareApt() {
-  const state = join(root, 'build', 'tokenizer', 'apt');
-  for (const folder of ['sources', 'lists/partial', 'cache/archives/partial'])
-    await mkdir(join(state, folder), { recursive: true });
-  const system = '/etc/apt/sources.list.d/debian.sources';
-  const sources = await readFile(system, 'utf8').catch(() => {
-    throw new SetupError(`There is no ${system}.`, 'The C++, Rust, Go and Python sources come from Debian 12.');
-  });
-  // The archive of security updates forgets versions sooner, and some mirrors hold no sources of it.
-  const stanzas = sources.split(/\n\s*\n/).filter((stanza) => !/^Suites:.*-security/m.test(stanza));
-  const sourceStanzas = stanzas.map((stanza) => stanza.replaceAll(/^Types:.*$/gm, 'Types: deb deb-src'));
-  await writeFile(join(state, 'sources', 'debian.sources'), `${sourceStanzas.join('\n\n')}\n`);
-  const options = {
-    'Dir::Etc::sourcelist': '/dev/null',
-    'Dir::Etc::sourceparts': join(state, 'sources'),
-    'Dir::State::lists': join(state, 'lists'),
-    'Dir::Cache': join(state, 'cache'),
-    'APT::Sandbox::User': 'root', // the downloads go to a folder of ours
-  };
-  const apt = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-  await step("Debian's list of source packages", () => capture('apt-get', [...apt, 'update', '-qq']));
-  return apt;
-}
-
 /**
  * Copies the package's sources to `folder`.
  * @param {CorpusPackage} item
@@ -126,10 +68,9 @@ async function prepareApt() {
  * @param {{ language: Language, folder: string, maxBytes: number, seen: Set<string> }} to
  */
 async function addPackage(item, archives, { language, folder, maxBytes, seen }) {
-  if (archives.length === 0) throw new SetupError(`No archive of ${item.name} ${item.version} was downloaded.`);
   const unpacked = await mkdtemp(join(tmpdir(), 'outpost-corpus-'));
   try {
-    for (const archive of archives) await unpack(archive, unpacked);
+    for (const archive of archives) await unpackArchive(archive, unpacked);
     const files = limitFiles(await sourcesBelow(unpacked, language, item, seen), maxBytes);
     let lines = 0;
     let bytes = 0;
@@ -143,12 +84,6 @@ async function addPackage(item, archives, { language, folder, maxBytes, seen }) 
   } finally {
     await rm(unpacked, { recursive: true, force: true });
   }
-}
-
-/** @param {string} archive @param {string} folder */
-async function unpack(archive, folder) {
-  if (archive.endsWith('.deb')) await capture('dpkg-deb', ['--extract', archive, folder]);
-  else await capture('tar', ['-xf', archive, '-C', folder, '--no-same-owner', '--no-same-permissions']);
 }
 
 /**

@@ -32,9 +32,9 @@ const sourceFiles = {
 };
 
 /** Code of others, results of a build, and inputs of tests that nobody would write. */
-const foreignFolders =
+export const foreignFolders =
   /(^|\/)(vendor|vendored|_vendor|third[_-]?party|3rdparty|extern|external|externals|thirdparty|node_modules|dist|build|out|generated|gen|testdata|test-data|baselines|fixtures|__fixtures__|__snapshots__|stdarch|unicode|locales?)(\/|$)/i;
-const generatedFile =
+export const generatedFile =
   /(\.pb\.(go|cc|h)|_pb2\.py|\.gen\.[a-z]+|_generated\.[a-z]+|zz_generated.*|bindata\.go|\.min\.[a-z]+|unicode_tables.*)$/i;
 const generatedNote = /@generated|code generated|auto-?generated|generated (by|from)|do not (edit|modify)/i;
 

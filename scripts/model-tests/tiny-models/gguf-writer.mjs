@@ -110,6 +110,11 @@ export class GgufWriter {
     this.#metadata.uint32(type);
     this.#metadata.uint64(n);
   }
+  /** Key, type and value as they lie in another file. @param {Uint8Array} bytes */
+  entry(bytes) {
+    this.#metadata.bytes(bytes);
+    this.#nMetadata += 1;
+  }
   /** @param {GgufTensor} tensor */
   tensor(tensor) {
     this.#tensors.push(tensor);

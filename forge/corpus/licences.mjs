@@ -1,0 +1,112 @@
+// Which files may be learned from: those of packages, and of parts of packages, under a permissive licence.
+
+/** By SPDX's names and by those that Debian's copyright files use, in lower case. */
+const permissive = new Set(
+  `mit mit-0 mit/x11 mit-style expat x11 isc 0bsd bsd bsd-2-clause bsd-3-clause bsd-2-clause-patent bsd-2 bsd-3 bsd-style
+   apache apache-2 apache-2.0 apache2 zlib bsl-1.0 boost-1.0 psf-2 psf-2.0 psf python python-2.0 hpnd unlicense wtfpl
+   cc0 cc0-1.0 public-domain pd blueoak-1.0.0 ncsa postgresql libpng curl bsd-0-clause bsd-1-clause
+   bsd-3-clause~google bsd-3-google bsd-c3 bsl-1 apache-2+llvm`
+    .split(/\s+/)
+    .filter((name) => name !== ''),
+);
+
+/**
+ * @param {string} expression as SPDX or Debian writes it: "MIT OR Apache-2.0", "GPL-2+ and Expat"
+ * @returns {boolean} whether one may choose to have it under permissive licences only
+ */
+export function isPermissive(expression) {
+  const text = expression.toLowerCase().replaceAll(/[()]/g, ' ').replaceAll(/\s+/g, ' ').trim();
+  if (text === '') return false;
+  return text.split(/ or |\|/).some((choice) =>
+    choice
+      .split(/ and |,|;| & /)
+      .map((name) => name.replace(/ with .*$/, '').trim())
+      .every((name) =>
+        permissive.has(
+          name
+            .replace(/^the /, '')
+            .replace(/ (licen[cs]e)$/, '')
+            .replaceAll(' ', '-'),
+        ),
+      ),
+  );
+}
+
+const copyleftHeader =
+  /gnu (lesser |affero |library )?general public licen[cs]e|mozilla public licen[cs]e|eclipse public licen[cs]e|common development and distribution/i;
+const closedHeader =
+  /confidential and proprietary|proprietary and confidential|all rights reserved\. do not distribute/i;
+
+/** @param {string} text of a file @returns {boolean} whether its first lines name no other licence */
+export function hasPermissiveHeader(text) {
+  const head = text.slice(0, 4000);
+  const named = head.match(/SPDX-License-Identifier:\s*([^\n*]+)/)?.[1]?.replace(/(\*\/|-->|#}).*$/, '');
+  if (named !== undefined) return isPermissive(named.trim());
+  return !copyleftHeader.test(head) && !closedHeader.test(head);
+}
+
+/** How the text of each family of licences is known. @type {[RegExp, RegExp][]} */
+const licenceTexts = [
+  [/mit|expat|x11/i, /permission is hereby granted,? free of charge/i],
+  [/bsd/i, /redistribution and use in source and binary forms/i],
+  [/apache/i, /apache license/i],
+  [/isc|0bsd/i, /permission to use, copy, modify, and(\/or)? distribute/i],
+  [/bsl|boost/i, /boost software license/i],
+  [/zlib|libpng/i, /this software is provided ['"]?as-is/i],
+  [/psf|python/i, /python software foundation/i],
+  [/hpnd/i, /permission to use, copy, modify,? and distribute/i],
+  [/unlicense|cc0|public/i, /public domain|creative commons/i],
+];
+
+/** @param {string} licence @param {string} text of a licence or copyright file */
+export function isLicenceText(licence, text) {
+  return licenceTexts.some(([name, words]) => name.test(licence) && words.test(text.replaceAll(/\s+/g, ' ')));
+}
+
+/**
+ * Debian's machine-readable copyright file (debian.org, copyright-format 1.0).
+ * @param {string} text
+ * @returns {((path: string) => string) | null} the licence of a file of the sources, "" if it names none; null if the
+ *   text is of another format
+ */
+export function parseDebianCopyright(text) {
+  if (!/^Format(-Specification)?:/im.test(text.slice(0, 1000))) return null;
+  const stanzas = text.replaceAll(/^#.*\n/gm, '').split(/\n[ \t]*\n/);
+  /** @type {string[]} by stanza */
+  const licences = [];
+  // Files name thousands of paths. Stanzas by whole paths, by beginnings, and by patterns with wildcards inside.
+  /** @type {Map<string, number>} */
+  const whole = new Map();
+  /** @type {{ matches: (path: string) => boolean, stanza: number }[]} */
+  const patterns = [];
+  for (const stanza of stanzas) {
+    const names = field(stanza, 'Files');
+    if (names === undefined) continue;
+    const index = licences.push(field(stanza, 'License')?.split('\n')[0]?.trim() ?? '') - 1;
+    for (const name of names.split(/\s+/).filter(Boolean)) {
+      const pattern = name.replace(/^\.\//, '');
+      if (!/[*?\\]/.test(pattern)) whole.set(pattern, index);
+      else patterns.push({ matches: matcher(pattern), stanza: index });
+    }
+  }
+  // The last stanza that matches decides.
+  return (path) => {
+    const exact = whole.get(path) ?? -1;
+    const found = patterns.findLast(({ matches, stanza }) => stanza > exact && matches(path))?.stanza ?? exact;
+    return licences[found] ?? '';
+  };
+}
+
+/** @param {string} stanza @param {string} name @returns {string | undefined} with its continued lines */
+function field(stanza, name) {
+  return stanza.match(new RegExp(`(?:^|\\n)${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, 'i'))?.[1];
+}
+
+/** @param {string} pattern in which `*` matches any characters, "/" too, and `?` one @returns {(path: string) => boolean} */
+function matcher(pattern) {
+  const beginning = pattern.slice(0, -1);
+  if (pattern.endsWith('*') && !/[*?\\]/.test(beginning)) return (path) => path.startsWith(beginning);
+  const text = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&');
+  const expression = new RegExp(`^${text.replaceAll('*', '.*').replaceAll('?', '.')}$`);
+  return (path) => expression.test(path);
+}

@@ -1,0 +1,187 @@
+// The whole chain on a few hundred kilobytes of text: corpus, tokenizer, training that is cut off and goes on, export,
+// our engine against llama.cpp, filling in of an example that the model learned by heart. About a minute.
+//
+//   node scripts/outpost.mjs test:forge
+import assert from 'node:assert/strict';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { engineLogits, engineTokenize } from '../../scripts/lib/engine-cli.mjs';
+import { askPeerForDistributions } from '../../scripts/lib/peer.mjs';
+import { capture, root, run } from '../../scripts/lib/process.mjs';
+import { compareRows, describeComparison, referenceRows } from '../../scripts/model-tests/tiny-models/comparison.mjs';
+import { buildCorpus } from '../corpus/build.mjs';
+import { exportGguf } from '../export.mjs';
+import { openModel } from '../generate.mjs';
+import { packTokens } from '../pack-tokens.mjs';
+
+/** @typedef {import('../corpus/build.mjs').ManifestEntry} ManifestEntry */
+
+const { OUTPOST_ENGINE: program = '', OUTPOST_ADDON: addon = '', OUTPOST_PYTHON: python = '' } = process.env;
+const folder = join(root, 'build', 'forge', 'toy');
+const path = (/** @type {string} */ name) => join(folder, name);
+const memorised = await readFile(join(root, 'forge', 'toy', 'memorised', 'src', 'harbour.ts'), 'utf8');
+
+/** Lines to fill in: those that say enough to have one answer, and occur once. */
+const gaps = memorised
+  .split('\n')
+  .filter((line, _, lines) => line.trim().length > 18 && lines.filter((other) => other === line).length === 1)
+  .map((line) => {
+    const start = memorised.indexOf(`${line}\n`);
+    return { prefix: memorised.slice(0, start), line, suffix: memorised.slice(start + line.length) };
+  });
+
+/** @param {string} model @returns {Promise<number>} in how many of the gaps the model's reply begins with the line */
+async function nFilled(model) {
+  const opened = await openModel({ addon, model, nThreads: 1 });
+  let n = 0;
+  for (const { prefix, line, suffix } of gaps) {
+    const near = { prefix: prefix.slice(-300), suffix: suffix.slice(0, 150) };
+    const { text } = await opened.infill(near.prefix, near.suffix, 48);
+    n += text.startsWith(line) ? 1 : 0;
+  }
+  opened.dispose();
+  return n;
+}
+
+/** @type {ManifestEntry[]} */
+let manifest = [];
+
+test('the corpus is built from its list, and held-out packages stay apart', async () => {
+  await rm(folder, { recursive: true, force: true });
+  const list = JSON.parse(await readFile(join(root, 'forge', 'toy', 'packages.json'), 'utf8'));
+  manifest = await buildCorpus(list, path('corpus'));
+  assert.deepEqual(new Set(manifest.map(({ part }) => part)), new Set(['train', 'heldout']));
+  for (const { name, files, licence } of manifest) {
+    assert.ok(files > 0, name);
+    assert.equal(licence, 'MIT', name);
+  }
+  assert.equal(await readFile(path('corpus/train/forge_toy_memorised-0/src/harbour.ts'), 'utf8'), memorised);
+});
+
+test('a tokenizer is learned from it', async () => {
+  const words = ['--vocabulary', '1024', '--min-sources', '1', '--min-count', '4', '--source-depth', '1'];
+  const out = ['--out', path('vocabulary.gguf'), '--json', path('vocabulary.json')];
+  await run(program, ['train-tokenizer', path('corpus/train'), ...words, ...out], { quiet: true });
+  const ids = await engineTokenize({ program, model: path('vocabulary.gguf') }, memorised);
+  assert.ok(ids.length < memorised.length / 2, `${ids.length} tokens for ${memorised.length} characters`);
+});
+
+test('shards hold the texts, and sequences are cut as the engine encodes', async () => {
+  const shards = await packTokens({
+    program,
+    vocabulary: path('vocabulary.gguf'),
+    corpus: 'build/forge/toy/corpus',
+    entries: manifest.filter(({ part }) => part === 'train'),
+    out: path('tokens'),
+    name: 'toy',
+    shardTokens: 40_000,
+  });
+  assert.ok(shards.length > 1);
+  await mkdir(path('model'), { recursive: true });
+  const env = { ...process.env, OUTPOST_TOY: folder };
+  await run(python, ['-m', 'unittest', '-q', 'test_forge'], { cwd: join(root, 'forge'), env, quiet: true });
+});
+
+test('training lowers the loss, and goes on where it was cut off', { timeout: 1_800_000 }, async () => {
+  const options = ['--preset', 'toy', '--data', path('tokens'), '--vocabulary', path('vocabulary.json')];
+  const steps = [
+    '--steps',
+    '600',
+    '--batch',
+    '4',
+    '--micro',
+    '4',
+    '--warmup',
+    '20',
+    '--lr',
+    '0.006',
+    '--fim-rate',
+    '0.9',
+  ];
+  const train = [join(root, 'forge', 'train.py'), ...options, ...steps, '--out', path('model')];
+  await run(python, [...train, '--run-steps', '1'], { quiet: true });
+  await exportToy('untrained.gguf');
+  await run(python, [...train, '--run-steps', '100'], { quiet: true });
+  const output = await capture(python, train);
+  assert.match(output, /from step 101\n/);
+  const rows = (await readFile(path('model/loss.csv'), 'utf8')).trim().split('\n').slice(1);
+  const losses = rows.map((row) => Number(row.split(',')[2]));
+  assert.equal(losses.length, 600);
+  const mean = (/** @type {number[]} */ values) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  assert.ok(mean(losses.slice(-20)) < 0.5 * mean(losses.slice(0, 20)), `${losses}`);
+  await exportToy('toy.gguf');
+});
+
+/** @param {string} name */
+async function exportToy(name) {
+  const { nParams } = await exportGguf({
+    weights: path('model/weights.safetensors'),
+    vocabulary: path('vocabulary.gguf'),
+    out: path(name),
+    name: 'toy',
+    description: 'Made by a test.',
+  });
+  assert.ok(nParams < 1e6);
+}
+
+test('our engine and llama.cpp compute the same from the exported file', {
+  skip: process.env.OUTPOST_HAS_PEER === '1' ? false : 'no build of llama.cpp is pinned for this platform',
+}, async (t) => {
+  const model = path('toy.gguf');
+  const ids = await engineTokenize({ program, model }, memorised);
+  const half = Math.floor(ids.length / 2);
+  const prompts = [
+    { tokens: [0, ...ids.slice(0, 100)], nLast: 20 },
+    { tokens: [0, 3, ...ids.slice(0, 80), 4, ...ids.slice(half, half + 60), 5, ...ids.slice(80, 100)], nLast: 21 },
+  ];
+  const normal = { name: 'f16 cache', batchSize: 512, flashAttention: false, kvCache: /** @type {const} */ ('F16') };
+  const configurations = [
+    { ...normal, name: 'f32 cache', kvCache: /** @type {const} */ ('F32') },
+    normal,
+    { ...normal, name: 'flash attention', flashAttention: true },
+    { ...normal, name: 'batch 1', batchSize: 1 },
+  ];
+  const { distributions } = await askPeerForDistributions({ model, nCtx: 256, prompts, configurations });
+  const rowsOf = (/** @type {number[][][]} */ ofPrompts) =>
+    ofPrompts.flatMap((rows, prompt) =>
+      rows.map((logProbabilities, i) => ({ where: `prompt ${prompt}, row ${i}`, logProbabilities })),
+    );
+  const [exact = [], ...rounded] = distributions.map(rowsOf);
+  const ours = [];
+  for (const { tokens, nLast } of prompts) {
+    const [line] = await engineLogits({ program, model }, [tokens], ['--all', '--last', `${nLast}`]);
+    ours.push(/** @type {{ log_probs: number[][] }} */ (/** @type {unknown} */ (line)).log_probs);
+  }
+  const reference = referenceRows(exact, rounded);
+  const comparison = compareRows(reference, rowsOf(ours));
+  t.diagnostic(describeComparison(comparison, reference));
+  assert.deepEqual(comparison.problems, []);
+});
+
+test('bits per byte are those of the log-probabilities of all tokens', async () => {
+  const text = memorised.slice(0, 300);
+  await writeFile(path('text.txt'), text);
+  const model = path('toy.gguf');
+  const output = await capture(program, ['perplexity', model, path('text.txt'), '--ctx', '256', '--whole']);
+  const [, bits, bytes] = output.match(/([\d.]+) bits over (\d+) bytes/) ?? [];
+  const ids = await engineTokenize({ program, model }, text);
+  const [line] = await engineLogits({ program, model }, [[0, ...ids]], ['--all', '--last', `${ids.length + 1}`]);
+  const rows = /** @type {{ log_probs: number[][] }} */ (/** @type {unknown} */ (line)).log_probs;
+  const expected = ids.reduce((sum, id, i) => sum - (rows[i]?.[id] ?? Number.NaN) / Math.LN2, 0);
+  assert.ok(Math.abs(Number(bits) - expected) < 0.02, `${bits}, expected ${expected}`); // two digits are printed
+  assert.equal(Number(bytes), Buffer.byteLength(text));
+});
+
+test('the trained model fills in what it learned by heart, the untrained one nothing', async (t) => {
+  await run(program, ['quantize', path('toy.gguf'), path('toy-q8_0.gguf'), 'q8_0', '--force'], { quiet: true });
+  const found = {
+    untrained: await nFilled(path('untrained.gguf')),
+    trained: await nFilled(path('toy.gguf')),
+    quantized: await nFilled(path('toy-q8_0.gguf')),
+  };
+  t.diagnostic(`of ${gaps.length} lines: ${JSON.stringify(found)}`);
+  assert.equal(found.untrained, 0);
+  assert.ok(found.trained >= 0.6 * gaps.length);
+  assert.ok(found.quantized >= 0.6 * gaps.length);
+});

@@ -1,0 +1,51 @@
+// `node scripts/outpost.mjs forge-tokens`: the corpus's vocabulary, its token shards, and parts of them that can be carried
+// to a machine with a GPU, below build/forge. Needs `forge-corpus` first.
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packTokens } from '../../forge/pack-tokens.mjs';
+import { findPython } from '../../forge/python.mjs';
+import { ensureDependencies } from '../lib/dependencies.mjs';
+import { engineProgram } from '../lib/engine-cli.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { root, run, SetupError } from '../lib/process.mjs';
+import { stampedStep, step } from '../lib/steps.mjs';
+import { ensureSystemPackages } from '../lib/system-packages.mjs';
+import { sha256 } from '../tokenizer/corpus.mjs';
+
+const folder = join(root, 'build', 'forge');
+const shardTokens = 16e6; // 32 MB, and about 12 MB on the way
+
+export async function forgeTokens() {
+  await ensureSystemPackages(['build', 'forge']);
+  await ensureDependencies();
+  const program = engineProgram(await buildNative('release'));
+  const python = await findPython();
+  const text = await readFile(join(folder, 'corpus', 'manifest.json'), 'utf8').catch(() => {
+    throw new SetupError('There is no corpus yet.', 'Run `node scripts/outpost.mjs forge-corpus` first.');
+  });
+  /** @type {import('../../forge/corpus/build.mjs').ManifestEntry[]} */
+  const manifest = JSON.parse(text);
+  const vocabulary = join(folder, 'vocabulary.gguf');
+  const inputs = async () => sha256(text);
+  await stampedStep('forge-vocabulary', 'Vocabulary of 32,768 entries', inputs, async () => {
+    const words = ['train-tokenizer', join(folder, 'corpus', 'train'), '--vocabulary', '32768', '--source-depth', '1'];
+    await run(program, [...words, '--out', vocabulary, '--json', join(folder, 'vocabulary.json')]);
+  });
+  await stampedStep('forge-tokens', 'Token shards', inputs, async () => {
+    for (const part of /** @type {const} */ (['heldout', 'train'])) {
+      const entries = manifest.filter((entry) => entry.part === part);
+      const out = join(folder, 'tokens', part);
+      const options = { program, vocabulary, corpus: 'build/forge/corpus', entries, out, name: part, shardTokens };
+      const shards = await packTokens(options);
+      const nTokens = shards.reduce((sum, { tokens }) => sum + tokens, 0);
+      console.log(`  ${part}: ${(nTokens / 1e6).toFixed(1)} million tokens in ${shards.length} shards`);
+    }
+  });
+  await step('Parts to carry', async () => {
+    const shards = join(folder, 'tokens', 'train');
+    const files = (await readdir(shards)).sort().map((name) => join(shards, name));
+    await rm(join(folder, 'parts'), { recursive: true, force: true });
+    const first = [join(folder, 'vocabulary.json'), ...files];
+    await run(python, [join(root, 'forge', 'carry.py'), 'pack', join(folder, 'parts'), ...first]);
+  });
+}
