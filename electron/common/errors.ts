@@ -31,6 +31,7 @@ export const appErrors = {
   CONTEXT_FULL: data,
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,
+  SEARCH_INVALID: data,
   INTERNAL: data,
 } as const;
 

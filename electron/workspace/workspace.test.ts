@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { rgPath } from '@vscode/ripgrep';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type WorkspaceEvent, workspaceContract, workspaceControlContract } from '../common/workspace-contract.ts';
 import { connect } from '../testing/connect.ts';
@@ -8,7 +9,7 @@ import { Workspace } from './workspace.ts';
 
 /** The workspace process's service, called as the window and main call it. */
 async function opened(files: Record<string, string> | null) {
-  const workspace = new Workspace();
+  const workspace = new Workspace(rgPath);
   onTestFinished(() => workspace.setRoot(null));
   const { client } = connect(workspaceContract, workspace.router());
   const { client: control } = connect(workspaceControlContract, workspace.controlRouter());

@@ -3,11 +3,14 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Api } from '../../electron/common/api.ts';
 import type { AppEvent, AppInfo, WorkspaceInfo } from '../../electron/common/app-contract.ts';
 import { toErrorInfo } from '../../electron/common/error-info.ts';
-import type { EditorHandle } from '../editor/editor-handle.ts';
+import type { FileMatches } from '../../electron/common/search-contract.ts';
+import type { EditorHandle, TextRange } from '../editor/editor-handle.ts';
 import type { TextStore } from '../editor/text-store.ts';
 import { ChatStore } from '../features/chat/chat-store.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
+import { type OpenTexts, replaceInFiles, undoReplace } from '../features/search/replace.ts';
+import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
 import { Backups } from '../features/workspace/backups.ts';
 import { BuffersStore } from '../features/workspace/buffers-store.ts';
@@ -30,6 +33,9 @@ export interface WorkspaceState {
   recent: readonly WorkspaceInfo[];
 }
 
+/** About a second: longer than a large file takes to be drawn. */
+const kMostFrames = 60;
+
 export class AppModel<Texts extends TextStore = TextStore> {
   readonly api: Api;
   readonly texts: Texts;
@@ -41,11 +47,13 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly models: ModelStore;
   readonly buffers: BuffersStore;
   readonly tree: TreeStore;
+  readonly search: SearchStore;
   readonly chat: ChatStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
   chatInput: HTMLTextAreaElement | null = null;
+  searchInput: HTMLInputElement | null = null;
   readonly #deps: AppModelDeps<Texts>;
   readonly #backups: Backups;
   readonly #session: SessionKeeper;
@@ -63,6 +71,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.models.processChanged(info.processes.engine);
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
+    this.search = new SearchStore(api.workspace);
     this.#backups = new Backups(api.app.backups, this.buffers, texts, onError);
     this.chat = new ChatStore({
       conversations: api.app.conversations,
@@ -137,6 +146,56 @@ export class AppModel<Texts extends TextStore = TextStore> {
     requestAnimationFrame(() => this.editor?.focus());
   }
 
+  /** Opens a file and selects a part of it, as soon as the editor shows it. */
+  async showInFile(path: string, range: TextRange): Promise<void> {
+    await this.buffers.open(path);
+    const id = this.buffers.byPath(path)?.id;
+    // The editor is drawn some frames later; a file that cannot be read never is.
+    for (let i = 0; i < kMostFrames && id !== undefined; i++) {
+      if (this.buffers.store.getState().activeId !== id || this.editor?.select(id, range)) return;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+  }
+
+  /** Replaces what a search found; the note that follows takes it back. */
+  async replaceFound(files: readonly FileMatches[]): Promise<void> {
+    const { done, skipped, nMatches } = await replaceInFiles(files, this.api.workspace, this.#openTexts);
+    await this.search.run();
+    const [first] = skipped;
+    if (first) {
+      const more = skipped.length > 1 ? ` So were ${skipped.length - 1} other files.` : '';
+      this.notifications.error({ code: 'FILE_CHANGED_ON_DISK', message: `${first.reason} It was left alone.${more}` });
+    }
+    if (done.length === 0) return;
+    this.notifications.note(`Replaced ${nMatches} in ${done.length} ${done.length === 1 ? 'file' : 'files'}.`, {
+      label: 'Undo',
+      run: () => void this.#undoReplace(done),
+    });
+  }
+
+  async #undoReplace(done: Parameters<typeof undoReplace>[0]): Promise<void> {
+    const kept = await undoReplace(done, this.api.workspace, this.#openTexts);
+    await this.search.run();
+    if (kept.length === 0) return;
+    this.notifications.error({
+      code: 'FILE_CHANGED_ON_DISK',
+      message: `${kept.join(', ')} changed again and kept the replacement.`,
+    });
+  }
+
+  readonly #openTexts: OpenTexts = {
+    textOf: (path) => {
+      const buffer = this.buffers.byPath(path);
+      return buffer?.status === 'ready' ? this.texts.text(buffer.id) : null;
+    },
+    replace: async (path, text) => {
+      const buffer = this.buffers.byPath(path);
+      if (buffer?.status !== 'ready') return false;
+      this.texts.edit(buffer.id, text);
+      return buffer.isDirty || this.buffers.save(buffer.id);
+    },
+  };
+
   copy(text: string): void {
     void this.#try(() => this.api.app.shell.writeClipboard({ text }));
   }
@@ -183,6 +242,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       workspace,
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
+    this.search.clear();
     await this.#session.open(workspace);
   }
 

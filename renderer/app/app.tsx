@@ -79,6 +79,7 @@ const kAreas: Record<string, string> = {
   file: 'File: ',
   workspace: 'Folder: ',
   tab: 'Tab: ',
+  search: 'Search: ',
   view: 'View: ',
   completion: 'Completion: ',
   chat: 'Chat: ',

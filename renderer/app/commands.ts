@@ -31,6 +31,12 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     ui.setState({ isChatShown: true, isConversationListShown: false });
     requestAnimationFrame(() => model.chatInput?.focus());
   };
+  const showSearch = (isReplaceShown: boolean) => {
+    const pattern = model.editor?.selectedWord() ?? '';
+    model.search.change({ ...(pattern === '' ? {} : { pattern }), ...(isReplaceShown ? { isReplaceShown } : {}) });
+    ui.setState({ isSideShown: true, sideView: 'search' });
+    requestAnimationFrame(() => model.searchInput?.select());
+  };
   const goToTab = (step: number) => buffers.activateNext(step).then(() => model.focusEditor());
   const setFontSize = (step: number) => {
     const editorFontSize = Math.max(8, Math.min(32, settings.current.editorFontSize + step));
@@ -54,11 +60,13 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'tab.previous': { run: () => goToTab(-1), isEnabled: hasFile },
     'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
     'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
-    'view.toggleExplorer': { run: () => ui.setState((state) => ({ isExplorerShown: !state.isExplorerShown })) },
+    'view.toggleExplorer': { run: () => ui.setState((state) => ({ isSideShown: !state.isSideShown })) },
+    'search.open': { run: () => showSearch(false), isEnabled: hasFolder },
+    'search.replace': { run: () => showSearch(true), isEnabled: hasFolder },
     'view.toggleChat': { run: () => ui.setState((state) => ({ isChatShown: !state.isChatShown })) },
     'view.focusExplorer': {
       run: () => {
-        ui.setState({ isExplorerShown: true });
+        ui.setState({ isSideShown: true, sideView: 'explorer' });
         requestAnimationFrame(() => regions.focusNamed('explorer'));
       },
     },

@@ -8,6 +8,7 @@ import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ChatPanel } from '../features/chat/chat-panel.tsx';
 import { notReadyReason } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
+import { SearchPanel } from '../features/search/search-panel.tsx';
 import { EditorPane } from '../features/workspace/editor-pane.tsx';
 import { Explorer } from '../features/workspace/explorer.tsx';
 import { Welcome } from '../features/workspace/welcome.tsx';
@@ -25,10 +26,8 @@ const kChatPx = 400;
 
 export function Panels({ model, commands }: PanelsProps) {
   const { ui } = model;
-  const isExplorerShown = useStore(ui, (state) => state.isExplorerShown);
+  const isSideShown = useStore(ui, (state) => state.isSideShown);
   const isChatShown = useStore(ui, (state) => state.isChatShown);
-  const workspace = useStore(model.workspace, (state) => state.workspace);
-  const openFolder = useCallback(() => void model.openFolder(), [model]);
   // Sizes of the last session; later changes come from the panels themselves.
   const layout = useMemo(() => ui.getState().layout, [ui]);
   return (
@@ -41,12 +40,10 @@ export function Panels({ model, commands }: PanelsProps) {
         id="explorer"
         defaultPx={kExplorerPx}
         minPx={160}
-        isShown={isExplorerShown}
-        onShown={(isShown) => ui.setState({ isExplorerShown: isShown })}
+        isShown={isSideShown}
+        onShown={(isShown) => ui.setState({ isSideShown: isShown })}
       >
-        <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
-          <Explorer workspace={workspace} tree={model.tree} buffers={model.buffers} onOpenFolder={openFolder} />
-        </nav>
+        <Side model={model} />
       </FoldingPanel>
       <Separator className={styles.separator} />
       <Panel id="editor" minSize={280}>
@@ -67,6 +64,39 @@ export function Panels({ model, commands }: PanelsProps) {
         </aside>
       </FoldingPanel>
     </Group>
+  );
+}
+
+function Side({ model }: Pick<PanelsProps, 'model'>) {
+  const view = useStore(model.ui, (state) => state.sideView);
+  const workspace = useStore(model.workspace, (state) => state.workspace);
+  const openFolder = useCallback(() => void model.openFolder(), [model]);
+  const searchInput = useCallback(
+    (input: HTMLInputElement | null) => {
+      model.searchInput = input;
+    },
+    [model],
+  );
+  if (view === 'search') {
+    return (
+      <search aria-label="Search in files" data-region="search" className={styles.explorer}>
+        <SearchPanel
+          search={model.search}
+          hasFolder={workspace !== null}
+          inputRef={searchInput}
+          onOpen={(path, { line, start, end }) =>
+            void model.showInFile(path, { startLine: line, startColumn: start + 1, endLine: line, endColumn: end + 1 })
+          }
+          onReplace={(files) => void model.replaceFound(files)}
+          onOpenFolder={openFolder}
+        />
+      </search>
+    );
+  }
+  return (
+    <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
+      <Explorer workspace={workspace} tree={model.tree} buffers={model.buffers} onOpenFolder={openFolder} />
+    </nav>
   );
 }
 
