@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, writeFiles } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
 import { shownText, tab } from '../support/window.ts';
 
 test('search in files, open a match, replace all with a preview, undo', async ({ outpost, folder, picture }) => {
@@ -46,6 +47,10 @@ test('search in files, open a match, replace all with a preview, undo', async ({
   await page.getByRole('textbox', { name: 'Replace with' }).fill('$1_sma');
   await expect(results.locator('ins').first()).toHaveText('orbit_sma');
   await picture('replacement');
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+  }
   await page.getByRole('button', { name: 'Replace all' }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Replace All' }).click();
   await expect(page.getByRole('region', { name: 'Notifications' })).toContainText('Replaced 4 in 2 files.');

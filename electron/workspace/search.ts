@@ -31,7 +31,9 @@ export function searchArguments(query: SearchQuery): string[] {
     '--glob=!**/.git',
     ...include.flatMap((glob) => globs(glob).map((one) => `--glob=${one}`)),
     ...exclude.flatMap((glob) => globs(glob).map((one) => `--glob=!${one}`)),
-    ...(replacement === null ? [] : [`--replace=${isRegex ? withBraces(replacement) : replacement.replaceAll('$', '$$$$')}`]),
+    ...(replacement === null
+      ? []
+      : [`--replace=${isRegex ? withBraces(replacement) : replacement.replaceAll('$', '$$$$')}`]),
     `--regexp=${pattern}`,
     '--',
     './',

@@ -14,8 +14,11 @@ import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
 import { Backups } from '../features/workspace/backups.ts';
 import { BuffersStore } from '../features/workspace/buffers-store.ts';
+import { FileOperations } from '../features/workspace/file-operations.ts';
+import type { Place } from '../features/workspace/quick-open.tsx';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
+import { type OutlineSymbol, outline } from '../lib/outline.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { createUiStore } from './ui-store.ts';
@@ -48,6 +51,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly buffers: BuffersStore;
   readonly tree: TreeStore;
   readonly search: SearchStore;
+  readonly operations: FileOperations;
   readonly chat: ChatStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
@@ -72,6 +76,13 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
+    this.operations = new FileOperations({
+      workspace: api.workspace,
+      tree: this.tree,
+      buffers: this.buffers,
+      onNote: this.notifications.note.bind(this.notifications),
+      onError,
+    });
     this.#backups = new Backups(api.app.backups, this.buffers, texts, onError);
     this.chat = new ChatStore({
       conversations: api.app.conversations,
@@ -155,6 +166,25 @@ export class AppModel<Texts extends TextStore = TextStore> {
       if (this.buffers.store.getState().activeId !== id || this.editor?.select(id, range)) return;
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
+  }
+
+  /** Goes to a file, or to a line of it or of the active text. */
+  async goTo({ path, line, column }: Place): Promise<void> {
+    const target = path ?? this.buffers.active?.path;
+    if (line === null || target === undefined) {
+      if (path !== null) await this.buffers.open(path);
+      return this.focusEditor();
+    }
+    const range = { startLine: line, startColumn: column, endLine: line, endColumn: column };
+    const { activeId } = this.buffers.store.getState();
+    if (target !== null) await this.showInFile(target, range);
+    else if (activeId !== null) this.editor?.select(activeId, range);
+  }
+
+  /** The names that the active text declares. */
+  symbols(): OutlineSymbol[] {
+    const { active } = this.buffers;
+    return active?.status === 'ready' ? outline(this.texts.text(active.id), active.languageId) : [];
   }
 
   /** Replaces what a search found; the note that follows takes it back. */
@@ -243,6 +273,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
     this.search.clear();
+    this.operations.clear();
     await this.#session.open(workspace);
   }
 

@@ -5,7 +5,7 @@ import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
-import { QuickOpen } from '../features/workspace/quick-open.tsx';
+import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
 import { Keys } from '../ui/keys.tsx';
 import { Picker } from '../ui/picker.tsx';
 import { TooltipProvider } from '../ui/tooltip.tsx';
@@ -53,14 +53,29 @@ export function App({ model, commands }: AppProps) {
 function Overlay({ model, commands }: AppProps) {
   const overlay = useStore(model.ui, (state) => state.overlay);
   const close = useCallback(() => model.ui.setState({ overlay: null }), [model]);
-  const openFile = useCallback(
-    (path: string) => {
-      void model.buffers.open(path).then(() => model.focusEditor());
+  const hasFolder = useStore(model.workspace, (state) => state.workspace !== null);
+  const go = useCallback(
+    (place: Place) => {
+      // After the picker gave the focus back.
+      requestAnimationFrame(() => void model.goTo(place));
     },
     [model],
   );
+  const symbols = useCallback(() => model.symbols(), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
-  if (overlay === 'quickOpen') return <QuickOpen workspace={model.api.workspace} onOpen={openFile} onClose={close} />;
+  if (overlay === 'quickOpen' || overlay === 'goToSymbol' || overlay === 'goToLine') {
+    return (
+      <QuickOpen
+        key={overlay}
+        workspace={model.api.workspace}
+        hasFolder={hasFolder}
+        initialQuery={{ quickOpen: '', goToSymbol: '@', goToLine: ':' }[overlay]}
+        symbols={symbols}
+        onGo={go}
+        onClose={close}
+      />
+    );
+  }
   if (overlay === 'settings') {
     return (
       <SettingsDialog
@@ -79,6 +94,7 @@ const kAreas: Record<string, string> = {
   file: 'File: ',
   workspace: 'Folder: ',
   tab: 'Tab: ',
+  editor: 'Editor: ',
   search: 'Search: ',
   view: 'View: ',
   completion: 'Completion: ',

@@ -9,6 +9,8 @@ import { ChatPanel } from '../features/chat/chat-panel.tsx';
 import { notReadyReason } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
 import { SearchPanel } from '../features/search/search-panel.tsx';
+import { Breadcrumbs } from '../features/workspace/breadcrumbs.tsx';
+import type { Buffer } from '../features/workspace/buffer.ts';
 import { EditorPane } from '../features/workspace/editor-pane.tsx';
 import { Explorer } from '../features/workspace/explorer.tsx';
 import { Welcome } from '../features/workspace/welcome.tsx';
@@ -95,7 +97,13 @@ function Side({ model }: Pick<PanelsProps, 'model'>) {
   }
   return (
     <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
-      <Explorer workspace={workspace} tree={model.tree} buffers={model.buffers} onOpenFolder={openFolder} />
+      <Explorer
+        workspace={workspace}
+        tree={model.tree}
+        buffers={model.buffers}
+        operations={model.operations}
+        onOpenFolder={openFolder}
+      />
     </nav>
   );
 }
@@ -158,6 +166,7 @@ function Editor({ model, commands }: PanelsProps) {
       onCursor={onCursor}
       onHandle={onHandle}
       onTabPicked={onTabPicked}
+      above={(active) => <Path model={model} buffer={active} />}
       welcome={
         <Welcome
           workspace={workspace}
@@ -167,6 +176,28 @@ function Editor({ model, commands }: PanelsProps) {
           onOpenRecent={(root) => void model.openFolder(root)}
         />
       }
+    />
+  );
+}
+
+function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }) {
+  const line = useStore(model.ui, (state) => state.cursor.line);
+  const onFolder = useCallback(
+    (path: string) => {
+      model.ui.setState({ isSideShown: true, sideView: 'explorer' });
+      void model.tree.reveal(path).then(() => model.tree.expand(path));
+    },
+    [model],
+  );
+  const onSymbols = useCallback(() => model.ui.setState({ overlay: 'goToSymbol' }), [model]);
+  return (
+    <Breadcrumbs
+      key={buffer.id}
+      buffer={buffer}
+      texts={model.texts}
+      line={line}
+      onFolder={onFolder}
+      onSymbols={onSymbols}
     />
   );
 }

@@ -53,6 +53,12 @@ export class EditorHandle {
     this.#editor.focus();
   }
 
+  /** Runs one of Monaco's own actions by its id. */
+  run(action: string): void {
+    this.#editor.focus();
+    void this.#editor.getAction(action)?.run();
+  }
+
   /** Asks for an inline completion at the cursor even if none came by itself. */
   suggestInline(): void {
     this.#editor.focus();

@@ -40,14 +40,14 @@ export function SearchPanel({ search, hasFolder, inputRef, onOpen, onReplace, on
   const isReplacing = form.isReplaceShown && status === 'done' && nMatches > 0;
   return (
     <div className={styles.panel}>
-      <header className={styles.head}>
+      <div className={styles.head}>
         <h2 className={styles.title}>Search</h2>
         {status === 'running' ? (
           <IconButton label="Stop the search" onClick={() => search.stop()}>
             <Square size={12} fill="currentColor" aria-hidden />
           </IconButton>
         ) : null}
-      </header>
+      </div>
       <div className={styles.form}>
         <Queries search={search} form={form} inputRef={inputRef} />
         {form.isReplaceShown ? (

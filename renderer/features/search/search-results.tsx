@@ -107,7 +107,6 @@ const Row = memo(function Row({ row, isFocused, onOpen, onDismiss, onReplace }: 
       aria-level={row.kind === 'file' ? 1 : 2}
       aria-expanded={row.kind === 'file' ? row.isExpanded : undefined}
       aria-selected={isFocused}
-      aria-label={label(row)}
       data-focused={isFocused}
       className={`${styles.row} ${row.kind === 'match' ? styles.match : ''}`}
       title={row.kind === 'file' ? row.path : `Line ${row.match.line}`}
@@ -144,10 +143,12 @@ function FileRow({ row }: { row: Extract<ResultRow, { kind: 'file' }> }) {
     <>
       <ChevronRight size={14} aria-hidden className={styles.chevron} data-open={row.isExpanded} />
       <span className={styles.name}>
-        {baseName(row.path)}
-        <span className={styles.folder}>{dirName(row.path)}</span>
+        {baseName(row.path)} <span className={styles.folder}>{dirName(row.path)}</span>
+      </span>{' '}
+      <span className={styles.count}>
+        {row.nMatches}
+        <span className="visually-hidden"> {row.nMatches === 1 ? 'match' : 'matches'}</span>
       </span>
-      <span className={styles.count}>{row.nMatches}</span>
     </>
   );
 }
@@ -158,6 +159,7 @@ function Preview({ match, isReplacing }: { match: SearchMatch; isReplacing: bool
   const shown = preview.slice(previewStart, previewStart + text.length);
   return (
     <span className={styles.preview}>
+      <span className="visually-hidden">Line {match.line}: </span>
       {before.length > 24 ? `…${before.slice(-24)}` : before}
       {isReplacing && replacement !== null ? (
         <>
@@ -170,9 +172,4 @@ function Preview({ match, isReplacing }: { match: SearchMatch; isReplacing: bool
       {preview.slice(previewStart + text.length)}
     </span>
   );
-}
-
-function label(row: ResultRow): string {
-  if (row.kind === 'file') return `${row.path}, ${row.nMatches} ${row.nMatches === 1 ? 'match' : 'matches'}`;
-  return `Line ${row.match.line}: ${row.match.preview.trim()}`;
 }
