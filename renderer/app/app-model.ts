@@ -7,8 +7,10 @@ import type { FileMatches } from '../../electron/common/search-contract.ts';
 import type { EditorHandle, TextRange } from '../editor/editor-handle.ts';
 import type { TextStore } from '../editor/text-store.ts';
 import { ChatStore } from '../features/chat/chat-store.ts';
+import { targetPath } from '../features/chat/code-target.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
+import { type ReviewedFiles, ReviewStore } from '../features/review/review-store.ts';
 import { type OpenTexts, replaceInFiles, undoReplace } from '../features/search/replace.ts';
 import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
@@ -19,6 +21,7 @@ import type { Place } from '../features/workspace/quick-open.tsx';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
 import { type OutlineSymbol, outline } from '../lib/outline.ts';
+import { proposeText } from '../lib/propose-text.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { createUiStore } from './ui-store.ts';
@@ -52,6 +55,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly tree: TreeStore;
   readonly search: SearchStore;
   readonly operations: FileOperations;
+  readonly reviews: ReviewStore;
   readonly chat: ChatStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
@@ -80,6 +84,11 @@ export class AppModel<Texts extends TextStore = TextStore> {
       workspace: api.workspace,
       tree: this.tree,
       buffers: this.buffers,
+      onNote: this.notifications.note.bind(this.notifications),
+      onError,
+    });
+    this.reviews = new ReviewStore({
+      files: this.#reviewedFiles(),
       onNote: this.notifications.note.bind(this.notifications),
       onError,
     });
@@ -185,6 +194,44 @@ export class AppModel<Texts extends TextStore = TextStore> {
   symbols(): OutlineSymbol[] {
     const { active } = this.buffers;
     return active?.status === 'ready' ? outline(this.texts.text(active.id), active.languageId) : [];
+  }
+
+  /** Shows what a piece of code would change in the file that it names, or in the active one. */
+  async applyCode(code: string, label: string): Promise<void> {
+    const named = targetPath(code, label);
+    const before = this.buffers.active;
+    if (named !== null && this.workspace.getState().workspace !== null) {
+      await this.buffers.open(named);
+      const opened = this.buffers.byPath(named);
+      if (opened?.status === 'failed') {
+        this.buffers.discard(opened.id);
+        if (before) await this.buffers.activate(before.id);
+      }
+    }
+    const buffer = this.buffers.active;
+    if (buffer?.status !== 'ready') {
+      this.notifications.note('Open the file that the code is for, then apply it.');
+      return;
+    }
+    const line = buffer.id === before?.id ? this.ui.getState().cursor.line - 1 : 0;
+    const { text } = proposeText(this.texts.text(buffer.id), code, buffer.languageId, line);
+    if (!this.reviews.start(buffer.id, text)) this.notifications.note(`${buffer.title} has this code already.`);
+  }
+
+  #reviewedFiles(): ReviewedFiles {
+    const { buffers, texts } = this;
+    const isOpen = (id: string) => buffers.get(id)?.status === 'ready';
+    return {
+      text: (id) => (isOpen(id) ? texts.text(id) : null),
+      isDirty: (id) => buffers.get(id)?.isDirty ?? false,
+      title: (id) => buffers.get(id)?.title ?? 'The file',
+      edit: (id, text) => texts.edit(id, text),
+      save: async (id) => buffers.get(id)?.path !== null && buffers.save(id),
+      readDisk: async (id) => {
+        const path = buffers.get(id)?.path;
+        return path ? (await this.api.workspace.read({ path })).text : null;
+      },
+    };
   }
 
   /** Replaces what a search found; the note that follows takes it back. */

@@ -8,6 +8,7 @@ import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ChatPanel } from '../features/chat/chat-panel.tsx';
 import { notReadyReason } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
+import { ReviewView } from '../features/review/review-view.tsx';
 import { SearchPanel } from '../features/search/search-panel.tsx';
 import { Breadcrumbs } from '../features/workspace/breadcrumbs.tsx';
 import type { Buffer } from '../features/workspace/buffer.ts';
@@ -150,6 +151,9 @@ function Editor({ model, commands }: PanelsProps) {
     },
     [model],
   );
+  const reviews = useStore(model.reviews.store, (state) => state.reviews);
+  const activeId = useStore(model.buffers.store, (state) => state.activeId);
+  const reviewedId = activeId !== null && reviews[activeId] ? activeId : null;
   const onTabPicked = useCallback(() => model.focusEditor(), [model]);
   const ids = workspace
     ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
@@ -167,6 +171,19 @@ function Editor({ model, commands }: PanelsProps) {
       onHandle={onHandle}
       onTabPicked={onTabPicked}
       above={(active) => <Path model={model} buffer={active} />}
+      over={(active) =>
+        reviewedId === active.id ? (
+          <ReviewView
+            key={active.id}
+            reviews={model.reviews}
+            bufferId={active.id}
+            title={active.title}
+            languageId={active.languageId}
+            fontSize={fontSize}
+            onClosed={onTabPicked}
+          />
+        ) : null
+      }
       welcome={
         <Welcome
           workspace={workspace}
@@ -210,6 +227,7 @@ function Chat({ model, commands }: PanelsProps) {
     ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
   );
   const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
+  const apply = useCallback((code: string, label: string) => void model.applyCode(code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
   const inputRef = useCallback(
     (input: HTMLTextAreaElement | null) => {
@@ -226,6 +244,7 @@ function Chat({ model, commands }: PanelsProps) {
       blockedReason={blockedReason}
       newShortcut={commands.get('chat.new').keys ?? []}
       onInsert={hasEditor ? insert : null}
+      onApply={apply}
       onCopy={copy}
       onOpenLink={(url) => model.openLink(url)}
       onRemove={({ id, title }) => model.removeConversation(id, title)}

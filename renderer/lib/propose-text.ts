@@ -22,6 +22,7 @@ export function proposeText(text: string, piece: string, languageId: string, cur
   const lines = text === '' ? [] : text.replace(/\r\n?/g, '\n').split('\n');
   const added = piece.replace(/\r\n?/g, '\n').replace(/\n$/, '').split('\n');
   const join = (result: readonly string[], how: Proposal['how']): Proposal => ({ text: result.join(eol), how });
+  if (piece.trimEnd() === text.trimEnd()) return { text, how: 'whole' };
   if (text.trim() === '' || isWhole(lines, added)) {
     // The last line of a file ends as it did.
     const end = text === '' || lines.at(-1) === '' ? [''] : [];

@@ -22,6 +22,7 @@ interface ChatPanelProps {
   blockedReason: string | null;
   newShortcut: readonly string[];
   onInsert: ((text: string) => void) | null;
+  onApply: ((code: string, label: string) => void) | null;
   onCopy: (text: string) => void;
   onOpenLink: (url: string) => void;
   onRemove: (conversation: Conversation) => void;
@@ -30,11 +31,25 @@ interface ChatPanelProps {
 }
 
 export function ChatPanel(props: ChatPanelProps) {
-  const { chat, inputRef, isListShown, onShowList, blockedReason, newShortcut, onInsert, onCopy, onRemove, empty } =
-    props;
+  const {
+    chat,
+    inputRef,
+    isListShown,
+    onShowList,
+    blockedReason,
+    newShortcut,
+    onInsert,
+    onApply,
+    onCopy,
+    onRemove,
+    empty,
+  } = props;
   const { conversationId, conversations, messages, reply, context, error, loading } = useStore(chat.store);
   const [link, setLink] = useState<string | null>(null);
-  const actions = useMemo(() => ({ openLink: setLink, copy: onCopy, insert: onInsert }), [onCopy, onInsert]);
+  const actions = useMemo(
+    () => ({ openLink: setLink, copy: onCopy, insert: onInsert, apply: onApply }),
+    [onCopy, onInsert, onApply],
+  );
   const title = conversations.find(({ id }) => id === conversationId)?.title ?? 'New conversation';
   const shown = conversationId === null ? [] : (messages[conversationId] ?? []);
   const elsewhere =

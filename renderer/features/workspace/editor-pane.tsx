@@ -23,6 +23,8 @@ interface EditorPaneProps {
   onTabPicked: () => void;
   /** Drawn between the tabs and the text of a file that is shown. */
   above: (active: Buffer) => ReactNode;
+  /** Drawn over the text; null for nothing. */
+  over: (active: Buffer) => ReactNode;
   /** Shown while no file is open. */
   welcome: ReactNode;
 }
@@ -35,10 +37,12 @@ export function EditorPane({
   onHandle,
   onTabPicked,
   above,
+  over,
   welcome,
 }: EditorPaneProps) {
   const active = useStore(buffers.store, (state) => (state.activeId ? state.buffers[state.activeId] : undefined));
   if (!active) return <div className={styles.welcome}>{welcome}</div>;
+  const cover = active.status === 'ready' ? over(active) : null;
   return (
     <div className={styles.pane}>
       <TabBar buffers={buffers} onPicked={onTabPicked} />
@@ -46,15 +50,20 @@ export function EditorPane({
       <BufferNotices buffer={active} buffers={buffers} />
       <div id={kEditorPanelId} role="tabpanel" aria-labelledby={`tab-${active.id}`} className={styles.body}>
         {active.status === 'ready' ? (
-          <CodeEditor
-            texts={texts}
-            bufferId={active.id}
-            label={active.title}
-            fontSize={fontSize}
-            isReadOnly={false}
-            onCursor={onCursor}
-            onHandle={onHandle}
-          />
+          <>
+            <div className={styles.text} inert={cover !== null}>
+              <CodeEditor
+                texts={texts}
+                bufferId={active.id}
+                label={active.title}
+                fontSize={fontSize}
+                isReadOnly={false}
+                onCursor={onCursor}
+                onHandle={onHandle}
+              />
+            </div>
+            {cover}
+          </>
         ) : active.status === 'failed' ? (
           <EmptyState
             icon={<FileWarning size={28} strokeWidth={1.5} aria-hidden />}
