@@ -1,7 +1,7 @@
 // Entry of the app: builds the services, starts the processes, opens the window. Nothing here decides anything that a
 // module below could decide.
 import { mkdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { app, type BrowserWindow, dialog, session } from 'electron';
 import type { ProcessState } from './common/app-contract.ts';
 import { toErrorInfo } from './common/error-info.ts';
@@ -86,6 +86,11 @@ async function start(): Promise<void> {
         properties: ['openFile'],
         filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
       }),
+    chooseSavePath: async (name) => {
+      if (window === null) return null;
+      const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
+      return canceled ? null : filePath;
+    },
     onReadyToClose: (found) => answerClosing?.(found),
   });
   broker = new PortBroker(appOrigin, {

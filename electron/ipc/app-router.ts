@@ -1,4 +1,5 @@
 // What main serves to the window. Each call is one line of wiring to the service that does it.
+import { writeFile } from 'node:fs/promises';
 import { implement } from '@orpc/server';
 import { app, clipboard, shell } from 'electron';
 import { type AppEvent, appContract, type WorkspaceInfo } from '../common/app-contract.ts';
@@ -22,6 +23,7 @@ export interface AppRouterDeps {
   /** Native dialogs; null if the user cancels. */
   chooseFolder: () => Promise<string | null>;
   chooseModelFile: () => Promise<string | null>;
+  chooseSavePath: (name: string) => Promise<string | null>;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
 
@@ -106,9 +108,8 @@ export function createAppRouter(deps: AppRouterDeps) {
       putMessage: os.conversations.putMessage.handler(({ input }) =>
         done(conversations.putMessage(input.conversationId, input.message)),
       ),
-      truncate: os.conversations.truncate.handler(({ input }) =>
-        done(conversations.truncate(input.conversationId, input.fromMessageId)),
-      ),
+      setLeaf: os.conversations.setLeaf.handler(({ input }) => done(conversations.setLeaf(input.id, input.leafId))),
+      search: os.conversations.search.handler(({ input }) => conversations.search(input.text)),
     },
     backups: {
       list: os.backups.list.handler(() => workspaces.backups()),
@@ -122,6 +123,14 @@ export function createAppRouter(deps: AppRouterDeps) {
       openExternal: os.shell.openExternal.handler(async ({ input }) => {
         await shell.openExternal(input.url);
         return {};
+      }),
+      saveText: os.shell.saveText.handler(async ({ input: { name, text } }) => {
+        const path = await deps.chooseSavePath(name);
+        if (path === null) return null;
+        await writeFile(path, text).catch((error: Error) => {
+          throw appError('IO_ERROR', `${path} could not be written.`, { detail: error.message }, error);
+        });
+        return { path };
       }),
       writeClipboard: os.shell.writeClipboard.handler(({ input }) => done(clipboard.writeText(input.text))),
     },

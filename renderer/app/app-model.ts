@@ -6,8 +6,12 @@ import { toErrorInfo } from '../../electron/common/error-info.ts';
 import type { FileMatches } from '../../electron/common/search-contract.ts';
 import type { EditorHandle, TextRange } from '../editor/editor-handle.ts';
 import type { TextStore } from '../editor/text-store.ts';
+import { attach } from '../features/chat/attachments.ts';
 import { ChatStore } from '../features/chat/chat-store.ts';
 import { targetPath } from '../features/chat/code-target.ts';
+import { DraftStore } from '../features/chat/draft-store.ts';
+import { exportConversation } from '../features/chat/export.ts';
+import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { type ReviewedFiles, ReviewStore } from '../features/review/review-store.ts';
@@ -20,6 +24,7 @@ import { FileOperations } from '../features/workspace/file-operations.ts';
 import type { Place } from '../features/workspace/quick-open.tsx';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
+import { unifiedDiff } from '../lib/line-diff.ts';
 import { type OutlineSymbol, outline } from '../lib/outline.ts';
 import { proposeText } from '../lib/propose-text.ts';
 import { NotificationsStore } from './notifications-store.ts';
@@ -41,6 +46,7 @@ export interface WorkspaceState {
 
 /** About a second: longer than a large file takes to be drawn. */
 const kMostFrames = 60;
+const kMostFolderPaths = 20_000;
 
 export class AppModel<Texts extends TextStore = TextStore> {
   readonly api: Api;
@@ -57,6 +63,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly operations: FileOperations;
   readonly reviews: ReviewStore;
   readonly chat: ChatStore;
+  readonly draft: DraftStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
@@ -101,6 +108,10 @@ export class AppModel<Texts extends TextStore = TextStore> {
       newId: () => crypto.randomUUID(),
       nowMs: () => Date.now(),
       schedule: (update) => requestAnimationFrame(update),
+    });
+    this.draft = new DraftStore({
+      engine: api.engine,
+      messages: () => toChatMessages(this.settings.current.systemPrompt, this.chat.shownMessages),
     });
     this.completion = new CompletionStore({
       engine: api.engine,
@@ -272,6 +283,51 @@ export class AppModel<Texts extends TextStore = TextStore> {
       return buffer.isDirty || this.buffers.save(buffer.id);
     },
   };
+
+  /** Puts something into the next question: the active text, what is selected in it, or what is not saved of it. */
+  async attachActive(kind: 'file' | 'selection' | 'diff'): Promise<void> {
+    const buffer = this.buffers.active;
+    if (buffer?.status !== 'ready') return;
+    const name = buffer.path ?? buffer.title;
+    const text = this.texts.text(buffer.id);
+    if (kind === 'file') this.draft.attach(attach('file', name, text));
+    else if (kind === 'selection') {
+      const selection = this.editor?.selection();
+      if (!selection) return this.notifications.note('Select a part of the text first.');
+      const { startLine, endLine } = selection.range;
+      this.draft.attach(attach('selection', `${name}:${startLine}-${endLine}`, selection.text));
+    } else {
+      await this.#try(async () => {
+        const onDisk = buffer.path === null ? '' : (await this.api.workspace.read({ path: buffer.path })).text;
+        if (onDisk === text) return this.notifications.note(`${buffer.title} has no unsaved changes.`);
+        this.draft.attach(attach('diff', name, unifiedDiff(onDisk, text)));
+      });
+    }
+    this.chatInput?.focus();
+  }
+
+  /** @param path of a file or of a folder, which is attached as the list of what is in it */
+  async attachPath(path: string, isFolder: boolean): Promise<void> {
+    await this.#try(async () => {
+      if (isFolder) {
+        const { paths } = await this.api.workspace.findFiles({ limit: kMostFolderPaths });
+        const below = paths.filter((found) => path === '' || found.startsWith(`${path}/`));
+        this.draft.attach(attach('folder', path || 'the open folder', below.join('\n')));
+      } else this.draft.attach(attach('file', path, (await this.api.workspace.read({ path })).text));
+    });
+    this.chatInput?.focus();
+  }
+
+  /** Saves the shown conversation where the user says. */
+  async exportChat(format: 'markdown' | 'json'): Promise<void> {
+    const { conversationId } = this.chat.store.getState();
+    const exported = conversationId && exportConversation(this.chat.store.getState(), conversationId, format);
+    if (!exported) return;
+    await this.#try(async () => {
+      const saved = await this.api.app.shell.saveText(exported);
+      if (saved) this.notifications.note(`Saved as ${saved.path}.`);
+    });
+  }
 
   copy(text: string): void {
     void this.#try(() => this.api.app.shell.writeClipboard({ text }));

@@ -4,6 +4,7 @@ import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
+import { AttachPicker } from '../features/workspace/attach-picker.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
 import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
 import { Keys } from '../ui/keys.tsx';
@@ -61,6 +62,7 @@ function Overlay({ model, commands }: AppProps) {
     },
     [model],
   );
+  const attachPath = useCallback((path: string, isFolder: boolean) => void model.attachPath(path, isFolder), [model]);
   const symbols = useCallback(() => model.symbols(), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
   if (overlay === 'quickOpen' || overlay === 'goToSymbol' || overlay === 'goToLine') {
@@ -76,6 +78,7 @@ function Overlay({ model, commands }: AppProps) {
       />
     );
   }
+  if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={attachPath} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog

@@ -23,6 +23,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
   const activeId = () => buffers.store.getState().activeId;
   const hasFile = () => activeId() !== null;
   const hasFolder = () => model.workspace.getState().workspace !== null;
+  const hasMessages = () => chat.shownMessages.length > 0;
   const withActive = (run: (id: string) => unknown) => () => {
     const id = activeId();
     if (id !== null) run(id);
@@ -92,6 +93,12 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
         focusChat();
       },
     },
+    'chat.attachFile': { run: () => model.attachActive('file'), isEnabled: hasFile },
+    'chat.attachSelection': { run: () => model.attachActive('selection'), isEnabled: hasFile },
+    'chat.attachChanges': { run: () => model.attachActive('diff'), isEnabled: hasFile },
+    'chat.attach': { run: () => ui.setState({ overlay: 'attach' }), isEnabled: hasFolder },
+    'chat.exportMarkdown': { run: () => model.exportChat('markdown'), isEnabled: hasMessages },
+    'chat.exportJson': { run: () => model.exportChat('json'), isEnabled: hasMessages },
     'chat.history': { run: () => ui.setState({ isChatShown: true, isConversationListShown: true }) },
     'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
     'model.choose': { run: () => models.chooseFile() },

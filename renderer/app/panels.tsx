@@ -229,6 +229,13 @@ function Chat({ model, commands }: PanelsProps) {
   const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
   const apply = useCallback((code: string, label: string) => void model.applyCode(code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
+  const attachActions = (['chat.attachFile', 'chat.attachSelection', 'chat.attachChanges', 'chat.attach'] as const).map(
+    (id) => {
+      const { title, isEnabled, run } = commands.get(id);
+      // After the menu gave the focus back.
+      return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
+    },
+  );
   const inputRef = useCallback(
     (input: HTMLTextAreaElement | null) => {
       model.chatInput = input;
@@ -238,6 +245,9 @@ function Chat({ model, commands }: PanelsProps) {
   return (
     <ChatPanel
       chat={model.chat}
+      draft={model.draft}
+      attachActions={attachActions}
+      onExport={(format) => void model.exportChat(format)}
       inputRef={inputRef}
       isListShown={isListShown}
       onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}

@@ -43,6 +43,15 @@ export class EditorHandle {
     return model.getValueInRange(selection);
   }
 
+  /** What is selected; null if nothing is. */
+  selection(): { range: TextRange; text: string } | null {
+    const selection = this.#editor.getSelection();
+    const model = this.#editor.getModel();
+    if (selection === null || model === null || selection.isEmpty()) return null;
+    const { startLineNumber: startLine, startColumn, endLineNumber: endLine, endColumn } = selection;
+    return { range: { startLine, startColumn, endLine, endColumn }, text: model.getValueInRange(selection) };
+  }
+
   /** Replaces the selection, or inserts at the cursor, as one step that can be undone. */
   insert(text: string): void {
     const selection = this.#editor.getSelection();

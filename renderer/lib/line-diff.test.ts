@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { diffLines, splitLines } from './line-diff.ts';
+import { diffLines, splitLines, unifiedDiff } from './line-diff.ts';
 import { random } from './testing/random.ts';
 
 it('splits at every kind of line ending and loses nothing', () => {
@@ -49,4 +49,11 @@ it('makes one change of two texts that have nothing in common', () => {
   const before = Array.from({ length: 4000 }, (_, i) => `a${i}\n`);
   const after = Array.from({ length: 4000 }, (_, i) => `b${i}\n`);
   expect(diffLines(before, after)).toEqual([{ oldStart: 0, oldEnd: 4000, newStart: 0, newEnd: 4000 }]);
+});
+
+it('writes the changes with the lines around them', () => {
+  expect(unifiedDiff('1\n2\n3\n4\n5\r\n6\n', '1\n2\n3\n4\nV\r\nfive\n6\n')).toBe(
+    '@@ -5,1 +5,2 @@\n 2\n 3\n 4\n-5\n+V\n+five\n 6\n',
+  );
+  expect(unifiedDiff('a', 'a')).toBe('');
 });

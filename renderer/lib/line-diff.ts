@@ -97,3 +97,22 @@ function trace(steps: readonly Int32Array[], d: number, nOld: number, nNew: numb
   }
   return changes.reverse();
 }
+
+const kContext = 3;
+
+/** The changes as people know them from `diff -u`, without a head. */
+export function unifiedDiff(before: string, after: string): string {
+  const [old, now] = [splitLines(before), splitLines(after)];
+  const line = (mark: string) => (text: string) => `${mark}${text.replace(/\r?\n$|\r$/, '')}\n`;
+  return diffLines(old, now)
+    .map(({ oldStart, oldEnd, newStart, newEnd }) =>
+      [
+        `@@ -${oldStart + 1},${oldEnd - oldStart} +${newStart + 1},${newEnd - newStart} @@\n`,
+        ...old.slice(Math.max(0, oldStart - kContext), oldStart).map(line(' ')),
+        ...old.slice(oldStart, oldEnd).map(line('-')),
+        ...now.slice(newStart, newEnd).map(line('+')),
+        ...old.slice(oldEnd, oldEnd + kContext).map(line(' ')),
+      ].join(''),
+    )
+    .join('');
+}
