@@ -17,6 +17,9 @@ export async function violations(page: Page): Promise<string[]> {
   // Over the debugger: the page's own policy allows no foreign script.
   if (!isThere) await page.evaluate(await readFile(axePath, 'utf8'));
   const found = await page.evaluate(async () => {
+    // Colours on their way from one theme to the other are nobody's choice.
+    const moving = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(moving.map(({ finished }) => finished));
     const { axe } = window as unknown as { axe: { run: (...args: unknown[]) => Promise<{ violations: Violation[] }> } };
     const { violations: list } = await axe.run({ exclude: ['.monaco-editor'] }, { resultTypes: ['violations'] });
     return list.map(

@@ -2,6 +2,7 @@
 // state of the other processes and menu commands.
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
+import { connectionSchema } from './connections.ts';
 import { generateStatsSchema, stopReasonSchema } from './engine-contract.ts';
 import { errorInfoSchema, procedure } from './errors.ts';
 import { settingsPatchSchema, settingsSchema } from './settings.ts';
@@ -31,6 +32,7 @@ export const appEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('process'), process: z.enum(['engine', 'workspace']), state: processStateSchema }),
   /** A menu item or its accelerator; the renderer owns what it does. */
   z.object({ type: z.literal('command'), command: z.string() }),
+  z.object({ type: z.literal('connection'), connection: connectionSchema }),
   z.object({ type: z.literal('notice'), notice: errorInfoSchema }),
   /** The window is about to close: flush backups, then call `lifecycle.readyToClose`. */
   z.object({ type: z.literal('closing') }),
@@ -43,6 +45,8 @@ export const appInfoSchema = z.object({
   settings: settingsSchema,
   workspace: workspaceInfoSchema.nullable(),
   recentWorkspaces: z.array(workspaceInfoSchema),
+  /** Everything that tried to use the network since the start. */
+  connections: z.array(connectionSchema),
   processes: z.object({ engine: processStateSchema, workspace: processStateSchema }),
 });
 export type AppInfo = z.infer<typeof appInfoSchema>;
@@ -154,7 +158,7 @@ export const appContract = {
     readyToClose: procedure.input(z.object({ problem: errorInfoSchema.nullable() })).output(nothing),
   },
   shell: {
-    /** Opens an https link in the user's browser, after the renderer has asked. */
+    /** Opens an https link in the user's browser, after the renderer has asked. @throws NETWORK_OFF */
     openExternal: procedure.input(z.object({ url: z.url({ protocol: /^https$/ }).max(2000) })).output(nothing),
     /** Shows the save dialog and writes a text; null if the user cancels. @throws IO_ERROR */
     saveText: procedure

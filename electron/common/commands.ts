@@ -55,6 +55,8 @@ export const commandTable = [
   { id: 'chat.stop', title: 'Stop the Reply', menu: 'chat' },
   { id: 'model.choose', title: 'Choose a Model File…', menu: 'chat' },
   { id: 'model.useDefault', title: 'Use the Default Model', menu: null },
+  { id: 'network.show', title: 'Show Connections', menu: 'help' },
+  { id: 'network.toggle', title: 'Switch the Network On or Off', menu: null },
   { id: 'engine.restart', title: 'Restart the Engine', menu: 'help' },
 ] as const satisfies readonly CommandInfo[];
 

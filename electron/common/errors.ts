@@ -32,6 +32,7 @@ export const appErrors = {
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,
   SEARCH_INVALID: data,
+  NETWORK_OFF: data,
   INTERNAL: data,
 } as const;
 

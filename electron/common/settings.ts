@@ -15,6 +15,8 @@ export const settingsSchema = z.object({
   theme: z.enum(['system', 'light', 'dark']).default('system'),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
+  /** The switch that ends every connection, also those that the user asks for. */
+  isNetworkOff: z.boolean().default(false),
   /** Where the chat's system message comes from; empty sends none. */
   systemPrompt: z
     .string()
@@ -38,6 +40,7 @@ export const settingsPatchSchema = z
     theme: shape.theme.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
+    isNetworkOff: shape.isNetworkOff.unwrap(),
     systemPrompt: shape.systemPrompt.unwrap(),
     sampler: shape.sampler.unwrap(),
     modelPath: shape.modelPath.unwrap(),

@@ -8,6 +8,7 @@ import type { ErrorInfo } from '../common/errors.ts';
 import type { Settings } from '../common/settings.ts';
 import type { Conversations } from '../services/conversations.ts';
 import type { EngineProcess } from '../services/engine-process.ts';
+import type { NetworkLedger } from '../services/network-ledger.ts';
 import type { SettingsFile } from '../services/settings.ts';
 import type { WorkspaceProcess } from '../services/workspace-process.ts';
 import type { Workspaces } from '../services/workspaces.ts';
@@ -19,6 +20,7 @@ export interface AppRouterDeps {
   workspaces: Workspaces;
   engine: EngineProcess;
   workspace: WorkspaceProcess;
+  network: NetworkLedger;
   events: AppEvents;
   /** Native dialogs; null if the user cancels. */
   chooseFolder: () => Promise<string | null>;
@@ -54,6 +56,7 @@ export function createAppRouter(deps: AppRouterDeps) {
       settings: settings.current,
       workspace: workspaces.current,
       recentWorkspaces: workspaces.recent(),
+      connections: [...deps.network.connections],
       processes: { engine: engine.process.state, workspace: workspace.process.state },
     })),
     // The states again: one may have changed between `info` and this call.
@@ -121,6 +124,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     },
     shell: {
       openExternal: os.shell.openExternal.handler(async ({ input }) => {
+        deps.network.ask('A link that you opened in your browser.', input.url);
         await shell.openExternal(input.url);
         return {};
       }),

@@ -14,6 +14,7 @@ import { exportConversation } from '../features/chat/export.ts';
 import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
+import { NetworkStore } from '../features/network/network-store.ts';
 import { type ReviewedFiles, ReviewStore } from '../features/review/review-store.ts';
 import { type OpenTexts, replaceInFiles, undoReplace } from '../features/search/replace.ts';
 import { SearchStore } from '../features/search/search-store.ts';
@@ -64,6 +65,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly reviews: ReviewStore;
   readonly chat: ChatStore;
   readonly draft: DraftStore;
+  readonly network: NetworkStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
@@ -82,6 +84,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     const onError = this.notifications.error.bind(this.notifications);
     this.workspace = createStore<WorkspaceState>(() => ({ workspace: info.workspace, recent: info.recentWorkspaces }));
     this.settings = new SettingsStore(info.settings, api.app.settings, onError);
+    this.network = new NetworkStore(info.connections);
     this.models = new ModelStore({ engine: api.engine, app: api.app, onError });
     this.models.processChanged(info.processes.engine);
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
@@ -357,6 +360,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
         return;
       case 'command':
         return this.#deps.onCommand(event.command);
+      case 'connection':
+        return this.network.received(event.connection);
       case 'notice':
         return this.notifications.error(event.notice);
       case 'closing':

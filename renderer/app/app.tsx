@@ -3,6 +3,7 @@ import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
+import { NetworkDialog } from '../features/network/network-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { AttachPicker } from '../features/workspace/attach-picker.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
@@ -79,6 +80,7 @@ function Overlay({ model, commands }: AppProps) {
     );
   }
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={attachPath} onClose={close} />;
+  if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog
@@ -90,6 +92,18 @@ function Overlay({ model, commands }: AppProps) {
     );
   }
   return null;
+}
+
+function Network({ model, onClose }: { model: AppModel; onClose: () => void }) {
+  const isOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
+  return (
+    <NetworkDialog
+      network={model.network}
+      isOff={isOff}
+      onSwitch={(isNetworkOff) => void model.settings.update({ isNetworkOff })}
+      onClose={onClose}
+    />
+  );
 }
 
 /** A word before the title, so that typing "chat" finds everything that belongs to it. */
@@ -104,6 +118,7 @@ const kAreas: Record<string, string> = {
   chat: 'Chat: ',
   model: 'Model: ',
   engine: 'Engine: ',
+  network: 'Network: ',
 };
 
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {

@@ -103,6 +103,8 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
     'model.choose': { run: () => models.chooseFile() },
     'model.useDefault': { run: () => models.loadDefault(), isEnabled: () => settings.current.modelPath !== null },
+    'network.show': { run: () => ui.setState({ overlay: 'network' }) },
+    'network.toggle': { run: () => settings.update({ isNetworkOff: !settings.current.isNetworkOff }) },
     'engine.restart': { run: () => models.restartEngine() },
   };
 }

@@ -44,6 +44,7 @@ const kInfo: AppInfo = {
     { root: '/home/you/orbit', name: 'orbit' },
     { root: '/home/you/lighthouse', name: 'lighthouse' },
   ],
+  connections: [],
   processes: { engine: { state: 'running' }, workspace: { state: 'running' } },
 };
 
