@@ -10,6 +10,10 @@ namespace {
 constexpr int32_t kMaxTokens = 512;
 
 int64_t items_of(const ExpertMatrix& matrix) { return (matrix.n_tiles() + kTilesPerItem - 1) / kTilesPerItem; }
+TileRange tiles_of(const ExpertMatrix& matrix, const std::byte* memory, int64_t i_tile) {
+  return {matrix.type, matrix.tile(memory, i_tile), matrix.tile_bytes,
+          std::min(kTilesPerItem * kTileRows, matrix.n_rows - i_tile * kTileRows)};
+}
 int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 
 template <typename T>
@@ -200,15 +204,11 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
     const Group& group = groups[static_cast<size_t>(item / n_gate_items)];
     const MatmulInput input = inputs_.of(group, n_embd);
     float* y = hidden_.values.data() + group.row0 * n_ff;
-    const int64_t begin = item % n_gate_items * kTilesPerItem, end = std::min(gate.n_tiles(), begin + kTilesPerItem);
-    for (int64_t i = begin; i < end; ++i) {
-      matmul_.multiply_tile(CpuMatmul::kernel_tile(gate.type, gate.tile(group.memory, i), n_embd), gate.rows_of_tile(i),
-                            input, gate.bias(group.expert, i), y + i * kTileRows, n_ff);
-    }
-    for (int64_t i = begin; i < end; ++i) {
-      matmul_.gate_with_tile(CpuMatmul::kernel_tile(up.type, up.tile(group.memory, i), n_embd), up.rows_of_tile(i),
-                             input, up.bias(group.expert, i), experts.gate_kind(), y + i * kTileRows, n_ff);
-    }
+    const int64_t i_tile = item % n_gate_items * kTilesPerItem;
+    y += i_tile * kTileRows;
+    matmul_.multiply_tiles(tiles_of(gate, group.memory, i_tile), input, gate.bias(group.expert, i_tile), y, n_ff);
+    matmul_.gate_with_tiles(tiles_of(up, group.memory, i_tile), input, up.bias(group.expert, i_tile),
+                            experts.gate_kind(), y, n_ff);
   });
 
   const auto quantize_hidden = [&](auto& blocks, const auto& quantize) {
@@ -230,11 +230,9 @@ void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& exp
     const Group& group = groups[static_cast<size_t>(item / n_down_items)];
     const MatmulInput input = hidden_.of(group, n_ff);
     float* y = y_.data() + group.row0 * n_embd;
-    const int64_t begin = item % n_down_items * kTilesPerItem, end = std::min(down.n_tiles(), begin + kTilesPerItem);
-    for (int64_t i = begin; i < end; ++i) {
-      matmul_.multiply_tile(CpuMatmul::kernel_tile(down.type, down.tile(group.memory, i), n_ff), down.rows_of_tile(i),
-                            input, down.bias(group.expert, i), y + i * kTileRows, n_embd);
-    }
+    const int64_t i_tile = item % n_down_items * kTilesPerItem;
+    matmul_.multiply_tiles(tiles_of(down, group.memory, i_tile), input, down.bias(group.expert, i_tile),
+                           y + i_tile * kTileRows, n_embd);
   });
 }
 

@@ -14,12 +14,12 @@ namespace outpost {
 /// Activations of one token for 256 columns, as int8 with one scale (the scheme of ggml's q8_K).
 struct alignas(64) ActivationBlock {
   int8_t q[256];
-  /// q for IQ2_XXS: byte 32*group + 4*p + run is column 32*group + 8*run + p.
-  int8_t q_by_position[256];
-  int32_t sum16[16];  ///< of q over 16 columns each
-  int32_t sum32[8];
-  int32_t minus_64_sum32[8];  ///< for codes that carry an offset of 64
-  float scale;                ///< x = scale * q
+  // q in the orders in which codebooks give their elements.
+  int8_t q_by_position[256];  ///< byte 32*group + 4*p + run is column 32*group + 8*run + p
+  int8_t q_by_pair[256];      ///< bytes 16*sub + 4*p.. are columns 16*sub + p, 8 + p, 4 + p and 12 + p
+  int16_t sum16[16];          ///< of q over 16 columns each
+  int16_t sum32[8];
+  float scale;  ///< x = scale * q
 };
 
 /// As ActivationBlock, with a scale for every 32 columns. Columns past the matrix's last are 0.
@@ -30,16 +30,17 @@ struct alignas(64) ActivationBlock32 {
   float scaled_sum[8];  ///< scale * sum
 };
 
-/// Tokens whose sums are in vector registers at the same time.
-inline constexpr int kTokensInRegisters = 8;
-/// Most tokens that one call of a matmul kernel takes: their part of the input and the expanded codes of 256
-/// columns lie in a first-level cache of 32 KiB together.
-inline constexpr int kMaxTileTokens = 32;
+/// Most tiles and tokens that one call of a matmul kernel takes. The tokens' part of the input and their sums lie in a
+/// first-level cache of 32 KiB together.
+inline constexpr int kMaxTiles = 2, kMaxTileTokens = 32;
 
-inline constexpr int kSpareBlocks = kTokensInRegisters - 1;
+/// Blocks of tokens after the last that kernels may read.
+inline constexpr int kSpareBlocks = 3;
 
 struct MatmulArgs {
-  const std::byte* tile;  ///< packed_tiles.h
+  const std::byte* tiles;  ///< packed_tiles.h
+  size_t tile_bytes;       ///< distance of two tiles
+  int n_tiles;             ///< 1 to kMaxTiles
   int64_t n_cols;
   /// Quantized tiles: ActivationBlock or ActivationBlock32 [n_cols / 256 rounded up, x_stride], a superblock's tokens
   /// side by side: token after token they would compete for the same few cache sets. Blocks of up to kSpareBlocks
@@ -48,7 +49,7 @@ struct MatmulArgs {
   const void* x;
   int64_t x_stride;
   int n_tokens;      ///< 1 to kMaxTileTokens
-  float* y;          ///< 16 results per token
+  float* y;          ///< 16 results of each tile, one after the other, per token
   int64_t y_stride;  ///< distance of two tokens
 };
 

@@ -13,13 +13,14 @@ const CpuWeight& cpu(const Weight& weight) { return static_cast<const CpuWeight&
 MatmulInputKind kind_of(const Weight& weight) { return matmul_input_kind(cpu(weight).type()); }
 int64_t superblocks_of(int64_t n_cols) { return (n_cols + 255) / 256; }
 int64_t items_of(const Weight& weight) { return (cpu(weight).n_tiles() + kTilesPerItem - 1) / kTilesPerItem; }
-int rows_of_tile(const CpuWeight& weight, int64_t i_tile) {
-  return static_cast<int>(std::min<int64_t>(kTileRows, weight.n_rows() - i_tile * kTileRows));
+/// The i-th item of a weight's tiles.
+TileRange tiles_of(const CpuWeight& weight, int64_t item) {
+  const int64_t row0 = item * kTilesPerItem * kTileRows;
+  return {weight.type(), weight.tile(item * kTilesPerItem), weight.tile_bytes(),
+          std::min(kTilesPerItem * kTileRows, weight.n_rows() - row0)};
 }
-
-KernelTile tile_of(const CpuWeight& weight, int64_t i_tile) {
-  return CpuMatmul::kernel_tile(weight.type(), weight.tile(i_tile), weight.n_cols());
-}
+int64_t first_row(int64_t item) { return item * kTilesPerItem * kTileRows; }
+const float* from_row(DeviceSpan<const float> bias, int64_t row) { return bias.size == 0 ? nullptr : bias.data + row; }
 
 template <typename Block>
 void grow(std::vector<Block>& blocks, int64_t n) {
@@ -44,10 +45,9 @@ void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float
     size_t i = 0;
     for (; item >= items_of(*tasks[i].weight); ++i) item -= items_of(*tasks[i].weight);
     const CpuWeight& weight = cpu(*tasks[i].weight);
-    const int64_t end = std::min(weight.n_tiles(), (item + 1) * kTilesPerItem);
-    for (int64_t i_tile = item * kTilesPerItem; i_tile < end; ++i_tile) {
-      multiply_tile(weight, i_tile, input, tasks[i].bias, tasks[i].result.data, weight.n_rows());
-    }
+    const int64_t row0 = first_row(item);
+    multiply_tiles(tiles_of(weight, item), input, from_row(tasks[i].bias, row0), tasks[i].result.data + row0,
+                   weight.n_rows());
   });
 }
 
@@ -57,16 +57,10 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
   const MatmulInputKind kinds[] = {kind_of(gate_weight), kind_of(up_weight)};
   const MatmulInput input = prepare(x.data, gate_weight.n_cols(), n_tokens, kinds);
   const int64_t n_ff = gate_weight.n_rows();
-  const DeviceSpan<const float> up_bias = pair.up_bias;
   pool_.run(items_of(gate_weight), [&](int64_t item) {
-    const int64_t begin = item * kTilesPerItem, end = std::min(gate_weight.n_tiles(), begin + kTilesPerItem);
-    for (int64_t i_tile = begin; i_tile < end; ++i_tile)
-      multiply_tile(gate_weight, i_tile, input, pair.gate_bias, y.data, n_ff);
-    for (int64_t i_tile = begin; i_tile < end; ++i_tile) {
-      const int64_t row0 = i_tile * kTileRows;
-      gate_with_tile(tile_of(up_weight, i_tile), rows_of_tile(up_weight, i_tile), input,
-                     up_bias.size == 0 ? nullptr : up_bias.data + row0, gate, y.data + row0, n_ff);
-    }
+    const int64_t row0 = first_row(item);
+    multiply_tiles(tiles_of(gate_weight, item), input, from_row(pair.gate_bias, row0), y.data + row0, n_ff);
+    gate_with_tiles(tiles_of(up_weight, item), input, from_row(pair.up_bias, row0), gate, y.data + row0, n_ff);
   });
 }
 
@@ -92,7 +86,7 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
 
   const int64_t n_items = items_of(*weights[0]);  // of each head
   pool_.run(n_head * n_items, [&](int64_t item) {
-    const int64_t h = item / n_items, first = item % n_items * kTilesPerItem;
+    const int64_t h = item / n_items, i_item = item % n_items;
     const CpuWeight& weight = cpu(*weights[static_cast<size_t>(h)]);
     const MatmulInput input{x.data + h * x_stride,
                             n_head * x_stride,
@@ -100,9 +94,8 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
                             kind == MatmulInputKind::kBlocks ? blocks_.data() + h * head_blocks : nullptr,
                             n_cols,
                             n_tokens};
-    const int64_t end = std::min(weight.n_tiles(), first + kTilesPerItem);
-    for (int64_t i_tile = first; i_tile < end; ++i_tile)
-      multiply_tile(weight, i_tile, input, {}, y.data + h * y_stride, n_head * y_stride);
+    multiply_tiles(tiles_of(weight, i_item), input, nullptr, y.data + h * y_stride + first_row(i_item),
+                   n_head * y_stride);
   });
 }
 
@@ -117,64 +110,71 @@ MatmulInput CpuMatmul::prepare(const float* x, int64_t n_cols, int64_t n_rows, s
   return {x, n_cols, superblocks_.data(), blocks_.data(), n_cols, n_rows};
 }
 
-KernelTile CpuMatmul::kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols) {
-  if (!is_expanded(type)) return {type, tile};
-  thread_local std::vector<float> expanded;
-  const auto n = static_cast<size_t>(n_cols * kTileRows);
-  if (expanded.size() < n) expanded.resize(n);
-  expand_tile(type, tile, n_cols, expanded.data());
-  return {TensorType::kF32, reinterpret_cast<const std::byte*>(expanded.data())};
-}
-
-void CpuMatmul::run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
+void CpuMatmul::run_kernel(const TileRange& tiles, const MatmulInput& input, int64_t row0, int n_rows, float* y,
                            int64_t y_stride) const {
-  MatmulArgs args{tile.data, input.n_cols, nullptr, input.n_rows, n_rows, y, y_stride};
-  switch (matmul_input_kind(tile.type)) {
+  const int n_tiles = static_cast<int>((tiles.n_rows + kTileRows - 1) / kTileRows);
+  MatmulArgs args{tiles.first, tiles.tile_bytes, n_tiles, input.n_cols, nullptr, input.n_rows, n_rows, y, y_stride};
+  switch (matmul_input_kind(tiles.type)) {
     case MatmulInputKind::kF32:
-      args.x = input.dense + first * input.dense_stride;
+      args.x = input.dense + row0 * input.dense_stride;
       args.x_stride = input.dense_stride;
       break;
-    case MatmulInputKind::kSuperblocks: args.x = input.superblocks + first; break;
-    case MatmulInputKind::kBlocks: args.x = input.blocks + first; break;
+    case MatmulInputKind::kSuperblocks: args.x = input.superblocks + row0; break;
+    case MatmulInputKind::kBlocks: args.x = input.blocks + row0; break;
   }
-  kernels_.matmul(tile.type)(args);
+  kernels_.matmul(tiles.type)(args);
 }
 
-void CpuMatmul::multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input,
-                              DeviceSpan<const float> bias, float* y, int64_t y_stride) const {
-  const int64_t row0 = i_tile * kTileRows;
-  multiply_tile(tile_of(weight, i_tile), rows_of_tile(weight, i_tile), input,
-                bias.size == 0 ? nullptr : bias.data + row0, y + row0, y_stride);
-}
-
-void CpuMatmul::multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,
-                              int64_t y_stride) const {
-  for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens, y += kMaxTileTokens * y_stride) {
-    const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
-    if (n_rows == kTileRows) {
-      run_kernel(tile, input, t, n, y, y_stride);
-    } else {  // a kernel writes sixteen rows
-      alignas(64) float results[kMaxTileTokens * kTileRows];
-      run_kernel(tile, input, t, n, results, kTileRows);
-      for (int i = 0; i < n; ++i) std::copy_n(results + i * kTileRows, n_rows, y + i * y_stride);
+/// Calls use(tiles, first row of these, first input row, number of input rows), so many of each as a kernel takes.
+/// Types without kernels are f32 there.
+template <typename Use>
+void CpuMatmul::for_products(const TileRange& tiles, const MatmulInput& input, const Use& use) const {
+  constexpr int64_t kRowsAtOnce = kMaxTiles * kTileRows;
+  thread_local std::vector<float> expanded;
+  for (int64_t row = 0; row < tiles.n_rows; row += kRowsAtOnce) {
+    TileRange some{tiles.type, tiles.first + static_cast<size_t>(row / kTileRows) * tiles.tile_bytes, tiles.tile_bytes,
+                   std::min(kRowsAtOnce, tiles.n_rows - row)};
+    if (is_expanded(tiles.type)) {
+      const auto n_elements = static_cast<size_t>(input.n_cols * kTileRows);
+      if (expanded.size() < kMaxTiles * n_elements) expanded.resize(kMaxTiles * n_elements);
+      for (size_t i = 0; i * kTileRows < static_cast<size_t>(some.n_rows); ++i)
+        expand_tile(tiles.type, some.first + i * tiles.tile_bytes, input.n_cols, expanded.data() + i * n_elements);
+      some.type = TensorType::kF32;
+      some.first = reinterpret_cast<const std::byte*>(expanded.data());
+      some.tile_bytes = n_elements * sizeof(float);
     }
-    if (bias == nullptr) continue;
-    for (int i = 0; i < n; ++i) add_bias(y + i * y_stride, bias, n_rows);
+    for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens)
+      use(some, row, t, static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t)));
   }
 }
 
-void CpuMatmul::gate_with_tile(const KernelTile& up, int n_rows, const MatmulInput& input, const float* bias, Gate kind,
-                               float* y, int64_t y_stride) const {
-  for (int64_t t = 0; t < input.n_rows; t += kMaxTileTokens) {
-    const int n = static_cast<int>(std::min<int64_t>(kMaxTileTokens, input.n_rows - t));
-    alignas(64) float ups[kMaxTileTokens * kTileRows];
-    run_kernel(up, input, t, n, ups, kTileRows);
+void CpuMatmul::multiply_tiles(const TileRange& tiles, const MatmulInput& input, const float* bias, float* y,
+                               int64_t y_stride) const {
+  for_products(tiles, input, [&](const TileRange& some, int64_t row, int64_t t, int n) {
+    float* out = y + t * y_stride + row;
+    if (some.n_rows % kTileRows == 0) {
+      run_kernel(some, input, t, n, out, y_stride);
+    } else {  // a kernel writes whole tiles
+      alignas(64) float results[kMaxTileTokens * kMaxTiles * kTileRows];
+      run_kernel(some, input, t, n, results, kMaxTiles * kTileRows);
+      for (int i = 0; i < n; ++i) std::copy_n(results + i * kMaxTiles * kTileRows, some.n_rows, out + i * y_stride);
+    }
+    if (bias == nullptr) return;
+    for (int i = 0; i < n; ++i) add_bias(out + i * y_stride, bias + row, some.n_rows);
+  });
+}
+
+void CpuMatmul::gate_with_tiles(const TileRange& up, const MatmulInput& input, const float* bias, Gate kind, float* y,
+                                int64_t y_stride) const {
+  for_products(up, input, [&](const TileRange& some, int64_t row, int64_t t, int n) {
+    alignas(64) float ups[kMaxTileTokens * kMaxTiles * kTileRows];
+    run_kernel(some, input, t, n, ups, kMaxTiles * kTileRows);
     for (int i = 0; i < n; ++i) {
-      float *up_row = ups + i * kTileRows, *row = y + (t + i) * y_stride;
-      if (bias != nullptr) add_bias(up_row, bias, n_rows);
-      kernels_.gate(kind, row, row, up_row, n_rows);
+      float *up_row = ups + i * kMaxTiles * kTileRows, *out = y + (t + i) * y_stride + row;
+      if (bias != nullptr) add_bias(up_row, bias + row, some.n_rows);
+      kernels_.gate(kind, out, out, up_row, some.n_rows);
     }
-  }
+  });
 }
 
 }  // namespace outpost

@@ -26,10 +26,12 @@ struct MatmulInput {
   int64_t n_cols, n_rows;
 };
 
-/// A tile in the form that a kernel takes.
-struct KernelTile {
+/// Tiles of a matrix one after the other.
+struct TileRange {
   TensorType type;
-  const std::byte* data;
+  const std::byte* first;
+  size_t tile_bytes;
+  int64_t n_rows;  ///< of the matrix, in these tiles
 };
 
 class CpuMatmul {
@@ -41,23 +43,21 @@ class CpuMatmul {
   void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
                     DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens);
 
-  // One tile for all input rows, on the calling thread.
-  /// Good until the thread's next call.
-  static KernelTile kernel_tile(TensorType type, const std::byte* tile, int64_t n_cols);
-  /// @param n_rows of the tile that are the matrix's; `bias` and the rows of y begin at the tile's first
-  void multiply_tile(const KernelTile& tile, int n_rows, const MatmulInput& input, const float* bias, float* y,
-                     int64_t y_stride) const;
-  /// y = gate function of y and the product with a tile of `up`. @param bias as above
-  void gate_with_tile(const KernelTile& up, int n_rows, const MatmulInput& input, const float* bias, Gate kind,
-                      float* y, int64_t y_stride) const;
+  // Some tiles for all input rows, on the calling thread.
+  /// @param bias of the tiles' rows, or null; the rows of y begin at the first tile's first
+  void multiply_tiles(const TileRange& tiles, const MatmulInput& input, const float* bias, float* y,
+                      int64_t y_stride) const;
+  /// y = gate function of y and the product with tiles of `up`. @param bias as above
+  void gate_with_tiles(const TileRange& up, const MatmulInput& input, const float* bias, Gate kind, float* y,
+                       int64_t y_stride) const;
 
  private:
-  /// 16 results for each of n_rows <= kMaxTileTokens input rows from `first` on.
-  void run_kernel(const KernelTile& tile, const MatmulInput& input, int64_t first, int n_rows, float* y,
+  /// The products of up to kMaxTiles tiles, first to last, with the n_rows <= kMaxTileTokens input rows from `row0` on.
+  void run_kernel(const TileRange& tiles, const MatmulInput& input, int64_t row0, int n_rows, float* y,
                   int64_t y_stride) const;
+  template <typename Use>
+  void for_products(const TileRange& tiles, const MatmulInput& input, const Use& use) const;
   MatmulInput prepare(const float* x, int64_t n_cols, int64_t n_rows, std::span<const MatmulInputKind> kinds);
-  void multiply_tile(const CpuWeight& weight, int64_t i_tile, const MatmulInput& input, DeviceSpan<const float> bias,
-                     float* y, int64_t y_stride) const;
 
   const CpuKernelTable& kernels_;
   ThreadPool& pool_;

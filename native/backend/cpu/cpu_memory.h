@@ -31,6 +31,7 @@ class CpuWeight final : public Weight {
   int64_t n_rows() const override { return n_rows_; }
   int64_t n_cols() const override { return n_cols_; }
   size_t size_bytes() const override { return memory_.size(); }
+  size_t tile_bytes() const { return tile_bytes_; }
   int64_t n_tiles() const { return (n_rows_ + kTileRows - 1) / kTileRows; }
   std::byte* tile(int64_t i) const { return memory_.data() + static_cast<size_t>(i) * tile_bytes_; }
 

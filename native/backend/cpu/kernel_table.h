@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "backend/cpu/matmul_block_kernels.h"
+#include "backend/cpu/matmul_codebook_kernels.h"
 #include "backend/cpu/matmul_kernels.h"
 #include "backend/cpu/vector_kernels.h"
 
@@ -26,6 +27,12 @@ MatmulKernel matmul_kernel(TensorType type) {
     case TensorType::kQ5_K: return matmul_q5_K;
     case TensorType::kQ6_K: return matmul_q6_K;
     case TensorType::kIQ2_XXS: return matmul_iq2_xxs;
+    case TensorType::kIQ2_XS: return matmul_iq2_xs;
+    case TensorType::kIQ2_S: return matmul_iq2_s;
+    case TensorType::kIQ3_XXS: return matmul_iq3_xxs;
+    case TensorType::kIQ3_S: return matmul_iq3_s;
+    case TensorType::kTQ1_0:
+    case TensorType::kTQ2_0: return matmul_ternary;
     case TensorType::kIQ4_NL: return matmul_iq4_nl;
     case TensorType::kIQ4_XS: return matmul_iq4_xs;
     case TensorType::kMXFP4: return matmul_mxfp4;

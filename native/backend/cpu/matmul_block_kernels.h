@@ -10,10 +10,6 @@
 namespace outpost {
 namespace {
 
-inline const ActivationBlock32& activation32(const MatmulArgs& args, int token, int64_t superblock) {
-  return static_cast<const ActivationBlock32*>(args.x)[token + superblock * args.x_stride];
-}
-
 /// The codes of 32 columns as bytes, with what they are scaled by per row.
 template <typename Format>
 struct ExpandedBlock {
@@ -23,97 +19,72 @@ struct ExpandedBlock {
 };
 
 template <typename Format>
-inline ExpandedBlock<Format> expand_block(const Format& format, const typename Format::Tile& tile, int group) {
-  ExpandedBlock<Format> out;
+inline void expand_block(const Format& format, const typename Format::Tile& tile, int group,
+                         ExpandedBlock<Format>& out) {
   format.expand(tile, group, out.w);
   out.d = Format::scale(tile, group);
   if constexpr (requires { tile.m; }) out.m = f16_load(tile.m[group]);
-  return out;
 }
 
 /// As add_group in matmul_kernels.h, with the sums scaled at once.
-template <typename Format, int kTokens>
-inline void add_block(const ExpandedBlock<Format>& block, const ActivationBlock32* x, int group,
-                      F32x16 (&acc)[kTokens]) {
-  constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
-  I32x16 parts[kTokens][kChains];
+template <typename Format, int kTiles, int kChains>
+inline void add_block(const ExpandedBlock<Format> (&blocks)[kTiles], const ActivationBlock32& x, int group,
+                      F32x16 (&acc)[kTiles]) {
+  I32x16 parts[kTiles][kChains];
   OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    parts[t][0] = i32_set1(-Format::kOffset * x[t].sum[group]);
-    for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
+  for (int i = 0; i < kTiles; ++i) {
+    parts[i][0] = i32_set1(-Format::kOffset * x.sum[group]);
+    for (int chain = 1; chain < kChains; ++chain) parts[i][chain] = i32_set1(0);
   }
   OUTPOST_UNROLL
   for (int c = 0; c < 8; ++c) {
+    const int8_t* four = x.q + 32 * group + 4 * c;
     OUTPOST_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      I32x16& part = parts[t][c % kChains];
-      const int8_t* four = x[t].q + 32 * group + 4 * c;
-      if constexpr (Format::kIsWide) {
-        part = dot4_wide(part, block.w[c], four);
-      } else {
-        part = dot4(part, block.w[c], four);
-      }
+    for (int i = 0; i < kTiles; ++i) {
+      parts[i][c % kChains] = dot4_of<Format::kIsWide>(parts[i][c % kChains], blocks[i].w[c], four);
     }
   }
+  const F32x16 scale = f32_set1(x.scale[group]);
   OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
-    acc[t] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t][0]), acc[t]);
+  for (int i = 0; i < kTiles; ++i) {
+    for (int chain = 1; chain < kChains; ++chain) parts[i][0] = parts[i][0] + parts[i][chain];
+    acc[i] = fma(blocks[i].d * scale, to_f32(parts[i][0]), acc[i]);
     if constexpr (requires(typename Format::Tile tile) { tile.m; })
-      acc[t] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t]);
+      acc[i] = fma(blocks[i].m, f32_set1(x.scaled_sum[group]), acc[i]);
   }
 }
 
-template <typename Format, int kTokens>
-void matmul_block_tokens(const Format& format, const MatmulArgs& args) {
-  const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
-  F32x16 acc[kTokens];
-  for (auto& a : acc) a = f32_set1(0.0f);
+/// As matmul_tiles in matmul_kernels.h.
+template <typename Format, int kTiles, int kTokens>
+void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
+  using Tile = typename Format::Tile;
+  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens, kChains = kTokens == 1 ? 4 / kTiles : 1;
+  const int n = args.n_tokens;
+  F32x16 acc[kCapacity][kTiles];
+  for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock * 256 < args.n_cols; ++superblock) {
-    prefetch_ahead(tiles + superblock);
+    const ActivationBlock32* x = activations<ActivationBlock32>(args, superblock);
+    const auto tile = [&](int i) -> const Tile& { return tile_of<Tile>(args, i, superblock); };
     for (int group = 0; group < 8; ++group) {
-      add_block(expand_block(format, tiles[superblock], group), &activation32(args, 0, superblock), group, acc);
+      ExpandedBlock<Format> blocks[kTiles];
+      for (int i = 0; i < kTiles; ++i) {
+        prefetch_ahead<8>(tile(i), group);
+        expand_block(format, tile(i), group, blocks[i]);
+      }
+      for_tokens<kTokens>(n, [&](int t) { add_block<Format, kTiles, kChains>(blocks, x[t], group, acc[t]); });
     }
   }
-  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
-}
-
-/// kTokens of the tokens from `first` on, one superblock whose codes are expanded already.
-template <typename Format, int kTokens>
-inline void add_blocks(const ExpandedBlock<Format> (&blocks)[8], const MatmulArgs& args, int first, int64_t superblock,
-                       F32x16* acc_tokens) {
-  F32x16 acc[kTokens];
-  for (int t = 0; t < kTokens; ++t) acc[t] = acc_tokens[t];
-  for (int group = 0; group < 8; ++group) add_block(blocks[group], &activation32(args, first, superblock), group, acc);
-  for (int t = 0; t < kTokens; ++t) acc_tokens[t] = acc[t];
-}
-
-/// Many tokens: as matmul_many in matmul_kernels.h.
-template <typename Format>
-void matmul_block_many(const Format& format, const MatmulArgs& args) {
-  constexpr int kAtOnce = kTokensInRegisters;
-  const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
-  F32x16 acc[kMaxTileTokens];
-  for (int t = 0; t < args.n_tokens; ++t) acc[t] = f32_set1(0.0f);
-  const int n_full = args.n_tokens / kAtOnce * kAtOnce;
-  for (int64_t superblock = 0; superblock * 256 < args.n_cols; ++superblock) {
-    prefetch_ahead(tiles + superblock);
-    ExpandedBlock<Format> blocks[8];
-    for (int group = 0; group < 8; ++group) blocks[group] = expand_block(format, tiles[superblock], group);
-    for (int t = 0; t < n_full; t += kAtOnce) add_blocks<Format, kAtOnce>(blocks, args, t, superblock, acc + t);
-    for (int t = n_full; t < args.n_tokens; ++t) add_blocks<Format, 1>(blocks, args, t, superblock, acc + t);
-  }
-  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for_tokens<kTokens>(n, [&](int t) {
+    if (t >= n) return;
+    for (int i = 0; i < kTiles; ++i) f32_store(args.y + t * args.y_stride + kTileRows * i, acc[t][i]);
+  });
 }
 
 template <typename Format>
 void matmul_block(const Format& format, const MatmulArgs& args) {
-  static_assert(kTokensInRegisters == 8);
-  if (args.n_tokens == 1) return matmul_block_tokens<Format, 1>(format, args);
-  if (args.n_tokens == 2) return matmul_block_tokens<Format, 2>(format, args);
-  if (args.n_tokens <= 4) return matmul_block_tokens<Format, 4>(format, args);
-  if (args.n_tokens <= 8) return matmul_block_tokens<Format, 8>(format, args);
-  matmul_block_many(format, args);
+  for_tile_sizes(args, [&]<int kTiles, int kTokens>(const MatmulArgs& some) {
+    matmul_block_tiles<Format, kTiles, kTokens>(format, some);
+  });
 }
 
 // A format of 32 columns has a Tile with `codes`, and

@@ -4,8 +4,10 @@
 // A tile's row r and a token t give y[t][r]. Quantized: for each superblock the integer part is exact in 32 bits,
 //   S = sum over groups of scale * sum(code * q),   M = sum over groups of min * sum(q)
 // then acc = fma(d * x.scale, S, acc) and acc = fma(-(dmin * x.scale), M, acc), superblock after superblock.
-// The order does not depend on the number of tokens: products are batch invariant to the bit.
+// The order depends neither on the number of tokens nor on that of tiles: products are batch invariant to the bit.
 #pragma once
+
+#include <algorithm>
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/packed_tiles.h"
@@ -13,10 +15,6 @@
 
 namespace outpost {
 namespace {
-
-inline const ActivationBlock& activation(const MatmulArgs& args, int token, int64_t superblock) {
-  return static_cast<const ActivationBlock*>(args.x)[token + superblock * args.x_stride];
-}
 
 // In front of a loop over vectors: they stay in registers only if it is unrolled completely.
 #if defined(OUTPOST_UNROLL)
@@ -28,165 +26,201 @@ inline const ActivationBlock& activation(const MatmulArgs& args, int token, int6
 #define OUTPOST_UNROLL
 #endif
 
-/// Asks for what a kernel reads kPrefetchBytes later. A tile's streams are too short and too many for the
-/// hardware's own prefetcher; without this, decoding waits for memory most of the time. 4 KiB is about 150 ns
-/// at the pace of one core, a little more than the latency of memory. Past the last tile it does nothing.
-template <typename Tile>
-inline void prefetch_ahead(const Tile* tile) {
-  constexpr size_t kPrefetchBytes = 4096;
-  const auto* bytes = reinterpret_cast<const char*>(tile) + kPrefetchBytes;
-  for (size_t i = 0; i < sizeof(Tile); i += 64) prefetch(bytes + i);
+/// Asks for what a kernel reads kPrefetchBytes after a group of a superblock. A tile's streams are too short and too
+/// many for the hardware's own prefetcher; without this, decoding waits for memory most of the time. 8 KiB is about
+/// 300 ns at the pace of one core, twice the latency of memory. A superblock's lines are asked for group by group: all
+/// at once they are more than a core can wait for, and it would stand still until they come. Past the last tile it does
+/// nothing.
+template <int kGroups, typename Tile>
+inline void prefetch_ahead(const Tile& tile, int group) {
+  constexpr size_t kPrefetchBytes = 8192, kLines = (sizeof(Tile) / 64 + kGroups - 1) / kGroups;
+  const auto* bytes = reinterpret_cast<const char*>(&tile) + kPrefetchBytes + static_cast<size_t>(group) * kLines * 64;
+  OUTPOST_UNROLL
+  for (size_t i = 0; i < kLines; ++i) prefetch(bytes + 64 * i);
 }
 
-/// The codes of a group of columns as bytes, and the integer scale of the group per row.
+/// The tiles of `args` as superblocks, and their activations.
+template <typename Tile>
+inline const Tile& tile_of(const MatmulArgs& args, int i_tile, int64_t superblock) {
+  return reinterpret_cast<const Tile*>(args.tiles + static_cast<size_t>(i_tile) * args.tile_bytes)[superblock];
+}
+template <typename Block>
+inline const Block* activations(const MatmulArgs& args, int64_t superblock) {
+  return static_cast<const Block*>(args.x) + superblock * args.x_stride;
+}
+
+/// body(t) for all tokens: kTokens of them, unrolled so that what they sum up stays in registers, or n if kTokens is 0.
+template <int kTokens, typename Body>
+inline void for_tokens(int n, const Body& body) {
+  if constexpr (kTokens > 0) {
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) body(t);
+  } else {
+    for (int t = 0; t < n; ++t) body(t);
+  }
+}
+
+/// Scales of a group: one, unless it is cheaper to expand the columns of several at once.
+template <typename Format>
+constexpr int scales_per_group() {
+  if constexpr (requires { Format::kScales; }) {
+    return Format::kScales;
+  } else {
+    return 1;
+  }
+}
+
+/// The codes of a group of columns as bytes, and their integer scales per row.
 template <typename Format>
 struct ExpandedGroup {
   U8x64 w[64 / Format::kGroups];
-  I32x16 scale;
+  I32x16 scale[scales_per_group<Format>()];
 };
 
-/// sums += scale * sum(code * q) over one group of columns. `x` are kTokens blocks side by side.
-///
-/// A dot product waits four cycles for the one before it in the same sum, so independent sums alternate: those of the
-/// tokens, and for one or two tokens several for each. Integers: the order does not change the result.
-template <typename Format, int kTokens>
-inline void add_group(const ExpandedGroup<Format>& expanded, const ActivationBlock* x, int group,
-                      I32x16 (&sums)[kTokens]) {
-  constexpr int kColumns = 256 / Format::kGroups;
-  constexpr int kChains = kTokens == 1 ? 4 : kTokens == 2 ? 2 : 1;
-  I32x16 parts[kTokens][kChains];
-  OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    parts[t][0] = i32_set1(Format::start(x[t], group));
-    for (int i = 1; i < kChains; ++i) parts[t][i] = i32_set1(0);
+template <bool kIsWide>
+inline I32x16 dot4_of(I32x16 acc, U8x64 w, const int8_t* x) {
+  if constexpr (kIsWide) {
+    return dot4_wide(acc, w, x);
+  } else {
+    return dot4(acc, w, x);
   }
+}
+
+/// sums[i] += scale * sum(code * q) over a group of columns of kTiles tiles, for one token. Four activations are read
+/// once for all tiles.
+///
+/// A dot product waits four cycles for the one before it in the same sum. With many tokens the processor works on
+/// several at once; a single one has kChains independent sums. Integers: the order does not change the result.
+template <typename Format, int kTiles, int kChains>
+inline void add_group(const ExpandedGroup<Format> (&expanded)[kTiles], const ActivationBlock& x, int group,
+                      I32x16 (&sums)[kTiles]) {
+  constexpr int kScales = scales_per_group<Format>(), kColumns = 256 / (Format::kGroups * kScales);
   OUTPOST_UNROLL
-  for (int c = 0; c < kColumns / 4; ++c) {
+  for (int s = 0; s < kScales; ++s) {
+    const int i_scale = kScales * group + s;
+    I32x16 parts[kTiles][kChains];
     OUTPOST_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      I32x16& part = parts[t][c % kChains];
-      const int8_t* four = Format::input(x[t]) + kColumns * group + 4 * c;
-      if constexpr (requires { Format::kIsWide; }) {
-        part = dot4_wide(part, expanded.w[c], four);
-      } else {
-        part = dot4(part, expanded.w[c], four);
+    for (int i = 0; i < kTiles; ++i) {
+      parts[i][0] = i32_set1(Format::start(x, i_scale));
+      for (int chain = 1; chain < kChains; ++chain) parts[i][chain] = i32_set1(0);
+    }
+    OUTPOST_UNROLL
+    for (int c = 0; c < kColumns / 4; ++c) {
+      const int8_t* four = Format::input(x) + kColumns * i_scale + 4 * c;
+      OUTPOST_UNROLL
+      for (int i = 0; i < kTiles; ++i) {
+        I32x16& part = parts[i][c % kChains];
+        part = dot4_of < requires { Format::kIsWide; }
+        > (part, expanded[i].w[kColumns / 4 * s + c], four);
       }
     }
-  }
-  OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    for (int i = 1; i < kChains; ++i) parts[t][0] = parts[t][0] + parts[t][i];
-    sums[t] = sums[t] + expanded.scale * parts[t][0];
+    OUTPOST_UNROLL
+    for (int i = 0; i < kTiles; ++i) {
+      for (int chain = 1; chain < kChains; ++chain) parts[i][0] = parts[i][0] + parts[i][chain];
+      sums[i] = sums[i] + expanded[i].scale[s] * parts[i][0];
+    }
   }
 }
 
-/// A few tokens: a group's codes go from the registers that expanded them straight into the dot products. Results of
-/// the tokens past args.n_tokens are dropped.
-template <typename Format, int kTokens>
-void matmul_tokens(const Format& format, const MatmulArgs& args) {
-  const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
-  F32x16 acc[kTokens];
-  for (auto& a : acc) a = f32_set1(0.0f);
+/// kTiles tiles for kTokens tokens, or for args.n_tokens if kTokens is 0: a group's codes are expanded once into
+/// registers and serve all of them. Results of tokens past args.n_tokens are dropped.
+template <typename Format, int kTiles, int kTokens>
+void matmul_tiles(const Format& format, const MatmulArgs& args) {
+  using Tile = typename Format::Tile;
+  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens, kChains = kTokens == 1 ? 4 / kTiles : 1;
+  const int n = args.n_tokens;
+  F32x16 acc[kCapacity][kTiles];
+  for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
-    prefetch_ahead(tiles + superblock);
-    I32x16 sums[kTokens];
-    for (auto& sum : sums) sum = i32_set1(0);
+    const ActivationBlock* x = activations<ActivationBlock>(args, superblock);
+    const auto tile = [&](int i) -> const Tile& { return tile_of<Tile>(args, i, superblock); };
+    I32x16 sums[kCapacity][kTiles];
+    for_tokens<kTokens>(n, [&](int t) { std::fill_n(sums[t], kTiles, i32_set1(0)); });
     for (int group = 0; group < Format::kGroups; ++group) {
-      ExpandedGroup<Format> expanded;
-      format.expand(tiles[superblock], group, expanded);
-      add_group(expanded, &activation(args, 0, superblock), group, sums);
+      ExpandedGroup<Format> expanded[kTiles];
+      for (int i = 0; i < kTiles; ++i) {
+        prefetch_ahead<Format::kGroups>(tile(i), group);
+        format.expand(tile(i), group, expanded[i]);
+      }
+      for_tokens<kTokens>(n, [&](int t) { add_group<Format, kTiles, kChains>(expanded, x[t], group, sums[t]); });
     }
-    Format::template finish<kTokens>(tiles[superblock], args, superblock, sums, acc);
-  }
-  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
-}
-
-/// The arguments for the tokens from `first` on.
-inline MatmulArgs from_token(const MatmulArgs& args, int first) {
-  MatmulArgs rest = args;
-  rest.x = static_cast<const ActivationBlock*>(args.x) + first;
-  rest.y = args.y + first * args.y_stride;
-  rest.n_tokens = args.n_tokens - first;
-  return rest;
-}
-
-/// One superblock for a few tokens, its codes expanded already.
-template <typename Format, int kTokens>
-inline void add_superblock(const typename Format::Tile& tile, const ExpandedGroup<Format> (&groups)[Format::kGroups],
-                           const MatmulArgs& args, int64_t superblock, F32x16* acc_tokens) {
-  I32x16 sums[kTokens];
-  F32x16 acc[kTokens];
-  for (int t = 0; t < kTokens; ++t) {
-    sums[t] = i32_set1(0);
-    acc[t] = acc_tokens[t];
-  }
-  const ActivationBlock* x = &activation(args, 0, superblock);
-  for (int group = 0; group < Format::kGroups; ++group) add_group(groups[group], x, group, sums);
-  Format::template finish<kTokens>(tile, args, superblock, sums, acc);
-  for (int t = 0; t < kTokens; ++t) acc_tokens[t] = acc[t];
-}
-
-/// Many tokens: a superblock's codes are expanded once, into the first-level cache, and serve all of them.
-/// Expanding 256 columns costs as much as the dot products of four tokens.
-template <typename Format>
-void matmul_many(const Format& format, const MatmulArgs& args) {
-  constexpr int kAtOnce = kTokensInRegisters;
-  const auto* tiles = reinterpret_cast<const typename Format::Tile*>(args.tile);
-  F32x16 acc[kMaxTileTokens];
-  for (int t = 0; t < args.n_tokens; ++t) acc[t] = f32_set1(0.0f);
-  const int n_full = args.n_tokens / kAtOnce * kAtOnce;
-  for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
-    prefetch_ahead(tiles + superblock);
-    ExpandedGroup<Format> groups[Format::kGroups];
-    for (int group = 0; group < Format::kGroups; ++group) format.expand(tiles[superblock], group, groups[group]);
-    for (int t = 0; t < n_full; t += kAtOnce) {
-      add_superblock<Format, kAtOnce>(tiles[superblock], groups, from_token(args, t), superblock, acc + t);
-    }
-    for (int t = n_full; t < args.n_tokens; ++t) {
-      add_superblock<Format, 1>(tiles[superblock], groups, from_token(args, t), superblock, acc + t);
+    for (int i = 0; i < kTiles; ++i) {
+      const auto finish = Format::finish(tile(i));
+      for_tokens<kTokens>(n, [&](int t) { acc[t][i] = finish.add(x[t], sums[t][i], acc[t][i]); });
     }
   }
-  for (int t = 0; t < args.n_tokens; ++t) f32_store(args.y + t * args.y_stride, acc[t]);
+  for_tokens<kTokens>(n, [&](int t) {
+    if (t >= n) return;
+    for (int i = 0; i < kTiles; ++i) f32_store(args.y + t * args.y_stride + kTileRows * i, acc[t][i]);
+  });
+}
+
+/// The i-th of the tiles alone.
+inline MatmulArgs tile_alone(const MatmulArgs& args, int i) {
+  MatmulArgs one = args;
+  one.tiles += static_cast<size_t>(i) * args.tile_bytes;
+  one.n_tiles = 1;
+  one.y += kTileRows * i;
+  return one;
+}
+
+/// Calls run<kTiles, kTokens>(args) as often as it takes. A single token reads tile after tile, because the processor
+/// reads ahead of one stream better than of two.
+template <typename Run>
+inline void for_tile_sizes(const MatmulArgs& args, const Run& run) {
+  const auto with_tokens = [&]<int kTiles>(const MatmulArgs& some) {
+    if (some.n_tokens == 1) return run.template operator()<kTiles, 1>(some);
+    if (some.n_tokens == 2) return run.template operator()<kTiles, 2>(some);
+    if (some.n_tokens <= 4) return run.template operator()<kTiles, 4>(some);
+    run.template operator()<kTiles, 0>(some);
+  };
+  if (args.n_tiles == kTilesAtOnce && args.n_tokens > 1) return with_tokens.template operator()<kTilesAtOnce>(args);
+  for (int i = 0; i < args.n_tiles; ++i) with_tokens.template operator()<1>(tile_alone(args, i));
 }
 
 template <typename Format>
 void matmul(const Format& format, const MatmulArgs& args) {
-  static_assert(kTokensInRegisters == 8);
-  if (args.n_tokens == 1) return matmul_tokens<Format, 1>(format, args);
-  if (args.n_tokens == 2) return matmul_tokens<Format, 2>(format, args);
-  if (args.n_tokens <= 4) return matmul_tokens<Format, 4>(format, args);
-  if (args.n_tokens <= 8) return matmul_tokens<Format, 8>(format, args);
-  matmul_many(format, args);
+  for_tile_sizes(args, [&]<int kTiles, int kTokens>(const MatmulArgs& some) {
+    matmul_tiles<Format, kTiles, kTokens>(format, some);
+  });
 }
 
-/// acc += d * x.scale * sums
-template <int kTokens>
-inline void add_scaled(const uint16_t* d, const MatmulArgs& args, int64_t superblock, float factor,
-                       const I32x16 (&sums)[kTokens], F32x16 (&acc)[kTokens]) {
-  const F32x16 scale = f16_load(d) * f32_set1(factor);
-  for (int t = 0; t < kTokens; ++t) {
-    acc[t] = fma(scale * f32_set1(activation(args, t, superblock).scale), to_f32(sums[t]), acc[t]);
+/// acc + d * x.scale * sum
+struct ScaledFinish {
+  F32x16 d;
+
+  F32x16 add(const ActivationBlock& x, I32x16 sum, F32x16 acc) const {
+    return fma(d * f32_set1(x.scale), to_f32(sum), acc);
   }
-}
+};
 
-/// acc -= dmin * x.scale * sum over sub-blocks of min * sum(q)
-template <int n_sub, int kTokens, typename LoadMin>
-inline void subtract_mins(const uint16_t* dmin, const MatmulArgs& args, int64_t superblock, const LoadMin& load_min,
-                          F32x16 (&acc)[kTokens]) {
-  const F32x16 scale = f16_load(dmin);
-  for (int t = 0; t < kTokens; ++t) {
-    const ActivationBlock& x = activation(args, t, superblock);
-    const int32_t* q_sums = n_sub == 16 ? x.sum16 : x.sum32;
-    I32x16 sum = i32_set1(0);
-    for (int i = 0; i < n_sub; ++i) sum = sum + load_min(i) * i32_set1(q_sums[i]);
-    acc[t] = fnma(scale * f32_set1(x.scale), to_f32(sum), acc[t]);
+/// The same, less dmin * x.scale * sum of min * sum(q), over pairs of sub-blocks of 512 / kPairs columns.
+template <int kPairs>
+struct MinsFinish {
+  F32x16 d, dmin;
+  I32x16 mins[kPairs];  ///< two 16-bit numbers a lane
+
+  F32x16 add(const ActivationBlock& x, I32x16 sum, F32x16 acc) const {
+    const int16_t* q_sums = kPairs == 8 ? x.sum16 : x.sum32;
+    I32x16 of_mins = i32_set1(0);
+    for (int i = 0; i < kPairs; ++i) of_mins = dot2(of_mins, mins[i], q_sums + 2 * i);
+    const F32x16 scale = f32_set1(x.scale);
+    return fnma(dmin * scale, to_f32(of_mins), fma(d * scale, to_f32(sum), acc));
   }
-}
+};
 
-// A format of a superblock of 256 columns has a Tile, its number of groups of columns that share a scale, and
-//   expand(tile, group, out)   the group's codes and scale
-//   input(x), start(x, group)  what the codes are multiplied by, and where the sum begins
-//   finish<kTokens>(tile, args, superblock, sums, acc)   scales the integers of a superblock into acc
+// A format of a superblock of 256 columns has a Tile, its number of groups of columns that are expanded at once, and
+//   expand(tile, group, out)   the group's codes and scales
+//   input(x), start(x, i)      what the codes are multiplied by, and where the sum of the i-th scale begins
+//   finish(tile)               what adds the integers of a superblock to a float: ScaledFinish or MinsFinish
+
+/// Four 2-bit codes a byte, of which each vector takes one.
+inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {
+  w[0] = u8_and(codes, 3);
+  w[1] = u8_shift_and<2>(codes, 3);
+  w[2] = u8_shift_and<4>(codes, 3);
+  w[3] = u8_shift_and<6>(codes, 3);
+}
 
 /// |S| <= 16 * 15 * 16 * 3 * 127 < 2^24
 struct FormatQ2_K {
@@ -197,21 +231,35 @@ struct FormatQ2_K {
   static int32_t start(const ActivationBlock&, int) { return 0; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ2_K>& out) const {
-    const U8x64 codes = u8_load(tile.codes[group]);
-    out.w[0] = u8_and(codes, 3);
-    out.w[1] = u8_shift_and<2>(codes, 3);
-    out.w[2] = u8_shift_and<4>(codes, 3);
-    out.w[3] = u8_shift_and<6>(codes, 3);
-    out.scale = i32_and(i32_load_u8(tile.scales[group]), 15);
+    expand_quarters(u8_load(tile.codes[group]), out.w);
+    const I32x16 both = i32_load_u8(tile.scales[group / 2]);
+    out.scale[0] = group % 2 == 0 ? i32_and(both, 15) : i32_shift_right<4>(both);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-    subtract_mins<16>(
-        tile.dmin, args, superblock, [&](int i) { return i32_shift_right<4>(i32_load_u8(tile.scales[i])); }, acc);
+  static MinsFinish<8> finish(const Tile& tile) {
+    MinsFinish<8> finish{f16_load(tile.d), f16_load(tile.dmin), {}};
+    for (int i = 0; i < 8; ++i) {
+      const I32x16 both = i32_load_u8(tile.mins[i]);
+      finish.mins[i] = i32_and(both + i32_shift_left<12>(both), 0x000F000F);
+    }
+    return finish;
   }
+};
+
+/// Codes are 0, 1 and 2 and mean 1 less. |S| <= 256 * 2 * 127 < 2^16
+struct FormatTernary {
+  using Tile = TileTernary;
+  static constexpr int kGroups = 16;
+
+  static const int8_t* input(const ActivationBlock& x) { return x.q; }
+  static int32_t start(const ActivationBlock& x, int group) { return -x.sum16[group]; }
+
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatTernary>& out) const {
+    expand_quarters(u8_load(tile.codes[group]), out.w);
+    out.scale[0] = i32_set1(1);
+  }
+
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
 /// Codes are 0 to 7 and mean 4 less. |S| <= 16 * 32 * 16 * 4 * 127 < 2^23
@@ -223,20 +271,12 @@ struct FormatQ3_K {
   static int32_t start(const ActivationBlock& x, int group) { return -4 * x.sum16[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ3_K>& out) const {
-    const U8x64 codes = u8_load(tile.codes[group]);
-    out.w[0] = u8_and(codes, 3);
-    out.w[1] = u8_shift_and<2>(codes, 3);
-    out.w[2] = u8_shift_and<4>(codes, 3);
-    out.w[3] = u8_shift_and<6>(codes, 3);
+    expand_quarters(u8_load(tile.codes[group]), out.w);
     for (int c = 0; c < 4; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 4);
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
 /// Codes are 0 to 63 and mean 32 less. |S| <= 16 * 128 * 16 * 32 * 127 < 2^28
@@ -254,14 +294,10 @@ struct FormatQ6_K {
     out.w[1] = u8_or(u8_and(low[1], 15), u8_shift_left_and<2>(high, 0x30));
     out.w[2] = u8_or(u8_shift_and<4>(low[0], 15), u8_and(high, 0x30));
     out.w[3] = u8_or(u8_shift_and<4>(low[1], 15), u8_shift_and<2>(high, 0x30));
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
 /// Codes name values that are stored 128 higher. |S| <= 8 * 32 * 32 * 127 * 127 < 2^28
@@ -280,14 +316,10 @@ struct FormatIQ4_XS {
       out.w[v] = values.look_up(u8_and(codes, 15));
       out.w[4 + v] = values.look_up(u8_shift_and<4>(codes, 15));
     }
-    out.scale = i32_load_i8(tile.scales[group]);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-  }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
 /// Q4_K and Q5_K: |S| <= 8 * 63 * 32 * 31 * 127 < 2^26
@@ -308,39 +340,13 @@ struct FormatK4 {
     if constexpr (requires { tile.high; }) {
       for (int c = 0; c < 8; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 16);
     }
-    out.scale = i32_load_u8(tile.scales[group]);
+    out.scale[0] = i32_load_u8(tile.scales[group]);
   }
 
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 1.0f, sums, acc);
-    subtract_mins<8>(
-        tile.dmin, args, superblock, [&](int i) { return i32_load_u8(tile.mins[i]); }, acc);
-  }
-};
-
-/// x = d * (2s + 1) / 8 * magnitude * sign. The codes are 64 + signed magnitude, to be unsigned; 64 * sum(q)
-/// is taken off at the start. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
-struct FormatIQ2_XXS {
-  using Tile = TileIQ2_XXS;
-  static constexpr int kGroups = 8;
-  Iq2Grid grid;
-
-  static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
-  static int32_t start(const ActivationBlock& x, int group) { return x.minus_64_sum32[group]; }
-
-  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2_XXS>& out) const {
-    grid.expand(tile.groups[group].indices, tile.groups[group].signs, out.w);
-    const I32x16 nibbles = i32_load_u8(tile.scales[group / 2]);
-    const I32x16 s = group % 2 == 0 ? i32_and(nibbles, 15) : i32_shift_right<4>(nibbles);
-    out.scale = i32_shift_left<1>(s) + i32_set1(1);
-  }
-
-  template <int kTokens>
-  static void finish(const Tile& tile, const MatmulArgs& args, int64_t superblock, const I32x16 (&sums)[kTokens],
-                     F32x16 (&acc)[kTokens]) {
-    add_scaled(tile.d, args, superblock, 0.125f, sums, acc);
+  static MinsFinish<4> finish(const Tile& tile) {
+    MinsFinish<4> finish{f16_load(tile.d), f16_load(tile.dmin), {}};
+    for (int i = 0; i < 4; ++i) finish.mins[i] = i16_load_u8(tile.mins[i]);
+    return finish;
   }
 };
 
@@ -359,25 +365,40 @@ struct ElementBF16 {
 };
 
 /// f32, f16 and bf16 weights against f32 activations: one fused multiply-add per column.
-template <typename Element>
-void matmul_dense_block(const MatmulArgs& args, const float* x, int n_tokens, float* y) {
-  const auto* w = reinterpret_cast<const typename Element::Stored*>(args.tile);
-  F32x16 acc[kTokensInRegisters];
-  for (auto& a : acc) a = f32_set1(0.0f);
-  for (int64_t col = 0; col < args.n_cols; ++col) {
-    const F32x16 column = Element::load(w + col * kTileRows);
-    for (int t = 0; t < n_tokens; ++t) acc[t] = fma(column, f32_set1(x[t * args.x_stride + col]), acc[t]);
+template <typename Element, int kTiles, int kTokens>
+void matmul_dense_tokens(const MatmulArgs& args, const float* x, int n_tokens, float* y) {
+  const auto* w = reinterpret_cast<const typename Element::Stored*>(args.tiles);
+  const auto tile_elements = static_cast<int64_t>(args.tile_bytes / sizeof(*w));
+  const float* rows[kTokens];
+  for (int t = 0; t < kTokens; ++t) rows[t] = x + std::min(t, n_tokens - 1) * args.x_stride;
+  F32x16 acc[kTokens][kTiles];
+  for_tokens<kTokens>(n_tokens, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
+  for (int64_t col = 0; col < args.n_cols; ++col, w += kTileRows) {
+    F32x16 column[kTiles];
+    OUTPOST_UNROLL
+    for (int i = 0; i < kTiles; ++i) column[i] = Element::load(w + i * tile_elements);
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const F32x16 value = f32_set1(rows[t][col]);
+      OUTPOST_UNROLL
+      for (int i = 0; i < kTiles; ++i) acc[t][i] = fma(column[i], value, acc[t][i]);
+    }
   }
-  for (int t = 0; t < n_tokens; ++t) f32_store(y + t * args.y_stride, acc[t]);
+  for_tokens<kTokens>(n_tokens, [&](int t) {
+    if (t >= n_tokens) return;
+    for (int i = 0; i < kTiles; ++i) f32_store(y + t * args.y_stride + kTileRows * i, acc[t][i]);
+  });
 }
 
 template <typename Element>
 void matmul_dense(const MatmulArgs& args) {
-  for (int t = 0; t < args.n_tokens; t += kTokensInRegisters) {
-    const float* x = static_cast<const float*>(args.x) + t * args.x_stride;
-    const int n_tokens = args.n_tokens - t < kTokensInRegisters ? args.n_tokens - t : kTokensInRegisters;
-    matmul_dense_block<Element>(args, x, n_tokens, args.y + t * args.y_stride);
-  }
+  for_tile_sizes(args, []<int kTiles, int kTokens>(const MatmulArgs& some) {
+    constexpr int kAtOnce = kTokens > 0 ? kTokens : kDenseTokensAtOnce;
+    for (int t = 0; t < some.n_tokens; t += kAtOnce) {
+      matmul_dense_tokens<Element, kTiles, kAtOnce>(some, static_cast<const float*>(some.x) + t * some.x_stride,
+                                                    some.n_tokens - t, some.y + t * some.y_stride);
+    }
+  });
 }
 
 void matmul_f32(const MatmulArgs& args) { matmul_dense<ElementF32>(args); }
@@ -385,14 +406,11 @@ void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
 void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
 void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
 void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
+void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }
 void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
 void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
 void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K>{}, args); }
 void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K>{}, args); }
-void matmul_iq2_xxs(const MatmulArgs& args) {
-  static const FormatIQ2_XXS format;
-  matmul(format, args);
-}
 
 }  // namespace
 }  // namespace outpost

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "core/half.h"
 #include "kernels/common/block_layouts.h"
 #include "kernels/common/iq2_xxs_grid.h"
 #include "quant/dequantize.h"
@@ -24,19 +25,43 @@ void store_word(uint8_t* p, uint32_t word) { std::memcpy(p, &word, 4); }
 /// Bit `bit` of each of the four bytes, side by side: the product brings bits 0, 8, 16 and 24 to 28 to 31.
 uint64_t gather_bits(uint32_t word, int bit) { return (((word >> bit) & 0x01010101u) * 0x10204080u) >> 28; }
 
+/// The 2-bit codes of sub-block `sub` of Q2_K, Q3_K and TQ2_0, four in each byte.
+uint32_t gather_quarters(const uint8_t (&qs)[64], int sub) {
+  const uint8_t* bytes = qs + 32 * (sub / 8) + 16 * (sub % 2);
+  const int shift = 2 * (sub % 8 / 2);
+  uint32_t codes = 0;
+  for (int chunk = 0; chunk < 4; ++chunk) {
+    codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
+  }
+  return codes;
+}
+
 void pack_row(const BlockQ2_K& block, int row, TileQ2_K& tile) {
   for (int sub = 0; sub < 16; ++sub) {
-    const uint8_t* bytes = block.qs + 32 * (sub / 8) + 16 * (sub % 2);
-    const int shift = 2 * (sub % 8 / 2);
-    uint32_t codes = 0;
-    for (int chunk = 0; chunk < 4; ++chunk) {
-      codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
-    }
-    store_word(tile.codes[sub] + 4 * row, codes);
-    tile.scales[sub][row] = block.scales[sub];
+    store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
+    const int shift = 4 * (sub % 2);
+    tile.scales[sub / 2][row] |= static_cast<uint8_t>((block.scales[sub] & 15) << shift);
+    tile.mins[sub / 2][row] |= static_cast<uint8_t>(block.scales[sub] >> 4 << shift);
   }
   tile.d[row] = block.d;
   tile.dmin[row] = block.dmin;
+}
+
+void pack_row(const BlockTQ2_0& block, int row, TileTernary& tile) {
+  for (int sub = 0; sub < 16; ++sub) store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockTQ1_0& block, int row, TileTernary& tile) {
+  BlockTQ1_0 digits = block;
+  digits.d = float_to_half(1.0f);
+  float values[kSuperblock];  // -1, 0 and 1
+  dequantize(TensorType::kTQ1_0, reinterpret_cast<const std::byte*>(&digits), values, kSuperblock);
+  for (int i = 0; i < kSuperblock; ++i) {
+    const auto code = static_cast<unsigned>(values[i] + 1.0f);
+    tile.codes[i / 16][4 * row + i % 4] |= static_cast<uint8_t>(code << (2 * (i % 16 / 4)));
+  }
+  tile.d[row] = block.d;
 }
 
 template <typename Block, typename Tile>
@@ -56,7 +81,7 @@ void pack_k4_row(const Block& block, int row, Tile& tile) {
     }
     const ScaleMin s = k4_scale_min(block.scales, group);
     tile.scales[group][row] = s.scale;
-    tile.mins[group][row] = s.min;
+    tile.mins[group / 2][2 * row + group % 2] = s.min;
   }
   tile.d[row] = block.d;
   tile.dmin[row] = block.dmin;
@@ -67,15 +92,11 @@ void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(blo
 
 void pack_row(const BlockQ3_K& block, int row, TileQ3_K& tile) {
   for (int sub = 0; sub < 16; ++sub) {
-    const int at = 16 * (sub % 2);
-    const uint8_t* bytes = block.qs + 32 * (sub / 8) + at;
-    const int shift = 2 * (sub % 8 / 2);
-    uint32_t codes = 0;
+    store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
     for (int chunk = 0; chunk < 4; ++chunk) {
-      codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
-      tile.high[sub][chunk] |= gather_bits(load_word(block.hmask + at + 4 * chunk), sub / 2) << (4 * row);
+      const uint32_t high = load_word(block.hmask + 16 * (sub % 2) + 4 * chunk);
+      tile.high[sub][chunk] |= gather_bits(high, sub / 2) << (4 * row);
     }
-    store_word(tile.codes[sub] + 4 * row, codes);
     tile.scales[sub][row] = static_cast<int8_t>(k3_scale(block.scales, sub) - 32);
   }
   tile.d[row] = block.d;
@@ -140,18 +161,96 @@ void pack_group(const Block& block, int group, int row, Tile& tile) {
   }
 }
 
+/// Four runs of eight signs in 7 bits each, as a byte per run.
+uint32_t spell_out_signs(uint32_t packed) {
+  uint32_t signs = 0;
+  for (int run = 0; run < 4; ++run) signs |= static_cast<uint32_t>(iq2_signs((packed >> (7 * run)) & 127)) << (8 * run);
+  return signs;
+}
+
+/// The signs of 32 elements, a byte per run of eight, for vectors that hold one position of each run.
+void pack_signs_by_position(uint32_t signs, int row, uint64_t (&masks)[8]) {
+  for (int p = 0; p < 8; ++p) masks[p] |= gather_bits(signs, p) << (4 * row);
+}
+
+/// The same for vectors that hold 16 elements in the order of ActivationBlock::q_by_pair.
+void pack_signs_by_pair(uint32_t signs, int row, uint64_t (&masks)[8]) {
+  for (int half = 0; half < 2; ++half) {
+    const uint32_t runs = signs >> (16 * half);
+    for (int p = 0; p < 4; ++p) {
+      const uint32_t of_p = runs >> p;  // bits 0, 8, 4 and 12 are those of bytes 0 to 3
+      const uint32_t bits = (of_p & 1) | (of_p >> 8 & 1) << 1 | (of_p >> 4 & 1) << 2 | (of_p >> 12 & 1) << 3;
+      masks[4 * half + p] |= uint64_t{bits} << (4 * row);
+    }
+  }
+}
+
 void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
   for (int group = 0; group < 8; ++group) {
-    const uint32_t indices = load_word(&block.qs[4 * group]);
     const uint32_t signs_and_scale = load_word(&block.qs[4 * group + 2]);
-    store_word(tile.groups[group].indices + 4 * row, indices);
-    uint32_t signs = 0;  // a byte per run
-    for (int run = 0; run < 4; ++run) {
-      signs |= static_cast<uint32_t>(iq2_signs((signs_and_scale >> (7 * run)) & 127)) << (8 * run);
-    }
-    for (int p = 0; p < 8; ++p) tile.groups[group].signs[p] |= gather_bits(signs, p) << (4 * row);
+    store_word(tile.groups[group].indices + 4 * row, load_word(&block.qs[4 * group]));
+    pack_signs_by_position(spell_out_signs(signs_and_scale), row, tile.groups[group].signs);
     tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
   }
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockIQ2_XS& block, int row, TileIQ2_XS& tile) {
+  for (int group = 0; group < 8; ++group) {
+    auto& out = tile.groups[group];
+    uint32_t signs = 0;
+    for (int run = 0; run < 4; ++run) {
+      const uint16_t word = block.qs[4 * group + run];
+      out.indices[4 * row + run] = static_cast<uint8_t>(word);
+      out.high[0] |= uint64_t{word >> 8 & 1u} << (4 * row + run);
+      signs |= static_cast<uint32_t>(iq2_signs(word >> 9)) << (8 * run);
+    }
+    pack_signs_by_pair(signs, row, out.signs);
+    tile.scales[group][row] = block.scales[group];
+  }
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockIQ2_S& block, int row, TileIQ2_S& tile) {
+  for (int group = 0; group < 8; ++group) {
+    auto& out = tile.groups[group];
+    store_word(out.indices + 4 * row, load_word(block.qs + 4 * group));
+    for (int run = 0; run < 4; ++run) {
+      const unsigned high = block.qh[group] >> (2 * run);
+      for (int bit = 0; bit < 2; ++bit) out.high[bit] |= uint64_t{high >> bit & 1} << (4 * row + run);
+    }
+    pack_signs_by_pair(load_word(block.signs + 4 * group), row, out.signs);
+    tile.scales[group][row] = block.scales[group];
+  }
+  tile.d[row] = block.d;
+}
+
+/// The pattern numbers of eight runs of four, those of the first and the second half of each run of eight apart.
+template <typename Group>
+void pack_half_runs(const uint8_t* qs, int row, Group& out) {
+  for (int run = 0; run < 8; ++run) out.indices[run % 2][4 * row + run / 2] = qs[run];
+}
+
+void pack_row(const BlockIQ3_XXS& block, int row, TileIQ3_XXS& tile) {
+  for (int group = 0; group < 8; ++group) {
+    const uint32_t signs_and_scale = load_word(block.signs_and_scales + 4 * group);
+    pack_half_runs(block.qs + 8 * group, row, tile.groups[group]);
+    pack_signs_by_position(spell_out_signs(signs_and_scale), row, tile.groups[group].signs);
+    tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
+  }
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockIQ3_S& block, int row, TileIQ3_S& tile) {
+  for (int group = 0; group < 8; ++group) {
+    auto& out = tile.groups[group];
+    pack_half_runs(block.qs + 8 * group, row, out);
+    for (int run = 0; run < 8; ++run) {
+      out.high[run % 2] |= uint64_t{block.qh[group] >> run & 1u} << (4 * row + run / 2);
+    }
+    pack_signs_by_position(load_word(block.signs + 4 * group), row, out.signs);
+  }
+  for (int pair = 0; pair < 4; ++pair) tile.scales[pair][row] = block.scales[pair];
   tile.d[row] = block.d;
 }
 
@@ -228,6 +327,12 @@ const Layout* find_layout(TensorType type) {
     case TensorType::kQ5_K: return &kSuperblockLayout<BlockQ5_K, TileQ5_K>;
     case TensorType::kQ6_K: return &kSuperblockLayout<BlockQ6_K, TileQ6_K>;
     case TensorType::kIQ2_XXS: return &kSuperblockLayout<BlockIQ2_XXS, TileIQ2_XXS>;
+    case TensorType::kIQ2_XS: return &kSuperblockLayout<BlockIQ2_XS, TileIQ2_XS>;
+    case TensorType::kIQ2_S: return &kSuperblockLayout<BlockIQ2_S, TileIQ2_S>;
+    case TensorType::kIQ3_XXS: return &kSuperblockLayout<BlockIQ3_XXS, TileIQ3_XXS>;
+    case TensorType::kIQ3_S: return &kSuperblockLayout<BlockIQ3_S, TileIQ3_S>;
+    case TensorType::kTQ1_0: return &kSuperblockLayout<BlockTQ1_0, TileTernary>;
+    case TensorType::kTQ2_0: return &kSuperblockLayout<BlockTQ2_0, TileTernary>;
     case TensorType::kIQ4_XS: return &kSuperblockLayout<BlockIQ4_XS, TileIQ4_XS>;
     case TensorType::kQ4_0: return &kBlockLayout<BlockQ4_0, TileQ4_0>;
     case TensorType::kQ4_1: return &kBlockLayout<BlockQ4_1, TileQ4_1>;

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/common/tensor_type.h"
 
@@ -18,7 +19,8 @@ inline constexpr int kTileRows = 16;
 /// 2-bit codes: vector `sub` holds the 16 columns of sub-block `sub`; columns 4c..4c+3 in bits 2c.
 struct alignas(64) TileQ2_K {
   uint8_t codes[16][64];
-  uint8_t scales[16][kTileRows];  ///< low nibble scale, high nibble min, per sub-block of 16
+  /// Per two sub-blocks of 16, the first one's in the low nibble.
+  uint8_t scales[8][kTileRows], mins[8][kTileRows];
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ2_K) == 16 * 84);
@@ -26,7 +28,8 @@ static_assert(sizeof(TileQ2_K) == 16 * 84);
 /// 4-bit codes: vector v of a group of 32 holds columns 4v..4v+3 (low nibbles) and 16+4v.. (high nibbles).
 struct alignas(32) TileQ4_K {
   uint8_t codes[8][4][64];
-  uint8_t scales[8][kTileRows], mins[8][kTileRows];
+  uint8_t scales[8][kTileRows];
+  uint8_t mins[4][kTileRows * 2];  ///< of two groups side by side
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ4_K) == 16 * 148);
@@ -35,7 +38,8 @@ static_assert(sizeof(TileQ4_K) == 16 * 148);
 struct alignas(64) TileQ5_K {
   uint8_t codes[8][4][64];
   uint64_t high[8][8];
-  uint8_t scales[8][kTileRows], mins[8][kTileRows];
+  uint8_t scales[8][kTileRows];
+  uint8_t mins[4][kTileRows * 2];
   uint16_t d[kTileRows], dmin[kTileRows];
 };
 static_assert(sizeof(TileQ5_K) == 16 * 180);
@@ -114,6 +118,53 @@ struct alignas(32) TileIQ2_XXS {
   uint16_t d[kTileRows];
 };
 static_assert(sizeof(TileIQ2_XXS) == 16 * 70);  // the file's block has 66 bytes: the eighth sign is stored
+
+/// IQ2_XS (kHighBits 1) and IQ2_S (2): a scale for 16 columns, which are two runs of eight. Indices as in IQ2_XXS, with
+/// more bits: bit 4*row + run of high[b] is bit 8 + b. The elements of 16 columns are in the order of
+/// ActivationBlock::q_by_pair; bit 4*row + i of signs[4*half + p] is the sign of byte 4*p + i of it.
+template <int kHighBits>
+struct alignas(32) TileIQ2 {
+  struct Group {
+    uint8_t indices[64];
+    uint64_t high[kHighBits];
+    uint64_t signs[8];
+  };
+  Group groups[8];
+  uint8_t scales[8][kTileRows];  ///< first 16 columns in the low nibble, the others in the high one
+  uint16_t d[kTileRows];
+};
+using TileIQ2_XS = TileIQ2<1>;
+using TileIQ2_S = TileIQ2<2>;
+static_assert(sizeof(TileIQ2_XS) == 16 * 78 && sizeof(TileIQ2_S) == 16 * 82);  // in the file 74 and 82
+
+/// IQ3_XXS (kHighBits 0) and IQ3_S (1): runs of four. Byte 4*row + run of indices[half] names the pattern of the
+/// elements 4*half to 4*half + 3 of the run of eight; bit 4*row + run of high[half] is its ninth bit. Signs as in
+/// IQ2_XXS.
+template <int kHighBits>
+struct alignas(32) TileIQ3 {
+  struct GroupXXS {
+    uint8_t indices[2][64];
+    uint64_t signs[8];
+  };
+  struct GroupS {
+    uint8_t indices[2][64];
+    uint64_t high[2], signs[8];
+  };
+  using Group = std::conditional_t<kHighBits == 0, GroupXXS, GroupS>;
+  Group groups[8];
+  uint8_t scales[4][kTileRows];  ///< as in IQ2_XXS
+  uint16_t d[kTileRows];
+};
+using TileIQ3_XXS = TileIQ3<0>;
+using TileIQ3_S = TileIQ3<1>;
+static_assert(sizeof(TileIQ3_XXS) == 16 * 102 && sizeof(TileIQ3_S) == 16 * 110);  // in the file 98 and 110
+
+/// TQ1_0 and TQ2_0: codes as in Q2_K, one scale.
+struct alignas(32) TileTernary {
+  uint8_t codes[16][64];
+  uint16_t d[kTileRows];
+};
+static_assert(sizeof(TileTernary) == 16 * 66);  // in the file 54 and 66
 
 /// Types without a kernel of their own yet: a tile is sixteen rows as the file has them, and `expand_tile` makes
 /// it a dense one in front of every product. Correct, and several times slower than a kernel.

@@ -7,10 +7,13 @@
 #include <cstring>
 
 #include "backend/cpu/simd_x86.h"
-#include "kernels/common/iq2_xxs_grid.h"
 
 namespace outpost {
 namespace {
+
+// Sixteen registers are too few for the codes of more than one tile.
+inline constexpr int kTilesAtOnce = 1;
+inline constexpr int kDenseTokensAtOnce = 6;
 
 struct F32x16 {
   __m256 lo, hi;
@@ -88,6 +91,12 @@ inline I32x16 i32_load_i8(const int8_t* p) {
   const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8))};
 }
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  const auto widen = [](const uint8_t* half) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half)));
+  };
+  return {widen(p), widen(p + 16)};
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
 inline I32x16 i32_and(I32x16 a, int32_t mask) {
@@ -147,6 +156,13 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
           _mm256_add_epi32(acc.hi, _mm256_madd_epi16(_mm256_maddubs_epi16(w.hi, v), ones))};
 }
 
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  int32_t two;
+  std::memcpy(&two, x, 4);
+  const __m256i v = _mm256_set1_epi32(two);
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, v)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, v))};
+}
+
 /// Codes halved and their lowest bits apart: two sums that each fit 16 bits, put together as 2 * half + bit.
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
   const I32x16 zero = i32_set1(0);
@@ -163,28 +179,38 @@ struct U8Table16 {
   }
 };
 
-struct Iq2Grid {
-  void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {
-    alignas(32) uint8_t codes[2][64];  // positions 0-3 and 4-7: four 2-bit codes a byte
+/// Byte by byte: these processors have no instruction for more than 16 values.
+template <int kParts>
+struct U8Table256 {
+  uint8_t values[256 * kParts];
+
+  explicit U8Table256(const uint8_t* bytes) { std::memcpy(values, bytes, sizeof values); }
+  U8x64 look_up(U8x64 index, const uint64_t* high) const {
+    alignas(32) uint8_t bytes[64];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), index.lo);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes + 32), index.hi);
     for (int i = 0; i < 64; ++i) {
-      const uint16_t pattern = kIq2XxsGrid[indices[i]];
-      codes[0][i] = static_cast<uint8_t>(pattern);
-      codes[1][i] = static_cast<uint8_t>(pattern >> 8);
+      uint32_t at = bytes[i];
+      for (int bit = 0; 1 << bit < kParts; ++bit) at |= static_cast<uint32_t>(high[bit] >> i & 1) << (8 + bit);
+      bytes[i] = values[at];
     }
-    const __m256i magnitudes = _mm256_set1_epi32((64 + 8) | ((64 + 25) << 8) | ((64 + 43) << 16));
-    const __m256i twice_offset = _mm256_set1_epi8(static_cast<char>(128));
-    const auto look_up = [&](__m256i four_codes, int p, uint32_t sign_bits) {
-      const __m256i code =
-          _mm256_and_si256(_mm256_srl_epi16(four_codes, _mm_cvtsi32_si128(2 * (p % 4))), _mm256_set1_epi8(3));
-      const __m256i plus = _mm256_shuffle_epi8(magnitudes, code);
-      return _mm256_blendv_epi8(plus, _mm256_sub_epi8(twice_offset, plus), mask_bytes(sign_bits));
-    };
-    for (int p = 0; p < 8; ++p) {
-      w[p] = {look_up(load256(codes[p / 4]), p, static_cast<uint32_t>(signs[p])),
-              look_up(load256(codes[p / 4] + 32), p, static_cast<uint32_t>(signs[p] >> 32))};
-    }
+    return {load256(bytes), load256(bytes + 32)};
   }
 };
+
+inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
+  const __m256i top = _mm256_set1_epi8(static_cast<char>(128));
+  return {_mm256_blendv_epi8(a.lo, _mm256_sub_epi8(top, a.lo), mask_bytes(static_cast<uint32_t>(mask))),
+          _mm256_blendv_epi8(a.hi, _mm256_sub_epi8(top, a.hi), mask_bytes(static_cast<uint32_t>(mask >> 32)))};
+}
+inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {
+  return {_mm256_blend_epi16(a.lo, _mm256_slli_epi32(b.lo, 16), 0xAA),
+          _mm256_blend_epi16(a.hi, _mm256_slli_epi32(b.hi, 16), 0xAA)};
+}
+inline U8x64 u8_odd_pairs(U8x64 a, U8x64 b) {
+  return {_mm256_blend_epi16(_mm256_srli_epi32(a.lo, 16), b.lo, 0xAA),
+          _mm256_blend_epi16(_mm256_srli_epi32(a.hi, 16), b.hi, 0xAA)};
+}
 
 }  // namespace
 }  // namespace outpost

@@ -12,10 +12,13 @@
 #include <cstring>
 
 #include "backend/cpu/simd_x86.h"
-#include "kernels/common/iq2_xxs_grid.h"
 
 namespace outpost {
 namespace {
+
+// Of 32 registers 16 hold the codes of 32 columns of two tiles.
+inline constexpr int kTilesAtOnce = 2;
+inline constexpr int kDenseTokensAtOnce = 8;
 
 struct F32x16 {
   __m512 v;
@@ -66,6 +69,9 @@ inline I32x16 i32_load_u8(const uint8_t* p) {
 inline I32x16 i32_load_i8(const int8_t* p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  return {_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline I32x16 operator*(I32x16 a, I32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 inline I32x16 i32_and(I32x16 a, int32_t mask) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(mask))}; }
@@ -107,6 +113,11 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(four))};
 }
 
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  int32_t two;
+  std::memcpy(&two, x, 4);
+  return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(two))};
+}
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 
 struct U8Table16 {
@@ -116,45 +127,37 @@ struct U8Table16 {
   U8x64 look_up(U8x64 codes) const { return {_mm512_shuffle_epi8(values, codes.v)}; }
 };
 
-/// The 256 patterns as two tables of bytes with four 2-bit codes each, in eight registers.
-struct Iq2Grid {
-  __m512i table[2][4];
-  __m512i magnitudes[2];  // magnitude + 64 by the code in bits 0-1, and by the code in bits 2-3 of a nibble
+template <int kParts>
+struct U8Table256 {
+  __m512i values[kParts][4];
 
-  Iq2Grid() {
-    alignas(64) uint8_t bytes[2][256];
-    for (int i = 0; i < 256; ++i) {
-      bytes[0][i] = static_cast<uint8_t>(kIq2XxsGrid[i]);
-      bytes[1][i] = static_cast<uint8_t>(kIq2XxsGrid[i] >> 8);
-    }
-    for (int half = 0; half < 2; ++half) {
-      for (int part = 0; part < 4; ++part) table[half][part] = _mm512_load_si512(bytes[half] + 64 * part);
-    }
-    alignas(16) uint8_t by_first[16] = {}, by_second[16] = {};
-    for (int nibble = 0; nibble < 16; ++nibble) {
-      if (nibble % 4 < 3) by_first[nibble] = static_cast<uint8_t>(64 + kIq2Magnitudes[nibble % 4]);
-      if (nibble / 4 < 3) by_second[nibble] = static_cast<uint8_t>(64 + kIq2Magnitudes[nibble / 4]);
-    }
-    magnitudes[0] = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(by_first)));
-    magnitudes[1] = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(by_second)));
+  explicit U8Table256(const uint8_t* bytes) {
+    for (int i = 0; i < 4 * kParts; ++i) values[i / 4][i % 4] = _mm512_loadu_si512(bytes + 64 * i);
   }
-
-  void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {
-    const __m512i index = _mm512_loadu_si512(indices);
-    const __mmask64 is_upper = _mm512_movepi8_mask(index);  // a permute sees seven bits of the index
-    const __m512i nibble = _mm512_set1_epi8(15), twice_offset = _mm512_set1_epi8(static_cast<char>(128));
-    for (int half = 0; half < 2; ++half) {
-      const __m512i lower = _mm512_permutex2var_epi8(table[half][0], index, table[half][1]);
-      const __m512i upper = _mm512_permutex2var_epi8(table[half][2], index, table[half][3]);
-      const __m512i codes = _mm512_mask_blend_epi8(is_upper, lower, upper);
-      const __m512i pair[2] = {_mm512_and_si512(codes, nibble), _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble)};
-      for (int p = 0; p < 4; ++p) {
-        const __m512i plus = _mm512_shuffle_epi8(magnitudes[p % 2], pair[p / 2]);
-        w[4 * half + p].v = _mm512_mask_sub_epi8(plus, signs[4 * half + p], twice_offset, plus);
-      }
+  U8x64 look_up(U8x64 index, const uint64_t* high) const {
+    const __mmask64 is_upper = _mm512_movepi8_mask(index.v);  // a permute sees seven bits of the index
+    __m512i found[kParts];
+    for (int part = 0; part < kParts; ++part) {
+      const __m512i lower = _mm512_permutex2var_epi8(values[part][0], index.v, values[part][1]);
+      const __m512i upper = _mm512_permutex2var_epi8(values[part][2], index.v, values[part][3]);
+      found[part] = _mm512_mask_blend_epi8(is_upper, lower, upper);
     }
+    for (int bit = 0, n = kParts / 2; n > 0; ++bit, n /= 2) {
+      for (int i = 0; i < n; ++i) found[i] = _mm512_mask_blend_epi8(high[bit], found[2 * i], found[2 * i + 1]);
+    }
+    return {found[0]};
   }
 };
+
+inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
+  return {_mm512_mask_sub_epi8(a.v, mask, _mm512_set1_epi8(static_cast<char>(128)), a.v)};
+}
+inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {
+  return {_mm512_mask_blend_epi16(0xAAAAAAAA, a.v, _mm512_slli_epi32(b.v, 16))};
+}
+inline U8x64 u8_odd_pairs(U8x64 a, U8x64 b) {
+  return {_mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(a.v, 16), b.v)};
+}
 
 }  // namespace
 }  // namespace outpost

@@ -9,13 +9,16 @@
 #include <cstring>
 
 #include "core/half.h"
-#include "kernels/common/iq2_xxs_grid.h"
 
 // Unrolling loops over loops of lanes would gain nothing and take the compiler minutes.
 #define OUTPOST_UNROLL
 
 namespace outpost {
 namespace {
+
+/// Tiles that a kernel multiplies at once, and tokens if the tiles are dense: as many as registers allow.
+inline constexpr int kTilesAtOnce = 1;
+inline constexpr int kDenseTokensAtOnce = 4;
 
 struct F32x16 {
   float lane[16];
@@ -121,6 +124,12 @@ inline I32x16 i32_load_i8(const int8_t* p) {
   OUTPOST_EACH(16, r.lane[i] = p[i]);
   return r;
 }
+/// Two 16-bit numbers a lane, the first in the lower half.
+inline I32x16 i16_load_u8(const uint8_t* p) {
+  I32x16 r;
+  OUTPOST_EACH(16, r.lane[i] = p[2 * i] | p[2 * i + 1] << 16);
+  return r;
+}
 inline I32x16 operator+(I32x16 a, I32x16 b) {
   OUTPOST_EACH(16, a.lane[i] += b.lane[i]);
   return a;
@@ -176,6 +185,13 @@ inline void i8_transpose_4x8(const int8_t* in, int8_t* out) {
   }
 }
 
+/// out[4 * i] to out[4 * i + 3] are in[i], in[8 + i], in[4 + i] and in[12 + i]
+inline void i8_pair_runs(const int8_t* in, int8_t* out) {
+  for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < 4; ++j) out[4 * i + j] = in[8 * (j % 2) + 4 * (j / 2) + i];
+  }
+}
+
 inline U8x64 u8_load(const uint8_t* p) {
   U8x64 r;
   std::memcpy(r.lane, p, sizeof r);
@@ -226,21 +242,48 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
   OUTPOST_EACH(64, acc.lane[i / 4] += w.lane[i] * x[i % 4]);
   return acc;
 }
+/// sum of two products of neighbouring 16-bit numbers, added to each lane. |w| and |x| are below 2^15.
+inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
+  OUTPOST_EACH(16, acc.lane[i] += (w.lane[i] & 0xFFFF) * x[0] + (w.lane[i] >> 16) * x[1]);
+  return acc;
+}
 /// dot4 for codes up to 255.
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 
-/// The codebook of IQ2_XXS, ready for look-up.
-struct Iq2Grid {
-  /// Byte of w[p]: 64 + signed magnitude at position p of the run that `indices` names there.
-  void expand(const uint8_t* indices, const uint64_t* signs, U8x64 (&w)[8]) const {
-    for (int p = 0; p < 8; ++p) {
-      for (int i = 0; i < 64; ++i) {
-        const uint8_t magnitude = kIq2Magnitudes[(kIq2XxsGrid[indices[i]] >> (2 * p)) & 3];
-        w[p].lane[i] = static_cast<uint8_t>((signs[p] >> i) & 1 ? 64 - magnitude : 64 + magnitude);
-      }
+/// 256 * kParts values that are looked up by codes of 8 bits and more.
+template <int kParts>
+struct U8Table256 {
+  static_assert(kParts == 1 || kParts == 2 || kParts == 4);
+  const uint8_t* value;
+
+  /// @param bytes must outlive the table
+  explicit U8Table256(const uint8_t* bytes) : value(bytes) {}
+  /// @param high the bits above the eighth: bit i of high[b] is bit 8 + b of code i
+  U8x64 look_up(U8x64 index, const uint64_t* high) const {
+    for (int i = 0; i < 64; ++i) {
+      uint64_t at = index.lane[i];
+      for (int bit = 0; 1 << bit < kParts; ++bit) at |= ((high[bit] >> i) & 1) << (8 + bit);
+      index.lane[i] = value[at];
     }
+    return index;
   }
 };
+
+/// 128 - a where `mask` has a bit.
+inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
+  OUTPOST_EACH(64, a.lane[i] = (mask >> i) & 1 ? static_cast<uint8_t>(128 - a.lane[i]) : a.lane[i]);
+  return a;
+}
+/// Of each four bytes the first two of a, then those of b.
+inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {
+  OUTPOST_EACH(64, a.lane[i] = i % 4 < 2 ? a.lane[i] : b.lane[i - 2]);
+  return a;
+}
+/// Of each four bytes the last two of a, then those of b.
+inline U8x64 u8_odd_pairs(U8x64 a, U8x64 b) {
+  OUTPOST_EACH(64, a.lane[i] = i % 4 < 2 ? a.lane[i + 2] : b.lane[i]);
+  return a;
+}
 
 #undef OUTPOST_EACH
 

@@ -190,10 +190,12 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stri
     const F32x16 factor = f32_set1(std::isfinite(inverse) ? inverse : 0.0f);
     out->scale = inverse > 0.0f && std::isfinite(inverse) ? 1.0f / inverse : 0.0f;
     for (int i = 0; i < 256; i += 16) i32_store_i8(out->q + i, to_i32(f32_load(x + i) * factor));
-    for (int sub = 0; sub < 16; ++sub) out->sum16[sub] = i8_sum16(out->q + 16 * sub);
+    for (int sub = 0; sub < 16; ++sub) {
+      out->sum16[sub] = static_cast<int16_t>(i8_sum16(out->q + 16 * sub));
+      i8_pair_runs(out->q + 16 * sub, out->q_by_pair + 16 * sub);
+    }
     for (int group = 0; group < 8; ++group) {
-      out->sum32[group] = out->sum16[2 * group] + out->sum16[2 * group + 1];
-      out->minus_64_sum32[group] = -64 * out->sum32[group];
+      out->sum32[group] = static_cast<int16_t>(out->sum16[2 * group] + out->sum16[2 * group + 1]);
       i8_transpose_4x8(out->q + 32 * group, out->q_by_position + 32 * group);
     }
   }
