@@ -102,6 +102,7 @@ async function start(): Promise<void> {
       const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
       return canceled ? null : filePath;
     },
+    onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
     onReadyToClose: (found) => answerClosing?.(found),
   });
   broker = new PortBroker(appOrigin, {
@@ -136,6 +137,7 @@ async function start(): Promise<void> {
   const open = () => {
     window = openMainWindow({
       preload: join(bundle, 'preload.cjs'),
+      zoomPercent: () => settings.current.zoomPercent,
       place: places.load(),
       onClosing: askPageToFlush,
       onClosed: (place) => places.save(place),

@@ -12,7 +12,9 @@ export const samplerSettingsSchema = z.object({
 });
 
 export const settingsSchema = z.object({
-  theme: z.enum(['system', 'light', 'dark']).default('system'),
+  theme: z.enum(['system', 'light', 'dark', 'contrast']).default('system'),
+  /** Of the whole window, in percent. */
+  zoomPercent: z.int().min(50).max(300).default(100),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
   /** The switch that ends every connection, also those that the user asks for. */
@@ -38,6 +40,7 @@ const { shape } = settingsSchema;
 export const settingsPatchSchema = z
   .object({
     theme: shape.theme.unwrap(),
+    zoomPercent: shape.zoomPercent.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
     isNetworkOff: shape.isNetworkOff.unwrap(),

@@ -42,6 +42,9 @@ export const workspaceEventSchema = z.discriminatedUnion('type', [
 ]);
 export type WorkspaceEvent = z.infer<typeof workspaceEventSchema>;
 
+/** Twice what the editor opens: a message that is longer is none of a user's. */
+const longestText = 64 * 1024 * 1024;
+
 const onPath = z.object({ path: relativePathSchema });
 
 export const workspaceContract = {
@@ -57,7 +60,7 @@ export const workspaceContract = {
     .input(
       z.object({
         path: relativePathSchema,
-        text: z.string(),
+        text: z.string().max(longestText),
         encoding: fileSchema.shape.encoding,
         version: versionSchema.nullable(),
         overwrite: z.boolean().default(false),

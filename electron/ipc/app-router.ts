@@ -26,6 +26,7 @@ export interface AppRouterDeps {
   chooseFolder: () => Promise<string | null>;
   chooseModelFile: () => Promise<string | null>;
   chooseSavePath: (name: string) => Promise<string | null>;
+  onZoom: (percent: number) => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
 
@@ -45,6 +46,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     const before = settings.current;
     const updated = settings.update(patch);
     events.push({ type: 'settings', settings: updated });
+    if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
   };

@@ -29,7 +29,7 @@ export class NetworkLedger {
 
   /** Something tried without asking, and was stopped. */
   blocked(from: Connection['from'], target: string): void {
-    this.#add({ from, target: shortened(target), purpose: 'Nobody asked for it; it was blocked.', isAllowed: false });
+    this.#add({ from, target: shortened(target), purpose: 'Nobody asked for it.', isAllowed: false });
   }
 
   /** The user asks for a connection. @throws NETWORK_OFF, which is in the ledger, too */

@@ -67,6 +67,13 @@ it('lists, reads, writes, makes and renames what is in the folder', async () => 
   expect(await client.findFiles({ limit: 10 })).toEqual({ paths: ['lib/b.ts'], truncated: false });
 });
 
+it('takes no text that is longer than any editor would send', async () => {
+  const { client, root } = await opened({});
+  const write = { path: 'a', text: 'x'.repeat(64 * 1024 * 1024 + 1), encoding: 'utf8', version: null } as const;
+  await expect(client.write(write)).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(tree(root)).toEqual([]);
+});
+
 it('keeps code, sentence and hint of an error', async () => {
   const { client, log } = await opened({ a: 'x' });
   await expect(client.read({ path: 'b' })).rejects.toMatchObject({

@@ -2,6 +2,7 @@
 import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
@@ -13,10 +14,12 @@ import { Picker } from '../ui/picker.tsx';
 import { TooltipProvider } from '../ui/tooltip.tsx';
 import styles from './app.module.css';
 import type { AppModel } from './app-model.ts';
+import { attachPath } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import { Notifications } from './notifications.tsx';
 import { Panels } from './panels.tsx';
 import { StatusBar } from './status-bar.tsx';
+import { activeSymbols, goTo } from './text-actions.ts';
 import { TitleBar } from './title-bar.tsx';
 import { useShortcuts } from './use-shortcuts.ts';
 import { useTheme } from './use-theme.ts';
@@ -59,12 +62,12 @@ function Overlay({ model, commands }: AppProps) {
   const go = useCallback(
     (place: Place) => {
       // After the picker gave the focus back.
-      requestAnimationFrame(() => void model.goTo(place));
+      requestAnimationFrame(() => void goTo(model, place));
     },
     [model],
   );
-  const attachPath = useCallback((path: string, isFolder: boolean) => void model.attachPath(path, isFolder), [model]);
-  const symbols = useCallback(() => model.symbols(), [model]);
+  const onAttach = useCallback((path: string, isFolder: boolean) => void attachPath(model, path, isFolder), [model]);
+  const symbols = useCallback(() => activeSymbols(model), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
   if (overlay === 'quickOpen' || overlay === 'goToSymbol' || overlay === 'goToLine') {
     return (
@@ -79,7 +82,8 @@ function Overlay({ model, commands }: AppProps) {
       />
     );
   }
-  if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={attachPath} onClose={close} />;
+  if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
+  if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'settings') {
     return (

@@ -16,8 +16,10 @@ import { EditorPane } from '../features/workspace/editor-pane.tsx';
 import { Explorer } from '../features/workspace/explorer.tsx';
 import { Welcome } from '../features/workspace/welcome.tsx';
 import type { AppModel } from './app-model.ts';
+import { exportChat } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import styles from './panels.module.css';
+import { applyCode, replaceFound, showInFile } from './text-actions.ts';
 
 interface PanelsProps {
   model: AppModel<MonacoTextStore>;
@@ -88,9 +90,9 @@ function Side({ model }: Pick<PanelsProps, 'model'>) {
           hasFolder={workspace !== null}
           inputRef={searchInput}
           onOpen={(path, { line, start, end }) =>
-            void model.showInFile(path, { startLine: line, startColumn: start + 1, endLine: line, endColumn: end + 1 })
+            void showInFile(model, path, { startLine: line, startColumn: start + 1, endLine: line, endColumn: end + 1 })
           }
-          onReplace={(files) => void model.replaceFound(files)}
+          onReplace={(files) => void replaceFound(model, files)}
           onOpenFolder={openFolder}
         />
       </search>
@@ -227,7 +229,7 @@ function Chat({ model, commands }: PanelsProps) {
     ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
   );
   const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
-  const apply = useCallback((code: string, label: string) => void model.applyCode(code, label), [model]);
+  const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
   const attachActions = (['chat.attachFile', 'chat.attachSelection', 'chat.attachChanges', 'chat.attach'] as const).map(
     (id) => {
@@ -247,7 +249,7 @@ function Chat({ model, commands }: PanelsProps) {
       chat={model.chat}
       draft={model.draft}
       attachActions={attachActions}
-      onExport={(format) => void model.exportChat(format)}
+      onExport={(format) => void exportChat(model, format)}
       inputRef={inputRef}
       isListShown={isListShown}
       onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}

@@ -3,7 +3,7 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 
 export interface UiState {
-  overlay: 'settings' | 'palette' | 'quickOpen' | 'goToSymbol' | 'goToLine' | 'attach' | 'network' | null;
+  overlay: 'settings' | 'palette' | 'quickOpen' | 'goToSymbol' | 'goToLine' | 'attach' | 'network' | 'latency' | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;
   sideView: 'explorer' | 'search';

@@ -10,9 +10,25 @@ export interface NetworkState {
 
 export class NetworkStore {
   readonly store: StoreApi<NetworkState>;
+  #nStopped = 0;
 
   constructor(connections: readonly Connection[]) {
     this.store = createStore<NetworkState>(() => ({ connections }));
+  }
+
+  /** The page's own policy stopped a request, before main could see it. @param target as the browser tells it */
+  stoppedByPolicy(target: string, atMs: number): void {
+    this.#nStopped += 1;
+    const shown = URL.canParse(target) ? new URL(target).host || new URL(target).protocol : target;
+    const purpose = 'Nobody asked for it.';
+    this.received({
+      id: -this.#nStopped,
+      atMs,
+      from: 'window',
+      purpose,
+      target: shown.slice(0, 200),
+      isAllowed: false,
+    });
   }
 
   received(connection: Connection): void {
