@@ -34,32 +34,6 @@ for (const theme of ['light', 'dark'] as const) {
   });
 }
 
-test('high contrast, and zoom to twice the size', async ({ outpost, folder, picture }) => {
-  await writeFiles(folder, { 'src/main.py': 'def main():\n    # Says hello.\n    print("hello", 1)\n' });
-  const page = await outpost.launch({ folder });
-  await page.emulateMedia({ contrast: 'more' });
-  await expect(page.locator('html')).toHaveAttribute('data-theme', 'contrast');
-  await page.getByRole('treeitem', { name: 'src' }).click();
-  await openFile(page, 'main.py');
-  await picture('high contrast');
-  expect(await violations(page)).toEqual([]);
-  for (const command of ['Show Connections', 'Show the Latency of Suggestions', 'Settings']) {
-    await page.keyboard.press('Control+Shift+p');
-    await page.keyboard.type(command);
-    await page.keyboard.press('Enter');
-    await expect(page.getByRole('dialog', { name: /Connections|Latency|Settings/ })).toBeVisible();
-    expect(await violations(page)).toEqual([]);
-    await picture(command);
-    await page.keyboard.press('Escape');
-  }
-  const width = () => page.evaluate(() => window.innerWidth);
-  const before = await width();
-  await page.keyboard.press('Control+Alt+=');
-  await expect.poll(width).toBeLessThan(before);
-  await page.keyboard.press('Control+Alt+0');
-  await expect.poll(width).toBe(before);
-});
-
 test('everything can be reached with the keyboard', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.txt': 'a\n' });
   const page = await outpost.launch({ folder });
