@@ -42,7 +42,10 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
   if (options.place?.isMaximized) window.maximize();
   window.once('ready-to-show', () => window.show());
   // Chromium forgets it with every load.
-  window.webContents.on('did-finish-load', () => window.webContents.setZoomFactor(options.zoomPercent() / 100));
+  window.webContents.on('did-finish-load', () => {
+    const factor = options.zoomPercent() / 100;
+    if (factor !== 1) window.webContents.setZoomFactor(factor);
+  });
 
   let isSafe = false;
   window.on('close', (event) => {
