@@ -1,7 +1,7 @@
 // Entry of the app: builds the services, starts the processes, opens the window. Nothing here decides anything that a
 // module below could decide.
 import { mkdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { app, type BrowserWindow, dialog, session } from 'electron';
 import type { ProcessState } from './common/app-contract.ts';
 import { toErrorInfo } from './common/error-info.ts';
@@ -10,9 +10,11 @@ import { serve } from './common/serve.ts';
 import { AppEvents } from './ipc/app-events.ts';
 import { createAppRouter, openWorkspace } from './ipc/app-router.ts';
 import { PortBroker } from './ipc/port-broker.ts';
+import { sealNetwork } from './network/seal.ts';
 import { Conversations } from './services/conversations.ts';
 import { openDatabase } from './services/database.ts';
 import { EngineProcess } from './services/engine-process.ts';
+import { NetworkLedger } from './services/network-ledger.ts';
 import { SettingsFile } from './services/settings.ts';
 import { WindowPlaces } from './services/window-places.ts';
 import { WorkspaceProcess } from './services/workspace-process.ts';
@@ -41,6 +43,12 @@ async function start(): Promise<void> {
   const workspaces = new Workspaces(database);
   workspaces.setCurrent(folderArgument(process.argv, process.cwd()) ?? (await workspaces.last()));
 
+  const network = new NetworkLedger({
+    isAllowed: () => !settings.current.isNetworkOff,
+    onConnection: (connection) => events.push({ type: 'connection', connection }),
+  });
+  sealNetwork((target) => network.blocked('main', target));
+
   let window: BrowserWindow | null = null;
   let broker: PortBroker | null = null;
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
@@ -55,12 +63,14 @@ async function start(): Promise<void> {
     settings: () => settings.current,
     onState: (state) => processChanged('engine', state),
     onStarted: () => broker?.deliver('engine'),
+    onNetworkAttempt: (target) => network.blocked('engine', target),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),
     root: () => workspaces.current?.root ?? null,
     onState: (state) => processChanged('workspace', state),
     onStarted: () => broker?.deliver('workspace'),
+    onNetworkAttempt: (target) => network.blocked('workspace', target),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
       void openWorkspace({ workspaces, workspace, events }, null);
@@ -78,6 +88,7 @@ async function start(): Promise<void> {
     workspaces,
     engine,
     workspace,
+    network,
     events,
     chooseFolder: () => choose({ title: 'Open Folder', properties: ['openDirectory', 'createDirectory'] }),
     chooseModelFile: () =>
@@ -86,6 +97,12 @@ async function start(): Promise<void> {
         properties: ['openFile'],
         filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
       }),
+    chooseSavePath: async (name) => {
+      if (window === null) return null;
+      const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
+      return canceled ? null : filePath;
+    },
+    onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
     onReadyToClose: (found) => answerClosing?.(found),
   });
   broker = new PortBroker(appOrigin, {
@@ -120,6 +137,7 @@ async function start(): Promise<void> {
   const open = () => {
     window = openMainWindow({
       preload: join(bundle, 'preload.cjs'),
+      zoomPercent: () => settings.current.zoomPercent,
       place: places.load(),
       onClosing: askPageToFlush,
       onClosed: (place) => places.save(place),
@@ -139,7 +157,7 @@ async function start(): Promise<void> {
   };
 
   serveApp(join(bundle, 'renderer'));
-  lockSession(session.defaultSession);
+  lockSession(session.defaultSession, (url) => network.blocked('window', url));
   setApplicationMenu((command) => events.push({ type: 'command', command }));
   engine.process.start();
   workspace.process.start();

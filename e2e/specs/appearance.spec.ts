@@ -1,30 +1,6 @@
-import { createRequire } from 'node:module';
-import type { Page } from '@playwright/test';
 import { expect, test, writeFiles } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
 import { ask, openFile, replies } from '../support/window.ts';
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
-interface Violation {
-  id: string;
-  help: string;
-  nodes: { target: string[]; failureSummary: string }[];
-}
-
-/** What axe finds wrong, except inside of Monaco, which is not ours. */
-async function violations(page: Page): Promise<string[]> {
-  const isThere = await page.evaluate(() => 'axe' in window);
-  // Over the debugger: the page's own policy allows no foreign script.
-  if (!isThere) await page.evaluate(await (await import('node:fs/promises')).readFile(axePath, 'utf8'));
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run: (...args: unknown[]) => Promise<{ violations: Violation[] }> } };
-    const { violations: list } = await axe.run({ exclude: ['.monaco-editor'] }, { resultTypes: ['violations'] });
-    return list.map(
-      ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`,
-    );
-  });
-  return found;
-}
 
 for (const theme of ['light', 'dark'] as const) {
   test(`${theme} theme: readable, and named for assistive technology`, async ({ outpost, folder, picture }) => {

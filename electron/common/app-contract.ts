@@ -2,6 +2,7 @@
 // state of the other processes and menu commands.
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
+import { connectionSchema } from './connections.ts';
 import { generateStatsSchema, stopReasonSchema } from './engine-contract.ts';
 import { errorInfoSchema, procedure } from './errors.ts';
 import { settingsPatchSchema, settingsSchema } from './settings.ts';
@@ -31,6 +32,7 @@ export const appEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('process'), process: z.enum(['engine', 'workspace']), state: processStateSchema }),
   /** A menu item or its accelerator; the renderer owns what it does. */
   z.object({ type: z.literal('command'), command: z.string() }),
+  z.object({ type: z.literal('connection'), connection: connectionSchema }),
   z.object({ type: z.literal('notice'), notice: errorInfoSchema }),
   /** The window is about to close: flush backups, then call `lifecycle.readyToClose`. */
   z.object({ type: z.literal('closing') }),
@@ -43,6 +45,8 @@ export const appInfoSchema = z.object({
   settings: settingsSchema,
   workspace: workspaceInfoSchema.nullable(),
   recentWorkspaces: z.array(workspaceInfoSchema),
+  /** Everything that tried to use the network since the start. */
+  connections: z.array(connectionSchema),
   processes: z.object({ engine: processStateSchema, workspace: processStateSchema }),
 });
 export type AppInfo = z.infer<typeof appInfoSchema>;
@@ -52,13 +56,26 @@ export const conversationSchema = z.object({
   title: z.string(),
   createdAtMs: z.number(),
   updatedAtMs: z.number(),
+  /** The last message of the branch that is shown; null shows the newest. */
+  leafId: id.nullable(),
 });
 export type Conversation = z.infer<typeof conversationSchema>;
 
+/** What went to the model with a question: a copy, because the file goes on changing. */
+export const attachmentSchema = z.object({
+  kind: z.enum(['file', 'selection', 'folder', 'diff']),
+  label: z.string().max(5000),
+  text: z.string().max(1_000_000),
+});
+export type Attachment = z.infer<typeof attachmentSchema>;
+
 export const storedMessageSchema = z.object({
   id,
+  /** The message that it follows; null for a first one. Absent in messages from before there were branches. */
+  parentId: id.nullable().optional(),
   role: z.enum(['user', 'assistant']),
   content: z.string().max(4_000_000),
+  attachments: z.array(attachmentSchema).max(50).optional(),
   /** `streaming` on disk means that the app ended during the reply. */
   status: z.enum(['complete', 'stopped', 'failed', 'streaming']),
   error: errorInfoSchema.nullable(),
@@ -126,8 +143,10 @@ export const appContract = {
     messages: procedure.input(z.object({ id })).output(z.array(storedMessageSchema)),
     /** Adds a message or replaces the one with the same id. */
     putMessage: procedure.input(z.object({ conversationId: id, message: storedMessageSchema })).output(nothing),
-    /** Removes a message and every later one: edit and resend, regenerate. */
-    truncate: procedure.input(z.object({ conversationId: id, fromMessageId: id })).output(nothing),
+    /** Another branch is shown. */
+    setLeaf: procedure.input(z.object({ id, leafId: id })).output(nothing),
+    /** Conversations with a message that holds the text, the one used last first. */
+    search: procedure.input(z.object({ text: z.string().min(1).max(200) })).output(z.array(id)),
   },
   backups: {
     list: procedure.output(z.array(backupSchema)),
@@ -139,8 +158,12 @@ export const appContract = {
     readyToClose: procedure.input(z.object({ problem: errorInfoSchema.nullable() })).output(nothing),
   },
   shell: {
-    /** Opens an https link in the user's browser, after the renderer has asked. */
+    /** Opens an https link in the user's browser, after the renderer has asked. @throws NETWORK_OFF */
     openExternal: procedure.input(z.object({ url: z.url({ protocol: /^https$/ }).max(2000) })).output(nothing),
+    /** Shows the save dialog and writes a text; null if the user cancels. @throws IO_ERROR */
+    saveText: procedure
+      .input(z.object({ name: z.string().min(1).max(200), text: z.string().max(100_000_000) }))
+      .output(z.object({ path: z.string() }).nullable()),
     writeClipboard: procedure.input(z.object({ text: z.string().max(4_000_000) })).output(nothing),
   },
 };

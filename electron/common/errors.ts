@@ -31,6 +31,8 @@ export const appErrors = {
   CONTEXT_FULL: data,
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,
+  SEARCH_INVALID: data,
+  NETWORK_OFF: data,
   INTERNAL: data,
 } as const;
 

@@ -12,9 +12,13 @@ export const samplerSettingsSchema = z.object({
 });
 
 export const settingsSchema = z.object({
-  theme: z.enum(['system', 'light', 'dark']).default('system'),
+  theme: z.enum(['system', 'light', 'dark', 'contrast']).default('system'),
+  /** Of the whole window, in percent. */
+  zoomPercent: z.int().min(50).max(300).default(100),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
+  /** The switch that ends every connection, also those that the user asks for. */
+  isNetworkOff: z.boolean().default(false),
   /** Where the chat's system message comes from; empty sends none. */
   systemPrompt: z
     .string()
@@ -36,8 +40,10 @@ const { shape } = settingsSchema;
 export const settingsPatchSchema = z
   .object({
     theme: shape.theme.unwrap(),
+    zoomPercent: shape.zoomPercent.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
+    isNetworkOff: shape.isNetworkOff.unwrap(),
     systemPrompt: shape.systemPrompt.unwrap(),
     sampler: shape.sampler.unwrap(),
     modelPath: shape.modelPath.unwrap(),

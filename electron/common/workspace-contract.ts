@@ -3,6 +3,7 @@
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
 import { procedure } from './errors.ts';
+import { searchEventSchema, searchQuerySchema } from './search-contract.ts';
 
 export const relativePathSchema = z.string().max(4096);
 
@@ -41,6 +42,9 @@ export const workspaceEventSchema = z.discriminatedUnion('type', [
 ]);
 export type WorkspaceEvent = z.infer<typeof workspaceEventSchema>;
 
+/** Twice what the editor opens: a message that is longer is none of a user's. */
+const longestText = 64 * 1024 * 1024;
+
 const onPath = z.object({ path: relativePathSchema });
 
 export const workspaceContract = {
@@ -56,7 +60,7 @@ export const workspaceContract = {
     .input(
       z.object({
         path: relativePathSchema,
-        text: z.string(),
+        text: z.string().max(longestText),
         encoding: fileSchema.shape.encoding,
         version: versionSchema.nullable(),
         overwrite: z.boolean().default(false),
@@ -66,10 +70,19 @@ export const workspaceContract = {
   createDirectory: procedure.input(onPath).output(z.object({})),
   /** Never replaces an existing file. */
   rename: procedure.input(z.object({ from: relativePathSchema, to: relativePathSchema })).output(z.object({})),
+  /**
+   * Moves a file or folder to the system's trash. `id` brings it back as long as the process lives.
+   * @throws FILE_NOT_FOUND, PERMISSION_DENIED, IO_ERROR, OUTSIDE_WORKSPACE
+   */
+  trash: procedure.input(onPath).output(z.object({ id: z.string() })),
+  /** Moves what was trashed back to where it was. @throws NOT_FOUND, FILE_EXISTS */
+  restore: procedure.input(z.object({ id: z.string().max(64) })).output(z.object({ path: relativePathSchema })),
   /** Paths of files below the root for quick open, ignored folders left out; `truncated` past the limit. */
   findFiles: procedure
     .input(z.object({ limit: z.int().min(1).max(100_000) }))
     .output(z.object({ paths: z.array(relativePathSchema), truncated: z.boolean() })),
+  /** Matches while they are found, until the call is aborted. @throws SEARCH_INVALID */
+  search: procedure.input(searchQuerySchema).output(eventIterator(searchEventSchema)),
   /** Debounced changes below the root, until the call is aborted. */
   watch: procedure.output(eventIterator(workspaceEventSchema)),
 };

@@ -1,4 +1,5 @@
 // What main serves to the window. Each call is one line of wiring to the service that does it.
+import { writeFile } from 'node:fs/promises';
 import { implement } from '@orpc/server';
 import { app, clipboard, shell } from 'electron';
 import { type AppEvent, appContract, type WorkspaceInfo } from '../common/app-contract.ts';
@@ -7,6 +8,7 @@ import type { ErrorInfo } from '../common/errors.ts';
 import type { Settings } from '../common/settings.ts';
 import type { Conversations } from '../services/conversations.ts';
 import type { EngineProcess } from '../services/engine-process.ts';
+import type { NetworkLedger } from '../services/network-ledger.ts';
 import type { SettingsFile } from '../services/settings.ts';
 import type { WorkspaceProcess } from '../services/workspace-process.ts';
 import type { Workspaces } from '../services/workspaces.ts';
@@ -18,10 +20,13 @@ export interface AppRouterDeps {
   workspaces: Workspaces;
   engine: EngineProcess;
   workspace: WorkspaceProcess;
+  network: NetworkLedger;
   events: AppEvents;
   /** Native dialogs; null if the user cancels. */
   chooseFolder: () => Promise<string | null>;
   chooseModelFile: () => Promise<string | null>;
+  chooseSavePath: (name: string) => Promise<string | null>;
+  onZoom: (percent: number) => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
 
@@ -41,6 +46,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     const before = settings.current;
     const updated = settings.update(patch);
     events.push({ type: 'settings', settings: updated });
+    if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
   };
@@ -52,6 +58,7 @@ export function createAppRouter(deps: AppRouterDeps) {
       settings: settings.current,
       workspace: workspaces.current,
       recentWorkspaces: workspaces.recent(),
+      connections: [...deps.network.connections],
       processes: { engine: engine.process.state, workspace: workspace.process.state },
     })),
     // The states again: one may have changed between `info` and this call.
@@ -106,9 +113,8 @@ export function createAppRouter(deps: AppRouterDeps) {
       putMessage: os.conversations.putMessage.handler(({ input }) =>
         done(conversations.putMessage(input.conversationId, input.message)),
       ),
-      truncate: os.conversations.truncate.handler(({ input }) =>
-        done(conversations.truncate(input.conversationId, input.fromMessageId)),
-      ),
+      setLeaf: os.conversations.setLeaf.handler(({ input }) => done(conversations.setLeaf(input.id, input.leafId))),
+      search: os.conversations.search.handler(({ input }) => conversations.search(input.text)),
     },
     backups: {
       list: os.backups.list.handler(() => workspaces.backups()),
@@ -120,8 +126,17 @@ export function createAppRouter(deps: AppRouterDeps) {
     },
     shell: {
       openExternal: os.shell.openExternal.handler(async ({ input }) => {
+        deps.network.ask('A link that you opened in your browser.', input.url);
         await shell.openExternal(input.url);
         return {};
+      }),
+      saveText: os.shell.saveText.handler(async ({ input: { name, text } }) => {
+        const path = await deps.chooseSavePath(name);
+        if (path === null) return null;
+        await writeFile(path, text).catch((error: Error) => {
+          throw appError('IO_ERROR', `${path} could not be written.`, { detail: error.message }, error);
+        });
+        return { path };
       }),
       writeClipboard: os.shell.writeClipboard.handler(({ input }) => done(clipboard.writeText(input.text))),
     },

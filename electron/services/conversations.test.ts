@@ -31,7 +31,7 @@ it('lists the conversation first that was used last', () => {
   expect(conversations.list().map(({ title }) => title)).toEqual(['c', 'b', 'a']);
   conversations.putMessage(a?.id ?? '', message('1'), 10);
   expect(ids(conversations.list())).toEqual(ids([a, c, b] as { id: string }[]));
-  expect(conversations.list()[0]).toEqual({ id: a?.id, title: 'a', createdAtMs: 0, updatedAtMs: 10 });
+  expect(conversations.list()[0]).toEqual({ id: a?.id, title: 'a', createdAtMs: 0, updatedAtMs: 10, leafId: null });
 });
 
 it('gives back every character', () => {
@@ -53,20 +53,26 @@ it('replaces a message in its place, and keeps the same ids of different convers
   expect(conversations.messages(b.id).map(({ content }) => content)).toEqual(['other']);
 });
 
-it('removes a message and every later one of that conversation only', () => {
+it('keeps which branch is shown', () => {
   const { conversations } = opened();
-  const [a, b] = [conversations.create('a'), conversations.create('b')];
-  for (const id of ['1', '2', '3']) {
-    conversations.putMessage(a.id, message(id));
-    conversations.putMessage(b.id, message(id));
-  }
-  conversations.truncate(a.id, '2');
-  expect(ids(conversations.messages(a.id))).toEqual(['1']);
-  expect(ids(conversations.messages(b.id))).toEqual(['1', '2', '3']);
-  conversations.truncate(a.id, 'unknown');
-  expect(ids(conversations.messages(a.id))).toEqual(['1']);
-  conversations.putMessage(a.id, message('2'));
-  expect(ids(conversations.messages(a.id))).toEqual(['1', '2']);
+  const { id } = conversations.create('a');
+  conversations.setLeaf(id, '7');
+  expect(conversations.list()[0]?.leafId).toBe('7');
+  expect(() => conversations.setLeaf('unknown', '7')).toThrow(isMissing);
+});
+
+it('finds conversations by what was said in them', () => {
+  const { conversations, database } = opened();
+  const [a, b, c] = [conversations.create('a'), conversations.create('b'), conversations.create('status')];
+  conversations.putMessage(a.id, message('1', 'A "Bounded" 100%_queue'), 1);
+  conversations.putMessage(a.id, message('2', 'bounded again'), 2);
+  conversations.putMessage(b.id, message('1', 'unbounded'), 3);
+  conversations.putMessage(c.id, message('1', 'other'), 4);
+  conversations.putMessage(c.id, message('2', 'other'), 4);
+  database.exec(`UPDATE messages SET message = '{"id": ' WHERE conversation_id = '${c.id}' AND id = '2'`);
+  expect(conversations.search('BOUNDED')).toEqual([b.id, a.id]);
+  expect(conversations.search('100%_q')).toEqual([a.id]);
+  expect(conversations.search('complete')).toEqual([]);
 });
 
 it('deletes a conversation with its messages, and then knows it no more', () => {

@@ -10,6 +10,7 @@ interface Row {
   title: string;
   created_at_ms: number;
   updated_at_ms: number;
+  leaf_id: string | null;
 }
 
 export class Conversations {
@@ -22,20 +23,21 @@ export class Conversations {
   /** The one used last comes first. */
   list(): Conversation[] {
     const rows = this.#database.prepare('SELECT * FROM conversations ORDER BY updated_at_ms DESC').all();
-    return (rows as unknown as Row[]).map(({ id, title, created_at_ms, updated_at_ms }) => ({
+    return (rows as unknown as Row[]).map(({ id, title, created_at_ms, updated_at_ms, leaf_id }) => ({
       id,
       title,
       createdAtMs: created_at_ms,
       updatedAtMs: updated_at_ms,
+      leafId: leaf_id,
     }));
   }
 
   create(title: string, nowMs = Date.now()): Conversation {
     const id = randomUUID();
     stored('The conversation', () =>
-      this.#database.prepare('INSERT INTO conversations VALUES (?, ?, ?, ?)').run(id, title, nowMs, nowMs),
+      this.#database.prepare('INSERT INTO conversations VALUES (?, ?, ?, ?, NULL)').run(id, title, nowMs, nowMs),
     );
-    return { id, title, createdAtMs: nowMs, updatedAtMs: nowMs };
+    return { id, title, createdAtMs: nowMs, updatedAtMs: nowMs, leafId: null };
   }
 
   rename(id: string, title: string): void {
@@ -66,15 +68,21 @@ export class Conversations {
     );
   }
 
-  truncate(conversationId: string, fromMessageId: string): void {
-    stored('The change', () =>
-      this.#database
-        .prepare(
-          `DELETE FROM messages WHERE conversation_id = ?1 AND position >=
-             (SELECT position FROM messages WHERE conversation_id = ?1 AND id = ?2)`,
-        )
-        .run(conversationId, fromMessageId),
-    );
+  /** @throws NOT_FOUND */
+  setLeaf(id: string, leafId: string): void {
+    this.#change('UPDATE conversations SET leaf_id = ? WHERE id = ?', leafId, id);
+  }
+
+  /** Ids of the conversations with a message that holds `text`, in either case. */
+  search(text: string): string[] {
+    const rows = this.#database
+      .prepare(
+        `SELECT conversation_id AS id FROM messages JOIN conversations ON conversations.id = conversation_id
+         WHERE CASE WHEN json_valid(message) THEN instr(lower(json_extract(message, '$.content')), lower(?)) > 0 END
+         GROUP BY conversation_id ORDER BY updated_at_ms DESC`,
+      )
+      .all(text) as unknown as { id: string }[];
+    return rows.map(({ id }) => id);
   }
 
   #change(sql: string, ...values: (string | number)[]): void {

@@ -28,6 +28,7 @@ const migrations = [
      PRIMARY KEY (root, id)
    ) STRICT;
    CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;  -- values as JSON`,
+  'ALTER TABLE conversations ADD COLUMN leaf_id TEXT', // the branch that is shown
 ];
 
 /** @returns the open database, and what the user should know about how it was found */

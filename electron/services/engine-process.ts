@@ -7,7 +7,8 @@ import { controlClient } from './control-client.ts';
 import { defaultModelName, defaultModelPath } from './default-model.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
-interface EngineProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted'> {
+interface EngineProcessOptions
+  extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted' | 'onNetworkAttempt'> {
   settings: () => Settings;
 }
 
@@ -23,6 +24,7 @@ export class EngineProcess {
     this.process = new SupervisedProcess({
       entry: options.entry,
       onState: options.onState,
+      onNetworkAttempt: options.onNetworkAttempt,
       serviceName: 'Outpost Engine',
       title: 'The engine',
       onStarted: () => {

@@ -53,12 +53,14 @@ function supervised() {
   };
   const states: ProcessState[] = [];
   const onStarted = vi.fn();
+  const onNetworkAttempt = vi.fn();
   const process = new SupervisedProcess({
     serviceName: 'Test',
     entry: 'entry.js',
     title: 'The test',
     onState: (state) => states.push(state),
     onStarted,
+    onNetworkAttempt,
   });
   /** The process that was forked last. */
   const last = (): FakeProcess => {
@@ -67,7 +69,7 @@ function supervised() {
     return found;
   };
   const names = () => states.map(({ state }) => state);
-  return { process, forked, last, states, names, onStarted };
+  return { process, forked, last, states, names, onStarted, onNetworkAttempt };
 }
 
 it('is starting until the process is up, and running then', () => {
@@ -79,6 +81,15 @@ it('is starting until the process is up, and running then', () => {
   expect(names()).toEqual(['running']);
   expect(onStarted).toHaveBeenCalledOnce();
   expect(process.pid).toBe(77);
+});
+
+it('passes on that the process tried to use the network, and nothing else that it says', () => {
+  const { process, last, onNetworkAttempt } = supervised();
+  process.start();
+  last().emit('message', { type: 'network-attempt', target: 'example.com:443' });
+  for (const other of ['x', null, { type: 'network-attempt' }, { type: 'other', target: 'x' }])
+    last().emit('message', other);
+  expect(onNetworkAttempt.mock.calls).toEqual([['example.com:443']]);
 });
 
 it('hands ports over only while the process runs', () => {

@@ -1,6 +1,7 @@
 // A utility process that is started again when it dies. Main owns two: the engine and the workspace.
 import { MessageChannelMain, type MessagePortMain, type UtilityProcess, utilityProcess } from 'electron';
 import type { ProcessState } from '../common/app-contract.ts';
+import { networkAttemptSchema } from '../common/connections.ts';
 import type { ServePortMessage } from '../common/ports.ts';
 
 export interface SupervisedProcessOptions {
@@ -10,6 +11,8 @@ export interface SupervisedProcessOptions {
   entry: string;
   /** How the user knows it, at the start of a sentence: "The engine". */
   title: string;
+  /** It tried to use the network, and was stopped. */
+  onNetworkAttempt: (target: string) => void;
   /** Every change of state, in order. */
   onState: (state: ProcessState) => void;
   /** A new process runs: give it its ports and its work. */
@@ -50,6 +53,10 @@ export class SupervisedProcess {
     const { entry, serviceName } = this.#options;
     const started = utilityProcess.fork(entry, [], { serviceName, stdio: 'inherit' });
     this.#process = started;
+    started.on('message', (message: unknown) => {
+      const attempt = networkAttemptSchema.safeParse(message);
+      if (attempt.success) this.#options.onNetworkAttempt(attempt.data.target);
+    });
     started.once('spawn', () => {
       if (this.#process !== started) return;
       this.#setState({ state: 'running' });

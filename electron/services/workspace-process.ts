@@ -5,7 +5,7 @@ import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-p
 
 type Control = ReturnType<typeof controlClient<typeof workspaceControlContract>>;
 
-interface WorkspaceProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState'> {
+interface WorkspaceProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onNetworkAttempt'> {
   /** The root to serve when a process starts. */
   root: () => string | null;
   /** The process serves the root: the window may have its port. */
@@ -24,6 +24,7 @@ export class WorkspaceProcess {
     this.process = new SupervisedProcess({
       entry: options.entry,
       onState: options.onState,
+      onNetworkAttempt: options.onNetworkAttempt,
       serviceName: 'Outpost Workspace',
       title: 'The process that reads and writes files',
       onStarted: () => void this.#started(),

@@ -8,6 +8,7 @@ export interface WindowPlace extends Rectangle {
 
 export interface MainWindowOptions {
   preload: string;
+  zoomPercent: () => number;
   place: WindowPlace | null;
   /** Asks the page to bring everything typed to safety; resolves when it has, or rejects if it cannot. */
   onClosing: () => Promise<void>;
@@ -40,6 +41,11 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
   });
   if (options.place?.isMaximized) window.maximize();
   window.once('ready-to-show', () => window.show());
+  // Chromium forgets it with every load.
+  window.webContents.on('did-finish-load', () => {
+    const factor = options.zoomPercent() / 100;
+    if (factor !== 1) window.webContents.setZoomFactor(factor);
+  });
 
   let isSafe = false;
   window.on('close', (event) => {

@@ -13,7 +13,8 @@ export function denyEverythingElse(): void {
 }
 
 /** Permissions, downloads and every request that is not for our own scheme. */
-export function lockSession(session: Session): void {
+/** @param onBlocked gets the address of every request that was stopped */
+export function lockSession(session: Session, onBlocked: (url: string) => void): void {
   session.setPermissionRequestHandler((_contents, _permission, answer) => answer(false));
   session.setPermissionCheckHandler(() => false);
   session.setDevicePermissionHandler(() => false);
@@ -21,6 +22,7 @@ export function lockSession(session: Session): void {
   session.setSpellCheckerEnabled(false); // its dictionaries come from the network
   session.webRequest.onBeforeRequest(({ url }, answer) => {
     const isOwn = url.startsWith(`${appOrigin}/`) || url.startsWith('data:') || url.startsWith('devtools:');
+    if (!isOwn) onBlocked(url);
     answer({ cancel: !isOwn });
   });
 }

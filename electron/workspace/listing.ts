@@ -7,7 +7,7 @@ import { onFile } from './file-errors.ts';
 import { resolveInside } from './paths.ts';
 
 /** Made by tools, large, and rarely read by people: shown dimmed, left out of quick open. */
-const ignoredNames = new Set(
+export const ignoredNames: ReadonlySet<string> = new Set(
   ['.git', '.hg', '.svn', 'node_modules', 'bower_components', '__pycache__', '.venv', 'venv', '.tox', '.mypy_cache']
     .concat(['.pytest_cache', 'build', 'dist', 'out', 'target', '.next', '.turbo', '.gradle', '.idea', '.cache'])
     .concat(['coverage', '.DS_Store', 'Thumbs.db']),

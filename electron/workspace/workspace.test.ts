@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { rgPath } from '@vscode/ripgrep';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type WorkspaceEvent, workspaceContract, workspaceControlContract } from '../common/workspace-contract.ts';
 import { connect } from '../testing/connect.ts';
@@ -8,7 +9,7 @@ import { Workspace } from './workspace.ts';
 
 /** The workspace process's service, called as the window and main call it. */
 async function opened(files: Record<string, string> | null) {
-  const workspace = new Workspace();
+  const workspace = new Workspace(rgPath);
   onTestFinished(() => workspace.setRoot(null));
   const { client } = connect(workspaceContract, workspace.router());
   const { client: control } = connect(workspaceControlContract, workspace.controlRouter());
@@ -64,6 +65,13 @@ it('lists, reads, writes, makes and renames what is in the folder', async () => 
   expect(tree(root)).toEqual(['lib/', 'lib/b.ts', 'src/']);
   expect(readFileSync(join(root, 'lib/b.ts'), 'utf8')).toBe('two');
   expect(await client.findFiles({ limit: 10 })).toEqual({ paths: ['lib/b.ts'], truncated: false });
+});
+
+it('takes no text that is longer than any editor would send', async () => {
+  const { client, root } = await opened({});
+  const write = { path: 'a', text: 'x'.repeat(64 * 1024 * 1024 + 1), encoding: 'utf8', version: null } as const;
+  await expect(client.write(write)).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(tree(root)).toEqual([]);
 });
 
 it('keeps code, sentence and hint of an error', async () => {

@@ -8,6 +8,8 @@ import { onFile } from './file-errors.ts';
 import { createDirectory, readTextFile, renameEntry, writeTextFile } from './files.ts';
 import { findFiles, listDirectory } from './listing.ts';
 import { resolveInside } from './paths.ts';
+import { search } from './search.ts';
+import { homeTrash, Trash } from './trash.ts';
 import { Watcher } from './watcher.ts';
 
 export class Workspace {
@@ -16,6 +18,13 @@ export class Workspace {
   #lastSet: Promise<void> = Promise.resolve();
   /** Outlives the root: a subscription made before a folder is opened hears of every later one. */
   readonly #events = new EventStream<WorkspaceEvent>();
+  readonly #searchProgram: string;
+  readonly #trash = new Trash(homeTrash());
+
+  /** @param searchProgram ripgrep */
+  constructor(searchProgram: string) {
+    this.#searchProgram = searchProgram;
+  }
 
   /** What the renderer may call. */
   router() {
@@ -39,7 +48,12 @@ export class Workspace {
         await renameEntry(this.#openRoot(), from, to);
         return {};
       }),
+      trash: os.trash.handler(async ({ input: { path } }) => ({ id: await this.#trash.put(this.#openRoot(), path) })),
+      restore: os.restore.handler(async ({ input: { id } }) => ({
+        path: await this.#trash.restore(this.#openRoot(), id),
+      })),
       findFiles: os.findFiles.handler(({ input: { limit } }) => findFiles(this.#openRoot(), limit)),
+      search: os.search.handler(({ input, signal }) => search(this.#searchProgram, this.#openRoot(), input, signal)),
       watch: os.watch.handler(({ signal }) => this.#events.subscribe(signal)),
     });
   }

@@ -6,15 +6,22 @@ import { toErrorInfo } from '../../electron/common/error-info.ts';
 import type { EditorHandle } from '../editor/editor-handle.ts';
 import type { TextStore } from '../editor/text-store.ts';
 import { ChatStore } from '../features/chat/chat-store.ts';
+import { DraftStore } from '../features/chat/draft-store.ts';
+import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
+import { NetworkStore } from '../features/network/network-store.ts';
+import { ReviewStore } from '../features/review/review-store.ts';
+import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
 import { Backups } from '../features/workspace/backups.ts';
 import { BuffersStore } from '../features/workspace/buffers-store.ts';
+import { FileOperations } from '../features/workspace/file-operations.ts';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
+import { reviewedFiles } from './text-actions.ts';
 import { createUiStore } from './ui-store.ts';
 
 export interface AppModelDeps<Texts extends TextStore> {
@@ -41,11 +48,17 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly models: ModelStore;
   readonly buffers: BuffersStore;
   readonly tree: TreeStore;
+  readonly search: SearchStore;
+  readonly operations: FileOperations;
+  readonly reviews: ReviewStore;
   readonly chat: ChatStore;
+  readonly draft: DraftStore;
+  readonly network: NetworkStore;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
   chatInput: HTMLTextAreaElement | null = null;
+  searchInput: HTMLInputElement | null = null;
   readonly #deps: AppModelDeps<Texts>;
   readonly #backups: Backups;
   readonly #session: SessionKeeper;
@@ -59,10 +72,24 @@ export class AppModel<Texts extends TextStore = TextStore> {
     const onError = this.notifications.error.bind(this.notifications);
     this.workspace = createStore<WorkspaceState>(() => ({ workspace: info.workspace, recent: info.recentWorkspaces }));
     this.settings = new SettingsStore(info.settings, api.app.settings, onError);
+    this.network = new NetworkStore(info.connections);
     this.models = new ModelStore({ engine: api.engine, app: api.app, onError });
     this.models.processChanged(info.processes.engine);
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
+    this.search = new SearchStore(api.workspace);
+    this.operations = new FileOperations({
+      workspace: api.workspace,
+      tree: this.tree,
+      buffers: this.buffers,
+      onNote: this.notifications.note.bind(this.notifications),
+      onError,
+    });
+    this.reviews = new ReviewStore({
+      files: reviewedFiles(this),
+      onNote: this.notifications.note.bind(this.notifications),
+      onError,
+    });
     this.#backups = new Backups(api.app.backups, this.buffers, texts, onError);
     this.chat = new ChatStore({
       conversations: api.app.conversations,
@@ -72,6 +99,10 @@ export class AppModel<Texts extends TextStore = TextStore> {
       newId: () => crypto.randomUUID(),
       nowMs: () => Date.now(),
       schedule: (update) => requestAnimationFrame(update),
+    });
+    this.draft = new DraftStore({
+      engine: api.engine,
+      messages: () => toChatMessages(this.settings.current.systemPrompt, this.chat.shownMessages),
     });
     this.completion = new CompletionStore({
       engine: api.engine,
@@ -118,7 +149,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   /** Opens a folder after everything typed is safe. */
   async openFolder(recentRoot?: string): Promise<void> {
     if (await this.#session.flush()) return; // what is open now would be lost; a notice says why
-    await this.#try(async () => {
+    await this.attempt(async () => {
       const opened = await this.api.app.workspace.open(recentRoot === undefined ? {} : { recentRoot });
       if (opened) await this.#workspaceChanged(opened);
     });
@@ -126,7 +157,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
 
   async closeFolder(): Promise<void> {
     if (await this.#session.flush()) return;
-    await this.#try(async () => {
+    await this.attempt(async () => {
       await this.api.app.workspace.close();
       await this.#workspaceChanged(null);
     });
@@ -138,11 +169,11 @@ export class AppModel<Texts extends TextStore = TextStore> {
   }
 
   copy(text: string): void {
-    void this.#try(() => this.api.app.shell.writeClipboard({ text }));
+    void this.attempt(() => this.api.app.shell.writeClipboard({ text }));
   }
 
   openLink(url: string): void {
-    void this.#try(() => this.api.app.shell.openExternal({ url }));
+    void this.attempt(() => this.api.app.shell.openExternal({ url }));
   }
 
   removeConversation(id: string, title: string): void {
@@ -165,6 +196,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
         return;
       case 'command':
         return this.#deps.onCommand(event.command);
+      case 'connection':
+        return this.network.received(event.connection);
       case 'notice':
         return this.notifications.error(event.notice);
       case 'closing':
@@ -174,7 +207,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
 
   async #close(): Promise<void> {
     const problem = await this.#session.flush();
-    await this.#try(() => this.api.app.lifecycle.readyToClose({ problem }));
+    await this.attempt(() => this.api.app.lifecycle.readyToClose({ problem }));
   }
 
   async #workspaceChanged(workspace: WorkspaceInfo | null): Promise<void> {
@@ -183,10 +216,13 @@ export class AppModel<Texts extends TextStore = TextStore> {
       workspace,
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
+    this.search.clear();
+    this.operations.clear();
     await this.#session.open(workspace);
   }
 
-  async #try(call: () => Promise<unknown>): Promise<void> {
+  /** Shows why a call failed. */
+  async attempt(call: () => Promise<unknown>): Promise<void> {
     try {
       await call();
     } catch (error) {

@@ -2,19 +2,24 @@
 import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
+import { NetworkDialog } from '../features/network/network-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
+import { AttachPicker } from '../features/workspace/attach-picker.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
-import { QuickOpen } from '../features/workspace/quick-open.tsx';
+import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
 import { Keys } from '../ui/keys.tsx';
 import { Picker } from '../ui/picker.tsx';
 import { TooltipProvider } from '../ui/tooltip.tsx';
 import styles from './app.module.css';
 import type { AppModel } from './app-model.ts';
+import { attachPath } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import { Notifications } from './notifications.tsx';
 import { Panels } from './panels.tsx';
 import { StatusBar } from './status-bar.tsx';
+import { activeSymbols, goTo } from './text-actions.ts';
 import { TitleBar } from './title-bar.tsx';
 import { useShortcuts } from './use-shortcuts.ts';
 import { useTheme } from './use-theme.ts';
@@ -53,14 +58,33 @@ export function App({ model, commands }: AppProps) {
 function Overlay({ model, commands }: AppProps) {
   const overlay = useStore(model.ui, (state) => state.overlay);
   const close = useCallback(() => model.ui.setState({ overlay: null }), [model]);
-  const openFile = useCallback(
-    (path: string) => {
-      void model.buffers.open(path).then(() => model.focusEditor());
+  const hasFolder = useStore(model.workspace, (state) => state.workspace !== null);
+  const go = useCallback(
+    (place: Place) => {
+      // After the picker gave the focus back.
+      requestAnimationFrame(() => void goTo(model, place));
     },
     [model],
   );
+  const onAttach = useCallback((path: string, isFolder: boolean) => void attachPath(model, path, isFolder), [model]);
+  const symbols = useCallback(() => activeSymbols(model), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
-  if (overlay === 'quickOpen') return <QuickOpen workspace={model.api.workspace} onOpen={openFile} onClose={close} />;
+  if (overlay === 'quickOpen' || overlay === 'goToSymbol' || overlay === 'goToLine') {
+    return (
+      <QuickOpen
+        key={overlay}
+        workspace={model.api.workspace}
+        hasFolder={hasFolder}
+        initialQuery={{ quickOpen: '', goToSymbol: '@', goToLine: ':' }[overlay]}
+        symbols={symbols}
+        onGo={go}
+        onClose={close}
+      />
+    );
+  }
+  if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
+  if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
+  if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog
@@ -74,16 +98,31 @@ function Overlay({ model, commands }: AppProps) {
   return null;
 }
 
+function Network({ model, onClose }: { model: AppModel; onClose: () => void }) {
+  const isOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
+  return (
+    <NetworkDialog
+      network={model.network}
+      isOff={isOff}
+      onSwitch={(isNetworkOff) => void model.settings.update({ isNetworkOff })}
+      onClose={onClose}
+    />
+  );
+}
+
 /** A word before the title, so that typing "chat" finds everything that belongs to it. */
 const kAreas: Record<string, string> = {
   file: 'File: ',
   workspace: 'Folder: ',
   tab: 'Tab: ',
+  editor: 'Editor: ',
+  search: 'Search: ',
   view: 'View: ',
   completion: 'Completion: ',
   chat: 'Chat: ',
   model: 'Model: ',
   engine: 'Engine: ',
+  network: 'Network: ',
 };
 
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {

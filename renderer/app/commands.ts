@@ -2,6 +2,7 @@
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
+import { attachActive, exportChat } from './chat-actions.ts';
 import type { Regions } from './regions.ts';
 
 export interface Command {
@@ -18,24 +19,50 @@ interface Actions {
   isEnabled?: () => boolean;
 }
 
+/** Runs `use` as soon as what a panel holds is drawn; on a busy machine that takes some frames. */
+function onceThere<T>(find: () => T | null, use: (found: T) => void, nFrames = 60): void {
+  requestAnimationFrame(() => {
+    const found = find();
+    if (found !== null) use(found);
+    else if (nFrames > 0) onceThere(find, use, nFrames - 1);
+  });
+}
+
 function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
   const { buffers, chat, ui, settings, models } = model;
   const activeId = () => buffers.store.getState().activeId;
   const hasFile = () => activeId() !== null;
   const hasFolder = () => model.workspace.getState().workspace !== null;
+  const hasMessages = () => chat.shownMessages.length > 0;
   const withActive = (run: (id: string) => unknown) => () => {
     const id = activeId();
     if (id !== null) run(id);
   };
   const focusChat = () => {
     ui.setState({ isChatShown: true, isConversationListShown: false });
-    requestAnimationFrame(() => model.chatInput?.focus());
+    onceThere(
+      () => model.chatInput,
+      (input) => input.focus(),
+    );
+  };
+  const showSearch = (isReplaceShown: boolean) => {
+    const pattern = model.editor?.selectedWord() ?? '';
+    model.search.change({ ...(pattern === '' ? {} : { pattern }), ...(isReplaceShown ? { isReplaceShown } : {}) });
+    ui.setState({ isSideShown: true, sideView: 'search' });
+    onceThere(
+      () => model.searchInput,
+      (input) => {
+        input.focus();
+        input.select();
+      },
+    );
   };
   const goToTab = (step: number) => buffers.activateNext(step).then(() => model.focusEditor());
   const setFontSize = (step: number) => {
     const editorFontSize = Math.max(8, Math.min(32, settings.current.editorFontSize + step));
     return settings.update({ editorFontSize });
   };
+  const zoom = (percent: number) => settings.update({ zoomPercent: Math.max(50, Math.min(300, percent)) });
   return {
     'file.new': {
       run: () => {
@@ -54,11 +81,18 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'tab.previous': { run: () => goToTab(-1), isEnabled: hasFile },
     'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
     'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
-    'view.toggleExplorer': { run: () => ui.setState((state) => ({ isExplorerShown: !state.isExplorerShown })) },
+    'view.toggleExplorer': { run: () => ui.setState((state) => ({ isSideShown: !state.isSideShown })) },
+    'editor.goToSymbol': { run: () => ui.setState({ overlay: 'goToSymbol' }), isEnabled: hasFile },
+    'editor.goToLine': { run: () => ui.setState({ overlay: 'goToLine' }), isEnabled: hasFile },
+    'editor.find': { run: () => model.editor?.run('actions.find'), isEnabled: hasFile },
+    'editor.replace': { run: () => model.editor?.run('editor.action.startFindReplaceAction'), isEnabled: hasFile },
+    'editor.format': { run: () => model.editor?.run('editor.action.formatDocument'), isEnabled: hasFile },
+    'search.open': { run: () => showSearch(false), isEnabled: hasFolder },
+    'search.replace': { run: () => showSearch(true), isEnabled: hasFolder },
     'view.toggleChat': { run: () => ui.setState((state) => ({ isChatShown: !state.isChatShown })) },
     'view.focusExplorer': {
       run: () => {
-        ui.setState({ isExplorerShown: true });
+        ui.setState({ isSideShown: true, sideView: 'explorer' });
         requestAnimationFrame(() => regions.focusNamed('explorer'));
       },
     },
@@ -68,9 +102,20 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'view.theme': {
       run: () => settings.update({ theme: document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark' }),
     },
+    'view.contrast': {
+      run: () => settings.update({ theme: settings.current.theme === 'contrast' ? 'system' : 'contrast' }),
+    },
+    'view.zoomIn': { run: () => zoom(settings.current.zoomPercent + 10) },
+    'view.zoomOut': { run: () => zoom(settings.current.zoomPercent - 10) },
+    'view.zoomReset': { run: () => zoom(100) },
     'view.increaseFontSize': { run: () => setFontSize(1) },
     'view.decreaseFontSize': { run: () => setFontSize(-1) },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
+    'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
+    'completion.acceptLine': {
+      run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextLine'),
+      isEnabled: hasFile,
+    },
     'completion.trigger': { run: () => model.editor?.suggestInline(), isEnabled: hasFile },
     'chat.focus': { run: focusChat },
     'chat.new': {
@@ -79,10 +124,18 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
         focusChat();
       },
     },
+    'chat.attachFile': { run: () => attachActive(model, 'file'), isEnabled: hasFile },
+    'chat.attachSelection': { run: () => attachActive(model, 'selection'), isEnabled: hasFile },
+    'chat.attachChanges': { run: () => attachActive(model, 'diff'), isEnabled: hasFile },
+    'chat.attach': { run: () => ui.setState({ overlay: 'attach' }), isEnabled: hasFolder },
+    'chat.exportMarkdown': { run: () => exportChat(model, 'markdown'), isEnabled: hasMessages },
+    'chat.exportJson': { run: () => exportChat(model, 'json'), isEnabled: hasMessages },
     'chat.history': { run: () => ui.setState({ isChatShown: true, isConversationListShown: true }) },
     'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
     'model.choose': { run: () => models.chooseFile() },
     'model.useDefault': { run: () => models.loadDefault(), isEnabled: () => settings.current.modelPath !== null },
+    'network.show': { run: () => ui.setState({ overlay: 'network' }) },
+    'network.toggle': { run: () => settings.update({ isNetworkOff: !settings.current.isNetworkOff }) },
     'engine.restart': { run: () => models.restartEngine() },
   };
 }

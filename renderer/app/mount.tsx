@@ -32,6 +32,9 @@ export async function mountOn(api: Api): Promise<void> {
   });
   const commands = new Commands(model, new Regions(document), info.platform);
   registerInlineCompletions(texts, model.completion);
+  document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
+    model.network.stoppedByPolicy(blockedURI, Date.now());
+  });
   const root = document.getElementById('root');
   if (!root) throw new Error('The page has no #root element.');
   createRoot(root).render(<App model={model} commands={commands} />);

@@ -8,12 +8,18 @@ import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ChatPanel } from '../features/chat/chat-panel.tsx';
 import { notReadyReason } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
+import { ReviewView } from '../features/review/review-view.tsx';
+import { SearchPanel } from '../features/search/search-panel.tsx';
+import { Breadcrumbs } from '../features/workspace/breadcrumbs.tsx';
+import type { Buffer } from '../features/workspace/buffer.ts';
 import { EditorPane } from '../features/workspace/editor-pane.tsx';
 import { Explorer } from '../features/workspace/explorer.tsx';
 import { Welcome } from '../features/workspace/welcome.tsx';
 import type { AppModel } from './app-model.ts';
+import { exportChat } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import styles from './panels.module.css';
+import { applyCode, replaceFound, showInFile } from './text-actions.ts';
 
 interface PanelsProps {
   model: AppModel<MonacoTextStore>;
@@ -25,10 +31,8 @@ const kChatPx = 400;
 
 export function Panels({ model, commands }: PanelsProps) {
   const { ui } = model;
-  const isExplorerShown = useStore(ui, (state) => state.isExplorerShown);
+  const isSideShown = useStore(ui, (state) => state.isSideShown);
   const isChatShown = useStore(ui, (state) => state.isChatShown);
-  const workspace = useStore(model.workspace, (state) => state.workspace);
-  const openFolder = useCallback(() => void model.openFolder(), [model]);
   // Sizes of the last session; later changes come from the panels themselves.
   const layout = useMemo(() => ui.getState().layout, [ui]);
   return (
@@ -41,12 +45,10 @@ export function Panels({ model, commands }: PanelsProps) {
         id="explorer"
         defaultPx={kExplorerPx}
         minPx={160}
-        isShown={isExplorerShown}
-        onShown={(isShown) => ui.setState({ isExplorerShown: isShown })}
+        isShown={isSideShown}
+        onShown={(isShown) => ui.setState({ isSideShown: isShown })}
       >
-        <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
-          <Explorer workspace={workspace} tree={model.tree} buffers={model.buffers} onOpenFolder={openFolder} />
-        </nav>
+        <Side model={model} />
       </FoldingPanel>
       <Separator className={styles.separator} />
       <Panel id="editor" minSize={280}>
@@ -67,6 +69,45 @@ export function Panels({ model, commands }: PanelsProps) {
         </aside>
       </FoldingPanel>
     </Group>
+  );
+}
+
+function Side({ model }: Pick<PanelsProps, 'model'>) {
+  const view = useStore(model.ui, (state) => state.sideView);
+  const workspace = useStore(model.workspace, (state) => state.workspace);
+  const openFolder = useCallback(() => void model.openFolder(), [model]);
+  const searchInput = useCallback(
+    (input: HTMLInputElement | null) => {
+      model.searchInput = input;
+    },
+    [model],
+  );
+  if (view === 'search') {
+    return (
+      <search aria-label="Search in files" data-region="search" className={styles.explorer}>
+        <SearchPanel
+          search={model.search}
+          hasFolder={workspace !== null}
+          inputRef={searchInput}
+          onOpen={(path, { line, start, end }) =>
+            void showInFile(model, path, { startLine: line, startColumn: start + 1, endLine: line, endColumn: end + 1 })
+          }
+          onReplace={(files) => void replaceFound(model, files)}
+          onOpenFolder={openFolder}
+        />
+      </search>
+    );
+  }
+  return (
+    <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
+      <Explorer
+        workspace={workspace}
+        tree={model.tree}
+        buffers={model.buffers}
+        operations={model.operations}
+        onOpenFolder={openFolder}
+      />
+    </nav>
   );
 }
 
@@ -112,6 +153,9 @@ function Editor({ model, commands }: PanelsProps) {
     },
     [model],
   );
+  const reviews = useStore(model.reviews.store, (state) => state.reviews);
+  const activeId = useStore(model.buffers.store, (state) => state.activeId);
+  const reviewedId = activeId !== null && reviews[activeId] ? activeId : null;
   const onTabPicked = useCallback(() => model.focusEditor(), [model]);
   const ids = workspace
     ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
@@ -128,6 +172,20 @@ function Editor({ model, commands }: PanelsProps) {
       onCursor={onCursor}
       onHandle={onHandle}
       onTabPicked={onTabPicked}
+      above={(active) => <Path model={model} buffer={active} />}
+      over={(active) =>
+        reviewedId === active.id ? (
+          <ReviewView
+            key={active.id}
+            reviews={model.reviews}
+            bufferId={active.id}
+            title={active.title}
+            languageId={active.languageId}
+            fontSize={fontSize}
+            onClosed={onTabPicked}
+          />
+        ) : null
+      }
       welcome={
         <Welcome
           workspace={workspace}
@@ -141,6 +199,28 @@ function Editor({ model, commands }: PanelsProps) {
   );
 }
 
+function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }) {
+  const line = useStore(model.ui, (state) => state.cursor.line);
+  const onFolder = useCallback(
+    (path: string) => {
+      model.ui.setState({ isSideShown: true, sideView: 'explorer' });
+      void model.tree.reveal(path).then(() => model.tree.expand(path));
+    },
+    [model],
+  );
+  const onSymbols = useCallback(() => model.ui.setState({ overlay: 'goToSymbol' }), [model]);
+  return (
+    <Breadcrumbs
+      key={buffer.id}
+      buffer={buffer}
+      texts={model.texts}
+      line={line}
+      onFolder={onFolder}
+      onSymbols={onSymbols}
+    />
+  );
+}
+
 function Chat({ model, commands }: PanelsProps) {
   const isListShown = useStore(model.ui, (state) => state.isConversationListShown);
   const blockedReason = useStore(model.models.store, notReadyReason);
@@ -149,7 +229,15 @@ function Chat({ model, commands }: PanelsProps) {
     ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
   );
   const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
+  const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
+  const attachActions = (['chat.attachFile', 'chat.attachSelection', 'chat.attachChanges', 'chat.attach'] as const).map(
+    (id) => {
+      const { title, isEnabled, run } = commands.get(id);
+      // After the menu gave the focus back.
+      return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
+    },
+  );
   const inputRef = useCallback(
     (input: HTMLTextAreaElement | null) => {
       model.chatInput = input;
@@ -159,12 +247,16 @@ function Chat({ model, commands }: PanelsProps) {
   return (
     <ChatPanel
       chat={model.chat}
+      draft={model.draft}
+      attachActions={attachActions}
+      onExport={(format) => void exportChat(model, format)}
       inputRef={inputRef}
       isListShown={isListShown}
       onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}
       blockedReason={blockedReason}
       newShortcut={commands.get('chat.new').keys ?? []}
       onInsert={hasEditor ? insert : null}
+      onApply={apply}
       onCopy={copy}
       onOpenLink={(url) => model.openLink(url)}
       onRemove={({ id, title }) => model.removeConversation(id, title)}

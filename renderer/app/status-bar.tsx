@@ -3,6 +3,7 @@ import { useStore } from 'zustand';
 import { languageName } from '../editor/languages.ts';
 import { CompletionChip } from '../features/completion/completion-chip.tsx';
 import { ModelChip } from '../features/models/model-chip.tsx';
+import { NetworkChip } from '../features/network/network-chip.tsx';
 import { formatCompact, formatRate } from '../lib/format.ts';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
@@ -13,6 +14,7 @@ const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null 
 
 export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {
   const isOn = useStore(model.settings.store, (settings) => settings.inlineCompletion);
+  const isNetworkOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
   const isModelReady = useStore(model.models.store, ({ status }) => status?.state === 'ready');
   return (
     <section aria-label="Status" data-region="status" className={styles.bar}>
@@ -23,6 +25,12 @@ export function StatusBar({ model, commands }: { model: AppModel; commands: Comm
         isModelReady={isModelReady}
         className={styles.item}
         onToggle={commands.get('completion.toggle').run}
+      />
+      <NetworkChip
+        network={model.network}
+        isOff={isNetworkOff}
+        className={styles.item}
+        onOpen={commands.get('network.show').run}
       />
       <ReplyRate model={model} />
       <span className={styles.space} />

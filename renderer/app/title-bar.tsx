@@ -1,5 +1,5 @@
 // The bar at the top: what is open, the palette, and the switches of the side panels.
-import { PanelLeft, PanelRight, Search, Settings2 } from 'lucide-react';
+import { Files, PanelRight, Search, Settings2, TextSearch } from 'lucide-react';
 import { useStore } from 'zustand';
 import { IconButton } from '../ui/button.tsx';
 import { Keys } from '../ui/keys.tsx';
@@ -8,10 +8,12 @@ import type { Commands } from './commands.ts';
 import styles from './title-bar.module.css';
 
 export function TitleBar({ model, commands }: { model: AppModel; commands: Commands }) {
-  const isExplorerShown = useStore(model.ui, (state) => state.isExplorerShown);
+  const sideView = useStore(model.ui, (state) => (state.isSideShown ? state.sideView : null));
   const isChatShown = useStore(model.ui, (state) => state.isChatShown);
   const workspace = useStore(model.workspace, (state) => state.workspace);
-  const toggleExplorer = commands.get('view.toggleExplorer');
+  const hideSide = commands.get('view.toggleExplorer');
+  const explorer = commands.get('view.focusExplorer');
+  const search = commands.get('search.open');
   const toggleChat = commands.get('view.toggleChat');
   const quickOpen = commands.get(workspace ? 'file.quickOpen' : 'palette.open');
   const settings = commands.get('settings.open');
@@ -21,11 +23,20 @@ export function TitleBar({ model, commands }: { model: AppModel; commands: Comma
       <div className={styles.side}>
         <IconButton
           label="Explorer"
-          shortcut={toggleExplorer.keys}
-          aria-pressed={isExplorerShown}
-          onClick={toggleExplorer.run}
+          shortcut={explorer.keys}
+          aria-pressed={sideView === 'explorer'}
+          onClick={sideView === 'explorer' ? hideSide.run : explorer.run}
         >
-          <PanelLeft size={16} aria-hidden />
+          <Files size={16} aria-hidden />
+        </IconButton>
+        <IconButton
+          label="Search in files"
+          shortcut={search.keys}
+          aria-pressed={sideView === 'search'}
+          disabled={workspace === null}
+          onClick={sideView === 'search' ? hideSide.run : search.run}
+        >
+          <TextSearch size={16} aria-hidden />
         </IconButton>
         <h1 className={styles.heading}>
           <button

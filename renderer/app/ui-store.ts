@@ -3,8 +3,10 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 
 export interface UiState {
-  overlay: 'settings' | 'palette' | 'quickOpen' | null;
-  isExplorerShown: boolean;
+  overlay: 'settings' | 'palette' | 'quickOpen' | 'goToSymbol' | 'goToLine' | 'attach' | 'network' | 'latency' | null;
+  /** The panel on the left, and what it shows. */
+  isSideShown: boolean;
+  sideView: 'explorer' | 'search';
   isChatShown: boolean;
   isConversationListShown: boolean;
   cursor: CursorInfo;
@@ -17,7 +19,8 @@ export type UiStore = StoreApi<UiState>;
 export function createUiStore(): UiStore {
   return createStore<UiState>(() => ({
     overlay: null,
-    isExplorerShown: true,
+    isSideShown: true,
+    sideView: 'explorer',
     isChatShown: true,
     isConversationListShown: false,
     cursor: { line: 1, column: 1, selectedChars: 0 },

@@ -6,13 +6,18 @@ import { setEditorTheme } from '../editor/monaco.ts';
 export function useTheme(theme: Settings['theme']): void {
   useEffect(() => {
     const prefersDark = matchMedia('(prefers-color-scheme: dark)');
+    const prefersContrast = matchMedia('(prefers-contrast: more)');
     const apply = () => {
-      const resolved = theme === 'system' ? (prefersDark.matches ? 'dark' : 'light') : theme;
+      const bySystem = prefersContrast.matches ? 'contrast' : prefersDark.matches ? 'dark' : 'light';
+      const resolved = theme === 'system' ? bySystem : theme;
       document.documentElement.dataset.theme = resolved;
       setEditorTheme(resolved);
     };
     apply();
-    prefersDark.addEventListener('change', apply);
-    return () => prefersDark.removeEventListener('change', apply);
+    const wishes = [prefersDark, prefersContrast];
+    for (const wish of wishes) wish.addEventListener('change', apply);
+    return () => {
+      for (const wish of wishes) wish.removeEventListener('change', apply);
+    };
   }, [theme]);
 }

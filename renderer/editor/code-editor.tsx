@@ -67,14 +67,14 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
       const { lineNumber, column } = selection.getPosition();
       callbacks.current.onCursor({ line: lineNumber, column, selectedChars: model.getValueLengthInRange(selection) });
     });
-    callbacks.current.onHandle(new EditorHandle(created));
+    callbacks.current.onHandle(new EditorHandle(created, texts));
     return () => {
       callbacks.current.onHandle(null);
       cursor.dispose();
       created.dispose();
       editor.current = null;
     };
-  }, []);
+  }, [texts]);
 
   useEffect(() => {
     const shown = editor.current;

@@ -1,5 +1,5 @@
 // A read-only piece of code with the editor's colours. Shows plain text until the grammar is there.
-import { memo, useEffect, useState } from 'react';
+import { memo, useEffect, useRef, useState } from 'react';
 import { CodeHighlighter } from './code-highlighter.ts';
 import { languageOfLabel } from './languages.ts';
 
@@ -11,7 +11,21 @@ interface HighlightedCodeProps {
 
 export function HighlightedCode({ code, label }: HighlightedCodeProps) {
   const [highlighter, setHighlighter] = useState<CodeHighlighter | null>(null);
+  const plain = useRef<HTMLElement>(null);
+  const [isNear, setIsNear] = useState(false);
+
+  // A long conversation has hundreds of blocks; the colours of one that is far from the view can wait.
   useEffect(() => {
+    if (!plain.current) return;
+    const observer = new IntersectionObserver(
+      (entries) => entries.some(({ isIntersecting }) => isIntersecting) && setIsNear(true),
+      { rootMargin: '400px' },
+    );
+    observer.observe(plain.current);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    if (!isNear) return;
     let isGone = false;
     let created: CodeHighlighter | undefined;
     void CodeHighlighter.create(languageOfLabel(label)).then((ready) => {
@@ -24,9 +38,9 @@ export function HighlightedCode({ code, label }: HighlightedCodeProps) {
       setHighlighter(null);
       created?.dispose();
     };
-  }, [label]);
+  }, [label, isNear]);
 
-  if (!highlighter) return <code>{code}</code>;
+  if (!highlighter) return <code ref={plain}>{code}</code>;
   return (
     <code>
       {highlighter.update(code).map((markup, line) => (

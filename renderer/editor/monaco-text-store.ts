@@ -37,6 +37,8 @@ export class MonacoTextStore implements TextStore {
 
   edit(id: string, text: string): void {
     const { model } = this.#open(id);
+    // What was typed just before stays a step of its own.
+    model.pushStackElement();
     const edit = minimalEdit(model, text);
     if (edit) model.pushEditOperations([], [edit], () => null);
     model.pushStackElement();
@@ -44,7 +46,6 @@ export class MonacoTextStore implements TextStore {
 
   reset(id: string, text: string): void {
     const open = this.#open(id);
-    open.model.pushStackElement();
     this.edit(id, text);
     this.#rememberMixed(open, text);
     this.markSaved(id, this.snapshot(id), text);

@@ -6,7 +6,7 @@ import CssWorker from 'monaco-editor/language/css/css.worker.js?worker';
 import HtmlWorker from 'monaco-editor/language/html/html.worker.js?worker';
 import JsonWorker from 'monaco-editor/language/json/json.worker.js?worker';
 import TypeScriptWorker from 'monaco-editor/language/typescript/ts.worker.js?worker';
-import { darkTheme, lightTheme } from './themes.ts';
+import { contrastTheme, darkTheme, lightTheme } from './themes.ts';
 
 const kWorkers: Record<string, new () => Worker> = {
   css: CssWorker,
@@ -26,6 +26,7 @@ self.MonacoEnvironment = {
 
 monaco.editor.defineTheme('outpost-light', lightTheme);
 monaco.editor.defineTheme('outpost-dark', darkTheme);
+monaco.editor.defineTheme('outpost-contrast', contrastTheme);
 
 // The workers see single buffers, not the project: an unresolved import would be a false alarm, a syntax error
 // is a true one.
@@ -40,7 +41,7 @@ for (const defaults of [monaco.typescript.typescriptDefaults, monaco.typescript.
 }
 
 /** Switches every editor and every highlighted code block. */
-export function setEditorTheme(theme: 'light' | 'dark'): void {
+export function setEditorTheme(theme: 'light' | 'dark' | 'contrast'): void {
   monaco.editor.setTheme(`outpost-${theme}`);
 }
 

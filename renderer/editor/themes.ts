@@ -72,6 +72,30 @@ const dark: Palette = {
   guide: '#272c33',
 };
 
+/** Black, white and colours of at least 7:1. */
+const contrast: Palette = {
+  background: '#000000',
+  foreground: '#ffffff',
+  comment: '#b8c4b8',
+  keyword: '#d9b3ff',
+  string: '#a6f0b0',
+  number: '#ffcf8f',
+  type: '#8fdcff',
+  name: '#ffffff',
+  tag: '#ffa8ae',
+  attribute: '#ffe08a',
+  invalid: '#ff9b94',
+  lineNumber: '#c8c8c8',
+  lineNumberActive: '#ffffff',
+  selection: '#0b5f8a',
+  line: '#000000',
+  border: '#ffffff',
+  raised: '#000000',
+  accent: '#ffd700',
+  muted: '#e0e0e0',
+  guide: '#6a6a6a',
+};
+
 function rules(p: Palette): editor.ITokenThemeRule[] {
   const rule = (token: string, color: string, fontStyle?: string): editor.ITokenThemeRule => ({
     token,
@@ -108,7 +132,7 @@ function rules(p: Palette): editor.ITokenThemeRule[] {
   ];
 }
 
-function theme(base: 'vs' | 'vs-dark', p: Palette): editor.IStandaloneThemeData {
+function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandaloneThemeData {
   return {
     base,
     inherit: true,
@@ -160,3 +184,4 @@ function theme(base: 'vs' | 'vs-dark', p: Palette): editor.IStandaloneThemeData 
 
 export const lightTheme = theme('vs', light);
 export const darkTheme = theme('vs-dark', dark);
+export const contrastTheme = theme('hc-black', contrast);

@@ -26,6 +26,12 @@ describe('matchesShortcut', () => {
     expect(matchesShortcut(stroke('+', { ctrlKey: true, shiftKey: true }), 'CmdOrCtrl+=', false)).toBe(true);
   });
 
+  it('knows the arrows by their names in a menu', () => {
+    const held = { ctrlKey: true, altKey: true };
+    expect(matchesShortcut(stroke('ArrowRight', held), 'CmdOrCtrl+Alt+Right', false)).toBe(true);
+    expect(matchesShortcut(stroke('ArrowLeft', held), 'CmdOrCtrl+Alt+Right', false)).toBe(false);
+  });
+
   it('matches keys without modifiers', () => {
     expect(matchesShortcut(stroke('F6'), 'F6', false)).toBe(true);
     expect(matchesShortcut(stroke('F6', { shiftKey: true }), 'F6', false)).toBe(false);

@@ -35,6 +35,7 @@ function keyMatches(stroke: KeyStroke, key: string): boolean {
   // With Control or Alt held some layouts report no letter; the physical key then decides.
   if (/^[A-Z]$/.test(key)) return stroke.code === `Key${key}` && !/^[a-z]$/i.test(stroke.key);
   if (/^[0-9]$/.test(key)) return stroke.code === `Digit${key}`;
+  if (/^(?:Up|Down|Left|Right)$/.test(key)) return stroke.key === `Arrow${key}`;
   if (key === '\\') return stroke.code === 'Backslash';
   // "Ctrl+=" is meant as "Ctrl++" too, which needs Shift on most layouts.
   return key === '=' && stroke.key === '+';

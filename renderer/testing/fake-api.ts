@@ -27,7 +27,12 @@ export interface FakeApi {
     messages: Map<string, StoredMessage[]>;
   };
   /** Calls with an effect outside of the app. */
-  outside: { clipboard: string | null; openedUrls: string[]; isReadyToClose: boolean };
+  outside: {
+    clipboard: string | null;
+    openedUrls: string[];
+    savedTexts: { name: string; text: string }[];
+    isReadyToClose: boolean;
+  };
 }
 
 const kInfo: AppInfo = {
@@ -39,6 +44,7 @@ const kInfo: AppInfo = {
     { root: '/home/you/orbit', name: 'orbit' },
     { root: '/home/you/lighthouse', name: 'lighthouse' },
   ],
+  connections: [],
   processes: { engine: { state: 'running' }, workspace: { state: 'running' } },
 };
 
@@ -53,7 +59,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
     conversations: new Map(),
     messages: new Map(),
   };
-  const outside: FakeApi['outside'] = { clipboard: null, openedUrls: [], isReadyToClose: false };
+  const outside: FakeApi['outside'] = { clipboard: null, openedUrls: [], savedTexts: [], isReadyToClose: false };
   const messagesOf = (id: string) => stored.messages.get(id) ?? [];
   let nextId = 1;
 
@@ -87,7 +93,13 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       list: async () => [...stored.conversations.values()],
       create: async ({ title }) => {
         const nowMs = Date.now();
-        const conversation = { id: `conversation-${nextId++}`, title, createdAtMs: nowMs, updatedAtMs: nowMs };
+        const conversation = {
+          id: `conversation-${nextId++}`,
+          title,
+          createdAtMs: nowMs,
+          updatedAtMs: nowMs,
+          leafId: null,
+        };
         stored.conversations.set(conversation.id, conversation);
         return conversation;
       },
@@ -111,12 +123,13 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
         );
         return {};
       },
-      truncate: async ({ conversationId, fromMessageId }) => {
-        const list = messagesOf(conversationId);
-        const index = list.findIndex(({ id }) => id === fromMessageId);
-        stored.messages.set(conversationId, index < 0 ? list : list.slice(0, index));
+      setLeaf: async ({ id, leafId }) => {
+        const conversation = stored.conversations.get(id);
+        if (conversation) stored.conversations.set(id, { ...conversation, leafId });
         return {};
       },
+      search: async ({ text }) =>
+        [...stored.messages].filter(([, list]) => list.some(({ content }) => content.includes(text))).map(([id]) => id),
     },
     backups: {
       list: async () => [...stored.backups.values()],
@@ -139,6 +152,10 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       openExternal: async ({ url }) => {
         outside.openedUrls.push(url);
         return {};
+      },
+      saveText: async ({ name, text }) => {
+        outside.savedTexts.push({ name, text });
+        return { path: `/home/you/${name}` };
       },
       writeClipboard: async ({ text }) => {
         outside.clipboard = text;

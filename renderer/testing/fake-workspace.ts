@@ -2,9 +2,10 @@
 import { ORPCError } from '@orpc/client';
 import type { WorkspaceApi } from '../../electron/common/api.ts';
 import type { AppErrorCode } from '../../electron/common/errors.ts';
+import type { FileMatches, SearchEvent, SearchQuery } from '../../electron/common/search-contract.ts';
 import type { Entry, WorkspaceEvent, WorkspaceFile } from '../../electron/common/workspace-contract.ts';
 import { ancestors, baseName, dirName } from '../lib/paths.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue, toStream } from './event-queue.ts';
 
 interface FakeFile {
   text: string;
@@ -20,6 +21,7 @@ export function appError(code: AppErrorCode, message: string, hint?: string): OR
 export class FakeWorkspace {
   readonly #files = new Map<string, FakeFile>();
   readonly #directories = new Set<string>();
+  readonly #trashed = new Map<string, [string, FakeFile][]>();
   readonly events = new EventQueue<WorkspaceEvent>();
   /** Every write fails with this code while it is set. */
   writeError: AppErrorCode | null = null;
@@ -79,8 +81,40 @@ export class FakeWorkspace {
       paths: [...this.#files.keys()].slice(0, limit),
       truncated: this.#files.size > limit,
     }),
+    search: async (query) => toStream(this.#search(query)),
+    trash: async ({ path }) => {
+      const taken = [...this.#files].filter(([file]) => file === path || file.startsWith(`${path}/`));
+      if (taken.length === 0 && !this.#directories.has(path))
+        throw appError('FILE_NOT_FOUND', `${path} does not exist.`);
+      for (const [file] of taken) this.#files.delete(file);
+      this.#directories.delete(path);
+      this.#trashed.set(path, taken);
+      return { id: path };
+    },
+    restore: async ({ id }) => {
+      const taken = this.#trashed.get(id);
+      if (!taken) throw appError('NOT_FOUND', 'This cannot be brought back.');
+      for (const [file, content] of taken) this.put(file, content.text);
+      this.#trashed.delete(id);
+      return { path: id };
+    },
     watch: async (_input, options) => this.events.subscribe(options?.signal),
   };
+
+  /** Literal text only. */
+  async *#search({ pattern, replacement }: SearchQuery): AsyncGenerator<SearchEvent, void, void> {
+    const files: FileMatches[] = [];
+    for (const [path, { text }] of this.#files) {
+      const matches = text.split('\n').flatMap((line, i) => {
+        const start = line.indexOf(pattern);
+        const found = { line: i + 1, start, end: start + pattern.length, text: pattern, replacement };
+        return start < 0 ? [] : [{ ...found, preview: line, previewStart: start }];
+      });
+      if (matches.length > 0) files.push({ path, matches });
+    }
+    yield { type: 'files', files };
+    yield { type: 'done', isTruncated: false };
+  }
 
   #list(path: string): Entry[] {
     if (path !== '' && !this.#directories.has(path)) throw appError('FILE_NOT_FOUND', `${path} does not exist.`);

@@ -105,7 +105,7 @@ function furnished(messages: StoredMessage[]): FakeApi {
   const titles = ['Why does Newton need a start value?', 'Explain velocity Verlet', 'Write a test for norm()'];
   titles.forEach((title, i) => {
     const atMs = Date.now() - i * 5 * 3_600_000;
-    fake.stored.conversations.set(`c${i}`, { id: `c${i}`, title, createdAtMs: atMs, updatedAtMs: atMs });
+    fake.stored.conversations.set(`c${i}`, { id: `c${i}`, title, createdAtMs: atMs, leafId: null, updatedAtMs: atMs });
   });
   fake.stored.messages.set('c0', messages);
   fake.stored.session = {

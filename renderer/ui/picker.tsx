@@ -22,18 +22,24 @@ interface PickerProps {
   items: readonly PickerItem[];
   /** Shown when nothing matches. */
   emptyText: string;
+  /** The caller may hold what is typed, and say what of it filters the items. */
+  query?: string;
+  filter?: string;
+  onQuery?: (query: string) => void;
   onPick: (id: string) => void;
   onClose: () => void;
 }
 
 const kMostShown = 100;
 
-export function Picker({ label, placeholder, items, emptyText, onPick, onClose }: PickerProps) {
-  const [query, setQuery] = useState('');
+export function Picker({ label, placeholder, items, emptyText, onPick, onClose, ...held }: PickerProps) {
+  const [own, setOwn] = useState('');
+  const query = held.query ?? own;
+  const filter = held.filter ?? query;
   const [activeIndex, setActiveIndex] = useState(0);
   const listId = useId();
   const list = useRef<HTMLDivElement>(null);
-  const found = useMemo(() => fuzzyFilter(query, items, (item) => item.text, kMostShown), [query, items]);
+  const found = useMemo(() => fuzzyFilter(filter, items, (item) => item.text, kMostShown), [filter, items]);
 
   useEffect(() => {
     list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest' });
@@ -50,7 +56,7 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose }
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={dialogStyles.scrim} style={{ background: 'transparent' }} />
-        <Radix.Content className={styles.picker} aria-describedby={undefined}>
+        <Radix.Content className={styles.picker} aria-describedby={undefined} onOpenAutoFocus={focusAtEnd}>
           <Radix.Title className="visually-hidden">{label}</Radix.Title>
           <input
             role="combobox"
@@ -64,7 +70,8 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose }
             spellCheck={false}
             value={query}
             onChange={(event) => {
-              setQuery(event.target.value);
+              setOwn(event.target.value);
+              held.onQuery?.(event.target.value);
               setActiveIndex(0);
             }}
             onKeyDown={(event) => {
@@ -115,6 +122,14 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose }
       </Radix.Portal>
     </Radix.Root>
   );
+}
+
+/** Behind what is there already; by itself it would be selected, and the next key would replace it. */
+function focusAtEnd(event: Event): void {
+  event.preventDefault();
+  const input = event.currentTarget instanceof HTMLElement ? event.currentTarget.querySelector('input') : null;
+  input?.focus();
+  input?.setSelectionRange(input.value.length, input.value.length);
 }
 
 /** The text with the matched letters marked, runs joined. */

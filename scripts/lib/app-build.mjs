@@ -1,6 +1,6 @@
 // The app's bundles in build/app/: one file per process, the renderer, and the addon beside them.
 import { copyFile, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { root } from './process.mjs';
 import { hashOf, stampedStep } from './steps.mjs';
 
@@ -37,6 +37,9 @@ export async function buildApp(nativeBuild) {
         await bundle.close();
       }
       await copyFile(join(nativeBuild, 'outpost_engine.node'), join(output, 'outpost_engine.node'));
+      // Beside the bundle that starts it.
+      const { rgPath } = await import('@vscode/ripgrep');
+      await copyFile(rgPath, join(output, basename(rgPath)));
     },
   );
 }

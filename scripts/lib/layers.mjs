@@ -15,9 +15,10 @@ const typescriptLayers = {
   // resources: the catalog of models.
   'electron/services': ['electron/engine', 'electron/common', 'resources'],
   'electron/ipc': ['electron/services', 'electron/windows', 'electron/common'],
-  'electron/engine': ['electron/common'],
-  'electron/workspace': ['electron/common'],
-  electron: ['electron/windows', 'electron/ipc', 'electron/services', 'electron/common'],
+  'electron/network': ['electron/common'],
+  'electron/engine': ['electron/network', 'electron/common'],
+  'electron/workspace': ['electron/network', 'electron/common'],
+  electron: ['electron/windows', 'electron/ipc', 'electron/services', 'electron/network', 'electron/common'],
   'renderer/lib': [],
   'renderer/ui': ['renderer/lib'],
   'renderer/editor': ['renderer/ui', 'renderer/lib'],

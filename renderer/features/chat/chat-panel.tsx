@@ -1,20 +1,27 @@
 // The right panel: the shown conversation or the list of all, and the composer.
-import { ArrowLeft, History, SquarePen } from 'lucide-react';
+import { ArrowLeft, Download, History, SquarePen } from 'lucide-react';
 import { type ReactNode, type Ref, useMemo, useState } from 'react';
 import { useStore } from 'zustand';
-import type { Conversation } from '../../../electron/common/app-contract.ts';
+import type { Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
+import buttonStyles from '../../ui/button.module.css';
 import { Button, IconButton } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
+import { Menu, type MenuAction } from '../../ui/menu.tsx';
 import { Notice } from '../../ui/notice.tsx';
+import { pathTo } from './branches.ts';
 import styles from './chat-panel.module.css';
 import type { ChatStore } from './chat-store.ts';
 import { Composer } from './composer.tsx';
 import { ConversationList } from './conversation-list.tsx';
+import type { DraftStore } from './draft-store.ts';
 import { MessageList } from './message-list.tsx';
 import { ReplyAnnouncer } from './reply-announcer.tsx';
 
 interface ChatPanelProps {
   chat: ChatStore;
+  draft: DraftStore;
+  attachActions: readonly MenuAction[];
+  onExport: (format: 'markdown' | 'json') => void;
   inputRef: Ref<HTMLTextAreaElement>;
   isListShown: boolean;
   onShowList: (isShown: boolean) => void;
@@ -22,6 +29,7 @@ interface ChatPanelProps {
   blockedReason: string | null;
   newShortcut: readonly string[];
   onInsert: ((text: string) => void) | null;
+  onApply: ((code: string, label: string) => void) | null;
   onCopy: (text: string) => void;
   onOpenLink: (url: string) => void;
   onRemove: (conversation: Conversation) => void;
@@ -29,14 +37,32 @@ interface ChatPanelProps {
   empty: ReactNode;
 }
 
+const kNone: readonly StoredMessage[] = [];
+
 export function ChatPanel(props: ChatPanelProps) {
-  const { chat, inputRef, isListShown, onShowList, blockedReason, newShortcut, onInsert, onCopy, onRemove, empty } =
-    props;
-  const { conversationId, conversations, messages, reply, context, error, loading } = useStore(chat.store);
+  const {
+    chat,
+    inputRef,
+    isListShown,
+    onShowList,
+    blockedReason,
+    newShortcut,
+    onInsert,
+    onApply,
+    onCopy,
+    onRemove,
+    empty,
+  } = props;
+  const { conversationId, conversations, messages, reply, queue, context, error, loading } = useStore(chat.store);
   const [link, setLink] = useState<string | null>(null);
-  const actions = useMemo(() => ({ openLink: setLink, copy: onCopy, insert: onInsert }), [onCopy, onInsert]);
-  const title = conversations.find(({ id }) => id === conversationId)?.title ?? 'New conversation';
-  const shown = conversationId === null ? [] : (messages[conversationId] ?? []);
+  const actions = useMemo(
+    () => ({ openLink: setLink, copy: onCopy, insert: onInsert, apply: onApply }),
+    [onCopy, onInsert, onApply],
+  );
+  const conversation = conversations.find(({ id }) => id === conversationId);
+  const title = conversation?.title ?? 'New conversation';
+  const all = (conversationId === null ? undefined : messages[conversationId]) ?? kNone;
+  const shown = useMemo(() => pathTo(all, conversation?.leafId ?? null), [all, conversation?.leafId]);
   const elsewhere =
     reply && reply.conversationId !== conversationId
       ? conversations.find(({ id }) => id === reply.conversationId)
@@ -57,6 +83,18 @@ export function ChatPanel(props: ChatPanelProps) {
           <IconButton label="Conversations" onClick={() => onShowList(true)}>
             <History size={15} aria-hidden />
           </IconButton>
+        )}
+        {isListShown || shown.length === 0 ? null : (
+          <Menu
+            actions={[
+              { label: 'Export as Markdown…', run: () => props.onExport('markdown') },
+              { label: 'Export as JSON…', run: () => props.onExport('json') },
+            ]}
+          >
+            <button type="button" aria-label="Export" title="Export" className={buttonStyles.icon}>
+              <Download size={15} aria-hidden />
+            </button>
+          </Menu>
         )}
         <IconButton
           label="New conversation"
@@ -91,13 +129,23 @@ export function ChatPanel(props: ChatPanelProps) {
         />
       ) : (
         <>
-          <MessageList chat={chat} messages={shown} actions={actions} empty={loading === 'messages' ? null : empty} />
+          <MessageList
+            chat={chat}
+            messages={shown}
+            all={all}
+            actions={actions}
+            empty={loading === 'messages' ? null : empty}
+          />
           <Composer
             inputRef={inputRef}
             blockedReason={elsewhere ? `“${elsewhere.title}” is being answered.` : blockedReason}
             isReplying={reply !== null}
             context={context}
-            onSend={(text) => void chat.send(text)}
+            draft={props.draft}
+            queue={queue}
+            attachActions={props.attachActions}
+            onSend={(text, attachments) => void chat.send(text, attachments)}
+            onUnqueue={(id) => chat.unqueue(id)}
             onStop={() => chat.stop()}
           />
         </>

@@ -3,24 +3,34 @@
 // passed in, so that tests script them.
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { AppApi, EngineApi } from '../../../electron/common/api.ts';
-import type { Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
+import type { Attachment, Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import type { Settings } from '../../../electron/common/settings.ts';
+import { newestLeaf, pathTo, withParents } from './branches.ts';
 import { titleFrom, toChatMessages } from './messages.ts';
 import { type Reply, runReply } from './reply.ts';
+
+export interface QueuedQuestion {
+  id: string;
+  conversationId: string;
+  text: string;
+  attachments: readonly Attachment[];
+}
 
 export interface ChatState {
   /** Newest first; conversations that wait for their deletion are not in it. */
   conversations: readonly Conversation[];
   /** The one that is shown; null for a new one that has no message yet. */
   conversationId: string | null;
-  /** Messages of the conversations that were shown since the start. */
+  /** Messages of the conversations that were shown since the start: all branches, in the order of their making. */
   messages: Readonly<Record<string, readonly StoredMessage[]>>;
   loading: 'list' | 'messages' | null;
   /** Why the list or the messages could not be read or stored. */
   error: ErrorInfo | null;
   reply: Reply | null;
+  /** Questions that wait for the running reply to end. */
+  queue: readonly QueuedQuestion[];
   /** Tokens of the shown conversation; null while unknown. */
   context: { nTokens: number; nCtx: number } | null;
 }
@@ -56,13 +66,14 @@ export class ChatStore {
       loading: null,
       error: null,
       reply: null,
+      queue: [],
       context: null,
     }));
   }
 
   get shownMessages(): readonly StoredMessage[] {
     const { conversationId, messages } = this.store.getState();
-    return conversationId === null ? kNone : (messages[conversationId] ?? kNone);
+    return conversationId === null ? kNone : this.#path(conversationId, messages[conversationId] ?? kNone);
   }
 
   /** Reads the list and shows the conversation of the last session, if it still exists. */
@@ -78,9 +89,18 @@ export class ChatStore {
     this.store.setState({ conversationId: id, context: null, error: null });
     if (id === null) return;
     if (!this.store.getState().messages[id]) {
-      await this.#guard('messages', async () => this.#setMessages(id, await this.#deps.conversations.messages({ id })));
+      await this.#guard('messages', async () => {
+        this.#setMessages(id, withParents(await this.#deps.conversations.messages({ id })));
+      });
     }
     await this.countContext();
+  }
+
+  /** Ids of the conversations in which a text occurs. */
+  async search(text: string): Promise<readonly string[]> {
+    const query = text.trim().slice(0, 200);
+    if (query === '') return [];
+    return this.#deps.conversations.search({ text: query }).catch(() => []);
   }
 
   async rename(id: string, title: string): Promise<void> {
@@ -104,7 +124,10 @@ export class ChatStore {
       void this.#guard(null, () => this.#deps.conversations.delete({ id }));
     }, kUndoMs);
     this.#deletions.set(id, { timer, conversation });
-    this.store.setState(({ conversations }) => ({ conversations: conversations.filter((kept) => kept.id !== id) }));
+    this.store.setState(({ conversations, queue }) => ({
+      conversations: conversations.filter((kept) => kept.id !== id),
+      queue: queue.filter((question) => question.conversationId !== id),
+    }));
     if (this.store.getState().conversationId === id) void this.select(null);
   }
 
@@ -118,32 +141,48 @@ export class ChatStore {
     }));
   }
 
-  /** Adds a question to the shown conversation, or starts one, and runs the reply. */
-  async send(prompt: string): Promise<void> {
-    if (prompt.trim() === '' || this.store.getState().reply) return;
-    const id = this.store.getState().conversationId ?? (await this.#create(titleFrom(prompt)));
-    if (id === null) return;
-    const question = this.#message('user', prompt.trim());
-    this.#setMessages(id, [...(this.store.getState().messages[id] ?? []), question]);
-    await this.#put(id, question);
-    await this.#reply(id);
+  /** Adds a question to the shown conversation, or starts one, and runs the reply; waits while another one runs. */
+  async send(prompt: string, attachments: readonly Attachment[] = []): Promise<void> {
+    const text = prompt.trim();
+    if (text === '') return;
+    const { conversationId, reply } = this.store.getState();
+    if (reply) {
+      if (conversationId !== reply.conversationId) return; // the panel says who is being answered
+      const question = { id: this.#deps.newId(), conversationId, text, attachments };
+      this.store.setState(({ queue }) => ({ queue: [...queue, question] }));
+      return;
+    }
+    const id = conversationId ?? (await this.#create(titleFrom(text)));
+    if (id !== null) await this.#ask(id, this.#leaf(id), text, attachments);
   }
 
-  /** Runs the last reply again: after a failure, or because another answer is wanted. */
+  /** Takes a waiting question back. */
+  unqueue(id: string): void {
+    this.store.setState(({ queue }) => ({ queue: queue.filter((question) => question.id !== id) }));
+  }
+
+  /** Runs the last reply again, beside the earlier one: after a failure, or because another answer is wanted. */
   async regenerate(): Promise<void> {
     const { conversationId: id, reply } = this.store.getState();
     const last = this.shownMessages.at(-1);
     if (id === null || reply || !last) return;
-    if (last.role === 'assistant') await this.#truncate(id, last.id);
-    await this.#reply(id);
+    await this.#reply(id, last.role === 'assistant' ? (last.parentId ?? null) : last.id);
   }
 
-  /** Replaces a question and drops everything after it. */
+  /** Asks another question in the place of an earlier one, which stays as a branch of its own. */
   async editAndResend(messageId: string, prompt: string): Promise<void> {
-    const { conversationId: id, reply } = this.store.getState();
+    const { conversationId: id, reply, messages } = this.store.getState();
     if (id === null || reply || prompt.trim() === '') return;
-    await this.#truncate(id, messageId);
-    await this.send(prompt);
+    const edited = messages[id]?.find((message) => message.id === messageId);
+    if (edited) await this.#ask(id, edited.parentId ?? null, prompt.trim(), edited.attachments ?? []);
+  }
+
+  /** Shows the branch that a message belongs to. */
+  async showBranch(messageId: string): Promise<void> {
+    const { conversationId: id, messages } = this.store.getState();
+    if (id === null) return;
+    this.#setLeaf(id, newestLeaf(messages[id] ?? [], messageId));
+    await this.countContext();
   }
 
   stop(): void {
@@ -181,13 +220,25 @@ export class ChatStore {
     return id;
   }
 
-  async #reply(conversationId: string): Promise<void> {
+  async #ask(id: string, parentId: string | null, text: string, attachments: readonly Attachment[]): Promise<void> {
+    const question = {
+      ...this.#message('user', text, parentId),
+      ...(attachments.length > 0 ? { attachments: [...attachments] } : {}),
+    };
+    this.#append(id, question);
+    await this.#put(id, question);
+    await this.#reply(id, question.id);
+  }
+
+  /** @param parentId the question, or the end of what was said so far */
+  async #reply(conversationId: string, parentId: string | null): Promise<void> {
     const { settings, engine, modelName, nowMs, schedule } = this.#deps;
-    const history = toChatMessages(settings().systemPrompt, this.store.getState().messages[conversationId] ?? []);
-    const answer = this.#message('assistant', '');
+    const all = this.store.getState().messages[conversationId] ?? [];
+    const history = toChatMessages(settings().systemPrompt, parentId === null ? [] : pathTo(all, parentId));
+    const answer = this.#message('assistant', '', parentId);
     const abort = new AbortController();
     this.#abort = abort;
-    this.#setMessages(conversationId, [...(this.store.getState().messages[conversationId] ?? []), answer]);
+    this.#append(conversationId, answer);
     const ended = await runReply({
       engine,
       request: { messages: history, sampler: settings().sampler },
@@ -206,13 +257,42 @@ export class ChatStore {
     this.#touch(conversationId);
     await this.#put(conversationId, ended);
     await this.countContext();
+    await this.#nextQuestion();
   }
 
-  #message(role: StoredMessage['role'], content: string): StoredMessage {
+  async #nextQuestion(): Promise<void> {
+    const [next] = this.store.getState().queue;
+    if (!next || this.store.getState().reply) return;
+    this.unqueue(next.id);
+    await this.#ask(next.conversationId, this.#leaf(next.conversationId), next.text, next.attachments);
+  }
+
+  #path(id: string, messages: readonly StoredMessage[]): readonly StoredMessage[] {
+    return pathTo(messages, this.store.getState().conversations.find((known) => known.id === id)?.leafId ?? null);
+  }
+
+  #leaf(id: string): string | null {
+    return this.#path(id, this.store.getState().messages[id] ?? kNone).at(-1)?.id ?? null;
+  }
+
+  #append(id: string, message: StoredMessage): void {
+    this.#setMessages(id, [...(this.store.getState().messages[id] ?? []), message]);
+    this.#setLeaf(id, message.id);
+  }
+
+  #setLeaf(id: string, leafId: string): void {
+    this.store.setState(({ conversations }) => ({
+      conversations: conversations.map((known) => (known.id === id ? { ...known, leafId } : known)),
+    }));
+    if (!this.#deletions.has(id)) void this.#guard(null, () => this.#deps.conversations.setLeaf({ id, leafId }));
+  }
+
+  #message(role: StoredMessage['role'], content: string, parentId: string | null): StoredMessage {
     const { newId, nowMs } = this.#deps;
     const status = role === 'user' ? 'complete' : 'streaming';
     return {
       id: newId(),
+      parentId,
       role,
       content,
       status,
@@ -222,14 +302,6 @@ export class ChatStore {
       modelName: null,
       createdAtMs: nowMs(),
     };
-  }
-
-  async #truncate(id: string, fromMessageId: string): Promise<void> {
-    const messages = this.store.getState().messages[id] ?? [];
-    const index = messages.findIndex((message) => message.id === fromMessageId);
-    if (index < 0) return;
-    this.#setMessages(id, messages.slice(0, index));
-    await this.#guard(null, () => this.#deps.conversations.truncate({ conversationId: id, fromMessageId }));
   }
 
   async #put(conversationId: string, message: StoredMessage): Promise<void> {

@@ -1,5 +1,5 @@
 // A code block of a reply: its language, copy, insert at the cursor, and the code in the editor's colours.
-import { Check, ClipboardCopy, TextCursorInput } from 'lucide-react';
+import { Check, ClipboardCopy, FileDiff, TextCursorInput } from 'lucide-react';
 import { memo, useEffect, useState } from 'react';
 import { HighlightedCode } from '../../editor/highlighted-code.tsx';
 import { IconButton } from '../../ui/button.tsx';
@@ -24,11 +24,14 @@ export const CodeBlock = memo(function CodeBlock({ code, label, actions }: CodeB
   }, [isCopied]);
 
   const language = label.split(/[\s,{:]/, 1)[0] ?? '';
-  const insert = actions.insert;
+  const { insert, apply } = actions;
   return (
     <figure className={styles.block} aria-label={language ? `Code, ${language}` : 'Code'}>
       <figcaption className={styles.head}>
         <span className={styles.language}>{language || 'text'}</span>
+        <IconButton label="Review and apply to the file" disabled={apply === null} onClick={() => apply?.(code, label)}>
+          <FileDiff size={14} aria-hidden />
+        </IconButton>
         <IconButton label="Insert at cursor" disabled={insert === null} onClick={() => insert?.(code)}>
           <TextCursorInput size={14} aria-hidden />
         </IconButton>

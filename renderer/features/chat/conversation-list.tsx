@@ -1,6 +1,6 @@
 // All conversations: pick, rename, delete (with undo), search by title.
 import { Pencil, Search, Trash2 } from 'lucide-react';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useStore } from 'zustand';
 import type { Conversation } from '../../../electron/common/app-contract.ts';
 import { formatAge } from '../../lib/format.ts';
@@ -20,7 +20,8 @@ export function ConversationList({ chat, onPick, onRemove }: ConversationListPro
   const [query, setQuery] = useState('');
   const [renamingId, setRenamingId] = useState<string | null>(null);
   const nowMs = Date.now();
-  const found = conversations.filter(({ title }) => fuzzyMatch(query, title) !== null);
+  const inText = useFoundInText(chat, query);
+  const found = conversations.filter(({ id, title }) => fuzzyMatch(query, title) !== null || inText.has(id));
   return (
     <div className={styles.list}>
       <label className={styles.search}>
@@ -81,6 +82,22 @@ export function ConversationList({ chat, onPick, onRemove }: ConversationListPro
       </ul>
     </div>
   );
+}
+
+/** Conversations in which the words were said. */
+function useFoundInText(chat: ChatStore, query: string): ReadonlySet<string> {
+  const [found, setFound] = useState<ReadonlySet<string>>(new Set());
+  useEffect(() => {
+    let isStale = false;
+    const timer = setTimeout(() => {
+      void chat.search(query).then((ids) => !isStale && setFound(new Set(ids)));
+    }, 150);
+    return () => {
+      isStale = true;
+      clearTimeout(timer);
+    };
+  }, [chat, query]);
+  return found;
 }
 
 function RenameInput({ title, onDone }: { title: string; onDone: (title: string | null) => void }) {

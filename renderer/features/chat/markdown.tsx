@@ -13,6 +13,8 @@ export interface MarkdownActions {
   copy: (text: string) => void;
   /** Null while no file is open. */
   insert: ((text: string) => void) | null;
+  /** Shows what the code would change in the file it is for. @param label the words after the fence */
+  apply: ((code: string, label: string) => void) | null;
 }
 
 interface MarkdownProps {

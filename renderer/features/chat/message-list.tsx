@@ -1,18 +1,21 @@
 // The messages of the shown conversation. Follows the end while a reply grows, unless the user scrolled up.
 import { ArrowDown } from 'lucide-react';
-import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type ReactNode, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useStore } from 'zustand';
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import { Button } from '../../ui/button.tsx';
+import { alternatives } from './branches.ts';
 import type { ChatStore } from './chat-store.ts';
 import type { MarkdownActions } from './markdown.tsx';
 import styles from './message-list.module.css';
-import { Answer, Question } from './message-view.tsx';
+import { Answer, type Branches, Question } from './message-view.tsx';
 import { ReplyProgress } from './reply-progress.tsx';
 
 interface MessageListProps {
   chat: ChatStore;
   messages: readonly StoredMessage[];
+  /** Of the same conversation, all branches. */
+  all: readonly StoredMessage[];
   actions: MarkdownActions;
   /** Shown while there is no message. */
   empty: ReactNode;
@@ -21,7 +24,7 @@ interface MessageListProps {
 /** Nearer to the end than this counts as being at the end: half a line of rounding. */
 const kEndSlackPx = 24;
 
-export function MessageList({ chat, messages, actions, empty }: MessageListProps) {
+export function MessageList({ chat, messages, all, actions, empty }: MessageListProps) {
   const { conversationId, reply } = useStore(chat.store);
   const host = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
@@ -61,6 +64,7 @@ export function MessageList({ chat, messages, actions, empty }: MessageListProps
     setIsAway(!isAtEnd);
   };
   const resend = useCallback((id: string, text: string) => void chat.editAndResend(id, text), [chat]);
+  const branches = useBranches(chat, all);
   const regenerate = useCallback(() => void chat.regenerate(), [chat]);
 
   return (
@@ -79,11 +83,18 @@ export function MessageList({ chat, messages, actions, empty }: MessageListProps
           {messages.length === 0 ? <div className={styles.empty}>{empty}</div> : null}
           {messages.map((message, i) =>
             message.role === 'user' ? (
-              <Question key={message.id} message={message} canEdit={isIdle} onResend={resend} />
+              <Question
+                key={message.id}
+                message={message}
+                branches={branches.get(message.id) ?? null}
+                canEdit={isIdle}
+                onResend={resend}
+              />
             ) : (
               <Answer
                 key={message.id}
                 message={message}
+                branches={branches.get(message.id) ?? null}
                 isRunning={shownReply?.messageId === message.id}
                 actions={actions}
                 onRegenerate={isIdle && i === messages.length - 1 ? regenerate : null}
@@ -100,4 +111,13 @@ export function MessageList({ chat, messages, actions, empty }: MessageListProps
       ) : null}
     </div>
   );
+}
+
+/** The same objects as long as the branches are the same: a growing reply draws no other message anew. */
+function useBranches(chat: ChatStore, all: readonly StoredMessage[]): ReadonlyMap<string, Branches> {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: messages are only ever added, so their number tells
+  return useMemo(() => {
+    const onShow = (id: string) => void chat.showBranch(id);
+    return new Map([...alternatives(all)].map(([id, ids]) => [id, { ids, onShow }]));
+  }, [chat, all.length, all[0]?.id]);
 }

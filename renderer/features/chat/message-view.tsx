@@ -1,20 +1,28 @@
 // One message: a question that can be edited and sent again, or a reply with its state and figures.
-import { Pencil } from 'lucide-react';
+import { ChevronLeft, ChevronRight, Pencil } from 'lucide-react';
 import { memo, useState } from 'react';
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import { formatCount, formatDuration, formatRate } from '../../lib/format.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
 import { Notice } from '../../ui/notice.tsx';
+import { AttachmentIcon } from './composer.tsx';
 import { Markdown, type MarkdownActions } from './markdown.tsx';
 import styles from './message-view.module.css';
 
+/** What else stands in the place of a message. */
+export interface Branches {
+  ids: readonly string[];
+  onShow: (id: string) => void;
+}
+
 interface QuestionProps {
   message: StoredMessage;
+  branches: Branches | null;
   canEdit: boolean;
   onResend: (id: string, text: string) => void;
 }
 
-export const Question = memo(function Question({ message, canEdit, onResend }: QuestionProps) {
+export const Question = memo(function Question({ message, branches, canEdit, onResend }: QuestionProps) {
   const [draft, setDraft] = useState<string | null>(null);
   if (draft !== null) {
     const send = () => {
@@ -41,7 +49,7 @@ export const Question = memo(function Question({ message, canEdit, onResend }: Q
           }}
         />
         <div className={styles.editActions}>
-          <span className={styles.editHint}>Later messages are replaced.</span>
+          <span className={styles.editHint}>The earlier question and its answers stay as a branch.</span>
           <Button kind="quiet" onClick={() => setDraft(null)}>
             Cancel
           </Button>
@@ -54,7 +62,17 @@ export const Question = memo(function Question({ message, canEdit, onResend }: Q
   }
   return (
     <article aria-label="Your question" className={styles.question}>
+      {message.attachments ? (
+        <ul aria-label="Attachments" className={styles.attachments}>
+          {message.attachments.map(({ kind, label }) => (
+            <li key={`${kind} ${label}`} title={label}>
+              <AttachmentIcon kind={kind} /> {label}
+            </li>
+          ))}
+        </ul>
+      ) : null}
       <p className={styles.questionText}>{message.content}</p>
+      <BranchSwitch id={message.id} branches={branches} what="question" />
       {canEdit ? (
         <IconButton label="Edit and send again" className={styles.pencil} onClick={() => setDraft(message.content)}>
           <Pencil size={13} aria-hidden />
@@ -64,15 +82,41 @@ export const Question = memo(function Question({ message, canEdit, onResend }: Q
   );
 });
 
+function BranchSwitch({ id, branches, what }: { id: string; branches: Branches | null; what: string }) {
+  if (!branches) return null;
+  const index = branches.ids.indexOf(id);
+  const [before, after] = [branches.ids[index - 1], branches.ids[index + 1]];
+  return (
+    <span className={styles.branches}>
+      <IconButton
+        label={`Earlier ${what}`}
+        disabled={before === undefined}
+        onClick={() => before !== undefined && branches.onShow(before)}
+      >
+        <ChevronLeft size={13} aria-hidden />
+      </IconButton>
+      {index + 1} / {branches.ids.length}
+      <IconButton
+        label={`Later ${what}`}
+        disabled={after === undefined}
+        onClick={() => after !== undefined && branches.onShow(after)}
+      >
+        <ChevronRight size={13} aria-hidden />
+      </IconButton>
+    </span>
+  );
+}
+
 interface AnswerProps {
   message: StoredMessage;
+  branches: Branches | null;
   isRunning: boolean;
   actions: MarkdownActions;
   /** Given for the last reply when nothing runs. */
   onRegenerate: (() => void) | null;
 }
 
-export const Answer = memo(function Answer({ message, isRunning, actions, onRegenerate }: AnswerProps) {
+export const Answer = memo(function Answer({ message, branches, isRunning, actions, onRegenerate }: AnswerProps) {
   const { content, status, error, stats, reason } = message;
   const retry = onRegenerate ? <Button onClick={onRegenerate}>Try Again</Button> : null;
   return (
@@ -97,6 +141,7 @@ export const Answer = memo(function Answer({ message, isRunning, actions, onRege
             />
           ) : null}
           <footer className={styles.footer}>
+            <BranchSwitch id={message.id} branches={branches} what="answer" />
             {status === 'stopped' ? <span>Stopped</span> : null}
             {stats ? (
               <span title={figures(stats)}>

@@ -1,6 +1,7 @@
 // Pure functions over the messages of a conversation.
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import type { ChatMessage } from '../../../electron/common/engine-contract.ts';
+import { withAttachments } from './attachments.ts';
 
 /**
  * What the model sees: the system prompt, then the turns in alternation. Chat templates of several model families
@@ -9,7 +10,8 @@ import type { ChatMessage } from '../../../electron/common/engine-contract.ts';
 export function toChatMessages(systemPrompt: string, messages: readonly StoredMessage[]): ChatMessage[] {
   const result: ChatMessage[] = [];
   if (systemPrompt.trim() !== '') result.push({ role: 'system', content: systemPrompt });
-  for (const { role, content } of messages) {
+  for (const { role, content: text, attachments } of messages) {
+    const content = withAttachments(text, attachments);
     if (content.trim() === '') continue;
     const last = result.at(-1);
     if (last?.role === role) last.content += `\n\n${content}`;

@@ -55,7 +55,7 @@ export function CompletionChip({ completion, isOn, isModelReady, className, onTo
         type="button"
         className={className}
         aria-pressed={isOn}
-        aria-label={`Inline completion: ${long}`}
+        aria-label={`Inline completion: ${short}. ${long}`}
         onClick={onToggle}
       >
         <Sparkles size={13} aria-hidden />

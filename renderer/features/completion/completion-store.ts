@@ -5,6 +5,7 @@ import type { EngineApi } from '../../../electron/common/api.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { InlineSuggester, SuggestRequest } from '../../editor/inline-completions.ts';
 import { type FilterReason, filterCompletion, typeThrough } from '../../lib/completion-filter.ts';
+import { type LoggedSuggestion, logged } from './completion-log.ts';
 
 export type CompletionStatus =
   | { state: 'idle' }
@@ -14,6 +15,12 @@ export type CompletionStatus =
   | { state: 'shown'; ms: number }
   | { state: 'none'; reason: FilterReason | 'short' | 'middle' }
   | { state: 'failed'; message: string };
+
+export interface CompletionState {
+  status: CompletionStatus;
+  /** Newest last. */
+  log: readonly LoggedSuggestion[];
+}
 
 export interface CompletionDeps {
   engine: EngineApi;
@@ -43,8 +50,9 @@ const kBlockTokens = 64;
 const kOnlyClosers = /^[\s)\]}>;,'"`]*$/;
 
 export class CompletionStore implements InlineSuggester {
-  readonly store: StoreApi<{ status: CompletionStatus }> = createStore(() => ({
-    status: { state: 'idle' } as CompletionStatus,
+  readonly store: StoreApi<CompletionState> = createStore<CompletionState>(() => ({
+    status: { state: 'idle' },
+    log: [],
   }));
   readonly #deps: CompletionDeps;
   #shown: { bufferId: string; prefix: string; suffix: string; text: string } | null = null;
@@ -58,7 +66,14 @@ export class CompletionStore implements InlineSuggester {
     const { bufferId, languageId, prefix, suffix, isExplicit } = request;
     if (!isOn() && !isExplicit) return this.#silent({ state: 'off' });
     const rest = this.#shown?.bufferId === bufferId ? typeThrough(this.#shown, request) : null;
-    if (rest !== null) return rest;
+    const log = (entry: Pick<LoggedSuggestion, 'outcome'> & Partial<LoggedSuggestion>) => {
+      const all = { path: pathOf(bufferId), reason: null, totalMs: 0, stats: null, nChars: 0, ...entry };
+      this.store.setState((state) => ({ log: logged(state.log, all) }));
+    };
+    if (rest !== null) {
+      log({ outcome: 'cached', nChars: rest.length });
+      return rest;
+    }
     this.#shown = null;
     if (!isModelReady()) return this.#silent({ state: 'noModel' });
 
@@ -74,20 +89,31 @@ export class CompletionStore implements InlineSuggester {
       const maxTokens = mode === 'line' ? kLineTokens : kBlockTokens;
       const path = pathOf(bufferId);
       const result = await engine.complete({ path, languageId, prefix, suffix, mode, maxTokens }, { signal });
-      if (signal.aborted) return null;
+      if (signal.aborted) {
+        log({ outcome: 'cancelled', totalMs: nowMs() - startMs });
+        return null;
+      }
       const raw = mode === 'line' ? (result.text.split('\n', 1)[0] ?? '') : result.text;
       const filtered = filterCompletion(raw, { prefix, suffix });
-      if ('reason' in filtered) return this.#silent({ state: 'none', reason: filtered.reason });
+      const { stats } = result;
+      const totalMs = nowMs() - startMs;
+      if ('reason' in filtered) {
+        log({ outcome: 'dropped', reason: filtered.reason, totalMs, stats });
+        return this.#silent({ state: 'none', reason: filtered.reason });
+      }
+      log({ outcome: 'shown', totalMs, stats, nChars: filtered.text.length });
       this.#shown = { bufferId, prefix, suffix, text: filtered.text };
-      this.#set({ state: 'shown', ms: nowMs() - startMs });
+      this.#set({ state: 'shown', ms: totalMs });
       return filtered.text;
     } catch (error) {
       if (signal.aborted) {
+        log({ outcome: 'cancelled', totalMs: nowMs() - startMs });
         // A newer request may be at work already; only an unclaimed "working" goes back.
         if (this.store.getState().status.state === 'working') this.#set({ state: 'idle' });
         throw error;
       }
       const { code, message } = toErrorInfo(error);
+      log({ outcome: 'failed', reason: message, totalMs: nowMs() - startMs });
       return this.#silent(code === 'ENGINE_NOT_READY' ? { state: 'noModel' } : { state: 'failed', message });
     }
   }

@@ -32,8 +32,18 @@ export function SettingsDialog({ settings, onChooseModel, onUseDefaultModel, onC
               { value: 'system', label: 'System' },
               { value: 'light', label: 'Light' },
               { value: 'dark', label: 'Dark' },
+              { value: 'contrast', label: 'High contrast' },
             ]}
             onChange={(theme) => change({ theme })}
+          />
+          <NumberField
+            label="Zoom"
+            hint="Of the whole window, 50 to 300 percent."
+            value={values.zoomPercent}
+            min={50}
+            max={300}
+            step={5}
+            onChange={(zoomPercent) => change({ zoomPercent })}
           />
           <NumberField
             label="Editor font size"

@@ -8,6 +8,7 @@ import type { MonacoTextStore } from '../../editor/monaco-text-store.ts';
 import { Button } from '../../ui/button.tsx';
 import { EmptyState } from '../../ui/empty-state.tsx';
 import { Spinner } from '../../ui/progress.tsx';
+import type { Buffer } from './buffer.ts';
 import { BufferNotices } from './buffer-notices.tsx';
 import type { BuffersStore } from './buffers-store.ts';
 import styles from './editor-pane.module.css';
@@ -20,28 +21,49 @@ interface EditorPaneProps {
   onCursor: (cursor: CursorInfo) => void;
   onHandle: (handle: EditorHandle | null) => void;
   onTabPicked: () => void;
+  /** Drawn between the tabs and the text of a file that is shown. */
+  above: (active: Buffer) => ReactNode;
+  /** Drawn over the text; null for nothing. */
+  over: (active: Buffer) => ReactNode;
   /** Shown while no file is open. */
   welcome: ReactNode;
 }
 
-export function EditorPane({ buffers, texts, fontSize, onCursor, onHandle, onTabPicked, welcome }: EditorPaneProps) {
+export function EditorPane({
+  buffers,
+  texts,
+  fontSize,
+  onCursor,
+  onHandle,
+  onTabPicked,
+  above,
+  over,
+  welcome,
+}: EditorPaneProps) {
   const active = useStore(buffers.store, (state) => (state.activeId ? state.buffers[state.activeId] : undefined));
   if (!active) return <div className={styles.welcome}>{welcome}</div>;
+  const cover = active.status === 'ready' ? over(active) : null;
   return (
     <div className={styles.pane}>
       <TabBar buffers={buffers} onPicked={onTabPicked} />
+      {active.status === 'ready' ? above(active) : null}
       <BufferNotices buffer={active} buffers={buffers} />
       <div id={kEditorPanelId} role="tabpanel" aria-labelledby={`tab-${active.id}`} className={styles.body}>
         {active.status === 'ready' ? (
-          <CodeEditor
-            texts={texts}
-            bufferId={active.id}
-            label={active.title}
-            fontSize={fontSize}
-            isReadOnly={false}
-            onCursor={onCursor}
-            onHandle={onHandle}
-          />
+          <>
+            <div className={styles.text} inert={cover !== null}>
+              <CodeEditor
+                texts={texts}
+                bufferId={active.id}
+                label={active.title}
+                fontSize={fontSize}
+                isReadOnly={false}
+                onCursor={onCursor}
+                onHandle={onHandle}
+              />
+            </div>
+            {cover}
+          </>
         ) : active.status === 'failed' ? (
           <EmptyState
             icon={<FileWarning size={28} strokeWidth={1.5} aria-hidden />}

@@ -8,6 +8,7 @@ import { Notice } from '../../ui/notice.tsx';
 import { Spinner } from '../../ui/progress.tsx';
 import type { BuffersStore } from './buffers-store.ts';
 import styles from './explorer.module.css';
+import type { FileOperations } from './file-operations.ts';
 import { FileTree } from './file-tree.tsx';
 import type { TreeStore } from './tree-store.ts';
 
@@ -15,10 +16,11 @@ interface ExplorerProps {
   workspace: WorkspaceInfo | null;
   tree: TreeStore;
   buffers: BuffersStore;
+  operations: FileOperations;
   onOpenFolder: () => void;
 }
 
-export function Explorer({ workspace, tree, buffers, onOpenFolder }: ExplorerProps) {
+export function Explorer({ workspace, tree, buffers, operations, onOpenFolder }: ExplorerProps) {
   const root = useStore(tree.store, (state) => state.directories['']);
   const isRootGone = useStore(tree.store, (state) => state.isRootGone);
   if (!workspace) {
@@ -74,7 +76,7 @@ export function Explorer({ workspace, tree, buffers, onOpenFolder }: ExplorerPro
           />
         </div>
       ) : root ? (
-        <FileTree name={workspace.name} tree={tree} buffers={buffers} />
+        <FileTree name={workspace.name} tree={tree} buffers={buffers} operations={operations} />
       ) : (
         <p className={styles.loading} role="status">
           <Spinner /> Reading the folder

@@ -1,11 +1,13 @@
 // The file tree as an ARIA tree with one tab stop: arrows move, Enter opens, letters search, F2 renames.
-import { ChevronRight, FilePlus2, FolderPlus, Pencil } from 'lucide-react';
+import { ChevronRight, ClipboardPaste, FilePlus2, FolderPlus, Pencil, Scissors, Trash2, Undo2 } from 'lucide-react';
 import { memo, useCallback, useEffect, useMemo, useRef } from 'react';
 import { useStore } from 'zustand';
+import { dirName } from '../../lib/paths.ts';
 import { ContextMenu } from '../../ui/menu.tsx';
 import { VirtualList } from '../../ui/virtual-list.tsx';
 import type { BuffersStore } from './buffers-store.ts';
 import { FileIcon, FolderIcon } from './file-icon.tsx';
+import type { FileOperations } from './file-operations.ts';
 import styles from './file-tree.module.css';
 import { TreeDraftRow } from './tree-draft-row.tsx';
 import { type TreeRow, treeKey, treeRows, typeAhead } from './tree-rows.ts';
@@ -15,13 +17,14 @@ interface FileTreeProps {
   name: string;
   tree: TreeStore;
   buffers: BuffersStore;
+  operations: FileOperations;
 }
 
 const kRowHeight = 24;
 /** A pause in typing after which the next letter starts a new search. */
 const kTypeAheadMs = 800;
 
-export function FileTree({ name, tree, buffers }: FileTreeProps) {
+export function FileTree({ name, tree, buffers, operations }: FileTreeProps) {
   const { directories, expanded, focused, draft } = useStore(tree.store);
   const activePath = useStore(buffers.store, (state) =>
     state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null,
@@ -36,6 +39,7 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
   }, [activePath, tree]);
 
   const focusedIndex = rows.findIndex((row) => row.kind === 'entry' && row.entry.path === focused);
+  const focusedRow = rows[focusedIndex];
   const activate = useCallback(
     (path: string, isDirectory: boolean) => {
       tree.focus(path);
@@ -44,8 +48,17 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
     [tree, buffers],
   );
 
+  const cut = () => focused !== null && operations.cut(focused);
+  const paste = () => operations.paste(focusedRow ? folderOf(focusedRow) : '');
+
   const onKeyDown = (event: React.KeyboardEvent) => {
-    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof HTMLInputElement || event.altKey) return;
+    if (event.ctrlKey || event.metaKey) {
+      const run = { x: cut, v: paste, z: () => operations.undo() }[event.key];
+      if (run) event.preventDefault();
+      void run?.();
+      return;
+    }
     const move = treeKey(event.key, rows, focused);
     if (move) {
       event.preventDefault();
@@ -53,6 +66,7 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
       else if (move.do === 'expand') void tree.expand(move.path);
       else if (move.do === 'collapse') tree.collapse(move.path);
       else if (move.do === 'open') void buffers.open(move.path);
+      else if (move.do === 'delete') void operations.trash(move.path);
       else tree.startRename(move.path);
     } else if (event.key.length === 1 && event.key !== ' ') {
       const isNew = event.timeStamp - typed.current.atMs > kTypeAheadMs;
@@ -71,6 +85,16 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
       isDisabled: focused === null,
       run: () => focused !== null && tree.startRename(focused),
     },
+    { label: 'Cut', icon: <Scissors size={15} aria-hidden />, isDisabled: focused === null, run: cut },
+    { label: 'Paste', icon: <ClipboardPaste size={15} aria-hidden />, run: () => void paste() },
+    {
+      label: 'Move to Trash',
+      icon: <Trash2 size={15} aria-hidden />,
+      isDanger: true,
+      isDisabled: focused === null,
+      run: () => focused !== null && void operations.trash(focused),
+    },
+    { label: 'Undo File Operation', icon: <Undo2 size={15} aria-hidden />, run: () => void operations.undo() },
   ];
 
   return (
@@ -99,6 +123,7 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
                 key="draft"
                 tree={tree}
                 buffers={buffers}
+                operations={operations}
                 draft={row.draft}
                 level={row.level}
                 onDone={() => host.current?.focus()}
@@ -121,6 +146,7 @@ export function FileTree({ name, tree, buffers }: FileTreeProps) {
                 isDirty={dirty.includes(`\n${row.entry.path}\n`)}
                 onActivate={activate}
                 onSecondary={(path) => tree.focus(path)}
+                onDropped={(from) => void operations.move(from, folderOf(row))}
               />
             )
           }
@@ -138,6 +164,14 @@ function dirtyPaths(state: ReturnType<BuffersStore['store']['getState']>): strin
     .join('\n')}\n`;
 }
 
+/** Where something goes that is put on a row: into a folder, beside a file. */
+function folderOf(row: TreeRow): string {
+  if (row.kind !== 'entry') return '';
+  return row.entry.kind === 'directory' ? row.entry.path : dirName(row.entry.path);
+}
+
+const kDragType = 'application/x-outpost-entry';
+
 function rowId(path: string): string {
   return `tree-${path}`;
 }
@@ -153,9 +187,11 @@ interface EntryRowProps {
   isDirty: boolean;
   onActivate: (path: string, isDirectory: boolean) => void;
   onSecondary: (path: string) => void;
+  onDropped: (from: string) => void;
 }
 
-const EntryRow = memo(function EntryRow({ row, isFocused, isActive, isDirty, onActivate, onSecondary }: EntryRowProps) {
+const EntryRow = memo(function EntryRow(props: EntryRowProps) {
+  const { row, isFocused, isActive, isDirty, onActivate, onSecondary, onDropped } = props;
   const { entry, level, isExpanded, setSize, posInSet } = row;
   const isDirectory = entry.kind === 'directory';
   return (
@@ -176,6 +212,13 @@ const EntryRow = memo(function EntryRow({ row, isFocused, isActive, isDirty, onA
       title={entry.path}
       onClick={() => onActivate(entry.path, isDirectory)}
       onContextMenu={() => onSecondary(entry.path)}
+      draggable
+      onDragStart={(event) => event.dataTransfer.setData(kDragType, entry.path)}
+      onDragOver={(event) => event.dataTransfer.types.includes(kDragType) && event.preventDefault()}
+      onDrop={(event) => {
+        event.preventDefault();
+        onDropped(event.dataTransfer.getData(kDragType));
+      }}
     >
       {isDirectory ? (
         <ChevronRight size={14} aria-hidden className={styles.chevron} data-open={isExpanded} />

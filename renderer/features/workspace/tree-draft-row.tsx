@@ -3,12 +3,14 @@ import { useEffect, useRef, useState } from 'react';
 import { baseName } from '../../lib/paths.ts';
 import type { BuffersStore } from './buffers-store.ts';
 import { FileIcon, FolderIcon } from './file-icon.tsx';
+import type { FileOperations } from './file-operations.ts';
 import styles from './file-tree.module.css';
 import type { TreeDraft, TreeStore } from './tree-store.ts';
 
 interface TreeDraftRowProps {
   tree: TreeStore;
   buffers: BuffersStore;
+  operations: FileOperations;
   draft: TreeDraft;
   level: number;
   onDone: () => void;
@@ -16,7 +18,7 @@ interface TreeDraftRowProps {
 
 const kLabels = { file: 'Name of the new file', directory: 'Name of the new folder', rename: 'New name' };
 
-export function TreeDraftRow({ tree, buffers, draft, level, onDone }: TreeDraftRowProps) {
+export function TreeDraftRow({ tree, buffers, operations, draft, level, onDone }: TreeDraftRowProps) {
   const [name, setName] = useState(draft.path === null ? '' : baseName(draft.path));
   const input = useRef<HTMLInputElement>(null);
 
@@ -32,8 +34,9 @@ export function TreeDraftRow({ tree, buffers, draft, level, onDone }: TreeDraftR
     const done = await tree.commitDraft(name);
     if (!done) return;
     onDone();
-    if (done.kind === 'rename' && done.from !== null) buffers.pathRenamed(done.from, done.path);
-    else if (done.kind === 'file') await buffers.open(done.path);
+    if (done.kind === 'rename' && done.from !== null) operations.renamed(done.from, done.path);
+    else operations.created(done.path);
+    if (done.kind === 'file') await buffers.open(done.path);
   };
 
   return (

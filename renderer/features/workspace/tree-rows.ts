@@ -42,7 +42,7 @@ export function treeRows({
 
 export type TreeMove =
   | { do: 'focus'; path: string }
-  | { do: 'expand' | 'collapse' | 'open' | 'rename'; path: string }
+  | { do: 'expand' | 'collapse' | 'open' | 'rename' | 'delete'; path: string }
   | null;
 
 /** What a key does on the focused row (WAI-ARIA tree pattern). */
@@ -83,6 +83,8 @@ export function treeKey(key: string, rows: readonly TreeRow[], focused: string |
     case ' ':
       if (kind === 'file') return { do: 'open', path };
       return { do: row.isExpanded ? 'collapse' : 'expand', path };
+    case 'Delete':
+      return { do: 'delete', path };
     case 'F2':
       return { do: 'rename', path };
   }

@@ -1,0 +1,54 @@
+// What goes into the chat from the rest of the window, and out of it into a file.
+import { attach } from '../features/chat/attachments.ts';
+import { exportConversation } from '../features/chat/export.ts';
+import { unifiedDiff } from '../lib/line-diff.ts';
+import type { AppModel } from './app-model.ts';
+
+const kMostFolderPaths = 20_000;
+
+/** Puts something into the next question: the active text, what is selected in it, or what is not saved of it. */
+export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'diff'): Promise<void> {
+  const { draft, notifications, api } = model;
+  const buffer = model.buffers.active;
+  if (buffer?.status !== 'ready') return;
+  const name = buffer.path ?? buffer.title;
+  const text = model.texts.text(buffer.id);
+  if (kind === 'file') draft.attach(attach('file', name, text));
+  else if (kind === 'selection') {
+    const selection = model.editor?.selection();
+    if (!selection) return notifications.note('Select a part of the text first.');
+    const { startLine, endLine } = selection.range;
+    draft.attach(attach('selection', `${name}:${startLine}-${endLine}`, selection.text));
+  } else {
+    await model.attempt(async () => {
+      const onDisk = buffer.path === null ? '' : (await api.workspace.read({ path: buffer.path })).text;
+      if (onDisk === text) return notifications.note(`${buffer.title} has no unsaved changes.`);
+      draft.attach(attach('diff', name, unifiedDiff(onDisk, text)));
+    });
+  }
+  model.chatInput?.focus();
+}
+
+/** @param path of a file, or of a folder, which is attached as the list of what is in it */
+export async function attachPath(model: AppModel, path: string, isFolder: boolean): Promise<void> {
+  const { draft, api } = model;
+  await model.attempt(async () => {
+    if (isFolder) {
+      const { paths } = await api.workspace.findFiles({ limit: kMostFolderPaths });
+      const below = paths.filter((found) => found.startsWith(`${path}/`));
+      draft.attach(attach('folder', path, below.join('\n')));
+    } else draft.attach(attach('file', path, (await api.workspace.read({ path })).text));
+  });
+  model.chatInput?.focus();
+}
+
+/** Saves the shown conversation where the user says. */
+export async function exportChat(model: AppModel, format: 'markdown' | 'json'): Promise<void> {
+  const state = model.chat.store.getState();
+  const exported = state.conversationId && exportConversation(state, state.conversationId, format);
+  if (!exported) return;
+  await model.attempt(async () => {
+    const saved = await model.api.app.shell.saveText(exported);
+    if (saved) model.notifications.note(`Saved as ${saved.path}.`);
+  });
+}

@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { settingsSchema } from '../../../electron/common/settings.ts';
+import { createFakeApi, type FakeApi } from '../../testing/fake-api.ts';
+import { attach } from './attachments.ts';
+import { ChatStore } from './chat-store.ts';
+import { exportConversation } from './export.ts';
+
+let fake: FakeApi;
+let chat: ChatStore;
+
+function createStore(): ChatStore {
+  let nIds = 0;
+  return new ChatStore({
+    conversations: fake.api.app.conversations,
+    engine: fake.api.engine,
+    settings: () => settingsSchema.parse({ systemPrompt: '' }),
+    modelName: () => 'Model',
+    newId: () => `id-${++nIds}-${fake.stored.messages.size}`,
+    nowMs: () => 0,
+    schedule: (update) => update(),
+  });
+}
+
+beforeEach(() => {
+  fake = createFakeApi({});
+  fake.engine.stepMs = 0;
+  chat = createStore();
+});
+
+const shown = () => chat.shownMessages.map(({ content }) => content);
+const asked = () => fake.engine.chatRequests.at(-1)?.messages.map(({ content }) => content);
+
+async function say(question: string, answer: string) {
+  fake.engine.reply = answer;
+  await chat.send(question);
+}
+
+describe('branches', () => {
+  it('keep the earlier question and its answer when it is edited', async () => {
+    await say('one', 'A');
+    await say('two', 'B');
+    const two = chat.shownMessages[2]?.id ?? '';
+    fake.engine.reply = 'C';
+    await chat.editAndResend(two, 'zwei');
+    expect(shown()).toEqual(['one', 'A', 'zwei', 'C']);
+    expect(asked()).toEqual(['one', 'A', 'zwei']);
+    await chat.showBranch(two);
+    expect(shown()).toEqual(['one', 'A', 'two', 'B']);
+    await say('three', 'D');
+    expect(asked()).toEqual(['one', 'A', 'two', 'B', 'three']);
+  });
+
+  it('keep the earlier answer when another one is asked for', async () => {
+    await say('one', 'A');
+    fake.engine.reply = 'B';
+    await chat.regenerate();
+    expect(shown()).toEqual(['one', 'B']);
+    expect(asked()).toEqual(['one']);
+    const id = chat.store.getState().conversationId ?? '';
+    const all = chat.store.getState().messages[id] ?? [];
+    expect(all.map(({ content }) => content)).toEqual(['one', 'A', 'B']);
+  });
+
+  it('are as they were after a restart', async () => {
+    await say('one', 'A');
+    await say('two', 'B');
+    const two = chat.shownMessages[2]?.id ?? '';
+    await chat.editAndResend(two, 'zwei');
+    await chat.showBranch(two);
+    const id = chat.store.getState().conversationId;
+    chat = createStore();
+    await chat.load(id);
+    expect(shown()).toEqual(['one', 'A', 'two', 'B']);
+  });
+});
+
+describe('the queue', () => {
+  it('asks what was typed during a reply, in order, as soon as it ends', async () => {
+    fake.engine.stepMs = 1;
+    const first = say('one', 'A');
+    await Promise.resolve();
+    while (chat.store.getState().reply === null) await new Promise((resolve) => setTimeout(resolve));
+    await chat.send('two');
+    await chat.send('three');
+    expect(chat.store.getState().queue.map(({ text }) => text)).toEqual(['two', 'three']);
+    const [two] = chat.store.getState().queue;
+    chat.unqueue(two?.id ?? '');
+    await first;
+    expect(shown()).toEqual(['one', 'A', 'three', 'A']);
+    expect(chat.store.getState()).toMatchObject({ queue: [], reply: null });
+  });
+});
+
+it('sends attachments with their question, and keeps them in a branch', async () => {
+  fake.engine.reply = 'A';
+  await chat.send('why', [attach('file', 'a.ts', 'let a;')]);
+  expect(asked()).toEqual(['File a.ts:\n```\nlet a;\n```\n\nwhy']);
+  await chat.editAndResend(chat.shownMessages[0]?.id ?? '', 'how');
+  expect(asked()).toEqual(['File a.ts:\n```\nlet a;\n```\n\nhow']);
+});
+
+it('exports the shown branch', async () => {
+  await say('one', 'A');
+  fake.engine.reply = 'B';
+  await chat.regenerate();
+  const id = chat.store.getState().conversationId ?? '';
+  expect(exportConversation(chat.store.getState(), id, 'markdown')).toEqual({
+    name: 'one.md',
+    text: '# one\n\n## You\n\none\n\n## Model\n\nB\n',
+  });
+  expect(JSON.parse(exportConversation(chat.store.getState(), id, 'json')?.text ?? '').messages).toHaveLength(3);
+});

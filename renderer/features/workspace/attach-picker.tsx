@@ -1,0 +1,44 @@
+// "Attach a File or Folder": every path of the open folder.
+import { Folder } from 'lucide-react';
+import { useEffect, useMemo, useState } from 'react';
+import type { WorkspaceApi } from '../../../electron/common/api.ts';
+import { toErrorInfo } from '../../../electron/common/error-info.ts';
+import { ancestors } from '../../lib/paths.ts';
+import { Picker } from '../../ui/picker.tsx';
+import { FileIcon } from './file-icon.tsx';
+
+interface AttachPickerProps {
+  workspace: WorkspaceApi;
+  onPick: (path: string, isFolder: boolean) => void;
+  onClose: () => void;
+}
+
+const kMostPaths = 20_000;
+
+export function AttachPicker({ workspace, onPick, onClose }: AttachPickerProps) {
+  const [paths, setPaths] = useState<readonly string[] | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    workspace.findFiles({ limit: kMostPaths }).then(
+      (found) => setPaths(found.paths),
+      (reason) => setError(toErrorInfo(reason).message),
+    );
+  }, [workspace]);
+  const items = useMemo(() => {
+    const folders = [...new Set((paths ?? []).flatMap(ancestors))];
+    return [
+      ...(paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
+      ...folders.map((path) => ({ id: `${path}/`, text: `${path}/`, icon: <Folder size={14} aria-hidden /> })),
+    ];
+  }, [paths]);
+  return (
+    <Picker
+      label="Attach a file or folder"
+      placeholder="Name or path of a file or folder"
+      items={items}
+      emptyText={error ?? (paths === null ? 'Reading the folder…' : 'Nothing matches.')}
+      onPick={(id) => onPick(id.replace(/\/$/, ''), id.endsWith('/'))}
+      onClose={onClose}
+    />
+  );
+}
