@@ -124,6 +124,20 @@ TEST_CASE("llama with quantized weights differs by the rounding of activations o
   CHECK(nmse(logits, reference_logits(tiny, tokens)) < 7e-3);
 }
 
+TEST_CASE("steps are measured for each size, and wrong ones are refused") {
+  const TempDir dir;
+  const auto model = load(dir, small_llama());  // of 512 positions
+  const int32_t sizes[] = {1, 4};
+  const std::vector<double> ms = measure_steps(*model, /*n_past=*/70, sizes, /*n_rounds=*/2);
+  REQUIRE(ms.size() == 2);
+  CHECK(ms[0] > 0.0);
+  CHECK(ms[1] > 0.0);
+  CHECK_THROWS_AS(measure_steps(*model, 509, sizes, 1), EngineError);
+  CHECK_THROWS_AS(measure_steps(*model, -1, sizes, 1), EngineError);
+  CHECK_THROWS_AS(measure_steps(*model, 0, sizes, 0), EngineError);
+  CHECK_THROWS_AS(measure_steps(*model, 0, {}, 1), EngineError);
+}
+
 TEST_CASE("logits have the same bits for every chunking, kernel and number of threads") {
   const TempDir dir;
   for (const TinyLlama& tiny : {small_llama(), quantized_llama()}) {

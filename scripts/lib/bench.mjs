@@ -1,8 +1,8 @@
 // One run of each engine on the same model, in a process of its own, and the figures that come out of several.
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { peerDirectory } from './peer.mjs';
-import { capture } from './process.mjs';
+import { capture, SetupError } from './process.mjs';
 
 /**
  * @typedef {object} BenchOptions
@@ -32,6 +32,18 @@ import { capture } from './process.mjs';
 export const nPrefill = 512;
 export const nDecode = 128;
 const nRepetitions = 3;
+
+/** For parseArgs. */
+export const countOptions = /** @type {const} */ ({ pairs: { type: 'string' }, threads: { type: 'string' } });
+
+/** @param {{ pairs?: string, threads?: string }} values @param {{ nPairs: number }} defaults */
+export function readCounts({ pairs, threads }, defaults) {
+  const nPairs = Number(pairs ?? defaults.nPairs);
+  const nThreads = Number(threads ?? availableParallelism());
+  for (const [name, value] of Object.entries({ pairs: nPairs, threads: nThreads }))
+    if (!Number.isInteger(value) || value < 1) throw new SetupError(`--${name} expects a whole number from 1.`);
+  return { nPairs, nThreads };
+}
 
 /** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number, stepMs: Record<string, number> }>} */
 export async function benchEngine({ program, model, nThreads, signal }) {

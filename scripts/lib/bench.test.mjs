@@ -1,10 +1,15 @@
 import { expect, it } from 'vitest';
-import { bestOfPeer, bestSettings, comparePairs, median } from './bench.mjs';
+import { bestOfPeer, bestSettings, comparePairs, median, readCounts } from './bench.mjs';
 
 it('takes the middle, or the mean of the two in the middle', () => {
   expect(median([3, 1, 10])).toBe(3);
   expect(median([4, 1, 2, 10])).toBe(3);
   expect(median([])).toBeNaN();
+});
+
+it('reads whole numbers from 1, and names what is none', () => {
+  expect(readCounts({ threads: '2' }, { nPairs: 5 })).toEqual({ nPairs: 5, nThreads: 2 });
+  for (const pairs of ['0', '1.5', 'x']) expect(() => readCounts({ pairs }, { nPairs: 5 })).toThrow('--pairs');
 });
 
 it('gives the peer its best setting for each figure', () => {

@@ -2,10 +2,10 @@
 // files that our quantizer makes of the default model. Prefill, decode, what passes over 2 to 16 tokens cost, and the
 // bandwidth of the same minute as the ceiling. Speed does not depend on how good the weights are.
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchEngine, benchPeer, bestOfPeer, comparePairs, median } from '../lib/bench.mjs';
+import { benchEngine, benchPeer, bestOfPeer, comparePairs, countOptions, median, readCounts } from '../lib/bench.mjs';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
@@ -26,14 +26,13 @@ const types = [ownType, 'q2_K', 'q3_K', 'q4_K', 'q5_K', 'q6_K', 'iq4_xs', 'q4_0'
 export async function benchMatrix(words) {
   const { values } = parseArgs({
     args: words,
-    options: { types: { type: 'string' }, pairs: { type: 'string' }, threads: { type: 'string' } },
+    options: { types: { type: 'string' }, ...countOptions },
   });
   const chosen = values.types?.split(',') ?? types;
   const unknown = chosen.find((type) => !types.includes(type));
   if (unknown !== undefined)
     throw new SetupError(`There is no type ${unknown}.`, `Expected some of ${types.join(', ')}.`);
-  const nPairs = Number(values.pairs ?? 3);
-  const nThreads = Number(values.threads ?? availableParallelism());
+  const { nPairs, nThreads } = readCounts(values, { nPairs: 3 });
   await ensureSystemPackages(['build']);
   await ensureDependencies();
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to compare with.');

@@ -2,7 +2,7 @@
 // turns, so that whatever else the machine does meets both. The ratios of the pairs are what counts.
 // `npm run bench -- matrix`: bench-matrix.mjs.
 import { mkdir, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -11,11 +11,13 @@ import {
   bestOfPeer,
   bestSettings,
   comparePairs,
+  countOptions,
   enginePeakBytes,
   median,
   nDecode,
   nPrefill,
   othersShare,
+  readCounts,
 } from '../lib/bench.mjs';
 import { ensureDefaultModel, readDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
@@ -34,7 +36,8 @@ const directory = join(root, 'build', 'bench');
 /** @param {string[]} words */
 export async function bench(words) {
   if (words[0] === 'matrix') return (await import('./bench-matrix.mjs')).benchMatrix(words.slice(1));
-  const { nPairs, nThreads } = parseWords(words);
+  const { values } = parseArgs({ args: words, options: countOptions });
+  const { nPairs, nThreads } = readCounts(values, { nPairs: 5 });
   await ensureSystemPackages(['build']);
   await ensureDependencies();
   if (!(await ensurePeer())) throw new SetupError('There is no build of llama.cpp for this platform to compare with.');
@@ -49,16 +52,6 @@ export async function bench(words) {
     console.log('\nStopped; nothing was written.');
     process.exitCode = 130;
   }
-}
-
-/** @param {string[]} words */
-function parseWords(words) {
-  const { values } = parseArgs({ args: words, options: { pairs: { type: 'string' }, threads: { type: 'string' } } });
-  const nPairs = Number(values.pairs ?? 5);
-  const nThreads = Number(values.threads ?? availableParallelism());
-  for (const [name, value] of Object.entries({ pairs: nPairs, threads: nThreads }))
-    if (!Number.isInteger(value) || value < 1) throw new SetupError(`--${name} expects a whole number from 1.`);
-  return { nPairs, nThreads };
 }
 
 /** @param {BenchOptions} options @param {number} nPairs */
