@@ -33,6 +33,12 @@ export const appErrors = {
   NOT_FOUND: data,
   SEARCH_INVALID: data,
   NETWORK_OFF: data,
+  /** The other end cannot be reached, breaks off, or answers nonsense; trying again may help. */
+  NETWORK_FAILED: data,
+  /** The hub wants a token, or the one it got may not have the file. */
+  HUB_GATED: data,
+  /** What arrived is not what was promised. Nothing of it is used. */
+  DOWNLOAD_MISMATCH: data,
   INTERNAL: data,
 } as const;
 

@@ -1,0 +1,129 @@
+// What the head of a model file says, as far as anybody asks, and what follows from it for memory and speed.
+// Pure: the window computes its "what if" with the same functions that main decides with.
+import { z } from 'zod';
+
+/** Bytes of weights that one token reads, by tensor type: what decides the speed on a machine. */
+const weightsSchema = z.record(z.string(), z.number());
+
+export const modelFactsSchema = z.object({
+  architecture: z.string(),
+  name: z.string(),
+  /** The type most weights have. */
+  fileType: z.string(),
+  fileBytes: z.number(),
+  nParams: z.number(),
+  nCtxTrain: z.int(),
+  nVocab: z.int(),
+  nLayer: z.int(),
+  nEmbd: z.int(),
+  nFf: z.int(),
+  /** Prepared for the processor; the table of embeddings is not among them. */
+  packedBytes: z.number(),
+  /** Stays in the file: read a row at a time. */
+  tableBytes: z.number(),
+  /** Elements of keys and values per position, over all layers. */
+  kvElementsPerToken: z.number(),
+  readPerToken: weightsSchema,
+  hasFim: z.boolean(),
+  hasChatTemplate: z.boolean(),
+  /** Template speaks of tools. */
+  mentionsTools: z.boolean(),
+  license: z.string().nullable(),
+  /** Of a model in several files: this one's number from 1, and how many there are. */
+  split: z.object({ index: z.int(), count: z.int() }).nullable(),
+});
+export type ModelFacts = z.infer<typeof modelFactsSchema>;
+
+/** How keys and values are stored. The engine's own page has the details. */
+export const kvPresets = [
+  { id: 'exact', name: 'Exact', bits: 16 },
+  { id: 'safe', name: 'Safe', bits: 6.25 },
+  { id: 'compact', name: 'Compact', bits: 3.2 },
+] as const;
+export type KvPresetId = (typeof kvPresets)[number]['id'];
+
+/** Contexts that the KV cache holds: the chat's, and one for inline completion and earlier conversations. */
+export const nContexts = 2;
+/** Positions in a page of the cache; it holds whole pages. */
+const kvPageSize = 64;
+/** Tokens in one slice of a prompt. */
+const nPrefill = 64;
+/** Of the vocabulary: pieces, their hash table and the index of prefixes, per token. Measured with RssAnon, Linux. */
+const vocabularyBytesPerToken = 260;
+
+export interface FitQuestion {
+  nCtx: number;
+  /** Bits of an element of the KV cache. */
+  kvBits: number;
+  /** Memory of a draft model beside it. */
+  draftBytes: number;
+}
+
+export interface MemorySplit {
+  weights: number;
+  kv: number;
+  workspace: number;
+  draft: number;
+  total: number;
+}
+
+/** Bytes of KV cache for a context: whole pages, for each of the contexts that are held. */
+export function kvBytes(facts: Pick<ModelFacts, 'kvElementsPerToken'>, nCtx: number, kvBits: number): number {
+  const nPositions = Math.floor((nContexts * nCtx) / kvPageSize) * kvPageSize;
+  return (Math.max(nPositions, kvPageSize) * facts.kvElementsPerToken * kvBits) / 8;
+}
+
+/** Memory that the engine takes for a model, by what it is for. */
+export function predictMemory(facts: ModelFacts, { nCtx, kvBits, draftBytes }: FitQuestion): MemorySplit {
+  const kv = kvBytes(facts, nCtx, kvBits);
+  // A pass over a slice of a prompt: its activations, and the logits of one row, in f32.
+  const activations = 4 * nPrefill * (8 * facts.nEmbd + 2 * facts.nFf) + 4 * 2 * facts.nVocab;
+  const workspace = activations + facts.nVocab * vocabularyBytesPerToken;
+  const weights = facts.packedBytes + facts.tableBytes;
+  return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
+}
+
+/** What this machine reads per second while it decodes, by tensor type, and how much it learned from real replies. */
+export const machineSpeedSchema = z.object({
+  /** Bytes per second of weights, by type; a type that was not measured takes `other`. */
+  bytesPerSecond: z.record(z.string(), z.number()),
+  other: z.number(),
+  /** Seconds per token that no weight explains. */
+  overheadSeconds: z.number(),
+});
+export type MachineSpeed = z.infer<typeof machineSpeedSchema>;
+
+/** @param nPast positions in the context: their keys and values are read for every token */
+export function predictTokensPerSecond(facts: ModelFacts, speed: MachineSpeed, nPast = 0, kvBits = 16): number {
+  const kv = (nPast * facts.kvElementsPerToken * kvBits) / 8 / speed.other;
+  const seconds = Object.entries(facts.readPerToken).reduce(
+    (sum, [type, bytes]) => sum + bytes / (speed.bytesPerSecond[type] ?? speed.other),
+    kv + speed.overheadSeconds,
+  );
+  return 1 / seconds;
+}
+
+/** Kept free for everything else that runs: the window itself, and what the system needs to stay quick. */
+const headroomBytes = 512 * 2 ** 20;
+
+export type Fit = 'fits' | 'tight' | 'tooLarge';
+
+/** @param freeBytes what the system could give now, without what an engine of ours would give back */
+export function fitOf(neededBytes: number, freeBytes: number): Fit {
+  if (neededBytes + headroomBytes <= freeBytes) return 'fits';
+  return neededBytes <= freeBytes ? 'tight' : 'tooLarge';
+}
+
+/** The longest context that fits, in steps of 256; null if not even the shortest does. */
+export function longestContext(facts: ModelFacts, question: FitQuestion, freeBytes: number): number | null {
+  const fits = (nCtx: number) => fitOf(predictMemory(facts, { ...question, nCtx }).total, freeBytes) === 'fits';
+  const step = 256;
+  let [low, high] = [0, Math.floor(facts.nCtxTrain / step)];
+  if (high === 0) return fits(facts.nCtxTrain) ? facts.nCtxTrain : null;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle * step)) low = middle;
+    else high = middle - 1;
+  }
+  return low === 0 ? null : low * step;
+}

@@ -1,0 +1,184 @@
+// One file from a URL to its place on disk. What is there in the end is the exact file, or nothing: parts are written
+// beside it, the whole is hashed, and only then it gets its name. Whatever happens before leaves what is needed to go on.
+import { mkdir, open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { appError } from '../../common/app-error.ts';
+import { asDiskError } from './disk-errors.ts';
+import { hashRange } from './file-hash.ts';
+import { Journal } from './journal.ts';
+import { PartLoader, type RemoteFile } from './part-loader.ts';
+import {
+  countParts,
+  type DownloadProgress,
+  type DownloadSource,
+  type DownloadTools,
+  type Filling,
+  journalPath,
+  partRange,
+  unfinishedPath,
+} from './parts.ts';
+import { repairByFetchingAgain } from './repair.ts';
+
+export interface DownloadResult {
+  bytes: number;
+  sha256: string;
+  /** Whether the hash was known before. */
+  isVerified: boolean;
+}
+
+/** Left free on the disk: a full one breaks other programs. */
+const reserveBytes = 64 * 2 ** 20;
+
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+/** Everything that an unfinished download left. */
+export async function discardDownload(path: string): Promise<void> {
+  await rm(unfinishedPath(path), { force: true });
+  await Journal.remove(journalPath(path));
+}
+
+/**
+ * @param path where the file is to be; a file that is there is never replaced
+ * @throws the signal's reason; FILE_EXISTS, DISK_FULL, NETWORK_FAILED, HUB_GATED, NOT_FOUND, DOWNLOAD_MISMATCH,
+ *   IO_ERROR, PERMISSION_DENIED. All but the first can be tried again and go on where they stopped.
+ */
+export async function downloadFile(
+  source: DownloadSource,
+  path: string,
+  tools: DownloadTools,
+  signal: AbortSignal,
+  onProgress: (progress: DownloadProgress) => void,
+): Promise<DownloadResult> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    if (await exists(path)) {
+      throw appError('FILE_EXISTS', `${path} is there already.`, { hint: 'Delete it, or import it.' });
+    }
+    onProgress({ step: 'connecting', nDone: 0, nTotal: source.bytes });
+    const loader = new PartLoader(source, tools, signal);
+    const remote = await loader.probe();
+    const { journal, file } = await openUnfinished(source, remote, path, tools);
+    try {
+      const result = await fill({ source, remote, loader, journal, file, path, tools, signal, onProgress });
+      await file.sync();
+      await file.close();
+      await journal.close();
+      await rename(unfinishedPath(path), path);
+      await Journal.remove(journalPath(path));
+      return result;
+    } finally {
+      await file.close().catch(() => {});
+      await journal.close().catch(() => {});
+    }
+  } catch (error) {
+    throw asDiskError(error, path);
+  }
+}
+
+async function openUnfinished(source: DownloadSource, remote: RemoteFile, path: string, tools: DownloadTools) {
+  const unfinished = unfinishedPath(path);
+  const partBytes = remote.acceptsRanges ? tools.partBytes : remote.bytes;
+  const hash = source.hash === null ? null : `${source.hash.algorithm}:${source.hash.hex}`;
+  const { bytes, etag } = remote;
+  const there = await stat(unfinished).catch(() => null);
+  // A sparse file has its full length from the start; what it takes on the disk are its blocks.
+  const taken = there ? Math.min(bytes, there.blocks * 512) : 0;
+  const needed = bytes - taken + reserveBytes;
+  const free = await tools.freeBytes(dirname(path));
+  if (free < needed) throw diskFull(path, needed, free);
+  const journal = await Journal.open(journalPath(path), { bytes, partBytes, hash, etag });
+  const file = await open(unfinished, there ? 'r+' : 'w+');
+  if (there?.size !== bytes) await truncate(unfinished, bytes);
+  return { journal, file };
+}
+
+export function diskFull(path: string, needed: number, free: number) {
+  const inGiB = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  return appError('DISK_FULL', `${basename(path)} needs ${inGiB(needed)} of disk space; ${inGiB(free)} are free.`, {
+    hint: 'Free some space, or choose another folder for models; then go on.',
+  });
+}
+
+/** Gets what is missing, checks the whole, and mends it where it is wrong. */
+async function fill(filling: Filling): Promise<DownloadResult> {
+  const { source, remote, file, signal, onProgress } = filling;
+  await forgetDamagedParts(filling);
+  await fetchMissing(filling);
+  const verify = async (): Promise<string | null> => {
+    const algorithm = source.hash?.algorithm ?? 'sha256';
+    const onHashed = (nDone: number) => onProgress({ step: 'verifying', nDone, nTotal: remote.bytes });
+    onHashed(0);
+    return hashRange(file, 0, remote.bytes, { algorithm, signal, onProgress: onHashed });
+  };
+  let hex = await verify();
+  if (source.hash !== null && hex !== source.hash.hex) {
+    // First what changed on this disk since it arrived, then what arrived wrong.
+    if ((await forgetDamagedParts(filling)) > 0) {
+      await fetchMissing(filling);
+      hex = await verify();
+    }
+    if (hex !== source.hash.hex) hex = await repairByFetchingAgain(filling, hex, verify);
+  }
+  const isSha256 = source.hash === null || source.hash.algorithm === 'sha256';
+  const sha256 = isSha256 ? hex : await hashRange(file, 0, remote.bytes, { signal });
+  if (sha256 === null) throw new Error(`${filling.path} became shorter while it was checked.`);
+  return { bytes: remote.bytes, sha256, isVerified: source.hash !== null };
+}
+
+/** @returns how many parts on disk are not what arrived */
+async function forgetDamagedParts(filling: Filling): Promise<number> {
+  const { journal, file, signal, remote, onProgress } = filling;
+  let nForgotten = 0;
+  let nDone = 0;
+  for (const [part, sha256] of [...journal.parts]) {
+    const { offset, bytes } = partRange(filling, part);
+    const isWhole = bytes > 0 && (await hashRange(file, offset, bytes, { signal })) === sha256;
+    nDone += bytes;
+    onProgress({ step: 'verifying', nDone, nTotal: remote.bytes });
+    if (isWhole) continue;
+    journal.forget(part);
+    nForgotten += 1;
+  }
+  return nForgotten;
+}
+
+/** Several parts at once; the first that fails for good ends the others. */
+async function fetchMissing(filling: Filling): Promise<void> {
+  const { journal, file, loader, remote, tools, signal, onProgress } = filling;
+  const missing = Array.from({ length: countParts(filling) }, (_, part) => part).filter((i) => !journal.parts.has(i));
+  let nDone = remote.bytes - missing.reduce((sum, part) => sum + partRange(filling, part).bytes, 0);
+  const report = (nNew: number) => {
+    nDone += nNew;
+    onProgress({ step: 'downloading', nDone, nTotal: remote.bytes });
+  };
+  report(0);
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const work = async () => {
+    for (let part = missing.shift(); part !== undefined; part = missing.shift()) {
+      const range = partRange(filling, part);
+      const sha256 = await loader.load(range, file, either, report);
+      await journal.add(part, sha256);
+    }
+  };
+  const workers = Array.from({ length: remote.acceptsRanges ? tools.nConnections : 1 }, () =>
+    work().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    }),
+  );
+  // All of them, so that none writes to a file that is closed.
+  await Promise.allSettled(workers);
+  signal.throwIfAborted();
+  if (failed.signal.aborted) throw failed.signal.reason;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { fitOf, kvBytes, longestContext, predictMemory, predictTokensPerSecond } from '../../common/model-facts.ts';
+import { readGgufHeader } from './gguf-header.ts';
+import { modelFacts } from './model-facts.ts';
+import { tinyModelBytes } from './testing/tiny-gguf.mjs';
+
+const reader = (bytes: Uint8Array) => async (offset: number, n: number) => bytes.subarray(offset, offset + n);
+const headerOf = (bytes: Uint8Array) => readGgufHeader(reader(bytes), 'tiny.gguf');
+
+describe('the head of a file', () => {
+  const bytes = tinyModelBytes({ nLayer: 2, nEmbd: 64, nCtxTrain: 512 });
+
+  it('is read without the weights', async () => {
+    const { dataOffset } = await headerOf(bytes);
+    const header = await headerOf(bytes.subarray(0, dataOffset));
+    expect(header.fileBytes).toBeLessThanOrEqual(bytes.length);
+    expect(modelFacts(header, bytes.length, 'tiny.gguf')).toMatchObject({
+      architecture: 'llama',
+      nLayer: 2,
+      nEmbd: 64,
+      nCtxTrain: 512,
+      nVocab: 307,
+      fileType: 'f32',
+      hasFim: false,
+      split: null,
+    });
+  });
+
+  it('is asked for in growing pieces, and only as much of it as there is', async () => {
+    const asked: number[] = [];
+    const long = tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 512, padding: 3 << 20 });
+    await readGgufHeader(async (offset, n) => {
+      asked.push(n);
+      return long.subarray(offset, offset + n);
+    }, 'long.gguf');
+    expect(asked).toEqual([1 << 20, 1 << 20, 2 << 20]);
+  });
+
+  it('is refused if it is cut off anywhere, with a reason', async () => {
+    const { dataOffset } = await headerOf(bytes);
+    for (let n = 0; n < dataOffset - 32; n += 97) {
+      await expect(headerOf(bytes.subarray(0, n))).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    }
+    const header = await headerOf(bytes);
+    expect(() => modelFacts(header, header.fileBytes - 1, 'tiny.gguf')).toThrow(/cut off/);
+  });
+
+  it('ends with an error or a header, whatever byte of it is another', async () => {
+    const { dataOffset } = await headerOf(bytes);
+    const outcomeOf = async (changed: Uint8Array): Promise<string> => {
+      try {
+        modelFacts(await headerOf(changed), Number.MAX_SAFE_INTEGER, 'changed.gguf');
+        return 'read';
+      } catch (error) {
+        return String((error as { code?: unknown }).code);
+      }
+    };
+    const outcomes = new Set<string>();
+    for (let at = 0; at < dataOffset; at += 31) {
+      for (const value of [0, 0xff]) outcomes.add(await outcomeOf(Uint8Array.from(bytes).fill(value, at, at + 1)));
+    }
+    expect([...outcomes].sort()).toEqual(['MODEL_INVALID', 'MODEL_UNSUPPORTED', 'read']);
+  });
+});
+
+describe('the prediction', () => {
+  it('counts weights as they are prepared, whole pages of keys and values, and reads', async () => {
+    const bytes = tinyModelBytes({ nLayer: 3, nEmbd: 256, nCtxTrain: 4096, type: 'q8_0' });
+    const facts = modelFacts(await headerOf(bytes), bytes.length, 'tiny.gguf');
+    // Attention 4 and feed-forward 3 matrices of 256 by 256, 16 tiles of 4352 bytes each, and two norms per layer.
+    const matrix = 16 * 4352;
+    const head = 20 * 4352;
+    expect(facts.packedBytes).toBe(3 * (7 * matrix + 2 * 4 * 256) + head + 4 * 256);
+    expect(facts.readPerToken).toEqual({ q8_0: 3 * 7 * matrix + head });
+    expect(facts.kvElementsPerToken).toBe(3 * 2 * 256);
+    expect(kvBytes(facts, 1024, 16)).toBe(2 * 1024 * 3 * 2 * 256 * 2);
+    const speed = { bytesPerSecond: { q8_0: 1e9 }, other: 2e9, overheadSeconds: 0 };
+    expect(predictTokensPerSecond(facts, speed)).toBeCloseTo(1e9 / (3 * 7 * matrix + head));
+    expect(predictTokensPerSecond(facts, speed, 1000)).toBeLessThan(predictTokensPerSecond(facts, speed));
+    const question = { nCtx: 4096, kvBits: 16, draftBytes: 0 };
+    const { total } = predictMemory(facts, question);
+    expect([fitOf(total, total + 2 ** 30), fitOf(total, total + 1), fitOf(total, total - 1)]).toEqual([
+      'fits',
+      'tight',
+      'tooLarge',
+    ]);
+    const longest = longestContext(
+      facts,
+      question,
+      512 * 2 ** 20 + predictMemory(facts, { ...question, nCtx: 1000 }).total,
+    );
+    expect(longest).toBe(768);
+    expect(longestContext(facts, question, 2 ** 20)).toBeNull();
+  });
+});

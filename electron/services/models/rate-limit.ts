@@ -1,0 +1,38 @@
+// The most bytes per second that all downloads together may take; 0 for no limit.
+
+export class RateLimit {
+  readonly #bytesPerSecond: () => number;
+  readonly #nowMs: () => number;
+  #freeAtMs = 0;
+
+  constructor(bytesPerSecond: () => number, nowMs: () => number = () => performance.now()) {
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#nowMs = nowMs;
+  }
+
+  /** Waits until `n` bytes that arrived are paid for: the connection fills up meanwhile, and its sender slows down. */
+  async take(n: number, signal: AbortSignal): Promise<void> {
+    const rate = this.#bytesPerSecond();
+    if (rate <= 0) return;
+    const nowMs = this.#nowMs();
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + (n / rate) * 1000;
+    const waitMs = this.#freeAtMs - nowMs;
+    if (waitMs >= 5) await sleep(waitMs, signal);
+  }
+}
+
+/** @throws the signal's reason as soon as it aborts */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

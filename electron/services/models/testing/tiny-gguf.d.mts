@@ -1,0 +1,14 @@
+// Types of tiny-gguf.mjs.
+export interface TinyOptions {
+  nLayer: number;
+  nEmbd: number;
+  nCtxTrain: number;
+  type?: 'f32' | 'f16' | 'q8_0' | 'q4_0' | 'q4_K';
+  /** Bytes of a text in the header that nobody reads. */
+  padding?: number;
+  seed?: string;
+  chatTemplate?: string;
+}
+
+/** A llama without biases, as wide in its feed-forward part as its embedding. */
+export function tinyModelBytes(options: TinyOptions): Uint8Array;
