@@ -2,7 +2,7 @@
 // module below could decide.
 import { mkdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { app, type BrowserWindow, dialog, session } from 'electron';
+import { app, type BrowserWindow, dialog, safeStorage, session } from 'electron';
 import type { ProcessState } from './common/app-contract.ts';
 import { toErrorInfo } from './common/error-info.ts';
 import type { ErrorInfo } from './common/errors.ts';
@@ -14,6 +14,9 @@ import { sealNetwork } from './network/seal.ts';
 import { Conversations } from './services/conversations.ts';
 import { openDatabase } from './services/database.ts';
 import { EngineProcess } from './services/engine-process.ts';
+import { electronHttp } from './services/models/electron-http.ts';
+import { HubToken } from './services/models/hub-token.ts';
+import { ModelsService } from './services/models/models-service.ts';
 import { NetworkLedger } from './services/network-ledger.ts';
 import { SettingsFile } from './services/settings.ts';
 import { WindowPlaces } from './services/window-places.ts';
@@ -60,10 +63,23 @@ async function start(): Promise<void> {
 
   const engine = new EngineProcess({
     entry: join(bundle, 'engine-host.js'),
-    settings: () => settings.current,
+    assignment: () => models.assignment(),
     onState: (state) => processChanged('engine', state),
     onStarted: () => broker?.deliver('engine'),
     onNetworkAttempt: (target) => network.blocked('engine', target),
+  });
+  // A session of its own: no cookies, no cache, and none of the window's requests.
+  const hubSession = session.fromPartition('models', { cache: false });
+  const models: ModelsService = new ModelsService({
+    dataFolder: dataDirectory,
+    settings: () => settings.current,
+    root: () => workspaces.current?.root ?? null,
+    token: new HubToken(join(dataDirectory, 'hub-token'), safeStorage),
+    http: (purpose) => electronHttp(hubSession, network.gate(purpose)),
+    onNotice: (error) => events.notice(error),
+    onAssignment: () => void engine.load(),
+    selfTest: (spec) => engine.selfTest(spec),
+    benchmark: (spec) => engine.benchmark(spec),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),
@@ -90,6 +106,17 @@ async function start(): Promise<void> {
     workspace,
     network,
     events,
+    models,
+    chooseModelFiles: async () => {
+      if (window === null) return null;
+      const { canceled, filePaths } = await dialog.showOpenDialog(window, {
+        title: 'Add Models',
+        properties: ['openFile', 'multiSelections'],
+        filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
+      });
+      return canceled || filePaths.length === 0 ? null : filePaths;
+    },
+    chooseModelFolder: (title) => choose({ title, properties: ['openDirectory', 'createDirectory'] }),
     chooseFolder: () => choose({ title: 'Open Folder', properties: ['openDirectory', 'createDirectory'] }),
     chooseModelFile: () =>
       choose({
@@ -162,6 +189,7 @@ async function start(): Promise<void> {
   engine.process.start();
   workspace.process.start();
   open();
+  void models.start();
 
   app.on('activate', () => {
     if (window === null) open();
@@ -179,7 +207,7 @@ async function start(): Promise<void> {
   app.on('will-quit', (event) => {
     if (hasStopped) return;
     event.preventDefault();
-    void Promise.all([engine.process.stop(), workspace.process.stop()]).finally(() => {
+    void Promise.all([engine.process.stop(), workspace.process.stop(), models.close()]).finally(() => {
       hasStopped = true;
       database.close();
       app.quit();

@@ -5,11 +5,23 @@ import { z } from 'zod';
 import { connectionSchema } from './connections.ts';
 import { generateStatsSchema, stopReasonSchema } from './engine-contract.ts';
 import { errorInfoSchema, procedure } from './errors.ts';
+import {
+  foundModelSchema,
+  hubFileSchema,
+  hubModelSchema,
+  modelEntrySchema,
+  modelOverridesSchema,
+  modelsStateSchema,
+} from './model-contract.ts';
+import { modelFactsSchema } from './model-facts.ts';
+import { modelIdSchema, modelRoleSchema } from './role-contract.ts';
 import { settingsPatchSchema, settingsSchema } from './settings.ts';
 import { relativePathSchema } from './workspace-contract.ts';
 
 const nothing = z.object({});
 const id = z.string().min(1).max(64);
+const repo = z.string().regex(/^(?!.*\.\.)[\w.-]{1,100}\/[\w.-]{1,100}$/);
+const hubPath = z.string().regex(/^(?!.*(?:^|\/)\.\.(?:\/|$))[\w.\- +()/]{1,300}\.gguf$/i);
 
 export const workspaceInfoSchema = z.object({ root: z.string(), name: z.string() });
 export type WorkspaceInfo = z.infer<typeof workspaceInfoSchema>;
@@ -131,6 +143,56 @@ export const appContract = {
     useDefault: procedure.output(nothing),
     /** Loads the current model again after a failure. */
     reload: procedure.output(nothing),
+    /** The whole state at once and after every change, at most a few times a second. */
+    watch: procedure.output(eventIterator(modelsStateSchema)),
+    /** Over the network, or in the folder that is the hub. @throws NETWORK_OFF, NETWORK_FAILED, HUB_GATED */
+    search: procedure.input(z.object({ text: z.string().max(200) })).output(z.array(hubModelSchema)),
+    files: procedure.input(z.object({ repo })).output(z.array(hubFileSchema)),
+    /** From the head of the remote file alone. @throws MODEL_INVALID, MODEL_UNSUPPORTED as well */
+    remoteFacts: procedure.input(z.object({ repo, path: hubPath })).output(modelFactsSchema),
+    download: procedure.input(z.object({ repo, path: hubPath })).output(nothing),
+    downloadFromCatalog: procedure.input(z.object({ id })).output(nothing),
+    pauseDownload: procedure.input(z.object({ id })).output(nothing),
+    resumeDownload: procedure.input(z.object({ id })).output(nothing),
+    /** Throws away what has arrived. */
+    removeDownload: procedure.input(z.object({ id })).output(nothing),
+    /** Shows a file dialog; null if the user cancels. The files stay where they are. */
+    chooseImport: procedure.output(z.array(modelEntrySchema).nullable()),
+    /** Files that were dropped, or found by a scan. @throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND */
+    import: procedure
+      .input(z.object({ paths: z.array(z.string().min(1).max(5000)).min(1).max(500) }))
+      .output(z.array(modelEntrySchema)),
+    /** Shows a folder dialog and looks for models below it; null if the user cancels. */
+    scanFolder: procedure.output(z.array(foundModelSchema).nullable()),
+    /** Looks where other programs keep theirs. */
+    scanOthers: procedure.output(z.array(foundModelSchema)),
+    /** Takes it out of the library; a file that was downloaded is deleted. */
+    remove: procedure.input(z.object({ id: modelIdSchema })).output(z.object({ freedBytes: z.number() })),
+    /** Without an id the choice is taken back. */
+    setRole: procedure
+      .input(z.object({ role: modelRoleSchema, id: modelIdSchema.nullable().optional(), isEverywhere: z.boolean() }))
+      .output(nothing),
+    update: procedure
+      .input(
+        z.object({
+          id: modelIdSchema,
+          notes: z.string().max(10_000).optional(),
+          overrides: modelOverridesSchema.optional(),
+        }),
+      )
+      .output(nothing),
+    /** Hashes the whole file. @throws DOWNLOAD_MISMATCH, NOT_FOUND if nobody knows the hash */
+    verify: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    /** Fetches the damaged parts of a downloaded file again. */
+    repair: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    test: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    benchmark: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    /** What a reply of the model took: predictions learn from it. */
+    measured: procedure.input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0) })).output(nothing),
+    /** Shows a folder dialog and moves what was downloaded; null if the user cancels. */
+    moveFolder: procedure.output(z.object({ folder: z.string() }).nullable()),
+    /** For gated models; kept in the system's keychain. Null forgets it. */
+    setToken: procedure.input(z.object({ token: z.string().min(1).max(1000).nullable() })).output(nothing),
   },
   processes: {
     restart: procedure.input(z.object({ process: z.enum(['engine', 'workspace']) })).output(nothing),

@@ -3,6 +3,14 @@
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
 import { errorInfoSchema, procedure } from './errors.ts';
+import {
+  assignmentSchema,
+  benchmarkSchema,
+  engineEventSchema,
+  modelIdSchema,
+  modelSpecSchema,
+  selfTestSchema,
+} from './role-contract.ts';
 import { samplerSettingsSchema } from './settings.ts';
 
 /** What reaches the model when a conversation holds it. Found out by rendering, not by reading the template. */
@@ -150,6 +158,12 @@ export type CompleteResult = z.infer<typeof completeResultSchema>;
 export const engineContract = {
   /** The current status at once, then every change. */
   status: procedure.output(eventIterator(engineStatusSchema)),
+  /** What is in memory, at once and after every change; and what happened to it that nobody asked for. */
+  events: procedure.output(eventIterator(engineEventSchema)),
+  /** Frees a model's memory; the next request loads it again. @throws ENGINE_NOT_READY while it answers */
+  unload: procedure.input(z.object({ id: modelIdSchema })).output(z.object({})),
+  /** A pinned model is not unloaded for another, nor for being idle. */
+  pin: procedure.input(z.object({ id: modelIdSchema, isPinned: z.boolean() })).output(z.object({})),
   /** A chat reply. Throws before the first event if it cannot start; ends with `done`. */
   chat: procedure.input(chatRequestSchema).output(eventIterator(generateEventSchema)),
   /** An inline completion; runs before chat. */
@@ -161,16 +175,13 @@ export const engineContract = {
 };
 
 export const engineControlContract = {
-  /** Replaces the model. Progress and failure show in `status`; resolves when ready or failed. */
-  load: procedure
-    .input(
-      z.object({
-        modelPath: z.string(),
-        /** What to call it; null takes the name in the file. */
-        name: z.string().nullable(),
-        nThreads: z.int(),
-        nCtx: z.int(),
-      }),
-    )
-    .output(engineStatusSchema),
+  /**
+   * Gives the roles to these models. Progress and failure show in `status`; resolves when the chat's model is ready or
+   * failed.
+   */
+  assign: procedure.input(assignmentSchema).output(engineStatusSchema),
+  /** Tries out what a model can do; one that is in no role is loaded for it. @throws why it cannot be loaded */
+  selfTest: procedure.input(modelSpecSchema).output(selfTestSchema),
+  /** Takes two minutes at most. @throws why it cannot be loaded */
+  benchmark: procedure.input(modelSpecSchema).output(benchmarkSchema),
 };

@@ -51,6 +51,16 @@ const nPrefill = 64;
 /** Of the vocabulary: pieces, their hash table and the index of prefixes, per token. Measured with RssAnon, Linux. */
 const vocabularyBytesPerToken = 260;
 
+/** Part of the memory that the KV cache may take where the user set no context length. */
+const kvMemoryShare = 1 / 4;
+
+/** The context that a model gets; `wanted` 0 takes what it was trained for, if there is memory. */
+export function contextOf(nCtxTrain: number, kvBytesPerToken: number, wanted: number, memoryBytes: number): number {
+  if (wanted > 0) return Math.min(wanted, nCtxTrain);
+  const nFitting = Math.floor((memoryBytes * kvMemoryShare) / (nContexts * Math.max(1, kvBytesPerToken)));
+  return Math.min(nCtxTrain, Math.max(512, nFitting));
+}
+
 export interface FitQuestion {
   nCtx: number;
   /** Bits of an element of the KV cache. */

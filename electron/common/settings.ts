@@ -27,6 +27,16 @@ export const settingsSchema = z.object({
   sampler: samplerSettingsSchema.prefault({}),
   /** A GGUF file; null uses the embedded default model. */
   modelPath: z.string().nullable().default(null),
+  /** Where models are downloaded to; null: beside the settings. */
+  modelFolder: z.string().nullable().default(null),
+  /** A model hub's address, or a folder that serves as one. */
+  hubUrl: z.string().min(1).max(2000).default('https://huggingface.co'),
+  /** Of all downloads together, in KiB per second; 0 for no limit. */
+  downloadLimitKiB: z.int().min(0).max(10_000_000).default(0),
+  /** Most memory of all models together, in MiB; 0 leaves it to what is free. */
+  modelMemoryMiB: z.int().min(0).max(10_000_000).default(0),
+  /** A model that nobody asked for so many minutes is unloaded until somebody does; 0 keeps it. */
+  modelIdleMinutes: z.int().min(0).max(10_080).default(0),
   /** Compute threads; 0 uses every physical core. */
   nThreads: z.int().min(0).max(256).default(0),
   /** Positions of context; 0 uses what the model was trained for. */
@@ -47,6 +57,11 @@ export const settingsPatchSchema = z
     systemPrompt: shape.systemPrompt.unwrap(),
     sampler: shape.sampler.unwrap(),
     modelPath: shape.modelPath.unwrap(),
+    modelFolder: shape.modelFolder.unwrap(),
+    hubUrl: shape.hubUrl.unwrap(),
+    downloadLimitKiB: shape.downloadLimitKiB.unwrap(),
+    modelMemoryMiB: shape.modelMemoryMiB.unwrap(),
+    modelIdleMinutes: shape.modelIdleMinutes.unwrap(),
     nThreads: shape.nThreads.unwrap(),
     nCtx: shape.nCtx.unwrap(),
   } satisfies Record<keyof Settings, z.ZodType>)

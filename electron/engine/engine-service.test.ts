@@ -7,6 +7,7 @@ import {
   engineControlContract,
   type GenerateEvent,
 } from '../common/engine-contract.ts';
+import type { Assignment, EngineEvent, ModelSpec } from '../common/role-contract.ts';
 import { settingsSchema } from '../common/settings.ts';
 import { connect } from '../testing/connect.ts';
 import { EngineService } from './engine-service.ts';
@@ -15,7 +16,22 @@ import { FakeAddon, fakeTokenizer, nativeError, stats } from './testing/fake-add
 import { tinyLlama } from './testing/templates.ts';
 
 const { sampler } = settingsSchema.parse({});
-const file = { modelPath: '/models/fake.gguf', name: null, nThreads: 3, nCtx: 0 };
+const file: ModelSpec = {
+  id: 'file:/models/fake.gguf',
+  modelPath: '/models/fake.gguf',
+  name: null,
+  nThreads: 3,
+  nCtx: 0,
+  memoryBytes: 0,
+  chatTemplate: null,
+};
+const other = (name: string): ModelSpec => ({ ...file, id: `file:/${name}.gguf`, modelPath: `/${name}.gguf` });
+const noRoles = { chat: null, inline: null, draft: null, embedding: null };
+const assigned = (roles: Partial<Assignment['roles']>): Assignment => ({
+  roles: { ...noRoles, ...roles },
+  limitBytes: 0,
+  idleMs: 0,
+});
 const chatRequest = (content = 'Hi'): ChatRequest => ({ messages: [{ role: 'user', content }], sampler, seed: 7 });
 const completeRequest = (more: Partial<CompleteRequest> = {}): CompleteRequest => ({
   path: 'a.ts',
@@ -40,7 +56,7 @@ function served() {
 
 async function ready(info: Partial<NativeModelInfo> = {}, nCtx = 0) {
   const all = served();
-  const loading = all.service.load({ ...file, nCtx });
+  const loading = all.service.assign(assigned({ chat: { ...file, nCtx } }));
   const engine = all.addon.lastLoad.succeed({ chatTemplate: tinyLlama, ...info });
   await loading;
   return { ...all, engine };
@@ -58,7 +74,7 @@ describe('loading', () => {
     const status = await client.status();
     const next = async () => (await status.next()).value as EngineStatus;
     expect(await next()).toEqual({ state: 'idle' });
-    const loading = control.load(file);
+    const loading = control.assign(assigned({ chat: file }));
     expect(await next()).toEqual({ state: 'loading', modelPath: file.modelPath, progress: 0 });
     for (const progress of [0.005, 0.5, 0.501, 1]) addon.lastLoad.options.onProgress?.(progress);
     expect([await next(), await next()]).toMatchObject([{ progress: 0.5 }, { progress: 1 }]);
@@ -82,7 +98,7 @@ describe('loading', () => {
   it('calls the model by the given name, that of the file, or its file', async () => {
     const named = async (name: string | null, inFile: string) => {
       const { addon, service } = served();
-      const loading = service.load({ ...file, name });
+      const loading = service.assign(assigned({ chat: { ...file, name } }));
       addon.lastLoad.succeed({ name: inFile });
       const status = await loading;
       return status.state === 'ready' ? status.model.name : null;
@@ -97,7 +113,7 @@ describe('loading', () => {
     ['a bug', new TypeError('x is undefined'), 'INTERNAL'],
   ])('fails with %s as the status', async (_name, error, code) => {
     const { addon, service } = served();
-    const loading = service.load(file);
+    const loading = service.assign(assigned({ chat: file }));
     addon.lastLoad.fail(error);
     expect(await loading).toMatchObject({ state: 'failed', modelPath: file.modelPath, error: { code } });
   });
@@ -107,24 +123,27 @@ describe('loading', () => {
     addon.loadModel = () => {
       throw new TypeError('nThreads must be an integer');
     };
-    expect(await service.load(file)).toMatchObject({ state: 'failed', error: { code: 'INTERNAL' } });
+    expect(await service.assign(assigned({ chat: file }))).toMatchObject({
+      state: 'failed',
+      error: { code: 'INTERNAL' },
+    });
   });
 
   it('fails if the template is broken, or there is no memory for the KV cache', async () => {
     const { addon, service } = served();
-    const broken = service.load(file);
+    const broken = service.assign(assigned({ chat: file }));
     addon.lastLoad.succeed({ chatTemplate: '{% if %}' });
     expect(await broken).toMatchObject({ state: 'failed', error: { code: 'TEMPLATE_FAILED' } });
-    const large = service.load(file);
+    const large = service.assign(assigned({ chat: file }));
     addon.lastLoad.succeed({}, nativeError('out_of_memory'));
     expect(await large).toMatchObject({ state: 'failed', error: { code: 'OUT_OF_MEMORY', hint: expect.any(String) } });
   });
 
   it('cancels a load for a newer one, which decides alone', async () => {
     const { addon, service } = served();
-    const old = service.load({ ...file, modelPath: '/old.gguf' });
+    const old = service.assign(assigned({ chat: other('old') }));
     const oldLoad = addon.lastLoad;
-    const young = service.load({ ...file, modelPath: '/young.gguf' });
+    const young = service.assign(assigned({ chat: other('young') }));
     expect(oldLoad.isCancelled).toBe(true);
     oldLoad.options.onProgress?.(0.9);
     expect(await old).toEqual({ state: 'loading', modelPath: '/young.gguf', progress: 0 });
@@ -134,23 +153,29 @@ describe('loading', () => {
 
   it('ignores an old load that was done before it could be cancelled', async () => {
     const { addon, service } = served();
-    const old = service.load({ ...file, modelPath: '/old.gguf' });
+    const old = service.assign(assigned({ chat: other('old') }));
     addon.lastLoad.succeed();
-    const young = service.load({ ...file, modelPath: '/young.gguf' });
+    const young = service.assign(assigned({ chat: other('young') }));
     expect(await old).toMatchObject({ state: 'loading', modelPath: '/young.gguf' });
     addon.lastLoad.fail(nativeError('file_not_found'));
     expect(await young).toMatchObject({ state: 'failed', modelPath: '/young.gguf' });
   });
 
-  it('frees the model before it and ends what it was doing', async () => {
+  it('takes new settings of the same model at once, and ends what it was doing', async () => {
     const { addon, client, engine, service } = await ready();
     const reply = collect(await client.chat(chatRequest()));
     await engine.submitted();
-    const loading = service.load(file);
+    const loading = service.assign(assigned({ chat: { ...file, nCtx: 512 } }));
     expect(engine.isDisposed).toBe(true);
     expect(await reply).toMatchObject([{ type: 'done', reason: 'cancelled' }]);
     addon.lastLoad.succeed();
     expect(await loading).toMatchObject({ state: 'ready' });
+  });
+
+  it('leaves alone what is loaded as it should be', async () => {
+    const { addon, engine, service } = await ready();
+    await service.assign(assigned({ chat: file }));
+    expect([addon.loads.length, engine.isDisposed]).toEqual([1, false]);
   });
 
   it('takes the context that was asked for, at most what the model knows', async () => {
@@ -160,6 +185,148 @@ describe('loading', () => {
     expect(await contextOf(1_000_000, {})).toMatchObject({ nCtx: 2048 });
     expect(await contextOf(0, { kvBytesPerToken: 1e15 })).toMatchObject({ nCtx: 512 });
     expect(await contextOf(0, { kvBytesPerToken: 1e15, nCtxTrain: 256 })).toMatchObject({ nCtx: 256 });
+  });
+});
+
+describe('several models', () => {
+  it('change roles while a reply goes on, which ends on its own model', async () => {
+    const { addon, client, engine, service } = await ready();
+    const reply = collect(await client.chat(chatRequest()));
+    const running = await engine.submitted();
+    const switching = service.assign(assigned({ chat: other('next') }));
+    const next = addon.lastLoad.succeed();
+    expect(await switching).toMatchObject({ state: 'ready', model: { path: '/next.gguf' } });
+    expect(engine.isDisposed).toBe(false);
+    running.sink.onText?.('to the end', 3);
+    running.done('end_of_text');
+    expect((await reply).map(({ type }) => type)).toEqual(['text', 'done']);
+    expect(engine.isDisposed).toBe(true);
+    expect(addon.loads[0]?.isDisposed).toBe(true);
+    const second = collect(await client.chat(chatRequest()));
+    (await next.submitted()).done('length');
+    await second;
+  });
+
+  it('answer by role; without a model of its own a completion takes that of the chat', async () => {
+    const { addon, client, engine, service } = await ready();
+    const assigning = service.assign(assigned({ chat: file, inline: other('coder') }));
+    const early = client.complete(completeRequest());
+    (await engine.submitted()).done('length');
+    await early;
+    const coder = addon.lastLoad.succeed();
+    await assigning;
+    await vi.waitUntil(() => addon.loads.length === 2);
+    const late = client.complete(completeRequest());
+    (await coder.submitted()).done('length');
+    await late;
+    expect(engine.requests).toHaveLength(1);
+  });
+
+  /** A service that has `room` bytes, and models of 4 GB. */
+  async function crowded(room: number) {
+    const addon = new FakeAddon();
+    let free = room;
+    const size = 4e9;
+    const service = new EngineService(addon, () => free);
+    const { client } = connect(engineContract, service.router());
+    const spec = (name: string): ModelSpec => ({ ...other(name), memoryBytes: size });
+    const events: EngineEvent[] = [];
+    const stream = await client.events();
+    void (async () => {
+      for await (const event of stream) events.push(event);
+    })().catch(() => {});
+    const load = async (roles: Partial<Assignment['roles']>) => {
+      const n = addon.loads.length;
+      const assigning = service.assign(assigned(roles));
+      await vi.waitUntil(() => addon.loads.length > n);
+      free -= size;
+      const load = addon.lastLoad;
+      const engine = load.succeed();
+      const { dispose } = engine;
+      engine.dispose = () => {
+        free += size;
+        dispose.call(engine);
+      };
+      await assigning;
+      return engine;
+    };
+    const notices = () => events.filter(({ type }) => type === 'notice');
+    return { addon, service, client, spec, load, notices };
+  }
+
+  it('make room: the one that was used longest ago goes, and comes back when it is asked', async () => {
+    const { addon, client, spec, load, notices } = await crowded(5e9);
+    const chat = await load({ chat: spec('chat') });
+    await load({ chat: spec('chat'), inline: spec('coder') });
+    expect(chat.isDisposed).toBe(true);
+    await vi.waitUntil(() => notices().length === 1);
+    expect(notices()).toMatchObject([{ message: 'Fake was unloaded to make room for coder.gguf.' }]);
+    const reply = client.chat(chatRequest());
+    await vi.waitUntil(() => addon.loads.length === 3);
+    const again = addon.lastLoad.succeed();
+    const events = collect(await reply);
+    (await again.submitted()).done('length');
+    expect((await events).at(-1)).toMatchObject({ type: 'done' });
+  });
+
+  it('wait for one that answers, and never end it', async () => {
+    const { addon, client, service, spec, load } = await crowded(5e9);
+    const chat = await load({ chat: spec('chat') });
+    const reply = collect(await client.chat(chatRequest()));
+    const running = await chat.submitted();
+    const switching = service.assign(assigned({ chat: spec('next') }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([addon.loads.length, chat.isDisposed]).toEqual([1, false]);
+    running.done('end_of_text');
+    await reply;
+    await vi.waitUntil(() => addon.loads.length === 2);
+    addon.lastLoad.succeed();
+    expect(await switching).toMatchObject({ state: 'ready' });
+  });
+
+  it('say what was needed and what is free if one does not fit at all', async () => {
+    const { service, spec } = await crowded(1e9);
+    expect(await service.assign(assigned({ chat: spec('huge') }))).toMatchObject({
+      state: 'failed',
+      error: {
+        code: 'OUT_OF_MEMORY',
+        message: 'huge.gguf needs 3.73 GiB of memory; the system can give 0.81 GiB.',
+        hint: expect.stringContaining('shorter context'),
+      },
+    });
+  });
+
+  it('stay within the limit of the settings', async () => {
+    const { service, spec } = await crowded(1e12);
+    const status = await service.assign({ ...assigned({ chat: spec('huge') }), limitBytes: 1e9 });
+    expect(status).toMatchObject({ state: 'failed', error: { message: expect.stringContaining('memory limit') } });
+  });
+
+  it('are unloaded on demand and when nobody asks, unless they are pinned or answer', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { addon, client, service } = served();
+    const assigning = service.assign({ ...assigned({ chat: file }), idleMs: 60_000 });
+    const engine = addon.lastLoad.succeed();
+    await assigning;
+    const reply = collect(await client.chat(chatRequest()));
+    const running = await engine.submitted();
+    await expect(client.unload({ id: file.id })).rejects.toMatchObject({ code: 'ENGINE_NOT_READY' });
+    vi.advanceTimersByTime(120_000);
+    expect(engine.isDisposed).toBe(false);
+    running.done('length');
+    await reply;
+    await client.pin({ id: file.id, isPinned: true });
+    vi.advanceTimersByTime(120_000);
+    expect(engine.isDisposed).toBe(false);
+    await client.pin({ id: file.id, isPinned: false });
+    vi.advanceTimersByTime(2000);
+    expect(engine.isDisposed).toBe(true);
+    // Whoever asks does not notice but by the time it takes.
+    const asked = client.countTokens({ messages: chatRequest().messages });
+    await vi.waitUntil(() => addon.loads.length === 2);
+    addon.lastLoad.succeed();
+    expect(await asked).toMatchObject({ nCtx: 2048 });
   });
 });
 
@@ -179,7 +346,7 @@ describe('without a model', () => {
       }
     };
     await refused('No model is loaded.');
-    const loading = control.load(file);
+    const loading = control.assign(assigned({ chat: file }));
     await vi.waitUntil(() => addon.loads.length > 0);
     await refused('The model is still loading.');
     addon.lastLoad.fail(nativeError('file_not_found'));

@@ -1,7 +1,6 @@
 // The model that is loaded and what can be asked of it, as the engine process serves it.
 
-import { totalmem } from 'node:os';
-import { basename } from 'node:path';
+import { freemem } from 'node:os';
 import { implement } from '@orpc/server';
 import { appError } from '../common/app-error.ts';
 import {
@@ -12,50 +11,48 @@ import {
   engineContract,
   engineControlContract,
   type GenerateEvent,
-  type ModelInfo,
 } from '../common/engine-contract.ts';
-import { toErrorInfo } from '../common/error-info.ts';
 import { EventStream } from '../common/event-stream.ts';
-import { fromNativeError } from './addon.ts';
+import {
+  type Assignment,
+  type Benchmark,
+  type EngineEvent,
+  type ModelRole,
+  type ModelSpec,
+  modelRoles,
+  type SelfTest,
+} from '../common/role-contract.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
-import { type ChatTemplate, createChatTemplate } from './chat-template.ts';
 import { completionPrompt } from './completion-prompt.ts';
 import { generate, generateText } from './generation.ts';
-import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from './native.d.ts';
+import type { Loaded } from './loaded-model.ts';
+import { ModelPool } from './model-pool.ts';
+import type { NativeAddon } from './native.d.ts';
+import { benchmark, selfTest } from './self-test.ts';
 
-export interface LoadRequest {
-  modelPath: string;
-  /** What to call it; null takes the name in the file. */
-  name: string | null;
-  nThreads: number;
-  nCtx: number;
-}
-
-interface Loaded {
-  model: NativeModel;
-  engine: NativeEngine;
-  chat: ChatTemplate;
-  nCtx: number;
-}
-
-/** Part of the memory that the KV cache may take where the user set no context length. */
-const kvMemoryShare = 1 / 4;
-/** Contexts that the KV cache holds: the chat's, and one for inline completion and earlier conversations. */
-const nContexts = 2;
 /** Positions kept free for a reply, as a part of the context, however many the user would like. */
 const replyShare = 1 / 4;
-/** `status` says at most this often how far a load is. */
-const progressStep = 0.01;
+/** How often what is in memory is looked at, for those who watch, and for models that nobody uses. */
+const lookMs = 1000;
 
 export class EngineService {
-  readonly #addon: NativeAddon;
   readonly #statusChanges = new EventStream<EngineStatus>();
+  readonly #events = new EventStream<EngineEvent>();
+  readonly #pool: ModelPool;
   #status: EngineStatus = { state: 'idle' };
-  #loaded: Loaded | null = null;
-  #cancelLoad: (() => void) | null = null;
+  #roles: Partial<Record<ModelRole, ModelSpec | null>> = {};
+  #idleMs = 0;
+  #shown = '';
+  #timer: ReturnType<typeof setInterval> | null = null;
 
-  constructor(addon: NativeAddon) {
-    this.#addon = addon;
+  constructor(addon: NativeAddon, freeBytes: () => number = () => process.availableMemory?.() ?? freemem()) {
+    this.#pool = new ModelPool({
+      addon,
+      freeBytes,
+      nowMs: () => Date.now(),
+      onChange: () => this.#poolChanged(),
+      onNotice: (message) => this.#events.push({ type: 'notice', message }),
+    });
   }
 
   /** What the renderer may call. */
@@ -63,54 +60,84 @@ export class EngineService {
     const os = implement(engineContract);
     return os.router({
       status: os.status.handler(({ signal }) => this.#statusChanges.subscribe(signal, [this.#status])),
+      events: os.events.handler(({ signal }) => {
+        this.#look();
+        return this.#events.subscribe(signal, [this.#models()]);
+      }),
+      unload: os.unload.handler(({ input }) => {
+        this.#pool.unload(input.id);
+        return {};
+      }),
+      pin: os.pin.handler(({ input }) => {
+        this.#pool.pin(input.id, input.isPinned);
+        return {};
+      }),
       chat: os.chat.handler(({ input, signal }) => this.chat(input, signal)),
       complete: os.complete.handler(({ input, signal }) => this.complete(input, signal)),
-      countTokens: os.countTokens.handler(({ input: { messages, ...options } }) => {
-        const { model, chat, nCtx } = this.#ready();
-        return { nTokens: tokenizeChat(model, chat.render, messages, options).tokens.length, nCtx };
-      }),
+      countTokens: os.countTokens.handler(({ input: { messages, ...options } }) =>
+        this.#with('chat', async ({ model, chat, nCtx }) => ({
+          nTokens: tokenizeChat(model, chat.render, messages, options).tokens.length,
+          nCtx,
+        })),
+      ),
     });
   }
 
   /** What only main may call. */
   controlRouter() {
     const os = implement(engineControlContract);
-    return os.router({ load: os.load.handler(({ input }) => this.load(input)) });
+    return os.router({
+      assign: os.assign.handler(({ input }) => this.assign(input)),
+      selfTest: os.selfTest.handler(({ input, signal }) => this.selfTest(input, signal)),
+      benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
+    });
   }
 
-  /** Replaces the model; a load that still runs is cancelled. Failure is a status, not an exception. */
-  async load({ modelPath, name, nThreads, nCtx }: LoadRequest): Promise<EngineStatus> {
-    this.#cancelLoad?.();
-    this.#loaded?.engine.dispose();
-    this.#loaded = null;
-    this.#setStatus({ state: 'loading', modelPath, progress: 0 });
-    const startMs = performance.now();
-    let shown = 0;
-    const onProgress: NativeLoadOptions['onProgress'] = (progress) => {
-      if (this.#cancelLoad !== cancel || progress < shown + progressStep) return;
-      shown = progress;
-      this.#setStatus({ state: 'loading', modelPath, progress });
-    };
-    const { promise, cancel } = startLoading(this.#addon, modelPath, { nThreads, onProgress });
-    this.#cancelLoad = cancel;
-    try {
-      const model = await promise;
-      if (this.#cancelLoad !== cancel) return this.#status; // a newer load has taken over
-      this.#loaded = prepare(model, nCtx);
-      return this.#setStatus({ state: 'ready', model: toModelInfo(this.#loaded, name, performance.now() - startMs) });
-    } catch (error) {
-      if (this.#cancelLoad !== cancel) return this.#status;
-      return this.#setStatus({ state: 'failed', modelPath, error: toErrorInfo(fromNativeError(error)) });
-    } finally {
-      if (this.#cancelLoad === cancel) this.#cancelLoad = null;
-    }
+  /**
+   * Gives the roles to other models. What runs on a model that has none any more runs to its end there.
+   * @returns the chat's status when its model is ready or failed; failure is a status, not an exception
+   */
+  async assign({ roles, limitBytes, idleMs }: Assignment): Promise<EngineStatus> {
+    this.#roles = roles;
+    this.#idleMs = idleMs;
+    this.#pool.limitBytes = limitBytes;
+    const specs = modelRoles.flatMap((role) => (role === 'embedding' || role === 'draft' ? [] : (roles[role] ?? [])));
+    const wanted = new Map(specs.map((spec) => [spec.id, spec]));
+    this.#pool.keep(new Set(wanted.keys()));
+    const loads = [...wanted.values()].map((spec) => this.#pool.load(spec).catch(() => {}));
+    this.#poolChanged();
+    this.#look();
+    await loads[0];
+    return this.#status;
+  }
+
+  /** A model that was failing gets another chance. */
+  async selfTest(spec: ModelSpec, signal?: AbortSignal): Promise<SelfTest> {
+    return this.#onModel(spec, (loaded) => selfTest(loaded, signal));
+  }
+
+  async benchmark(spec: ModelSpec, signal?: AbortSignal): Promise<Benchmark> {
+    return this.#onModel(spec, (loaded) => benchmark(loaded, Date.now(), signal));
   }
 
   async chat(
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
-    const { model, engine, chat, nCtx } = this.#ready();
+    const { loaded, release } = await this.#use('chat');
+    try {
+      return released(this.#startChat(loaded, request, signal), release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #startChat(
+    { model, engine, chat, nCtx }: Loaded,
+    request: ChatRequest,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateEvent, void, void> {
     const { messages, tools, thinking } = request;
     const { maxTokens, ...sampler } = request.sampler;
     const nReply = Math.min(maxTokens, Math.floor(nCtx * replyShare));
@@ -128,8 +155,15 @@ export class EngineService {
     );
   }
 
-  async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
-    const { model, engine, nCtx } = this.#ready();
+  async complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
+    return this.#with('inline', (loaded) => this.#complete(loaded, request, signal));
+  }
+
+  async #complete(
+    { model, engine, nCtx }: Loaded,
+    { prefix, mode, maxTokens }: CompleteRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<CompleteResult> {
     const { text, beginWith } = completionPrompt(prefix);
     const tokens = model.tokenize(text);
     // What stands before the cursor already is said again and is no part of the tokens asked for.
@@ -151,63 +185,120 @@ export class EngineService {
     return { ...result, usedSuffix: false };
   }
 
-  #ready(): Loaded {
-    if (this.#loaded) return this.#loaded;
-    const reason = {
-      idle: { message: 'No model is loaded.', hint: 'Choose a model.' },
-      loading: { message: 'The model is still loading.', hint: 'Try again in a moment.' },
-      failed: { message: 'The model could not be loaded.', hint: 'Choose another model, or load it again.' },
-      ready: { message: 'The model is not ready.', hint: 'Load it again.' },
-    }[this.#status.state];
-    throw appError('ENGINE_NOT_READY', reason.message, { hint: reason.hint });
+  /** The model of a role; without one of its own, or while that one cannot be had, the chat's. */
+  #use(role: 'chat' | 'inline'): ReturnType<ModelPool['use']> {
+    const own = role === 'inline' ? this.#roles.inline : null;
+    const state = own ? this.#pool.get(own.id)?.state : undefined;
+    if (own && (state === 'ready' || state === 'unloaded')) return this.#pool.use(own.id);
+    const chat = this.#roles.chat;
+    if (chat && this.#status.state === 'ready') return this.#pool.use(chat.id);
+    throw notReady(this.#status.state);
   }
 
-  #setStatus(status: EngineStatus): EngineStatus {
-    this.#status = status;
-    this.#statusChanges.push(status);
-    return status;
+  async #with<T>(role: 'chat' | 'inline', body: (loaded: Loaded) => Promise<T>): Promise<T> {
+    const { loaded, release } = await this.#use(role);
+    try {
+      return await body(loaded);
+    } finally {
+      release();
+    }
+  }
+
+  /** On a model that need not be in any role; it goes again if it is not. */
+  async #onModel<T>(spec: ModelSpec, body: (loaded: Loaded) => Promise<T>): Promise<T> {
+    const assigned = Object.values(this.#roles).find((other) => other?.id === spec.id);
+    await this.#pool.load(assigned ?? spec);
+    const { loaded, release } = await this.#pool.use(spec.id);
+    try {
+      return await body(loaded);
+    } finally {
+      release();
+      if (!assigned) this.#pool.keep(new Set(Object.values(this.#roles).flatMap((other) => other?.id ?? [])));
+    }
+  }
+
+  #poolChanged(): void {
+    const status = this.#chatStatus();
+    if (JSON.stringify(status) !== JSON.stringify(this.#status)) {
+      this.#status = status;
+      this.#statusChanges.push(status);
+    }
+    this.#show();
+  }
+
+  #chatStatus(): EngineStatus {
+    const spec = this.#roles.chat;
+    const slot = spec && this.#pool.get(spec.id);
+    if (!spec || !slot) return { state: 'idle' };
+    const { modelPath } = spec;
+    if (slot.state === 'failed' && slot.error) return { state: 'failed', modelPath, error: slot.error };
+    if (slot.state === 'loading') return { state: 'loading', modelPath, progress: slot.progress };
+    // Unloaded, it comes back with the next request.
+    return slot.info ? { state: 'ready', model: slot.info } : { state: 'loading', modelPath, progress: 0 };
+  }
+
+  #models(): EngineEvent {
+    const models = this.#pool.list().map((model) => ({
+      ...model,
+      roles: modelRoles.filter((role) => this.#roles[role]?.id === model.id),
+    }));
+    return { type: 'models', models, freeBytes: process.availableMemory?.() ?? freemem() };
+  }
+
+  #show(): void {
+    const event = this.#models();
+    const text = JSON.stringify(event.type === 'models' ? event.models : event);
+    if (text === this.#shown) return;
+    this.#shown = text;
+    this.#events.push(event);
+  }
+
+  /** Once a second while somebody watches, or a model may become idle. */
+  #look(): void {
+    this.#timer ??= setInterval(() => {
+      if (this.#idleMs > 0) this.#pool.unloadIdle(this.#idleMs);
+      if (this.#events.nReaders > 0) this.#show();
+    }, lookMs).unref();
   }
 }
 
-/** Arguments that the addon refuses at once fail like everything that goes wrong later. */
-function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadModel']>) {
-  try {
-    return addon.loadModel(...args);
-  } catch (error) {
-    return { promise: Promise.reject(error), cancel: () => {} };
-  }
+function notReady(state: EngineStatus['state']) {
+  const reason = {
+    idle: { message: 'No model is loaded.', hint: 'Choose a model.' },
+    loading: { message: 'The model is still loading.', hint: 'Try again in a moment.' },
+    failed: { message: 'The model could not be loaded.', hint: 'Choose another model, or load it again.' },
+    ready: { message: 'The model is not ready.', hint: 'Load it again.' },
+  }[state];
+  return appError('ENGINE_NOT_READY', reason.message, { hint: reason.hint });
+}
+
+/**
+ * The events, and `release` when they end, however they end. Not a generator: one that was never read would never
+ * come to its end.
+ */
+function released<T>(events: AsyncGenerator<T, void, void>, release: () => void): AsyncGenerator<T, void, void> {
+  const ending = async (result: Promise<IteratorResult<T, void>>) => {
+    try {
+      const next = await result;
+      if (next.done) release();
+      return next;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  };
+  return {
+    next: () => ending(events.next()),
+    return: () => ending(events.return()),
+    throw: (error: unknown) => ending(events.throw(error)),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    [Symbol.asyncDispose]: async () => void (await ending(events.return())),
+  };
 }
 
 async function* chatEvents(nDropped: number, events: AsyncGenerator<GenerateEvent, void, void>) {
   if (nDropped > 0) yield { type: 'shortened', nDropped } satisfies GenerateEvent;
   yield* events;
-}
-
-/** @throws what the template or the engine refuses */
-function prepare(model: NativeModel, nCtxWanted: number): Loaded {
-  const { nCtxTrain, kvBytesPerToken } = model.info;
-  const nFitting = Math.floor((totalmem() * kvMemoryShare) / (nContexts * Math.max(1, kvBytesPerToken)));
-  const nCtx = nCtxWanted > 0 ? Math.min(nCtxWanted, nCtxTrain) : Math.min(nCtxTrain, Math.max(512, nFitting));
-  const chat = createChatTemplate(model.info);
-  const engine = model.createEngine({ nCtx, kvBytes: nContexts * nCtx * kvBytesPerToken });
-  return { model, engine, chat, nCtx };
-}
-
-function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {
-  const { path, architecture, fileType, fileBytes, weightBytes, nParams, nCtxTrain, nVocab, nLayer } = model.info;
-  const { kvBytesPerToken, hasFim, chatTemplate, backend } = model.info;
-  const name = givenName ?? (model.info.name.trim() || basename(path));
-  const sizes = { fileBytes, weightBytes, nParams, nCtxTrain, nCtx, nVocab, nLayer, kvBytesPerToken };
-  return {
-    path,
-    name,
-    architecture,
-    fileType,
-    ...sizes,
-    hasFim,
-    hasChatTemplate: chatTemplate !== '',
-    chatFeatures: chat.features,
-    backend,
-    loadMs,
-  };
 }

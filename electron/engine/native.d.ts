@@ -137,6 +137,8 @@ export interface NativeModel {
   /** One entry per layer with experts. */
   expertUsage(): NativeExpertUsage[];
   createEngine(options?: { nCtx?: number; kvBytes?: number; nPrefill?: number }): NativeEngine;
+  /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
+  dispose(): void;
 }
 
 export interface NativeAddon {

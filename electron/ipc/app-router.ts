@@ -13,9 +13,9 @@ import type { SettingsFile } from '../services/settings.ts';
 import type { WorkspaceProcess } from '../services/workspace-process.ts';
 import type { Workspaces } from '../services/workspaces.ts';
 import type { AppEvents } from './app-events.ts';
+import { createModelsRouter, type ModelsRouterDeps } from './models-router.ts';
 
-export interface AppRouterDeps {
-  settings: SettingsFile;
+export interface AppRouterDeps extends Omit<ModelsRouterDeps, 'updateSettings' | 'reload'> {
   conversations: Conversations;
   workspaces: Workspaces;
   engine: EngineProcess;
@@ -24,14 +24,19 @@ export interface AppRouterDeps {
   events: AppEvents;
   /** Native dialogs; null if the user cancels. */
   chooseFolder: () => Promise<string | null>;
-  chooseModelFile: () => Promise<string | null>;
   chooseSavePath: (name: string) => Promise<string | null>;
   onZoom: (percent: number) => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
 
 /** Settings that only a new load of the model brings into effect. */
-const loadSettings = ['modelPath', 'nThreads', 'nCtx'] as const satisfies readonly (keyof Settings)[];
+const loadSettings = [
+  'modelPath',
+  'nThreads',
+  'nCtx',
+  'modelMemoryMiB',
+  'modelIdleMinutes',
+] as const satisfies readonly (keyof Settings)[];
 
 export function createAppRouter(deps: AppRouterDeps) {
   const { settings, conversations, workspaces, engine, workspace, events } = deps;
@@ -47,6 +52,8 @@ export function createAppRouter(deps: AppRouterDeps) {
     const updated = settings.update(patch);
     events.push({ type: 'settings', settings: updated });
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
+    if (updated.isNetworkOff && !before.isNetworkOff) deps.models.networkSwitchedOff();
+    if (before.hubUrl !== updated.hubUrl || before.modelFolder !== updated.modelFolder) deps.models.stateChanged();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
   };
@@ -83,21 +90,7 @@ export function createAppRouter(deps: AppRouterDeps) {
         save: os.workspace.session.save.handler(({ input }) => done(workspaces.saveSession(input))),
       },
     },
-    models: {
-      choose: os.models.choose.handler(async () => {
-        const modelPath = await deps.chooseModelFile();
-        if (modelPath === null) return null;
-        if (settings.current.modelPath === modelPath) void engine.load();
-        else updateSettings({ modelPath });
-        return { modelPath };
-      }),
-      useDefault: os.models.useDefault.handler(() => {
-        if (settings.current.modelPath === null) void engine.load();
-        else updateSettings({ modelPath: null });
-        return {};
-      }),
-      reload: os.models.reload.handler(() => done(void engine.load())),
-    },
+    models: createModelsRouter({ ...deps, updateSettings, reload: () => void engine.load() }),
     processes: {
       restart: os.processes.restart.handler(async ({ input }) => {
         await (input.process === 'engine' ? engine : workspace).process.restart();

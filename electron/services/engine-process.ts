@@ -1,15 +1,16 @@
-// The engine process and the model it is to have loaded. A restarted engine loads the same model again.
+// The engine process and the models it is to have loaded. A restarted engine loads the same ones again.
 
+import { appError } from '../common/app-error.ts';
 import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
-import type { Settings } from '../common/settings.ts';
+import type { Assignment, Benchmark, ModelSpec, SelfTest } from '../common/role-contract.ts';
 import { controlClient } from './control-client.ts';
-import { defaultModelName, defaultModelPath } from './default-model.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
 interface EngineProcessOptions
   extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted' | 'onNetworkAttempt'> {
-  settings: () => Settings;
+  /** Which models it is to have loaded. */
+  assignment: () => Assignment;
 }
 
 type Control = ReturnType<typeof controlClient<typeof engineControlContract>>;
@@ -35,16 +36,26 @@ export class EngineProcess {
     });
   }
 
-  /** Loads the model of the settings. How it goes is the engine's status, which the window follows itself. */
+  /** Gives the engine its models. How it goes is the engine's status, which the window follows itself. */
   async load(): Promise<void> {
-    const { modelPath, nThreads, nCtx } = this.#options.settings();
-    const model =
-      modelPath === null ? { modelPath: defaultModelPath(), name: defaultModelName } : { modelPath, name: null };
     try {
-      await this.#control?.load({ ...model, nThreads, nCtx });
+      await this.#control?.assign(this.#options.assignment());
     } catch (error) {
       // The process died; the next one loads again.
       if (!isAbort(error)) throw error;
     }
+  }
+
+  selfTest(spec: ModelSpec): Promise<SelfTest> {
+    return this.#running().selfTest(spec);
+  }
+
+  benchmark(spec: ModelSpec): Promise<Benchmark> {
+    return this.#running().benchmark(spec);
+  }
+
+  #running(): Control {
+    if (this.#control) return this.#control;
+    throw appError('ENGINE_NOT_READY', 'The engine is starting.', { hint: 'Try again in a moment.' });
   }
 }

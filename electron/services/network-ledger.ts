@@ -42,6 +42,20 @@ export class NetworkLedger {
     });
   }
 
+  /**
+   * For an errand of many requests, such as a download: each asks the switch, and each host is written down once.
+   * @returns throws NETWORK_OFF
+   */
+  gate(purpose: string): (url: string) => void {
+    const known = new Set<string>();
+    return (url) => {
+      const { origin } = new URL(url);
+      if (known.has(origin) && this.#options.isAllowed()) return;
+      this.ask(purpose, url);
+      known.add(origin);
+    };
+  }
+
   #add(entry: Omit<Connection, 'id' | 'atMs'>): void {
     const { nowMs = Date.now, onConnection } = this.#options;
     const connection = { ...entry, id: this.#nextId++, atMs: nowMs() };

@@ -100,7 +100,8 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
         {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
          InstanceMethod<&ModelObject::detokenize>("detokenize"),
          InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
-         InstanceMethod<&ModelObject::create_engine>("createEngine")});
+         InstanceMethod<&ModelObject::create_engine>("createEngine"),
+         InstanceMethod<&ModelObject::dispose>("dispose")});
   }
 
   explicit ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -109,13 +110,18 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
   }
 
  private:
-  Napi::Value info(const Napi::CallbackInfo& info) { return to_js(info.Env(), model_->info()); }
+  const std::shared_ptr<Model>& model(Napi::Env env) const {
+    if (model_ == nullptr) throw to_js_error(env, ErrorCode::kInvalidArgument, "The model was disposed of.");
+    return model_;
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& info) { return to_js(info.Env(), model(info.Env())->info()); }
 
   Napi::Value tokenize(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const std::string text = get_string(env, info[0], "text");
     const TokenizeOptions options = read_tokenize_options(Fields(env, info[1], "options"));
-    const auto ids = guarded(env, [&] { return model_->tokenize(text, options); });
+    const auto ids = guarded(env, [&] { return model(env)->tokenize(text, options); });
     auto array = Napi::Int32Array::New(env, ids.size());
     std::copy(ids.begin(), ids.end(), array.Data());
     return array;
@@ -124,12 +130,12 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
   Napi::Value detokenize(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const auto tokens = get_tokens(env, info[0], "tokens");
-    return Napi::String::New(env, guarded(env, [&] { return model_->detokenize(tokens); }));
+    return Napi::String::New(env, guarded(env, [&] { return model(env)->detokenize(tokens); }));
   }
 
   Napi::Value expert_usage(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    const auto layers = model_->expert_usage();
+    const auto layers = model(env)->expert_usage();
     auto array = Napi::Array::New(env, layers.size());
     for (uint32_t i = 0; i < layers.size(); ++i) array.Set(i, to_js(env, layers[i]));
     return array;
@@ -138,9 +144,11 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
   Napi::Value create_engine(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const EngineOptions options = read_engine_options(Fields(env, info[0], "options"));
-    auto engine = guarded(env, [&] { return Engine::create(model_, options); });
+    auto engine = guarded(env, [&] { return Engine::create(model(env), options); });
     return env.GetInstanceData<AddonData>()->engine.New({Napi::External<std::unique_ptr<Engine>>::New(env, &engine)});
   }
+
+  void dispose(const Napi::CallbackInfo&) { model_.reset(); }
 
   std::shared_ptr<Model> model_;
 };

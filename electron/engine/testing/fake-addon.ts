@@ -155,6 +155,8 @@ export interface FakeLoad {
   path: string;
   options: NativeLoadOptions;
   isCancelled: boolean;
+  /** Its weights were freed. */
+  isDisposed: boolean;
   /** @param info what differs from the usual model; `engineError` makes `createEngine` fail */
   succeed(info?: Partial<NativeModelInfo>, engineError?: Error): FakeEngine;
   fail(error: Error): void;
@@ -171,6 +173,7 @@ export class FakeAddon implements NativeAddon {
       path,
       options,
       isCancelled: false,
+      isDisposed: false,
       succeed: (info = {}, engineError) => {
         const engine = new FakeEngine();
         const { tokenize, show, info: whole } = fakeTokenizer(['<s>', '</s>'], { path, ...info });
@@ -179,6 +182,9 @@ export class FakeAddon implements NativeAddon {
           tokenize,
           detokenize: show,
           expertUsage: () => [],
+          dispose: () => {
+            load.isDisposed = true;
+          },
           createEngine: (options) => {
             if (engineError) throw engineError;
             this.engineOptions = options;

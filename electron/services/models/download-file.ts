@@ -15,6 +15,7 @@ import {
   type Filling,
   journalPath,
   partRange,
+  partsPath,
   unfinishedPath,
 } from './parts.ts';
 import { repairByFetchingAgain } from './repair.ts';
@@ -67,7 +68,7 @@ export async function downloadFile(
       await file.close();
       await journal.close();
       await rename(unfinishedPath(path), path);
-      await Journal.remove(journalPath(path));
+      await rename(journalPath(path), partsPath(path));
       return result;
     } finally {
       await file.close().catch(() => {});

@@ -46,6 +46,8 @@ export interface Filling {
 }
 
 export const unfinishedPath = (path: string) => `${path}.unfinished`;
+/** Beside a file that was downloaded: the hashes of its parts, by which damage is found and mended. */
+export const partsPath = (path: string) => `${path}.parts`;
 export const journalPath = (path: string) => `${path}.unfinished.journal`;
 
 export function partRange({ remote, tools }: Filling, part: number): { offset: number; bytes: number } {

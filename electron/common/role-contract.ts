@@ -1,0 +1,88 @@
+// Which model does what, and what of them is in memory: shared by main, which decides, the engine, which loads, and the
+// window, which shows it.
+import { z } from 'zod';
+import { errorInfoSchema } from './errors.ts';
+
+export const modelRoles = ['chat', 'inline', 'draft', 'embedding'] as const;
+export const modelRoleSchema = z.enum(modelRoles);
+export type ModelRole = z.infer<typeof modelRoleSchema>;
+
+/** A model of the library: "catalog:…" or "file:…". */
+export const modelIdSchema = z.string().min(1).max(5000);
+
+/** Everything the engine needs to know to load a model. */
+export const modelSpecSchema = z.object({
+  id: modelIdSchema,
+  modelPath: z.string(),
+  /** What to call it; null takes the name in the file. */
+  name: z.string().nullable(),
+  nThreads: z.int(),
+  nCtx: z.int(),
+  /** What it is expected to take, all in all; 0 if that is not known. */
+  memoryBytes: z.number().min(0),
+  /** In place of the file's own chat template. */
+  chatTemplate: z.string().nullable(),
+});
+export type ModelSpec = z.infer<typeof modelSpecSchema>;
+
+export const assignmentSchema = z.object({
+  /** A model that is loaded and in no role is unloaded, unless it is pinned. Null: none, or that of the chat. */
+  roles: z.record(modelRoleSchema, modelSpecSchema.nullable()),
+  /** Most memory of all models together; 0 leaves it to what is free. */
+  limitBytes: z.number().min(0),
+  /** A model that nobody asked for so long is unloaded until somebody does; 0 keeps it. */
+  idleMs: z.number().min(0),
+});
+export type Assignment = z.infer<typeof assignmentSchema>;
+
+export const loadedModelSchema = z.object({
+  id: modelIdSchema,
+  name: z.string(),
+  roles: z.array(modelRoleSchema),
+  state: z.enum(['loading', 'ready', 'unloaded', 'failed']),
+  progress: z.number(),
+  error: errorInfoSchema.nullable(),
+  isPinned: z.boolean(),
+  /** Requests that run. */
+  nActive: z.int(),
+  idleSinceMs: z.number(),
+  /** Before it was loaded, and what is there now. */
+  predictedBytes: z.number(),
+  memory: z.object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), grown: z.number() }).nullable(),
+});
+export type LoadedModel = z.infer<typeof loadedModelSchema>;
+
+export const engineEventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('models'), models: z.array(loadedModelSchema), freeBytes: z.number() }),
+  /** Something happened that nobody asked for. */
+  z.object({ type: z.literal('notice'), message: z.string() }),
+]);
+export type EngineEvent = z.infer<typeof engineEventSchema>;
+
+/** One property of a model, tried out. */
+export const checkResultSchema = z.object({
+  outcome: z.enum(['passed', 'failed', 'absent']),
+  /** A sentence: what was tried, or what is missing. */
+  detail: z.string(),
+});
+export type CheckResult = z.infer<typeof checkResultSchema>;
+
+export const selfTestSchema = z.object({
+  tokenizer: checkResultSchema,
+  template: checkResultSchema,
+  fim: checkResultSchema,
+  tools: checkResultSchema,
+  /** A few tokens, to see that it computes. */
+  generation: checkResultSchema,
+});
+export type SelfTest = z.infer<typeof selfTestSchema>;
+
+export const benchmarkSchema = z.object({
+  atMs: z.number(),
+  /** Tokens of the prompt, and how fast they were read. */
+  nPrompt: z.int(),
+  prefillTokensPerSecond: z.number(),
+  nDecoded: z.int(),
+  decodeTokensPerSecond: z.number(),
+});
+export type Benchmark = z.infer<typeof benchmarkSchema>;

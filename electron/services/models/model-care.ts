@@ -1,0 +1,171 @@
+// Long jobs on one model of the library: checking, repairing, trying out, measuring, moving.
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { appError } from '../../common/app-error.ts';
+import { isAbort, toErrorInfo } from '../../common/error-info.ts';
+import type { ErrorInfo } from '../../common/errors.ts';
+import type { ModelEntry } from '../../common/model-contract.ts';
+import type { Benchmark, ModelSpec, SelfTest } from '../../common/role-contract.ts';
+import { catalogId, catalogModels } from './catalog.ts';
+import { asDiskError } from './disk-errors.ts';
+import type { Downloads } from './downloads.ts';
+import { hashFile } from './file-hash.ts';
+import { type Library, readFacts } from './library.ts';
+import type { SpeedFile } from './machine-speed.ts';
+import { idOf } from './model-sources.ts';
+import { journalPath, partsPath, unfinishedPath } from './parts.ts';
+
+export interface ModelCareOptions {
+  library: Library;
+  downloads: Downloads;
+  speed: SpeedFile;
+  specOf: (model: ModelEntry) => ModelSpec;
+  selfTest: (spec: ModelSpec) => Promise<SelfTest>;
+  benchmark: (spec: ModelSpec) => Promise<Benchmark>;
+  onNotice: (error: ErrorInfo) => void;
+}
+
+export class ModelCare {
+  readonly #options: ModelCareOptions;
+  readonly #library: Library;
+
+  constructor(options: ModelCareOptions) {
+    this.#options = options;
+    this.#library = options.library;
+  }
+
+  /** Hashes the whole file again. @throws DOWNLOAD_MISMATCH with what can be done */
+  verify(id: string): Promise<void> {
+    return this.#job(id, 'verify', async ({ files, source, path }, onProgress) => {
+      await this.#library.refresh();
+      await readFacts(path);
+      const expected = expectedHash(id, source?.sha256 ?? null);
+      if (expected === null || files.length > 1) {
+        throw appError('NOT_FOUND', 'Nobody said what the hash of this file should be.', {
+          hint: 'Its head and the length of its tensors are right. Only what is downloaded from a hub has a hash.',
+        });
+      }
+      const size = this.#library.mustGet(id).bytes;
+      const { hex } = await hashFile(path, { onProgress: (nDone) => onProgress(nDone / size) });
+      if (hex === expected)
+        return this.#library.change(id, { verifiedAtMs: Date.now(), state: 'ready', problem: null });
+      const problem = appError(
+        'DOWNLOAD_MISMATCH',
+        `${basename(path)} is damaged: its hash is not the one it should have.`,
+        {
+          hint: source?.url
+            ? 'Repair it: only the damaged parts are fetched again.'
+            : 'Get it again from where it came.',
+          detail: `expected ${expected}\ngot ${hex}`,
+        },
+      );
+      this.#library.change(id, { state: 'damaged', problem: toErrorInfo(problem), verifiedAtMs: null });
+      throw problem;
+    });
+  }
+
+  /** Fetches again what of a downloaded file is wrong. */
+  async repair(id: string): Promise<void> {
+    const { path, source, origin, name, files } = this.#library.mustGet(id);
+    if (origin !== 'downloaded' || !source?.url || files.length !== 1) {
+      throw appError('NOT_FOUND', 'Outpost did not download this file, and cannot get it again.', {
+        hint: 'Replace the file, then check it again.',
+      });
+    }
+    // As an unfinished download whose parts are known by their hashes: what does not have its hash is fetched again.
+    await rename(path, unfinishedPath(path));
+    await rename(partsPath(path), journalPath(path)).catch(() => {});
+    this.#library.change(id, { state: 'missing', problem: null });
+    this.#options.downloads.add({
+      id: idOf(source.url),
+      title: name,
+      folder: dirname(path),
+      files: [
+        {
+          url: source.url,
+          name: basename(path),
+          bytes: null,
+          hash: source.sha256 ? { algorithm: 'sha256', hex: source.sha256 } : null,
+        },
+      ],
+      source,
+      assemble: null,
+      isPaused: false,
+    });
+  }
+
+  async test(id: string): Promise<void> {
+    await this.#job(id, 'selfTest', async (model) => {
+      this.#library.change(id, { selfTest: await this.#options.selfTest(this.#options.specOf(model)) });
+    }).catch((error: unknown) => {
+      if (!isAbort(error)) this.#options.onNotice(toErrorInfo(error));
+    });
+  }
+
+  benchmark(id: string): Promise<void> {
+    return this.#job(id, 'benchmark', async (model) => {
+      const benchmark = await this.#options.benchmark(this.#options.specOf(model));
+      this.#library.change(id, { benchmark });
+      if (model.facts) this.#options.speed.learn(model.facts, benchmark.decodeTokensPerSecond);
+    });
+  }
+
+  /**
+   * Moves what was downloaded into another folder; what fails stays where it is.
+   * @param onMoved gets each model's old and new id
+   */
+  async moveAll(from: string, folder: string, onMoved: (id: string, newId: string) => void): Promise<void> {
+    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+      throw asDiskError(error, folder);
+    });
+    for (const { id, origin, files } of this.#library.list()) {
+      if (origin !== 'downloaded' || !files.every((file) => file.startsWith(from))) continue;
+      this.#library.setJob(id, { kind: 'move', progress: null });
+      try {
+        const targets = files.map((file) => join(folder, file.slice(from.length)));
+        for (const [i, file] of files.entries()) {
+          await moveFile(file, targets[i] ?? file);
+          await moveFile(partsPath(file), partsPath(targets[i] ?? file)).catch(() => {});
+        }
+        onMoved(id, this.#library.moved(id, targets));
+      } finally {
+        this.#library.setJob(id, null);
+      }
+    }
+  }
+
+  async #job(
+    id: string,
+    kind: NonNullable<ModelEntry['job']>['kind'],
+    body: (model: ModelEntry, onProgress: (fraction: number) => void) => Promise<void>,
+  ): Promise<void> {
+    const model = this.#library.mustGet(id);
+    if (model.job)
+      throw appError('ENGINE_NOT_READY', 'Something else runs on this model.', { hint: 'Wait for its end.' });
+    this.#library.setJob(id, { kind, progress: null });
+    try {
+      await body(model, (progress) => this.#library.setJob(id, { kind, progress }));
+    } finally {
+      this.#library.setJob(id, null);
+    }
+  }
+}
+
+function expectedHash(id: string, fromSource: string | null): string | null {
+  return fromSource ?? catalogModels.find((model) => catalogId(model) === id)?.sha256 ?? null;
+}
+
+/** Also to another disk, where a rename is not possible. */
+async function moveFile(from: string, to: string): Promise<void> {
+  try {
+    await mkdir(dirname(to), { recursive: true });
+    await rename(from, to).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EXDEV') throw error;
+      await copyFile(from, `${to}.unfinished`);
+      await rename(`${to}.unfinished`, to);
+      await rm(from);
+    });
+  } catch (error) {
+    throw asDiskError(error, to);
+  }
+}
