@@ -64,6 +64,7 @@ export const commandTable = [
   { id: 'chat.exportJson', title: 'Export the Conversation as JSON…', menu: 'chat' },
   { id: 'chat.history', title: 'Show Conversations', menu: 'chat' },
   { id: 'chat.stop', title: 'Stop the Reply', menu: 'chat' },
+  { id: 'model.manage', title: 'Models…', menu: 'chat', accelerator: 'CmdOrCtrl+Shift+M' },
   { id: 'model.choose', title: 'Choose a Model File…', menu: 'chat' },
   { id: 'model.useDefault', title: 'Use the Default Model', menu: null },
   { id: 'network.show', title: 'Show Connections', menu: 'help' },

@@ -3,12 +3,14 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Api } from '../../electron/common/api.ts';
 import type { AppEvent, AppInfo, WorkspaceInfo } from '../../electron/common/app-contract.ts';
 import { toErrorInfo } from '../../electron/common/error-info.ts';
+import type { Settings } from '../../electron/common/settings.ts';
 import type { EditorHandle } from '../editor/editor-handle.ts';
 import type { TextStore } from '../editor/text-store.ts';
 import { ChatStore } from '../features/chat/chat-store.ts';
 import { DraftStore } from '../features/chat/draft-store.ts';
 import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
+import { LibraryStore } from '../features/models/library-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { NetworkStore } from '../features/network/network-store.ts';
 import { ReviewStore } from '../features/review/review-store.ts';
@@ -46,6 +48,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly workspace: StoreApi<WorkspaceState>;
   readonly settings: SettingsStore;
   readonly models: ModelStore;
+  readonly library: LibraryStore;
   readonly buffers: BuffersStore;
   readonly tree: TreeStore;
   readonly search: SearchStore;
@@ -75,6 +78,12 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.network = new NetworkStore(info.connections);
     this.models = new ModelStore({ engine: api.engine, app: api.app, onError });
     this.models.processChanged(info.processes.engine);
+    this.library = new LibraryStore({
+      app: api.app.models,
+      engine: api.engine,
+      onError,
+      onNote: this.notifications.note.bind(this.notifications),
+    });
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
@@ -94,7 +103,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.chat = new ChatStore({
       conversations: api.app.conversations,
       engine: api.engine,
-      settings: () => this.settings.current,
+      settings: () => this.#chatSettings(),
       modelName: () => this.models.modelName,
       newId: () => crypto.randomUUID(),
       nowMs: () => Date.now(),
@@ -124,6 +133,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
       forever,
     );
     void this.models.follow(forever);
+    this.library.follow(forever);
+    this.#learnFromReplies();
     void follow(
       (options) => api.workspace.watch(undefined, options),
       (event) => {
@@ -203,6 +214,27 @@ export class AppModel<Texts extends TextStore = TextStore> {
       case 'closing':
         await this.#close();
     }
+  }
+
+  /** The settings, with what the chat's model has of its own. */
+  #chatSettings(): Settings {
+    const settings = this.settings.current;
+    const own = Object.entries(this.library.modelOf('chat')?.overrides.sampler ?? {});
+    const present = Object.fromEntries(own.filter(([, value]) => value !== undefined));
+    return { ...settings, sampler: { ...settings.sampler, ...present } };
+  }
+
+  /** What a reply took makes predictions for other models better. A short one says little. */
+  #learnFromReplies(): void {
+    const enough = 32;
+    this.chat.store.subscribe((now, before) => {
+      if (now.reply !== null || before.reply === null) return;
+      const stats = this.chat.shownMessages.at(-1)?.stats;
+      const model = this.library.modelOf('chat');
+      if (!stats || !model || stats.nDecoded < enough || stats.decodeMs <= 0) return;
+      const tokensPerSecond = (stats.nDecoded * 1000) / stats.decodeMs;
+      void this.attempt(() => this.api.app.models.measured({ id: model.id, tokensPerSecond }));
+    });
   }
 
   async #close(): Promise<void> {

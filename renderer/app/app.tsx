@@ -4,6 +4,7 @@ import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
+import { ModelsDialog } from '../features/models/models-dialog.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { AttachPicker } from '../features/workspace/attach-picker.tsx';
@@ -16,6 +17,7 @@ import styles from './app.module.css';
 import type { AppModel } from './app-model.ts';
 import { attachPath } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
+import { pathOfFile } from './file-paths.ts';
 import { Notifications } from './notifications.tsx';
 import { Panels } from './panels.tsx';
 import { StatusBar } from './status-bar.tsx';
@@ -84,18 +86,32 @@ function Overlay({ model, commands }: AppProps) {
   }
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
+  if (overlay === 'models') return <Models model={model} hasFolder={hasFolder} onClose={close} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog
         settings={model.settings}
-        onChooseModel={() => void model.models.chooseFile()}
-        onUseDefaultModel={() => void model.models.loadDefault()}
+        onManageModels={() => model.ui.setState({ overlay: 'models' })}
         onClose={close}
       />
     );
   }
   return null;
+}
+
+function Models({ model, hasFolder, onClose }: { model: AppModel; hasFolder: boolean; onClose: () => void }) {
+  const isOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
+  return (
+    <ModelsDialog
+      models={model.library}
+      hasFolder={hasFolder}
+      isNetworkOff={isOff}
+      pathOf={pathOfFile}
+      onOpenConnections={() => model.ui.setState({ overlay: 'network' })}
+      onClose={onClose}
+    />
+  );
 }
 
 function Network({ model, onClose }: { model: AppModel; onClose: () => void }) {

@@ -18,7 +18,7 @@ export function StatusBar({ model, commands }: { model: AppModel; commands: Comm
   const isModelReady = useStore(model.models.store, ({ status }) => status?.state === 'ready');
   return (
     <section aria-label="Status" data-region="status" className={styles.bar}>
-      <ModelChip models={model.models} className={styles.item} />
+      <ModelChip models={model.models} className={styles.item} onOpen={commands.get('model.manage').run} />
       <CompletionChip
         completion={model.completion}
         isOn={isOn}

@@ -3,7 +3,17 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 
 export interface UiState {
-  overlay: 'settings' | 'palette' | 'quickOpen' | 'goToSymbol' | 'goToLine' | 'attach' | 'network' | 'latency' | null;
+  overlay:
+    | 'settings'
+    | 'palette'
+    | 'quickOpen'
+    | 'goToSymbol'
+    | 'goToLine'
+    | 'attach'
+    | 'network'
+    | 'latency'
+    | 'models'
+    | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;
   sideView: 'explorer' | 'search';

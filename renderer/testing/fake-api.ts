@@ -12,11 +12,13 @@ import type {
 import { settingsSchema } from '../../electron/common/settings.ts';
 import { EventQueue } from './event-queue.ts';
 import { FakeEngine } from './fake-engine.ts';
+import { FakeModels } from './fake-models.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 
 export interface FakeApi {
   api: Api;
   engine: FakeEngine;
+  models: FakeModels;
   workspace: FakeWorkspace;
   events: EventQueue<AppEvent>;
   /** What main would have on disk. */
@@ -51,6 +53,7 @@ const kInfo: AppInfo = {
 export function createFakeApi(files: Readonly<Record<string, string>>, changes: Partial<AppInfo> = {}): FakeApi {
   const info = { ...kInfo, ...changes };
   const engine = new FakeEngine();
+  const models = new FakeModels();
   const workspace = new FakeWorkspace(files);
   const events = new EventQueue<AppEvent>();
   const stored: FakeApi['stored'] = {
@@ -83,11 +86,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
         },
       },
     },
-    models: {
-      choose: async () => null,
-      useDefault: async () => ({}),
-      reload: async () => ({}),
-    },
+    models: models.api,
     processes: { restart: async () => ({}) },
     conversations: {
       list: async () => [...stored.conversations.values()],
@@ -163,5 +162,13 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       },
     },
   };
-  return { api: { app, engine: engine.api, workspace: workspace.api }, engine, workspace, events, stored, outside };
+  return {
+    api: { app, engine: engine.api, workspace: workspace.api },
+    engine,
+    models,
+    workspace,
+    events,
+    stored,
+    outside,
+  };
 }

@@ -1,6 +1,7 @@
 // An engine that answers from a script: the text, its speed, where it fails.
 import type { EngineApi } from '../../electron/common/api.ts';
 import type { CompleteRequest, EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
+import type { EngineEvent, LoadedModel } from '../../electron/common/role-contract.ts';
 import { EventQueue, toStream } from './event-queue.ts';
 
 export const kFakeModel: ModelInfo = {
@@ -22,6 +23,20 @@ export const kFakeModel: ModelInfo = {
   loadMs: 840,
 };
 
+const kFakeLoaded: LoadedModel = {
+  id: 'catalog:tinyllama-1.1b-chat-iq2_xxs',
+  name: 'TinyLlama 1.1B Chat (IQ2_XXS)',
+  roles: ['chat'],
+  state: 'ready',
+  progress: 1,
+  error: null,
+  isPinned: false,
+  nActive: 0,
+  idleSinceMs: 0,
+  predictedBytes: 445_000_000,
+  memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, grown: 440_000_000 },
+};
+
 const kStats = {
   nPrompt: 420,
   nReused: 0,
@@ -35,6 +50,8 @@ const kStats = {
 
 export class FakeEngine {
   readonly statusEvents = new EventQueue<EngineStatus>();
+  readonly events = new EventQueue<EngineEvent>();
+  loaded: LoadedModel[] = [kFakeLoaded];
   readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
   readonly completeRequests: CompleteRequest[] = [];
   #status: EngineStatus;
@@ -58,6 +75,10 @@ export class FakeEngine {
 
   readonly api: EngineApi = {
     status: async (_input, options) => this.statusEvents.subscribe(options?.signal, [this.#status]),
+    events: async (_input, options) =>
+      this.events.subscribe(options?.signal, [{ type: 'models', models: this.loaded, freeBytes: 9e9 }]),
+    unload: async () => ({}),
+    pin: async () => ({}),
     chat: async (request, options) => {
       this.chatRequests.push(request);
       return toStream(this.#chat(options?.signal));

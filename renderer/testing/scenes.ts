@@ -1,6 +1,8 @@
 // States of the app worth looking at.
 import type { StoredMessage } from '../../electron/common/app-contract.ts';
+import type { DownloadView } from '../../electron/common/model-contract.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
+import { fakeFacts, fakeModel } from './fake-models.ts';
 import { appError } from './fake-workspace.ts';
 
 const kFiles: Record<string, string> = {
@@ -127,10 +129,111 @@ function furnished(messages: StoredMessage[]): FakeApi {
 
 const kQuestion = 'Why does the Newton iteration need a different start value for high eccentricity?';
 
+const kDownloads: DownloadView[] = (['running', 'running', 'queued', 'paused', 'failed'] as const).map((state, i) => ({
+  id: `d${i}`,
+  title:
+    ['qwen2.5-coder-7b-q4_k_m', 'starcoder2-3b-q8_0', 'gemma-3-4b-q4_0', 'phi-4-mini-q4_k', 'mistral-7b-q5_k'][i] ?? '',
+  state,
+  step: i === 1 ? 'verifying' : 'downloading',
+  nDone: 1.9e9,
+  nTotal: 4.7e9,
+  bytesPerSecond: state === 'running' ? 23e6 : 0,
+  secondsLeft: state === 'running' ? 121 : null,
+  error:
+    state === 'failed'
+      ? {
+          code: 'NETWORK_FAILED',
+          message: 'hub.example could not be reached, or broke off 6 times in a row.',
+          hint: 'Check the connection, then go on: what has arrived is kept.',
+        }
+      : null,
+}));
+
+/** A library with a few models, and a hub that finds some. */
+function withModels(): FakeApi {
+  const fake = createFakeApi(kFiles);
+  const coder = fakeModel({
+    id: 'file:/models/qwen.gguf',
+    name: 'Qwen2.5 Coder 1.5B',
+    path: '/home/you/.config/Outpost/models/lab--qwen/qwen2.5-coder-1.5b-q4_k_m.gguf',
+    origin: 'downloaded',
+    bytes: 986_000_000,
+    facts: { ...fakeFacts, architecture: 'qwen2', fileType: 'q4_K', nCtxTrain: 32_768, hasFim: true },
+    source: { url: 'https://hub.example/x', sha256: null, repo: 'lab/qwen', license: 'apache-2.0' },
+    benchmark: null,
+    selfTest: null,
+  });
+  fake.models.state.models.push(coder);
+  fake.models.hub = ['lab/Qwen2.5-Coder-7B-GGUF', 'lab/Qwen2.5-Coder-1.5B-GGUF', 'forge/gated-coder-GGUF'].map(
+    (repo, i) => ({
+      repo,
+      nDownloads: 120_000 / (i + 1),
+      nLikes: 10,
+      isGated: i === 2,
+      license: 'apache-2.0',
+      updatedAt: null,
+    }),
+  );
+  fake.models.files = ['q4_k_m', 'q8_0'].map((type, i) => ({
+    path: `qwen2.5-coder-7b-${type}.gguf`,
+    parts: [{ path: `qwen2.5-coder-7b-${type}.gguf`, bytes: 4.7e9 * (i + 1), sha256: 'ab'.repeat(32) }],
+    bytes: 4.7e9 * (i + 1),
+    isHere: false,
+  }));
+  fake.models.facts = {
+    ...fakeFacts,
+    nCtxTrain: 131_072,
+    packedBytes: 4.7e9,
+    kvElementsPerToken: 28_672,
+    readPerToken: { q4_K: 4.4e9 },
+  };
+  return fake;
+}
+
 export const scenes: Record<string, () => FakeApi> = {
   chat: () => furnished([message('user', kQuestion), message('assistant', kReply)]),
   noFolder: () => createFakeApi({}, { workspace: null }),
   noFile: () => createFakeApi(kFiles),
+  models: () => withModels(),
+  modelsDownloading: () => {
+    const fake = withModels();
+    fake.models.state.downloads = kDownloads;
+    return fake;
+  },
+  modelsDamaged: () => {
+    const fake = withModels();
+    const problem = {
+      code: 'DOWNLOAD_MISMATCH' as const,
+      message: 'qwen2.5-coder-1.5b-q4_k_m.gguf is damaged: its hash is not the one it should have.',
+      hint: 'Repair it: only the damaged parts are fetched again.',
+    };
+    fake.models.state.models = fake.models.state.models.map((model) =>
+      model.origin === 'downloaded' ? { ...model, state: 'damaged' as const, problem, verifiedAtMs: null } : model,
+    );
+    return fake;
+  },
+  modelsVerifying: () => {
+    const fake = withModels();
+    fake.models.state.models = fake.models.state.models.map((model) => ({
+      ...model,
+      job: { kind: 'verify' as const, progress: 0.4 },
+    }));
+    return fake;
+  },
+  modelsOffline: () => {
+    const fake = withModels();
+    fake.models.hubError = appError(
+      'NETWORK_FAILED',
+      'hub.example could not be reached.',
+      'Check the connection and the address of the hub in the settings.',
+    );
+    return fake;
+  },
+  modelsSearching: () => {
+    const fake = withModels();
+    fake.models.isHubSlow = true;
+    return fake;
+  },
   loading: () => {
     const fake = createFakeApi(kFiles);
     fake.engine.setStatus({ state: 'loading', modelPath: '/models/tinyllama-1.1b-chat.gguf', progress: 0.42 });

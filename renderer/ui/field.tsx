@@ -171,3 +171,30 @@ export function TextAreaField({ label, hint, value, maxLength, onChange }: TextA
     </Field>
   );
 }
+
+/** One line. Commits on Enter and on leaving; an empty one is put back. */
+export function TextField({ label, hint, value, maxLength, onChange }: TextAreaFieldProps) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  const commit = () => {
+    const next = text.trim();
+    if (next === '') setText(value);
+    else if (next !== value) onChange(next);
+  };
+  return (
+    <Field label={label} hint={hint} isStacked>
+      {({ id, hintId }) => (
+        <input
+          id={id}
+          aria-describedby={hint ? hintId : undefined}
+          className={styles.input}
+          maxLength={maxLength}
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          onBlur={commit}
+          onKeyDown={(event) => event.key === 'Enter' && commit()}
+        />
+      )}
+    </Field>
+  );
+}

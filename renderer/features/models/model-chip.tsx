@@ -1,4 +1,4 @@
-// The status bar's word on the model: its name when it is ready, otherwise its state. A click chooses another file.
+// The status bar's word on the model: its name when it is ready, otherwise its state. A click opens the view of models.
 import { CircleAlert, Cpu } from 'lucide-react';
 import { useStore } from 'zustand';
 import { formatBytes } from '../../lib/format.ts';
@@ -6,7 +6,13 @@ import { Spinner } from '../../ui/progress.tsx';
 import { Tooltip } from '../../ui/tooltip.tsx';
 import { type ModelStore, notReadyReason } from './model-store.ts';
 
-export function ModelChip({ models, className }: { models: ModelStore; className: string | undefined }) {
+interface ModelChipProps {
+  models: ModelStore;
+  className: string | undefined;
+  onOpen: () => void;
+}
+
+export function ModelChip({ models, className, onOpen }: ModelChipProps) {
   const state = useStore(models.store);
   const { status, process } = state;
   const reason = notReadyReason(state);
@@ -17,13 +23,13 @@ export function ModelChip({ models, className }: { models: ModelStore; className
       ? `${status.model.name}, ${formatBytes(status.model.weightBytes)} of weights, ${status.model.backend}.`
       : label;
   return (
-    <Tooltip side="top" label={`${long} Click to choose a model file.`}>
+    <Tooltip side="top" label={`${long} Click for all models.`}>
       <button
         type="button"
         className={className}
         aria-label={`Model: ${label}`}
         data-failed={isFailed}
-        onClick={() => void models.chooseFile()}
+        onClick={onOpen}
       >
         {isFailed ? (
           <CircleAlert size={13} aria-hidden />

@@ -2,18 +2,17 @@
 import { useStore } from 'zustand';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
-import { ChoiceField, Field, NumberField, SwitchField, TextAreaField } from '../../ui/field.tsx';
+import { ChoiceField, Field, NumberField, SwitchField, TextAreaField, TextField } from '../../ui/field.tsx';
 import styles from './settings-dialog.module.css';
 import type { SettingsStore } from './settings-store.ts';
 
 interface SettingsDialogProps {
   settings: SettingsStore;
-  onChooseModel: () => void;
-  onUseDefaultModel: () => void;
+  onManageModels: () => void;
   onClose: () => void;
 }
 
-export function SettingsDialog({ settings, onChooseModel, onUseDefaultModel, onClose }: SettingsDialogProps) {
+export function SettingsDialog({ settings, onManageModels, onClose }: SettingsDialogProps) {
   const values = useStore(settings.store);
   const { sampler } = values;
   const change = (patch: Parameters<SettingsStore['update']>[0]) => void settings.update(patch);
@@ -70,16 +69,47 @@ export function SettingsDialog({ settings, onChooseModel, onUseDefaultModel, onC
           <h3 id="settings-model" className={styles.heading}>
             Model
           </h3>
-          <Field label="Model file" hint={values.modelPath ?? 'The default model that came with Outpost.'}>
+          <Field label="Models" hint="Which ones there are, what each does, and finding more.">
             {({ id, hintId }) => (
-              <div className={styles.buttons}>
-                <Button id={id} aria-describedby={hintId} onClick={onChooseModel}>
-                  Choose…
-                </Button>
-                {values.modelPath === null ? null : <Button onClick={onUseDefaultModel}>Use Default</Button>}
-              </div>
+              <Button id={id} aria-describedby={hintId} onClick={onManageModels}>
+                Manage Models…
+              </Button>
             )}
           </Field>
+          <TextField
+            label="Hub"
+            hint="Where models are searched: an address, or a folder with models, such as a mirror or a USB stick."
+            value={values.hubUrl}
+            maxLength={2000}
+            onChange={(hubUrl) => change({ hubUrl })}
+          />
+          <NumberField
+            label="Download limit"
+            hint="Of all downloads together, in KiB per second; 0 for no limit."
+            value={values.downloadLimitKiB}
+            min={0}
+            max={10_000_000}
+            step={1}
+            onChange={(downloadLimitKiB) => change({ downloadLimitKiB })}
+          />
+          <NumberField
+            label="Memory for models"
+            hint="Most of all models together, in MiB; 0 takes what is free."
+            value={values.modelMemoryMiB}
+            min={0}
+            max={10_000_000}
+            step={1}
+            onChange={(modelMemoryMiB) => change({ modelMemoryMiB })}
+          />
+          <NumberField
+            label="Unload after"
+            hint="Minutes without a request, after which a model gives its memory back; 0 keeps it."
+            value={values.modelIdleMinutes}
+            min={0}
+            max={10_080}
+            step={1}
+            onChange={(modelIdleMinutes) => change({ modelIdleMinutes })}
+          />
           <NumberField
             label="Threads"
             hint="0 uses every physical core. The model is loaded again."

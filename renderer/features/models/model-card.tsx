@@ -1,0 +1,198 @@
+// One model: what it is, what it does here, whether it was checked, what it can, and what can be done with it.
+import { useState } from 'react';
+import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
+import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+import { formatBytes, formatCount } from '../../lib/format.ts';
+import { Button } from '../../ui/button.tsx';
+import { Dialog } from '../../ui/dialog.tsx';
+import { Notice } from '../../ui/notice.tsx';
+import { ProgressBar } from '../../ui/progress.tsx';
+import { FitView } from './fit-view.tsx';
+import type { LibraryStore } from './library-store.ts';
+import styles from './model-card.module.css';
+import { ModelOverrides } from './model-overrides.tsx';
+import { ModelRoles } from './model-roles.tsx';
+import { SelfTestView } from './self-test-view.tsx';
+
+export interface ModelCardProps {
+  models: LibraryStore;
+  model: ModelEntry;
+  library: ModelsState;
+  loaded: LoadedModel | undefined;
+  hasFolder: boolean;
+}
+
+const origins = {
+  default: 'came with Outpost',
+  bundled: 'came with Outpost',
+  downloaded: 'downloaded',
+  imported: 'added from a file',
+  linked: 'used where it lies',
+};
+
+export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCardProps) {
+  const { id, name, facts, problem, job, path, origin } = model;
+  const [isDeleting, setIsDeleting] = useState(false);
+  return (
+    <article aria-label={name} className={styles.card}>
+      <h3 className={styles.name}>{name}</h3>
+      <p className={styles.path}>
+        {path} ({origins[origin]})
+      </p>
+      {problem ? (
+        <div role="alert">
+          <Notice
+            kind="error"
+            message={problem.message}
+            hint={problem.hint}
+            detail={problem.detail}
+            actions={
+              model.source?.url ? (
+                <Button onClick={() => void models.run((app) => app.repair({ id }))}>Repair</Button>
+              ) : null
+            }
+          />
+        </div>
+      ) : null}
+      {loaded?.error ? (
+        <div role="alert">
+          <Notice
+            kind="error"
+            message={loaded.error.message}
+            hint={loaded.error.hint}
+            detail={loaded.error.detail}
+            actions={<Button onClick={() => void models.run((app) => app.reload())}>Try Again</Button>}
+          />
+        </div>
+      ) : null}
+      {job ? (
+        <div className={styles.job} role="status">
+          {jobs[job.kind]}
+          <ProgressBar label={jobs[job.kind]} value={job.progress ?? 0} />
+        </div>
+      ) : null}
+      <ModelRoles models={models} model={model} library={library} hasFolder={hasFolder} />
+      {loaded ? <InMemory models={models} model={model} loaded={loaded} /> : null}
+      {facts ? <Facts model={model} /> : null}
+      {facts && loaded?.state !== 'ready' ? (
+        <FitView facts={facts} library={library} diskBytes={null} reusableBytes={0} nCtx={model.overrides.nCtx ?? 0} />
+      ) : null}
+      <SelfTestView models={models} model={model} />
+      <ModelOverrides models={models} model={model} />
+      <div className={styles.actions}>
+        <Button disabled={job !== null} onClick={() => void models.run((app) => app.verify({ id }))}>
+          Check the Hash
+        </Button>
+        {origin === 'default' || origin === 'bundled' ? null : (
+          <Button kind="danger" onClick={() => setIsDeleting(true)}>
+            {origin === 'downloaded' ? 'Delete…' : 'Take Out of the List…'}
+          </Button>
+        )}
+      </div>
+      {isDeleting ? (
+        <Delete model={model} onClose={() => setIsDeleting(false)} onDelete={() => void models.remove(id, name)} />
+      ) : null}
+    </article>
+  );
+}
+
+const jobs = {
+  verify: 'Checking the hash of the whole file',
+  selfTest: 'Trying out what it can do',
+  benchmark: 'Measuring its speed, two minutes at most',
+  move: 'Moving its file',
+};
+
+function Facts({ model: { facts, verifiedAtMs, source } }: { model: ModelEntry }) {
+  if (!facts) return null;
+  const { architecture, fileType, nParams, nCtxTrain, nVocab, nLayer, hasFim, license } = facts;
+  const rows: [string, string][] = [
+    [
+      'Kind',
+      `${architecture}, ${(nParams / 1e9).toFixed(nParams < 1e9 ? 2 : 1)} billion weights in ${nLayer} layers, mostly ${fileType}`,
+    ],
+    ['Context', `${formatCount(nCtxTrain)} tokens`],
+    ['Vocabulary', `${formatCount(nVocab)} tokens, ${hasFim ? 'with' : 'without'} those for filling in`],
+    ['License', source?.license ?? license ?? 'The file does not say'],
+    ['Hash', verifiedAtMs === null ? 'Not checked' : `Right on ${new Date(verifiedAtMs).toLocaleDateString('en')}`],
+  ];
+  return (
+    <dl className={styles.facts}>
+      {rows.map(([term, text]) => (
+        <div key={term}>
+          <dt>{term}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function InMemory({ models, model, loaded }: { models: LibraryStore; model: ModelEntry; loaded: LoadedModel }) {
+  const { id, memory, isPinned, predictedBytes, state } = loaded;
+  if (state === 'loading') {
+    return (
+      <div className={styles.job} role="status">
+        Loading
+        <ProgressBar label="Loading" value={loaded.progress} />
+      </div>
+    );
+  }
+  if (!memory) {
+    return state === 'unloaded' ? (
+      <p className={styles.quiet}>Not in memory now; it comes back when it is asked.</p>
+    ) : null;
+  }
+  const actual = memory.weights + memory.kv + Math.max(0, predictedBytes - memory.weights - memory.kv);
+  const predicted = model.facts ? predictedBytes : 0;
+  return (
+    <section aria-label="In memory" className={styles.memory}>
+      <p>
+        {formatBytes(actual)} in memory: weights {formatBytes(memory.weights)}, context {formatBytes(memory.kv)}, of
+        which {formatBytes(memory.kvUsed)} are in use.
+        {predicted > 0 ? ` Expected before it was loaded: ${formatBytes(predicted)}.` : ''}
+      </p>
+      <div className={styles.actions}>
+        <Button onClick={() => void models.run((_app, engine) => engine.unload({ id }))}>Unload</Button>
+        <Button
+          aria-pressed={isPinned}
+          onClick={() => void models.run((_app, engine) => engine.pin({ id, isPinned: !isPinned }))}
+        >
+          {isPinned ? 'Unpin' : 'Keep in Memory'}
+        </Button>
+      </div>
+    </section>
+  );
+}
+
+interface DeleteProps {
+  model: ModelEntry;
+  onClose: () => void;
+  onDelete: () => void;
+}
+
+function Delete({ model: { name, origin, bytes }, onClose, onDelete }: DeleteProps) {
+  const isOurs = origin === 'downloaded';
+  return (
+    <Dialog
+      title={isOurs ? `Delete ${name}?` : `Take ${name} out of the list?`}
+      description={isOurs ? `This frees ${formatBytes(bytes)} of disk space.` : 'Its file stays where it is.'}
+      role="alertdialog"
+      onClose={onClose}
+      actions={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button
+            kind="danger"
+            onClick={() => {
+              onClose();
+              onDelete();
+            }}
+          >
+            {isOurs ? 'Delete' : 'Take Out'}
+          </Button>
+        </>
+      }
+    />
+  );
+}

@@ -1,0 +1,53 @@
+// A number that may be absent: an empty field. Commits on Enter and on leaving; a value out of range is refused.
+import { useEffect, useId, useState } from 'react';
+import styles from './optional-number-field.module.css';
+
+interface OptionalNumberFieldProps {
+  label: string;
+  value: number | undefined;
+  min: number;
+  max: number;
+  step: number;
+  onChange: (value: number | undefined) => void;
+}
+
+export function OptionalNumberField({ label, value, min, max, step, onChange }: OptionalNumberFieldProps) {
+  const id = useId();
+  const shown = value === undefined ? '' : String(value);
+  const [text, setText] = useState(shown);
+  const [isWrong, setIsWrong] = useState(false);
+  useEffect(() => setText(shown), [shown]);
+  const commit = () => {
+    const next = text.trim() === '' ? undefined : Number(text);
+    const isRight =
+      next === undefined ||
+      (Number.isFinite(next) && next >= min && next <= max && (step < 1 || Number.isInteger(next)));
+    setIsWrong(!isRight);
+    if (isRight && next !== value) onChange(next);
+  };
+  return (
+    <div className={styles.field}>
+      <label htmlFor={id}>{label}</label>
+      <input
+        id={id}
+        type="number"
+        className={styles.input}
+        min={min}
+        max={max}
+        step={step}
+        placeholder="as in the settings"
+        aria-invalid={isWrong}
+        aria-describedby={isWrong ? `${id}-error` : undefined}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onBlur={commit}
+        onKeyDown={(event) => event.key === 'Enter' && commit()}
+      />
+      {isWrong ? (
+        <p id={`${id}-error`} role="alert" className={styles.error}>
+          From {min} to {max}.
+        </p>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,150 @@
+// A scripted library of models, with everything kept in memory.
+import type { AppApi } from '../../electron/common/api.ts';
+import type { HubFile, HubModel, ModelEntry, ModelsState } from '../../electron/common/model-contract.ts';
+import type { ModelFacts } from '../../electron/common/model-facts.ts';
+import { EventQueue } from './event-queue.ts';
+
+const gib = 2 ** 30;
+
+export const fakeFacts: ModelFacts = {
+  architecture: 'llama',
+  name: 'TinyLlama 1.1B Chat',
+  fileType: 'iq2_xxs',
+  fileBytes: 322_591_712,
+  nParams: 1_100_048_384,
+  nCtxTrain: 2048,
+  nVocab: 32_000,
+  nLayer: 22,
+  nEmbd: 2048,
+  nFf: 5632,
+  packedBytes: 310_000_000,
+  tableBytes: 21_000_000,
+  kvElementsPerToken: 11_264,
+  readPerToken: { iq2_xxs: 290_000_000 },
+  hasFim: false,
+  hasChatTemplate: true,
+  mentionsTools: false,
+  license: 'apache-2.0',
+  split: null,
+};
+
+export function fakeModel(more: Partial<ModelEntry> = {}): ModelEntry {
+  return {
+    id: 'catalog:tinyllama-1.1b-chat-iq2_xxs',
+    name: 'TinyLlama 1.1B Chat (IQ2_XXS)',
+    path: '/home/you/.cache/outpost/models/tinyllama-1.1b-chat-v1.0.IQ2_XXS.gguf',
+    files: [],
+    origin: 'default',
+    state: 'ready',
+    problem: null,
+    facts: fakeFacts,
+    source: null,
+    bytes: 322_591_712,
+    verifiedAtMs: Date.UTC(2026, 10, 24),
+    selfTest: {
+      tokenizer: {
+        outcome: 'passed',
+        detail: 'A text of code, other scripts and an emoji comes back unchanged from 61 tokens.',
+      },
+      template: { outcome: 'passed', detail: 'It passes on system and user messages.' },
+      fim: {
+        outcome: 'absent',
+        detail: 'It has no tokens for filling in; completions see only what is before the cursor.',
+      },
+      tools: { outcome: 'absent', detail: 'Its template has no words for calls of tools.' },
+      generation: { outcome: 'passed', detail: 'It continues "def add(a, b): return" with "a + b".' },
+    },
+    benchmark: { atMs: 0, nPrompt: 256, prefillTokensPerSecond: 284.6, nDecoded: 128, decodeTokensPerSecond: 68.9 },
+    kvCheck: null,
+    overrides: { sampler: {} },
+    notes: '',
+    addedAtMs: 0,
+    job: null,
+    ...more,
+  };
+}
+
+export class FakeModels {
+  readonly events = new EventQueue<ModelsState>();
+  readonly calls: { name: string; input: unknown }[] = [];
+  state: ModelsState = {
+    models: [fakeModel()],
+    downloads: [],
+    catalog: [
+      {
+        id: 'tinyllama-1.1b-chat-iq2_xxs',
+        name: 'TinyLlama 1.1B Chat (IQ2_XXS)',
+        about: 'Small and quick: answers questions on any machine. The default for chat.',
+        license: 'Apache-2.0',
+        bytes: 322_591_712,
+        roles: ['chat'],
+        isHere: true,
+      },
+    ],
+    roles: { chat: 'catalog:tinyllama-1.1b-chat-iq2_xxs', inline: null, draft: null, embedding: null },
+    workspaceRoles: [],
+    folder: '/home/you/.config/Outpost/models',
+    folderFreeBytes: 120 * gib,
+    memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib },
+    speed: { bytesPerSecond: { iq2_xxs: 20e9 }, other: 27e9, overheadSeconds: 0.0005 },
+    hub: { url: 'https://hub.example', hasToken: false },
+  };
+  hub: HubModel[] = [];
+  files: HubFile[] = [];
+  facts: ModelFacts = fakeFacts;
+  /** Thrown by everything that asks the hub. */
+  hubError: Error | null = null;
+  /** Searches never come back. */
+  isHubSlow = false;
+
+  push(change: Partial<ModelsState>): void {
+    this.state = { ...this.state, ...change };
+    this.events.push(this.state);
+  }
+
+  readonly api: AppApi['models'] = {
+    choose: async () => null,
+    useDefault: async () => ({}),
+    reload: async () => ({}),
+    watch: async (_input, options) => this.events.subscribe(options?.signal, [this.state]),
+    search: async () => this.#ask(this.hub),
+    files: async () => this.#ask(this.files),
+    remoteFacts: async () => this.#ask(this.facts),
+    download: async (input) => this.#called('download', input),
+    downloadFromCatalog: async (input) => this.#called('downloadFromCatalog', input),
+    pauseDownload: async (input) => this.#called('pauseDownload', input),
+    resumeDownload: async (input) => this.#called('resumeDownload', input),
+    removeDownload: async (input) => this.#called('removeDownload', input),
+    chooseImport: async () => null,
+    import: async (input) => {
+      this.#called('import', input);
+      return input.paths.map((path) => fakeModel({ id: `file:${path}`, path, origin: 'linked' }));
+    },
+    scanFolder: async () => null,
+    scanOthers: async () => [],
+    remove: async (input) => {
+      this.#called('remove', input);
+      return { freedBytes: 322_591_712 };
+    },
+    setRole: async (input) => this.#called('setRole', input),
+    update: async (input) => this.#called('update', input),
+    verify: async (input) => this.#called('verify', input),
+    repair: async (input) => this.#called('repair', input),
+    test: async (input) => this.#called('test', input),
+    benchmark: async (input) => this.#called('benchmark', input),
+    measured: async (input) => this.#called('measured', input),
+    moveFolder: async () => null,
+    setToken: async (input) => this.#called('setToken', input),
+  };
+
+  #called(name: string, input: unknown): Record<string, never> {
+    this.calls.push({ name, input });
+    return {};
+  }
+
+  async #ask<T>(answer: T): Promise<T> {
+    if (this.isHubSlow) await new Promise(() => {});
+    if (this.hubError) throw this.hubError;
+    return answer;
+  }
+}
