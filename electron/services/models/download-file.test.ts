@@ -109,6 +109,30 @@ describe('a download', () => {
     expect((await readFile(path)).equals(content)).toBe(true);
   });
 
+  it('goes on in the middle of a part, unless what is there of it is not what arrived', async () => {
+    const large = Buffer.alloc(3 << 20, content);
+    const hash = { algorithm: 'sha256' as const, hex: createHash('sha256').update(large).digest('hex') };
+    for (const isDamaged of [false, true]) {
+      const { hub, served, path, run } = await setUp();
+      served.bytes = large;
+      const changes = { source: { bytes: large.length, hash }, tools: { partBytes: 4 << 20 } };
+      hub.options.fault = (_request, n) => (n === 0 ? 'none' : n === 1 ? 'drop' : 'refuse');
+      await expect(run(changes)).rejects.toThrow();
+      if (isDamaged) {
+        const file = await open(unfinishedPath(path), 'r+');
+        await file.write(Buffer.from([1, 2, 3, 4]), 0, 4, 1000);
+        await file.close();
+      }
+      hub.requests.length = 0;
+      hub.options.fault = () => 'none';
+      await run(changes);
+      expect((await readFile(path)).equals(large)).toBe(true);
+      const start = Number(/bytes=(\d+)-/.exec(hub.requests[1]?.range ?? '')?.[1]);
+      if (isDamaged) expect(start).toBe(0);
+      else expect(start).toBeGreaterThan(1 << 20);
+    }
+  });
+
   it('finds a byte that changed on the disk, and fetches only its part again', async () => {
     const { hub, path, run } = await setUp();
     const stop = new AbortController();

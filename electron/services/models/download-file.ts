@@ -1,12 +1,13 @@
 // One file from a URL to its place on disk. What is there in the end is the exact file, or nothing: parts are written
 // beside it, the whole is hashed, and only then it gets its name. Whatever happens before leaves what is needed to go on.
+import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { appError } from '../../common/app-error.ts';
 import { asDiskError } from './disk-errors.ts';
 import { hashRange } from './file-hash.ts';
 import { Journal } from './journal.ts';
-import { PartLoader, type RemoteFile } from './part-loader.ts';
+import { type Beginning, PartLoader, type RemoteFile } from './part-loader.ts';
 import {
   countParts,
   type DownloadProgress,
@@ -27,6 +28,8 @@ export interface DownloadResult {
   isVerified: boolean;
 }
 
+/** How often the journal notes how far a part is: what a crash costs, on each connection. */
+const noteBytes = 512 << 10;
 /** Left free on the disk: a full one breaks other programs. */
 const reserveBytes = 64 * 2 ** 20;
 
@@ -146,6 +149,24 @@ async function forgetDamagedParts(filling: Filling): Promise<number> {
   return nForgotten;
 }
 
+/** What is there of a part and is what arrived; nothing where that is not so. */
+async function keptBeginning(filling: Filling, part: number): Promise<Beginning> {
+  const { journal, file, remote } = filling;
+  const { offset, bytes: partBytes } = partRange(filling, part);
+  const hash = createHash('sha256');
+  const noted = remote.acceptsRanges ? journal.begun.get(part) : undefined;
+  if (!noted || noted.bytes >= partBytes) return { bytes: 0, hash };
+  const buffer = Buffer.alloc(Math.min(noteBytes, noted.bytes));
+  for (let at = 0; at < noted.bytes; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, noted.bytes - at), offset + at);
+    if (bytesRead === 0) break;
+    hash.update(buffer.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  const isWhole = hash.copy().digest('hex') === noted.sha256;
+  return isWhole ? { bytes: noted.bytes, hash } : { bytes: 0, hash: createHash('sha256') };
+}
+
 /** Several parts at once; the first that fails for good ends the others. */
 async function fetchMissing(filling: Filling): Promise<void> {
   const { journal, file, loader, remote, tools, signal, onProgress } = filling;
@@ -161,7 +182,17 @@ async function fetchMissing(filling: Filling): Promise<void> {
   const work = async () => {
     for (let part = missing.shift(); part !== undefined; part = missing.shift()) {
       const range = partRange(filling, part);
-      const sha256 = await loader.load(range, file, either, report);
+      const beginning = await keptBeginning(filling, part);
+      report(beginning.bytes);
+      let nNoted = beginning.bytes;
+      const arrived = async (n: number, { bytes, hash }: Beginning) => {
+        report(n);
+        if (bytes < nNoted) nNoted = bytes; // it starts over
+        if (bytes - nNoted < noteBytes || bytes === range.bytes) return;
+        nNoted = bytes;
+        await journal.addBeginning(part, bytes, hash.copy().digest('hex'));
+      };
+      const sha256 = await loader.load(range, file, either, arrived, beginning);
       await journal.add(part, sha256);
     }
   };

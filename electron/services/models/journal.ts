@@ -17,6 +17,8 @@ export type FileIdentity = z.infer<typeof identitySchema>;
 const lineSchema = z.union([
   z.object({ file: identitySchema }),
   z.object({ part: z.int().min(0), sha256: z.string().length(64) }),
+  /** The beginning of a part. */
+  z.object({ begun: z.int().min(0), bytes: z.int().min(1), sha256: z.string().length(64) }),
 ]);
 type Line = z.infer<typeof lineSchema>;
 
@@ -24,6 +26,8 @@ export class Journal {
   readonly #file: FileHandle;
   /** Hash of each part that is there, as it was when it arrived. */
   readonly parts: Map<number, string>;
+  /** Beginnings of parts that are on their way. */
+  readonly begun = new Map<number, { bytes: number; sha256: string }>();
 
   private constructor(file: FileHandle, parts: Map<number, string>) {
     this.#file = file;
@@ -35,19 +39,36 @@ export class Journal {
     const found = await readLines(path);
     const [first] = found;
     const parts = new Map<number, string>();
+    const begun = new Map<number, { bytes: number; sha256: string }>();
     if (first && 'file' in first && isSame(first.file, identity)) {
-      for (const line of found) if ('part' in line) parts.set(line.part, line.sha256);
+      for (const line of found) {
+        if ('part' in line) parts.set(line.part, line.sha256);
+        if ('begun' in line) begun.set(line.begun, { bytes: line.bytes, sha256: line.sha256 });
+      }
     }
     // Written anew: without lines that were cut off or replaced.
-    const lines: Line[] = [{ file: identity }, ...[...parts].map(([part, sha256]) => ({ part, sha256 }))];
+    for (const part of parts.keys()) begun.delete(part);
+    const lines: Line[] = [
+      { file: identity },
+      ...[...parts].map(([part, sha256]) => ({ part, sha256 })),
+      ...[...begun].map(([part, beginning]) => ({ begun: part, ...beginning })),
+    ];
     await writeFile(`${path}.new`, lines.map(toText).join(''));
     await rename(`${path}.new`, path);
-    return new Journal(await open(path, 'a'), parts);
+    const journal = new Journal(await open(path, 'a'), parts);
+    for (const [part, beginning] of begun) journal.begun.set(part, beginning);
+    return journal;
   }
 
   async add(part: number, sha256: string): Promise<void> {
     this.parts.set(part, sha256);
+    this.begun.delete(part);
     await this.#file.appendFile(toText({ part, sha256 }));
+  }
+
+  async addBeginning(part: number, bytes: number, sha256: string): Promise<void> {
+    this.begun.set(part, { bytes, sha256 });
+    await this.#file.appendFile(toText({ begun: part, bytes, sha256 }));
   }
 
   /** Of a part that is no good. The line stays; a later one replaces it. */

@@ -1,6 +1,6 @@
 // Gets ranges of one remote file, each with retries that go on where the connection broke. Nothing a server says is
 // believed without a look: a range that is not the one asked for, or a file that changed meanwhile, is an error.
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { ORPCError } from '@orpc/client';
 import { appError } from '../../common/app-error.ts';
@@ -28,6 +28,12 @@ class RetryableError extends Error {
     super(message);
     this.afterMs = afterMs;
   }
+}
+
+/** The first bytes of a range, and the hash that goes on from them. */
+export interface Beginning {
+  bytes: number;
+  hash: Hash;
 }
 
 export class PartLoader {
@@ -74,19 +80,21 @@ export class PartLoader {
   }
 
   /**
-   * @param onBytes bytes that arrived; negative if they have to be fetched again
+   * @param beginning what is there already of the range, by its length and its hash so far
+   * @param onBytes bytes that arrived; negative if they have to be fetched again. What it does is waited for
    * @returns the sha256 of the range as it arrived
    */
   async load(
     { offset, bytes }: { offset: number; bytes: number },
     file: FileHandle,
     signal: AbortSignal,
-    onBytes: (n: number) => void,
+    onBytes: (n: number, soFar: Beginning) => Promise<void> | void,
+    beginning: Beginning = { bytes: 0, hash: createHash('sha256') },
   ): Promise<string> {
-    let hash = createHash('sha256');
-    let nDone = 0;
+    let { hash, bytes: nDone } = beginning;
     const restart = () => {
-      onBytes(-nDone);
+      if (nDone === 0) return;
+      void onBytes(-nDone, { bytes: 0, hash });
       hash = createHash('sha256');
       nDone = 0;
     };
@@ -101,7 +109,7 @@ export class PartLoader {
           await file.write(wanted, 0, wanted.length, offset + nDone);
           hash.update(wanted);
           nDone += wanted.length;
-          onBytes(wanted.length);
+          await onBytes(wanted.length, { bytes: nDone, hash });
           if (wanted.length > 0) progressed();
           if (nDone === bytes) return hash.digest('hex');
           await this.#tools.limit.take(wanted.length, signal);

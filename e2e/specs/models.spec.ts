@@ -1,0 +1,213 @@
+// From nothing to the right model: found, fitted, fetched, checked, loaded, asked, exchanged and deleted. The hub is a
+// server of the tests, its models are small and their weights are random.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { TestHub } from '../../electron/services/models/testing/test-hub.ts';
+import { tinyModelBytes } from '../../electron/services/models/testing/tiny-gguf.mjs';
+import { expect, test, writeFiles } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
+import { ask, replies, status } from '../support/window.ts';
+
+const small = tinyModelBytes({ nLayer: 2, nEmbd: 256, nCtxTrain: 512, type: 'q8_0', seed: 'small' });
+
+async function withHub(userData: string, options: TestHub['options'] = {}, more: object = {}): Promise<TestHub> {
+  const hub = await TestHub.start(options);
+  const settings = { sampler: { temperature: 0, maxTokens: 48 }, hubUrl: hub.url, ...more };
+  await writeFile(join(userData, 'settings.json'), JSON.stringify(settings));
+  return hub;
+}
+
+const dialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
+const model = (page: Page, name: RegExp) =>
+  dialog(page).getByRole('list', { name: 'Models on this machine' }).getByRole('button', { name });
+const card = (page: Page) => dialog(page).getByRole('article');
+
+async function openModels(page: Page): Promise<void> {
+  await page.keyboard.press('Control+Shift+m');
+  await expect(dialog(page)).toBeVisible();
+}
+
+test.describe('Models', () => {
+  test('found, fitted, downloaded, checked, loaded, asked, and deleted', async ({ outpost, picture }) => {
+    const hub = await withHub(outpost.userData, { redirects: true });
+    hub.files.push({ repo: 'lab/small-GGUF', path: 'small-q8_0.gguf', bytes: small });
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await openModels(page);
+    await expect(card(page)).toContainText('TinyLlama');
+    await picture('library');
+
+    // By keyboard alone.
+    await dialog(page).getByRole('tab', { name: 'On this machine' }).focus();
+    await page.keyboard.press('ArrowRight');
+    await dialog(page).getByRole('searchbox').focus();
+    await page.keyboard.type('small');
+    await page.keyboard.press('Enter');
+    await dialog(page).getByRole('button', { name: 'lab/small-GGUF' }).press('Enter');
+    await dialog(page).getByRole('button', { name: 'Will small-q8_0.gguf fit?' }).press('Enter');
+    await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('Fits:');
+    // The head alone was asked for: the file was not.
+    expect(hub.requests.every(({ range }) => range !== null)).toBe(true);
+    await picture('fit');
+    await dialog(page).getByRole('button', { name: 'Download small-q8_0.gguf' }).press('Enter');
+    await dialog(page).getByRole('tab', { name: 'On this machine' }).click();
+    await model(page, /^tiny/).click();
+    await expect(card(page)).toContainText('Right on');
+    await expect(card(page).getByRole('region', { name: 'What it can do' })).toContainText('It continues', {
+      timeout: 60_000,
+    });
+    await picture('card');
+    expect(await violations(page)).toEqual([]);
+
+    await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await page.keyboard.press('Escape');
+    await expect(status(page)).toContainText('tiny');
+    await ask(page, 'Hello?');
+    await expect(replies(page).last()).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+    await expect(replies(page).last()).toContainText('tok/s');
+
+    await openModels(page);
+    await card(page).getByRole('button', { name: 'Delete…' }).click();
+    const question = page.getByRole('alertdialog');
+    await expect(question).toContainText('disk space');
+    await question.getByRole('button', { name: 'Delete' }).click();
+    await expect(model(page, /^tiny/)).toHaveCount(0);
+    await page.keyboard.press('Escape');
+    await outpost.waitForModel();
+    // Every connection is in the list.
+    await status(page)
+      .getByRole('button', { name: /connections/i })
+      .click();
+    await expect(page.getByRole('dialog', { name: 'Connections' })).toContainText('Downloading small-q8_0.');
+    await hub.stop();
+  });
+
+  test('a download that was cut off at 40 % goes on at the next start', async ({ outpost, picture }) => {
+    const large = tinyModelBytes({
+      nLayer: 11,
+      nEmbd: 512,
+      nCtxTrain: 512,
+      type: 'q8_0',
+      seed: 'large',
+      padding: 1 << 20,
+    });
+    const bytes = Buffer.concat([large, Buffer.alloc(12 << 20)]); // nobody reads what comes after the tensors
+    const hub = await withHub(outpost.userData, { bytesPerSecond: 4e6 });
+    hub.files.push({ repo: 'lab/large', path: 'large.gguf', bytes });
+    let page = await outpost.launch();
+    await openModels(page);
+    await dialog(page).getByRole('tab', { name: 'Find models' }).click();
+    await dialog(page).getByRole('searchbox').fill('large');
+    await page.keyboard.press('Enter');
+    await dialog(page).getByRole('button', { name: 'lab/large' }).click();
+    await dialog(page).getByRole('button', { name: 'Download large.gguf' }).click();
+    const item = () => dialog(page).getByRole('listitem', { name: 'large' });
+    const percent = async () => Number(await item().getByRole('progressbar').getAttribute('aria-valuenow'));
+    await expect.poll(percent, { timeout: 60_000, intervals: [50] }).toBeGreaterThan(39);
+    await picture('downloading');
+    await outpost.kill();
+
+    hub.options.bytesPerSecond = 0;
+    hub.nBytesSent = 0;
+    page = await outpost.launch();
+    await openModels(page);
+    await model(page, /^tiny/).click();
+    await expect(card(page)).toContainText('Right on');
+    // What had arrived was not fetched again, but for the last half megabyte of each connection.
+    expect(hub.nBytesSent).toBeLessThan(0.75 * bytes.length);
+    await hub.stop();
+  });
+
+  test('pause, failure and a switched-off network say what can be done', async ({ outpost, picture }) => {
+    const hub = await withHub(outpost.userData, { bytesPerSecond: 300_000 });
+    hub.files.push({ repo: 'lab/small-GGUF', path: 'small-q8_0.gguf', bytes: small });
+    hub.files.push({ repo: 'lab/gated', path: 'gated.gguf', bytes: small });
+    hub.options.gated = { repo: 'lab/gated', token: 'secret' };
+    const page = await outpost.launch();
+    await openModels(page);
+    await dialog(page).getByRole('tab', { name: 'Find models' }).click();
+    await picture('catalog');
+    await dialog(page).getByRole('searchbox').fill('lab');
+    await page.keyboard.press('Enter');
+    await dialog(page).getByRole('button', { name: 'lab/gated' }).click();
+    await expect(dialog(page).getByRole('alert')).toContainText('token');
+    await picture('gated');
+    await dialog(page).getByRole('button', { name: 'Access Token…' }).click();
+    await page.keyboard.type('secret');
+    await dialog(page).getByRole('button', { name: 'Keep' }).click();
+    await dialog(page).getByRole('button', { name: 'Try Again' }).click();
+    await expect(dialog(page).getByRole('listitem', { name: 'gated.gguf' })).toBeVisible();
+
+    await dialog(page).getByRole('button', { name: 'Back to the results' }).click();
+    await dialog(page).getByRole('button', { name: 'lab/small-GGUF' }).click();
+    await dialog(page).getByRole('button', { name: 'Download small-q8_0.gguf' }).click();
+    await dialog(page).getByRole('button', { name: 'Pause small-q8_0' }).click();
+    const item = dialog(page).getByRole('listitem', { name: 'small-q8_0', exact: true });
+    await expect(item).toContainText('Paused');
+    await picture('paused');
+    hub.options.bytesPerSecond = 100_000;
+    await item.getByRole('button', { name: 'Go on with small-q8_0' }).click();
+    await page.evaluate(() => undefined);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+Shift+p');
+    await page.keyboard.type('switch the network');
+    await page.keyboard.press('Enter');
+    await openModels(page);
+    await expect(item.getByRole('alert')).toContainText('The network was switched off.');
+    await picture('switched off');
+    expect(await violations(page)).toEqual([]);
+    await item.getByRole('button', { name: /^Stop small/ }).click();
+    await expect(item).toHaveCount(0);
+    await hub.stop();
+  });
+
+  test('a folder is taken over, roles change during a reply, and too little memory is said', async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
+    const hub = await withHub(outpost.userData, {}, { sampler: { temperature: 0, maxTokens: 400 } });
+    await writeFiles(folder, { 'deep/below/small.gguf': Buffer.from(small), 'notes.txt': 'no model' });
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await ask(page, 'Tell me a very long story about a mountain.');
+    await expect.poll(async () => (await replies(page).innerText()).length).toBeGreaterThan(20);
+
+    await outpost.electron.evaluate(({ dialog: native }, path) => {
+      native.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
+    }, folder);
+    await openModels(page);
+    await dialog(page).getByRole('button', { name: 'Scan a Folder…' }).click();
+    await expect(dialog(page).getByRole('region', { name: 'Found models' })).toContainText('small.gguf');
+    await dialog(page).getByRole('button', { name: 'Add 1 Model' }).click();
+    await expect(card(page)).toContainText('used where it lies');
+    await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await expect(model(page, /^tiny/)).toContainText('Loaded');
+    await picture('two models');
+    await page.keyboard.press('Escape');
+    await expect(status(page)).toContainText('tiny');
+    // The reply that ran goes on with its own model, to its end.
+    await expect(replies(page).first()).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+    await expect(replies(page).first()).toContainText('tok/s');
+    await ask(page, 'And now?');
+    await expect(replies(page).nth(1)).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+
+    await page.keyboard.press('Control+,');
+    await page.getByLabel('Memory for models').fill('100');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Escape');
+    await openModels(page);
+    await model(page, /^TinyLlama/).click();
+    await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await expect(card(page).getByRole('alert')).toContainText('the memory limit of the settings leaves');
+    await picture('out of memory');
+    expect(await violations(page)).toEqual([]);
+    await page.evaluate(() => {
+      document.documentElement.dataset.theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark';
+    });
+    await picture('out of memory, other theme');
+    expect(await violations(page)).toEqual([]);
+    await hub.stop();
+  });
+});
