@@ -22,7 +22,7 @@ export interface ModelPoolOptions {
 }
 
 interface Slot {
-  readonly spec: ModelSpec;
+  spec: ModelSpec;
   state: LoadedModel['state'];
   progress: number;
   loaded: Loaded | null;
@@ -91,6 +91,7 @@ export class ModelPool {
       this.#slots.set(spec.id, slot);
     }
     slot.isRetired = false;
+    slot.spec = spec; // what it is expected to take may be known better now
     if (slot.loaded) return slot.loaded;
     return this.#loading(slot);
   }

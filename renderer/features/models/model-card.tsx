@@ -107,10 +107,7 @@ function Facts({ model: { facts, verifiedAtMs, source } }: { model: ModelEntry }
   if (!facts) return null;
   const { architecture, fileType, nParams, nCtxTrain, nVocab, nLayer, hasFim, license } = facts;
   const rows: [string, string][] = [
-    [
-      'Kind',
-      `${architecture}, ${(nParams / 1e9).toFixed(nParams < 1e9 ? 2 : 1)} billion weights in ${nLayer} layers, mostly ${fileType}`,
-    ],
+    ['Kind', `${architecture}, ${weightsText(nParams)} in ${nLayer} layers, mostly ${fileType}`],
     ['Context', `${formatCount(nCtxTrain)} tokens`],
     ['Vocabulary', `${formatCount(nVocab)} tokens, ${hasFim ? 'with' : 'without'} those for filling in`],
     ['License', source?.license ?? license ?? 'The file does not say'],
@@ -126,6 +123,10 @@ function Facts({ model: { facts, verifiedAtMs, source } }: { model: ModelEntry }
       ))}
     </dl>
   );
+}
+
+function weightsText(n: number): string {
+  return n >= 1e9 ? `${(n / 1e9).toFixed(1)} billion weights` : `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} million weights`;
 }
 
 function InMemory({ models, model, loaded }: { models: LibraryStore; model: ModelEntry; loaded: LoadedModel }) {

@@ -60,7 +60,7 @@ function Row({ models, file }: { models: LibraryStore; file: HubFile }) {
           </span>
         </div>
         <Button
-          disabled={facts?.step === 'reading'}
+          aria-busy={facts?.step === 'reading'}
           onClick={() => void models.readFacts(path)}
           aria-label={`Will ${path} fit?`}
         >
