@@ -16,6 +16,7 @@ const files = [
   'invariance.mjs',
   'architectures.mjs',
   'architecture-faults.mjs',
+  'memory.mjs',
 ];
 
 export async function testModel() {
