@@ -40,6 +40,7 @@ case ${1:?start, add, status, minutes, pause, resume, finish, back or join} in
     minutes=${2:?MINUTES}
     shift 2
     unpack "$@"
+    [ -f "$state/data/vocabulary.json" ] || { echo "These parts do not hold the whole vocabulary." >&2 && exit 1; }
     if is_running; then
       echo "It runs already."
     else
