@@ -90,7 +90,12 @@ export const modelsStateSchema = z.object({
   folder: z.string(),
   folderFreeBytes: z.number().nullable(),
   /** Of this machine, now. */
-  memory: z.object({ totalBytes: z.number(), freeBytes: z.number() }),
+  memory: z.object({
+    totalBytes: z.number(),
+    freeBytes: z.number(),
+    /** Most memory of all models together, by the settings; 0 for no limit. */
+    limitBytes: z.number(),
+  }),
   speed: machineSpeedSchema,
   hub: z.object({ url: z.string(), hasToken: z.boolean() }),
 });

@@ -85,7 +85,7 @@ export class FakeModels {
     workspaceRoles: [],
     folder: '/home/you/.config/Outpost/models',
     folderFreeBytes: 120 * gib,
-    memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib },
+    memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib, limitBytes: 0 },
     speed: { bytesPerSecond: { iq2_xxs: 20e9 }, other: 27e9, overheadSeconds: 0.0005 },
     hub: { url: 'https://hub.example', hasToken: false },
   };

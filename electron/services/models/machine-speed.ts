@@ -5,6 +5,8 @@ import { type MachineSpeed, type ModelFacts, machineSpeedSchema } from '../../co
 
 /** Two channels of ordinary memory; wrong by a factor of two in either direction until something was measured. */
 const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
+/** A model that reads less per token is slow for other reasons than memory: it says nothing about larger ones. */
+const leastRead = 64 << 20;
 /** Weight of the newest measurement. */
 const learningRate = 0.4;
 
@@ -39,7 +41,7 @@ export function learned(speed: MachineSpeed, { readPerToken }: ModelFacts, token
   const seconds = 1 / tokensPerSecond - speed.overheadSeconds;
   const entries = Object.entries(readPerToken);
   const total = entries.reduce((sum, [, bytes]) => sum + bytes, 0);
-  if (!(seconds > 0) || total === 0) return speed;
+  if (!(seconds > 0) || total < leastRead) return speed;
   const predicted = entries.reduce(
     (sum, [type, bytes]) => sum + bytes / (speed.bytesPerSecond[type] ?? speed.other),
     0,

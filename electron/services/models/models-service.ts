@@ -148,7 +148,11 @@ export class ModelsService {
       workspaceRoles: this.#roles.ofFolder(this.#options.root()),
       folder: this.folder,
       folderFreeBytes: free,
-      memory: { totalBytes: totalmem(), freeBytes: process.availableMemory() },
+      memory: {
+        totalBytes: totalmem(),
+        freeBytes: process.availableMemory(),
+        limitBytes: this.#options.settings().modelMemoryMiB * 2 ** 20,
+      },
       speed: this.#speed.current,
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };

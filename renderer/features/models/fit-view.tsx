@@ -33,15 +33,16 @@ const verdicts = {
 };
 
 export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 0 }: FitViewProps) {
-  const { totalBytes } = library.memory;
-  const freeBytes = library.memory.freeBytes + reusableBytes;
+  const { totalBytes, limitBytes } = library.memory;
+  const nowFree = library.memory.freeBytes + reusableBytes;
+  const freeBytes = limitBytes > 0 ? Math.min(nowFree, limitBytes) : nowFree;
   const [nCtx, setNCtx] = useState(contextOf(facts.nCtxTrain, facts.kvElementsPerToken * 2, set, totalBytes));
   const [kvBits, setKvBits] = useState<number>(kvPresets[0].bits);
   const contextId = useId();
   const kvId = useId();
   const question: FitQuestion = { nCtx, kvBits, draftBytes: 0 };
   const split = predictMemory(facts, question);
-  const fit = fitOf(split.total, freeBytes);
+  const fit = limitBytes > 0 && split.total > limitBytes ? 'tooLarge' : fitOf(split.total, nowFree);
   const longest = longestContext(facts, question, freeBytes);
   const isMeasured = Object.keys(facts.readPerToken).some((type) => library.speed.bytesPerSecond[type] !== undefined);
   const rate = predictTokensPerSecond(facts, library.speed);
@@ -51,7 +52,8 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
   return (
     <section aria-label="Will it fit" className={styles.fit}>
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
-        {verdicts[fit]}: {formatBytes(split.total)} of {formatBytes(freeBytes)} free memory
+        {verdicts[fit]}: {formatBytes(split.total)} of {formatBytes(freeBytes)}{' '}
+        {limitBytes > 0 ? 'that the settings allow' : 'free memory'}
       </p>
       <div aria-hidden className={styles.bar}>
         <span className={styles.weights} style={part(split.weights)} />
