@@ -111,7 +111,7 @@ export class EngineService {
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
     const { model, engine, chat, nCtx } = this.#ready();
-    const { messages, tools, thinking } = request;
+    const { messages, tools, thinking, original, texts } = request;
     const { maxTokens, ...sampler } = request.sampler;
     const nReply = Math.min(maxTokens, Math.floor(nCtx * replyShare));
     const { tokens, stop, nDropped } = buildChatPrompt(model, chat.render, messages, {
@@ -124,12 +124,17 @@ export class EngineService {
     const nPredict = Math.min(maxTokens, nCtx - tokens.length);
     return chatEvents(
       nDropped,
-      generate(engine, { tokens, stop, nPredict, ...sampler, seed, priority: 'chat' }, signal),
+      generate(
+        engine,
+        { tokens, stop, nPredict, ...sampler, seed, priority: 'chat', ...defined({ original, texts }) },
+        signal,
+      ),
     );
   }
 
-  async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
+  async complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
     const { model, engine, nCtx } = this.#ready();
+    const { prefix, mode, maxTokens, texts, deadlineMs } = request;
     const { text, beginWith } = completionPrompt(prefix);
     const tokens = model.tokenize(text);
     // What stands before the cursor already is said again and is no part of the tokens asked for.
@@ -145,6 +150,7 @@ export class EngineService {
         temperature: 0,
         stop: mode === 'line' ? ['\n'] : ['\n\n'],
         priority: 'inline',
+        ...defined({ texts, deadlineMs }),
       },
       signal,
     );
@@ -176,6 +182,13 @@ function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadM
   } catch (error) {
     return { promise: Promise.reject(error), cancel: () => {} };
   }
+}
+
+/** The fields that have a value: the addon tells absent from undefined no more than the contract does. */
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof defined<T>
+  >;
 }
 
 async function* chatEvents(nDropped: number, events: AsyncGenerator<GenerateEvent, void, void>) {
