@@ -61,6 +61,16 @@ export const engineStatusSchema = z.discriminatedUnion('state', [
 ]);
 export type EngineStatus = z.infer<typeof engineStatusSchema>;
 
+const draftCountsSchema = z.object({ nDrafted: z.int(), nAccepted: z.int() });
+/** Tokens that were guessed ahead, by where the guess came from, and how many of them the model would have said too. */
+export const draftStatsSchema = z.object({
+  grammar: draftCountsSchema,
+  edit: draftCountsSchema,
+  suffix: draftCountsSchema,
+  model: draftCountsSchema,
+});
+export type DraftStats = z.infer<typeof draftStatsSchema>;
+
 export const generateStatsSchema = z.object({
   nPrompt: z.int(),
   nReused: z.int(),
@@ -70,10 +80,24 @@ export const generateStatsSchema = z.object({
   prefillMs: z.number(),
   decodeMs: z.number(),
   ttftMs: z.number(),
+  /** Absent in replies that were stored before there were drafts. */
+  nPasses: z.int().optional(),
+  nParked: z.int().optional(),
+  drafts: draftStatsSchema.optional(),
+  /** What one token takes without a draft; 0 if that is not known. */
+  plainTokenMs: z.number().optional(),
 });
 export type GenerateStats = z.infer<typeof generateStatsSchema>;
 
-export const stopReasonSchema = z.enum(['end_of_text', 'stop_string', 'length', 'context_full', 'cancelled', 'error']);
+export const stopReasonSchema = z.enum([
+  'end_of_text',
+  'stop_string',
+  'length',
+  'context_full',
+  'cancelled',
+  'error',
+  'deadline',
+]);
 export type StopReason = z.infer<typeof stopReasonSchema>;
 
 export const generateEventSchema = z.discriminatedUnion('type', [
@@ -124,9 +148,18 @@ const chatOptions = {
 export const chatOptionsSchema = z.object(chatOptions);
 export type ChatOptions = z.infer<typeof chatOptionsSchema>;
 
+/** Texts from which the engine guesses ahead. They change how long a reply takes and nothing else. */
+const draftTexts = {
+  /** The text that the reply is expected to repeat with changes: the file or selection that is to be rewritten. */
+  original: z.string().max(1_000_000).optional(),
+  /** Texts that the reply may quote, such as open files; the most likely first. */
+  texts: z.array(z.string().max(1_000_000)).max(64).optional(),
+};
+
 export const chatRequestSchema = z.object({
   messages: z.array(chatMessageSchema).min(1).max(10_000),
   ...chatOptions,
+  ...draftTexts,
   sampler: samplerSettingsSchema,
   /** Absent: a new random one per reply. */
   seed: z.int().min(0).optional(),
@@ -143,6 +176,9 @@ export const completeRequestSchema = z.object({
   /** A single line ends at the first newline; a block may hold several lines. */
   mode: z.enum(['line', 'block']),
   maxTokens: z.int().min(1).max(512),
+  texts: draftTexts.texts,
+  /** Milliseconds after which the suggestion ends with what there is of it. */
+  deadlineMs: z.int().min(1).max(60_000).optional(),
 });
 export type CompleteRequest = z.infer<typeof completeRequestSchema>;
 

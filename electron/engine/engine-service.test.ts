@@ -68,6 +68,28 @@ async function collect(stream: AsyncIterable<GenerateEvent>): Promise<GenerateEv
   return events;
 }
 
+describe('texts to guess ahead from', () => {
+  it('reach the engine with a chat and with a completion, and only where there are some', async () => {
+    const { client, engine } = await ready();
+    const events = collect(await client.chat({ ...chatRequest(), original: 'let x = 1', texts: ['a', 'b'] }));
+    const chat = await engine.submitted(0);
+    expect(chat.request).toMatchObject({ original: 'let x = 1', texts: ['a', 'b'], priority: 'chat' });
+    chat.done('end_of_text');
+    await events;
+    const completing = client.complete(completeRequest({ texts: ['c'], deadlineMs: 500 }));
+    const complete = await engine.submitted(1);
+    expect(complete.request).toMatchObject({ texts: ['c'], deadlineMs: 500, priority: 'inline' });
+    complete.done('deadline');
+    expect(await completing).toMatchObject({ reason: 'deadline', stats: { drafts: { edit: { nDrafted: 0 } } } });
+    const plain = client.complete(completeRequest());
+    const request = await engine.submitted(2);
+    expect(Object.keys(request.request)).not.toContain('texts');
+    expect(Object.keys(request.request)).not.toContain('deadlineMs');
+    request.done('end_of_text');
+    await plain;
+  });
+});
+
 describe('loading', () => {
   it('tells the status from idle over progress to ready', async () => {
     const { addon, client, control } = served();

@@ -138,7 +138,7 @@ export class EngineService {
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateEvent, void, void> {
-    const { messages, tools, thinking } = request;
+    const { messages, tools, thinking, original, texts } = request;
     const { maxTokens, ...sampler } = request.sampler;
     const nReply = Math.min(maxTokens, Math.floor(nCtx * replyShare));
     const { tokens, stop, nDropped } = buildChatPrompt(model, chat.render, messages, {
@@ -151,7 +151,11 @@ export class EngineService {
     const nPredict = Math.min(maxTokens, nCtx - tokens.length);
     return chatEvents(
       nDropped,
-      generate(engine, { tokens, stop, nPredict, ...sampler, seed, priority: 'chat' }, signal),
+      generate(
+        engine,
+        { tokens, stop, nPredict, ...sampler, seed, priority: 'chat', ...defined({ original, texts }) },
+        signal,
+      ),
     );
   }
 
@@ -161,7 +165,7 @@ export class EngineService {
 
   async #complete(
     { model, engine, nCtx }: Loaded,
-    { prefix, mode, maxTokens }: CompleteRequest,
+    { prefix, mode, maxTokens, texts, deadlineMs }: CompleteRequest,
     signal: AbortSignal | undefined,
   ): Promise<CompleteResult> {
     const { text, beginWith } = completionPrompt(prefix);
@@ -179,6 +183,7 @@ export class EngineService {
         temperature: 0,
         stop: mode === 'line' ? ['\n'] : ['\n\n'],
         priority: 'inline',
+        ...defined({ texts, deadlineMs }),
       },
       signal,
     );
@@ -296,6 +301,13 @@ function released<T>(events: AsyncGenerator<T, void, void>, release: () => void)
     },
     [Symbol.asyncDispose]: async () => void (await ending(events.return())),
   };
+}
+
+/** The fields that have a value: the addon tells absent from undefined no more than the contract does. */
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof defined<T>
+  >;
 }
 
 async function* chatEvents(nDropped: number, events: AsyncGenerator<GenerateEvent, void, void>) {

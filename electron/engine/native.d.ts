@@ -71,7 +71,23 @@ export interface NativeGenerateRequest {
    */
   beginWith?: string;
   priority?: 'inline' | 'chat' | 'agent' | 'background';
+  /** Drafts change how long a reply takes and nothing else. Default: true. */
+  draft?: boolean;
+  /** Most drafted tokens in one pass, 0 to 63. */
+  nDraftMax?: number;
+  /** The text that the reply is expected to repeat with changes. */
+  original?: string;
+  /** Texts that the reply may quote, the most likely first; the engine remembers them for later requests too. */
+  texts?: string[];
+  /** GBNF with a rule `root`, or a JSON schema; at most one of the two. */
+  grammar?: string;
+  jsonSchema?: string;
+  /** Milliseconds after which the reply ends with what there is of it; 0, the default: none. */
+  deadlineMs?: number;
 }
+
+export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model';
+export type NativeDraftStats = Record<DraftSource, { nDrafted: number; nAccepted: number }>;
 
 export interface NativeGenerateStats {
   nPrompt: number;
@@ -82,9 +98,23 @@ export interface NativeGenerateStats {
   prefillMs: number;
   decodeMs: number;
   ttftMs: number;
+  /** Passes that computed the reply: fewer than tokens where drafts were right. */
+  nPasses: number;
+  /** Times it had to give its memory to a more urgent request. */
+  nParked: number;
+  drafts: NativeDraftStats;
+  /** What one token takes without a draft; 0 if that is not known. */
+  plainTokenMs: number;
 }
 
-export type NativeStopReason = 'end_of_text' | 'stop_string' | 'length' | 'context_full' | 'cancelled' | 'error';
+export type NativeStopReason =
+  | 'end_of_text'
+  | 'stop_string'
+  | 'length'
+  | 'context_full'
+  | 'cancelled'
+  | 'error'
+  | 'deadline';
 
 export interface NativeSink {
   onPrefill?: (nDone: number, nTotal: number) => void;
@@ -115,6 +145,13 @@ export interface NativeExpertUsage {
 
 export interface NativeEngineStats {
   nActive: number;
+  /** Of these, without memory for keys and values at the moment. */
+  nWaiting: number;
+  nDecoded: number;
+  nPasses: number;
+  decodeMs: number;
+  plainTokenMs: number;
+  drafts: NativeDraftStats;
   kvBytesUsed: number;
   kvBytesTotal: number;
   experts: NativeExpertCacheStats;
@@ -136,7 +173,15 @@ export interface NativeModel {
   detokenize(tokens: Int32Array): string;
   /** One entry per layer with experts. */
   expertUsage(): NativeExpertUsage[];
-  createEngine(options?: { nCtx?: number; kvBytes?: number; nPrefill?: number }): NativeEngine;
+  /** Whether `draft` can draft for this model, and what speaks against it in a sentence for the user. */
+  draftCompatibility(draft: NativeModel): { kind: 'same_tokens' | 'same_text' | 'none'; reason: string };
+  createEngine(options?: {
+    nCtx?: number;
+    kvBytes?: number;
+    nPrefill?: number;
+    nSequences?: number;
+    draftModel?: NativeModel;
+  }): NativeEngine;
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;
 }
@@ -144,4 +189,6 @@ export interface NativeModel {
 export interface NativeAddon {
   /** Loads off the JavaScript thread. `cancel` rejects the promise with the code 'cancelled'. */
   loadModel(path: string, options?: NativeLoadOptions): { promise: Promise<NativeModel>; cancel(): void };
+  /** @throws NativeError invalid_argument with line and column, or the path in the schema */
+  checkGrammar(text: string, kind: 'gbnf' | 'json_schema'): void;
 }

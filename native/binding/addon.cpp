@@ -100,6 +100,7 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
         {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
          InstanceMethod<&ModelObject::detokenize>("detokenize"),
          InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
+         InstanceMethod<&ModelObject::draft_compatibility>("draftCompatibility"),
          InstanceMethod<&ModelObject::create_engine>("createEngine"),
          InstanceMethod<&ModelObject::dispose>("dispose")});
   }
@@ -141,9 +142,24 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     return array;
   }
 
+  static std::shared_ptr<Model> get_model(Napi::Env env, const Napi::Value& value, const std::string& name) {
+    const bool is_model = value.IsObject() && value.As<Napi::Object>().InstanceOf(
+                                                  env.GetInstanceData<AddonData>()->model.Value().As<Napi::Function>());
+    if (!is_model) fail_type(env, name, "a model made by loadModel()");
+    return Unwrap(value.As<Napi::Object>())->model(env);
+  }
+
+  Napi::Value draft_compatibility(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return to_js(env, outpost::draft_compatibility(*model(env), *get_model(env, info[0], "draft")));
+  }
+
   Napi::Value create_engine(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    const EngineOptions options = read_engine_options(Fields(env, info[0], "options"));
+    const Fields fields(env, info[0], "options");
+    EngineOptions options = read_engine_options(fields);
+    if (const auto draft = fields.find("draftModel"))
+      options.draft_model = get_model(env, *draft, "options.draftModel");
     auto engine = guarded(env, [&] { return Engine::create(model(env), options); });
     return env.GetInstanceData<AddonData>()->engine.New({Napi::External<std::unique_ptr<Engine>>::New(env, &engine)});
   }
@@ -227,10 +243,23 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   return handle;
 }
 
+/// checkGrammar(text, 'gbnf' | 'json_schema'): throws what is wrong with it.
+Napi::Value check_grammar_text(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string text = get_string(env, info[0], "text");
+  const std::string kind = get_string(env, info[1], "kind");
+  if (kind != "gbnf" && kind != "json_schema") fail_type(env, "kind", "'gbnf' or 'json_schema'");
+  return guarded(env, [&]() -> Napi::Value {
+    kind == "gbnf" ? check_grammar(text) : check_json_schema(text);
+    return env.Undefined();
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData{Napi::Persistent(ModelObject::define(env)), Napi::Persistent(EngineObject::define(env))};
   env.SetInstanceData(data);  // freed with the environment
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  exports.Set("checkGrammar", Napi::Function::New<check_grammar_text>(env, "checkGrammar"));
   return exports;
 }
 

@@ -1,6 +1,21 @@
 #include "binding/js_values.h"
 
 namespace outpost::binding {
+namespace {
+
+/// { source: { nDrafted, nAccepted } }
+Napi::Object to_js(Napi::Env env, const DraftStats& drafts) {
+  auto object = Napi::Object::New(env);
+  for (size_t i = 0; i < kDraftSources; ++i) {
+    auto counts = Napi::Object::New(env);
+    counts.Set("nDrafted", static_cast<double>(drafts[i].n_drafted));
+    counts.Set("nAccepted", static_cast<double>(drafts[i].n_accepted));
+    object.Set(kDraftSourceNames[i], counts);
+  }
+  return object;
+}
+
+}  // namespace
 
 Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
   auto object = Napi::Object::New(env);
@@ -38,12 +53,22 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
   object.Set("prefillMs", stats.prefill_ms);
   object.Set("decodeMs", stats.decode_ms);
   object.Set("ttftMs", stats.ttft_ms);
+  object.Set("nPasses", stats.n_passes);
+  object.Set("nParked", stats.n_parked);
+  object.Set("drafts", to_js(env, stats.drafts));
+  object.Set("plainTokenMs", stats.plain_token_ms);
   return object;
 }
 
 Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   auto object = Napi::Object::New(env);
   object.Set("nActive", stats.n_active);
+  object.Set("nWaiting", stats.n_waiting);
+  object.Set("nDecoded", static_cast<double>(stats.n_decoded));
+  object.Set("nPasses", static_cast<double>(stats.n_passes));
+  object.Set("decodeMs", stats.decode_ms);
+  object.Set("plainTokenMs", stats.plain_token_ms);
+  object.Set("drafts", to_js(env, stats.drafts));
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
   object.Set("experts", to_js(env, stats.experts));
@@ -59,6 +84,14 @@ Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats) {
   object.Set("totalBytes", static_cast<double>(stats.total_bytes));
   object.Set("budgetBytes", static_cast<double>(stats.budget_bytes));
   object.Set("hitRate", stats.hit_rate());
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const DraftCompatibility& compatibility) {
+  static constexpr const char* kKinds[] = {"same_tokens", "same_text", "none"};  // in the order of Kind
+  auto object = Napi::Object::New(env);
+  object.Set("kind", kKinds[static_cast<size_t>(compatibility.kind)]);
+  object.Set("reason", compatibility.reason);
   return object;
 }
 
@@ -101,6 +134,7 @@ EngineOptions read_engine_options(const Fields& fields) {
   fields.read("nCtx", options.n_ctx);
   fields.read("kvBytes", options.kv_bytes);
   fields.read("nPrefill", options.n_prefill);
+  fields.read("nSequences", options.n_sequences);
   return options;
 }
 
@@ -118,6 +152,13 @@ GenerateRequest read_generate_request(const Fields& fields) {
   fields.read("stop", request.stop);
   fields.read("beginWith", request.begin_with);
   fields.read("priority", request.priority, kPriorities);
+  fields.read("draft", request.draft.is_enabled);
+  fields.read("nDraftMax", request.draft.n_max);
+  fields.read("original", request.draft.original);
+  fields.read("texts", request.draft.texts);
+  fields.read("grammar", request.grammar);
+  fields.read("jsonSchema", request.json_schema);
+  fields.read("deadlineMs", request.deadline_ms);
   return request;
 }
 

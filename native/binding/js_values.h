@@ -9,6 +9,7 @@ Napi::Object to_js(Napi::Env env, const ModelInfo& info);
 Napi::Object to_js(Napi::Env env, const GenerateStats& stats);
 Napi::Object to_js(Napi::Env env, const EngineStats& stats);
 Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats);
+Napi::Object to_js(Napi::Env env, const DraftCompatibility& compatibility);
 Napi::Object to_js(Napi::Env env, const ExpertUsage& usage);
 
 /// Calls a listener from an event of ours. There is no JavaScript caller to throw to: what it throws becomes an

@@ -68,6 +68,7 @@ int run_inspect(const std::vector<std::string>& words);
 int run_logits(const std::vector<std::string>& words);
 int run_perplexity(const std::vector<std::string>& words);
 int run_quantize(const std::vector<std::string>& words);
+int run_replay(const std::vector<std::string>& words);
 int run_run(const std::vector<std::string>& words);
 int run_tokenize(const std::vector<std::string>& words);
 int run_train_tokenizer(const std::vector<std::string>& words);

@@ -100,6 +100,7 @@ int run_bench(const std::vector<std::string>& words) {
   for (int32_t rep = 0; rep < n_reps; ++rep) {
     GenerateRequest request;
     request.sampler.temperature = 0;
+    request.draft.is_enabled = false;                              // what a token costs, not how many can be guessed
     request.tokens = prompt_of(n_prefill, info.n_vocab, rep + 1);  // another one each time: nothing to reuse
     request.n_predict = 1;
     prefill.push_back(n_prefill * 1000.0 / generate(*engine, request).prefill_ms);

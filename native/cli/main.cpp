@@ -20,6 +20,11 @@ constexpr Command kCommands[] = {
      "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache "
      "MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
+    {"replay", "MODEL [--limit N] [--draft N] [--plain N] [--threads N] [--kernels K]",
+     "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
+     "JSON\n"
+     "              object per edit out; --plain: tokens of each that are decoded without a draft",
+     outpost::cli::run_replay},
     {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",

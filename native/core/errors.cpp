@@ -25,6 +25,7 @@ const char* stop_reason_name(StopReason reason) {
     case StopReason::kContextFull: return "context_full";
     case StopReason::kCancelled: return "cancelled";
     case StopReason::kError: return "error";
+    case StopReason::kDeadline: return "deadline";
   }
   return "error";
 }

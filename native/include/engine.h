@@ -7,8 +7,10 @@
 // The library never prints, never aborts and never exits.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -161,6 +163,36 @@ struct SamplerParams {
 /// Lower runs first. A request of a lower class waits between two steps of a higher one, never longer.
 enum class Priority { kInline, kChat, kAgent, kBackground };
 
+/// Where a draft comes from. Drafts are checked by the model before they count: they change how long a reply takes and
+/// nothing else.
+enum class DraftSource {
+  kGrammar,  ///< the grammar leaves no choice
+  kEdit,     ///< the text that the reply rewrites
+  kSuffix,   ///< what followed the same words before: in the request, in texts given with requests, in earlier replies
+  kModel,    ///< a smaller model
+};
+/// Their names, in that order.
+inline constexpr const char* kDraftSourceNames[] = {"grammar", "edit", "suffix", "model"};
+inline constexpr size_t kDraftSources = std::size(kDraftSourceNames);
+
+struct DraftOptions {
+  bool is_enabled = true;  ///< false computes one token at a time
+  int32_t n_max = 32;      ///< most drafted tokens in one pass, at most 63
+  /// The text that the reply is expected to repeat with changes: a file or a selection that is to be rewritten.
+  std::string original;
+  /// Texts that the reply may quote: open files, files of the workspace, the most likely first. They are remembered by
+  /// the engine for later requests too; of texts it has not seen yet it reads kMaxNewDraftText bytes per request.
+  std::vector<std::string> texts;
+};
+inline constexpr size_t kMaxNewDraftText = 64 * 1024;
+
+struct DraftCounts {
+  int64_t n_drafted = 0;   ///< tokens
+  int64_t n_accepted = 0;  ///< of these, the model's own choice too
+};
+/// By DraftSource.
+using DraftStats = std::array<DraftCounts, kDraftSources>;
+
 struct GenerateRequest {
   std::vector<int32_t> tokens;  ///< the prompt; an empty one starts from BOS
   int32_t n_predict = 512;      ///< most tokens to generate
@@ -175,9 +207,15 @@ struct GenerateRequest {
   /// kInvalidArgument.
   std::string begin_with;
   Priority priority = Priority::kChat;
+  DraftOptions draft;
+  /// What the reply may look like, after begin_with; at most one of the two. GBNF, with the rule `root`; or a JSON
+  /// schema, of which the reply is then an instance. docs/speculation.md lists what of both is understood.
+  std::string grammar, json_schema;
+  /// Milliseconds from `submit` after which the reply ends with what there is of it; 0: none.
+  int32_t deadline_ms = 0;
 };
 
-enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError };
+enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError, kDeadline };
 
 const char* stop_reason_name(StopReason reason);
 
@@ -190,6 +228,11 @@ struct GenerateStats {
   double prefill_ms = 0;  ///< computing the prompt, without time given to other requests
   double decode_ms = 0;   ///< computing the reply, likewise
   double ttft_ms = 0;     ///< from submit to the first token that says more than begin_with, as the user feels it
+  int32_t n_passes = 0;   ///< passes that computed the reply: less than n_decoded where drafts were right
+  int32_t n_parked = 0;   ///< times it lost its pages to a more urgent request and computed them again
+  DraftStats drafts;
+  /// What decoding one token took without a draft, as measured in this engine; 0 if that never happened.
+  double plain_token_ms = 0;
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.
@@ -207,13 +250,23 @@ struct GenerateSink {
 };
 
 struct EngineOptions {
-  int32_t n_ctx = 0;       ///< positions one request may use; 0 takes the model's training context
-  uint64_t kv_bytes = 0;   ///< memory for KV pages of all requests; 0 gives two full contexts
-  int32_t n_prefill = 64;  ///< tokens in one prefill slice, between which other requests may run
+  int32_t n_ctx = 0;         ///< positions one request may use; 0 takes the model's training context
+  uint64_t kv_bytes = 0;     ///< memory for KV pages of all requests; 0 gives two full contexts
+  int32_t n_prefill = 256;   ///< most tokens in one prefill slice, between which other requests may run
+  double slice_ms = 12;      ///< how long a slice should take, by which its size is chosen; 0: always n_prefill tokens
+  int32_t n_sequences = 32;  ///< most requests in one pass
+  /// Drafts for this engine's model; may be null. See `draft_compatibility`.
+  std::shared_ptr<Model> draft_model;
 };
 
 struct EngineStats {
-  int32_t n_active = 0;  ///< requests queued or running
+  int32_t n_active = 0;       ///< requests queued or running
+  int32_t n_waiting = 0;      ///< of these, without memory for keys and values at the moment
+  uint64_t n_decoded = 0;     ///< tokens of all replies so far
+  uint64_t n_passes = 0;      ///< passes over a model that computed some of them
+  double decode_ms = 0;       ///< what these took
+  double plain_token_ms = 0;  ///< what one token of one reply takes without a draft, as measured; 0: not known yet
+  DraftStats drafts;
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
   ExpertCacheStats experts;  ///< of the model, whichever engine used them
@@ -234,6 +287,23 @@ class Engine {
   virtual EngineStats stats() const = 0;
   virtual const Model& model() const = 0;
 };
+
+/// Whether `draft` can draft for `target`.
+struct DraftCompatibility {
+  enum class Kind {
+    kSameTokens,  ///< the vocabularies are the same: its tokens are used as they are
+    kSameText,    ///< they differ: its text is tokenized for the target, which costs time and some drafts
+    kNone,
+  };
+  Kind kind = Kind::kNone;
+  std::string reason;  ///< why not, or what is lost, in one sentence for the user; empty for kSameTokens
+};
+DraftCompatibility draft_compatibility(const Model& target, const Model& draft);
+
+/// Checks a grammar without running it.
+/// @throws EngineError kInvalidArgument with the line and column of what is wrong, or with the path in the schema
+void check_grammar(std::string_view gbnf);
+void check_json_schema(std::string_view schema);
 
 /// The logits after each of the last `n_last` tokens of `tokens`, [n_last, n_vocab] f32, computed from an
 /// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the

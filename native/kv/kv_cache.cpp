@@ -51,13 +51,23 @@ std::unique_ptr<KvSequence> KvCache::begin(std::span<const int32_t> tokens, int3
     sequence->tokens.assign(tokens.begin(), tokens.begin() + n_keep);
     idle_.splice(idle_.begin(), idle_, best);
   }
-  const int32_t n_missing = pages_for(n_positions) - static_cast<int32_t>(sequence->page_table.size());
+  add_pages(*sequence, n_positions);
+  return sequence;
+}
+
+bool KvCache::extend(KvSequence& sequence, int32_t n_positions) {
+  if (!can_hold(sequence.page_table, n_positions)) return false;
+  add_pages(sequence, n_positions);
+  return true;
+}
+
+void KvCache::add_pages(KvSequence& sequence, int32_t n_positions) {
+  const int32_t n_missing = pages_for(n_positions) - static_cast<int32_t>(sequence.page_table.size());
   while (pool_.n_free() < n_missing) {
     release(*idle_.back());
     idle_.pop_back();
   }
-  for (int32_t i = 0; i < n_missing; ++i) sequence->page_table.push_back(pool_.take());
-  return sequence;
+  for (int32_t i = 0; i < n_missing; ++i) sequence.page_table.push_back(pool_.take());
 }
 
 bool KvCache::can_hold(std::span<const int32_t> kept, int32_t n_positions) const {

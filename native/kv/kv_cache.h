@@ -43,6 +43,14 @@ class KvCache {
   /// @pre 0 <= n_keep <= sequence.n_past()
   void truncate(KvSequence& sequence, int32_t n_keep);
 
+  /// Adds pages for positions up to n_positions in all. Idle sequences are evicted if need be.
+  /// @return false if the pages in use by other running sequences leave too few; nothing has changed then
+  bool extend(KvSequence& sequence, int32_t n_positions);
+
+  /// Forgets the positions >= n_keep of a running sequence and keeps its pages: they are written again at once.
+  /// @pre every position >= n_keep was computed since `begin`, so that no other sequence has its page
+  void roll_back(KvSequence& sequence, int32_t n_keep) { sequence.tokens.resize(static_cast<size_t>(n_keep)); }
+
   /// Gives a sequence back: its whole pages stay reusable.
   void retire(std::unique_ptr<KvSequence> sequence);
 
@@ -51,6 +59,8 @@ class KvCache {
   bool can_hold(std::span<const int32_t> kept, int32_t n_positions) const;
   /// The largest number of positions <= n_keep after which the sequence may be written to.
   int32_t writable_cut(const KvSequence& sequence, int32_t n_keep) const;
+  /// @pre can_hold(sequence.page_table, n_positions)
+  void add_pages(KvSequence& sequence, int32_t n_positions);
   void release(KvSequence& sequence);
 
   std::unique_ptr<KvStorage> storage_;

@@ -1,37 +1,66 @@
-// The decode thread: takes the most urgent request that can run and advances it by one slice, again and again.
-// A slice is at most n_prefill tokens of a prompt, or one token of a reply; between slices a more urgent
-// request starts and a cancelled one ends.
+// The decode thread: asks the scheduler who takes part, computes one pass over all of them, and lets every reply choose
+// its next tokens. Between passes a more urgent request starts and a cancelled one ends.
+//
+// A pass holds, of each request, tokens whose keys and values are missing: a slice of its prompt, or the last token it
+// said and behind it the tokens of a draft. The logits after each of these are what computing them one by one would
+// have given, to the bit. So the reply chooses after the first, and as long as it chooses what was drafted, after the
+// next; what was drafted behind that is forgotten.
+#include "runtime/decode_engine.h"
+
 #include <algorithm>
 #include <condition_variable>
 #include <limits>
-#include <list>
+#include <map>
 #include <optional>
 #include <thread>
 
 #include "core/log.h"
 #include "core/strings.h"
-#include "core/utf8.h"
+#include "grammar/json_schema.h"
+#include "runtime/complete_request.h"
+#include "runtime/draft_texts.h"
+#include "runtime/grammar_cache.h"
 #include "runtime/loaded_model.h"
 #include "runtime/request.h"
+#include "runtime/scheduler.h"
 
 namespace outpost {
 namespace {
 
-/// Longest begin_with. It serves for the word at the cursor and the blanks before it; each of its tokens is computed
-/// alone, so that a longer text belongs into the prompt.
-constexpr size_t kMaxBeginBytes = 256;
+using Clock = Request::Clock;
 
-double ms_since(Request::Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Request::Clock::now() - start).count();
+/// Rows of a pass whose logits are kept: of 150 thousand tokens they are 60 MB.
+constexpr int32_t kMaxLogitRows = 96;
+
+double ms_between(Clock::time_point start, Clock::time_point end) {
+  return std::chrono::duration<double, std::milli>(end - start).count();
 }
+
+/// What a request does in a pass.
+struct Part {
+  std::shared_ptr<Request> request;
+  int32_t n_tokens = 0;        ///< of its history
+  std::vector<int32_t> draft;  ///< behind them
+  bool chooses = false;        ///< its history is complete: it may say its next tokens
+  bool was_prompt = false;
+  int32_t first_logit_row = 0;
+};
 
 class DecodeEngine final : public Engine {
  public:
-  DecodeEngine(std::shared_ptr<const LoadedModel> model, const EngineOptions& options)
+  DecodeEngine(std::shared_ptr<const LoadedModel> model, const EngineOptions& options, DecodeParts parts)
       : model_(std::move(model)),
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
-        n_prefill_(options.n_prefill),
-        kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)) {
+        parts_(std::move(parts)),
+        kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)),
+        scheduler_({options.n_prefill, options.slice_ms, options.n_sequences}),
+        texts_(model_->tokenizer(), drafts_.library.capacity()),
+        grammars_(*model_) {
+    if (options.draft_model != nullptr) {
+      auto draft = std::dynamic_pointer_cast<const LoadedModel>(options.draft_model);
+      if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");
+      draft_model_ = std::make_unique<DraftModel>(std::move(draft), model_, n_ctx_);
+    }
     stats_.kv_bytes_total = kv_.total_bytes();
     thread_ = std::thread([this] { run(); });
   }
@@ -40,36 +69,29 @@ class DecodeEngine final : public Engine {
     {
       const std::lock_guard lock(mutex_);
       is_stopping_ = true;
-      for (auto& request : requests_) request->is_cancelled = true;
+      for (auto& [id, request] : requests_) request->is_cancelled = true;
     }
     wake_.notify_one();
     thread_.join();
   }
 
   uint64_t submit(GenerateRequest params, GenerateSink sink) override {
-    const Vocabulary& vocab = model_->tokenizer().vocabulary();
-    if (params.tokens.empty()) {
-      if (vocab.bos < 0)
-        throw EngineError(ErrorCode::kInvalidArgument,
-                          "The prompt is empty and the model has no BOS token to start from.");
-      params.tokens.push_back(vocab.bos);
+    complete_request(*model_, n_ctx_, params);
+    const Tokenizer& tokenizer = model_->tokenizer();
+    std::shared_ptr<GrammarProgram> grammar;
+    if (!params.json_schema.empty()) grammar = grammars_.get(json_schema_to_gbnf(params.json_schema));
+    if (!params.grammar.empty()) grammar = grammars_.get(params.grammar);
+    auto request = std::make_shared<Request>(next_id_.fetch_add(1), *model_, std::move(params), std::move(sink), n_ctx_,
+                                             std::move(grammar));
+    if (request->params.draft.is_enabled) {
+      request->original = tokenizer.encode_inside(request->params.draft.original);
+      request->new_texts = texts_.read(request->params.draft.texts);
     }
-    model_->check_ids(params.tokens);
-    if (params.n_predict < 1)
-      throw EngineError(ErrorCode::kInvalidArgument,
-                        concat("n_predict is ", params.n_predict, "; expected at least 1."));
-    check_begin(params.begin_with);
-    if (params.tokens.size() >= static_cast<size_t>(n_ctx_)) {
-      throw EngineError(ErrorCode::kContextFull, concat("The prompt has ", params.tokens.size(),
-                                                        " tokens; the context holds ", n_ctx_, " with the reply."));
-    }
-    auto request = std::make_shared<Request>(next_id_.fetch_add(1), std::move(params), std::move(sink));
-    request->begin = begin_bytes(request->params);
-    request->stats.n_ctx = n_ctx_;
     const uint64_t id = request->id;
     {
       const std::lock_guard lock(mutex_);
-      requests_.push_back(std::move(request));
+      arrived_.push_back(request);
+      requests_.emplace(id, std::move(request));
       stats_.n_active = static_cast<int32_t>(requests_.size());
     }
     wake_.notify_one();
@@ -78,9 +100,7 @@ class DecodeEngine final : public Engine {
 
   void cancel(uint64_t request_id) override {
     const std::lock_guard lock(mutex_);
-    for (auto& request : requests_) {
-      if (request->id == request_id) request->is_cancelled = true;
-    }
+    if (const auto it = requests_.find(request_id); it != requests_.end()) it->second->is_cancelled = true;
   }
 
   EngineStats stats() const override {
@@ -96,19 +116,7 @@ class DecodeEngine final : public Engine {
   const Model& model() const override { return *model_; }
 
  private:
-  static void check_begin(const std::string& text) {
-    if (text.size() > kMaxBeginBytes) {
-      throw EngineError(ErrorCode::kInvalidArgument,
-                        concat("begin_with has ", text.size(), " bytes; at most ", kMaxBeginBytes, "."));
-    }
-    if (!is_utf8(text))
-      throw EngineError(ErrorCode::kInvalidArgument, concat("begin_with is ", quoted(text), "; expected UTF-8."));
-  }
-
-  std::string begin_bytes(const GenerateRequest& params) const {
-    if (params.begin_with.empty()) return {};
-    return model_->tokenizer().bytes_after(params.tokens.back(), params.begin_with);
-  }
+  // ---- requests come
 
   static int32_t count_pages(const LoadedModel& model, int32_t n_ctx, uint64_t kv_bytes) {
     const int64_t n_context_pages = (int64_t{n_ctx} + kKvPageSize - 1) / kKvPageSize;
@@ -125,133 +133,304 @@ class DecodeEngine final : public Engine {
     return static_cast<int32_t>(n_pages);
   }
 
+  // ---- the decode thread
+
+  double now_ms() const { return ms_between(started_, Clock::now()); }
+
   void run() {
     for (;;) {
-      std::shared_ptr<Request> request;
+      std::vector<std::shared_ptr<Request>> arrived;
       {
         std::unique_lock lock(mutex_);
         stats_.kv_bytes_used = kv_.used_bytes();
+        stats_.n_waiting = scheduler_.n_waiting();
         wake_.wait(lock, [&] { return is_stopping_ || !requests_.empty(); });
         if (requests_.empty()) return;
-        request = pick();
+        arrived.swap(arrived_);
       }
-      advance(request);
+      for (auto& request : arrived) {
+        scheduler_.add(request->id, request->params.priority, now_ms(), request->n_pending());
+        take_texts(*request);
+        running_.emplace(request->id, std::move(request));
+      }
+      end_unwanted();
+      run_pass();
     }
   }
 
-  /// The highest class first; inside a class whoever waited longest. A request that waits for pages is
-  /// passed over while another holds some; its turn comes when that one is done.
-  std::shared_ptr<Request> pick() {
-    const auto is_before = [](const auto& a, const auto& b) {
-      if (a->is_cancelled != b->is_cancelled) return a->is_cancelled.load();
-      if (a->params.priority != b->params.priority) return a->params.priority < b->params.priority;
-      return a->last_step < b->last_step;
-    };
-    std::vector<std::shared_ptr<Request>> order(requests_.begin(), requests_.end());
-    std::stable_sort(order.begin(), order.end(), is_before);
-    for (auto& request : order) {
-      if (request->is_cancelled || request->sequence != nullptr || start(*request)) return request;
+  void take_texts(Request& request) {
+    for (const auto& text : request.new_texts) {
+      for (const int32_t token : text) drafts_.library.append(token);
+      drafts_.library.end_text();
     }
-    // Nobody runs and nobody fits: the pool holds at least one context, so this cannot happen.
-    return order.front();
+    request.new_texts.clear();
   }
 
-  /// Gives a request its sequence. @return false if it must wait for pages.
-  bool start(Request& request) {
-    const auto n_positions =
-        static_cast<int32_t>(std::min<int64_t>(n_ctx_, int64_t{request.stats.n_prompt} + request.params.n_predict));
-    request.sequence = kv_.begin(request.params.tokens, n_positions);
+  void end_unwanted() {
+    const auto now = Clock::now();
+    std::vector<std::pair<std::shared_ptr<Request>, StopReason>> over;
+    for (auto& [id, request] : running_) {
+      if (request->is_cancelled) {
+        over.emplace_back(request, StopReason::kCancelled);
+      } else if (request->is_past_deadline(now)) {
+        over.emplace_back(request, StopReason::kDeadline);
+      }
+    }
+    for (auto& [request, reason] : over) finish(request, reason, nullptr);
+  }
+
+  void run_pass() {
+    std::vector<Share> shares;
+    do {
+      shares = scheduler_.plan(now_ms());
+      for (const Share& share : shares) find_pages(*running_.at(share.id), share.n_tokens);
+      // The rest was chosen to go with the first: without it another pass is due.
+    } while (!shares.empty() && running_.at(shares.front().id)->sequence == nullptr);
+    std::vector<Part> parts;
+    for (const Share& share : shares) {
+      const auto& request = running_.at(share.id);
+      if (request->sequence == nullptr) continue;  // it waits for pages, or had to give them to another of the pass
+      Part part{request, std::min(share.n_tokens, request->n_pending()), {}, false, request->n_pending() > 1};
+      part.chooses = part.n_tokens == request->n_pending();
+      if (part.n_tokens > n_room(*request)) continue;
+      parts.push_back(std::move(part));
+    }
+    if (parts.empty()) {
+      if (!running_.empty() && static_cast<size_t>(scheduler_.n_waiting()) == running_.size()) {
+        // The pool holds a context, so that this cannot happen; waiting for it to change would be for ever.
+        const EngineError error(ErrorCode::kOutOfMemory, "There are no pages for keys and values.");
+        const auto first = running_.begin()->second;
+        finish(first, StopReason::kError, &error);
+      }
+      return;
+    }
+    const auto start = Clock::now();
+    try {
+      draft(parts);
+      compute(parts);
+    } catch (const EngineError& error) {
+      return fail(parts, error);
+    } catch (const std::exception& error) {
+      return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
+    }
+    for (Part& part : parts) {
+      scheduler_.ran(part.request->id, now_ms());
+      account(*part.request, part, ms_between(start, Clock::now()));
+      conclude(part);
+    }
+  }
+
+  void fail(const std::vector<Part>& parts, const EngineError& error) {
+    for (const Part& part : parts) finish(part.request, StopReason::kError, &error);
+  }
+
+  // ---- pages
+
+  /// Positions that the request has pages for and are not computed.
+  static int32_t n_room(const Request& request) {
+    return static_cast<int32_t>(request.sequence->page_table.size()) * kKvPageSize - request.sequence->n_past();
+  }
+
+  /// Gives a request the pages for its next tokens, if need be those of less urgent ones.
+  void find_pages(Request& request, int32_t n_tokens) {
+    while (!try_pages(request, n_tokens)) {
+      const auto victim = scheduler_.victim_for(request.id);
+      if (!victim.has_value()) {
+        // More urgent ones have them all. With what it has it could only keep others waiting.
+        if (request.sequence != nullptr) park(request);
+        return scheduler_.wait_for_pages(request.id);
+      }
+      park(*running_.at(*victim));
+    }
+  }
+
+  bool try_pages(Request& request, int32_t n_tokens) {
+    if (request.sequence != nullptr)
+      return kv_.extend(*request.sequence, request.sequence->n_past() + std::min(n_tokens, request.n_pending()));
+    const auto history = request.reply.history();
+    request.sequence = kv_.begin(history, static_cast<int32_t>(history.size()));
     if (request.sequence == nullptr) return false;
-    request.stats.n_reused = request.sequence->n_past();
-    request.stats.queue_ms = ms_since(request.submitted);
+    scheduler_.hold_pages(request.id, true);
+    scheduler_.set_pending(request.id, request.n_pending());
+    if (!request.has_started) {
+      request.has_started = true;
+      request.stats.n_reused = request.sequence->n_past();
+      request.stats.queue_ms = ms_between(request.submitted, Clock::now());
+      std::unique_ptr<DraftSequence> model;
+      if (draft_model_ != nullptr && request.params.draft.is_enabled)
+        model = std::make_unique<DraftSequence>(*draft_model_);
+      request.drafter = std::make_unique<Drafter>(drafts_, request.params.draft, std::move(request.original), history,
+                                                  std::move(model));
+    }
     return true;
   }
 
-  void advance(const std::shared_ptr<Request>& request) {
-    request->last_step = ++n_steps_;
-    try {
-      if (request->is_cancelled) return finish(request, StopReason::kCancelled, nullptr);
-      if (request->logits.empty()) {
-        prefill_slice(*request);
-      } else if (const auto reason = decode_token(*request)) {
-        finish(request, *reason, nullptr);
+  /// Takes a request's pages away. What it has computed stays reusable while nobody needs the memory; what is gone is
+  /// computed again from its history, to the same bits.
+  void park(Request& request) {
+    ++request.stats.n_parked;
+    kv_.retire(std::move(request.sequence));
+    scheduler_.hold_pages(request.id, false);
+    scheduler_.set_pending(request.id, request.n_pending());
+  }
+
+  // ---- a pass
+
+  void draft(std::vector<Part>& parts) {
+    int32_t n_rows = 0;
+    bool has_prompt = false;
+    for (const Part& part : parts) {
+      n_rows += part.n_tokens;
+      has_prompt = has_prompt || part.n_tokens > 1;
+    }
+    for (Part& part : parts) {
+      if (!part.chooses) continue;
+      Request& request = *part.request;
+      // Beside a prompt there is no time for drafts: its slice fills the pass.
+      const int32_t n_most = has_prompt ? 0 : kMaxLogitRows - n_rows;
+      if (parts_.draft) {
+        part.draft = parts_.draft(request.reply.history());
+        part.draft.resize(std::min<size_t>(
+            part.draft.size(), static_cast<size_t>(std::max(0, std::min(n_most, request.reply.n_left() - 1)))));
+      } else {
+        const auto tokens = request.drafter->draft(request.reply, n_rows, n_most);
+        part.draft.assign(tokens.begin(), tokens.end());
       }
+      const int32_t n_positions = request.sequence->n_past() + part.n_tokens + static_cast<int32_t>(part.draft.size());
+      if (!kv_.extend(*request.sequence, n_positions)) part.draft.clear();
+      n_rows += static_cast<int32_t>(part.draft.size());
+    }
+  }
+
+  /// Computes all parts together; the logits that are needed are in `logits_` then.
+  void compute(std::vector<Part>& parts) {
+    std::vector<int32_t> tokens, logit_rows;
+    std::vector<SequenceRun> runs;
+    int32_t n_prompt = 0;
+    for (Part& part : parts) {
+      const KvSequence& sequence = *part.request->sequence;
+      const auto begin = tokens.size();
+      const auto pending = part.request->reply.history().subspan(static_cast<size_t>(sequence.n_past()),
+                                                                 static_cast<size_t>(part.n_tokens));
+      tokens.insert(tokens.end(), pending.begin(), pending.end());
+      tokens.insert(tokens.end(), part.draft.begin(), part.draft.end());
+      runs.push_back({sequence.page_table, sequence.n_past(), static_cast<int32_t>(tokens.size() - begin)});
+      part.first_logit_row = static_cast<int32_t>(logit_rows.size());
+      if (part.n_tokens > 1) n_prompt += part.n_tokens;
+      if (!part.chooses) continue;
+      for (size_t row = begin + pending.size() - 1; row < tokens.size(); ++row)
+        logit_rows.push_back(static_cast<int32_t>(row));
+    }
+    logits_.resize(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
+    const auto start = Clock::now();
+    {
+      const std::lock_guard lock(model_->device_mutex());
+      model_->network().forward({tokens, runs, logit_rows, n_ctx_}, kv_.storage(), logits_);
+    }
+    const double ms = ms_between(start, Clock::now());
+    if (n_prompt > 0) {
+      scheduler_.observe_slice(n_prompt, ms);
+    } else {
+      drafts_.cost.observe(static_cast<int32_t>(tokens.size()), ms);
+      const std::lock_guard lock(mutex_);
+      ++stats_.n_passes;
+      stats_.decode_ms += ms;
+      stats_.plain_token_ms = drafts_.cost.ms(1);
+    }
+    auto computed = tokens.begin();
+    for (size_t i = 0; i < parts.size(); ++i) {
+      auto& known = parts[i].request->sequence->tokens;
+      known.insert(known.end(), computed, computed + runs[i].n_tokens);
+      computed += runs[i].n_tokens;
+    }
+  }
+
+  static void account(Request& request, const Part& part, double ms) {
+    const bool is_prompt = request.reply.n_decoded() == 0;
+    (is_prompt ? request.stats.prefill_ms : request.stats.decode_ms) += ms;
+    if (!is_prompt && part.chooses) ++request.stats.n_passes;
+  }
+
+  /// After a pass: reports, and lets the reply choose.
+  void conclude(Part& part) {
+    Request& request = *part.request;
+    try {
+      if (request.reply.n_decoded() == 0 && request.sink.on_prefill)
+        request.sink.on_prefill(std::min(request.sequence->n_past(), request.stats.n_prompt), request.stats.n_prompt);
+      std::optional<StopReason> reason;
+      if (part.chooses) reason = say(part);
+      if (reason.has_value()) return finish(part.request, *reason, nullptr);
+      scheduler_.set_pending(request.id, request.n_pending());
     } catch (const EngineError& error) {
-      finish(request, StopReason::kError, &error);
+      finish(part.request, StopReason::kError, &error);
     } catch (const std::exception& error) {
       const EngineError internal(ErrorCode::kInternal, concat("Generating failed: ", error.what(), "."));
-      finish(request, StopReason::kError, &internal);
+      finish(part.request, StopReason::kError, &internal);
     }
   }
 
-  void prefill_slice(Request& request) {
-    const auto start = Request::Clock::now();
-    const int32_t n_past = request.sequence->n_past();
-    const int32_t n = std::min(n_prefill_, request.stats.n_prompt - n_past);
-    const bool is_last = n_past + n == request.stats.n_prompt;
-    compute(request, std::span(request.params.tokens).subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)),
-            is_last);
-    request.stats.prefill_ms += ms_since(start);
-    if (request.sink.on_prefill) request.sink.on_prefill(request.sequence->n_past(), request.stats.n_prompt);
-  }
-
-  /// Samples the next token and computes what follows it. @return why the reply is over, if it is
-  std::optional<StopReason> decode_token(Request& request) {
-    const auto start = Request::Clock::now();
-    const std::string_view begin_rest = std::string_view(request.begin).substr(request.n_begun);
-    find_allowed(begin_rest);
-    const int32_t id = request.sampler.sample(request.logits, request.history, allowed_);
-    const std::string_view bytes = model_->tokenizer().bytes(id);
-    const size_t n_begun = std::min(bytes.size(), begin_rest.size());
-    if (request.stats.ttft_ms == 0 && (begin_rest.empty() || bytes.size() > n_begun))
-      request.stats.ttft_ms = ms_since(request.submitted);
-    if (model_->tokenizer().vocabulary().is_end(id)) return StopReason::kEndOfText;
-
-    ++request.stats.n_decoded;
-    request.history.push_back(id);
-    request.n_begun += n_begun;
-    emit(request, request.text.push(bytes.substr(n_begun)));
-    if (request.text.is_stopped()) return StopReason::kStopString;
-    if (request.stats.n_decoded == request.params.n_predict) return StopReason::kLength;
-    if (request.sequence->n_past() == n_ctx_) return StopReason::kContextFull;
-    compute(request, {&id, 1}, true);
-    request.stats.decode_ms += ms_since(start);
-    return std::nullopt;
-  }
-
-  /// Sets `allowed_` to the tokens that may begin `begin_rest`; to none, which allows all, if there is no rest.
-  void find_allowed(std::string_view begin_rest) {
-    model_->prefix_index().find(begin_rest, allowed_);
-    if (allowed_.empty() && !begin_rest.empty()) {
-      throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", quoted(begin_rest),
-                                                            " could begin with, and the reply must begin so."));
+  /// The verification: tokens are chosen one after the other, each from the logits after the one before. Behind the
+  /// first that was not drafted there are none. @return why the reply is over, if it is
+  std::optional<StopReason> say(Part& part) {
+    Request& request = *part.request;
+    const auto start = Clock::now();
+    const auto n_vocab = static_cast<size_t>(model_->info().n_vocab);
+    const int32_t n_decoded_before = request.reply.n_decoded();
+    std::optional<StopReason> reason;
+    for (size_t i = 0; !reason.has_value(); ++i) {
+      if (request.is_cancelled) {
+        reason = StopReason::kCancelled;
+        break;
+      }
+      const size_t row = static_cast<size_t>(part.first_logit_row) + i;
+      const Reply::Step step = request.reply.next(std::span(logits_).subspan(row * n_vocab, n_vocab));
+      if (request.stats.ttft_ms == 0 && step.says_more)
+        request.stats.ttft_ms = ms_between(request.submitted, Clock::now());
+      request.stats.n_decoded = request.reply.n_decoded();
+      reason = step.reason;
+      if (!step.text.empty() && request.sink.on_text) request.sink.on_text(step.text, request.stats.n_decoded);
+      if (i == part.draft.size() || !parts_.accepts(part.draft[i], step.id)) break;
     }
+    const int32_t n_said = request.reply.n_decoded() - n_decoded_before;
+    request.drafter->learn(request.reply, n_said);
+    // The last token is said and not computed; what was drafted in its place is forgotten.
+    const auto n_valid = static_cast<int32_t>(request.reply.history().size()) - 1;
+    if (request.sequence->n_past() > n_valid) kv_.roll_back(*request.sequence, n_valid);
+    if (n_decoded_before > 0) request.stats.decode_ms += ms_between(start, Clock::now());
+    const std::lock_guard lock(mutex_);
+    stats_.n_decoded += static_cast<uint64_t>(n_said);
+    return reason;
   }
 
-  /// Runs `tokens` after what the sequence holds.
-  void compute(Request& request, std::span<const int32_t> tokens, bool wants_logits) {
-    KvSequence& sequence = *request.sequence;
-    const SequenceRun run{sequence.page_table, sequence.n_past(), static_cast<int32_t>(tokens.size())};
-    const int32_t last_row = run.n_tokens - 1;
-    const Batch batch{tokens, {&run, 1}, wants_logits ? std::span(&last_row, 1) : std::span<const int32_t>{}, n_ctx_};
-    if (wants_logits) request.logits.resize(static_cast<size_t>(model_->info().n_vocab));
-    const std::lock_guard lock(model_->device_mutex());
-    model_->network().forward(batch, kv_.storage(), request.logits);
-    sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
-  }
-
-  static void emit(Request& request, const std::string& text) {
-    if (!text.empty() && request.sink.on_text) request.sink.on_text(text, request.stats.n_decoded);
-  }
+  // ---- requests go
 
   void finish(const std::shared_ptr<Request>& request, StopReason reason, const EngineError* error) {
-    if (reason != StopReason::kError) emit(*request, request->text.finish());
+    if (reason != StopReason::kError) {
+      const std::string text = request->reply.finish();
+      try {
+        if (!text.empty() && request->sink.on_text) request->sink.on_text(text, request->stats.n_decoded);
+      } catch (const std::exception& failure) {
+        log_warning("A listener failed at the end of request ", request->id, ": ", failure.what(), ".");
+      }
+    }
+    if (request->drafter != nullptr) {
+      request->stats.drafts = request->drafter->stats();
+      remember(*request);
+      request->drafter.reset();
+    }
+    request->stats.plain_token_ms = drafts_.cost.ms(1);
     if (request->sequence != nullptr) kv_.retire(std::move(request->sequence));
+    scheduler_.remove(request->id);
+    running_.erase(request->id);
     {
       const std::lock_guard lock(mutex_);
-      requests_.remove(request);
+      requests_.erase(request->id);
       stats_.n_active = static_cast<int32_t>(requests_.size());
       stats_.kv_bytes_used = kv_.used_bytes();
+      for (size_t i = 0; i < kDraftSources; ++i) {
+        stats_.drafts[i].n_drafted += request->stats.drafts[i].n_drafted;
+        stats_.drafts[i].n_accepted += request->stats.drafts[i].n_accepted;
+      }
     }
     try {
       if (request->sink.on_done) request->sink.on_done(reason, request->stats, error);
@@ -261,17 +440,33 @@ class DecodeEngine final : public Engine {
     }
   }
 
+  /// A reply may be quoted in later ones.
+  void remember(const Request& request) {
+    if (!request.params.draft.is_enabled) return;
+    for (const int32_t token : request.reply.said()) drafts_.library.append(token);
+    drafts_.library.end_text();
+  }
+
   const std::shared_ptr<const LoadedModel> model_;
   const int32_t n_ctx_;
-  const int32_t n_prefill_;
-  KvCache kv_;                    // decode thread only, once it runs
-  uint64_t n_steps_ = 0;          // likewise
-  std::vector<int32_t> allowed_;  // likewise; the same memory for every token
+  const DecodeParts parts_;
+  const Clock::time_point started_ = Clock::now();
+  // Decode thread only, once it runs:
+  KvCache kv_;
+  Scheduler scheduler_;
+  std::unique_ptr<DraftModel> draft_model_;
+  SharedDrafts drafts_;
+  std::map<uint64_t, std::shared_ptr<Request>> running_;
+  std::vector<float> logits_;  // of the rows of the last pass that choose, [rows, n_vocab]
+
+  DraftTexts texts_;
+  GrammarCache grammars_;
   std::atomic<uint64_t> next_id_{1};
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
-  std::list<std::shared_ptr<Request>> requests_;
+  std::map<uint64_t, std::shared_ptr<Request>> requests_;
+  std::vector<std::shared_ptr<Request>> arrived_;  // of these, not yet seen by the decode thread
   EngineStats stats_;
   bool is_stopping_ = false;
 
@@ -280,15 +475,22 @@ class DecodeEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const EngineOptions& options) {
-  if (options.n_ctx < 0)
-    throw EngineError(ErrorCode::kInvalidArgument, concat("n_ctx is ", options.n_ctx, "; expected 0 or more."));
-  if (options.n_prefill < 1)
-    throw EngineError(ErrorCode::kInvalidArgument,
-                      concat("n_prefill is ", options.n_prefill, "; expected at least 1."));
+std::unique_ptr<Engine> create_engine(std::shared_ptr<Model> model, const EngineOptions& options, DecodeParts parts) {
+  const auto require = [](bool is_valid, const char* name, auto value, const char* expected) {
+    if (!is_valid)
+      throw EngineError(ErrorCode::kInvalidArgument, concat(name, " is ", value, "; expected ", expected, "."));
+  };
+  require(options.n_ctx >= 0, "n_ctx", options.n_ctx, "0 or more");
+  require(options.n_prefill >= 1, "n_prefill", options.n_prefill, "at least 1");
+  require(options.slice_ms >= 0, "slice_ms", options.slice_ms, "0 or more");
+  require(options.n_sequences >= 1 && options.n_sequences <= 64, "n_sequences", options.n_sequences, "1 to 64");
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
-  return std::make_unique<DecodeEngine>(std::move(loaded), options);
+  return std::make_unique<DecodeEngine>(std::move(loaded), options, std::move(parts));
+}
+
+std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const EngineOptions& options) {
+  return create_engine(std::move(model), options, {});
 }
 
 }  // namespace outpost

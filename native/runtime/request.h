@@ -1,4 +1,4 @@
-// One request on its way through the engine. Everything but `is_cancelled` belongs to the decode thread.
+// One request on its way through the engine. Everything but `is_cancelled` belongs to the decode thread once it runs.
 #pragma once
 
 #include <atomic>
@@ -8,22 +8,28 @@
 
 #include "engine.h"
 #include "kv/kv_cache.h"
-#include "runtime/text_stream.h"
-#include "sampling/sampler.h"
+#include "runtime/drafter.h"
+#include "runtime/reply.h"
 
 namespace outpost {
 
 struct Request {
   using Clock = std::chrono::steady_clock;
 
-  Request(uint64_t id_, GenerateRequest params_, GenerateSink sink_)
-      : id(id_),
-        params(std::move(params_)),
-        sink(std::move(sink_)),
-        sampler(params.sampler),
-        text(params.stop),
-        history(params.tokens) {
+  Request(uint64_t id_, const LoadedModel& model, GenerateRequest params_, GenerateSink sink_, int32_t n_ctx,
+          std::shared_ptr<GrammarProgram> grammar)
+      : id(id_), params(std::move(params_)), sink(std::move(sink_)), reply(model, params, n_ctx, std::move(grammar)) {
     stats.n_prompt = static_cast<int32_t>(params.tokens.size());
+    stats.n_ctx = n_ctx;
+  }
+
+  /// Tokens to compute before the reply's next one can be chosen.
+  int32_t n_pending() const {
+    const auto n = static_cast<int32_t>(reply.history().size());
+    return sequence == nullptr ? n : n - sequence->n_past();
+  }
+  bool is_past_deadline(Clock::time_point now) const {
+    return params.deadline_ms > 0 && now - submitted >= std::chrono::milliseconds(params.deadline_ms);
   }
 
   const uint64_t id;
@@ -31,16 +37,14 @@ struct Request {
   const GenerateSink sink;
   std::atomic<bool> is_cancelled{false};
 
-  Sampler sampler;
-  TextStream text;
-  std::vector<int32_t> history;          ///< prompt and reply
-  std::string begin;                     ///< bytes that the reply's tokens must begin with
-  size_t n_begun = 0;                    ///< of these, said so far
-  std::vector<float> logits;             ///< after the last computed token; empty until the prompt is done
-  std::unique_ptr<KvSequence> sequence;  ///< null until the first step
+  Reply reply;
+  std::vector<int32_t> original;                ///< tokens of the text that is rewritten
+  std::vector<std::vector<int32_t>> new_texts;  ///< for the suffix index, until the decode thread has taken them
+  std::unique_ptr<Drafter> drafter;             ///< null until the first step
+  std::unique_ptr<KvSequence> sequence;         ///< null while it has no pages
+  bool has_started = false;
   GenerateStats stats;
   const Clock::time_point submitted = Clock::now();
-  uint64_t last_step = 0;  ///< when it last ran, counted in steps: requests of a class take turns
 };
 
 }  // namespace outpost

@@ -1,6 +1,7 @@
 #include "sampling/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <unordered_set>
 
@@ -39,9 +40,8 @@ Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history,
-                        std::span<const int32_t> allowed) {
-  const auto kept = candidates(logits, history, allowed);
-  if (kept.size() == 1) return kept.front().id;
+                        std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
+  const auto kept = candidates(logits, history, allowed, mask);
   double u = random_.next();
   for (const Candidate& c : kept) {
     u -= c.probability;
@@ -51,7 +51,7 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
 }
 
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
-                                               std::span<const int32_t> allowed) {
+                                               std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
   penalized_.assign(logits.begin(), logits.end());
   for (const float logit : penalized_) {
     if (!std::isfinite(logit))
@@ -67,10 +67,7 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
     }
   }
 
-  candidates_.clear();
-  for (const int32_t id : allowed) candidates_.push_back({id, penalized_[static_cast<size_t>(id)], 0});
-  for (size_t id = 0; allowed.empty() && id < penalized_.size(); ++id)
-    candidates_.push_back({static_cast<int32_t>(id), penalized_[id], 0});
+  collect(penalized_, allowed, mask);
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
     candidates_[0].probability = 1;
@@ -99,6 +96,22 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   }
   softmax(candidates_, params_.temperature);
   return candidates_;
+}
+
+/// Makes the tokens to choose from candidates.
+void Sampler::collect(std::span<const float> logits, std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
+  candidates_.clear();
+  const auto add = [&](size_t id) { candidates_.push_back({static_cast<int32_t>(id), logits[id], 0}); };
+  if (!allowed.empty()) {
+    for (const int32_t id : allowed) add(static_cast<size_t>(id));
+  } else if (mask.empty()) {
+    for (size_t id = 0; id < logits.size(); ++id) add(id);
+  } else {
+    for (size_t word = 0; word < mask.size(); ++word) {
+      for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
+        add(word * 64 + static_cast<size_t>(std::countr_zero(bits)));
+    }
+  }
 }
 
 }  // namespace outpost

@@ -21,17 +21,21 @@ class Sampler {
   /// @throws EngineError kInvalidArgument naming the parameter
   explicit Sampler(const SamplerParams& params);
 
+  /// Takes one random number, whatever the logits are: the n-th token of a reply is drawn with the n-th number of its
+  /// seed, also where somebody guesses ahead with a copy of this sampler.
   /// @param logits [n_vocab] @param history prompt and reply so far, the last repeat_last_n are penalized
   /// @param allowed the tokens to choose from, each once, in any order; empty allows all
+  /// @param mask a bit for each token that may be chosen; empty allows all. At most one of the two is given
   /// @throws EngineError kInternal if the logits are not finite numbers (a damaged model)
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> history,
-                 std::span<const int32_t> allowed = {});
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history, std::span<const int32_t> allowed = {},
+                 std::span<const uint64_t> mask = {});
 
   /// What `sample` draws from: at least one candidate, most probable first, probabilities summing to 1.
   std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history,
-                                        std::span<const int32_t> allowed = {});
+                                        std::span<const int32_t> allowed = {}, std::span<const uint64_t> mask = {});
 
  private:
+  void collect(std::span<const float> logits, std::span<const int32_t> allowed, std::span<const uint64_t> mask);
   SamplerParams params_;
   RandomStream random_;
   std::vector<Candidate> candidates_;

@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import type {
   NativeAddon,
+  NativeDraftStats,
   NativeEngine,
   NativeErrorCode,
   NativeExpertCacheStats,
@@ -71,6 +72,13 @@ const modelInfo: NativeModelInfo = {
   backend: 'cpu',
 };
 
+const noDrafts: NativeDraftStats = {
+  grammar: { nDrafted: 0, nAccepted: 0 },
+  edit: { nDrafted: 0, nAccepted: 0 },
+  suffix: { nDrafted: 0, nAccepted: 0 },
+  model: { nDrafted: 0, nAccepted: 0 },
+};
+
 export const stats: NativeGenerateStats = {
   nPrompt: 5,
   nReused: 0,
@@ -80,6 +88,10 @@ export const stats: NativeGenerateStats = {
   prefillMs: 1,
   decodeMs: 1,
   ttftMs: 1,
+  nPasses: 1,
+  nParked: 0,
+  drafts: noDrafts,
+  plainTokenMs: 1,
 };
 
 const noExperts: NativeExpertCacheStats = {
@@ -138,7 +150,8 @@ export class FakeEngine implements NativeEngine {
   }
 
   stats() {
-    return { nActive: 0, kvBytesUsed: 0, kvBytesTotal: 0, experts: noExperts };
+    const decoded = { nDecoded: 0, nPasses: 0, decodeMs: 0, plainTokenMs: 0, drafts: noDrafts };
+    return { nActive: 0, nWaiting: 0, ...decoded, kvBytesUsed: 0, kvBytesTotal: 0, experts: noExperts };
   }
 
   /** The request at an index, as soon as there is one. */
@@ -185,6 +198,7 @@ export class FakeAddon implements NativeAddon {
           dispose: () => {
             load.isDisposed = true;
           },
+          draftCompatibility: () => ({ kind: 'same_tokens', reason: '' }),
           createEngine: (options) => {
             if (engineError) throw engineError;
             this.engineOptions = options;
@@ -202,6 +216,8 @@ export class FakeAddon implements NativeAddon {
     };
     return { promise, cancel };
   }
+
+  checkGrammar() {}
 
   get lastLoad(): FakeLoad {
     const load = this.loads.at(-1);

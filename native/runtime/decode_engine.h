@@ -1,0 +1,25 @@
+// The engine with parts that tests replace.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine.h"
+
+namespace outpost {
+
+struct DecodeParts {
+  /// Whether a drafted token counts as what was chosen. Anything but equality changes replies.
+  std::function<bool(int32_t drafted, int32_t chosen)> accepts = [](int32_t drafted, int32_t chosen) {
+    return drafted == chosen;
+  };
+  /// Replaces all draft sources: the tokens to check behind the history.
+  std::function<std::vector<int32_t>(std::span<const int32_t> history)> draft;
+};
+
+/// @throws as Engine::create
+std::unique_ptr<Engine> create_engine(std::shared_ptr<Model> model, const EngineOptions& options, DecodeParts parts);
+
+}  // namespace outpost

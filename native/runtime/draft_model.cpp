@@ -1,0 +1,165 @@
+#include "runtime/draft_model.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// A prompt is computed in parts, as for any model: scratch memory grows with the largest pass.
+constexpr size_t kChunk = 128;
+/// Prompts of which the draft model has more to read than this for one draft are not worth it.
+constexpr size_t kMostUnread = 4096;
+
+bool same_tokens(const Vocabulary& a, const Vocabulary& b) {
+  if (a.type() != b.type() || a.n_tokens() != b.n_tokens()) return false;
+  for (int32_t id = 0; id < a.n_tokens(); ++id) {
+    if (a.text(id) != b.text(id) || a.kind(id) != b.kind(id)) return false;
+  }
+  return true;
+}
+
+int32_t argmax(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+}  // namespace
+
+DraftCompatibility draft_compatibility(const Model& target, const Model& draft) {
+  using Kind = DraftCompatibility::Kind;
+  if (&target == &draft) return {Kind::kNone, "A model cannot draft for itself: it would cost as much as it saves."};
+  const ModelInfo &large = target.info(), &small = draft.info();
+  if (2 * small.weight_bytes > large.weight_bytes) {
+    return {Kind::kNone, concat("It is not small enough: ", small.weight_bytes >> 20,
+                                " MiB of weights, of which at most half of the ", large.weight_bytes >> 20, " MiB of ",
+                                quoted(large.name), " would make replies faster.")};
+  }
+  const auto& target_vocabulary = dynamic_cast<const LoadedModel&>(target).tokenizer().vocabulary();
+  const auto& draft_vocabulary = dynamic_cast<const LoadedModel&>(draft).tokenizer().vocabulary();
+  if (same_tokens(target_vocabulary, draft_vocabulary)) return {Kind::kSameTokens, ""};
+  return {Kind::kSameText, concat("Its vocabulary differs (", small.n_vocab, " tokens, not ", large.n_vocab,
+                                  "): drafts are tokenized anew, which makes them shorter.")};
+}
+
+DraftModel::DraftModel(std::shared_ptr<const LoadedModel> draft, std::shared_ptr<const LoadedModel> target,
+                       int32_t n_ctx)
+    : draft_(std::move(draft)),
+      target_(std::move(target)),
+      n_ctx_(std::min(n_ctx, draft_->info().n_ctx_train)),
+      kv_(draft_->backend(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)) {
+  const DraftCompatibility fit = draft_compatibility(*target_, *draft_);
+  if (fit.kind == DraftCompatibility::Kind::kNone) {
+    throw EngineError(ErrorCode::kInvalidArgument, concat(quoted(draft_->info().name), " cannot draft for ",
+                                                          quoted(target_->info().name), ". ", fit.reason));
+  }
+  has_same_tokens_ = fit.kind == DraftCompatibility::Kind::kSameTokens;
+}
+
+DraftSequence::~DraftSequence() {
+  if (sequence_ != nullptr) model_.kv().retire(std::move(sequence_));
+}
+
+void DraftSequence::compute(std::span<const int32_t> tokens) {
+  const SequenceRun run{sequence_->page_table, sequence_->n_past(), static_cast<int32_t>(tokens.size())};
+  const int32_t last_row = run.n_tokens - 1;
+  logits_.resize(static_cast<size_t>(model_.model().info().n_vocab));
+  {
+    const std::lock_guard lock(model_.model().device_mutex());
+    model_.model().network().forward({tokens, {&run, 1}, {&last_row, 1}, model_.n_ctx()}, model_.kv().storage(),
+                                     logits_);
+  }
+  sequence_->tokens.insert(sequence_->tokens.end(), tokens.begin(), tokens.end());
+}
+
+/// Computes `tokens` as far as that is not done, the last one at least. @return false if it cannot be done
+bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
+  if (tokens.empty() || static_cast<int32_t>(tokens.size()) >= model_.n_ctx()) return false;
+  if (sequence_ == nullptr) {
+    sequence_ = model_.kv().begin(tokens, static_cast<int32_t>(tokens.size()));
+    if (sequence_ == nullptr) return false;
+  } else {
+    const auto known = std::span<const int32_t>(sequence_->tokens);
+    const auto n_common = std::mismatch(known.begin(), known.end(), tokens.begin(), tokens.end()).first - known.begin();
+    model_.kv().truncate(*sequence_, std::min(static_cast<int32_t>(n_common), static_cast<int32_t>(tokens.size()) - 1));
+  }
+  if (!model_.kv().extend(*sequence_, static_cast<int32_t>(tokens.size()))) return false;
+  auto unread = tokens.subspan(static_cast<size_t>(sequence_->n_past()));
+  if (unread.size() > kMostUnread) return false;
+  for (; !unread.empty(); unread = unread.subspan(std::min(unread.size(), kChunk)))
+    compute(unread.first(std::min(unread.size(), kChunk)));
+  return true;
+}
+
+std::vector<int32_t> DraftSequence::draft(const Reply& reply, int32_t n) {
+  auto start = Clock::now();
+  const size_t n_known = sequence_ == nullptr ? 0 : sequence_->tokens.size();
+  auto tokens = model_.has_same_tokens() ? draft_same_tokens(reply, n) : draft_same_text(reply, n);
+  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  // Reading the prompt is paid once and says nothing of what a draft costs.
+  if (n_known > 0 && !tokens.empty()) {
+    const double ms_each = ms / static_cast<double>(tokens.size());
+    ms_per_token_ = ms_per_token_ == 0 ? ms_each : 0.8 * ms_per_token_ + 0.2 * std::min(ms_each, 2 * ms_per_token_);
+  }
+  return tokens;
+}
+
+std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_t n) {
+  std::vector<int32_t> history(reply.history().begin(), reply.history().end()), drafted;
+  if (!catch_up(history)) return {};
+  const Vocabulary& vocabulary = model_.model().tokenizer().vocabulary();
+  Sampler sampler = reply.sampler();  // a copy: it draws the numbers that the target's own is going to draw
+  GrammarProgram* grammar = reply.grammar();
+  GrammarProgram::State state = reply.grammar_state();
+  for (;;) {
+    const auto mask = grammar == nullptr ? std::span<const uint64_t>{} : grammar->mask(state);
+    if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) break;
+    const int32_t id = sampler.sample(logits_, history, {}, mask);
+    if (vocabulary.is_end(id)) break;
+    drafted.push_back(id);
+    history.push_back(id);
+    if (grammar != nullptr) state = grammar->next(state, model_.model().tokenizer().bytes(id));
+    if (static_cast<int32_t>(drafted.size()) == n || static_cast<int32_t>(history.size()) >= model_.n_ctx()) break;
+    if (!model_.kv().extend(*sequence_, static_cast<int32_t>(history.size()))) break;
+    compute({&id, 1});
+  }
+  return drafted;
+}
+
+std::vector<int32_t> DraftSequence::draft_same_text(const Reply& reply, int32_t n) {
+  const Tokenizer& own = model_.model().tokenizer();
+  const Tokenizer& target = model_.target().tokenizer();
+  const TokenizeOptions options{};
+  // What the target said since, at the end of the text. Only what that can change is tokenized.
+  std::string added;
+  for (; n_read_ < reply.history().size(); ++n_read_) added += target.bytes(reply.history()[n_read_]);
+  const size_t n_before = text_.size();
+  text_ += added;
+  if (n_before == 0) {
+    text_tokens_ = own.encode_with_begins(text_, options);
+  } else {
+    own.retokenize(text_tokens_, {n_before, 0, added.size()}, text_, options);
+  }
+  if (!catch_up(text_tokens_.ids)) return {};
+  std::string drafted;
+  // Tokens of the draft model may be shorter than the target's: two for each, and one to see where the last one ends.
+  std::vector<int32_t> ids = text_tokens_.ids;
+  for (int32_t i = 0; i <= 2 * n; ++i) {
+    const int32_t id = argmax(logits_);
+    if (own.vocabulary().is_end(id) || static_cast<int32_t>(ids.size()) + 1 >= model_.n_ctx()) break;
+    drafted += own.bytes(id);
+    ids.push_back(id);
+    if (static_cast<int32_t>(target.encode_inside(drafted).size()) > n) break;
+    if (!model_.kv().extend(*sequence_, static_cast<int32_t>(ids.size()))) break;
+    compute({&id, 1});
+  }
+  std::vector<int32_t> tokens = target.encode_inside(drafted);
+  if (!tokens.empty()) tokens.pop_back();  // what comes next may belong to it
+  tokens.resize(std::min(tokens.size(), static_cast<size_t>(n)));
+  return tokens;
+}
+
+}  // namespace outpost

@@ -1,0 +1,64 @@
+// A smaller model that drafts for a larger one. Where both have the same tokens it says what it would choose with the
+// random numbers that the target is going to draw, so that agreeing distributions agree in their draws; otherwise its
+// text is tokenized for the target. Belongs to the decode thread of one engine.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kv/kv_cache.h"
+#include "runtime/loaded_model.h"
+#include "runtime/reply.h"
+
+namespace outpost {
+
+/// The draft model of an engine and its own keys and values.
+class DraftModel {
+ public:
+  /// @throws EngineError kInvalidArgument if the two do not fit, with the reason; kOutOfMemory
+  DraftModel(std::shared_ptr<const LoadedModel> draft, std::shared_ptr<const LoadedModel> target, int32_t n_ctx);
+
+  const LoadedModel& model() const { return *draft_; }
+  const LoadedModel& target() const { return *target_; }
+  bool has_same_tokens() const { return has_same_tokens_; }
+  KvCache& kv() { return kv_; }
+  int32_t n_ctx() const { return n_ctx_; }
+
+ private:
+  std::shared_ptr<const LoadedModel> draft_, target_;
+  bool has_same_tokens_;
+  int32_t n_ctx_;
+  KvCache kv_;
+};
+
+/// Its place in one reply.
+class DraftSequence {
+ public:
+  explicit DraftSequence(DraftModel& model) : model_(model) {}
+  ~DraftSequence();
+
+  /// Up to n tokens of the target behind the reply; fewer, or none, where the context or memory ends or the model would
+  /// end the reply. Costs what the model has not seen of the reply, and a pass for each token.
+  std::vector<int32_t> draft(const Reply& reply, int32_t n);
+  /// What a drafted token cost lately; 0 before the first.
+  double ms_per_token() const { return ms_per_token_; }
+
+ private:
+  bool catch_up(std::span<const int32_t> tokens);
+  void compute(std::span<const int32_t> tokens);
+  std::vector<int32_t> draft_same_tokens(const Reply& reply, int32_t n);
+  std::vector<int32_t> draft_same_text(const Reply& reply, int32_t n);
+
+  DraftModel& model_;
+  std::unique_ptr<KvSequence> sequence_;
+  std::vector<float> logits_;
+  double ms_per_token_ = 0;
+  // For models of different tokens: the target's history as text, and as tokens of the draft model.
+  TokenizedText text_tokens_;
+  std::string text_;
+  size_t n_read_ = 0;  // tokens of the target's history that are in it
+};
+
+}  // namespace outpost

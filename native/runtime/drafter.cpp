@@ -1,0 +1,124 @@
+#include "runtime/drafter.h"
+
+#include <algorithm>
+
+namespace outpost {
+namespace {
+
+/// Positions of one request that its own index remembers.
+constexpr int32_t kMostOwn = 1 << 15;
+/// A draft model that does not pay is asked again after so many passes: texts change.
+constexpr int32_t kProbeEvery = 48;
+constexpr int32_t kProbeLength = 2;
+
+}  // namespace
+
+Drafter::Drafter(SharedDrafts& shared, const DraftOptions& options, std::vector<int32_t> original,
+                 std::span<const int32_t> prompt, std::unique_ptr<DraftSequence> model)
+    : shared_(shared),
+      n_max_(options.is_enabled ? std::min(options.n_max, kMaxDraft) : 0),
+      cursor_(std::move(original)),
+      own_(options.is_enabled ? std::min(kMostOwn, static_cast<int32_t>(prompt.size()) + 2048) : 0),
+      model_(std::move(model)),
+      acceptance_(shared.acceptance) {
+  if (n_max_ == 0) return;
+  for (const int32_t token : prompt.last(std::min(prompt.size(), static_cast<size_t>(kMostOwn)))) own_.append(token);
+}
+
+double Drafter::probability(const Proposal& proposal) const {
+  return acceptance_.probability(proposal.source, proposal.n_matched);
+}
+
+void Drafter::observe(const Proposal& proposal, int32_t n_right, bool is_refuted) {
+  acceptance_.observe(proposal.source, proposal.n_matched, n_right, is_refuted);
+  shared_.acceptance.observe(proposal.source, proposal.n_matched, n_right, is_refuted);
+}
+
+void Drafter::propose_forced(const Reply& reply, Proposal& out) {
+  out = {DraftSource::kGrammar, 0, {}, {}};
+  if (reply.grammar() == nullptr) return;
+  const std::string bytes = reply.grammar()->forced(reply.grammar_state(), static_cast<size_t>(4 * n_max_));
+  if (bytes.empty()) return;
+  out.tokens = reply.encode_inside(bytes);
+  // The text may go on into the last token: that one is a guess like no other.
+  if (out.tokens.size() > 1) out.tokens.pop_back();
+  out.tokens.resize(std::min(out.tokens.size(), static_cast<size_t>(n_max_)));
+  out.shares.assign(out.tokens.size(), 1.0f);
+}
+
+void Drafter::propose(const Reply& reply) {
+  const auto tail = reply.history().last(std::min<size_t>(reply.history().size(), 64));
+  propose_forced(reply, proposals_[0]);
+  cursor_.propose(n_max_, proposals_[1]);
+  own_.propose(tail, n_max_, proposals_[2]);
+  shared_.library.propose(tail, n_max_, proposals_[3]);
+}
+
+std::span<const int32_t> Drafter::use(Proposal& proposal, int32_t n) {
+  used_ = proposal;
+  used_.tokens.resize(static_cast<size_t>(n));
+  is_drafted_ = true;
+  stats_[static_cast<size_t>(used_.source)].n_drafted += n;
+  return used_.tokens;
+}
+
+std::span<const int32_t> Drafter::draft(const Reply& reply, int32_t n_others, int32_t n_most) {
+  is_drafted_ = false;
+  used_.tokens.clear();
+  i_used_ = kGuesses;
+  n_most = std::min({n_most, n_max_, reply.n_left() - 1});
+  if (n_max_ == 0) return {};
+  propose(reply);
+  if (n_most <= 0) return {};
+  DraftLength best;
+  for (size_t i = 0; i < kGuesses; ++i) {
+    const DraftLength length = choose_length(proposals_[i], probability(proposals_[i]), shared_.cost, n_others, n_most);
+    if (length.gain > best.gain) {
+      best = length;
+      i_used_ = i;
+    }
+  }
+  if (best.n > 0) return use(proposals_[i_used_], best.n);
+  if (model_ == nullptr || shared_.cost.ms(n_others) == 0) return {};
+
+  // The model's draft costs time before anybody knows it: its length is chosen by what its drafts were worth so far.
+  Proposal guess{DraftSource::kModel, 0, std::vector<int32_t>(static_cast<size_t>(n_most)), {}};
+  guess.shares.assign(guess.tokens.size(), 1.0f);
+  const double p = probability(guess);
+  int32_t n = choose_length(guess, p, shared_.cost, n_others, n_most, model_->ms_per_token()).n;
+  if (n == 0 && n_until_probe_-- <= 0) {
+    n = std::min(kProbeLength, n_most);
+    n_until_probe_ = kProbeEvery;
+  }
+  if (n == 0) return {};
+  guess.tokens = model_->draft(reply, n);
+  return guess.tokens.empty() ? std::span<const int32_t>{} : use(guess, static_cast<int32_t>(guess.tokens.size()));
+}
+
+void Drafter::learn(const Reply& reply, int32_t n_said) {
+  if (n_max_ == 0) return;
+  const auto said = reply.history().last(static_cast<size_t>(n_said));
+  const auto count_right = [&](std::span<const int32_t> tokens) {
+    return static_cast<int32_t>(std::mismatch(tokens.begin(), tokens.end(), said.begin(), said.end()).first -
+                                tokens.begin());
+  };
+  if (is_drafted_) {
+    const int32_t n_right = count_right(used_.tokens);
+    stats_[static_cast<size_t>(used_.source)].n_accepted += n_right;
+    // A reply that ended inside the draft has not refuted it.
+    observe(used_, n_right, n_right < static_cast<int32_t>(used_.tokens.size()) && n_right < n_said);
+  }
+  for (size_t i = 0; i < kGuesses; ++i) {
+    if (n_said == 0 || proposals_[i].tokens.empty() || (is_drafted_ && i == i_used_)) continue;
+    const int32_t n_right = std::min(1, count_right(std::span(proposals_[i].tokens).first(1)));
+    observe(proposals_[i], n_right, n_right == 0);
+  }
+  for (const int32_t token : said) {
+    own_.append(token);
+    cursor_.advance(token);
+  }
+  is_drafted_ = false;
+  for (Proposal& proposal : proposals_) proposal.tokens.clear();
+}
+
+}  // namespace outpost

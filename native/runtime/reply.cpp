@@ -1,0 +1,77 @@
+#include "runtime/reply.h"
+
+#include <algorithm>
+
+#include "core/strings.h"
+
+namespace outpost {
+
+Reply::Reply(const LoadedModel& model, const GenerateRequest& request, int32_t n_ctx,
+             std::shared_ptr<GrammarProgram> grammar)
+    : model_(model),
+      n_predict_(request.n_predict),
+      n_ctx_(n_ctx),
+      sampler_(request.sampler),
+      text_(request.stop),
+      history_(request.tokens),
+      grammar_(std::move(grammar)) {
+  if (!request.begin_with.empty()) begin_ = model.tokenizer().bytes_after(request.tokens.back(), request.begin_with);
+  if (grammar_ != nullptr) grammar_state_ = grammar_->start();
+}
+
+int32_t Reply::n_left() const {
+  return std::min(n_predict_ - n_decoded_, n_ctx_ + 1 - static_cast<int32_t>(history_.size()));
+}
+
+/// The tokens that may come: `allowed_`, or the mask that is returned; both empty if all may.
+std::span<const uint64_t> Reply::find_allowed() {
+  const std::string_view rest = begin_rest();
+  model_.prefix_index().find(rest, allowed_);
+  if (rest.empty()) return grammar_ == nullptr ? std::span<const uint64_t>{} : grammar_->mask(grammar_state_);
+  if (grammar_ != nullptr) {
+    // What a token says beyond the text must be how the grammar begins.
+    std::erase_if(allowed_, [&](int32_t id) {
+      const std::string_view bytes = model_.tokenizer().bytes(id);
+      return bytes.size() > rest.size() &&
+             grammar_->next(grammar_state_, bytes.substr(rest.size())) == GrammarProgram::kDead;
+    });
+  }
+  if (allowed_.empty()) {
+    throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", quoted(rest),
+                                                          " could begin with, and the reply must begin so."));
+  }
+  return {};
+}
+
+Reply::Step Reply::next(std::span<const float> logits) {
+  const std::span<const uint64_t> mask = find_allowed();
+  if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      "The model has no token that the grammar allows here: its vocabulary cannot spell it.");
+  }
+  Step step{sampler_.sample(logits, history_, allowed_, mask), {}, false, {}};
+  const std::string_view bytes = model_.tokenizer().bytes(step.id);
+  const size_t n_begun = std::min(bytes.size(), begin_rest().size());
+  step.says_more = n_begun == begin_rest().size() && (begin_rest().empty() || bytes.size() > n_begun);
+  if (model_.tokenizer().vocabulary().is_end(step.id)) {
+    step.reason = StopReason::kEndOfText;
+    return step;
+  }
+  ++n_decoded_;
+  history_.push_back(step.id);
+  n_begun_ += n_begun;
+  if (grammar_ != nullptr) grammar_state_ = grammar_->next(grammar_state_, bytes.substr(n_begun));
+  step.text = text_.push(bytes.substr(n_begun));
+  if (text_.is_stopped()) {
+    step.reason = StopReason::kStopString;
+  } else if (grammar() != nullptr && grammar_->must_end(grammar_state_)) {
+    step.reason = StopReason::kEndOfText;
+  } else if (n_decoded_ == n_predict_) {
+    step.reason = StopReason::kLength;
+  } else if (static_cast<int32_t>(history_.size()) > n_ctx_) {
+    step.reason = StopReason::kContextFull;
+  }
+  return step;
+}
+
+}  // namespace outpost

@@ -1,0 +1,103 @@
+#include "runtime/scheduler.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace outpost {
+namespace {
+
+/// Smaller slices read the weights too often for each token. With models for which this many take longer than a slice
+/// should, others wait longer.
+constexpr int32_t kLeastSlice = 32;
+/// Slices start small: what a token costs is not known before the first.
+constexpr int32_t kFirstSlice = 32;
+
+}  // namespace
+
+Scheduler::Scheduler(const Limits& limits)
+    : limits_(limits), n_slice_(limits.slice_ms > 0 ? std::min(kFirstSlice, limits.n_slice) : limits.n_slice) {}
+
+void Scheduler::add(uint64_t id, Priority priority, double now_ms, int32_t n_pending) {
+  tasks_.emplace(id, Task{id, priority, n_pending, now_ms, n_passes_});
+}
+
+void Scheduler::remove(uint64_t id) {
+  tasks_.erase(id);
+  for (auto& [other_id, other] : tasks_) other.is_waiting = false;
+}
+
+int Scheduler::urgency(const Task& task, double now_ms) const {
+  const int aged = static_cast<int>(std::max(0.0, now_ms - task.last_ms) / kAgeingMs);
+  return std::max(0, static_cast<int>(task.priority) - aged);
+}
+
+std::vector<Share> Scheduler::plan(double now_ms) const {
+  std::vector<const Task*> order;
+  bool has_inline = false;
+  for (const auto& [id, task] : tasks_) {
+    if (task.is_waiting) continue;
+    order.push_back(&task);
+    has_inline = has_inline || task.priority == Priority::kInline;
+  }
+  const auto key = [&](const Task* task) { return std::tuple(urgency(*task, now_ms), task->last_pass, task->id); };
+  std::sort(order.begin(), order.end(), [&](const Task* a, const Task* b) { return key(a) < key(b); });
+
+  std::vector<Share> shares;
+  int32_t n_left = n_slice_;
+  for (const Task* task : order) {
+    if (static_cast<int32_t>(shares.size()) == limits_.n_sequences) break;
+    const bool is_first = shares.empty();
+    // Replies of others come along for a small part of a pass; but nobody's rows lengthen one that an inline
+    // completion waits for, except that of a request which has aged.
+    if (!is_first && has_inline && task->priority != Priority::kInline) continue;
+    if (task->is_prompt()) {
+      // A prompt is worked on while its class is the most urgent.
+      if (n_left <= 0 || (!is_first && urgency(*task, now_ms) != urgency(*order.front(), now_ms))) continue;
+      // A reply that is ready goes first: its passes are short, and the prompt's turn is the next one.
+      if (!is_first && !order.front()->is_prompt()) continue;
+      const int32_t n = std::min(task->n_pending, n_left);
+      n_left -= n;
+      shares.push_back({task->id, n});
+    } else {
+      shares.push_back({task->id, task->n_pending});
+    }
+  }
+  return shares;
+}
+
+void Scheduler::ran(uint64_t id, double now_ms) {
+  Task& task = tasks_.at(id);
+  task.last_ms = now_ms;
+  task.last_pass = ++n_passes_;
+}
+
+void Scheduler::observe_slice(int32_t n_prompt, double ms) {
+  if (limits_.slice_ms <= 0 || n_prompt < kLeastSlice / 2 || ms <= 0) return;
+  const double fitting = n_prompt * limits_.slice_ms / ms;
+  // At most half or double at once: one pass may have been disturbed, or have started cold.
+  const double next = std::clamp(fitting, n_slice_ * 0.5, n_slice_ * 2.0);
+  n_slice_ = std::clamp(static_cast<int32_t>(next), std::min(kLeastSlice, limits_.n_slice), limits_.n_slice);
+}
+
+void Scheduler::hold_pages(uint64_t id, bool holds) {
+  Task& task = tasks_.at(id);
+  task.holds_pages = holds;
+  if (holds) task.is_waiting = false;
+}
+
+std::optional<uint64_t> Scheduler::victim_for(uint64_t id) const {
+  const Task& asking = tasks_.at(id);
+  const auto value = [](const Task& task) { return std::pair(task.priority, task.id); };
+  const Task* least = nullptr;
+  for (const auto& [other_id, task] : tasks_) {
+    if (!task.holds_pages || value(task) <= value(asking)) continue;
+    if (least == nullptr || value(task) > value(*least)) least = &task;
+  }
+  return least == nullptr ? std::nullopt : std::optional(least->id);
+}
+
+int32_t Scheduler::n_waiting() const {
+  return static_cast<int32_t>(std::count_if(tasks_.begin(), tasks_.end(), [](auto& t) { return t.second.is_waiting; }));
+}
+
+}  // namespace outpost

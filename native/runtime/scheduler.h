@@ -1,0 +1,79 @@
+// Who runs in the next pass. Policy only: no threads, no clock, no model; the engine asks and obeys.
+//
+// Classes in order, inline before chat before agent before background. A request that has waited for kAgeing counts as
+// one class higher, after twice that as two: nobody starves, and an aged request delays the others by one slice.
+// Inside a class whoever waited longest. Replies are computed together, many in one pass; a prompt takes slices.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "engine.h"
+
+namespace outpost {
+
+/// A request's part of a pass.
+struct Share {
+  uint64_t id;
+  int32_t n_tokens;  ///< of what it has to compute before it can say its next token
+};
+
+class Scheduler {
+ public:
+  struct Limits {
+    int32_t n_slice = 256;     ///< most prompt tokens in a pass
+    double slice_ms = 12;      ///< how long they should take; 0: always n_slice
+    int32_t n_sequences = 32;  ///< most requests in a pass
+  };
+  static constexpr double kAgeingMs = 250;
+
+  explicit Scheduler(const Limits& limits);
+
+  /// @param n_pending tokens to compute before it can say its next one
+  void add(uint64_t id, Priority priority, double now_ms, int32_t n_pending);
+  void remove(uint64_t id);
+  void set_pending(uint64_t id, int32_t n_pending) { tasks_.at(id).n_pending = n_pending; }
+
+  /// The shares of the next pass, the most urgent first; none if nobody can run.
+  std::vector<Share> plan(double now_ms) const;
+  /// The request took part in a pass that ended now.
+  void ran(uint64_t id, double now_ms);
+  /// What a pass took, of which n_prompt tokens belonged to prompts: the size of slices follows.
+  void observe_slice(int32_t n_prompt, double ms);
+
+  /// Memory. A request that waits for pages is not planned again until another one has ended: those that a less urgent
+  /// request had to give up are spoken for, and trying for them in turns would let nobody get on. The most urgent
+  /// request can have all pages, so that it never waits, and always gets to its end.
+  void hold_pages(uint64_t id, bool holds);
+  void wait_for_pages(uint64_t id) { tasks_.at(id).is_waiting = true; }
+  /// Whose pages `id` may take: the least urgent request that holds some and is less urgent than itself, by class and
+  /// then by arrival. Two requests never take pages from each other in turns, and the first always gets on.
+  std::optional<uint64_t> victim_for(uint64_t id) const;
+
+  size_t size() const { return tasks_.size(); }
+  int32_t n_waiting() const;
+  int32_t slice_tokens() const { return n_slice_; }
+
+ private:
+  struct Task {
+    uint64_t id;
+    Priority priority;
+    int32_t n_pending;
+    double last_ms;      // when it ran last, or arrived
+    uint64_t last_pass;  // likewise, in passes: a tie-breaker that does not depend on the clock
+    bool holds_pages = false;
+    bool is_waiting = false;
+
+    bool is_prompt() const { return n_pending > 1; }
+  };
+  int urgency(const Task& task, double now_ms) const;
+
+  Limits limits_;
+  int32_t n_slice_;
+  uint64_t n_passes_ = 0;
+  std::map<uint64_t, Task> tasks_;  // by id, which is the order of arrival
+};
+
+}  // namespace outpost
