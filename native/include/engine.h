@@ -55,7 +55,21 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI
 /// Their names, in that order.
 inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
 
+/// Something that computes.
+struct DeviceInfo {
+  std::string id;    ///< for LoadOptions.device: "cpu", "cuda:0"
+  std::string name;  ///< "NVIDIA H100 80GB HBM3"
+  uint64_t total_bytes = 0;
+  uint64_t free_bytes = 0;
+};
+
+/// The processor first, then every GPU that the engine can use now.
+/// @param reason why there is no GPU, as a part of a sentence; empty if there is one
+std::vector<DeviceInfo> list_devices(std::string& reason);
+
 struct LoadOptions {
+  /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
+  std::string device = "cpu";
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
   /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
@@ -209,7 +223,8 @@ struct GenerateSink {
 struct EngineOptions {
   int32_t n_ctx = 0;       ///< positions one request may use; 0 takes the model's training context
   uint64_t kv_bytes = 0;   ///< memory for KV pages of all requests; 0 gives two full contexts
-  int32_t n_prefill = 64;  ///< tokens in one prefill slice, between which other requests may run
+  /// Tokens in one prefill slice, between which other requests may run; 0 takes what suits the device.
+  int32_t n_prefill = 0;
 };
 
 struct EngineStats {

@@ -30,7 +30,7 @@ class DecodeEngine final : public Engine {
   DecodeEngine(std::shared_ptr<const LoadedModel> model, const EngineOptions& options)
       : model_(std::move(model)),
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
-        n_prefill_(options.n_prefill),
+        n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill()),
         kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)) {
     stats_.kv_bytes_total = kv_.total_bytes();
     thread_ = std::thread([this] { run(); });
@@ -283,9 +283,9 @@ class DecodeEngine final : public Engine {
 std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const EngineOptions& options) {
   if (options.n_ctx < 0)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_ctx is ", options.n_ctx, "; expected 0 or more."));
-  if (options.n_prefill < 1)
+  if (options.n_prefill < 0)
     throw EngineError(ErrorCode::kInvalidArgument,
-                      concat("n_prefill is ", options.n_prefill, "; expected at least 1."));
+                      concat("n_prefill is ", options.n_prefill, "; expected 0 or more."));
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
   return std::make_unique<DecodeEngine>(std::move(loaded), options);

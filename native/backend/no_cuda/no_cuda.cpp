@@ -1,0 +1,19 @@
+// Linked in place of backend/cuda where the build has no CUDA.
+#include "backend/cuda/cuda_backend.h"
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+constexpr const char* kReason = "this build of the engine has no CUDA backend: it was built without nvcc or a GPU";
+}
+
+std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
+  reason = kReason;
+  return {};
+}
+
+std::unique_ptr<Backend> create_cuda_backend(int32_t device) {
+  throw EngineError(ErrorCode::kInvalidArgument, concat("The device cuda:", device, " cannot be used: ", kReason, "."));
+}
+
+}  // namespace outpost
