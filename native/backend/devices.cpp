@@ -16,19 +16,33 @@ std::vector<DeviceInfo> list_devices(std::string& reason) {
   return devices;
 }
 
-std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes) {
+namespace {
+
+/// The number of a CUDA device, -1 for the processor.
+int32_t device_index(const std::string& id) {
+  if (id == "cpu") return -1;
   constexpr std::string_view kCuda = "cuda:";
-  if (options.device == "cpu")
-    return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
-  if (options.device.starts_with(kCuda)) {
-    const char* first = options.device.data() + kCuda.size();
-    const char* last = options.device.data() + options.device.size();
+  if (id.starts_with(kCuda)) {
+    const char* last = id.data() + id.size();
     int32_t index = -1;
-    const auto [end, error] = std::from_chars(first, last, index);
-    if (error == std::errc() && end == last && index >= 0) return create_cuda_backend(index);
+    const auto [end, error] = std::from_chars(id.data() + kCuda.size(), last, index);
+    if (error == std::errc() && end == last && index >= 0) return index;
   }
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device is ", quoted(options.device), "; expected cpu, or cuda: and a number."));
+                    concat("The device is ", quoted(id), "; expected cpu, or cuda: and a number."));
+}
+
+}  // namespace
+
+double measure_copy_bandwidth(const std::string& device) {
+  const int32_t index = device_index(device);
+  return index < 0 ? 0 : measure_cuda_copy(index);
+}
+
+std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes) {
+  const int32_t index = device_index(options.device);
+  if (index >= 0) return create_cuda_backend(index);
+  return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
 }
 
 }  // namespace outpost

@@ -67,6 +67,10 @@ struct DeviceInfo {
 /// @param reason why there is no GPU, as a part of a sentence; empty if there is one
 std::vector<DeviceInfo> list_devices(std::string& reason);
 
+/// Bytes per second of a large copy in the memory of a GPU, those read and those written; 0 for the processor.
+/// @throws EngineError kInvalidArgument, kOutOfMemory
+double measure_copy_bandwidth(const std::string& device);
+
 struct LoadOptions {
   /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
   std::string device = "cpu";

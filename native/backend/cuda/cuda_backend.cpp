@@ -328,7 +328,7 @@ class CudaBackend final : public Backend {
     }
     const auto& storage = static_cast<const CudaKvStorage&>(kv);
     const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
-    inputs_.need_tiles(stream_, n_group);
+    if (inputs_.need_tiles(stream_, n_group)) graphs_.clear();
     const int32_t n_tiles = inputs_.n_tiles(n_group);
     // Splits are computed by blocks of their own where there would be too few to fill the device.
     const bool is_split = n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
@@ -490,6 +490,7 @@ class CudaBackend final : public Backend {
     DeviceBytes memory(n_bytes, view.name);
     check_cuda(cudaMemcpy2D(memory.data(), width, bytes, pitch, width, n_bytes / width, cudaMemcpyHostToDevice),
                "copying a weight");
+    wait_for_copies();
     DeviceType type = view.type;
     if (gpu::can_widen(view.type, view.n_cols)) {
       type.is_wide = true;
@@ -506,6 +507,7 @@ class CudaBackend final : public Backend {
     auto buffer = std::make_unique<CudaBuffer>(values.size());
     check_cuda(cudaMemcpy(buffer->span().data, values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
                "copying a weight");
+    wait_for_copies();
     return buffer;
   }
 
@@ -628,6 +630,28 @@ std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
   }
   if (devices.empty()) reason = "there is no NVIDIA GPU of compute capability 8.0 or above";
   return devices;
+}
+
+double measure_cuda_copy(int32_t device) {
+  check_cuda(cudaSetDevice(device), "choosing the device");
+  constexpr size_t kBytes = size_t{1} << 30;  // far beyond any cache
+  const DeviceBytes from(kBytes, "the measurement"), to(kBytes, "the measurement");
+  cudaEvent_t begin = nullptr, end = nullptr;
+  check_cuda(cudaEventCreate(&begin), "measuring");
+  check_cuda(cudaEventCreate(&end), "measuring");
+  float best_ms = 1e30f;
+  for (int i = 0; i < 6; ++i) {
+    float ms = 0;
+    check_cuda(cudaEventRecord(begin), "measuring");
+    check_cuda(cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice), "measuring");
+    check_cuda(cudaEventRecord(end), "measuring");
+    check_cuda(cudaEventSynchronize(end), "measuring");
+    check_cuda(cudaEventElapsedTime(&ms, begin, end), "measuring");
+    best_ms = std::min(best_ms, ms);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return 2.0 * static_cast<double>(kBytes) / best_ms * 1000;
 }
 
 std::unique_ptr<Backend> create_cuda_backend(int32_t device) {

@@ -18,6 +18,10 @@ namespace outpost {
 /// @throws EngineError kInternal "what: CUDA's message"
 void check_cuda(cudaError_t error, const char* what);
 
+/// Waits for copies and fills outside of any stream: those of ordinary memory go on when the call has returned, and
+/// nothing orders them before what a stream does.
+inline void wait_for_copies() { check_cuda(cudaStreamSynchronize(nullptr), "copying to the device"); }
+
 /// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
 class DeviceBytes {
  public:
@@ -127,6 +131,7 @@ class CudaKvStorage final : public KvStorage {
         memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
         on_end_(std::move(on_end)) {
     check_cuda(cudaMemset(memory_.data(), 0, memory_.size()), "clearing the KV cache");
+    wait_for_copies();
   }
   ~CudaKvStorage() override { on_end_(); }
 
@@ -172,6 +177,7 @@ class CudaRope final : public Rope {
     memory_ = DeviceBytes(std::max<size_t>(1, table_.size()) * sizeof(float), "the table of rotations");
     check_cuda(cudaMemcpy(memory_.data(), table_.data(), table_.size() * sizeof(float), cudaMemcpyHostToDevice),
                "copying the table of rotations");
+    wait_for_copies();
     return true;
   }
 

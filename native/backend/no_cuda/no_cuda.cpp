@@ -5,15 +5,20 @@
 namespace outpost {
 namespace {
 constexpr const char* kReason = "this build of the engine has no CUDA backend: it was built without nvcc or a GPU";
+
+[[noreturn]] void fail(int32_t device) {
+  throw EngineError(ErrorCode::kInvalidArgument, concat("The device cuda:", device, " cannot be used: ", kReason, "."));
 }
+
+}  // namespace
 
 std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
   reason = kReason;
   return {};
 }
 
-std::unique_ptr<Backend> create_cuda_backend(int32_t device) {
-  throw EngineError(ErrorCode::kInvalidArgument, concat("The device cuda:", device, " cannot be used: ", kReason, "."));
-}
+double measure_cuda_copy(int32_t device) { fail(device); }
+
+std::unique_ptr<Backend> create_cuda_backend(int32_t device) { fail(device); }
 
 }  // namespace outpost
