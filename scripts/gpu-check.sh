@@ -45,8 +45,8 @@ trap keep EXIT
 doctest=/usr/include
 [ -f $doctest/doctest/doctest.h ] || doctest="$PWD/build/gpu-models"
 {
-  cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON -DOUTPOST_CUDA=ON \
-    -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
+  cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON \
+    -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
     -DDOCTEST_INCLUDE_DIR="$doctest" &&
     start=$SECONDS &&
     cmake --build $build --target outpost-gpu-tests outpost-gpu-models outpost-engine outpost-write-large-model &&

@@ -95,7 +95,8 @@ cudaError_t launch_float_experts(cudaStream_t stream, TensorType type, const voi
 cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
                          const EmbedParams& params);
 
-// ---- matvec_launchers*.cu. cudaErrorInvalidValue for a type without blocks. An array of blocks begins at a multiple of 16 bytes.
+// ---- matvec_launchers*.cu. cudaErrorInvalidValue for a type without blocks. An array of blocks begins at a multiple
+// of 16 bytes.
 /// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
 cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params);

@@ -1,8 +1,8 @@
 // Launches of the products with one type of block. Private to matvec_type.cu.in.
 #pragma once
 
-#include "kernels/cuda/matvec_arguments.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/matvec_arguments.h"
 
 namespace outpost::gpu {
 

@@ -68,7 +68,8 @@ GPU_FN void set_k4_scale(GPU_LOCAL Group& group, Words4 head, int32_t g) {
   const uint32_t a = (head.y >> shift) & 255u, b = (head.z >> shift) & 255u, c = (head.w >> shift) & 255u;
   const uint32_t scale = g < 4 ? a & 63u : (c & 15u) | ((a >> 6) << 4);
   const uint32_t min = g < 4 ? b & 63u : (c >> 4) | ((b >> 6) << 4);
-  set_scale(group, float_of_half(uint16_t(head.x)) * float(scale), -(float_of_half(uint16_t(head.x >> 16)) * float(min)));
+  set_scale(group, float_of_half(uint16_t(head.x)) * float(scale),
+            -(float_of_half(uint16_t(head.x >> 16)) * float(min)));
 }
 
 GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ2_K) block, int32_t g) {

@@ -71,7 +71,8 @@ struct FloatExpertParams {
 
 /// y[c] = weight[expert of c] * x[c / n_used] + bias of the expert, summed up as in float_matvec.
 /// Grid: (n_rows / kMatvecBlockRows rounded up, choices).
-/// @param weight [n_expert, n_rows, n_cols], bias [n_expert, n_rows] or unused, choices [n_choices], y [n_choices, n_rows]
+/// @param weight [n_expert, n_rows, n_cols], bias [n_expert, n_rows] or unused, choices [n_choices],
+///   y [n_choices, n_rows]
 template <typename Element>
 GPU_KERNEL(kMatvecThreads)
 float_experts(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, bias), GPU_IN(3, int32_t, choices),

@@ -125,9 +125,9 @@ std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_s
   const AttentionKernelParams params{
       s.kv, c.n_head, n, c.n_window, c.has_sinks, 1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
   const auto n_tiles = static_cast<int32_t>(tiles.size());
-  run_attention({q, pages, page_table, device_tiles, device_positions, sinks, y, partial, states, n_tiles, n_splits,
-                 is_split},
-                params, n_rows_of_tile, schedule);
+  run_attention(
+      {q, pages, page_table, device_tiles, device_positions, sinks, y, partial, states, n_tiles, n_splits, is_split},
+      params, n_rows_of_tile, schedule);
   return y.values();
 }
 
@@ -155,9 +155,9 @@ void check_case(const Case& c, int32_t n_tokens, uint32_t seed) {
 }  // namespace
 
 TEST_CASE("gpu attention: equals the textbook softmax for every way of sharing heads") {
-  check_case({4, 4, 64, 64}, 70, 1);    // a KV head for each query head
-  check_case({8, 2, 64, 64}, 301, 2);   // four share one
-  check_case({24, 1, 64, 32}, 40, 3);   // all share one: more than a tile has rows
+  check_case({4, 4, 64, 64}, 70, 1);   // a KV head for each query head
+  check_case({8, 2, 64, 64}, 301, 2);  // four share one
+  check_case({24, 1, 64, 32}, 40, 3);  // all share one: more than a tile has rows
   check_case({6, 2, 100, 84}, 70, 4);  // three; dimensions that fill nothing
   check_case({2, 1, 256, 256}, 40, 5);
   check_case({16, 1, 576, 512}, 34, 6);  // latent attention

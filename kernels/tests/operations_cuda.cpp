@@ -26,8 +26,9 @@ void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
                        const ResidualNormParams& params) {
-  check_launch(launch_residual_norm(kStream, y, x, addend, weight, codes.codes, codes.scales, codes.sums, n_rows, params),
-               "residual_norm");
+  check_launch(
+      launch_residual_norm(kStream, y, x, addend, weight, codes.codes, codes.scales, codes.sums, n_rows, params),
+      "residual_norm");
 }
 void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
                   const NormParams& params, Schedule) {
@@ -94,9 +95,9 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
                       const MatvecParams& params) {
-  check_launch(launch_matvec_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias, y,
-                                   params),
-               "matvec_gated");
+  check_launch(
+      launch_matvec_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias, y, params),
+      "matvec_gated");
 }
 void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
                       DeviceArray<float>& y, const FloatMatvecParams& params) {
@@ -115,9 +116,9 @@ void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, Dev
   check_launch(launch_route_experts(kStream, logits, bias, experts, weights, n_tokens, params), "route_experts");
 }
 void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert) {
-  check_launch(launch_group_experts(kStream, experts, lists.order, lists.tiles, lists.n_tiles,
-                                    {n_expert, lists.n_choices}),
-               "group_experts");
+  check_launch(
+      launch_group_experts(kStream, experts, lists.order, lists.tiles, lists.n_tiles, {n_expert, lists.n_choices}),
+      "group_experts");
 }
 void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                        DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceLists& lists,

@@ -53,9 +53,8 @@ void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
                        const ResidualNormParams& params) {
-  launch({{n_rows}, kNormThreads, Schedule::kRandom, 1}, [&] {
-    residual_norm(y, x, addend, weight, codes.codes, codes.scales, codes.sums, params);
-  });
+  launch({{n_rows}, kNormThreads, Schedule::kRandom, 1},
+         [&] { residual_norm(y, x, addend, weight, codes.codes, codes.scales, codes.sums, params); });
 }
 void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
                   const NormParams& params, Schedule schedule) {
@@ -93,9 +92,8 @@ void run_gather_rows(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<i
 void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceArray<float>& v,
                            DeviceArray<float>& turns, DeviceArray<int32_t>& positions, DeviceArray<int32_t>& slots,
                            DeviceArray<uint16_t>& pages, int32_t n_tokens, const RopeKvParams& params) {
-  launch({{params.n_head + 2 * params.kv.n_head_kv, n_tokens}, kRopeThreads, Schedule::kRandom, 2}, [&] {
-    rope_and_store_kv(q, k, v, turns, positions, slots, pages, params);
-  });
+  launch({{params.n_head + 2 * params.kv.n_head_kv, n_tokens}, kRopeThreads, Schedule::kRandom, 2},
+         [&] { rope_and_store_kv(q, k, v, turns, positions, slots, pages, params); });
 }
 
 namespace {

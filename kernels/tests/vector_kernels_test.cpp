@@ -129,8 +129,8 @@ TEST_CASE("gpu elementwise: operations follow their definitions at odd sizes") {
     };
     check_close(run([&](auto& x, auto& y) { run_add(x, y, params(0.5f)); }),
                 expect([](double x, double y) { return x + y / 2; }), kTolerance);
-    check_close(run([&](auto& x, auto&) { run_scale(x, params(-3)); }),
-                expect([](double x, double) { return -3 * x; }), kTolerance);
+    check_close(run([&](auto& x, auto&) { run_scale(x, params(-3)); }), expect([](double x, double) { return -3 * x; }),
+                kTolerance);
     check_close(run([&](auto& x, auto&) { run_softcap(x, params(5)); }),
                 expect([](double x, double) { return 5 * std::tanh(x / 5); }), kTolerance);
     check_close(run([&](auto& x, auto&) { run_activate(x, params(0, kActivationSilu)); }),

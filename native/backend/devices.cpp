@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda_devices.h"
 #include "core/available_memory.h"
 #include "core/strings.h"
 

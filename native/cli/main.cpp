@@ -14,13 +14,15 @@ constexpr Command kCommands[] = {
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
      "[--seed S] [--ctx N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"perplexity",
+     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--device D] [--threads N] [--kernels K] [--expert-cache "
-     "MIB]",
+     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--device D] [--threads N] [--kernels K] "
+     "[--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
-    {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"logits",
+     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},

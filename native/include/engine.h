@@ -225,8 +225,8 @@ struct GenerateSink {
 };
 
 struct EngineOptions {
-  int32_t n_ctx = 0;       ///< positions one request may use; 0 takes the model's training context
-  uint64_t kv_bytes = 0;   ///< memory for KV pages of all requests; 0 gives two full contexts
+  int32_t n_ctx = 0;      ///< positions one request may use; 0 takes the model's training context
+  uint64_t kv_bytes = 0;  ///< memory for KV pages of all requests; 0 gives two full contexts
   /// Tokens in one prefill slice, between which other requests may run; 0 takes what suits the device.
   int32_t n_prefill = 0;
 };

@@ -284,8 +284,7 @@ std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const Engin
   if (options.n_ctx < 0)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_ctx is ", options.n_ctx, "; expected 0 or more."));
   if (options.n_prefill < 0)
-    throw EngineError(ErrorCode::kInvalidArgument,
-                      concat("n_prefill is ", options.n_prefill, "; expected 0 or more."));
+    throw EngineError(ErrorCode::kInvalidArgument, concat("n_prefill is ", options.n_prefill, "; expected 0 or more."));
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
   return std::make_unique<DecodeEngine>(std::move(loaded), options);

@@ -1,4 +1,4 @@
-#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda_devices.h"
 
 #include <algorithm>
 #include <cstring>
@@ -52,9 +52,10 @@ class CudaBackend final : public Backend {
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override {
     use();
     if (shape.head_dim_k % 4 != 0 || shape.head_dim_v % 4 != 0 || shape.head_dim_k > 576 || shape.head_dim_v > 512) {
-      throw EngineError(ErrorCode::kModelUnsupported,
-                        concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
-                               "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
+      throw EngineError(
+          ErrorCode::kModelUnsupported,
+          concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
+                 "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
     }
     return std::make_unique<CudaKvStorage>(shape, n_page, [this] {
       cudaStreamSynchronize(stream_);
@@ -83,10 +84,10 @@ class CudaBackend final : public Backend {
 
   std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override {
     if (router.n_expert > gpu::kMaxExperts || router.n_used > gpu::kMaxExpertsUsed) {
-      throw EngineError(ErrorCode::kModelUnsupported,
-                        concat("Layer ", views.il, " has ", router.n_expert, " experts of which a token uses ",
-                               router.n_used, "; a GPU computes up to ", gpu::kMaxExperts, " and ",
-                               gpu::kMaxExpertsUsed, ". Choose the CPU."));
+      throw EngineError(
+          ErrorCode::kModelUnsupported,
+          concat("Layer ", views.il, " has ", router.n_expert, " experts of which a token uses ", router.n_used,
+                 "; a GPU computes up to ", gpu::kMaxExperts, " and ", gpu::kMaxExpertsUsed, ". Choose the CPU."));
     }
     auto experts = std::make_unique<CudaExperts>();
     experts->il = views.il;
@@ -249,15 +250,15 @@ class CudaBackend final : public Backend {
       const auto n_y = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_rows());
       const DeviceSpan<float> inputs = {reserve(spare_, n_x), n_x}, results = {reserve(other_spare_, n_y), n_y};
       quantized_ = {};
-      launched(gpu::launch_copy_columns(stream_, inputs.data, x.data,
-                                        {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride,
-                                         h * x_stride}),
-               "copy_columns");
+      launched(
+          gpu::launch_copy_columns(stream_, inputs.data, x.data,
+                                   {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride, h * x_stride}),
+          "copy_columns");
       multiply(matrix, results, inputs, nullptr, n_tokens);
-      launched(gpu::launch_copy_columns(stream_, y.data, results.data,
-                                        {n_tokens, matrix.n_rows(), n_head * y_stride, h * y_stride, matrix.n_rows(),
-                                         0}),
-               "copy_columns");
+      launched(
+          gpu::launch_copy_columns(stream_, y.data, results.data,
+                                   {n_tokens, matrix.n_rows(), n_head * y_stride, h * y_stride, matrix.n_rows(), 0}),
+          "copy_columns");
     }
   }
 
@@ -291,7 +292,8 @@ class CudaBackend final : public Backend {
 
   void activate(DeviceSpan<float> x, Activation activation) override {
     settle();
-    launched(gpu::launch_activate(stream_, write(x), {int_of(x.size), 0, static_cast<int32_t>(activation)}), "activate");
+    launched(gpu::launch_activate(stream_, write(x), {int_of(x.size), 0, static_cast<int32_t>(activation)}),
+             "activate");
   }
 
   void copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x, int32_t x_width,
@@ -309,10 +311,9 @@ class CudaBackend final : public Backend {
     auto& storage = static_cast<CudaKvStorage&>(kv);
     auto* turns = static_cast<CudaRope*>(rope);
     if (turns != nullptr) turns->reserve(inputs_.last_position());  // one that was made in the middle of this pass
-    const gpu::RopeKvParams kernel_params{
-        storage.layout(il), params.n_head, turns != nullptr ? turns->n_pairs() : 0,
-        turns != nullptr ? turns->params().offset : 0,
-        turns != nullptr && turns->params().pairing == RopePairing::kHalves ? 1 : 0};
+    const gpu::RopeKvParams kernel_params{storage.layout(il), params.n_head, turns != nullptr ? turns->n_pairs() : 0,
+                                          turns != nullptr ? turns->params().offset : 0,
+                                          turns != nullptr && turns->params().pairing == RopePairing::kHalves ? 1 : 0};
     launched(gpu::launch_rope_and_store_kv(stream_, write(q), k.data, v.data,
                                            turns != nullptr ? turns->turns() : nullptr, inputs_.positions(),
                                            inputs_.slots(), storage.pages(), inputs_.n_tokens(), kernel_params),
@@ -332,16 +333,23 @@ class CudaBackend final : public Backend {
     const int32_t n_tiles = inputs_.n_tiles(n_group);
     // Splits are computed by blocks of their own where there would be too few to fill the device.
     const bool is_split = n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
-    gpu::AttentionArrays arrays{q.data, storage.pages(), inputs_.page_tables(), inputs_.tiles(n_group),
-                                inputs_.positions(), params.sinks.size > 0 ? params.sinks.data : nullptr, write(y),
-                                nullptr, nullptr};
+    gpu::AttentionArrays arrays{q.data,
+                                storage.pages(),
+                                inputs_.page_tables(),
+                                inputs_.tiles(n_group),
+                                inputs_.positions(),
+                                params.sinks.size > 0 ? params.sinks.data : nullptr,
+                                write(y),
+                                nullptr,
+                                nullptr};
     if (is_split) {
       const auto n_rows = static_cast<size_t>(n_splits_) * static_cast<size_t>(n_tokens * params.n_head);
       arrays.partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
       arrays.states = reserve(states_, n_rows * 2);
     }
-    const gpu::AttentionKernelParams kernel_params{storage.layout(il), params.n_head, n_tokens, params.n_window,
-                                                   params.sinks.size > 0 ? 1 : 0, params.scale, params.softcap};
+    const gpu::AttentionKernelParams kernel_params{
+        storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
+        params.scale,       params.softcap};
     launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
   }
 
@@ -540,9 +548,9 @@ void CudaBackend::multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y
   const int32_t n_rows = matrix.n_rows() / n_expert, has_bias = bias != nullptr ? 1 : 0;
   if (!matrix.has_blocks()) {
     const gpu::FloatExpertParams params{{n_rows, matrix.n_cols(), lists.n_choices, has_bias}, n_used};
-    launched(gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.data, bias, choices, write(y),
-                                       params),
-             "float_experts");
+    launched(
+        gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.data, bias, choices, write(y), params),
+        "float_experts");
     return;
   }
   const gpu::QuantizedInput input = quantize(x);
@@ -567,9 +575,14 @@ void CudaBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Dev
   auto* order = reinterpret_cast<int32_t*>(reserve(order_, count));
   auto* tiles = reinterpret_cast<int32_t*>(reserve(tiles_, 3 * count));
   auto* n_tiles = reinterpret_cast<int32_t*>(reserve(n_tiles_, 1));
-  const gpu::RouterKernelParams router_params{static_cast<int32_t>(router.gating), n_expert, n_used, router.n_groups,
-                                              router.n_groups_used, router.is_normalized ? 1 : 0,
-                                              experts.selection_bias != nullptr ? 1 : 0, router.scale};
+  const gpu::RouterKernelParams router_params{static_cast<int32_t>(router.gating),
+                                              n_expert,
+                                              n_used,
+                                              router.n_groups,
+                                              router.n_groups_used,
+                                              router.is_normalized ? 1 : 0,
+                                              experts.selection_bias != nullptr ? 1 : 0,
+                                              router.scale};
   launched(gpu::launch_route_experts(stream_, logits.data, data_of(experts.selection_bias), choices, weights, n_tokens,
                                      router_params),
            "route_experts");
@@ -611,9 +624,10 @@ std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
   int n = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&n); error != cudaSuccess) {
     (void)cudaGetLastError();
-    reason = error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice
-                 ? concat("there is no NVIDIA GPU, or its driver is older than this build's CUDA ", CUDART_VERSION / 1000)
-                 : concat("CUDA does not start: ", cudaGetErrorString(error));
+    reason =
+        error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice
+            ? concat("there is no NVIDIA GPU, or its driver is older than this build's CUDA ", CUDART_VERSION / 1000)
+            : concat("CUDA does not start: ", cudaGetErrorString(error));
     return {};
   }
   std::vector<DeviceInfo> devices;
@@ -663,8 +677,8 @@ std::unique_ptr<Backend> create_cuda_backend(int32_t device) {
     known += concat(known.empty() ? "" : ", ", info.id, " (", info.name, ")");
   }
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device ", id, " cannot be used: ",
-                           reason.empty() ? concat("this machine has ", known) : reason, "."));
+                    concat("The device ", id,
+                           " cannot be used: ", reason.empty() ? concat("this machine has ", known) : reason, "."));
 }
 
 }  // namespace outpost

@@ -194,7 +194,7 @@ class CudaExperts final : public Experts {
   int32_t il = 0;
   RouterParams router;
   Gate gate_kind = Gate::kSwiGlu;
-  std::unique_ptr<CudaMatrix> gate, up, down;  ///< n_rows counts those of all experts
+  std::unique_ptr<CudaMatrix> gate, up, down;                                 ///< n_rows counts those of all experts
   std::unique_ptr<CudaBuffer> gate_bias, up_bias, down_bias, selection_bias;  ///< or null
 
   ExpertUsage usage() const override {

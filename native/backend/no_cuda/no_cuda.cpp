@@ -1,5 +1,5 @@
 // Linked in place of backend/cuda where the build has no CUDA.
-#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda_devices.h"
 #include "core/strings.h"
 
 namespace outpost {
