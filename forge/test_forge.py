@@ -130,7 +130,7 @@ class ModelTest(unittest.TestCase):
             self.assertLess(float(values.max()), 1.3)
 
     def test_the_rate_warms_up_stays_and_falls(self):
-        rates = [train.lr_factor(step, step, 100, 10) for step in range(100)]
+        rates = [train.lr_factor(step / 100, step, 10, 0.2) for step in range(100)]
         self.assertEqual(rates[0], 0.1)
         self.assertEqual(set(rates[10:80]), {1.0})
         self.assertAlmostEqual(rates[90], 0.5)
@@ -157,7 +157,7 @@ class ModelTest(unittest.TestCase):
                 out = os.path.join(folder, name)
                 for n in runs:
                     train.train(train.parse_arguments([*words, "--out", out, "--run-steps", str(n)]))
-                with open(os.path.join(out, "loss.csv")) as file:
+                with open(os.path.join(out, "toy-loss.csv")) as file:
                     losses[name] = [float(line.split(",")[2]) for line in list(file)[1:]]
         self.assertEqual(len(losses["whole"]), 4)
         np.testing.assert_allclose(losses["whole"], losses["parts"], atol=2e-4)

@@ -1,11 +1,15 @@
 """Trains a llama-compatible decoder on token shards (stream.py) and writes it as safetensors.
 
-    python3 forge/train.py --preset target --data DIR --vocabulary FILE.json --out DIR --steps 1200 --minutes 8
+    python3 forge/train.py --preset target --preset draft --data DIR --vocabulary FILE.json --out DIR --train-minutes 17
 
-A run ends after --minutes and leaves a checkpoint; the same command goes on from it. Weights alone
-(weights.safetensors, small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13
-and later; a CPU does for the toy. The learning rate warms up, stays, and falls to zero over the last fifth of --steps
-(WSD), so that --steps may be changed while it stays.
+Several presets learn from the same batches, one after the other, and are at the same point at any time. A run may be cut
+off (--minutes, --run-steps, or by force): the same command goes on from its checkpoint. Weights alone (PRESET.safetensors,
+small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13 and later; a CPU does for
+the toy.
+
+The training is as long as --steps, or as --train-minutes of time in steps: compiling, loading, and being stopped by a
+signal do not count. A number in the file OUT/minutes replaces --train-minutes while it runs. The learning rate warms up,
+stays, and falls to zero over the last --decay of the training (WSD), so that its length may be changed while it stays.
 """
 import argparse
 import concurrent.futures
@@ -16,6 +20,7 @@ import json
 import math
 import multiprocessing
 import os
+import statistics
 import struct
 import time
 
@@ -48,8 +53,8 @@ class Hparams:
 
 #: n_vocab comes from the vocabulary. Rows are whole blocks of 256, which K-quants need (the toy's: of 32).
 PRESETS = {
-    "target": dict(n_embd=768, n_layer=14, n_head=12, n_head_kv=1, n_ff=2048, n_ctx=4096),
-    "draft": dict(n_embd=256, n_layer=3, n_head=4, n_head_kv=1, n_ff=768, n_ctx=4096),
+    "target": dict(n_embd=768, n_layer=8, n_head=12, n_head_kv=1, n_ff=2048, n_ctx=4096),
+    "draft": dict(n_embd=256, n_layer=4, n_head=4, n_head_kv=1, n_ff=768, n_ctx=4096),
     "toy": dict(n_embd=128, n_layer=3, n_head=4, n_head_kv=1, n_ff=320, n_ctx=256),
 }
 
@@ -115,8 +120,10 @@ class Layer(nn.Module):
         k = self.attn_k(h).view(n_batch, n_tokens, hp.n_head_kv, hp.head_dim).transpose(1, 2)
         v = self.attn_v(h).view(n_batch, n_tokens, hp.n_head_kv, hp.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        n_shared = hp.n_head // hp.n_head_kv
-        k, v = k.repeat_interleave(n_shared, 1), v.repeat_interleave(n_shared, 1)
+        if hp.n_head_kv == 1:  # a view: nothing is copied
+            k, v = (t.expand(n_batch, hp.n_head, n_tokens, hp.head_dim) for t in (k, v))
+        else:
+            k, v = (t.repeat_interleave(hp.n_head // hp.n_head_kv, 1) for t in (k, v))
         mixed = attend(q, k, v).transpose(1, 2).reshape(n_batch, n_tokens, hp.n_embd)
         x = x + self.attn_output(mixed)
         h = self.ffn_norm(x)
@@ -147,6 +154,8 @@ class Decoder(nn.Module):
         """[n_batch, n_tokens] -> logits [n_batch, n_tokens, n_vocab]"""
         cos, sin = rope_tables(self.hp, ids.shape[1], ids.device)
         x = self.token_embd(ids)
+        if x.is_cuda:
+            x = x.to(torch.bfloat16)  # what autocast computes in; f32 would double what is moved between layers
         for layer in self.blk:
             x = layer(x, cos, sin)
         return F.linear(self.output_norm(x), self.token_embd.weight)
@@ -210,10 +219,26 @@ def make_optimizers(model, lr, device):
     return [Muon(matrices, lr), torch.optim.AdamW(groups, lr, **adam)]
 
 
-def lr_factor(step, since_start, n_steps, n_warmup, decay_share=0.2):
-    """Of the highest learning rate. `since_start` counts from where the optimizers' state began."""
+def lr_factor(progress, since_start, n_warmup, decay):
+    """Of the highest learning rate. `progress` of the training, 0 to 1; `since_start` counts steps from where the
+    optimizers' state began."""
     warmup = min(1.0, (since_start + 1) / n_warmup)
-    return warmup * min(1.0, max(0.0, (n_steps - step) / (decay_share * n_steps)))
+    return warmup * min(1.0, max(0.0, (1 - progress) / decay))
+
+
+@torch.no_grad()
+def clip_gradients(parameters, most=1.0):
+    """Scales gradients to a norm of at most `most`; to nothing where one is no finite number. @return the norm before.
+
+    All of it on the device: asking for the norm would make the device wait for the next step's commands.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.stack([g.norm() for g in gradients]).norm()
+    scale = (most / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale)
+        torch.nan_to_num(gradient, 0.0, 0.0, 0.0, out=gradient)  # 0 times infinity, and what was no number
+    return norm
 
 
 # ---------------------------------------------------------------- weights as safetensors
@@ -318,20 +343,23 @@ def _make_batch(directory, vocabulary, segment, options, step):
 
 def parse_arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, required=True)
+    parser.add_argument("--preset", choices=PRESETS, required=True, action="append", help="one, or several in turn")
     parser.add_argument("--data", required=True, help="folder of *.tokens; more may arrive while this runs")
     parser.add_argument("--vocabulary", required=True, help="JSON of train-tokenizer")
-    parser.add_argument("--out", required=True, help="folder for the checkpoint, weights.safetensors and loss.csv")
-    parser.add_argument("--init", help="weights.safetensors to start from instead of random ones")
-    parser.add_argument("--steps", type=int, required=True, help="of the whole training, over all runs")
+    parser.add_argument("--out", required=True, help="folder for the checkpoint, PRESET.safetensors and PRESET-loss.csv")
+    parser.add_argument("--init", help="folder with each PRESET.safetensors, to start from instead of random weights")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--steps", type=int, help="of the whole training, over all runs")
+    length.add_argument("--train-minutes", type=float, help="of the whole training, in steps, over all runs")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of this run")
     parser.add_argument("--run-steps", type=int, default=1 << 60, help="most steps of this run")
-    parser.add_argument("--batch", type=int, default=128, help="sequences of a step")
-    parser.add_argument("--micro", type=int, default=16, help="sequences in memory at a time")
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=64, help="sequences of a step")
+    parser.add_argument("--micro", type=int, default=8, help="sequences in memory at a time")
+    parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--warmup", type=int, default=100)
+    parser.add_argument("--decay", type=float, default=0.35, help="the part of the training in which the rate falls")
     parser.add_argument("--fim-rate", type=float, default=0.6)
-    parser.add_argument("--save-every", type=float, default=3, help="minutes between checkpoints")
+    parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     parser.add_argument("--compile", action="store_true")
@@ -341,107 +369,196 @@ def parse_arguments(words=None):
     return arguments
 
 
-def save_checkpoint(arguments, model, optimizers, batches, step, first_step, n_tokens):
-    path = os.path.join(arguments.out, "checkpoint.pt")
-    state = {
-        "preset": arguments.preset,
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "visits": batches.visits,
-        "segment": dataclasses.asdict(batches.segment) if batches.segment else None,
-        "step": step,
-        "first_step": first_step,
-        "n_tokens": n_tokens,
-    }
-    torch.save(state, path + ".part")
-    os.replace(path + ".part", path)
-    metadata = {"hparams": json.dumps(dataclasses.asdict(model.hp)), "step": step, "n_tokens": n_tokens}
-    metadata["visits"] = json.dumps(batches.visits)
-    dtype = torch.float32 if arguments.preset == "toy" else torch.bfloat16
-    write_safetensors(os.path.join(arguments.out, "weights.safetensors"), model, metadata, dtype)
+class Learner:
+    """One of the models that are trained: with its optimizers, and its losses of a step."""
+
+    def __init__(self, preset, n_vocab, arguments, device):
+        self.preset = preset
+        torch.manual_seed(arguments.seed)
+        self.model = Decoder(Hparams(n_vocab=n_vocab, **PRESETS[preset])).to(device)
+        self.optimizers = make_optimizers(self.model, arguments.lr, device)
+        self._loss_of = torch.compile(self.model.loss, dynamic=False) if arguments.compile else self.model.loss
+        self._n_micro = arguments.batch // arguments.micro
+        self.loss = 0.0
+
+    def learn_from(self, micro, autocast):
+        with autocast:
+            loss = self._loss_of(micro) / self._n_micro
+        loss.backward()
+        self.loss = self.loss + loss.detach()
+
+    def finish_step(self, lr):
+        """@return (loss, norm of the gradient), both still on the device"""
+        norm = clip_gradients(list(self.model.parameters()))
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        loss, self.loss = self.loss, 0.0
+        return loss, norm
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a training has behind it, over all of its runs."""
+
+    step: int = 0
+    first_step: int = 0  # where the optimizers' state began
+    n_tokens: int = 0
+    seconds: float = 0.0  # in steps
+
+
+class Clock:
+    """Time in steps. What takes far longer than steps do, compiling or being stopped, counts as one step."""
+
+    def __init__(self):
+        self._recent = []
+
+    def counted(self, seconds):
+        usual = statistics.median(self._recent) if len(self._recent) >= 5 else None
+        self._recent = [*self._recent[-20:], seconds]
+        return min(seconds, 4 * usual) if usual else 0.0
+
+
+class Trainer:
+    def __init__(self, arguments):
+        self._arguments = arguments
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        if self._device == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = True
+        os.makedirs(arguments.out, exist_ok=True)
+        n_vocab = len(Vocabulary(arguments.vocabulary))
+        self._learners = [Learner(preset, n_vocab, arguments, self._device) for preset in arguments.preset]
+        self._progress, visits, segment = self._loaded()
+        n_ctx = PRESETS[arguments.preset[0]]["n_ctx"]
+        options = StreamOptions(n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
+        self._batches = Batches(arguments, options, visits, segment, self._progress.step)
+        self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
+        self._n_skipped = 0
+        for learner in self._learners:
+            n_params = sum(p.numel() for p in learner.model.parameters()) / 1e6
+            step = self._progress.step
+            print(f"{learner.preset}: {n_params:.2f} M parameters, {self._device}, from step {step}", flush=True)
+
+    def _path(self, name):
+        return os.path.join(self._arguments.out, name)
+
+    def _loaded(self):
+        """@return (progress, visits of shards, segment) of the checkpoint, of the weights to start from, or of none"""
+        if os.path.exists(self._path("checkpoint.pt")):
+            state = torch.load(self._path("checkpoint.pt"), map_location=self._device)
+            if list(state["learners"]) != self._arguments.preset:
+                raise SystemExit(f"The checkpoint in {self._arguments.out} is of {', '.join(state['learners'])}.")
+            for learner in self._learners:
+                saved = state["learners"][learner.preset]
+                learner.model.load_state_dict(saved["model"])
+                for optimizer, optimizer_state in zip(learner.optimizers, saved["optimizers"]):
+                    optimizer.load_state_dict(optimizer_state)
+            segment = state["segment"]
+            return Progress(**state["progress"]), state["visits"], Segment(**{**segment, "shards": tuple(segment["shards"])})
+        if self._arguments.init:
+            for learner in self._learners:
+                path = os.path.join(self._arguments.init, f"{learner.preset}.safetensors")
+                metadata = read_safetensors(path, learner.model)
+            step = int(metadata["step"])  # new optimizers warm up again
+            done = Progress(step, step, int(metadata["n_tokens"]), float(metadata["seconds"]))
+            return done, json.loads(metadata["visits"]), None
+        return Progress(), {}, None
+
+    def _share_done(self):
+        """0 to 1"""
+        if self._arguments.steps is not None:
+            return self._progress.step / self._arguments.steps
+        return self._progress.seconds / (60 * self._minutes())
+
+    def _minutes(self):
+        try:
+            with open(self._path("minutes")) as file:
+                return float(file.read())
+        except (OSError, ValueError):
+            return self._arguments.train_minutes
+
+    def run(self):
+        arguments, done = self._arguments, self._progress
+        start = saved_at = last = time.monotonic()
+        clock, pending = Clock(), None
+        last_step = done.step + arguments.run_steps
+        autocast = torch.autocast("cuda", torch.bfloat16) if self._device == "cuda" else contextlib.nullcontext()
+        while self._share_done() < 1 and done.step < last_step and time.monotonic() - start < 60 * arguments.minutes:
+            factor = lr_factor(self._share_done(), done.step - done.first_step, arguments.warmup, arguments.decay)
+            sequences = self._batches.get(done.step)
+            if self._device == "cuda":
+                sequences = sequences.pin_memory().to(self._device, non_blocking=True)
+            for learner in self._learners:
+                for micro in sequences.split(arguments.micro):
+                    learner.learn_from(micro, autocast)
+            results = [learner.finish_step(arguments.lr * factor) for learner in self._learners]
+            done.step += 1
+            done.n_tokens += sequences.numel() - len(sequences)
+            # Numbers of the step before: the device has the commands of this one by now and does not wait.
+            if pending is not None:
+                self._write(*pending)
+            now = time.monotonic()
+            rate = (sequences.numel() - len(sequences)) / (now - last)
+            done.seconds += clock.counted(now - last)
+            last = now
+            pending = (dataclasses.replace(done), results, arguments.lr * factor, rate)
+            if now - saved_at > 60 * arguments.save_every:
+                self._save()
+                saved_at = last = time.monotonic()
+        if pending is not None:
+            self._write(*pending)
+            self._save()
+        self._batches.close()
+        for log in self._logs:
+            log.close()
+        print(f"at step {done.step}, {self._share_done():.1%} done, {done.n_tokens} tokens; "
+              f"{self._n_skipped} steps skipped", flush=True)
+
+    def _write(self, done, results, lr, rate):
+        results = [(float(loss), float(norm)) for loss, norm in results]
+        for log, (loss, norm) in zip(self._logs, results):
+            log.write(done, loss, lr, norm, rate)
+        if not all(math.isfinite(value) for pair in results for value in pair):
+            self._n_skipped += 1  # many of these in a row are no accident
+            if self._n_skipped > 20:
+                raise SystemExit(f"The loss or its gradient was no finite number 20 times, at step {done.step}.")
+
+    def _save(self):
+        progress = dataclasses.asdict(self._progress)
+        state = {
+            "learners": {
+                learner.preset: {
+                    "model": learner.model.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
+                }
+                for learner in self._learners
+            },
+            "visits": self._batches.visits,
+            "segment": dataclasses.asdict(self._batches.segment),
+            "progress": progress,
+        }
+        torch.save(state, self._path("checkpoint.pt.part"))
+        os.replace(self._path("checkpoint.pt.part"), self._path("checkpoint.pt"))
+        for learner in self._learners:
+            metadata = {"hparams": json.dumps(dataclasses.asdict(learner.model.hp)), **progress}
+            metadata["visits"] = json.dumps(self._batches.visits)
+            dtype = torch.float32 if learner.preset == "toy" else torch.bfloat16
+            write_safetensors(self._path(f"{learner.preset}.safetensors"), learner.model, metadata, dtype)
 
 
 def train(arguments):
-    start = time.monotonic()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.manual_seed(arguments.seed)
-    os.makedirs(arguments.out, exist_ok=True)
-    hparams = Hparams(n_vocab=len(Vocabulary(arguments.vocabulary)), **PRESETS[arguments.preset])
-    options = StreamOptions(hparams.n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
-    model = Decoder(hparams).to(device)
-    optimizers = make_optimizers(model, arguments.lr, device)
-    step, first_step, n_tokens, visits, segment = 0, 0, 0, {}, None
-
-    checkpoint = os.path.join(arguments.out, "checkpoint.pt")
-    if os.path.exists(checkpoint):
-        state = torch.load(checkpoint, map_location=device)
-        if state["preset"] != arguments.preset:
-            raise SystemExit(f"{checkpoint} is of the preset {state['preset']}.")
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"]):
-            optimizer.load_state_dict(saved)
-        step, first_step, n_tokens, visits = (state[key] for key in ("step", "first_step", "n_tokens", "visits"))
-        segment = Segment(**{**state["segment"], "shards": tuple(state["segment"]["shards"])})
-    elif arguments.init:
-        metadata = read_safetensors(arguments.init, model)
-        step = first_step = int(metadata["step"])  # new optimizers warm up again
-        n_tokens, visits = int(metadata["n_tokens"]), json.loads(metadata["visits"])
-
-    n_params = sum(p.numel() for p in model.parameters())
-    print(f"{arguments.preset}: {n_params / 1e6:.2f} M parameters, {device}, from step {step}", flush=True)
-    loss_of = torch.compile(model.loss) if arguments.compile else model.loss
-    bf16 = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else contextlib.nullcontext()
-    if device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True
-    batches = Batches(arguments, options, visits, segment, step)
-    log = LossLog(os.path.join(arguments.out, "loss.csv"), step)
-    saved_at, n_skipped = time.monotonic(), 0
-
-    last_step = min(arguments.steps, step + arguments.run_steps)
-    while step < last_step and time.monotonic() - start < 60 * arguments.minutes:
-        step_start = time.monotonic()
-        factor = lr_factor(step, step - first_step, arguments.steps, arguments.warmup)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = arguments.lr * factor
-        sequences = batches.get(step)
-        loss = 0.0
-        for micro in sequences.split(arguments.micro):
-            with bf16:
-                part = loss_of(micro.to(device, non_blocking=True)) * (len(micro) / len(sequences))
-            part.backward()
-            loss += part.detach()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        loss, norm = float(loss), float(norm)
-        if math.isfinite(loss) and math.isfinite(norm):
-            for optimizer in optimizers:
-                optimizer.step()
-        else:  # the weights stay as they were; many of these in a row are no accident
-            n_skipped += 1
-            if n_skipped > 20:
-                raise SystemExit(f"The loss or its gradient is no finite number in {n_skipped} steps, at step {step}.")
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        step += 1
-        n_tokens += sequences.numel() - len(sequences)
-        seconds = time.monotonic() - step_start
-        log.write(step, n_tokens, loss, arguments.lr * factor, norm, (sequences.numel() - len(sequences)) / seconds)
-        if time.monotonic() - saved_at > 60 * arguments.save_every:
-            save_checkpoint(arguments, model, optimizers, batches, step, first_step, n_tokens)
-            saved_at = time.monotonic()
-    batches.close()
-    log.close()
-    if batches.segment is not None:
-        save_checkpoint(arguments, model, optimizers, batches, step, first_step, n_tokens)
-    print(f"at step {step} of {arguments.steps}, {n_tokens} tokens; {n_skipped} steps skipped", flush=True)
+    Trainer(arguments).run()
 
 
 class LossLog:
-    """loss.csv; rows of steps that a lost run did after its last checkpoint are taken back."""
+    """PRESET-loss.csv; rows of steps that a lost run did after its last checkpoint are taken back."""
 
-    columns = ["step", "tokens", "loss", "lr", "gradient_norm", "tokens_per_second"]
+    columns = ["step", "tokens", "loss", "lr", "gradient_norm", "tokens_per_second", "seconds"]
 
-    def __init__(self, path, step):
+    def __init__(self, path, step, name):
+        self._name = name
         rows = []
         if os.path.exists(path):
             with open(path, newline="") as file:
@@ -453,11 +570,13 @@ class LossLog:
     def close(self):
         self._file.close()
 
-    def write(self, step, n_tokens, loss, lr, norm, rate):
-        self._writer.writerow([step, n_tokens, f"{loss:.4f}", f"{lr:.3g}", f"{norm:.3f}", f"{rate:.0f}"])
-        self._file.flush()
-        if step % 20 == 0:
-            print(f"step {step}: loss {loss:.3f}, gradient {norm:.2f}, {rate:.0f} tokens/s", flush=True)
+    def write(self, done, loss, lr, norm, rate):
+        numbers = [f"{loss:.4f}", f"{lr:.3g}", f"{norm:.3f}", f"{rate:.0f}", f"{done.seconds:.1f}"]
+        self._writer.writerow([done.step, done.n_tokens, *numbers])
+        if done.step % 20 == 0:
+            self._file.flush()
+            text = f"step {done.step}, {done.seconds:.0f} s: {self._name} loss {loss:.3f}, gradient {norm:.2f}"
+            print(f"{text}, rate {lr:.2g}, {rate:.0f} tokens/s", flush=True)
 
 
 if __name__ == "__main__":

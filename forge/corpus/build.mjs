@@ -33,6 +33,7 @@ import { collectPackage } from './package-files.mjs';
  */
 
 const rules = ['files', 'licences', 'near-duplicates', 'package-files'].map((name) => `forge/corpus/${name}.mjs`);
+const nAtOnce = 6; // most of a package's time goes by while it is fetched and unpacked
 const maxPackageBytes = 24e6; // so that no project makes up much of the corpus
 
 /**
@@ -57,6 +58,19 @@ export async function readPackageList() {
  * @throws {SetupError} with all packages that cannot be had or taken
  */
 export async function buildCorpus(list, out) {
+  return choose(await collectPackages(list, out), out);
+}
+
+/** @typedef {{ part: Part, item: ListedPackage, result: PackageFiles }} Collected */
+
+/**
+ * What there is of each package, kept in OUT/packages and OUT/texts.
+ * @param {PackageList} list
+ * @param {string} out
+ * @returns {Promise<Collected[]>} in the order of the list, what is held out first
+ * @throws {SetupError} with all packages that cannot be had or taken
+ */
+export async function collectPackages(list, out) {
   /** @type {Promise<string[]> | undefined} */
   let options;
   const apt = () => {
@@ -66,36 +80,55 @@ export async function buildCorpus(list, out) {
   /** @type {string[]} */
   const failures = [];
   const rulesHash = await hashOf({ paths: rules });
-  /** @type {{ part: Part, item: ListedPackage, result: PackageFiles }[]} */
-  const collected = [];
+  /** @param {ListedPackage} item @returns {Promise<PackageFiles | undefined>} undefined: it cannot be had or taken */
+  const collect = async (item) => {
+    const name = packageFileName(item);
+    const record = join(out, 'packages', `${name}.json`);
+    const hash = sha256(JSON.stringify({ ...item, rulesHash }));
+    const kept = JSON.parse(await readFile(record, 'utf8').catch(() => 'null'));
+    if (kept?.hash === hash) return kept.result;
+    const result = await collectPackage(item, join(out, 'texts', name), apt).catch((error) => {
+      if (!(error instanceof SetupError)) throw error;
+      failures.push(error.message);
+    });
+    if (result === undefined) return undefined;
+    await mkdir(dirname(record), { recursive: true });
+    await writeFile(record, JSON.stringify({ hash, result }));
+    clearLine();
+    console.log(`  ${name}: ${result.files.length} files, dropped ${JSON.stringify(result.dropped)}`);
+    return result;
+  };
   // Held-out packages come first: of files in both parts, those of the trained one are dropped.
-  for (const part of /** @type {const} */ (['heldout', 'train'])) {
-    for (const item of list[part]) {
-      const name = packageFileName(item);
-      const record = join(out, 'packages', `${name}.json`);
-      const hash = sha256(JSON.stringify({ ...item, rulesHash }));
-      const kept = JSON.parse(await readFile(record, 'utf8').catch(() => 'null'));
-      if (kept?.hash === hash) {
-        collected.push({ part, item, result: kept.result });
-        continue;
-      }
-      const result = await collectPackage(item, join(out, 'texts', name), apt).catch((error) => {
-        if (!(error instanceof SetupError)) throw error;
-        failures.push(error.message);
-      });
-      if (result === undefined) continue;
-      await mkdir(dirname(record), { recursive: true });
-      await writeFile(record, JSON.stringify({ hash, result }));
-      collected.push({ part, item, result });
-      clearLine();
-      console.log(`  ${part}: ${name}: ${result.files.length} files, dropped ${JSON.stringify(result.dropped)}`);
-    }
-  }
+  const items = /** @type {const} */ (['heldout', 'train']).flatMap((part) => list[part].map((item) => ({ part, item })));
+  const results = await mapInParallel(items, nAtOnce, ({ item }) => collect(item));
+  const collected = items.flatMap(({ part, item }, i) => {
+    const result = results[i];
+    return result === undefined ? [] : [{ part, item, result }];
+  });
   if (failures.length > 0) throw new SetupError(`These packages cannot be used:\n  ${failures.join('\n  ')}`);
-  return choose(collected, out);
+  return collected;
 }
 
-/** @param {{ part: Part, item: ListedPackage, result: PackageFiles }[]} collected @param {string} out */
+/**
+ * @template T, R
+ * @param {T[]} items
+ * @param {number} n how many are in work at a time
+ * @param {(item: T) => Promise<R>} work
+ * @returns {Promise<R[]>} in the order of the items
+ */
+async function mapInParallel(items, n, work) {
+  /** @type {R[]} */
+  const results = new Array(items.length);
+  const queue = items.entries();
+  await Promise.all(
+    Array.from({ length: n }, async () => {
+      for (const [i, item] of queue) results[i] = await work(item);
+    }),
+  );
+  return results;
+}
+
+/** @param {Collected[]} collected @param {string} out */
 async function choose(collected, out) {
   for (const part of ['train', 'heldout']) await rm(join(out, part), { recursive: true, force: true });
   const hashes = new Set();
@@ -148,7 +181,8 @@ async function choose(collected, out) {
  * @param {CorpusFile[]} files
  */
 function limited(files) {
-  const arbitrary = files
+  // Where a package has several archives with files of the same path, the last one's is the text that was kept.
+  const arbitrary = [...new Map(files.map((file) => [file.path, file])).values()]
     .map((file) => ({ file, key: sha256(file.path) }))
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ file }) => file);

@@ -98,6 +98,8 @@ test('training lowers the loss, and goes on where it was cut off', { timeout: 1_
     '0.006',
     '--fim-rate',
     '0.9',
+    '--decay',
+    '0.2',
   ];
   const train = [join(root, 'forge', 'train.py'), ...options, ...steps, '--out', path('model')];
   await run(python, [...train, '--run-steps', '1'], { quiet: true });
@@ -105,7 +107,7 @@ test('training lowers the loss, and goes on where it was cut off', { timeout: 1_
   await run(python, [...train, '--run-steps', '100'], { quiet: true });
   const output = await capture(python, train);
   assert.match(output, /from step 101\n/);
-  const rows = (await readFile(path('model/loss.csv'), 'utf8')).trim().split('\n').slice(1);
+  const rows = (await readFile(path('model/toy-loss.csv'), 'utf8')).trim().split('\n').slice(1);
   const losses = rows.map((row) => Number(row.split(',')[2]));
   assert.equal(losses.length, 600);
   const mean = (/** @type {number[]} */ values) => values.reduce((sum, x) => sum + x, 0) / values.length;
@@ -116,7 +118,7 @@ test('training lowers the loss, and goes on where it was cut off', { timeout: 1_
 /** @param {string} name */
 async function exportToy(name) {
   const { nParams } = await exportGguf({
-    weights: path('model/weights.safetensors'),
+    weights: path('model/toy.safetensors'),
     vocabulary: path('vocabulary.gguf'),
     out: path(name),
     name: 'toy',

@@ -14,7 +14,7 @@ import { step } from './steps.mjs';
  */
 
 /** Kept between runs, and shared by all that downloads packages. */
-const downloads = join(root, 'build', 'tokenizer', 'downloads');
+export const downloads = join(root, 'build', 'tokenizer', 'downloads');
 
 export async function ensurePackageTools() {
   for (const program of ['npm', 'apt-get', 'dpkg-deb', 'tar'])
