@@ -126,6 +126,7 @@ class CudaBackend final : public Backend {
     use();
     pending_ = {};
     quantized_ = {};
+    pass_tokens_ = inputs.tokens;
     if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) graphs_.clear();
     for (CudaRope* rope : ropes_) {
       if (rope->reserve(inputs_.last_position())) graphs_.clear();
@@ -173,9 +174,14 @@ class CudaBackend final : public Backend {
   void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override {
     settle();
     if (!is_in_pass_) inputs_.stage(stream_, tokens, {}, {});
+    // What is not the pass's tokens are its positions: other ids a recorded pass would not find.
+    const bool are_tokens = !is_in_pass_ || tokens.data() == pass_tokens_.data();
+    if (!are_tokens && !inputs_.are_positions(tokens))
+      throw EngineError(ErrorCode::kInternal, "A pass looks up ids that are neither its tokens nor their positions.");
+    const int32_t* ids = are_tokens ? inputs_.tokens() : inputs_.positions();
     const CudaMatrix& matrix = *tables_.at(table.bytes.data());
     const gpu::EmbedParams params{int_of(tokens.size()), int_of(static_cast<size_t>(table.n_cols))};
-    launched(gpu::launch_embed(stream_, matrix.type(), matrix.data(), inputs_.tokens(), write(y), params), "embed");
+    launched(gpu::launch_embed(stream_, matrix.type(), matrix.data(), ids, write(y), params), "embed");
   }
 
   void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
@@ -535,6 +541,7 @@ class CudaBackend final : public Backend {
   CudaGraphs graphs_;
   PinnedBytes pinned_;
   bool is_in_pass_ = false;
+  std::span<const int32_t> pass_tokens_;  // of the pass that is computed
   int32_t n_splits_ = 1;
   Pending pending_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_ and sums_

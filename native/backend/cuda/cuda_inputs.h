@@ -35,6 +35,10 @@ class CudaInputs {
 
   const int32_t* tokens() const { return at(0); }
   const int32_t* positions() const { return at(positions_at_); }
+  /// Whether these are what lies at `positions`.
+  bool are_positions(std::span<const int32_t> ids) const {
+    return std::ranges::equal(ids, std::span(words_).subspan(positions_at_, n_positions_));
+  }
   const int32_t* slots() const { return at(slots_at_); }
   const int32_t* rows() const { return at(rows_at_); }
   const int32_t* page_tables() const { return at(page_tables_at_); }
