@@ -17,6 +17,7 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   'record-vectors': async () => (await import('./tasks/record-vectors.mjs')).recordVectors,
   bench: async () => (await import('./tasks/bench.mjs')).bench,
   'gpu-resources': async () => (await import('./tasks/gpu-resources.mjs')).gpuResources,
+  'gpu-models': async () => (await import('./tasks/gpu-models.mjs')).gpuModels,
   'evaluate-tokenizer': async () => (await import('./tasks/evaluate-tokenizer.mjs')).evaluateTokenizer,
   'tokenizer-corpus': async () => (await import('./tasks/tokenizer-corpus.mjs')).tokenizerCorpus,
   'test:forge': async () => (await import('./tasks/test-forge.mjs')).testForge,

@@ -43,6 +43,8 @@ export interface NativeModelInfo {
 }
 
 export interface NativeLoadOptions {
+  /** "cpu", the default, or "cuda:0": no other device takes its place. */
+  device?: string;
   /** 0, the default, takes every physical core. */
   nThreads?: number;
   cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';

@@ -1,17 +1,21 @@
 // The portable kernels as CUDA launches: one function per operation, raw device pointers in, the error of the launch
-// out. For CUDA sources only. Shapes and meaning are at the kernels; nothing here waits for the device.
+// out. Shapes and meaning are at the kernels; nothing here waits for the device. Launches of nothing are no errors.
+//
+// C++ sources may include this too: of the kernels, they use the structures of parameters.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
-#include "kernels/common/tensor_type.h"
+#include "kernels/cuda/launch_types.h"
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
+#include "kernels/portable/float_matvec.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/widen.h"
 
 namespace outpost::gpu {
 
@@ -23,6 +27,12 @@ struct QuantizedInput {
 };
 
 // ---- vector_launchers.cu
+/// @param addend null: none
+cudaError_t launch_residual_norm(cudaStream_t stream, float* y, float* x, const float* addend, const float* weight,
+                                 uint32_t* codes, float* scales, uint32_t* sums, int32_t n_rows,
+                                 const ResidualNormParams& params);
+/// @param narrow blocks of the file, n_elements in all, can_widen
+cudaError_t launch_widen(cudaStream_t stream, TensorType type, const void* narrow, void* wide, int64_t n_elements);
 cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
                             int32_t n_groups);
 cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
@@ -75,12 +85,23 @@ struct AttentionArrays {
 cudaError_t launch_attention(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                              const AttentionKernelParams& params);
 
-// ---- matvec_launchers_*.cu. cudaErrorInvalidValue for a type without blocks.
+// ---- float_launchers.cu. cudaErrorInvalidValue for a type with blocks, except of launch_embed.
+/// Any number of tokens, kMatvecMaxTokens at a time.
+cudaError_t launch_float_matvec(cudaStream_t stream, TensorType type, const void* weight, const float* x,
+                                const float* bias, float* y, const FloatMatvecParams& params);
+cudaError_t launch_float_experts(cudaStream_t stream, TensorType type, const void* weight, const float* x,
+                                 const float* bias, const int32_t* choices, float* y, const FloatExpertParams& params);
+/// A table of any type.
+cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
+                         const EmbedParams& params);
+
+// ---- matvec_launchers*.cu. cudaErrorInvalidValue for a type without blocks. An array of blocks begins at a multiple
+// of 16 bytes.
 /// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
-cudaError_t launch_matvec(cudaStream_t stream, TensorType type, const void* weight, const QuantizedInput& x,
+cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params);
 /// Both weights are of one type; kMatvecMaxTokens tokens at most.
-cudaError_t launch_matvec_gated(cudaStream_t stream, TensorType type, const void* gate, const void* up,
+cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,
                                 const MatvecParams& params);
 struct ExpertLists {
@@ -89,10 +110,10 @@ struct ExpertLists {
   const int32_t* n_tiles;
   int32_t n_choices;
 };
-cudaError_t launch_experts_gated(cudaStream_t stream, TensorType type, const void* gate, const void* up,
+cudaError_t launch_experts_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                  const QuantizedInput& x, const float* gate_bias, const float* up_bias,
                                  const ExpertLists& lists, float* y, const ExpertParams& params);
-cudaError_t launch_experts_matvec(cudaStream_t stream, TensorType type, const void* weight, const QuantizedInput& x,
+cudaError_t launch_experts_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                                   const float* bias, const ExpertLists& lists, float* y, const ExpertParams& params);
 
 }  // namespace outpost::gpu

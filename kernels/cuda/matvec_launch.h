@@ -1,24 +1,10 @@
-// Launches of the products with one type of block. Private to matvec_launchers*.cu, which share the types among
-// them, so that they compile side by side.
+// Launches of the products with one type of block. Private to matvec_type.cu.in.
 #pragma once
 
-#include "kernels/common/visit_block.h"
-#include "kernels/cuda/launchers.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/matvec_arguments.h"
 
 namespace outpost::gpu {
-
-/// The arguments of a product; those that it does not take are not set.
-struct MatvecLaunch {
-  const void* weight = nullptr;
-  const void* up = nullptr;  ///< null: not gated
-  QuantizedInput x;
-  const float* bias = nullptr;
-  const float* up_bias = nullptr;
-  const ExpertLists* lists = nullptr;  ///< null: no experts
-  float* y = nullptr;
-  ExpertParams params{};
-};
 
 template <typename Block, int kTokens>
 void launch_tokens(cudaStream_t stream, const MatvecLaunch& a) {
@@ -78,18 +64,5 @@ cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& a) {
     return cudaErrorInvalidValue;
   return cudaGetLastError();
 }
-
-// A type belongs to the file that instantiates it.
-#define OUTPOST_MATVEC_TYPES_SMALL(use) \
-  use(BlockQ4_0) use(BlockQ4_1) use(BlockQ5_0) use(BlockQ5_1) use(BlockQ8_0) use(BlockIQ4_NL) use(BlockMXFP4)
-#define OUTPOST_MATVEC_TYPES_K(use)                                                                          \
-  use(BlockQ2_K) use(BlockQ3_K) use(BlockQ4_K) use(BlockQ5_K) use(BlockQ6_K) use(BlockQ8_K) use(BlockIQ4_XS) \
-      use(BlockTQ1_0) use(BlockTQ2_0)
-#define OUTPOST_MATVEC_TYPES_IQ(use) \
-  use(BlockIQ2_XXS) use(BlockIQ2_XS) use(BlockIQ2_S) use(BlockIQ3_XXS) use(BlockIQ3_S) use(BlockIQ1_S) use(BlockIQ1_M)
-
-#define OUTPOST_MATVEC_DECLARE(Block) \
-  extern template cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&);
-#define OUTPOST_MATVEC_DEFINE(Block) template cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&);
 
 }  // namespace outpost::gpu

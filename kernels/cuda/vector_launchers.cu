@@ -11,62 +11,98 @@ uint32_t row_blocks(const RowParams& params) { return element_blocks(int64_t{par
 
 cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
                             int32_t n_groups) {
+  if (n_groups == 0) return cudaSuccess;  // an empty grid is an error
   quantize_activations<<<blocks_of(n_groups, kQuantizeThreads / 32), kQuantizeThreads, 0, stream>>>(
       x, codes, scales, sums, QuantizeParams{n_groups});
   return cudaGetLastError();
 }
 
+cudaError_t launch_residual_norm(cudaStream_t stream, float* y, float* x, const float* addend, const float* weight,
+                                 uint32_t* codes, float* scales, uint32_t* sums, int32_t n_rows,
+                                 const ResidualNormParams& params) {
+  if (params.width % 32 != 0) return cudaErrorInvalidValue;
+  if (n_rows == 0) return cudaSuccess;
+  residual_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, addend, weight, codes, scales, sums, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_widen(cudaStream_t stream, TensorType type, const void* narrow, void* wide, int64_t n_elements) {
+  if (n_elements % 256 != 0) return cudaErrorInvalidValue;
+  const WidenParams params{static_cast<int64_t>(device_bytes({type, true}, n_elements) / sizeof(uint16_t))};
+  const uint32_t n_blocks = blocks_of(params.n_words, kWidenThreads);
+  const auto* from = static_cast<const uint16_t*>(narrow);
+  auto* to = static_cast<uint16_t*>(wide);
+  if (n_elements == 0) return cudaSuccess;
+  if (type == TensorType::kQ8_0)
+    widen_q8_0<<<n_blocks, kWidenThreads, 0, stream>>>(from, to, params);
+  else if (type == TensorType::kQ6_K)
+    widen_q6_k<<<n_blocks, kWidenThreads, 0, stream>>>(from, to, params);
+  else
+    return cudaErrorInvalidValue;
+  return cudaGetLastError();
+}
+
 cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
                             const NormParams& params) {
+  if (n_rows == 0) return cudaSuccess;  // an empty grid is an error
   rms_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, weight, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_layer_norm(cudaStream_t stream, float* y, const float* x, const float* weight, const float* bias,
                               int32_t n_rows, const NormParams& params) {
+  if (n_rows == 0) return cudaSuccess;  // an empty grid is an error
   layer_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, weight, bias, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_add(cudaStream_t stream, float* x, const float* y, const ElementParams& params) {
+  if (params.n == 0) return cudaSuccess;
   add<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, y, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_scale(cudaStream_t stream, float* x, const ElementParams& params) {
+  if (params.n == 0) return cudaSuccess;
   scale<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_softcap(cudaStream_t stream, float* x, const ElementParams& params) {
+  if (params.n == 0) return cudaSuccess;
   softcap<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_activate(cudaStream_t stream, float* x, const ElementParams& params) {
+  if (params.n == 0) return cudaSuccess;
   activate<<<element_blocks(params.n), kElementThreads, 0, stream>>>(x, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_gate(cudaStream_t stream, float* y, const float* gates, const float* up,
                         const ElementParams& params) {
+  if (params.n == 0) return cudaSuccess;
   gate<<<element_blocks(params.n), kElementThreads, 0, stream>>>(y, gates, up, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_add_gated(cudaStream_t stream, float* x, const float* y, const float* logits,
                              const RowParams& params) {
+  if (params.n_rows == 0) return cudaSuccess;
   add_gated<<<row_blocks(params), kElementThreads, 0, stream>>>(x, y, logits, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_copy_columns(cudaStream_t stream, float* y, const float* x, const RowParams& params) {
+  if (params.n_rows == 0) return cudaSuccess;
   copy_columns<<<row_blocks(params), kElementThreads, 0, stream>>>(y, x, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_gather_rows(cudaStream_t stream, float* y, const float* x, const int32_t* rows,
                                const RowParams& params) {
+  if (params.n_rows == 0) return cudaSuccess;
   gather_rows<<<row_blocks(params), kElementThreads, 0, stream>>>(y, x, rows, params);
   return cudaGetLastError();
 }
@@ -74,6 +110,7 @@ cudaError_t launch_gather_rows(cudaStream_t stream, float* y, const float* x, co
 cudaError_t launch_rope_and_store_kv(cudaStream_t stream, float* q, const float* k, const float* v, const float* turns,
                                      const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
                                      const RopeKvParams& params) {
+  if (n_tokens == 0) return cudaSuccess;  // an empty grid is an error
   const dim3 grid(params.n_head + 2 * params.kv.n_head_kv, n_tokens);
   rope_and_store_kv<<<grid, kRopeThreads, 0, stream>>>(q, k, v, turns, positions, slots, pages, params);
   return cudaGetLastError();
@@ -81,18 +118,21 @@ cudaError_t launch_rope_and_store_kv(cudaStream_t stream, float* q, const float*
 
 cudaError_t launch_top_k(cudaStream_t stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
                          const SampleParams& params) {
+  if (n_rows == 0) return cudaSuccess;  // an empty grid is an error
   top_k<<<n_rows, kSampleThreads, 0, stream>>>(logits, tokens, values, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_softmax_rows(cudaStream_t stream, float* y, const float* x, int32_t n_rows,
                                 const SampleParams& params) {
+  if (n_rows == 0) return cudaSuccess;  // an empty grid is an error
   softmax_rows<<<n_rows, kSampleThreads, 0, stream>>>(y, x, params);
   return cudaGetLastError();
 }
 
 cudaError_t launch_route_experts(cudaStream_t stream, const float* logits, const float* bias, int32_t* experts,
                                  float* weights, int32_t n_tokens, const RouterKernelParams& params) {
+  if (n_tokens == 0) return cudaSuccess;  // an empty grid is an error
   if (params.n_expert > kMaxExperts || params.n_used > kMaxExpertsUsed) return cudaErrorInvalidValue;
   route_experts<<<n_tokens, 32, 0, stream>>>(logits, bias, experts, weights, params);
   return cudaGetLastError();

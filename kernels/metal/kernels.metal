@@ -4,9 +4,11 @@
 #include "kernels/portable/attention.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
+#include "kernels/portable/float_matvec.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/widen.h"
 
 namespace outpost {
 namespace gpu {
@@ -47,6 +49,19 @@ OUTPOST_MATVEC(BlockIQ3_XXS)
 OUTPOST_MATVEC(BlockIQ3_S)
 OUTPOST_MATVEC(BlockIQ1_S)
 OUTPOST_MATVEC(BlockIQ1_M)
+OUTPOST_MATVEC(WideQ8_0)
+OUTPOST_MATVEC(WideQ6_K)
+
+#define OUTPOST_FLOAT_MATVEC(Element)                                      \
+  OUTPOST_INSTANCE("float_matvec_1_" #Element, float_matvec<Element, 1>)   \
+  OUTPOST_INSTANCE("float_matvec_8_" #Element, float_matvec<Element, 8>)   \
+  OUTPOST_INSTANCE("float_matvec_16_" #Element, float_matvec<Element, 16>) \
+  OUTPOST_INSTANCE("float_experts_" #Element, float_experts<Element>)      \
+  OUTPOST_INSTANCE("float_embed_" #Element, float_embed<Element>)
+
+OUTPOST_FLOAT_MATVEC(ElementF32)
+OUTPOST_FLOAT_MATVEC(ElementF16)
+OUTPOST_FLOAT_MATVEC(ElementBF16)
 
 #define OUTPOST_ATTENTION(dim_k, dim_v)                                                                \
   OUTPOST_INSTANCE("attention_split_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, true>)             \

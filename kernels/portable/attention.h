@@ -193,13 +193,20 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
           GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
             if (r < n_rows) sums[r][i] *= tile_factors[r];
           }
-          for (int32_t k = first; k <= last; ++k) {
-            const float value = float_of_half(values[int64_t(k) * dim_v + d]);
-            GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
-              // A weight of 0 may be that of a position which the row does not see.
-              if (r < n_rows) {
-                const float weight = scores[r * kKvTile + k];
-                if (weight != 0) sums[r][i] = fma32(weight, value, sums[r][i]);
+          // Eight values are asked for before the first is used. Those before `first` and after `last` are not there.
+          for (int32_t begin_k = first / 8 * 8; begin_k <= last; begin_k += 8) {
+            float loaded[8];
+            GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
+              const int32_t k = begin_k + j;
+              loaded[j] = k >= first && k <= last ? float_of_half(values[int64_t(k) * dim_v + d]) : 0.0f;
+            }
+            GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
+              GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
+                // A weight of 0 may be that of a position which the row does not see.
+                if (r < n_rows) {
+                  const float weight = scores[r * kKvTile + begin_k + j];
+                  if (weight != 0) sums[r][i] = fma32(weight, loaded[j], sums[r][i]);
+                }
               }
             }
           }

@@ -102,3 +102,4 @@ GPU_FN void set_scale(GPU_LOCAL Group& group, float scale, float offset) {
 #include "kernels/portable/decode_iq.h"
 #include "kernels/portable/decode_k.h"
 #include "kernels/portable/decode_small.h"
+#include "kernels/portable/decode_wide.h"

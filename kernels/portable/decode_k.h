@@ -40,6 +40,38 @@ GPU_FN void add_high_bits(BlockBytes bytes, int32_t shift, int32_t place, GPU_LO
                                                          << place;
 }
 
+/// As unpack_bits with 16 bytes at a time.
+template <int kBits>
+GPU_FN void unpack_wide_bits(BlockBytes bytes, int32_t shift, GPU_LOCAL uint32_t* codes) {
+  const uint32_t mask = ((1u << kBits) - 1) * 0x01010101u;
+  GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
+    const Words4 words = load_bytes16(bytes + 16 * i);
+    codes[4 * i] = (words.x >> shift) & mask;
+    codes[4 * i + 1] = (words.y >> shift) & mask;
+    codes[4 * i + 2] = (words.z >> shift) & mask;
+    codes[4 * i + 3] = (words.w >> shift) & mask;
+  }
+}
+
+/// As add_high_bits with 16 bytes at a time.
+template <int kBits>
+GPU_FN void add_wide_high_bits(BlockBytes bytes, int32_t shift, int32_t place, GPU_LOCAL uint32_t* codes) {
+  uint32_t high[8];
+  unpack_wide_bits<kBits>(bytes, shift, high);
+  GPU_UNROLL for (int32_t w = 0; w < 8; ++w) codes[w] |= high[w] << place;
+}
+
+/// Scale and offset of group g of Q4_K or Q5_K from the 16 bytes that their blocks begin with: k4_scale_min without a
+/// branch that lanes would not take together.
+GPU_FN void set_k4_scale(GPU_LOCAL Group& group, Words4 head, int32_t g) {
+  const int32_t shift = 8 * (g & 3);
+  const uint32_t a = (head.y >> shift) & 255u, b = (head.z >> shift) & 255u, c = (head.w >> shift) & 255u;
+  const uint32_t scale = g < 4 ? a & 63u : (c & 15u) | ((a >> 6) << 4);
+  const uint32_t min = g < 4 ? b & 63u : (c >> 4) | ((b >> 6) << 4);
+  set_scale(group, float_of_half(uint16_t(head.x)) * float(scale),
+            -(float_of_half(uint16_t(head.x >> 16)) * float(min)));
+}
+
 GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ2_K) block, int32_t g) {
   Group group;
   unpack_bits<4, 2>(block.qs + 32 * (g / 4), 2 * (g % 4), group.codes);
@@ -65,20 +97,19 @@ GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ3_K) block, int32_t g) {
   return group;
 }
 
+// Blocks of Q4_K and Q5_K are multiples of 16 bytes: so is the address of each, in an array that begins at one.
 GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ4_K) block, int32_t g) {
   Group group;
-  unpack_bits<4, 4>(block.qs + 32 * (g / 2), 4 * (g % 2), group.codes);
-  const ScaleMin s = k4_scale_min(block.scales, g);
-  set_scale(group, float_of_half(block.d) * float(s.scale), -(float_of_half(block.dmin) * float(s.min)));
+  unpack_wide_bits<4>(block.qs + 32 * (g / 2), 4 * (g % 2), group.codes);
+  set_k4_scale(group, load_bytes16(reinterpret_cast<BlockBytes>(&block)), g);
   return group;
 }
 
 GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ5_K) block, int32_t g) {
   Group group;
-  unpack_bits<4, 4>(block.qs + 32 * (g / 2), 4 * (g % 2), group.codes);
-  add_high_bits<4, 1>(block.qh, g, 4, group.codes);
-  const ScaleMin s = k4_scale_min(block.scales, g);
-  set_scale(group, float_of_half(block.d) * float(s.scale), -(float_of_half(block.dmin) * float(s.min)));
+  unpack_wide_bits<4>(block.qs + 32 * (g / 2), 4 * (g % 2), group.codes);
+  add_wide_high_bits<1>(block.qh, g, 4, group.codes);
+  set_k4_scale(group, load_bytes16(reinterpret_cast<BlockBytes>(&block)), g);
   return group;
 }
 

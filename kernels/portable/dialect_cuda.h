@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#define GPU_KERNEL(threads) __global__ void __launch_bounds__(threads)
+#define GPU_KERNEL(threads) static __global__ void __launch_bounds__(threads)
 #define GPU_FN __device__ __forceinline__
 #define GPU_IN(index, type, name) const type* __restrict__ name
 #define GPU_IO(index, type, name) type* name
@@ -24,6 +24,7 @@ template <typename T>
 using SharedPtr = T*;
 using BlockBytes = const uint8_t*;
 using Float4 = float4;
+using Words4 = uint4;
 
 struct Here {
   int32_t block_x, block_y, block_z, thread_id, lane, warp;
@@ -82,6 +83,7 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) { ret
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 GPU_FN void store_float4(float* p, Float4 v) { *reinterpret_cast<float4*>(p) = v; }
+GPU_FN Words4 load_words4(const uint32_t* p) { return *reinterpret_cast<const uint4*>(p); }
 /// Four neighbouring f16.
 GPU_FN Float4 load_half4(const uint16_t* p) {
   const uint2 words = *reinterpret_cast<const uint2*>(p);
@@ -99,5 +101,8 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   }
   return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
 }
+
+/// Sixteen bytes of a block whose address is a multiple of 16.
+GPU_FN Words4 load_bytes16(BlockBytes p) { return *reinterpret_cast<const uint4*>(p); }
 
 }  // namespace outpost::gpu

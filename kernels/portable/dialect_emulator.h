@@ -37,6 +37,9 @@ using BlockBytes = const uint8_t*;
 struct Float4 {
   float x, y, z, w;
 };
+struct Words4 {
+  uint32_t x, y, z, w;
+};
 
 struct Here {
   int32_t block_x = emulator::block_index().x;
@@ -111,6 +114,11 @@ GPU_FN Float4 load_float4(DevicePtr<const float> p) {
 GPU_FN void store_float4(DevicePtr<float> p, Float4 v) {
   std::memcpy(p.access_many(4, emulator::Access::kWrite), &v, sizeof(v));
 }
+GPU_FN Words4 load_words4(DevicePtr<const uint32_t> p) {
+  Words4 v;
+  std::memcpy(&v, p.access_many(4, emulator::Access::kRead), sizeof(v));
+  return v;
+}
 /// Four neighbouring f16.
 GPU_FN Float4 load_half4(DevicePtr<const uint16_t> p) {
   uint16_t bits[4];
@@ -126,6 +134,15 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   uint32_t word;
   std::memcpy(&word, p, sizeof(word));
   return word;
+}
+
+/// Sixteen bytes of a block whose address is a multiple of 16.
+GPU_FN Words4 load_bytes16(BlockBytes p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 != 0)
+    throw emulator::Fault(emulator::FaultKind::kMisaligned, emulator::describe_thread() + " loads bytes of a block");
+  Words4 words;
+  std::memcpy(&words, p, sizeof(words));
+  return words;
 }
 
 }  // namespace outpost::gpu

@@ -30,6 +30,7 @@ template <typename T>
 using SharedPtr = threadgroup T*;
 using BlockBytes = device const uint8_t*;
 using Float4 = metal::float4;
+using Words4 = metal::uint4;
 
 struct Here {
   int32_t block_x, block_y, block_z, thread_id, lane, warp;
@@ -93,6 +94,7 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(device const float* p) { return *reinterpret_cast<device const metal::float4*>(p); }
 GPU_FN void store_float4(device float* p, Float4 v) { *reinterpret_cast<device metal::float4*>(p) = v; }
+GPU_FN Words4 load_words4(device const uint32_t* p) { return *reinterpret_cast<device const metal::uint4*>(p); }
 GPU_FN Float4 load_half4(device const uint16_t* p) {
   Float4 v;
   v.x = float_of_half(p[0]);
@@ -111,6 +113,8 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   }
   return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
 }
+
+GPU_FN Words4 load_bytes16(BlockBytes p) { return *reinterpret_cast<device const metal::uint4*>(p); }
 
 }  // namespace gpu
 }  // namespace outpost

@@ -64,6 +64,40 @@ float_matvec(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, b
   }
 }
 
+struct FloatExpertParams {
+  FloatMatvecParams product;  ///< n_rows of one expert; n_tokens counts the choices
+  int32_t n_used;             ///< choices that share a row of x
+};
+
+/// y[c] = weight[expert of c] * x[c / n_used] + bias of the expert, summed up as in float_matvec.
+/// Grid: (n_rows / kMatvecBlockRows rounded up, choices).
+/// @param weight [n_expert, n_rows, n_cols], bias [n_expert, n_rows] or unused, choices [n_choices],
+///   y [n_choices, n_rows]
+template <typename Element>
+GPU_KERNEL(kMatvecThreads)
+float_experts(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, bias), GPU_IN(3, int32_t, choices),
+              GPU_IO(4, float, y), GPU_PARAMS(5, FloatExpertParams, p) GPU_GRID) {
+  const Here here = GPU_HERE;
+  const int32_t n_rows = p.product.n_rows, n_cols = p.product.n_cols, choice = here.block_y;
+  const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
+  if (row >= n_rows) return;  // the whole warp
+  const int64_t first_row = int64_t(choices[choice]) * n_rows;
+  const int64_t x_row = int64_t(choice / p.n_used) * n_cols;
+  float sums[kMatvecRows];
+  GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) sums[r] = 0;
+  for (int32_t column = here.lane; column < n_cols; column += 32) {
+    GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
+      const int64_t at = first_row + (row + r < n_rows ? row + r : n_rows - 1);
+      sums[r] = fma32(float_of(weight[at * n_cols + column]), x[x_row + column], sums[r]);
+    }
+  }
+  GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
+    const float sum = warp_sum(sums[r]);
+    if (here.lane == r && row + r < n_rows)
+      y[int64_t(choice) * n_rows + row + r] = sum + (p.product.has_bias ? float(bias[first_row + row + r]) : 0.0f);
+  }
+}
+
 OUTPOST_CONSTANT int kEmbedThreads = 256;
 
 struct EmbedParams {

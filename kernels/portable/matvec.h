@@ -82,8 +82,9 @@ GPU_FN void multiply_rows(GPU_LOCAL float (&sums)[kMatvecRows][kTokens], DeviceP
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
       if (t < n_tokens) {
         const int64_t x_group = tokens(t) * p.n_groups + g;
-        int32_t x[8];
-        GPU_UNROLL for (int32_t w = 0; w < 8; ++w) x[w] = int32_t(x_codes[x_group * 8 + w]);
+        const Words4 low = load_words4(x_codes + x_group * 8), high = load_words4(x_codes + x_group * 8 + 4);
+        const int32_t x[8] = {int32_t(low.x),  int32_t(low.y),  int32_t(low.z),  int32_t(low.w),
+                              int32_t(high.x), int32_t(high.y), int32_t(high.z), int32_t(high.w)};
         const float scale = x_scales[x_group];
         const uint32_t code_sums = BlockTraits<Block>::kHasOffset ? uint32_t(x_sums[x_group]) : 0u;
         GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {

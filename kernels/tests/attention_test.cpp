@@ -11,14 +11,11 @@
 
 #include "core/half.h"
 #include "kernels/portable/attention_tiles.h"
-#include "tests/support/quantized_data.h"
+#include "kernels/tests/operations.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
 using namespace outpost::test;
-using emulator::DeviceArray;
-using emulator::launch;
-using emulator::Schedule;
 
 namespace {
 
@@ -106,12 +103,11 @@ std::vector<double> reference(const Sequence& s, int32_t t) {
 }
 
 /// The tokens `first` to first + n - 1 of a sequence, as one batch.
-template <int kRows, int kMaxDimK, int kMaxDimV>
-std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_split,
+std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_split, int32_t n_rows_of_tile = 8,
                           Schedule schedule = Schedule::kInOrder) {
   const Case& c = s.shape;
   std::vector<AttentionTile> tiles;
-  append_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, kRows);
+  append_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, tile_rows(n_rows_of_tile));
   std::vector<int32_t> positions(static_cast<size_t>(n));
   std::iota(positions.begin(), positions.end(), first);
   const auto width = static_cast<size_t>(c.n_head * c.dim_k);
@@ -129,18 +125,9 @@ std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_s
   const AttentionKernelParams params{
       s.kv, c.n_head, n, c.n_window, c.has_sinks, 1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
   const auto n_tiles = static_cast<int32_t>(tiles.size());
-  if (is_split) {
-    launch({{n_tiles, c.n_head_kv, n_splits}, kAttentionThreads, schedule, 1}, [&] {
-      attention<kRows, kMaxDimK, kMaxDimV, true>(q, pages, page_table, device_tiles, sinks, y, partial, states, params);
-    });
-    launch({{c.n_head, n}, kAttentionThreads, schedule, 2},
-           [&] { attention_merge(partial, states, device_positions, sinks, y, params); });
-  } else {
-    launch({{n_tiles, c.n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
-      attention<kRows, kMaxDimK, kMaxDimV, false>(q, pages, page_table, device_tiles, sinks, y, partial, states,
-                                                  params);
-    });
-  }
+  run_attention(
+      {q, pages, page_table, device_tiles, device_positions, sinks, y, partial, states, n_tiles, n_splits, is_split},
+      params, n_rows_of_tile, schedule);
   return y.values();
 }
 
@@ -154,36 +141,35 @@ void check_close(const std::vector<float>& got, const std::vector<double>& expec
 }
 
 /// The tokens at the ends of tiles, pages and splits, one at a time.
-template <int kMaxDimK, int kMaxDimV>
 void check_case(const Case& c, int32_t n_tokens, uint32_t seed) {
   const Sequence s = make_sequence(c, n_tokens, seed);
   for (const int32_t t : {0, 1, 31, 32, 63, 64, 255, 256, 300}) {
     if (t >= n_tokens) break;
     CAPTURE(t);
-    const std::vector<float> y = attend<8, kMaxDimK, kMaxDimV>(s, t, 1, /*is_split=*/true);
+    const std::vector<float> y = attend(s, t, 1, /*is_split=*/true);
     check_close(y, reference(s, t));
-    CHECK(attend<8, kMaxDimK, kMaxDimV>(s, t, 1, /*is_split=*/false) == y);
+    CHECK(attend(s, t, 1, /*is_split=*/false) == y);
   }
 }
 
 }  // namespace
 
 TEST_CASE("gpu attention: equals the textbook softmax for every way of sharing heads") {
-  check_case<64, 128>({4, 4, 64, 64}, 70, 1);    // a KV head for each query head
-  check_case<64, 128>({8, 2, 64, 64}, 301, 2);   // four share one
-  check_case<64, 128>({24, 1, 64, 32}, 40, 3);   // all share one: more than a tile has rows
-  check_case<128, 128>({6, 2, 100, 84}, 70, 4);  // three; dimensions that fill nothing
-  check_case<256, 256>({2, 1, 256, 256}, 40, 5);
-  check_case<576, 512>({16, 1, 576, 512}, 34, 6);  // latent attention
+  check_case({4, 4, 64, 64}, 70, 1);   // a KV head for each query head
+  check_case({8, 2, 64, 64}, 301, 2);  // four share one
+  check_case({24, 1, 64, 32}, 40, 3);  // all share one: more than a tile has rows
+  check_case({6, 2, 100, 84}, 70, 4);  // three; dimensions that fill nothing
+  check_case({2, 1, 256, 256}, 40, 5);
+  check_case({16, 1, 576, 512}, 34, 6);  // latent attention
 }
 
 TEST_CASE("gpu attention: windows, soft caps and sinks follow their definitions") {
-  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/1}, 66, 7);
-  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/48}, 301, 8);
-  check_case<64, 128>({4, 2, 64, 64, /*n_window=*/300, 0, true}, 301, 9);
-  check_case<64, 128>({4, 2, 64, 64, 0, /*softcap=*/2.5f}, 66, 10);
-  check_case<64, 128>({4, 2, 64, 64, 0, 0, /*has_sinks=*/true}, 301, 11);
-  check_case<64, 128>({4, 1, 64, 64, 33, 30, true}, 101, 12);
+  check_case({4, 2, 64, 64, /*n_window=*/1}, 66, 7);
+  check_case({4, 2, 64, 64, /*n_window=*/48}, 301, 8);
+  check_case({4, 2, 64, 64, /*n_window=*/300, 0, true}, 301, 9);
+  check_case({4, 2, 64, 64, 0, /*softcap=*/2.5f}, 66, 10);
+  check_case({4, 2, 64, 64, 0, 0, /*has_sinks=*/true}, 301, 11);
+  check_case({4, 1, 64, 64, 33, 30, true}, 101, 12);
 }
 
 TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the order of blocks") {
@@ -192,14 +178,14 @@ TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the ord
     const Sequence s = make_sequence(c, n_tokens, 13);
     const auto width = static_cast<int64_t>(c.n_head * c.dim_v);
     const int32_t first = 250, n = n_tokens - first;
-    const std::vector<float> all = attend<8, 64, 128>(s, first, n, false);
-    CHECK(attend<8, 64, 128>(s, first, n, true, Schedule::kRandom) == all);
-    CHECK(attend<16, 64, 128>(s, first, n, false, Schedule::kReverse) == all);
+    const std::vector<float> all = attend(s, first, n, false);
+    CHECK(attend(s, first, n, true, 8, Schedule::kRandom) == all);
+    CHECK(attend(s, first, n, false, 16, Schedule::kReverse) == all);
     for (const int32_t t : {250, 255, 256, 257, 289}) {
-      const std::vector<float> alone = attend<8, 64, 128>(s, t, 1, true);
+      const std::vector<float> alone = attend(s, t, 1, true);
       CHECK(std::equal(alone.begin(), alone.end(), all.begin() + (t - first) * width));
     }
-    const std::vector<float> three = attend<16, 64, 128>(s, 254, 3, true);
+    const std::vector<float> three = attend(s, 254, 3, true, 16);
     CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
   }
 }
@@ -207,9 +193,9 @@ TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the ord
 TEST_CASE("gpu attention: a value that a token does not see cannot spoil it, whoever shares its tile") {
   const Case c{2, 1, 32, 32};
   Sequence s = make_sequence(c, 8, 14);
-  const std::vector<float> clean = attend<8, 64, 128>(s, 4, 1, false);
+  const std::vector<float> clean = attend(s, 4, 1, false);
   for (int32_t d = 0; d < 32; ++d) s.pages[static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, 6) + d)] = 0x7c00;
-  const std::vector<float> y = attend<8, 64, 128>(s, 4, 4, false);
+  const std::vector<float> y = attend(s, 4, 4, false);
   CHECK(std::equal(clean.begin(), clean.end(), y.begin()));
   CHECK(!std::isfinite(y[2 * 64]));  // the token at the infinity sees it
 }
@@ -234,10 +220,12 @@ TEST_CASE("gpu attention: two sequences of one batch do not touch each other") {
   DeviceArray<int32_t> page_tables("page_tables", tables);
   DeviceArray<AttentionTile> device_tiles("tiles", tiles);
   const AttentionKernelParams params{a.kv, 4, 5, 0, 0, 1.0f / std::sqrt(32.0f), 0};
-  launch({{static_cast<int32_t>(tiles.size()), 2}, kAttentionThreads},
-         [&] { attention<8, 64, 128, false>(q, pages, page_tables, device_tiles, sinks, y, none, none, params); });
-  std::vector<float> expected = attend<8, 64, 128>(a, 68, 2, false);
-  const std::vector<float> of_b = attend<8, 64, 128>(b, 6, 3, false);
+  DeviceArray<int32_t> no_positions("positions", 0);
+  run_attention({q, pages, page_tables, device_tiles, no_positions, sinks, y, none, none,
+                 static_cast<int32_t>(tiles.size()), 1, false},
+                params, 8);
+  std::vector<float> expected = attend(a, 68, 2, false);
+  const std::vector<float> of_b = attend(b, 6, 3, false);
   expected.insert(expected.end(), of_b.begin(), of_b.end());
   CHECK(y.values() == expected);
 }

@@ -8,14 +8,11 @@
 #include <cmath>
 
 #include "backend/cpu/expert_router.h"
-#include "kernels/tests/device_data.h"
+#include "kernels/tests/operations.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
 using namespace outpost::test;
-using emulator::DeviceArray;
-using emulator::launch;
-using emulator::Schedule;
 
 namespace {
 
@@ -38,8 +35,7 @@ void check_routes(const RouterParams& params, const std::vector<float>& logits, 
                                          params.is_normalized,
                                          bias.empty() ? 0 : 1,
                                          params.scale};
-  launch({{n_tokens}, 32, Schedule::kRandom, 1},
-         [&] { route_experts(device_logits, device_bias, experts, weights, kernel_params); });
+  run_route_experts(device_logits, device_bias, experts, weights, n_tokens, kernel_params);
 
   const ExpertRouter router(params, bias, exp_of, "a test");
   std::vector<int32_t> expected_experts(n_choices);
@@ -103,18 +99,20 @@ TEST_CASE("gpu experts: choices are sorted by expert and cut into tiles") {
   std::vector<int32_t> chosen;
   for (int32_t i = 0; i < 2 * kExpertTileTokens + 3; ++i) chosen.insert(chosen.end(), {2, i % 2 == 0 ? 0 : 4});
   const auto n = static_cast<int32_t>(chosen.size());
-  DeviceArray<int32_t> experts("experts", chosen), order("order", chosen.size()), n_tiles("n_tiles", 1);
-  DeviceArray<int32_t> tiles("tiles", 3 * chosen.size());
-  launch({{1}, kGroupThreads}, [&] { group_experts(experts, order, tiles, n_tiles, GroupParams{5, n}); });
+  DeviceArray<int32_t> experts("experts", chosen);
+  DeviceLists lists(n);
+  run_group_experts(experts, lists, 5);
   std::vector<int32_t> expected(chosen.size());
   for (int32_t i = 0; i < n; ++i) expected[static_cast<size_t>(i)] = i;
   std::stable_sort(expected.begin(), expected.end(), [&](int32_t a, int32_t b) {
     return chosen[static_cast<size_t>(a)] < chosen[static_cast<size_t>(b)];
   });
-  CHECK(order.values() == expected);
+  CHECK(lists.order.values() == expected);
+  const auto tiles = lists.tiles.values();
   int32_t at = 0;
-  for (int32_t i = 0; i < n_tiles.values()[0]; ++i) {
-    const ExpertTile tile = expert_tile(tiles, i);
+  for (int32_t i = 0; i < lists.n_tiles.values()[0]; ++i) {
+    const int32_t* words = tiles.data() + 3 * i;
+    const ExpertTile tile = {words[0], words[1], words[2]};
     CHECK(tile.first == at);
     CHECK(tile.n >= 1);
     CHECK(tile.n <= kExpertTileTokens);
@@ -126,7 +124,6 @@ TEST_CASE("gpu experts: choices are sorted by expert and cut into tiles") {
 }
 
 TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, whoever else is in the batch") {
-  using Block = BlockQ5_K;
   const int32_t n_expert = 5, n_used = 3, n_embd = 256, n_ff = 512, n_tokens = 11;
   const FileMatrix gate_matrix = random_matrix(TensorType::kQ5_K, n_expert * n_ff, n_embd, 60);
   const FileMatrix up_matrix = random_matrix(TensorType::kQ5_K, n_expert * n_ff, n_embd, 61);
@@ -136,8 +133,9 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
   const auto gate_bias = random_f32(static_cast<size_t>(n_expert * n_ff), 65),
              up_bias = random_f32(gate_bias.size(), 66);
   const auto down_bias = random_f32(static_cast<size_t>(n_expert * n_embd), 67);
-  DeviceArray<Block> gate = device_blocks<Block>(gate_matrix), up = device_blocks<Block>(up_matrix);
-  DeviceArray<Block> down = device_blocks<Block>(down_matrix);
+  const TensorType type = TensorType::kQ5_K;
+  DeviceArray<std::byte> gate = device_bytes_of(gate_matrix), up = device_bytes_of(up_matrix);
+  DeviceArray<std::byte> down = device_bytes_of(down_matrix);
   DeviceArray<float> device_gate_bias("gate_bias", gate_bias), device_up_bias("up_bias", up_bias);
   DeviceArray<float> device_down_bias("down_bias", down_bias);
 
@@ -149,27 +147,17 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
     DeviceArray<float> device_logits("logits", std::vector<float>(logits.begin() + first * n_expert, logits.end()));
     DeviceArray<float> weights("weights", count), hidden("hidden", count * n_ff), results("results", count * n_embd);
     DeviceArray<float> y("y", static_cast<size_t>(n * n_embd));
-    DeviceArray<int32_t> experts("experts", count), order("order", count), n_tiles("n_tiles", 1);
-    DeviceArray<int32_t> tiles("tiles", 3 * count);
+    DeviceArray<int32_t> experts("experts", count);
+    DeviceLists lists(n_choices);
     const RouterKernelParams router{kRouterSoftmax, n_expert, n_used, 1, 1, 1, 0, 1.0f};
-    launch({{n}, 32}, [&] { route_experts(device_logits, device_logits, experts, weights, router); });
-    launch({{1}, kGroupThreads}, [&] {
-      group_experts(experts, order, tiles, n_tiles, GroupParams{n_expert, n_choices});
-    });
+    run_route_experts(device_logits, device_logits, experts, weights, n, router);
+    run_group_experts(experts, lists, n_expert);
     const ExpertParams gated_params{{n_ff, n_embd / 32, 0, 1, kGateSwiGlu}, n_used};
-    launch({{n_ff / kMatvecBlockRows, n_choices}, kMatvecThreads}, [&] {
-      experts_gated<Block>(gate, up, activations.codes, activations.scales, activations.sums, device_gate_bias,
-                           device_up_bias, order, tiles, n_tiles, hidden, gated_params);
-    });
+    run_experts_gated(type, gate, up, activations, device_gate_bias, device_up_bias, lists, hidden, gated_params);
     DeviceActivations hidden_activations(hidden.values());
     const ExpertParams down_params{{n_embd, n_ff / 32, 0, 1, 0}, 1};
-    launch({{n_embd / kMatvecBlockRows, n_choices}, kMatvecThreads, Schedule::kRandom, 5}, [&] {
-      experts_matvec<Block>(down, hidden_activations.codes, hidden_activations.scales, hidden_activations.sums,
-                            device_down_bias, order, tiles, n_tiles, results, down_params);
-    });
-    launch({{(n * n_embd + kCombineThreads - 1) / kCombineThreads}, kCombineThreads}, [&] {
-      combine_experts(results, weights, y, CombineParams{n, n_used, n_embd});
-    });
+    run_experts_matvec(type, down, hidden_activations, device_down_bias, lists, results, down_params);
+    run_combine_experts(results, weights, y, CombineParams{n, n_used, n_embd});
     return y.values();
   };
   const std::vector<float> all = run(0);

@@ -5,40 +5,21 @@
 
 #include <cmath>
 
-#include "kernels/common/visit_block.h"
-#include "kernels/tests/device_data.h"
+#include "kernels/tests/operations.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
 using namespace outpost::test;
-using emulator::DeviceArray;
-using emulator::launch;
-using emulator::Schedule;
 
 namespace {
-
-template <typename Visitor>
-void visit_element(TensorType type, const Visitor& visitor) {
-  if (type == TensorType::kF32) visitor.template operator()<ElementF32>();
-  if (type == TensorType::kF16) visitor.template operator()<ElementF16>();
-  if (type == TensorType::kBF16) visitor.template operator()<ElementBF16>();
-}
 
 std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& bias) {
   const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
   DeviceArray<float> input("x", x), device_bias("bias", bias), y("y", static_cast<size_t>(n_tokens * matrix.n_rows));
   const FloatMatvecParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols), n_tokens,
                                  bias.empty() ? 0 : 1};
-  const auto n_blocks = static_cast<int32_t>((matrix.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows);
-  visit_element(matrix.type, [&]<typename Element>() {
-    DeviceArray<Element> weight = device_blocks<Element>(matrix);
-    launch({{n_blocks}, kMatvecThreads, Schedule::kRandom, 1}, [&] {
-      if (n_tokens == 1)
-        float_matvec<Element, 1>(weight, input, device_bias, y, params);
-      else
-        float_matvec<Element, 16>(weight, input, device_bias, y, params);
-    });
-  });
+  DeviceArray<std::byte> weight = device_bytes_of(matrix);
+  run_float_matvec(matrix.type, weight, input, device_bias, y, params);
   return y.values();
 }
 
@@ -72,6 +53,27 @@ TEST_CASE("gpu float matvec: equals the sum, and its bits do not depend on the n
   }
 }
 
+TEST_CASE("gpu float experts: give each choice the product with its expert, to the bits of a single matrix") {
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
+    const int64_t n_expert = 3, n_rows = 18, n_cols = 67;
+    const FileMatrix matrix = random_matrix(type, n_expert * n_rows, n_cols, 5);
+    const auto x = random_f32(static_cast<size_t>(2 * n_cols), 6);
+    const auto bias = random_f32(static_cast<size_t>(n_expert * n_rows), 7);
+    const std::vector<int32_t> choices = {2, 0, 0, 1};  // two of each token
+    DeviceArray<float> input("x", x), device_bias("bias", bias), y("y", 4 * static_cast<size_t>(n_rows));
+    DeviceArray<int32_t> device_choices("choices", choices);
+    DeviceArray<std::byte> weight = device_bytes_of(matrix);
+    const FloatExpertParams params{{static_cast<int32_t>(n_rows), static_cast<int32_t>(n_cols), 4, 1}, 2};
+    run_float_experts(type, weight, input, device_bias, device_choices, y, params);
+    const auto all = multiply(matrix, x, bias);  // [2, n_expert * n_rows]
+    const auto got = y.values();
+    for (int64_t c = 0; c < 4; ++c) {
+      const int64_t first = (c / 2) * n_expert * n_rows + choices[static_cast<size_t>(c)] * n_rows;
+      CHECK(std::equal(got.begin() + c * n_rows, got.begin() + (c + 1) * n_rows, all.begin() + first));
+    }
+  }
+}
+
 TEST_CASE("gpu embed: gives the rows of a table of every type") {
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
@@ -81,17 +83,8 @@ TEST_CASE("gpu embed: gives the rows of a table of every type") {
     DeviceArray<int32_t> device_tokens("tokens", tokens);
     DeviceArray<float> y("y", tokens.size() * static_cast<size_t>(n_cols));
     const EmbedParams params{4, static_cast<int32_t>(n_cols)};
-    const auto n_blocks = static_cast<int32_t>((4 * n_cols + kEmbedThreads - 1) / kEmbedThreads);
-    const bool has_blocks = visit_block(type, [&]<typename Block>() {
-      DeviceArray<Block> table = device_blocks<Block>(matrix);
-      launch({{n_blocks}, kEmbedThreads}, [&] { embed<Block>(table, device_tokens, y, params); });
-    });
-    if (!has_blocks) {
-      visit_element(type, [&]<typename Element>() {
-        DeviceArray<Element> table = device_blocks<Element>(matrix);
-        launch({{n_blocks}, kEmbedThreads}, [&] { float_embed<Element>(table, device_tokens, y, params); });
-      });
-    }
+    DeviceArray<std::byte> table = device_bytes_of(matrix);
+    run_embed(type, table, device_tokens, y, params);
     const auto values = matrix.values(), got = y.values();
     for (size_t i = 0; i < got.size(); ++i) {
       const auto n = static_cast<size_t>(n_cols);

@@ -7,15 +7,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "tests/support/quantized_data.h"
+#include "kernels/tests/operations.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
 using namespace outpost::test;
-using emulator::DeviceArray;
-using emulator::launch;
-using emulator::RegionKind;
-using emulator::Schedule;
 
 TEST_CASE("gpu sampling: top_k gives the best tokens in order, ties to the lower token and NaN last") {
   for (const int32_t n_vocab : {1, 31, 257, 4099}) {
@@ -30,9 +26,7 @@ TEST_CASE("gpu sampling: top_k gives the best tokens in order, ties to the lower
       logits[0] = -INFINITY;
       DeviceArray<float> input("logits", logits), values("values", static_cast<size_t>(n_rows * k));
       DeviceArray<int32_t> tokens("tokens", static_cast<size_t>(n_rows * k));
-      launch({{n_rows}, kSampleThreads, Schedule::kRandom, 1}, [&] {
-        top_k(input, tokens, values, SampleParams{n_vocab, k, 1});
-      });
+      run_top_k(input, tokens, values, n_rows, SampleParams{n_vocab, k, 1});
       for (int32_t row = 0; row < n_rows; ++row) {
         const float* x = logits.data() + row * n_vocab;
         std::vector<int32_t> order(static_cast<size_t>(n_vocab));
@@ -56,10 +50,8 @@ TEST_CASE("gpu sampling: softmax follows its definition, in place or not") {
       auto x = random_f32(static_cast<size_t>(2 * n), 2);
       for (float& value : x) value *= 20;
       DeviceArray<float> input("x", x), y("y", x.size()), in_place("x", x, RegionKind::kValues);
-      launch({{2}, kSampleThreads}, [&] { softmax_rows(y, input, SampleParams{n, 0, temperature}); });
-      launch({{2}, kSampleThreads, Schedule::kRandom, 1}, [&] {
-        softmax_rows(in_place, in_place, SampleParams{n, 0, temperature});
-      });
+      run_softmax_rows(y, input, 2, SampleParams{n, 0, temperature});
+      run_softmax_rows(in_place, in_place, 2, SampleParams{n, 0, temperature}, Schedule::kRandom);
       CHECK(in_place.values() == y.values());
       for (size_t row = 0; row < 2; ++row) {
         const auto first = x.begin() + static_cast<int64_t>(row) * n;

@@ -9,21 +9,15 @@
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
-#include "tests/support/quantized_data.h"
+#include "kernels/tests/operations.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
 using namespace outpost::test;
-using emulator::DeviceArray;
-using emulator::launch;
-using emulator::RegionKind;
-using emulator::Schedule;
 
 namespace {
 
 constexpr int32_t kWidths[] = {1, 31, 256, 257, 4099};
-
-int32_t blocks_of(int64_t n, int32_t threads) { return static_cast<int32_t>((n + threads - 1) / threads); }
 
 void check_close(const std::vector<float>& got, const std::vector<double>& expected, double tolerance) {
   REQUIRE(got.size() == expected.size());
@@ -50,11 +44,36 @@ TEST_CASE("gpu norm: rms_norm follows its definition for every width, in place o
     }
     const NormParams params{width, 1e-5f, 0};
     DeviceArray<float> weight("weight", w), input("x", x), y("y", x.size()), in_place("x", x, RegionKind::kValues);
-    launch({{n_rows}, kNormThreads}, [&] { rms_norm(y, input, weight, params); });
-    launch({{n_rows}, kNormThreads, Schedule::kRandom, 1}, [&] { rms_norm(in_place, in_place, weight, params); });
+    run_rms_norm(y, input, weight, n_rows, params);
+    run_rms_norm(in_place, in_place, weight, n_rows, params, Schedule::kRandom);
     // Sums of squares have no cancellation: 17 additions a thread, 5 + 8 after it, and six roundings of the rest.
     check_close(y.values(), expected, 40 * 0x1p-24);
     CHECK(in_place.values() == y.values());
+  }
+}
+
+TEST_CASE("gpu norm: residual_norm gives the bits of add, rms_norm and quantize_activations") {
+  for (const int32_t width : {32, 256, 4128}) {
+    for (const bool has_addend : {false, true}) {
+      CAPTURE(width);
+      CAPTURE(has_addend);
+      const int32_t n_rows = 2;
+      const auto n = static_cast<size_t>(n_rows * width);
+      DeviceArray<float> x("x", random_f32(n, 30), RegionKind::kValues), addend("addend", random_f32(n, 31));
+      DeviceArray<float> added("added", x.values(), RegionKind::kValues), y("y", n), expected("expected", n);
+      DeviceArray<float> weight("weight", random_f32(static_cast<size_t>(width), 32));
+      DeviceActivations codes(n_rows * width / 32);
+      run_residual_norm(y, x, addend, weight, codes, n_rows, {width, 1e-5f, has_addend ? 1 : 0, 0.75f});
+
+      if (has_addend) run_add(added, addend, {static_cast<int32_t>(n), 0.75f, 0});
+      run_rms_norm(expected, added, weight, n_rows, {width, 1e-5f, 0});
+      DeviceActivations expected_codes(expected.values());
+      CHECK(x.values() == added.values());
+      CHECK(y.values() == expected.values());
+      CHECK(codes.codes.values() == expected_codes.codes.values());
+      CHECK(codes.scales.values() == expected_codes.scales.values());
+      CHECK(codes.sums.values() == expected_codes.sums.values());
+    }
   }
 }
 
@@ -78,7 +97,7 @@ TEST_CASE("gpu norm: layer_norm follows its definition for every width, with bia
       }
       const NormParams params{width, 1e-5f, has_bias ? 1 : 0};
       DeviceArray<float> weight("weight", w), bias("bias", b), input("x", x), y("y", x.size());
-      launch({{n_rows}, kNormThreads}, [&] { layer_norm(y, input, weight, bias, params); });
+      run_layer_norm(y, input, weight, bias, n_rows, params);
       // The mean of values near 10 is off by up to 30 roundings of 10 * 2^-24; divided by a deviation of 0.58.
       check_close(y.values(), expected, 600 * 0x1p-24);
     }
@@ -90,10 +109,9 @@ TEST_CASE("gpu elementwise: operations follow their definitions at odd sizes") {
     CAPTURE(n);
     std::vector<float> a = random_f32(n, 6), b = random_f32(n, 7);
     for (float& x : a) x *= 9;
-    const int32_t n_blocks = blocks_of(static_cast<int64_t>(n), kElementThreads);
     const auto run = [&](const std::function<void(DeviceArray<float> & x, DeviceArray<float> & y)>& kernel) {
       DeviceArray<float> x("x", a, RegionKind::kValues), y("y", b);
-      launch({{n_blocks}, kElementThreads}, [&] { kernel(x, y); });
+      kernel(x, y);
       return x.values();
     };
     const auto expect = [&](const std::function<double(double, double)>& f) {
@@ -109,21 +127,21 @@ TEST_CASE("gpu elementwise: operations follow their definitions at odd sizes") {
     const auto params = [&](float factor, int32_t kind = 0) {
       return ElementParams{static_cast<int32_t>(n), factor, kind};
     };
-    check_close(run([&](auto& x, auto& y) { add(x, y, params(0.5f)); }),
+    check_close(run([&](auto& x, auto& y) { run_add(x, y, params(0.5f)); }),
                 expect([](double x, double y) { return x + y / 2; }), kTolerance);
-    check_close(run([&](auto& x, auto&) { gpu::scale(x, params(-3)); }),
-                expect([](double x, double) { return -3 * x; }), kTolerance);
-    check_close(run([&](auto& x, auto&) { softcap(x, params(5)); }),
+    check_close(run([&](auto& x, auto&) { run_scale(x, params(-3)); }), expect([](double x, double) { return -3 * x; }),
+                kTolerance);
+    check_close(run([&](auto& x, auto&) { run_softcap(x, params(5)); }),
                 expect([](double x, double) { return 5 * std::tanh(x / 5); }), kTolerance);
-    check_close(run([&](auto& x, auto&) { activate(x, params(0, kActivationSilu)); }),
+    check_close(run([&](auto& x, auto&) { run_activate(x, params(0, kActivationSilu)); }),
                 expect([&](double x, double) { return x * sigmoid(x); }), kTolerance);
-    check_close(run([&](auto& x, auto&) { activate(x, params(0, kActivationGelu)); }),
+    check_close(run([&](auto& x, auto&) { run_activate(x, params(0, kActivationGelu)); }),
                 expect([&](double x, double) { return gelu(x); }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { gpu::gate(x, x, y, params(0, kGateSwiGlu)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, x, y, params(0, kGateSwiGlu)); }),
                 expect([&](double x, double y) { return x * sigmoid(x) * y; }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { gpu::gate(x, x, y, params(0, kGateGeGlu)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, x, y, params(0, kGateGeGlu)); }),
                 expect([&](double x, double y) { return gelu(x) * y; }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { gpu::gate(x, y, x, params(0, kGateSwiGluOai)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, y, x, params(0, kGateSwiGluOai)); }),
                 expect([&](double x, double y) {
                   return std::min(y, 7.0) * sigmoid(1.702 * std::min(y, 7.0)) * (std::clamp(x, -7.0, 7.0) + 1);
                 }),
@@ -141,19 +159,14 @@ TEST_CASE("gpu elementwise: a gate passes a NaN on") {
 TEST_CASE("gpu elementwise: rows are gated, copied between widths and gathered") {
   const int32_t n_rows = 5, width = 67;
   const auto a = random_f32(5 * 67, 8), b = random_f32(5 * 67, 9), logits = random_f32(5, 10);
-  const int32_t n_blocks = blocks_of(n_rows * width, kElementThreads);
   DeviceArray<float> x("x", a, RegionKind::kValues), y("y", b), device_logits("logits", logits);
-  launch({{n_blocks}, kElementThreads}, [&] {
-    gpu::add_gated(x, y, device_logits, RowParams{n_rows, width, 0, 0, 0, 0});
-  });
+  run_add_gated(x, y, device_logits, RowParams{n_rows, width, 0, 0, 0, 0});
   std::vector<double> expected(a.size());
   for (size_t i = 0; i < a.size(); ++i) expected[i] = a[i] + b[i] / (1 + std::exp(-double{logits[i / 67]}));
   check_close(x.values(), expected, 8 * 0x1p-24);
 
   DeviceArray<float> wide("wide", std::vector<float>(5 * 80, -7), RegionKind::kValues);
-  launch({{blocks_of(5 * 10, kElementThreads)}, kElementThreads}, [&] {
-    gpu::copy_columns(wide, y, RowParams{n_rows, 10, 80, 3, width, 50});
-  });
+  run_copy_columns(wide, y, RowParams{n_rows, 10, 80, 3, width, 50});
   const auto copied = wide.values();
   for (size_t r = 0; r < 5; ++r) {
     for (size_t i = 0; i < 80; ++i) CHECK(copied[r * 80 + i] == (i >= 3 && i < 13 ? b[r * 67 + 50 + i - 3] : -7.0f));
@@ -162,7 +175,7 @@ TEST_CASE("gpu elementwise: rows are gated, copied between widths and gathered")
   const std::vector<int32_t> rows = {4, 0, 4};
   DeviceArray<int32_t> device_rows("rows", rows);
   DeviceArray<float> gathered("gathered", 3 * 67);
-  launch({{1}, kElementThreads}, [&] { gpu::gather_rows(gathered, y, device_rows, RowParams{3, width, 0, 0, 0, 0}); });
+  run_gather_rows(gathered, y, device_rows, RowParams{3, width, 0, 0, 0, 0});
   for (size_t i = 0; i < 3 * 67; ++i) CHECK(gathered.values()[i] == b[static_cast<size_t>(rows[i / 67]) * 67 + i % 67]);
 }
 
@@ -213,9 +226,8 @@ TEST_CASE("gpu rope: turns queries and keys and stores keys and values in their 
     DeviceArray<int32_t> device_positions("positions", positions), device_slots("slots", slots);
     DeviceArray<uint16_t> pages("pages", static_cast<size_t>(n_pages * kv.page_stride));
     const RopeKvParams params{kv, n_head, c.n_pairs, c.offset, c.is_halves};
-    launch({{n_head + 2 * n_head_kv, n_tokens}, kRopeThreads, Schedule::kRandom, 2}, [&] {
-      rope_and_store_kv(device_q, device_k, device_v, device_turns, device_positions, device_slots, pages, params);
-    });
+    run_rope_and_store_kv(device_q, device_k, device_v, device_turns, device_positions, device_slots, pages, n_tokens,
+                          params);
 
     const auto stored = pages.values();
     std::vector<double> expected_q(q.size());

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -173,10 +174,30 @@ class Experts {
   virtual ExpertUsage usage() const = 0;
 };
 
+/// What a forward pass brings along from the host.
+struct PassInputs {
+  const void* network;  ///< who computes: its passes with inputs of the same shape issue the same operations
+  KvStorage& kv;
+  std::span<const int32_t> tokens;
+  std::span<const SequenceRun> runs;
+  std::span<const int32_t> logit_rows;
+  int32_t n_ctx;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const char* name() const = 0;  ///< shown to the user: "cpu (avx512)"
+  /// Tokens of a prompt that are best computed in one pass: 10 to 15 ms of work for a mid-sized model.
+  virtual int32_t n_prefill() const { return 256; }
+
+  /// Runs `operations`, which issue a whole forward pass and return where its logits will lie. The tokens, runs and
+  /// rows that they hand on are those of `inputs`. A device may have recorded an earlier pass with inputs of this shape
+  /// and repeat that in place of calling `operations`.
+  virtual DeviceSpan<const float> run_pass(const PassInputs&,
+                                           const std::function<DeviceSpan<const float>()>& operations) {
+    return operations();
+  }
 
   // Memory. All throw EngineError kOutOfMemory, and kModelUnsupported for a tensor type without a kernel.
   virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;
@@ -190,8 +211,9 @@ class Backend {
   virtual std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) = 0;
   virtual ExpertCacheStats expert_cache_stats() const = 0;
 
-  /// Whether `embed` can read the table: said while loading, not in the middle of a reply.
-  virtual void check_table(const WeightView& table) const = 0;
+  /// Makes the table ready for `embed`, which finds it by its bytes: what is wrong is said while loading, not in the
+  /// middle of a reply.
+  virtual void load_table(const WeightView& table) = 0;
 
   // Operations.
   /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.

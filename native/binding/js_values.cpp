@@ -116,6 +116,7 @@ void call_listener(Napi::Env env, const Napi::FunctionReference& listener,
 
 LoadOptions read_load_options(const Fields& fields) {
   LoadOptions options;
+  fields.read("device", options.device);
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);
   fields.read("cpuKernels", options.cpu_kernels, kCpuKernelNames);

@@ -67,7 +67,7 @@ const std::string& Arguments::positional(size_t i, const char* what) const {
 }
 
 std::vector<std::string> with_load_options(std::vector<std::string> options) {
-  options.insert(options.end(), {"--threads", "--kernels", "--expert-cache"});
+  options.insert(options.end(), {"--device", "--threads", "--kernels", "--expert-cache"});
   return options;
 }
 
@@ -82,6 +82,7 @@ CpuKernels cpu_kernels_named(const std::string& name) {
 
 LoadOptions load_options(const Arguments& arguments) {
   LoadOptions options;
+  options.device = arguments.get("--device", options.device);
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
   options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
   options.cpu_kernels = cpu_kernels_named(arguments.get("--kernels", "auto"));

@@ -41,7 +41,7 @@ class Arguments {
 
 /// Names of the options that `load_options` reads.
 std::vector<std::string> with_load_options(std::vector<std::string> options);
-/// `--threads N`, `--kernels NAME` (kCpuKernelNames), `--expert-cache MIB`
+/// `--device ID` (of list_devices), `--threads N`, `--kernels NAME` (kCpuKernelNames), `--expert-cache MIB`
 LoadOptions load_options(const Arguments& arguments);
 
 /// How well the expert cache has served, in one line without its end. @pre the model has experts
@@ -64,6 +64,7 @@ struct Command {
 };
 
 int run_bench(const std::vector<std::string>& words);
+int run_devices(const std::vector<std::string>& words);
 int run_inspect(const std::vector<std::string>& words);
 int run_logits(const std::vector<std::string>& words);
 int run_perplexity(const std::vector<std::string>& words);

@@ -119,7 +119,8 @@ int run_bench(const std::vector<std::string>& words) {
   if (info.n_ctx_train >= 16) step_ms = measure_steps(*model, depth, kSteps, 5 * n_reps);
   const int32_t n_threads =
       options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
-  const double bandwidth = measure_read_bandwidth(n_threads);
+  const double bandwidth =
+      options.device == "cpu" ? measure_read_bandwidth(n_threads) : measure_copy_bandwidth(options.device);
   const double decode_bandwidth = median(decode) * bytes_per_token(info, experts_at_load);
 
   if (arguments.has("--json")) {
@@ -142,7 +143,7 @@ int run_bench(const std::vector<std::string>& words) {
   std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n",
               median(decode), n_decode, decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
   std::printf("steps     ");
-  for (size_t i = 0; i < step_ms.size(); ++i) std::printf("%s%d: %.1f ms", i > 0 ? ", " : "", kSteps[i], step_ms[i]);
+  for (size_t i = 0; i < step_ms.size(); ++i) std::printf("%s%d: %.2f ms", i > 0 ? ", " : "", kSteps[i], step_ms[i]);
   std::printf("  (tokens at once, at depth %d)\n", depth);
   if (info.n_expert > 0) std::printf("experts   %s\n", expert_summary(*engine).c_str());
   return 0;

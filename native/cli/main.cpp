@@ -12,23 +12,26 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "[--seed S] [--ctx N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
-    {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"perplexity",
+     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache "
-     "MIB]",
+     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--device D] [--threads N] [--kernels K] "
+     "[--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
     {"replay", "MODEL [--limit N] [--draft N] [--plain N] [--threads N] [--kernels K]",
      "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
      "JSON\n"
      "              object per edit out; --plain: tokens of each that are decoded without a draft",
      outpost::cli::run_replay},
-    {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
+    {"logits",
+     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},
+    {"devices", "", "what can compute here: ids for --device, names and memory", outpost::cli::run_devices},
     {"inspect", "MODEL [--json]", "metadata and tensors of a GGUF file", outpost::cli::run_inspect},
     {"quantize", "IN.gguf OUT.gguf TYPE [--embedding TYPE] [--output TYPE] [--threads N] [--force]",
      "another type for the weights: f16, bf16, q4_0 to q8_0, q2_K to q6_K, iq4_nl, iq4_xs, mxfp4, tq1_0, tq2_0.\n"

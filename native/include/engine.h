@@ -57,7 +57,25 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI
 /// Their names, in that order.
 inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
 
+/// Something that computes.
+struct DeviceInfo {
+  std::string id;    ///< for LoadOptions.device: "cpu", "cuda:0"
+  std::string name;  ///< "NVIDIA H100 80GB HBM3"
+  uint64_t total_bytes = 0;
+  uint64_t free_bytes = 0;
+};
+
+/// The processor first, then every GPU that the engine can use now.
+/// @param reason why there is no GPU, as a part of a sentence; empty if there is one
+std::vector<DeviceInfo> list_devices(std::string& reason);
+
+/// Bytes per second of a large copy in the memory of a GPU, those read and those written; 0 for the processor.
+/// @throws EngineError kInvalidArgument, kOutOfMemory
+double measure_copy_bandwidth(const std::string& device);
+
 struct LoadOptions {
+  /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
+  std::string device = "cpu";
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
   /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
@@ -252,7 +270,8 @@ struct GenerateSink {
 struct EngineOptions {
   int32_t n_ctx = 0;         ///< positions one request may use; 0 takes the model's training context
   uint64_t kv_bytes = 0;     ///< memory for KV pages of all requests; 0 gives two full contexts
-  int32_t n_prefill = 256;   ///< most tokens in one prefill slice, between which other requests may run
+  /// Most tokens in one prefill slice, between which other requests may run; 0 takes what suits the device.
+  int32_t n_prefill = 0;
   double slice_ms = 12;      ///< how long a slice should take, by which its size is chosen; 0: always n_prefill tokens
   int32_t n_sequences = 32;  ///< most requests in one pass
   /// Drafts for this engine's model; may be null. See `draft_compatibility`.

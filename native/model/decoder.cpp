@@ -17,12 +17,17 @@ std::vector<ExpertUsage> Decoder::expert_usage() const {
 }
 
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
-  const Scratch::Frame frame(scratch_);
-  Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};
-  const auto x = scratch_.take(pass.n_tokens, hp_.n_embd);
-  embed(pass, x);
-  for (int32_t il = 0; il < hp_.n_layer; ++il) layer(pass, il, x);
-  if (!batch.logit_rows.empty()) unembed(pass, x, logits);
+  const PassInputs inputs{this, kv, batch.tokens, batch.runs, batch.logit_rows, batch.n_ctx};
+  const auto y = backend_.run_pass(inputs, [&]() -> DeviceSpan<const float> {
+    const Scratch::Frame frame(scratch_);
+    Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};
+    const auto x = scratch_.take(pass.n_tokens, hp_.n_embd);
+    embed(pass, x);
+    for (int32_t il = 0; il < hp_.n_layer; ++il) layer(pass, il, x);
+    if (batch.logit_rows.empty()) return {};
+    return unembed(pass, x);
+  });
+  if (!batch.logit_rows.empty()) backend_.read(logits, y);
 }
 
 void Decoder::embed(Pass& pass, DeviceSpan<float> x) {
@@ -30,7 +35,7 @@ void Decoder::embed(Pass& pass, DeviceSpan<float> x) {
   if (embedding_scale_ != 1.0f) backend_.scale(x, embedding_scale_);
 }
 
-void Decoder::unembed(Pass& pass, DeviceSpan<const float> x, std::span<float> logits) {
+DeviceSpan<const float> Decoder::unembed(Pass& pass, DeviceSpan<const float> x) {
   pass.n_tokens = static_cast<int32_t>(pass.batch.logit_rows.size());
   const auto last = scratch_.take(pass.n_tokens, hp_.n_embd), y = scratch_.take(pass.n_tokens, hp_.n_vocab);
   backend_.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
@@ -38,7 +43,7 @@ void Decoder::unembed(Pass& pass, DeviceSpan<const float> x, std::span<float> lo
   output_.forward(pass, y, last);
   if (logit_scale_ != 1.0f) backend_.scale(y, logit_scale_);
   if (logit_softcap_ > 0.0f) backend_.softcap(y, logit_softcap_);
-  backend_.read(logits, y);
+  return y;
 }
 
 }  // namespace outpost

@@ -37,7 +37,8 @@ class Decoder : public Network {
   float logit_softcap_ = 0.0f;  ///< 0: none
 
  private:
-  void unembed(Pass& pass, DeviceSpan<const float> x, std::span<float> logits);
+  /// @return the logits of the wanted rows
+  DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
   Backend& backend_;
   Scratch scratch_;

@@ -141,7 +141,7 @@ std::unique_ptr<Weight> WeightLoader::computed(const std::string& name, std::spa
 
 WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t n_cols) {
   WeightView view = find(name, {n_rows, n_cols});
-  backend_.check_table(view);
+  backend_.load_table(view);
   weight_bytes_ += view.bytes.size();
   advance(view);
   return view;

@@ -53,7 +53,7 @@ class DecodeEngine final : public Engine {
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         parts_(std::move(parts)),
         kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)),
-        scheduler_({options.n_prefill, options.slice_ms, options.n_sequences}),
+        scheduler_({options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill(), options.slice_ms, options.n_sequences}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {
@@ -481,7 +481,7 @@ std::unique_ptr<Engine> create_engine(std::shared_ptr<Model> model, const Engine
       throw EngineError(ErrorCode::kInvalidArgument, concat(name, " is ", value, "; expected ", expected, "."));
   };
   require(options.n_ctx >= 0, "n_ctx", options.n_ctx, "0 or more");
-  require(options.n_prefill >= 1, "n_prefill", options.n_prefill, "at least 1");
+  require(options.n_prefill >= 0, "n_prefill", options.n_prefill, "0 or more");
   require(options.slice_ms >= 0, "slice_ms", options.slice_ms, "0 or more");
   require(options.n_sequences >= 1 && options.n_sequences <= 64, "n_sequences", options.n_sequences, "1 to 64");
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));

@@ -5,7 +5,7 @@
 #include <map>
 #include <new>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/devices.h"
 #include "core/available_memory.h"
 #include "core/strings.h"
 #include "runtime/expert_budget.h"
@@ -44,9 +44,8 @@ LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
     : file_(GgufFile::open(path)),
       tokenizer_(Tokenizer::create(file_)),
       prefix_index_(*tokenizer_),
-      backend_(create_cpu_backend(
-          options.cpu_kernels, options.n_threads,
-          options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file_))) {
+      backend_(create_backend(
+          options, options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file_))) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
     return !options.on_progress ||
            options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));

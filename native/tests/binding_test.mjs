@@ -416,7 +416,7 @@ describe('wrong requests', () => {
     for (const kvBytes of [-1, 2 ** 60, null])
       assert.throws(() => model.createEngine({ kvBytes }), typeError('options.kvBytes'));
     assert.throws(() => model.createEngine({ nCtx: -1 }), nativeError('invalid_argument'));
-    assert.throws(() => model.createEngine({ nPrefill: 0 }), nativeError('invalid_argument'));
+    assert.throws(() => model.createEngine({ nPrefill: -1 }), nativeError('invalid_argument'));
     assert.throws(() => model.createEngine({ kvBytes: 1 }), nativeError('invalid_argument'));
     assert.throws(() => new (Object.getPrototypeOf(engine).constructor)(), typeError('Engine'));
     assert.throws(() => new (Object.getPrototypeOf(model).constructor)({}), typeError('Model'));

@@ -413,7 +413,7 @@ TEST_CASE("engines with impossible options are refused") {
     return error_of([&] { Engine::create(random_model(), options); });
   };
   CHECK(refused([](auto& o) { o.n_ctx = -1; }) == ErrorCode::kInvalidArgument);
-  CHECK(refused([](auto& o) { o.n_prefill = 0; }) == ErrorCode::kInvalidArgument);
+  CHECK(refused([](auto& o) { o.n_prefill = -1; }) == ErrorCode::kInvalidArgument);
   CHECK(refused([](auto& o) { o.kv_bytes = 1000; }) == ErrorCode::kInvalidArgument);
   CHECK(refused([](auto& o) { o.kv_bytes = std::numeric_limits<uint64_t>::max(); }).has_value());
   CHECK(error_of([] { Engine::create(nullptr); }) == ErrorCode::kInvalidArgument);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bitset>
+#include <cstdint>
 #include <string_view>
 
 #include "tokenizer/escaped_word.h"

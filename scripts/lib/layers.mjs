@@ -42,6 +42,16 @@ const cppLayers = {
   'native/tokenizer': ['native/gguf', 'native/core', 'native/include'],
   'native/quant': ['native/gguf', 'native/core', 'native/include', 'kernels/common'],
   'native/backend': ['native/quant', 'native/core', 'native/include', 'kernels/common'],
+  // The parameters of launches, which come with the kernels.
+  'native/backend/cuda': [
+    'native/backend',
+    'native/quant',
+    'native/core',
+    'native/include',
+    'kernels/cuda',
+    'kernels/portable',
+    'kernels/common',
+  ],
   'native/kv': ['native/backend', 'native/core', 'native/include'],
   'native/sampling': ['native/core', 'native/include'],
   'native/draft': ['native/core', 'native/include'],

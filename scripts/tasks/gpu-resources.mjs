@@ -24,7 +24,13 @@ export function parseResources(text) {
 
 export async function gpuResources() {
   const directory = join(root, 'build', 'native', 'gpu-resources');
-  const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', '-DOUTPOST_CUDA=ON', '-DCMAKE_CUDA_FLAGS=-Xptxas=-v'];
+  const options = [
+    '-G',
+    'Ninja',
+    '-DCMAKE_BUILD_TYPE=Release',
+    '-DOUTPOST_CUDA_BACKEND=ON',
+    '-DCMAKE_CUDA_FLAGS=-Xptxas=-v',
+  ];
   await run('cmake', ['-S', 'native', '-B', directory, ...options], { quiet: true });
   const build = ['--build', directory, '--target', 'outpost-cuda-kernels', '--clean-first'];
   const kernels = parseResources(await capture('cmake', build));

@@ -86,7 +86,7 @@ class CpuBackend final : public Backend {
 
   ExpertCacheStats expert_cache_stats() const override { return expert_ffn_.cache_stats(); }
 
-  void check_table(const WeightView& table) const override {
+  void load_table(const WeightView& table) override {
     if (!can_dequantize(table.type)) fail_unsupported(table);
   }
 

@@ -1,0 +1,30 @@
+// Types of the launchers that need no CUDA.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/common/tensor_type.h"
+
+namespace outpost::gpu {
+
+/// Blocks on the device: those of the file, or wide ones made of them (kernels/common/wide_blocks.h).
+struct DeviceType {
+  TensorType type;
+  bool is_wide = false;
+
+  DeviceType(TensorType type_of_file, bool has_wide_blocks = false) : type(type_of_file), is_wide(has_wide_blocks) {}
+};
+
+/// Whether there are wide blocks for rows of this type and width.
+inline bool can_widen(TensorType type, int64_t n_cols) {
+  return (type == TensorType::kQ8_0 || type == TensorType::kQ6_K) && n_cols % 256 == 0;
+}
+/// Bytes of `n_elements`, whole blocks.
+inline size_t device_bytes(DeviceType type, int64_t n_elements) {
+  if (type.is_wide) return static_cast<size_t>(n_elements / 256) * (type.type == TensorType::kQ8_0 ? 272 : 224);
+  const TensorTypeTraits& traits = tensor_type_traits(type.type);
+  return static_cast<size_t>(n_elements) / traits.block_elements * traits.block_bytes;
+}
+
+}  // namespace outpost::gpu

@@ -1,0 +1,20 @@
+// Private to matvec_launchers.cu and matvec_type.cu.in.
+#pragma once
+
+#include "kernels/cuda/launchers.h"
+
+namespace outpost::gpu {
+
+/// The arguments of a product; those that it does not take are not set.
+struct MatvecLaunch {
+  const void* weight = nullptr;
+  const void* up = nullptr;  ///< null: not gated
+  QuantizedInput x;
+  const float* bias = nullptr;
+  const float* up_bias = nullptr;
+  const ExpertLists* lists = nullptr;  ///< null: no experts
+  float* y = nullptr;
+  ExpertParams params{};
+};
+
+}  // namespace outpost::gpu

@@ -1,7 +1,0 @@
-#include "kernels/cuda/matvec_launch.h"
-
-namespace outpost::gpu {
-
-OUTPOST_MATVEC_TYPES_SMALL(OUTPOST_MATVEC_DEFINE)
-
-}  // namespace outpost::gpu

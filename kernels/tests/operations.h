@@ -1,0 +1,144 @@
+// The kernels as the tests run them: under the SIMT emulator (operations_emulator.cpp, part of outpost-tests), or with
+// OUTPOST_ON_GPU on a real device through the launchers that the backend uses (operations_cuda.cpp, outpost-gpu-tests).
+// The same cases, the same references, the same tolerances.
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include "kernels/cuda/launch_types.h"
+#include "kernels/portable/attention.h"
+#include "kernels/portable/elementwise.h"
+#include "kernels/portable/experts.h"
+#include "kernels/portable/float_matvec.h"
+#include "kernels/portable/norm.h"
+#include "kernels/portable/rope_kv.h"
+#include "kernels/portable/sample.h"
+#include "kernels/portable/widen.h"
+#include "tests/support/quantized_data.h"
+
+#ifdef OUTPOST_ON_GPU
+#include "kernels/tests/cuda_array.h"
+#else
+#include "kernels/emulator/simt.h"
+#endif
+
+namespace outpost::test {
+
+using emulator::RegionKind;
+using emulator::Schedule;
+#ifdef OUTPOST_ON_GPU
+using cuda::DeviceArray;
+#else
+using emulator::DeviceArray;
+#endif
+
+/// The blocks of a matrix in file layout.
+inline DeviceArray<std::byte> device_bytes_of(const FileMatrix& matrix) { return {"weight", matrix.bytes}; }
+
+/// Arrays that belong together, and quantizing them.
+struct DeviceActivations {
+  DeviceArray<uint32_t> codes;
+  DeviceArray<float> scales;
+  DeviceArray<uint32_t> sums;
+  int32_t n_groups;
+
+  explicit DeviceActivations(const std::vector<float>& x);
+  /// Not written yet.
+  explicit DeviceActivations(int32_t n)
+      : codes("codes", static_cast<size_t>(n) * 8),
+        scales("scales", static_cast<size_t>(n)),
+        sums("sums", static_cast<size_t>(n)),
+        n_groups(n) {}
+};
+
+/// The choices of experts, sorted.
+struct DeviceLists {
+  DeviceArray<int32_t> order, tiles, n_tiles;
+  int32_t n_choices;
+
+  explicit DeviceLists(int32_t n)
+      : order("order", static_cast<size_t>(n)),
+        tiles("tiles", static_cast<size_t>(3 * n)),
+        n_tiles("n_tiles", 1),
+        n_choices(n) {}
+};
+
+struct DeviceAttention {
+  DeviceArray<float>& q;
+  DeviceArray<uint16_t>& pages;
+  DeviceArray<int32_t>& page_tables;
+  DeviceArray<gpu::AttentionTile>& tiles;
+  DeviceArray<int32_t>& positions;
+  DeviceArray<float>& sinks;
+  DeviceArray<float>& y;
+  DeviceArray<float>& partial;
+  DeviceArray<float>& states;
+  int32_t n_tiles, n_splits;
+  bool is_split;
+};
+
+/// Rows that tiles of attention may have where a case asks for n: the launcher has one size.
+int32_t tile_rows(int32_t n);
+
+// The arguments are those of the kernels. A schedule is the emulator's.
+void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
+                       DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
+                       const gpu::ResidualNormParams& params);
+void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
+                  const gpu::NormParams& params, Schedule schedule = Schedule::kInOrder);
+void run_layer_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, DeviceArray<float>& bias,
+                    int32_t n_rows, const gpu::NormParams& params);
+void run_add(DeviceArray<float>& x, DeviceArray<float>& y, const gpu::ElementParams& params);
+void run_scale(DeviceArray<float>& x, const gpu::ElementParams& params);
+void run_softcap(DeviceArray<float>& x, const gpu::ElementParams& params);
+void run_activate(DeviceArray<float>& x, const gpu::ElementParams& params);
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up,
+              const gpu::ElementParams& params);
+void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits,
+                   const gpu::RowParams& params);
+void run_copy_columns(DeviceArray<float>& y, DeviceArray<float>& x, const gpu::RowParams& params);
+void run_gather_rows(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<int32_t>& rows,
+                     const gpu::RowParams& params);
+void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceArray<float>& v,
+                           DeviceArray<float>& turns, DeviceArray<int32_t>& positions, DeviceArray<int32_t>& slots,
+                           DeviceArray<uint16_t>& pages, int32_t n_tokens, const gpu::RopeKvParams& params);
+void run_attention(const DeviceAttention& arrays, const gpu::AttentionKernelParams& params, int32_t n_rows,
+                   Schedule schedule = Schedule::kInOrder);
+void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
+               const gpu::SampleParams& params);
+void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const gpu::SampleParams& params,
+                      Schedule schedule = Schedule::kInOrder);
+void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements);
+/// Up to kMatvecMaxTokens tokens by matvec, more by matmul. @param has_wide_blocks weight is in wide blocks
+void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
+                DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
+void run_matvec_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up,
+                      DeviceActivations& x, DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias,
+                      DeviceArray<float>& y, const gpu::MatvecParams& params);
+void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                      DeviceArray<float>& y, const gpu::FloatMatvecParams& params);
+void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const gpu::FloatExpertParams& params);
+void run_embed(gpu::DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
+               const gpu::EmbedParams& params);
+void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, DeviceArray<int32_t>& experts,
+                       DeviceArray<float>& weights, int32_t n_tokens, const gpu::RouterKernelParams& params);
+void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert);
+void run_experts_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up,
+                       DeviceActivations& x, DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias,
+                       DeviceLists& lists, DeviceArray<float>& y, const gpu::ExpertParams& params);
+void run_experts_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x,
+                        DeviceArray<float>& bias, DeviceLists& lists, DeviceArray<float>& y,
+                        const gpu::ExpertParams& params);
+void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
+                         const gpu::CombineParams& params);
+void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
+
+inline DeviceActivations::DeviceActivations(const std::vector<float>& x)
+    : DeviceActivations(static_cast<int32_t>(x.size() / 32)) {
+  DeviceArray<float> input("x", x);
+  run_quantize(input, *this);
+}
+
+}  // namespace outpost::test

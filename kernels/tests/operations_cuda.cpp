@@ -1,0 +1,142 @@
+// The operations of the tests on a real device.
+#ifdef OUTPOST_ON_GPU
+
+#include "kernels/cuda/launchers.h"
+#include "kernels/tests/operations.h"
+
+namespace outpost::test {
+
+using namespace gpu;
+using cuda::check_launch;
+
+namespace {
+
+constexpr cudaStream_t kStream = nullptr;
+
+QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums}; }
+ExpertLists lists_of(DeviceLists& lists) { return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices}; }
+
+}  // namespace
+
+int32_t tile_rows(int32_t) { return kAttentionRows; }
+
+void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
+  check_launch(launch_quantize(kStream, x, y.codes, y.scales, y.sums, y.n_groups), "quantize_activations");
+}
+void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
+                       DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
+                       const ResidualNormParams& params) {
+  check_launch(
+      launch_residual_norm(kStream, y, x, addend, weight, codes.codes, codes.scales, codes.sums, n_rows, params),
+      "residual_norm");
+}
+void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
+                  const NormParams& params, Schedule) {
+  check_launch(launch_rms_norm(kStream, y, x, weight, n_rows, params), "rms_norm");
+}
+void run_layer_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, DeviceArray<float>& bias,
+                    int32_t n_rows, const NormParams& params) {
+  check_launch(launch_layer_norm(kStream, y, x, weight, bias, n_rows, params), "layer_norm");
+}
+void run_add(DeviceArray<float>& x, DeviceArray<float>& y, const ElementParams& params) {
+  check_launch(launch_add(kStream, x, y, params), "add");
+}
+void run_scale(DeviceArray<float>& x, const ElementParams& params) {
+  check_launch(launch_scale(kStream, x, params), "scale");
+}
+void run_softcap(DeviceArray<float>& x, const ElementParams& params) {
+  check_launch(launch_softcap(kStream, x, params), "softcap");
+}
+void run_activate(DeviceArray<float>& x, const ElementParams& params) {
+  check_launch(launch_activate(kStream, x, params), "activate");
+}
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up, const ElementParams& params) {
+  check_launch(launch_gate(kStream, y, gates, up, params), "gate");
+}
+void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits, const RowParams& params) {
+  check_launch(launch_add_gated(kStream, x, y, logits, params), "add_gated");
+}
+void run_copy_columns(DeviceArray<float>& y, DeviceArray<float>& x, const RowParams& params) {
+  check_launch(launch_copy_columns(kStream, y, x, params), "copy_columns");
+}
+void run_gather_rows(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<int32_t>& rows,
+                     const RowParams& params) {
+  check_launch(launch_gather_rows(kStream, y, x, rows, params), "gather_rows");
+}
+void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceArray<float>& v,
+                           DeviceArray<float>& turns, DeviceArray<int32_t>& positions, DeviceArray<int32_t>& slots,
+                           DeviceArray<uint16_t>& pages, int32_t n_tokens, const RopeKvParams& params) {
+  check_launch(launch_rope_and_store_kv(kStream, q, k, v, turns, positions, slots, pages, n_tokens, params),
+               "rope_and_store_kv");
+}
+void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t, Schedule) {
+  AttentionArrays arrays{a.q, a.pages, a.page_tables, a.tiles, a.positions, a.sinks, a.y, nullptr, nullptr};
+  if (a.is_split) {
+    arrays.partial = a.partial;
+    arrays.states = a.states;
+  }
+  check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
+}
+void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
+               const SampleParams& params) {
+  check_launch(launch_top_k(kStream, logits, tokens, values, n_rows, params), "top_k");
+}
+void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const SampleParams& params,
+                      Schedule) {
+  check_launch(launch_softmax_rows(kStream, y, x, n_rows, params), "softmax_rows");
+}
+void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements) {
+  check_launch(launch_widen(kStream, type, narrow.pointer(), wide.pointer(), n_elements), "widen");
+}
+void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
+                DeviceArray<float>& y, const MatvecParams& params, Schedule) {
+  check_launch(launch_matvec(kStream, type, weight.pointer(), input_of(x), bias, y, params), "matvec");
+}
+void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
+                      DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
+                      const MatvecParams& params) {
+  check_launch(
+      launch_matvec_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias, y, params),
+      "matvec_gated");
+}
+void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                      DeviceArray<float>& y, const FloatMatvecParams& params) {
+  check_launch(launch_float_matvec(kStream, type, weight.pointer(), x, bias, y, params), "float_matvec");
+}
+void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params) {
+  check_launch(launch_float_experts(kStream, type, weight.pointer(), x, bias, choices, y, params), "float_experts");
+}
+void run_embed(DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
+               const EmbedParams& params) {
+  check_launch(launch_embed(kStream, type, table.pointer(), tokens, y, params), "embed");
+}
+void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, DeviceArray<int32_t>& experts,
+                       DeviceArray<float>& weights, int32_t n_tokens, const RouterKernelParams& params) {
+  check_launch(launch_route_experts(kStream, logits, bias, experts, weights, n_tokens, params), "route_experts");
+}
+void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert) {
+  check_launch(
+      launch_group_experts(kStream, experts, lists.order, lists.tiles, lists.n_tiles, {n_expert, lists.n_choices}),
+      "group_experts");
+}
+void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
+                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceLists& lists,
+                       DeviceArray<float>& y, const ExpertParams& params) {
+  check_launch(launch_experts_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias,
+                                    lists_of(lists), y, params),
+               "experts_gated");
+}
+void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
+                        DeviceLists& lists, DeviceArray<float>& y, const ExpertParams& params) {
+  check_launch(launch_experts_matvec(kStream, type, weight.pointer(), input_of(x), bias, lists_of(lists), y, params),
+               "experts_matvec");
+}
+void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
+                         const CombineParams& params) {
+  check_launch(launch_combine_experts(kStream, x, weights, y, params), "combine_experts");
+}
+
+}  // namespace outpost::test
+
+#endif

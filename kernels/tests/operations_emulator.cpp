@@ -1,0 +1,241 @@
+// The operations of the tests under the SIMT emulator.
+#ifndef OUTPOST_ON_GPU
+
+#include <doctest/doctest.h>
+
+#include "kernels/common/visit_block.h"
+#include "kernels/common/wide_blocks.h"
+#include "kernels/cuda/matmul.h"
+#include "kernels/tests/operations.h"
+
+namespace outpost::test {
+
+using namespace gpu;
+using emulator::launch;
+
+namespace {
+
+int32_t blocks_of(int64_t n, int32_t per_block) { return static_cast<int32_t>((n + per_block - 1) / per_block); }
+
+/// Bytes as what they hold.
+template <typename T>
+DevicePtr<T> as(DeviceArray<std::byte>& bytes) {
+  return {bytes.pointer().region(), 0};
+}
+
+template <typename Visitor>
+bool visit_type(DeviceType type, const Visitor& visitor) {
+  if (!type.is_wide) return visit_block(type.type, visitor);
+  if (type.type == TensorType::kQ8_0) visitor.template operator()<WideQ8_0>();
+  if (type.type == TensorType::kQ6_K) visitor.template operator()<WideQ6_K>();
+  return true;
+}
+
+template <typename Visitor>
+void visit_element(TensorType type, const Visitor& visitor) {
+  if (type == TensorType::kF32) visitor.template operator()<ElementF32>();
+  if (type == TensorType::kF16) visitor.template operator()<ElementF16>();
+  if (type == TensorType::kBF16) visitor.template operator()<ElementBF16>();
+}
+
+int32_t row_blocks(const MatvecParams& params) { return blocks_of(params.n_rows, kMatvecBlockRows); }
+int32_t element_blocks(int64_t n) { return blocks_of(n, kElementThreads); }
+int32_t element_blocks(const RowParams& params) { return element_blocks(int64_t{params.n_rows} * params.width); }
+
+}  // namespace
+
+int32_t tile_rows(int32_t n) { return n; }
+
+void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
+  launch({{(y.n_groups + 7) / 8}, kQuantizeThreads},
+         [&] { quantize_activations(x, y.codes, y.scales, y.sums, {y.n_groups}); });
+}
+void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
+                       DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
+                       const ResidualNormParams& params) {
+  launch({{n_rows}, kNormThreads, Schedule::kRandom, 1},
+         [&] { residual_norm(y, x, addend, weight, codes.codes, codes.scales, codes.sums, params); });
+}
+void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
+                  const NormParams& params, Schedule schedule) {
+  launch({{n_rows}, kNormThreads, schedule, 1}, [&] { rms_norm(y, x, weight, params); });
+}
+void run_layer_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, DeviceArray<float>& bias,
+                    int32_t n_rows, const NormParams& params) {
+  launch({{n_rows}, kNormThreads}, [&] { layer_norm(y, x, weight, bias, params); });
+}
+void run_add(DeviceArray<float>& x, DeviceArray<float>& y, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::add(x, y, params); });
+}
+void run_scale(DeviceArray<float>& x, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::scale(x, params); });
+}
+void run_softcap(DeviceArray<float>& x, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::softcap(x, params); });
+}
+void run_activate(DeviceArray<float>& x, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::activate(x, params); });
+}
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::gate(y, gates, up, params); });
+}
+void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits, const RowParams& params) {
+  launch({{element_blocks(params)}, kElementThreads}, [&] { gpu::add_gated(x, y, logits, params); });
+}
+void run_copy_columns(DeviceArray<float>& y, DeviceArray<float>& x, const RowParams& params) {
+  launch({{element_blocks(params)}, kElementThreads}, [&] { gpu::copy_columns(y, x, params); });
+}
+void run_gather_rows(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<int32_t>& rows,
+                     const RowParams& params) {
+  launch({{element_blocks(params)}, kElementThreads}, [&] { gpu::gather_rows(y, x, rows, params); });
+}
+void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceArray<float>& v,
+                           DeviceArray<float>& turns, DeviceArray<int32_t>& positions, DeviceArray<int32_t>& slots,
+                           DeviceArray<uint16_t>& pages, int32_t n_tokens, const RopeKvParams& params) {
+  launch({{params.n_head + 2 * params.kv.n_head_kv, n_tokens}, kRopeThreads, Schedule::kRandom, 2},
+         [&] { rope_and_store_kv(q, k, v, turns, positions, slots, pages, params); });
+}
+
+namespace {
+
+template <int kRows, int kMaxDimK, int kMaxDimV>
+void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& params, Schedule schedule) {
+  if (a.is_split) {
+    launch({{a.n_tiles, params.kv.n_head_kv, a.n_splits}, kAttentionThreads, schedule, 1}, [&] {
+      attention<kRows, kMaxDimK, kMaxDimV, true>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
+                                                 a.states, params);
+    });
+    launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
+           [&] { attention_merge(a.partial, a.states, a.positions, a.sinks, a.y, params); });
+  } else {
+    launch({{a.n_tiles, params.kv.n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
+      attention<kRows, kMaxDimK, kMaxDimV, false>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
+                                                  a.states, params);
+    });
+  }
+}
+
+}  // namespace
+
+void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t n_rows, Schedule schedule) {
+  if (n_rows == 16) return run_attention_dims<16, 64, 128>(a, params, schedule);
+  if (params.kv.head_dim_k <= 64) return run_attention_dims<8, 64, 128>(a, params, schedule);
+  if (params.kv.head_dim_k <= 128) return run_attention_dims<8, 128, 128>(a, params, schedule);
+  if (params.kv.head_dim_k <= 256) return run_attention_dims<8, 256, 256>(a, params, schedule);
+  run_attention_dims<8, 576, 512>(a, params, schedule);
+}
+
+void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
+               const SampleParams& params) {
+  launch({{n_rows}, kSampleThreads, Schedule::kRandom, 1}, [&] { top_k(logits, tokens, values, params); });
+}
+void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const SampleParams& params,
+                      Schedule schedule) {
+  launch({{n_rows}, kSampleThreads, schedule, 1}, [&] { softmax_rows(y, x, params); });
+}
+
+void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements) {
+  const WidenParams params{static_cast<int64_t>(device_bytes({type, true}, n_elements) / sizeof(uint16_t))};
+  launch({{blocks_of(params.n_words, kWidenThreads)}, kWidenThreads}, [&] {
+    if (type == TensorType::kQ8_0)
+      widen_q8_0(as<const uint16_t>(narrow), as<uint16_t>(wide), params);
+    else
+      widen_q6_k(as<const uint16_t>(narrow), as<uint16_t>(wide), params);
+  });
+}
+
+void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
+                DeviceArray<float>& y, const MatvecParams& params, Schedule schedule) {
+  const bool is_known = visit_type(type, [&]<typename Block>() {
+    const auto blocks = as<const Block>(weight);
+    if (params.n_tokens > kMatvecMaxTokens) {
+      launch({{blocks_of(params.n_rows, kMatmulRows), blocks_of(params.n_tokens, 16)}, kMatmulThreads, schedule, 5},
+             [&] { matmul<Block, 16>(blocks, x.codes, x.scales, x.sums, bias, y, params); });
+      return;
+    }
+    launch({{row_blocks(params)}, kMatvecThreads, schedule, 1}, [&] {
+      if (params.n_tokens == 1) return matvec<Block, 1>(blocks, x.codes, x.scales, x.sums, bias, y, params);
+      if (params.n_tokens <= 4) return matvec<Block, 4>(blocks, x.codes, x.scales, x.sums, bias, y, params);
+      matvec<Block, 16>(blocks, x.codes, x.scales, x.sums, bias, y, params);
+    });
+  });
+  REQUIRE(is_known);
+}
+
+void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
+                      DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
+                      const MatvecParams& params) {
+  REQUIRE(params.n_tokens <= 8);
+  visit_type(type, [&]<typename Block>() {
+    launch({{row_blocks(params)}, kMatvecThreads}, [&] {
+      matvec_gated<Block, 8>(as<const Block>(gate), as<const Block>(up), x.codes, x.scales, x.sums, gate_bias, up_bias,
+                             y, params);
+    });
+  });
+}
+
+void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                      DeviceArray<float>& y, const FloatMatvecParams& params) {
+  visit_element(type, [&]<typename Element>() {
+    launch({{blocks_of(params.n_rows, kMatvecBlockRows)}, kMatvecThreads, Schedule::kRandom, 1}, [&] {
+      if (params.n_tokens == 1) return float_matvec<Element, 1>(as<const Element>(weight), x, bias, y, params);
+      float_matvec<Element, 16>(as<const Element>(weight), x, bias, y, params);
+    });
+  });
+}
+void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params) {
+  visit_element(type, [&]<typename Element>() {
+    launch({{blocks_of(params.product.n_rows, kMatvecBlockRows), params.product.n_tokens}, kMatvecThreads},
+           [&] { float_experts<Element>(as<const Element>(weight), x, bias, choices, y, params); });
+  });
+}
+void run_embed(DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
+               const EmbedParams& params) {
+  const int32_t n_blocks = blocks_of(int64_t{params.n_tokens} * params.n_cols, kEmbedThreads);
+  const bool has_blocks = visit_type(type, [&]<typename Block>() {
+    launch({{n_blocks}, kEmbedThreads}, [&] { embed<Block>(as<const Block>(table), tokens, y, params); });
+  });
+  if (has_blocks) return;
+  visit_element(type.type, [&]<typename Element>() {
+    launch({{n_blocks}, kEmbedThreads}, [&] { float_embed<Element>(as<const Element>(table), tokens, y, params); });
+  });
+}
+
+void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, DeviceArray<int32_t>& experts,
+                       DeviceArray<float>& weights, int32_t n_tokens, const RouterKernelParams& params) {
+  launch({{n_tokens}, 32, Schedule::kRandom, 1}, [&] { route_experts(logits, bias, experts, weights, params); });
+}
+void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert) {
+  launch({{1}, kGroupThreads}, [&] {
+    group_experts(experts, lists.order, lists.tiles, lists.n_tiles, GroupParams{n_expert, lists.n_choices});
+  });
+}
+void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
+                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceLists& lists,
+                       DeviceArray<float>& y, const ExpertParams& params) {
+  visit_type(type, [&]<typename Block>() {
+    launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads}, [&] {
+      experts_gated<Block>(as<const Block>(gate), as<const Block>(up), x.codes, x.scales, x.sums, gate_bias, up_bias,
+                           lists.order, lists.tiles, lists.n_tiles, y, params);
+    });
+  });
+}
+void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
+                        DeviceLists& lists, DeviceArray<float>& y, const ExpertParams& params) {
+  visit_type(type, [&]<typename Block>() {
+    launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads, Schedule::kRandom, 5}, [&] {
+      experts_matvec<Block>(as<const Block>(weight), x.codes, x.scales, x.sums, bias, lists.order, lists.tiles,
+                            lists.n_tiles, y, params);
+    });
+  });
+}
+void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
+                         const CombineParams& params) {
+  launch({{blocks_of(int64_t{params.n_tokens} * params.width, kCombineThreads)}, kCombineThreads},
+         [&] { combine_experts(x, weights, y, params); });
+}
+
+}  // namespace outpost::test
+
+#endif

@@ -1,0 +1,31 @@
+#include "backend/cuda/cuda_memory.h"
+
+#include <algorithm>
+
+#include "core/strings.h"
+
+namespace outpost {
+
+void check_cuda(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  (void)cudaGetLastError();  // the next call shall not report it again, if it is one that passes
+  throw EngineError(ErrorCode::kInternal, concat("The GPU failed while ", what, ": ", cudaGetErrorString(error), " (",
+                                                 cudaGetErrorName(error), ")."));
+}
+
+DeviceBytes::DeviceBytes(size_t n, const char* what) {
+  const cudaError_t error = cudaMalloc(&data_, std::max<size_t>(n, 1));
+  if (error == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    data_ = nullptr;
+    size_t n_free = 0, n_total = 0;
+    cudaMemGetInfo(&n_free, &n_total);
+    throw EngineError(ErrorCode::kOutOfMemory,
+                      concat("The GPU has no room for ", what, ": ", n >> 20, " MiB are needed, ", n_free >> 20, " of ",
+                             n_total >> 20, " MiB are free. Choose a smaller model or context, or the CPU."));
+  }
+  check_cuda(error, "allocating memory");
+  size_ = n;
+}
+
+}  // namespace outpost

@@ -1,0 +1,205 @@
+// Memory of a GPU and what lies in it: buffers, weights, KV pages, tables of rotations.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "kernels/cuda/launchers.h"
+
+namespace outpost {
+
+/// @throws EngineError kInternal "what: CUDA's message"
+void check_cuda(cudaError_t error, const char* what);
+
+/// Waits for copies and fills outside of any stream: those of ordinary memory go on when the call has returned, and
+/// nothing orders them before what a stream does.
+inline void wait_for_copies() { check_cuda(cudaStreamSynchronize(nullptr), "copying to the device"); }
+
+/// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
+class DeviceBytes {
+ public:
+  DeviceBytes() = default;
+  DeviceBytes(size_t n, const char* what);
+  ~DeviceBytes() { release(); }
+  DeviceBytes(DeviceBytes&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  DeviceBytes& operator=(DeviceBytes&& other) noexcept {
+    if (this != &other) {
+      release();
+      data_ = std::exchange(other.data_, nullptr);
+      size_ = std::exchange(other.size_, 0);
+    }
+    return *this;
+  }
+
+  void* data() const { return data_; }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  size_t size() const { return size_; }
+
+ private:
+  void release() {
+    if (data_ != nullptr) cudaFree(data_);  // an error here is an earlier one, which was reported
+    data_ = nullptr;
+  }
+
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Memory of the host that the device copies from and to by itself.
+class PinnedBytes {
+ public:
+  ~PinnedBytes() {
+    if (data_ != nullptr) cudaFreeHost(data_);
+  }
+  PinnedBytes() = default;
+  PinnedBytes(const PinnedBytes&) = delete;
+  PinnedBytes& operator=(const PinnedBytes&) = delete;
+
+  /// At least n bytes; what was there is lost.
+  std::byte* reserve(size_t n) {
+    if (n > size_) {
+      if (data_ != nullptr) cudaFreeHost(data_);
+      data_ = nullptr;
+      size_ = 0;
+      check_cuda(cudaMallocHost(&data_, n), "allocating pinned memory");
+      size_ = n;
+    }
+    return static_cast<std::byte*>(data_);
+  }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+class CudaBuffer final : public Buffer {
+ public:
+  explicit CudaBuffer(size_t n) : memory_(n * sizeof(float), "activations") { span_ = {memory_.as<float>(), n}; }
+
+ private:
+  DeviceBytes memory_;
+};
+
+/// A matrix in the layout of the file, or in wide blocks made of it.
+class CudaMatrix {
+ public:
+  CudaMatrix(gpu::DeviceType type, int64_t n_rows, int64_t n_cols, DeviceBytes memory)
+      : type_(type), n_rows_(n_rows), n_cols_(n_cols), memory_(std::move(memory)) {}
+
+  gpu::DeviceType type() const { return type_; }
+  bool has_blocks() const { return tensor_type_traits(type_.type).block_elements > 1; }
+  int32_t n_rows() const { return static_cast<int32_t>(n_rows_); }
+  int32_t n_cols() const { return static_cast<int32_t>(n_cols_); }
+  const void* data() const { return memory_.data(); }
+  size_t size_bytes() const { return memory_.size(); }
+
+ private:
+  gpu::DeviceType type_;
+  int64_t n_rows_, n_cols_;
+  DeviceBytes memory_;
+};
+
+class CudaWeight final : public Weight {
+ public:
+  explicit CudaWeight(std::shared_ptr<CudaMatrix> matrix) : matrix_(std::move(matrix)) {}
+  const CudaMatrix& matrix() const { return *matrix_; }
+  int64_t n_rows() const override { return matrix_->n_rows(); }
+  int64_t n_cols() const override { return matrix_->n_cols(); }
+  size_t size_bytes() const override { return matrix_->size_bytes(); }
+
+ private:
+  std::shared_ptr<CudaMatrix> matrix_;  // a tied table has it too
+};
+
+/// f16 pages, as kernels/portable/kv_layout.h has them.
+class CudaKvStorage final : public KvStorage {
+ public:
+  CudaKvStorage(const KvShape& shape, int32_t n_page, std::function<void()> on_end)
+      : shape_(shape),
+        n_page_(n_page),
+        memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
+        on_end_(std::move(on_end)) {
+    check_cuda(cudaMemset(memory_.data(), 0, memory_.size()), "clearing the KV cache");
+    wait_for_copies();
+  }
+  ~CudaKvStorage() override { on_end_(); }
+
+  int32_t n_page() const override { return n_page_; }
+  size_t size_bytes() const override { return memory_.size(); }
+  uint16_t* pages() const { return memory_.as<uint16_t>(); }
+  gpu::KvLayout layout(int32_t il) const {
+    return {shape_.n_head_kv, shape_.head_dim_k, shape_.head_dim_v, page_stride(), il * layer_stride()};
+  }
+
+ private:
+  int64_t layer_stride() const {
+    return int64_t{kKvPageSize} * shape_.n_head_kv * (shape_.head_dim_k + shape_.head_dim_v);
+  }
+  int64_t page_stride() const { return shape_.n_layer * layer_stride(); }
+
+  KvShape shape_;
+  int32_t n_page_;
+  DeviceBytes memory_;
+  std::function<void()> on_end_;
+};
+
+/// Cosines and sines of every position, [n_positions, n_pairs, 2], grown as positions are used.
+class CudaRope final : public Rope {
+ public:
+  explicit CudaRope(const RopeParams& params) : params_(params) {}
+
+  const RopeParams& params() const { return params_; }
+  int32_t n_pairs() const { return static_cast<int32_t>(params_.frequencies.size()); }
+  const float* turns() const { return memory_.as<float>(); }
+  /// Makes positions up to `pos` ready. @return whether the table has moved; nothing may be running then
+  bool reserve(int32_t pos) {
+    if (pos < n_positions_) return false;
+    const int32_t n = std::max(pos + 1, std::max(1024, 2 * n_positions_));
+    for (; n_positions_ < n; ++n_positions_) {
+      for (const double frequency : params_.frequencies) {
+        const double angle = frequency * n_positions_;
+        table_.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
+        table_.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
+      }
+    }
+    check_cuda(cudaDeviceSynchronize(), "waiting for the device");
+    memory_ = DeviceBytes(std::max<size_t>(1, table_.size()) * sizeof(float), "the table of rotations");
+    check_cuda(cudaMemcpy(memory_.data(), table_.data(), table_.size() * sizeof(float), cudaMemcpyHostToDevice),
+               "copying the table of rotations");
+    wait_for_copies();
+    return true;
+  }
+
+ private:
+  RopeParams params_;
+  int32_t n_positions_ = 0;
+  std::vector<float> table_;
+  DeviceBytes memory_;
+};
+
+/// The experts of one layer, all of them on the device.
+class CudaExperts final : public Experts {
+ public:
+  int32_t il = 0;
+  RouterParams router;
+  Gate gate_kind = Gate::kSwiGlu;
+  std::unique_ptr<CudaMatrix> gate, up, down;                                 ///< n_rows counts those of all experts
+  std::unique_ptr<CudaBuffer> gate_bias, up_bias, down_bias, selection_bias;  ///< or null
+
+  ExpertUsage usage() const override {
+    return {il, std::vector<uint64_t>(static_cast<size_t>(router.n_expert), 0)};  // not counted on the device
+  }
+};
+
+}  // namespace outpost

@@ -1,0 +1,48 @@
+#include "backend/devices.h"
+
+#include <charconv>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cuda_devices.h"
+#include "core/available_memory.h"
+#include "core/strings.h"
+
+namespace outpost {
+
+std::vector<DeviceInfo> list_devices(std::string& reason) {
+  const uint64_t available = available_memory_bytes().value_or(0);
+  std::vector<DeviceInfo> devices = {{"cpu", "the processor", available, available}};
+  for (DeviceInfo& gpu : list_cuda_devices(reason)) devices.push_back(std::move(gpu));
+  return devices;
+}
+
+namespace {
+
+/// The number of a CUDA device, -1 for the processor.
+int32_t device_index(const std::string& id) {
+  if (id == "cpu") return -1;
+  constexpr std::string_view kCuda = "cuda:";
+  if (id.starts_with(kCuda)) {
+    const char* last = id.data() + id.size();
+    int32_t index = -1;
+    const auto [end, error] = std::from_chars(id.data() + kCuda.size(), last, index);
+    if (error == std::errc() && end == last && index >= 0) return index;
+  }
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("The device is ", quoted(id), "; expected cpu, or cuda: and a number."));
+}
+
+}  // namespace
+
+double measure_copy_bandwidth(const std::string& device) {
+  const int32_t index = device_index(device);
+  return index < 0 ? 0 : measure_cuda_copy(index);
+}
+
+std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes) {
+  const int32_t index = device_index(options.device);
+  if (index >= 0) return create_cuda_backend(index);
+  return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
+}
+
+}  // namespace outpost

@@ -1,0 +1,24 @@
+// Linked in place of backend/cuda where the build has no CUDA.
+#include "backend/cuda_devices.h"
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+constexpr const char* kReason = "this build of the engine has no CUDA backend: it was built without nvcc or a GPU";
+
+[[noreturn]] void fail(int32_t device) {
+  throw EngineError(ErrorCode::kInvalidArgument, concat("The device cuda:", device, " cannot be used: ", kReason, "."));
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
+  reason = kReason;
+  return {};
+}
+
+double measure_cuda_copy(int32_t device) { fail(device); }
+
+std::unique_ptr<Backend> create_cuda_backend(int32_t device) { fail(device); }
+
+}  // namespace outpost

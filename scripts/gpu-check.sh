@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Everything about the CUDA backend that needs a GPU, on a machine with an NVIDIA GPU, its toolkit, CMake and ninja; no
+# Node, no network.
+#
+#   scripts/gpu-check.sh                all of it, and docs/gpu-results.md
+#   scripts/gpu-check.sh --build        only builds
+#   scripts/gpu-check.sh --kernels      every kernel against its definition
+#   scripts/gpu-check.sh --models       whole models against the CPU; build/gpu-models or $OUTPOST_GPU_MODELS has them
+#                                       (`node scripts/outpost.mjs gpu-models` writes them)
+#   scripts/gpu-check.sh --speed        the speed table, on generated models in $TMPDIR (16 GB)
+#   --shapes "1b-q4_K 8b-q4_K"          which models --speed measures
+#
+# Logs go to build/gpu-logs, and to $OUT where that is set. doctest's header is looked for in the system and in
+# build/gpu-models.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/local/cuda/bin"
+parts="" shapes="1b-q4_K 1b-q8_0 8b-q4_K 8b-q8_0"
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --build | --kernels | --models | --speed) parts="$parts ${1#--}" ;;
+    --shapes) shapes="$2"; shift ;;
+    *) sed -n '2,17p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+writes_page=0
+if [ -z "$parts" ]; then parts="build kernels models speed"; writes_page=1; fi
+logs=build/gpu-logs
+mkdir -p $logs
+build=build/native/gpu
+failed=0
+device="cuda:0"
+
+name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
+case "$capability" in 90 | 100 | 120) architecture="${capability}a" ;; *) architecture="${capability:-80}" ;; esac
+echo "GPU: ${name:-none}, architecture $architecture"
+
+has() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
+keep() { if [ -n "${OUT:-}" ]; then cat $logs/*.log >"$OUT/gpu-check.log" 2>/dev/null; fi; }
+trap keep EXIT
+
+# Always: it does nothing if everything is built.
+doctest=/usr/include
+[ -f $doctest/doctest/doctest.h ] || doctest="$PWD/build/gpu-models"
+{
+  cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON \
+    -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
+    -DDOCTEST_INCLUDE_DIR="$doctest" &&
+    start=$SECONDS &&
+    cmake --build $build --target outpost-gpu-tests outpost-gpu-models outpost-engine outpost-write-large-model &&
+    echo "built in $((SECONDS - start)) s"
+} >$logs/build.log 2>&1 || { grep -E -A8 "error|FAILED" $logs/build.log | head -60; echo "the build failed"; exit 1; }
+tail -1 $logs/build.log
+
+if has kernels; then
+  echo "== kernels"
+  $build/outpost-gpu-tests --reporters=console --duration=false >$logs/kernels.log 2>&1 || failed=1
+  # A line for each kernel: the second word of a test's name.
+  $build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u | while read -r kernel; do
+    printf '%-14s %s\n' "$kernel" "$($build/outpost-gpu-tests "-tc=gpu $kernel:*" 2>&1 | grep 'test cases:' | sed 's/\x1b\[[0-9;]*m//g')"
+  done | tee $logs/kernels-table.log
+  grep -E "ERROR|FAILED|values:" $logs/kernels.log | head -20
+  tail -4 $logs/kernels.log
+fi
+
+if has models; then
+  echo "== models"
+  $build/outpost-gpu-models $device "${OUTPOST_GPU_MODELS:-build/gpu-models}"/*.gguf >$logs/models.log 2>&1 || failed=1
+  grep -E "FAILED|models failed|no CUDA" $logs/models.log | head -40
+fi
+
+if has speed; then
+  echo "== speed"
+  : >$logs/speed.log
+  for shape in $shapes; do
+    file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
+    [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" || { failed=1; continue; }
+    { echo "-- $shape"; timeout 120 $build/outpost-engine bench "$file" --device $device --prefill 2048 --decode 128 --reps 3; } \
+      2>&1 | tee -a $logs/speed.log
+  done
+fi
+
+if [ $writes_page = 1 ]; then
+  {
+    echo "# GPU results"
+    echo
+    echo "Written by \`scripts/gpu-check.sh\` on ${name:-no GPU}, $(date -u +%Y-%m-%d), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)."
+    for part in kernels-table models speed; do
+      echo; echo "## ${part%-table}"; echo; echo '```'; cat $logs/$part.log; echo '```'
+    done
+  } >docs/gpu-results.md
+  [ -n "${OUT:-}" ] && cp docs/gpu-results.md "$OUT/"
+fi
+[ $failed = 0 ] && echo "everything passed" || echo "something FAILED: see $logs"
+exit $failed
