@@ -26,6 +26,25 @@ inline void expand_block(const Format& format, const typename Format::Tile& tile
   if constexpr (requires { tile.m; }) out.m = f16_load(tile.m[group]);
 }
 
+#ifdef OUTPOST_NARROW_SUMS
+/// As add_group_narrow in matmul_kernels.h.
+template <typename Format, int kTokens>
+inline void add_block_narrow(const ExpandedBlock<Format>& block, const ActivationBlock32* x, int group,
+                             F32x16 (*acc)[1]) {
+  I32x16 parts[kTokens];
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t)
+    parts[t] = i32_set1(Format::kMaxCode > 127 ? 0 : -Format::kOffset * x[t].sum[group]);
+  add_narrow<Format::kMaxCode, 8>(block.w, i16_pairs(i32_set1(1)), parts,
+                                  [&](int t, int c) { return x[t].q + 32 * group + 4 * c; });
+  OUTPOST_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    acc[t][0] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t]), acc[t][0]);
+    if constexpr (requires(typename Format::Tile tile) { tile.m; })
+      acc[t][0] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t][0]);
+  }
+}
+#else
 /// As add_group in matmul_kernels.h, with the sums scaled at once.
 template <typename Format, int kTiles, int kChains>
 inline void add_block(const ExpandedBlock<Format> (&blocks)[kTiles], const ActivationBlock32& x, int group,
@@ -41,7 +60,7 @@ inline void add_block(const ExpandedBlock<Format> (&blocks)[kTiles], const Activ
     const int8_t* four = x.q + 32 * group + 4 * c;
     OUTPOST_UNROLL
     for (int i = 0; i < kTiles; ++i) {
-      parts[i][c % kChains] = dot4_of<Format::kIsWide>(parts[i][c % kChains], blocks[i].w[c], four);
+      parts[i][c % kChains] = dot4_of<Format::kMaxCode>(parts[i][c % kChains], blocks[i].w[c], four);
     }
   }
   const F32x16 scale = f32_set1(x.scale[group]);
@@ -53,13 +72,27 @@ inline void add_block(const ExpandedBlock<Format> (&blocks)[kTiles], const Activ
       acc[i] = fma(blocks[i].m, f32_set1(x.scaled_sum[group]), acc[i]);
   }
 }
+#endif
+
+template <typename Format, int kTiles, int kTokens>
+inline void add_blocks(const ExpandedBlock<Format> (&blocks)[kTiles], const ActivationBlock32* x, int n, int group,
+                       F32x16 (*acc)[kTiles]) {
+#ifdef OUTPOST_NARROW_SUMS
+  constexpr int kAtOnce = kTokens > 0 ? kTokens : kTokensAtOnce;
+  for (int t = 0; t < (kTokens > 0 ? kTokens : n); t += kAtOnce)
+    add_block_narrow<Format, kAtOnce>(blocks[0], x + t, group, acc + t);
+#else
+  constexpr int kChains = kTokens == 1 ? 4 / kTiles : 1;
+  for_tokens<kTokens>(n, [&](int t) { add_block<Format, kTiles, kChains>(blocks, x[t], group, acc[t]); });
+#endif
+}
 
 /// As matmul_tiles in matmul_kernels.h.
 template <typename Format, int kTiles, int kTokens>
 void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
   using Tile = typename Format::Tile;
-  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens, kChains = kTokens == 1 ? 4 / kTiles : 1;
-  const int n = args.n_tokens;
+  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens;
+  const int n = rounded_up(args.n_tokens);
   F32x16 acc[kCapacity][kTiles];
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock * 256 < args.n_cols; ++superblock) {
@@ -71,11 +104,11 @@ void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
         prefetch_ahead<8, kTokens>(tile(i), group);
         expand_block(format, tile(i), group, blocks[i]);
       }
-      for_tokens<kTokens>(n, [&](int t) { add_block<Format, kTiles, kChains>(blocks, x[t], group, acc[t]); });
+      add_blocks<Format, kTiles, kTokens>(blocks, x, n, group, acc);
     }
   }
   for_tokens<kTokens>(n, [&](int t) {
-    if (t >= n) return;
+    if (t >= args.n_tokens) return;
     for (int i = 0; i < kTiles; ++i) f32_store(args.y + t * args.y_stride + kTileRows * i, acc[t][i]);
   });
 }
@@ -88,8 +121,7 @@ void matmul_block(const Format& format, const MatmulArgs& args) {
 }
 
 // A format of 32 columns has a Tile with `codes`, and
-//   kOffset                  what its expanded codes are above the values that are scaled
-//   kIsWide                  whether codes may be above 128: see dot4_wide
+//   kMaxCode, kOffset        the largest code, and what codes are above the values that are scaled; 128 if kMaxCode > 127
 //   expand(tile, group, w)   the group's codes
 //   scale(tile, group)       what one of them counts, per row
 
@@ -104,8 +136,7 @@ inline void expand_nibbles(const uint8_t (&codes)[4][64], U8x64 (&w)[8]) {
 
 struct FormatQ8_0 {
   using Tile = TileQ8_0;
-  static constexpr int kOffset = 128;
-  static constexpr bool kIsWide = true;
+  static constexpr int kMaxCode = 255, kOffset = 128;
 
   void expand(const Tile& tile, int group, U8x64 (&w)[8]) const {
     for (int c = 0; c < 8; ++c) w[c] = u8_load(tile.codes[group][c]);
@@ -114,11 +145,10 @@ struct FormatQ8_0 {
 };
 
 /// Q4_0, Q4_1, Q5_0 and Q5_1.
-template <typename TileType, int kZero>
+template <typename TileType, int kHighestCode, int kZero>
 struct FormatNibbles {
   using Tile = TileType;
-  static constexpr int kOffset = kZero;
-  static constexpr bool kIsWide = false;
+  static constexpr int kMaxCode = kHighestCode, kOffset = kZero;
 
   void expand(const Tile& tile, int group, U8x64 (&w)[8]) const {
     expand_nibbles(tile.codes[group], w);
@@ -131,8 +161,7 @@ struct FormatNibbles {
 
 struct FormatIQ4_NL {
   using Tile = TileQ4_0;
-  static constexpr int kOffset = 128;
-  static constexpr bool kIsWide = true;
+  static constexpr int kMaxCode = 255, kOffset = 128;
   U8Table16 values{kIq4Values, kOffset};
 
   void expand(const Tile& tile, int group, U8x64 (&w)[8]) const {
@@ -145,8 +174,7 @@ struct FormatIQ4_NL {
 /// The smallest exponent stands for 2^-127, a number that f32 has only as a subnormal: it counts as 0.
 struct FormatMXFP4 {
   using Tile = TileMXFP4;
-  static constexpr int kOffset = 12;
-  static constexpr bool kIsWide = false;
+  static constexpr int kMaxCode = 24, kOffset = 12;
   U8Table16 values{kFp4Values, kOffset};
 
   void expand(const Tile& tile, int group, U8x64 (&w)[8]) const {
@@ -158,10 +186,10 @@ struct FormatMXFP4 {
   }
 };
 
-void matmul_q4_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_0, 8>{}, args); }
-void matmul_q4_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_1, 0>{}, args); }
-void matmul_q5_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_0, 16>{}, args); }
-void matmul_q5_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_1, 0>{}, args); }
+void matmul_q4_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_0, 15, 8>{}, args); }
+void matmul_q4_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_1, 15, 0>{}, args); }
+void matmul_q5_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_0, 31, 16>{}, args); }
+void matmul_q5_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_1, 31, 0>{}, args); }
 void matmul_q8_0(const MatmulArgs& args) { matmul_block(FormatQ8_0{}, args); }
 void matmul_iq4_nl(const MatmulArgs& args) { matmul_block(FormatIQ4_NL{}, args); }
 void matmul_mxfp4(const MatmulArgs& args) { matmul_block(FormatMXFP4{}, args); }

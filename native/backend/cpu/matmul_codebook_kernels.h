@@ -16,23 +16,15 @@ namespace {
 
 inline constexpr int kCodebookOffset = 64;
 
-/// Byte `half` of each pattern of eight 2-bit codes.
+/// Patterns of four 3-bit codes, one per nibble.
 template <size_t kPatterns>
-constexpr std::array<uint8_t, kPatterns> iq2_halves(const uint16_t (&grid)[kPatterns], int half) {
-  std::array<uint8_t, kPatterns> bytes{};
-  for (size_t i = 0; i < kPatterns; ++i) bytes[i] = static_cast<uint8_t>(grid[i] >> (8 * half));
-  return bytes;
-}
-
-/// Codes 2 * half and 2 * half + 1 of each pattern of four 3-bit codes, one per nibble.
-template <size_t kPatterns>
-constexpr std::array<uint8_t, kPatterns> iq3_halves(const uint16_t (&grid)[kPatterns], int half) {
-  std::array<uint8_t, kPatterns> bytes{};
+constexpr std::array<uint16_t, kPatterns> iq3_nibbles(const uint16_t (&grid)[kPatterns]) {
+  std::array<uint16_t, kPatterns> patterns{};
   for (size_t i = 0; i < kPatterns; ++i) {
-    const int codes = grid[i] >> (6 * half);
-    bytes[i] = static_cast<uint8_t>((codes & 7) | (codes >> 3 & 7) << 4);
+    const int codes = grid[i];
+    patterns[i] = static_cast<uint16_t>((codes & 7) | (codes >> 3 & 7) << 4 | (codes >> 6 & 7) << 8 | (codes >> 9) << 12);
   }
-  return bytes;
+  return patterns;
 }
 
 /// What a nibble of two 2-bit codes means, by its first or its second code.
@@ -68,19 +60,19 @@ inline I32x16 odd_scale(const uint8_t* nibbles, int which) {
 /// x = d * (2s + 1) / 8 * magnitude * sign. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
 struct FormatIQ2_XXS {
   using Tile = TileIQ2_XXS;
-  static constexpr int kGroups = 8;
-  static constexpr auto kFirst = iq2_halves(kIq2XxsGrid, 0), kSecond = iq2_halves(kIq2XxsGrid, 1);
-  U8Table256<1> first{kFirst.data()}, second{kSecond.data()};
+  static constexpr int kGroups = 8, kMaxCode = kCodebookOffset + 43, kOffset = kCodebookOffset;
+  U8PairTable<1> patterns{kIq2XxsGrid};
   Iq2Magnitudes magnitudes;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
-  static int32_t start(const ActivationBlock& x, int group) { return -kCodebookOffset * x.sum32[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum32[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2_XXS>& out) const {
     const Tile::Group& codes = tile.groups[group];
-    const U8x64 index = u8_load(codes.indices);
-    magnitudes.expand(first.look_up(index, nullptr), codes.signs, out.w);
-    magnitudes.expand(second.look_up(index, nullptr), codes.signs + 4, out.w + 4);
+    U8x64 first, second;
+    patterns.look_up(codes.indices, nullptr, first, second);
+    magnitudes.expand(first, codes.signs, out.w);
+    magnitudes.expand(second, codes.signs + 4, out.w + 4);
     out.scale[0] = odd_scale(tile.scales[group / 2], group % 2);
   }
 
@@ -91,18 +83,17 @@ struct FormatIQ2_XXS {
 template <int kHighBits, const auto& kGrid>
 struct FormatIQ2 {
   using Tile = TileIQ2<kHighBits>;
-  static constexpr int kGroups = 8, kScales = 2;
-  static constexpr auto kFirst = iq2_halves(kGrid, 0), kSecond = iq2_halves(kGrid, 1);
-  U8Table256<1 << kHighBits> first{kFirst.data()}, second{kSecond.data()};
+  static constexpr int kGroups = 8, kScales = 2, kMaxCode = kCodebookOffset + 43, kOffset = kCodebookOffset;
+  U8PairTable<1 << kHighBits> patterns{kGrid};
   Iq2Magnitudes magnitudes;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_pair; }
-  static int32_t start(const ActivationBlock& x, int sub) { return -kCodebookOffset * x.sum16[sub]; }
+  static int32_t sum(const ActivationBlock& x, int sub) { return x.sum16[sub]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2>& out) const {
     const typename Tile::Group& codes = tile.groups[group];
-    const U8x64 index = u8_load(codes.indices);
-    const U8x64 a = first.look_up(index, codes.high), b = second.look_up(index, codes.high);
+    U8x64 a, b;
+    patterns.look_up(codes.indices, codes.high, a, b);
     magnitudes.expand(u8_even_pairs(a, b), codes.signs, out.w);
     magnitudes.expand(u8_odd_pairs(a, b), codes.signs + 4, out.w + 4);
     for (int half = 0; half < 2; ++half) out.scale[half] = odd_scale(tile.scales[group], half);
@@ -115,9 +106,9 @@ struct FormatIQ2 {
 template <int kHighBits, const auto& kGrid, const auto& kMagnitudes>
 struct FormatIQ3 {
   using Tile = TileIQ3<kHighBits>;
-  static constexpr int kGroups = 8;
-  static constexpr auto kFirst = iq3_halves(kGrid, 0), kSecond = iq3_halves(kGrid, 1);
-  U8Table256<1 << kHighBits> first{kFirst.data()}, second{kSecond.data()};
+  static constexpr int kGroups = 8, kMaxCode = kCodebookOffset + 62, kOffset = kCodebookOffset;
+  static constexpr auto kNibbles = iq3_nibbles(kGrid);
+  U8PairTable<1 << kHighBits> patterns{kNibbles.data()};
   U8Table16 magnitudes = table_of_magnitudes();
 
   static U8Table16 table_of_magnitudes() {
@@ -127,15 +118,15 @@ struct FormatIQ3 {
   }
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
-  static int32_t start(const ActivationBlock& x, int group) { return -kCodebookOffset * x.sum32[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum32[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ3>& out) const {
     const typename Tile::Group& codes = tile.groups[group];
     for (int half = 0; half < 2; ++half) {
-      const U8x64 index = u8_load(codes.indices[half]);
       const uint64_t* high = nullptr;
       if constexpr (kHighBits > 0) high = &codes.high[half];
-      const U8x64 pairs[2] = {first.look_up(index, high), second.look_up(index, high)};
+      U8x64 pairs[2];
+      patterns.look_up(codes.indices[half], high, pairs[0], pairs[1]);
       for (int p = 0; p < 4; ++p) {
         const U8x64 code = p % 2 == 0 ? u8_and(pairs[p / 2], 15) : u8_shift_and<4>(pairs[p / 2], 15);
         out.w[4 * half + p] = u8_mirror_masked(magnitudes.look_up(code), codes.signs[4 * half + p]);

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/packed_tiles.h"
@@ -56,6 +58,10 @@ inline const Block* activations(const MatmulArgs& args, int64_t superblock) {
   return static_cast<const Block*>(args.x) + superblock * args.x_stride;
 }
 
+/// Tokens come in blocks of kTokensAtOnce; what is computed for those past the last is dropped.
+inline int rounded_up(int n_tokens) { return (n_tokens + kTokensAtOnce - 1) / kTokensAtOnce * kTokensAtOnce; }
+static_assert(kTokensAtOnce - 1 <= kSpareBlocks && kMaxTileTokens % kTokensAtOnce == 0);
+
 /// body(t) for all tokens: kTokens of them, unrolled so that what they sum up stays in registers, or n if kTokens is 0.
 template <int kTokens, typename Body>
 inline void for_tokens(int n, const Body& body) {
@@ -84,9 +90,77 @@ struct ExpandedGroup {
   I32x16 scale[scales_per_group<Format>()];
 };
 
-template <bool kIsWide>
+/// Where the sum of the i-th scale begins: codes are Format::kOffset above what they mean.
+template <typename Format>
+inline int32_t start_of(const ActivationBlock& x, int i_scale) {
+  if constexpr (Format::kOffset == 0) {
+    return 0;
+  } else {
+    return -Format::kOffset * Format::sum(x, i_scale);
+  }
+}
+
+#ifdef OUTPOST_NARROW_SUMS
+/// body(i) for i < n, each i a constant: GCC keeps an array in registers only if it sees constant indices early, and
+/// loops of loops are unrolled late.
+template <int n, typename Body>
+OUTPOST_INLINE inline void unrolled(const Body& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) OUTPOST_INLINE {
+    (body(std::integral_constant<int, i>{}), ...);
+  }(std::make_integer_sequence<int, n>{});
+}
+
+/// sums[t] += factors * sum over c < kDots of w[c] * the four activations at input(t, c), where `factors` holds for each
+/// lane one number twice. Wide codes count as the numbers 128 below them.
+template <int kMaxCode, int kDots, int kTokens, typename Input>
+OUTPOST_INLINE inline void add_narrow(const U8x64* w, I16x32 factors, I32x16 (&sums)[kTokens], const Input& input) {
+  constexpr bool kIsWide = kMaxCode > 127;
+  // A product is at most kMaxCode * 127, and two are added at once.
+  constexpr int kFitting = kIsWide ? 1 : std::min(kDots, 32767 / (2 * kMaxCode * 127));
+  I16x32 narrow[kTokens];
+  unrolled<kDots>([&](auto c) OUTPOST_INLINE {
+    constexpr bool kIsFirst = c % kFitting == 0, kIsLast = c % kFitting == kFitting - 1 || c == kDots - 1;
+    const std::conditional_t<kIsWide, SignedCodes, const U8x64&> codes = w[c];
+    unrolled<kTokens>([&](auto t) OUTPOST_INLINE {
+      if constexpr (kIsFirst) {
+        narrow[t] = pair_products(codes, input(t, c));
+      } else {
+        narrow[t] = narrow[t] + pair_products(codes, input(t, c));
+      }
+      if constexpr (kIsLast) sums[t] = dot_pairs(sums[t], narrow[t], factors);
+    });
+  });
+}
+
+/// What add_group does, for kTokens tokens with sums in 16 bits: a dot product is one instruction and not three. They
+/// are added up as long as they fit, and then widened and scaled by one more. A vector of codes is read once for all
+/// tokens, which is why several go together.
+template <typename Format, int kTokens>
+inline void add_group_narrow(const ExpandedGroup<Format>& expanded, const ActivationBlock* x, int group,
+                             I32x16 (*sums)[1]) {
+  constexpr int kScales = scales_per_group<Format>(), kDots = 64 / (Format::kGroups * kScales);
+  OUTPOST_UNROLL
+  for (int s = 0; s < kScales; ++s) {
+    const int i_scale = kScales * group + s;
+    I32x16 parts[kTokens];
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      parts[t] = sums[t][0];
+      // Wide codes have lost their offset below.
+      if constexpr (Format::kOffset != 0 && Format::kMaxCode <= 127)
+        parts[t] = parts[t] + expanded.scale[s] * i32_set1(start_of<Format>(x[t], i_scale));
+    }
+    add_narrow<Format::kMaxCode, kDots>(expanded.w + kDots * s, i16_pairs(expanded.scale[s]), parts, [&](int t, int c) {
+      return Format::input(x[t]) + 4 * (kDots * i_scale + c);
+    });
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) sums[t][0] = parts[t];
+  }
+}
+#else
+template <int kMaxCode>
 inline I32x16 dot4_of(I32x16 acc, U8x64 w, const int8_t* x) {
-  if constexpr (kIsWide) {
+  if constexpr (kMaxCode > 127) {
     return dot4_wide(acc, w, x);
   } else {
     return dot4(acc, w, x);
@@ -108,7 +182,7 @@ inline void add_group(const ExpandedGroup<Format> (&expanded)[kTiles], const Act
     I32x16 parts[kTiles][kChains];
     OUTPOST_UNROLL
     for (int i = 0; i < kTiles; ++i) {
-      parts[i][0] = i32_set1(Format::start(x, i_scale));
+      parts[i][0] = i32_set1(start_of<Format>(x, i_scale));
       for (int chain = 1; chain < kChains; ++chain) parts[i][chain] = i32_set1(0);
     }
     OUTPOST_UNROLL
@@ -117,8 +191,7 @@ inline void add_group(const ExpandedGroup<Format> (&expanded)[kTiles], const Act
       OUTPOST_UNROLL
       for (int i = 0; i < kTiles; ++i) {
         I32x16& part = parts[i][c % kChains];
-        part = dot4_of < requires { Format::kIsWide; }
-        > (part, expanded[i].w[kColumns / 4 * s + c], four);
+        part = dot4_of<Format::kMaxCode>(part, expanded[i].w[kColumns / 4 * s + c], four);
       }
     }
     OUTPOST_UNROLL
@@ -128,14 +201,29 @@ inline void add_group(const ExpandedGroup<Format> (&expanded)[kTiles], const Act
     }
   }
 }
+#endif
 
-/// kTiles tiles for kTokens tokens, or for args.n_tokens if kTokens is 0: a group's codes are expanded once into
-/// registers and serve all of them. Results of tokens past args.n_tokens are dropped.
+/// A group for n tokens, or for kTokens of them if that is not 0.
+template <typename Format, int kTiles, int kTokens>
+inline void add_groups(const ExpandedGroup<Format> (&expanded)[kTiles], const ActivationBlock* x, int n, int group,
+                       I32x16 (*sums)[kTiles]) {
+#ifdef OUTPOST_NARROW_SUMS
+  constexpr int kAtOnce = kTokens > 0 ? kTokens : kTokensAtOnce;
+  for (int t = 0; t < (kTokens > 0 ? kTokens : n); t += kAtOnce)
+    add_group_narrow<Format, kAtOnce>(expanded[0], x + t, group, sums + t);
+#else
+  constexpr int kChains = kTokens == 1 ? 4 / kTiles : 1;
+  for_tokens<kTokens>(n, [&](int t) { add_group<Format, kTiles, kChains>(expanded, x[t], group, sums[t]); });
+#endif
+}
+
+/// kTiles tiles for kTokens tokens, or for args.n_tokens if kTokens is 0: a group's codes are expanded once and serve
+/// all of them. Results of tokens past args.n_tokens are dropped.
 template <typename Format, int kTiles, int kTokens>
 void matmul_tiles(const Format& format, const MatmulArgs& args) {
   using Tile = typename Format::Tile;
-  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens, kChains = kTokens == 1 ? 4 / kTiles : 1;
-  const int n = args.n_tokens;
+  constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens;
+  const int n = rounded_up(args.n_tokens);
   F32x16 acc[kCapacity][kTiles];
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
@@ -149,7 +237,7 @@ void matmul_tiles(const Format& format, const MatmulArgs& args) {
         prefetch_ahead<Format::kGroups, kTokens>(tile(i), group);
         format.expand(tile(i), group, expanded[i]);
       }
-      for_tokens<kTokens>(n, [&](int t) { add_group<Format, kTiles, kChains>(expanded, x[t], group, sums[t]); });
+      add_groups<Format, kTiles, kTokens>(expanded, x, n, group, sums);
     }
     for (int i = 0; i < kTiles; ++i) {
       const auto finish = Format::finish(tile(i));
@@ -157,7 +245,7 @@ void matmul_tiles(const Format& format, const MatmulArgs& args) {
     }
   }
   for_tokens<kTokens>(n, [&](int t) {
-    if (t >= n) return;
+    if (t >= args.n_tokens) return;
     for (int i = 0; i < kTiles; ++i) f32_store(args.y + t * args.y_stride + kTileRows * i, acc[t][i]);
   });
 }
@@ -218,7 +306,9 @@ struct MinsFinish {
 
 // A format of a superblock of 256 columns has a Tile, its number of groups of columns that are expanded at once, and
 //   expand(tile, group, out)   the group's codes and scales
-//   input(x), start(x, i)      what the codes are multiplied by, and where the sum of the i-th scale begins
+//   input(x)                   what the codes are multiplied by
+//   kMaxCode, kOffset          the largest code, and what codes are above the values that are scaled; 128 if kMaxCode > 127
+//   sum(x, i)                  of the input under the i-th scale, unless kOffset is 0
 //   finish(tile)               what adds the integers of a superblock to a float: ScaledFinish or MinsFinish
 
 /// Four 2-bit codes a byte, of which each vector takes one.
@@ -232,10 +322,9 @@ inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {
 /// |S| <= 16 * 15 * 16 * 3 * 127 < 2^24
 struct FormatQ2_K {
   using Tile = TileQ2_K;
-  static constexpr int kGroups = 16;
+  static constexpr int kGroups = 16, kMaxCode = 3, kOffset = 0;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock&, int) { return 0; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ2_K>& out) const {
     expand_quarters(u8_load(tile.codes[group]), out.w);
@@ -256,10 +345,10 @@ struct FormatQ2_K {
 /// Codes are 0, 1 and 2 and mean 1 less. |S| <= 256 * 2 * 127 < 2^16
 struct FormatTernary {
   using Tile = TileTernary;
-  static constexpr int kGroups = 16;
+  static constexpr int kGroups = 16, kMaxCode = 2, kOffset = 1;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock& x, int group) { return -x.sum16[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatTernary>& out) const {
     expand_quarters(u8_load(tile.codes[group]), out.w);
@@ -272,10 +361,10 @@ struct FormatTernary {
 /// Codes are 0 to 7 and mean 4 less. |S| <= 16 * 32 * 16 * 4 * 127 < 2^23
 struct FormatQ3_K {
   using Tile = TileQ3_K;
-  static constexpr int kGroups = 16;
+  static constexpr int kGroups = 16, kMaxCode = 7, kOffset = 4;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock& x, int group) { return -4 * x.sum16[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ3_K>& out) const {
     expand_quarters(u8_load(tile.codes[group]), out.w);
@@ -289,10 +378,10 @@ struct FormatQ3_K {
 /// Codes are 0 to 63 and mean 32 less. |S| <= 16 * 128 * 16 * 32 * 127 < 2^28
 struct FormatQ6_K {
   using Tile = TileQ6_K;
-  static constexpr int kGroups = 16;
+  static constexpr int kGroups = 16, kMaxCode = 63, kOffset = 32;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock& x, int group) { return -32 * x.sum16[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatQ6_K>& out) const {
     const U8x64 high = u8_load(tile.high[group]);
@@ -310,12 +399,11 @@ struct FormatQ6_K {
 /// Codes name values that are stored 128 higher. |S| <= 8 * 32 * 32 * 127 * 127 < 2^28
 struct FormatIQ4_XS {
   using Tile = TileIQ4_XS;
-  static constexpr int kGroups = 8;
-  static constexpr bool kIsWide = true;
-  U8Table16 values{kIq4Values, 128};
+  static constexpr int kGroups = 8, kMaxCode = 255, kOffset = 128;
+  U8Table16 values{kIq4Values, kOffset};
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock& x, int group) { return -128 * x.sum32[group]; }
+  static int32_t sum(const ActivationBlock& x, int group) { return x.sum32[group]; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ4_XS>& out) const {
     for (int v = 0; v < 4; ++v) {
@@ -330,13 +418,12 @@ struct FormatIQ4_XS {
 };
 
 /// Q4_K and Q5_K: |S| <= 8 * 63 * 32 * 31 * 127 < 2^26
-template <typename TileType>
+template <typename TileType, int kHighestCode>
 struct FormatK4 {
   using Tile = TileType;
-  static constexpr int kGroups = 8;
+  static constexpr int kGroups = 8, kMaxCode = kHighestCode, kOffset = 0;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
-  static int32_t start(const ActivationBlock&, int) { return 0; }
 
   void expand(const Tile& tile, int group, ExpandedGroup<FormatK4>& out) const {
     for (int v = 0; v < 4; ++v) {
@@ -416,8 +503,8 @@ void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
 void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }
 void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
 void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
-void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K>{}, args); }
-void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K>{}, args); }
+void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K, 15>{}, args); }
+void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K, 31>{}, args); }
 
 }  // namespace
 }  // namespace outpost

@@ -14,6 +14,13 @@ namespace {
 // Sixteen registers are too few for the codes of more than one tile.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 6;
+#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+#define OUTPOST_AVX2_VNNI
+inline constexpr int kTokensAtOnce = 1;
+#else
+#define OUTPOST_NARROW_SUMS
+inline constexpr int kTokensAtOnce = 4;
+#endif
 
 struct F32x16 {
   __m256 lo, hi;
@@ -148,7 +155,7 @@ inline U8x64 u8_or_masked(U8x64 v, uint64_t mask, uint8_t value) {
   return {_mm256_or_si256(v.lo, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask)))),
           _mm256_or_si256(v.hi, _mm256_and_si256(x, mask_bytes(static_cast<uint32_t>(mask >> 32))))};
 }
-#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+#ifdef OUTPOST_AVX2_VNNI
 // One instruction, in two encodings: AVX-VNNI's, and that of AVX-512 for vectors of this size.
 inline __m256i dot4_256(__m256i acc, __m256i w, __m256i x) {
 #ifdef __AVXVNNI__
@@ -166,20 +173,55 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
 
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 #else
-/// maddubs saturates at 32767: with codes up to 127 a pair reaches 2 * 127 * 127 = 32258.
-inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+// These are used many times in one function, where the compiler gives up on inlining them by itself.
+#define OUTPOST_INLINE __attribute__((always_inline))
+/// Pairs of products as 16-bit numbers.
+struct I16x32 {
+  __m256i lo, hi;
+};
+OUTPOST_INLINE inline I16x32 operator+(I16x32 a, I16x32 b) {
+  I16x32 sum{_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)};
+#if defined(__GNUC__)
+  // Now, and not where the sum is used: GCC would do all products of a group first, and spill them.
+  __asm__("" : "+x"(sum.lo), "+x"(sum.hi));
+#endif
+  return sum;
+}
+/// Each lane's number, which fits 16 bits, twice.
+OUTPOST_INLINE inline I16x32 i16_pairs(I32x16 a) {
+  const auto twice = [](__m256i v) { return _mm256_blend_epi16(v, _mm256_slli_epi32(v, 16), 0xAA); };
+  return {twice(a.lo), twice(a.hi)};
+}
+OUTPOST_INLINE inline __m256i four_times_eight(const int8_t* x) {
   int32_t four;
   std::memcpy(&four, x, 4);
-  const __m256i v = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
-  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(_mm256_maddubs_epi16(w.lo, v), ones)),
-          _mm256_add_epi32(acc.hi, _mm256_madd_epi16(_mm256_maddubs_epi16(w.hi, v), ones))};
+  return _mm256_set1_epi32(four);
 }
+/// w[4r] * x[0] + w[4r + 1] * x[1], and the same of x[2] and x[3]. With codes up to 128 it is at most 32512 and fits.
+OUTPOST_INLINE inline I16x32 pair_products(const U8x64& w, const int8_t* x) {
+  const __m256i v = four_times_eight(x);
+  return {_mm256_maddubs_epi16(w.lo, v), _mm256_maddubs_epi16(w.hi, v)};
+}
+/// Codes of 0 to 255 as the signed numbers 128 below them.
+struct SignedCodes {
+  U8x64 code, magnitude;
 
-/// Codes halved and their lowest bits apart: two sums that each fit 16 bits, put together as 2 * half + bit.
-inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
-  const I32x16 zero = i32_set1(0);
-  const I32x16 halves = dot4(zero, u8_shift_and<1>(w, 127), x);
-  return dot4(acc + i32_shift_left<1>(halves), u8_and(w, 1), x);
+  OUTPOST_INLINE SignedCodes(const U8x64& w) {
+    const __m256i top = _mm256_set1_epi8(static_cast<char>(128));
+    code = {_mm256_xor_si256(w.lo, top), _mm256_xor_si256(w.hi, top)};
+    magnitude = {_mm256_abs_epi8(code.lo), _mm256_abs_epi8(code.hi)};
+  }
+};
+/// The same of signed codes: the sign goes to the activations, because one factor has to be unsigned.
+OUTPOST_INLINE inline I16x32 pair_products(const SignedCodes& w, const int8_t* x) {
+  const __m256i v = four_times_eight(x);
+  return {_mm256_maddubs_epi16(w.magnitude.lo, _mm256_sign_epi8(v, w.code.lo)),
+          _mm256_maddubs_epi16(w.magnitude.hi, _mm256_sign_epi8(v, w.code.hi))};
+}
+/// acc + the sum of each lane's two products
+OUTPOST_INLINE inline I32x16 dot_pairs(I32x16 acc, I16x32 a, I16x32 b) {
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(a.lo, b.lo)),
+          _mm256_add_epi32(acc.hi, _mm256_madd_epi16(a.hi, b.hi))};
 }
 #endif
 
@@ -199,23 +241,45 @@ struct U8Table16 {
   }
 };
 
-/// Byte by byte: these processors have no instruction for more than 16 values.
+/// One by one: these processors have no instruction for more than 16 values.
 template <int kParts>
-struct U8Table256 {
-  uint8_t values[256 * kParts];
+struct U8PairTable {
+  const uint16_t* pairs;
 
-  explicit U8Table256(const uint8_t* bytes) { std::memcpy(values, bytes, sizeof values); }
-  U8x64 look_up(U8x64 index, const uint64_t* high) const {
-    alignas(32) uint8_t bytes[64];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), index.lo);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes + 32), index.hi);
-    for (int i = 0; i < 64; ++i) {
-      uint32_t at = bytes[i];
-      for (int bit = 0; 1 << bit < kParts; ++bit) at |= static_cast<uint32_t>(high[bit] >> i & 1) << (8 + bit);
-      bytes[i] = values[at];
+  explicit U8PairTable(const uint16_t* table) : pairs(table) {}
+  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+    alignas(32) uint16_t found[64];
+    if constexpr (kParts == 1) {
+      for (int i = 0; i < 64; ++i) found[i] = pairs[index[i]];
+    } else {
+      alignas(32) uint16_t at[64];
+      const U8x64 low = u8_load(index);
+      U8x64 above = u8_and(mask_of(high[0]), 1);
+      if constexpr (kParts == 4) above = u8_or(above, u8_and(mask_of(high[1]), 2));
+      store_interleaved(low.lo, above.lo, at);
+      store_interleaved(low.hi, above.hi, at + 32);
+      for (int i = 0; i < 64; ++i) found[i] = pairs[at[i]];
     }
-    return {load256(bytes), load256(bytes + 32)};
+    const __m256i v[4] = {load256(found), load256(found + 16), load256(found + 32), load256(found + 48)};
+    first = {low_bytes(v[0], v[1]), low_bytes(v[2], v[3])};
+    second = {high_bytes(v[0], v[1]), high_bytes(v[2], v[3])};
   }
+
+ private:
+  static U8x64 mask_of(uint64_t bits) {
+    return {mask_bytes(static_cast<uint32_t>(bits)), mask_bytes(static_cast<uint32_t>(bits >> 32))};
+  }
+  static void store_interleaved(__m256i low, __m256i high, uint16_t* out) {
+    const __m256i a = _mm256_unpacklo_epi8(low, high), b = _mm256_unpackhi_epi8(low, high);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out), _mm256_permute2x128_si256(a, b, 0x20));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + 16), _mm256_permute2x128_si256(a, b, 0x31));
+  }
+  static __m256i packed(__m256i a, __m256i b) { return _mm256_permute4x64_epi64(_mm256_packus_epi16(a, b), 0xD8); }
+  static __m256i low_bytes(__m256i a, __m256i b) {
+    const __m256i mask = _mm256_set1_epi16(255);
+    return packed(_mm256_and_si256(a, mask), _mm256_and_si256(b, mask));
+  }
+  static __m256i high_bytes(__m256i a, __m256i b) { return packed(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8)); }
 };
 
 inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {

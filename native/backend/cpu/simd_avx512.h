@@ -19,6 +19,7 @@ namespace {
 // Of 32 registers 16 hold the codes of 32 columns of two tiles.
 inline constexpr int kTilesAtOnce = 2;
 inline constexpr int kDenseTokensAtOnce = 8;
+inline constexpr int kTokensAtOnce = 1;
 
 struct F32x16 {
   __m512 v;
@@ -129,24 +130,39 @@ struct U8Table16 {
 };
 
 template <int kParts>
-struct U8Table256 {
-  __m512i values[kParts][4];
+struct U8PairTable {
+  __m512i first_bytes[kParts][4], second_bytes[kParts][4];
 
-  explicit U8Table256(const uint8_t* bytes) {
-    for (int i = 0; i < 4 * kParts; ++i) values[i / 4][i % 4] = _mm512_loadu_si512(bytes + 64 * i);
+  explicit U8PairTable(const uint16_t* pairs) {
+    for (int i = 0; i < 4 * kParts; ++i) {
+      const __m512i low = _mm512_loadu_si512(pairs + 64 * i), high = _mm512_loadu_si512(pairs + 64 * i + 32);
+      first_bytes[i / 4][i % 4] = join(_mm512_cvtepi16_epi8(low), _mm512_cvtepi16_epi8(high));
+      second_bytes[i / 4][i % 4] =
+          join(_mm512_cvtepi16_epi8(_mm512_srli_epi16(low, 8)), _mm512_cvtepi16_epi8(_mm512_srli_epi16(high, 8)));
+    }
   }
-  U8x64 look_up(U8x64 index, const uint64_t* high) const {
-    const __mmask64 is_upper = _mm512_movepi8_mask(index.v);  // a permute sees seven bits of the index
+  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+    const __m512i at = _mm512_loadu_si512(index);
+    first.v = find(first_bytes, at, high);
+    second.v = find(second_bytes, at, high);
+  }
+
+ private:
+  static __m512i join(__m256i low, __m256i high) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+  static __m512i find(const __m512i (&values)[kParts][4], __m512i index, const uint64_t* high) {
+    const __mmask64 is_upper = _mm512_movepi8_mask(index);  // a permute sees seven bits of the index
     __m512i found[kParts];
     for (int part = 0; part < kParts; ++part) {
-      const __m512i lower = _mm512_permutex2var_epi8(values[part][0], index.v, values[part][1]);
-      const __m512i upper = _mm512_permutex2var_epi8(values[part][2], index.v, values[part][3]);
+      const __m512i lower = _mm512_permutex2var_epi8(values[part][0], index, values[part][1]);
+      const __m512i upper = _mm512_permutex2var_epi8(values[part][2], index, values[part][3]);
       found[part] = _mm512_mask_blend_epi8(is_upper, lower, upper);
     }
     for (int bit = 0, n = kParts / 2; n > 0; ++bit, n /= 2) {
       for (int i = 0; i < n; ++i) found[i] = _mm512_mask_blend_epi8(high[bit], found[2 * i], found[2 * i + 1]);
     }
-    return {found[0]};
+    return found[0];
   }
 };
 

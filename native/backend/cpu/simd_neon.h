@@ -13,6 +13,7 @@ namespace {
 // A group's codes for one tile take all 32 registers already.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
+inline constexpr int kTokensAtOnce = 1;
 
 struct F32x16 {
   float32x4_t v[4];
@@ -229,13 +230,24 @@ struct U8Table16 {
 };
 
 template <int kParts>
-struct U8Table256 {
-  uint8x16x4_t values[kParts][4];
+struct U8PairTable {
+  uint8x16x4_t first_bytes[kParts][4], second_bytes[kParts][4];
 
-  explicit U8Table256(const uint8_t* bytes) {
-    for (int i = 0; i < 4 * kParts; ++i) values[i / 4][i % 4] = vld1q_u8_x4(bytes + 64 * i);
+  explicit U8PairTable(const uint16_t* pairs) {
+    for (int i = 0; i < 16 * kParts; ++i) {
+      const uint8x16x2_t bytes = vld2q_u8(reinterpret_cast<const uint8_t*>(pairs + 16 * i));
+      first_bytes[i / 16][i / 4 % 4].val[i % 4] = bytes.val[0];
+      second_bytes[i / 16][i / 4 % 4].val[i % 4] = bytes.val[1];
+    }
   }
-  U8x64 look_up(U8x64 index, const uint64_t* high) const {
+  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+    const U8x64 at = u8_load(index);
+    first = find(first_bytes, at, high);
+    second = find(second_bytes, at, high);
+  }
+
+ private:
+  static U8x64 find(const uint8x16x4_t (&values)[kParts][4], U8x64 index, const uint64_t* high) {
     U8x64 found[kParts];
     for (int part = 0; part < kParts; ++part) {
       // A look-up out of a quarter's range gives 0, or leaves what an earlier one found.

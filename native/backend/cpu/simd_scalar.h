@@ -19,6 +19,8 @@ namespace {
 /// Tiles that a kernel multiplies at once, and tokens if the tiles are dense: as many as registers allow.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
+/// Tokens that a quantized product takes together if it takes many.
+inline constexpr int kTokensAtOnce = 1;
 
 struct F32x16 {
   float lane[16];
@@ -251,22 +253,22 @@ inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
 /// dot4 for codes up to 255.
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
 
-/// 256 * kParts values that are looked up by codes of 8 bits and more.
+/// 256 * kParts pairs of bytes that are looked up by codes of 8 bits and more.
 template <int kParts>
-struct U8Table256 {
+struct U8PairTable {
   static_assert(kParts == 1 || kParts == 2 || kParts == 4);
-  const uint8_t* value;
+  const uint16_t* pairs;
 
-  /// @param bytes must outlive the table
-  explicit U8Table256(const uint8_t* bytes) : value(bytes) {}
-  /// @param high the bits above the eighth: bit i of high[b] is bit 8 + b of code i
-  U8x64 look_up(U8x64 index, const uint64_t* high) const {
+  /// @param table first bytes in the low halves; must outlive this
+  explicit U8PairTable(const uint16_t* table) : pairs(table) {}
+  /// @param index 64 codes' low bytes; `high` the bits above: bit i of high[b] is bit 8 + b of code i
+  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
     for (int i = 0; i < 64; ++i) {
-      uint64_t at = index.lane[i];
+      uint64_t at = index[i];
       for (int bit = 0; 1 << bit < kParts; ++bit) at |= ((high[bit] >> i) & 1) << (8 + bit);
-      index.lane[i] = value[at];
+      first.lane[i] = static_cast<uint8_t>(pairs[at]);
+      second.lane[i] = static_cast<uint8_t>(pairs[at] >> 8);
     }
-    return index;
   }
 };
 
