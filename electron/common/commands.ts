@@ -47,6 +47,7 @@ export const commandTable = [
   { id: 'view.zoomReset', title: 'Reset the Zoom', menu: 'view', accelerator: 'CmdOrCtrl+Alt+0' },
   { id: 'completion.toggle', title: 'Turn Inline Completion On or Off', menu: null },
   { id: 'completion.latency', title: 'Show the Latency of Suggestions', menu: 'help' },
+  { id: 'completion.acceptWord', title: 'Accept a Word of the Suggestion', menu: null },
   {
     id: 'completion.acceptLine',
     title: 'Accept a Line of the Suggestion',

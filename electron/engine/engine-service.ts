@@ -19,8 +19,9 @@ import { EventStream } from '../common/event-stream.ts';
 import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { type ChatTemplate, createChatTemplate } from './chat-template.ts';
-import { completionPrompt } from './completion-prompt.ts';
-import { generate, generateText } from './generation.ts';
+import { complete } from './completion.ts';
+import { type FimFormat, fimFormat } from './completion-formats.ts';
+import { generate } from './generation.ts';
 import type { NativeAddon, NativeEngine, NativeLoadOptions, NativeModel } from './native.d.ts';
 
 export interface LoadRequest {
@@ -35,6 +36,7 @@ interface Loaded {
   model: NativeModel;
   engine: NativeEngine;
   chat: ChatTemplate;
+  fim: FimFormat | null;
   nCtx: number;
 }
 
@@ -128,27 +130,8 @@ export class EngineService {
     );
   }
 
-  async complete({ prefix, mode, maxTokens }: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
-    const { model, engine, nCtx } = this.#ready();
-    const { text, beginWith } = completionPrompt(prefix);
-    const tokens = model.tokenize(text);
-    // What stands before the cursor already is said again and is no part of the tokens asked for.
-    const nBegin = model.tokenize(beginWith, { addBos: false }).length;
-    const nPredict = Math.min(nBegin + maxTokens, Math.max(1, Math.floor(nCtx / 2)));
-    const kept = tokens.slice(Math.max(0, tokens.length + nPredict - nCtx));
-    const result = await generateText(
-      engine,
-      {
-        tokens: kept,
-        beginWith,
-        nPredict,
-        temperature: 0,
-        stop: mode === 'line' ? ['\n'] : ['\n\n'],
-        priority: 'inline',
-      },
-      signal,
-    );
-    return { ...result, usedSuffix: false };
+  complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
+    return complete(this.#ready(), request, signal);
   }
 
   #ready(): Loaded {
@@ -190,7 +173,7 @@ function prepare(model: NativeModel, nCtxWanted: number): Loaded {
   const nCtx = nCtxWanted > 0 ? Math.min(nCtxWanted, nCtxTrain) : Math.min(nCtxTrain, Math.max(512, nFitting));
   const chat = createChatTemplate(model.info);
   const engine = model.createEngine({ nCtx, kvBytes: nContexts * nCtx * kvBytesPerToken });
-  return { model, engine, chat, nCtx };
+  return { model, engine, chat, fim: fimFormat(model), nCtx };
 }
 
 function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {

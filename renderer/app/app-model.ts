@@ -9,6 +9,7 @@ import { ChatStore } from '../features/chat/chat-store.ts';
 import { DraftStore } from '../features/chat/draft-store.ts';
 import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
+import { ContextFiles } from '../features/completion/context-files.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { NetworkStore } from '../features/network/network-store.ts';
 import { ReviewStore } from '../features/review/review-store.ts';
@@ -19,6 +20,7 @@ import { BuffersStore } from '../features/workspace/buffers-store.ts';
 import { FileOperations } from '../features/workspace/file-operations.ts';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
+import { followContext } from './completion-context.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { reviewedFiles } from './text-actions.ts';
@@ -54,6 +56,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly chat: ChatStore;
   readonly draft: DraftStore;
   readonly network: NetworkStore;
+  readonly contextFiles: ContextFiles;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
@@ -104,13 +107,18 @@ export class AppModel<Texts extends TextStore = TextStore> {
       engine: api.engine,
       messages: () => toChatMessages(this.settings.current.systemPrompt, this.chat.shownMessages),
     });
+    this.contextFiles = new ContextFiles(api.workspace.read, () => performance.now());
     this.completion = new CompletionStore({
       engine: api.engine,
       isOn: () => this.settings.current.inlineCompletion,
       isModelReady: () => this.models.isReady,
+      fillsGaps: () => this.models.fillsGaps,
+      repository: () => this.workspace.getState().workspace?.name ?? '',
+      filesFor: (path) => this.contextFiles.for(path),
       pathOf: (id) => this.buffers.get(id)?.path ?? '',
       nowMs: () => performance.now(),
     });
+    followContext(this);
     this.#session = new SessionKeeper(this, this.#backups);
   }
 
@@ -217,6 +225,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
     this.search.clear();
+    this.contextFiles.clear();
     this.operations.clear();
     await this.#session.open(workspace);
   }

@@ -112,6 +112,10 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'view.decreaseFontSize': { run: () => setFontSize(-1) },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
     'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
+    'completion.acceptWord': {
+      run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextWord'),
+      isEnabled: hasFile,
+    },
     'completion.acceptLine': {
       run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextLine'),
       isEnabled: hasFile,

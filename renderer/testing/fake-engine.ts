@@ -1,6 +1,6 @@
 // An engine that answers from a script: the text, its speed, where it fails.
 import type { EngineApi } from '../../electron/common/api.ts';
-import type { CompleteRequest, EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
+import type { EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
 import { EventQueue, toStream } from './event-queue.ts';
 
 export const kFakeModel: ModelInfo = {
@@ -36,7 +36,7 @@ const kStats = {
 export class FakeEngine {
   readonly statusEvents = new EventQueue<EngineStatus>();
   readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
-  readonly completeRequests: CompleteRequest[] = [];
+  readonly completeRequests: Parameters<EngineApi['complete']>[0][] = [];
   #status: EngineStatus;
   reply = 'Hello.';
   /** Pause between two events of a reply. */
