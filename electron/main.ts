@@ -16,6 +16,7 @@ import { openDatabase } from './services/database.ts';
 import { EngineProcess } from './services/engine-process.ts';
 import { NetworkLedger } from './services/network-ledger.ts';
 import { SettingsFile } from './services/settings.ts';
+import { TerminalProcess } from './services/terminal-process.ts';
 import { WindowPlaces } from './services/window-places.ts';
 import { WorkspaceProcess } from './services/workspace-process.ts';
 import { Workspaces } from './services/workspaces.ts';
@@ -53,7 +54,7 @@ async function start(): Promise<void> {
   let broker: PortBroker | null = null;
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
-  const processChanged = (process: 'engine' | 'workspace', state: ProcessState) => {
+  const processChanged = (process: 'engine' | 'workspace' | 'terminal', state: ProcessState) => {
     if (state.state === 'restarting' || state.state === 'failed') broker?.withdraw(process);
     events.push({ type: 'process', process, state });
   };
@@ -73,8 +74,16 @@ async function start(): Promise<void> {
     onNetworkAttempt: (target) => network.blocked('workspace', target),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
-      void openWorkspace({ workspaces, workspace, events }, null);
+      void openWorkspace({ workspaces, workspace, terminal, events }, null);
     },
+  });
+
+  const terminal = new TerminalProcess({
+    entry: join(bundle, 'terminal-host.js'),
+    root: () => workspaces.current?.root ?? null,
+    onState: (state) => processChanged('terminal', state),
+    onStarted: () => broker?.deliver('terminal'),
+    onNetworkAttempt: (target) => network.blocked('terminal', target),
   });
 
   const choose = async (options: Electron.OpenDialogOptions): Promise<string | null> => {
@@ -88,6 +97,7 @@ async function start(): Promise<void> {
     workspaces,
     engine,
     workspace,
+    terminal,
     network,
     events,
     chooseFolder: () => choose({ title: 'Open Folder', properties: ['openDirectory', 'createDirectory'] }),
@@ -112,6 +122,7 @@ async function start(): Promise<void> {
     },
     engine: (port) => engine.process.serve(port, 'renderer'),
     workspace: (port) => workspace.process.serve(port, 'renderer'),
+    terminal: (port) => terminal.process.serve(port, 'renderer'),
   });
 
   /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
@@ -179,7 +190,7 @@ async function start(): Promise<void> {
   app.on('will-quit', (event) => {
     if (hasStopped) return;
     event.preventDefault();
-    void Promise.all([engine.process.stop(), workspace.process.stop()]).finally(() => {
+    void Promise.all([engine, workspace, terminal].map((owned) => owned.process.stop())).finally(() => {
       hasStopped = true;
       database.close();
       app.quit();

@@ -32,6 +32,8 @@ export const appErrors = {
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,
   SEARCH_INVALID: data,
+  TERMINAL_FAILED: data,
+  GIT_FAILED: data,
   NETWORK_OFF: data,
   INTERNAL: data,
 } as const;

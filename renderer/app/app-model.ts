@@ -10,11 +10,14 @@ import { DraftStore } from '../features/chat/draft-store.ts';
 import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
 import { ContextFiles } from '../features/completion/context-files.ts';
+import { GitStore } from '../features/git/git-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { NetworkStore } from '../features/network/network-store.ts';
 import { ReviewStore } from '../features/review/review-store.ts';
 import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
+import type { Screen } from '../features/terminal/screen.ts';
+import { TerminalStore } from '../features/terminal/terminal-store.ts';
 import { Backups } from '../features/workspace/backups.ts';
 import { BuffersStore } from '../features/workspace/buffers-store.ts';
 import { FileOperations } from '../features/workspace/file-operations.ts';
@@ -32,6 +35,7 @@ export interface AppModelDeps<Texts extends TextStore> {
   texts: Texts;
   /** A command from the application menu. */
   onCommand: (command: string) => void;
+  createScreen: () => Screen;
 }
 
 export interface WorkspaceState {
@@ -56,6 +60,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly chat: ChatStore;
   readonly draft: DraftStore;
   readonly network: NetworkStore;
+  readonly terminals: TerminalStore;
+  readonly git: GitStore;
   readonly contextFiles: ContextFiles;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
@@ -81,6 +87,11 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
+    this.git = new GitStore(api.workspace.git, () => {
+      void this.tree.refresh();
+      const paths = this.buffers.all().flatMap(({ path }) => (path === null ? [] : [path]));
+      void this.buffers.filesChanged(paths);
+    });
     this.operations = new FileOperations({
       workspace: api.workspace,
       tree: this.tree,
@@ -102,6 +113,11 @@ export class AppModel<Texts extends TextStore = TextStore> {
       newId: () => crypto.randomUUID(),
       nowMs: () => Date.now(),
       schedule: (update) => requestAnimationFrame(update),
+    });
+    this.terminals = new TerminalStore({
+      terminal: api.terminal,
+      startProcess: api.app.processes.startTerminal,
+      createScreen: deps.createScreen,
     });
     this.draft = new DraftStore({
       engine: api.engine,
@@ -138,6 +154,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
         if (event.type === 'changed') {
           void this.tree.directoriesChanged(event.directories);
           void this.buffers.filesChanged(event.files);
+          this.git.changed();
         } else this.tree.rootGone(event.type === 'rootGone');
       },
       forever,
@@ -152,6 +169,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       if (isReady) void this.chat.countContext();
     });
     await this.#session.open(this.workspace.getState().workspace);
+    this.git.reset(this.workspace.getState().workspace !== null);
   }
 
   /** Opens a folder after everything typed is safe. */
@@ -227,6 +245,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.search.clear();
     this.contextFiles.clear();
     this.operations.clear();
+    this.git.reset(workspace !== null);
     await this.#session.open(workspace);
   }
 

@@ -3,6 +3,7 @@ import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
+import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
@@ -83,6 +84,7 @@ function Overlay({ model, commands }: AppProps) {
     );
   }
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
+  if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'settings') {
@@ -100,10 +102,15 @@ function Overlay({ model, commands }: AppProps) {
 
 function Network({ model, onClose }: { model: AppModel; onClose: () => void }) {
   const isOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
+  const nTerminals = useStore(
+    model.terminals.store,
+    ({ tabs }) => tabs.filter(({ state }) => state !== 'ended').length,
+  );
   return (
     <NetworkDialog
       network={model.network}
       isOff={isOff}
+      nTerminals={nTerminals}
       onSwitch={(isNetworkOff) => void model.settings.update({ isNetworkOff })}
       onClose={onClose}
     />
@@ -123,6 +130,8 @@ const kAreas: Record<string, string> = {
   model: 'Model: ',
   engine: 'Engine: ',
   network: 'Network: ',
+  terminal: 'Terminal: ',
+  git: 'Git: ',
 };
 
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {

@@ -42,6 +42,21 @@ export async function attachPath(model: AppModel, path: string, isFolder: boolea
   model.chatInput?.focus();
 }
 
+const kTerminalLines = 200;
+
+/** What is selected in the active terminal, or else its last lines. */
+export function attachTerminal({ terminals, draft, notifications, ui, chatInput }: AppModel): void {
+  const { active } = terminals;
+  const text = active?.screen.text(kTerminalLines) ?? '';
+  if (active === null || text === '') {
+    notifications.note('The terminal shows nothing yet.');
+    return;
+  }
+  draft.attach(attach('terminal', active.title, text));
+  ui.setState({ isChatShown: true });
+  chatInput?.focus();
+}
+
 /** Saves the shown conversation where the user says. */
 export async function exportChat(model: AppModel, format: 'markdown' | 'json'): Promise<void> {
   const state = model.chat.store.getState();

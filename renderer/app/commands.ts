@@ -2,7 +2,7 @@
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
-import { attachActive, exportChat } from './chat-actions.ts';
+import { attachActive, attachTerminal, exportChat } from './chat-actions.ts';
 import type { Regions } from './regions.ts';
 
 export interface Command {
@@ -26,6 +26,19 @@ function onceThere<T>(find: () => T | null, use: (found: T) => void, nFrames = 6
     if (found !== null) use(found);
     else if (nFrames > 0) onceThere(find, use, nFrames - 1);
   });
+}
+
+/** Shown with the focus elsewhere it gets the focus; shown with the focus it goes. */
+function toggleTerminal({ terminals, ui, editor }: AppModel): void {
+  const isInside = document.activeElement?.closest('[data-region="terminal"]') !== null;
+  if (ui.getState().isTerminalShown && isInside) {
+    ui.setState({ isTerminalShown: false });
+    editor?.focus();
+    return;
+  }
+  terminals.ensure();
+  ui.setState({ isTerminalShown: true });
+  requestAnimationFrame(() => terminals.active?.screen.focus());
 }
 
 function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
@@ -89,6 +102,24 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'editor.format': { run: () => model.editor?.run('editor.action.formatDocument'), isEnabled: hasFile },
     'search.open': { run: () => showSearch(false), isEnabled: hasFolder },
     'search.replace': { run: () => showSearch(true), isEnabled: hasFolder },
+    'git.open': {
+      run: () => {
+        ui.setState({ isSideShown: true, sideView: 'git' });
+        requestAnimationFrame(() => regions.focusNamed('git'));
+      },
+      isEnabled: hasFolder,
+    },
+    'git.compare': {
+      run: () => {
+        const { active } = buffers;
+        if (active?.path && active.status === 'ready') return model.git.compare(active.id, active.path);
+      },
+      isEnabled: () => hasFile() && model.git.store.getState().status?.state === 'repository',
+    },
+    'git.switch': {
+      run: () => ui.setState({ overlay: 'branches' }),
+      isEnabled: () => model.git.store.getState().status?.state === 'repository',
+    },
     'view.toggleChat': { run: () => ui.setState((state) => ({ isChatShown: !state.isChatShown })) },
     'view.focusExplorer': {
       run: () => {
@@ -110,6 +141,17 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'view.zoomReset': { run: () => zoom(100) },
     'view.increaseFontSize': { run: () => setFontSize(1) },
     'view.decreaseFontSize': { run: () => setFontSize(-1) },
+    'terminal.toggle': { run: () => toggleTerminal(model) },
+    'terminal.new': {
+      run: () => {
+        model.terminals.add();
+        ui.setState({ isTerminalShown: true });
+      },
+    },
+    'chat.attachTerminal': {
+      run: () => attachTerminal(model),
+      isEnabled: () => model.terminals.active !== null,
+    },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
     'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
     'completion.acceptWord': {

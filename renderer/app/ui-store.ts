@@ -3,10 +3,21 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 
 export interface UiState {
-  overlay: 'settings' | 'palette' | 'quickOpen' | 'goToSymbol' | 'goToLine' | 'attach' | 'network' | 'latency' | null;
+  overlay:
+    | 'settings'
+    | 'palette'
+    | 'quickOpen'
+    | 'goToSymbol'
+    | 'goToLine'
+    | 'attach'
+    | 'network'
+    | 'latency'
+    | 'branches'
+    | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;
-  sideView: 'explorer' | 'search';
+  sideView: 'explorer' | 'search' | 'git';
+  isTerminalShown: boolean;
   isChatShown: boolean;
   isConversationListShown: boolean;
   cursor: CursorInfo;
@@ -21,6 +32,7 @@ export function createUiStore(): UiStore {
     overlay: null,
     isSideShown: true,
     sideView: 'explorer',
+    isTerminalShown: false,
     isChatShown: true,
     isConversationListShown: false,
     cursor: { line: 1, column: 1, selectedChars: 0 },

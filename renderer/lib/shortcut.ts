@@ -37,6 +37,7 @@ function keyMatches(stroke: KeyStroke, key: string): boolean {
   if (/^[0-9]$/.test(key)) return stroke.code === `Digit${key}`;
   if (/^(?:Up|Down|Left|Right)$/.test(key)) return stroke.key === `Arrow${key}`;
   if (key === '\\') return stroke.code === 'Backslash';
+  if (key === '`') return stroke.code === 'Backquote';
   // "Ctrl+=" is meant as "Ctrl++" too, which needs Shift on most layouts.
   return key === '=' && stroke.key === '+';
 }

@@ -12,6 +12,7 @@ import type {
 import { settingsSchema } from '../../electron/common/settings.ts';
 import { EventQueue } from './event-queue.ts';
 import { FakeEngine } from './fake-engine.ts';
+import { createFakeTerminal } from './fake-terminal.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 
 export interface FakeApi {
@@ -88,7 +89,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       useDefault: async () => ({}),
       reload: async () => ({}),
     },
-    processes: { restart: async () => ({}) },
+    processes: { restart: async () => ({}), startTerminal: async () => ({}) },
     conversations: {
       list: async () => [...stored.conversations.values()],
       create: async ({ title }) => {
@@ -163,5 +164,6 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       },
     },
   };
-  return { api: { app, engine: engine.api, workspace: workspace.api }, engine, workspace, events, stored, outside };
+  const api = { app, engine: engine.api, workspace: workspace.api, terminal: createFakeTerminal() };
+  return { api, engine, workspace, events, stored, outside };
 }

@@ -1,7 +1,7 @@
 // States of the app worth looking at.
 import type { StoredMessage } from '../../electron/common/app-contract.ts';
+import { appError } from './app-error.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
-import { appError } from './fake-workspace.ts';
 
 const kFiles: Record<string, string> = {
   'README.md': '# Orbit\n\nA tiny orbital mechanics library.\n\n- `src/` the library\n- `tests/` its tests\n',
