@@ -91,6 +91,8 @@ async function start(): Promise<void> {
     const { canceled, filePaths } = await dialog.showOpenDialog(window, options);
     return canceled ? null : (filePaths[0] ?? null);
   };
+  const showMenu = () =>
+    setApplicationMenu((command) => events.push({ type: 'command', command }), settings.current.keys);
   const router = createAppRouter({
     settings,
     conversations: new Conversations(database),
@@ -112,6 +114,7 @@ async function start(): Promise<void> {
       const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
       return canceled ? null : filePath;
     },
+    onKeys: showMenu,
     onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
     onReadyToClose: (found) => answerClosing?.(found),
   });
@@ -169,7 +172,7 @@ async function start(): Promise<void> {
 
   serveApp(join(bundle, 'renderer'));
   lockSession(session.defaultSession, (url) => network.blocked('window', url));
-  setApplicationMenu((command) => events.push({ type: 'command', command }));
+  showMenu();
   engine.process.start();
   workspace.process.start();
   open();

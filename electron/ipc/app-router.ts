@@ -28,6 +28,8 @@ export interface AppRouterDeps {
   chooseFolder: () => Promise<string | null>;
   chooseModelFile: () => Promise<string | null>;
   chooseSavePath: (name: string) => Promise<string | null>;
+  /** Commands have other keys now. */
+  onKeys: () => void;
   onZoom: (percent: number) => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
@@ -49,6 +51,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     const updated = settings.update(patch);
     events.push({ type: 'settings', settings: updated });
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
+    if (before.keys !== updated.keys) deps.onKeys();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
   };

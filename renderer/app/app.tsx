@@ -6,7 +6,9 @@ import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
+import { KeysDialog } from '../features/settings/keys-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
+import { SettingsJsonDialog } from '../features/settings/settings-json-dialog.tsx';
 import { AttachPicker } from '../features/workspace/attach-picker.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
 import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
@@ -87,11 +89,17 @@ function Overlay({ model, commands }: AppProps) {
   if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
+  if (overlay === 'keys') {
+    return <KeysDialog commands={commands.all} settings={model.settings} isMac={commands.isMac} onClose={close} />;
+  }
+  if (overlay === 'settingsJson') return <SettingsJsonDialog settings={model.settings} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog
         settings={model.settings}
         onChooseModel={() => void model.models.chooseFile()}
+        onJson={() => model.ui.setState({ overlay: 'settingsJson' })}
+        onKeys={() => model.ui.setState({ overlay: 'keys' })}
         onUseDefaultModel={() => void model.models.loadDefault()}
         onClose={close}
       />
@@ -132,6 +140,8 @@ const kAreas: Record<string, string> = {
   network: 'Network: ',
   terminal: 'Terminal: ',
   git: 'Git: ',
+  settings: 'Settings: ',
+  keys: 'Settings: ',
 };
 
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {

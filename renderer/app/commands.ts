@@ -8,8 +8,10 @@ import type { Regions } from './regions.ts';
 export interface Command {
   id: CommandId;
   title: string;
-  accelerator: string | null;
-  keys: readonly string[] | undefined;
+  /** The key that it has where the user did not choose another. */
+  usual: string | null;
+  readonly accelerator: string | null;
+  readonly keys: readonly string[] | undefined;
   run: () => void;
   isEnabled: () => boolean;
 }
@@ -86,13 +88,21 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'workspace.open': { run: () => model.openFolder() },
     'workspace.close': { run: () => model.closeFolder(), isEnabled: hasFolder },
     'file.quickOpen': { run: () => ui.setState({ overlay: 'quickOpen' }), isEnabled: hasFolder },
-    'file.save': { run: withActive((id) => buffers.save(id)), isEnabled: hasFile },
+    'file.save': {
+      run: withActive(async (id) => {
+        if (settings.current.formatOnSave) await model.editor?.format();
+        await buffers.save(id);
+      }),
+      isEnabled: hasFile,
+    },
     'file.saveAs': { run: withActive((id) => buffers.askSaveAs(id)), isEnabled: hasFile },
     'file.saveAll': { run: () => buffers.saveAll(), isEnabled: hasFile },
     'tab.close': { run: withActive((id) => buffers.close(id)), isEnabled: hasFile },
     'tab.next': { run: () => goToTab(1), isEnabled: hasFile },
     'tab.previous': { run: () => goToTab(-1), isEnabled: hasFile },
     'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
+    'keys.open': { run: () => ui.setState({ overlay: 'keys' }) },
+    'settings.json': { run: () => ui.setState({ overlay: 'settingsJson' }) },
     'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
     'view.toggleExplorer': { run: () => ui.setState((state) => ({ isSideShown: !state.isSideShown })) },
     'editor.goToSymbol': { run: () => ui.setState({ overlay: 'goToSymbol' }), isEnabled: hasFile },
@@ -128,6 +138,23 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       },
     },
     'view.focusEditor': { run: () => (model.editor ? model.editor.focus() : regions.focusNamed('editor')) },
+    'view.split': {
+      run: () => {
+        if (buffers.store.getState().split) buffers.join();
+        else buffers.splitRight();
+        model.focusEditor();
+      },
+      isEnabled: hasFile,
+    },
+    'view.otherHalf': {
+      run: () => {
+        const { split } = buffers.store.getState();
+        if (split === null) return;
+        buffers.focusHalf(!split.isActiveRight);
+        model.focusEditor();
+      },
+      isEnabled: () => buffers.store.getState().split !== null,
+    },
     'view.nextRegion': { run: () => regions.move(1) },
     'view.previousRegion': { run: () => regions.move(-1) },
     'view.theme': {
@@ -188,19 +215,27 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
 
 export class Commands {
   readonly all: readonly Command[];
-  readonly #isMac: boolean;
+  readonly isMac: boolean;
 
   constructor(model: AppModel, regions: Regions, platform: string) {
-    this.#isMac = platform === 'darwin';
+    this.isMac = platform === 'darwin';
+    const { isMac } = this;
     const byId = actions(model, regions);
-    this.all = commandTable.map((info) => {
-      const accelerator = 'accelerator' in info ? info.accelerator : null;
+    this.all = commandTable.map((info): Command => {
+      const usual = 'accelerator' in info ? info.accelerator : null;
       const { run, isEnabled = () => true } = byId[info.id];
       return {
         id: info.id,
         title: info.title,
-        accelerator,
-        keys: accelerator === null ? undefined : shortcutKeys(accelerator, this.#isMac),
+        usual,
+        // The user may change it while the window is open.
+        get accelerator() {
+          const own = model.settings.current.keys[info.id];
+          return own === undefined ? usual : own;
+        },
+        get keys() {
+          return this.accelerator === null ? undefined : shortcutKeys(this.accelerator, isMac);
+        },
         isEnabled,
         run: () => {
           if (isEnabled()) run();
@@ -217,7 +252,9 @@ export class Commands {
 
   /** The command of a key, if it has one. F1 opens the palette as in other editors. */
   forKey(event: KeyboardEvent): Command | undefined {
-    if (event.key === 'F1') return this.get('palette.open');
-    return this.all.find(({ accelerator }) => accelerator !== null && matchesShortcut(event, accelerator, this.#isMac));
+    const found = this.all.find(
+      ({ accelerator }) => accelerator !== null && matchesShortcut(event, accelerator, this.isMac),
+    );
+    return found ?? (event.key === 'F1' ? this.get('palette.open') : undefined);
   }
 }

@@ -192,15 +192,65 @@ function FoldingPanel({ id, defaultPx, minPx, isShown, onShown, children }: Fold
   );
 }
 
+/** One editor, or two side by side. */
 function Editor({ model, commands }: PanelsProps) {
+  const isSplit = useStore(model.buffers.store, (state) => state.split !== null);
+  const isActiveRight = useStore(model.buffers.store, (state) => state.split?.isActiveRight ?? false);
+  const handles = useRef<{ left: EditorHandle | null; right: EditorHandle | null }>({ left: null, right: null });
+  const isRight = useRef(isActiveRight);
+  const choose = useCallback(() => {
+    model.editor = isRight.current ? handles.current.right : handles.current.left;
+  }, [model]);
+  useEffect(() => {
+    isRight.current = isActiveRight;
+    choose();
+  }, [isActiveRight, choose]);
+  const onLeft = useCallback(
+    (handle: EditorHandle | null) => {
+      handles.current.left = handle;
+      choose();
+    },
+    [choose],
+  );
+  const onRight = useCallback(
+    (handle: EditorHandle | null) => {
+      handles.current.right = handle;
+      choose();
+    },
+    [choose],
+  );
+  return (
+    <Group>
+      <Panel id="left" minSize={160}>
+        <Half model={model} commands={commands} isRight={false} onHandle={onLeft} />
+      </Panel>
+      {isSplit ? (
+        <>
+          <Separator className={styles.separator} />
+          <Panel id="right" minSize={160}>
+            <Half model={model} commands={commands} isRight onHandle={onRight} />
+          </Panel>
+        </>
+      ) : null}
+    </Group>
+  );
+}
+
+interface HalfProps extends PanelsProps {
+  isRight: boolean;
+  onHandle: (handle: EditorHandle | null) => void;
+}
+
+function Half({ model, commands, isRight, onHandle }: HalfProps) {
   const fontSize = useStore(model.settings.store, (settings) => settings.editorFontSize);
   const { workspace, recent } = useStore(model.workspace);
-  const onCursor = useCallback((cursor: CursorInfo) => model.ui.setState({ cursor }), [model]);
-  const onHandle = useCallback(
-    (handle: EditorHandle | null) => {
-      model.editor = handle;
+  const isActive = useStore(model.buffers.store, ({ split }) => (split?.isActiveRight ?? false) === isRight);
+  const onCursor = useCallback(
+    (cursor: CursorInfo) => {
+      const { split } = model.buffers.store.getState();
+      if ((split?.isActiveRight ?? false) === isRight) model.ui.setState({ cursor });
     },
-    [model],
+    [model, isRight],
   );
   const reviews = useStore(model.reviews.store, (state) => state.reviews);
   const compared = useStore(model.git.store, (state) => state.compared);
@@ -219,12 +269,13 @@ function Editor({ model, commands }: PanelsProps) {
       buffers={model.buffers}
       texts={model.texts}
       fontSize={fontSize}
+      isRight={isRight}
       onCursor={onCursor}
       onHandle={onHandle}
       onTabPicked={onTabPicked}
       above={(active) => <Path model={model} buffer={active} />}
       over={(active) =>
-        compared?.bufferId === active.id ? (
+        !isActive ? null : compared?.bufferId === active.id ? (
           <HeadDiff
             key={active.id}
             original={compared.original}

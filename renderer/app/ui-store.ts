@@ -13,6 +13,8 @@ export interface UiState {
     | 'network'
     | 'latency'
     | 'branches'
+    | 'keys'
+    | 'settingsJson'
     | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;

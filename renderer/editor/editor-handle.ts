@@ -78,6 +78,12 @@ export class EditorHandle {
     return { bufferId, languageId: model.getLanguageId(), ...surroundings(model, position) };
   }
 
+  /** Formats the text, if there is something that can. */
+  async format(): Promise<void> {
+    const action = this.#editor.getAction('editor.action.formatDocument');
+    if (action?.isSupported()) await action.run();
+  }
+
   /** Asks for an inline completion at the cursor even if none came by itself. */
   suggestInline(): void {
     this.#editor.focus();

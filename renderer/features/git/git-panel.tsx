@@ -180,13 +180,13 @@ function Group({ title, files, changeOf, onCompare, actions }: GroupProps) {
                 type="button"
                 className={styles.file}
                 title={file.path}
-                aria-label={`${file.path}, ${change}`}
+                aria-label={`${baseName(file.path)} ${dirName(file.path)}`.trim().concat(`, ${change}`)}
                 onClick={() => onCompare(file.path)}
               >
                 <span className={styles.name} data-change={change}>
                   {baseName(file.path)}
                 </span>
-                <span className={styles.folder}>{dirName(file.path)}</span>
+                {/* Apart also for who hears them. */} <span className={styles.folder}>{dirName(file.path)}</span>
               </button>
               {actions.map(({ label, icon, run }) => (
                 <IconButton key={label} label={`${label} ${file.path}`} onClick={() => run([file])}>
