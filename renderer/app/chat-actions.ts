@@ -2,12 +2,13 @@
 import { attach } from '../features/chat/attachments.ts';
 import { exportConversation } from '../features/chat/export.ts';
 import { unifiedDiff } from '../lib/line-diff.ts';
+import { declarationAround } from '../lib/outline.ts';
 import type { AppModel } from './app-model.ts';
 
 const kMostFolderPaths = 20_000;
 
 /** Puts something into the next question: the active text, what is selected in it, or what is not saved of it. */
-export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'diff'): Promise<void> {
+export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'symbol' | 'diff'): Promise<void> {
   const { draft, notifications, api } = model;
   const buffer = model.buffers.active;
   if (buffer?.status !== 'ready') return;
@@ -19,6 +20,10 @@ export async function attachActive(model: AppModel, kind: 'file' | 'selection' |
     if (!selection) return notifications.note('Select a part of the text first.');
     const { startLine, endLine } = selection.range;
     draft.attach(attach('selection', `${name}:${startLine}-${endLine}`, selection.text));
+  } else if (kind === 'symbol') {
+    const found = declarationAround(text, buffer.languageId, model.ui.getState().cursor.line);
+    if (!found) return notifications.note('The cursor is in no function, type or section.');
+    draft.attach(attach('symbol', `${found.name} (${name}:${found.startLine})`, found.text));
   } else {
     await model.attempt(async () => {
       const onDisk = buffer.path === null ? '' : (await api.workspace.read({ path: buffer.path })).text;

@@ -199,6 +199,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     },
     'chat.attachFile': { run: () => attachActive(model, 'file'), isEnabled: hasFile },
     'chat.attachSelection': { run: () => attachActive(model, 'selection'), isEnabled: hasFile },
+    'chat.attachSymbol': { run: () => attachActive(model, 'symbol'), isEnabled: hasFile },
     'chat.attachChanges': { run: () => attachActive(model, 'diff'), isEnabled: hasFile },
     'chat.attach': { run: () => ui.setState({ overlay: 'attach' }), isEnabled: hasFolder },
     'chat.exportMarkdown': { run: () => exportChat(model, 'markdown'), isEnabled: hasMessages },

@@ -273,7 +273,9 @@ function Half({ model, commands, isRight, onHandle }: HalfProps) {
       onCursor={onCursor}
       onHandle={onHandle}
       onTabPicked={onTabPicked}
-      above={(active) => <Path model={model} buffer={active} />}
+      above={(active) => (
+        <Path model={model} buffer={active} label={isRight ? 'Breadcrumbs, right half' : 'Breadcrumbs'} />
+      )}
       over={(active) =>
         !isActive ? null : compared?.bufferId === active.id ? (
           <HeadDiff
@@ -312,7 +314,7 @@ function Half({ model, commands, isRight, onHandle }: HalfProps) {
   );
 }
 
-function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }) {
+function Path({ model, buffer, label }: Pick<PanelsProps, 'model'> & { buffer: Buffer; label: string }) {
   const line = useStore(model.ui, (state) => state.cursor.line);
   const onFolder = useCallback(
     (path: string) => {
@@ -325,6 +327,7 @@ function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }
   return (
     <Breadcrumbs
       key={buffer.id}
+      label={label}
       buffer={buffer}
       texts={model.texts}
       line={line}
@@ -345,7 +348,14 @@ function Chat({ model, commands }: PanelsProps) {
   const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
   const attachActions = (
-    ['chat.attachFile', 'chat.attachSelection', 'chat.attachChanges', 'chat.attachTerminal', 'chat.attach'] as const
+    [
+      'chat.attachFile',
+      'chat.attachSelection',
+      'chat.attachSymbol',
+      'chat.attachChanges',
+      'chat.attachTerminal',
+      'chat.attach',
+    ] as const
   ).map((id) => {
     const { title, isEnabled, run } = commands.get(id);
     // After the menu gave the focus back.
