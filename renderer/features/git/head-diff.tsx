@@ -24,7 +24,7 @@ export function HeadDiff({ original, text, title, languageId, onClose }: HeadDif
       onKeyDown={(event) => event.key === 'Escape' && onClose()}
     >
       <div className={styles.bar}>
-        <span>Left: the last commit. Right: {title} as it is in the editor.</span>
+        <span>What changed in {title} since the last commit.</span>
         <Button onClick={onClose}>Back to the Editor</Button>
       </div>
       <div className={styles.body}>

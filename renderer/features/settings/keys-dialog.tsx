@@ -42,6 +42,7 @@ export function KeysDialog({ commands, settings, isMac, onClose }: KeysDialogPro
       <div className={styles.bar}>
         <input
           type="search"
+          autoFocus
           aria-label="Search commands and keys"
           placeholder="Search commands and keys"
           className={styles.search}

@@ -34,6 +34,7 @@ export function SettingsDialog({
       <div className={styles.bar}>
         <input
           type="search"
+          autoFocus
           aria-label="Search settings"
           placeholder="Search settings"
           className={styles.search}
