@@ -19,6 +19,7 @@ import { HubToken } from './services/models/hub-token.ts';
 import { ModelsService } from './services/models/models-service.ts';
 import { NetworkLedger } from './services/network-ledger.ts';
 import { SettingsFile } from './services/settings.ts';
+import { TerminalProcess } from './services/terminal-process.ts';
 import { WindowPlaces } from './services/window-places.ts';
 import { WorkspaceProcess } from './services/workspace-process.ts';
 import { Workspaces } from './services/workspaces.ts';
@@ -56,7 +57,7 @@ async function start(): Promise<void> {
   let broker: PortBroker | null = null;
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
-  const processChanged = (process: 'engine' | 'workspace', state: ProcessState) => {
+  const processChanged = (process: 'engine' | 'workspace' | 'terminal', state: ProcessState) => {
     if (state.state === 'restarting' || state.state === 'failed') broker?.withdraw(process);
     events.push({ type: 'process', process, state });
   };
@@ -89,8 +90,16 @@ async function start(): Promise<void> {
     onNetworkAttempt: (target) => network.blocked('workspace', target),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
-      void openWorkspace({ workspaces, workspace, events }, null);
+      void openWorkspace({ workspaces, workspace, terminal, events }, null);
     },
+  });
+
+  const terminal = new TerminalProcess({
+    entry: join(bundle, 'terminal-host.js'),
+    root: () => workspaces.current?.root ?? null,
+    onState: (state) => processChanged('terminal', state),
+    onStarted: () => broker?.deliver('terminal'),
+    onNetworkAttempt: (target) => network.blocked('terminal', target),
   });
 
   const choose = async (options: Electron.OpenDialogOptions): Promise<string | null> => {
@@ -98,12 +107,15 @@ async function start(): Promise<void> {
     const { canceled, filePaths } = await dialog.showOpenDialog(window, options);
     return canceled ? null : (filePaths[0] ?? null);
   };
+  const showMenu = () =>
+    setApplicationMenu((command) => events.push({ type: 'command', command }), settings.current.keys);
   const router = createAppRouter({
     settings,
     conversations: new Conversations(database),
     workspaces,
     engine,
     workspace,
+    terminal,
     network,
     events,
     models,
@@ -129,6 +141,7 @@ async function start(): Promise<void> {
       const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
       return canceled ? null : filePath;
     },
+    onKeys: showMenu,
     onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
     onReadyToClose: (found) => answerClosing?.(found),
   });
@@ -139,6 +152,7 @@ async function start(): Promise<void> {
     },
     engine: (port) => engine.process.serve(port, 'renderer'),
     workspace: (port) => workspace.process.serve(port, 'renderer'),
+    terminal: (port) => terminal.process.serve(port, 'renderer'),
   });
 
   /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
@@ -185,7 +199,7 @@ async function start(): Promise<void> {
 
   serveApp(join(bundle, 'renderer'));
   lockSession(session.defaultSession, (url) => network.blocked('window', url));
-  setApplicationMenu((command) => events.push({ type: 'command', command }));
+  showMenu();
   engine.process.start();
   workspace.process.start();
   open();
@@ -207,7 +221,8 @@ async function start(): Promise<void> {
   app.on('will-quit', (event) => {
     if (hasStopped) return;
     event.preventDefault();
-    void Promise.all([engine.process.stop(), workspace.process.stop(), models.close()]).finally(() => {
+    const owned = [engine, workspace, terminal].map(({ process }) => process.stop());
+    void Promise.all([...owned, models.close()]).finally(() => {
       hasStopped = true;
       database.close();
       app.quit();

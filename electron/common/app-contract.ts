@@ -41,7 +41,11 @@ export const appEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('workspace'), workspace: workspaceInfoSchema.nullable() }),
   /** The user started the app again with a folder: bring everything to safety, then open it as a recent one. */
   z.object({ type: z.literal('openRequest'), root: z.string() }),
-  z.object({ type: z.literal('process'), process: z.enum(['engine', 'workspace']), state: processStateSchema }),
+  z.object({
+    type: z.literal('process'),
+    process: z.enum(['engine', 'workspace', 'terminal']),
+    state: processStateSchema,
+  }),
   /** A menu item or its accelerator; the renderer owns what it does. */
   z.object({ type: z.literal('command'), command: z.string() }),
   z.object({ type: z.literal('connection'), connection: connectionSchema }),
@@ -75,7 +79,7 @@ export type Conversation = z.infer<typeof conversationSchema>;
 
 /** What went to the model with a question: a copy, because the file goes on changing. */
 export const attachmentSchema = z.object({
-  kind: z.enum(['file', 'selection', 'folder', 'diff']),
+  kind: z.enum(['file', 'selection', 'folder', 'diff', 'symbol', 'terminal']),
   label: z.string().max(5000),
   text: z.string().max(1_000_000),
 });
@@ -196,6 +200,8 @@ export const appContract = {
   },
   processes: {
     restart: procedure.input(z.object({ process: z.enum(['engine', 'workspace']) })).output(nothing),
+    /** Most people open no terminal: its process starts with the first one. Nothing happens if it runs. */
+    startTerminal: procedure.output(nothing),
   },
   conversations: {
     list: procedure.output(z.array(conversationSchema)),

@@ -5,7 +5,7 @@ export const connectionSchema = z.object({
   id: z.int(),
   atMs: z.number(),
   /** Which process tried. */
-  from: z.enum(['window', 'main', 'engine', 'workspace']),
+  from: z.enum(['window', 'main', 'engine', 'workspace', 'terminal']),
   /** What for, in words for the user. */
   purpose: z.string(),
   /** "host:port" or the origin of an address; never a whole address, which may hold secrets. */

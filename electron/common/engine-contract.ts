@@ -173,12 +173,21 @@ export const completeRequestSchema = z.object({
   /** Text before and after the cursor; the engine keeps what its budget allows, nearest first. */
   prefix: z.string().max(1_000_000),
   suffix: z.string().max(1_000_000),
+  /** Name of the open folder; empty without one. */
+  repository: z.string().max(255).default(''),
+  /** Parts of other files that the user saw or that this one imports; what changes least first. */
+  files: z
+    .array(z.object({ path: z.string().max(4096), text: z.string().max(20_000) }))
+    .max(32)
+    .default([]),
   /** A single line ends at the first newline; a block may hold several lines. */
   mode: z.enum(['line', 'block']),
   maxTokens: z.int().min(1).max(512),
   texts: draftTexts.texts,
   /** Milliseconds after which the suggestion ends with what there is of it. */
   deadlineMs: z.int().min(1).max(60_000).optional(),
+  /** Nobody waits: the prompt is only brought into the KV cache, after everything else that runs. */
+  isWarmUp: z.boolean().default(false),
 });
 export type CompleteRequest = z.infer<typeof completeRequestSchema>;
 

@@ -32,6 +32,8 @@ export const appErrors = {
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,
   SEARCH_INVALID: data,
+  TERMINAL_FAILED: data,
+  GIT_FAILED: data,
   NETWORK_OFF: data,
   /** The other end cannot be reached, breaks off, or answers nonsense; trying again may help. */
   NETWORK_FAILED: data,

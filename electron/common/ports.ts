@@ -4,7 +4,8 @@
 // overtake the other. The one that is started in its place gets a new port.
 
 /** What a port leads to. `app` is served by main, the others by their utility process. */
-export type PortName = 'app' | 'workspace' | 'engine';
+export const portNames = ['app', 'workspace', 'engine', 'terminal'] as const;
+export type PortName = (typeof portNames)[number];
 
 /** IPC channels between preload and main. Nothing else uses Electron's IPC. */
 export const ipcChannels = {
@@ -28,7 +29,7 @@ export interface ReadyMessage {
 export function isPortMessage(value: unknown): value is PortMessage {
   if (typeof value !== 'object' || value === null) return false;
   const { type, name } = value as Record<string, unknown>;
-  return type === 'outpost:port' && (name === 'app' || name === 'workspace' || name === 'engine');
+  return type === 'outpost:port' && portNames.some((known) => known === name);
 }
 
 /** main → utility process: the first message on `process.parentPort`, and again for every new renderer port. */

@@ -11,12 +11,22 @@ export const samplerSettingsSchema = z.object({
   maxTokens: z.int().min(1).max(32768).default(1024),
 });
 
+/** Electron's way to write a key: "CmdOrCtrl+Shift+P". A letter alone would end typing. */
+export const acceleratorSchema = z
+  .string()
+  .max(60)
+  .regex(/^(?:(?:CmdOrCtrl|Ctrl|Alt|Shift)\+)+[^\s+]+$|^(?:Shift\+)?F\d{1,2}$/);
+
 export const settingsSchema = z.object({
   theme: z.enum(['system', 'light', 'dark', 'contrast']).default('system'),
   /** Of the whole window, in percent. */
   zoomPercent: z.int().min(50).max(300).default(100),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
+  /** Where the editor knows how. */
+  formatOnSave: z.boolean().default(false),
+  /** Keys of commands that are not the usual ones, by the command's id; null takes the key away. */
+  keys: z.record(z.string().max(64), acceleratorSchema.nullable()).default({}),
   /** The switch that ends every connection, also those that the user asks for. */
   isNetworkOff: z.boolean().default(false),
   /** Where the chat's system message comes from; empty sends none. */
@@ -53,6 +63,8 @@ export const settingsPatchSchema = z
     zoomPercent: shape.zoomPercent.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
+    formatOnSave: shape.formatOnSave.unwrap(),
+    keys: shape.keys.unwrap(),
     isNetworkOff: shape.isNetworkOff.unwrap(),
     systemPrompt: shape.systemPrompt.unwrap(),
     sampler: shape.sampler.unwrap(),

@@ -3,6 +3,7 @@
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
 import { procedure } from './errors.ts';
+import { gitContract } from './git-contract.ts';
 import { searchEventSchema, searchQuerySchema } from './search-contract.ts';
 
 export const relativePathSchema = z.string().max(4096);
@@ -83,6 +84,7 @@ export const workspaceContract = {
     .output(z.object({ paths: z.array(relativePathSchema), truncated: z.boolean() })),
   /** Matches while they are found, until the call is aborted. @throws SEARCH_INVALID */
   search: procedure.input(searchQuerySchema).output(eventIterator(searchEventSchema)),
+  git: gitContract,
   /** Debounced changes below the root, until the call is aborted. */
   watch: procedure.output(eventIterator(workspaceEventSchema)),
 };

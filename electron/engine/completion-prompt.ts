@@ -1,4 +1,8 @@
-// The text before the cursor, cut so that the engine can reuse what it computed for the previous keystroke.
+// The tokens that a completion starts from, laid out so that the engine can reuse what it computed for the previous
+// keystroke: what changes least stands first.
+import type { CompleteRequest } from '../common/engine-contract.ts';
+import type { FimFormat } from './completion-formats.ts';
+import type { NativeModel } from './native.d.ts';
 
 /**
  * Characters kept before the cursor. About a quarter of them are tokens: what a CPU prefills in two seconds the
@@ -22,7 +26,20 @@ export function completionWindow(prefix: string): string {
   return prefix.slice(code >= 0xdc00 && code <= 0xdfff ? from + 1 : from);
 }
 
-export interface CompletionPrompt {
+/** Text after the cursor that is shown to the model: what fits on a screen. */
+const suffixLines = 64;
+const suffixChars = 2000;
+
+/** The beginning of `suffix`, ending with a line where there is one. */
+export function completionSuffix(suffix: string): string {
+  const lines = suffix.slice(0, suffixChars).split('\n');
+  if (suffix.length > suffixChars && lines.length > 1) lines.pop();
+  const cut = lines.slice(0, suffixLines).join('\n');
+  // Not between the halves of a surrogate pair.
+  return cut.isWellFormed() ? cut : cut.slice(0, -1);
+}
+
+export interface SplitPrefix {
   text: string;
   /** The end of the window that is not in `text`: the reply has to begin with it. At most 256 bytes of UTF-8. */
   beginWith: string;
@@ -40,8 +57,83 @@ const unfinished = /[ \t]{0,128}(?<![\p{L}\p{M}\p{N}_$])[\p{L}\p{M}\p{N}_$]{0,32
  * " = a / b", "return " with a second blank). Blanks and word go together: with the blank left in the prompt, "return a"
  * goes on with a token that follows no blank ("arith"). A line break stays in the prompt.
  */
-export function completionPrompt(prefix: string): CompletionPrompt {
+export function splitPrefix(prefix: string): SplitPrefix {
   const window = completionWindow(prefix);
   const beginWith = unfinished.exec(window)?.[0] ?? '';
   return { text: window.slice(0, window.length - beginWith.length), beginWith };
+}
+
+export interface CompletionPrompt {
+  tokens: Int32Array;
+  /** What the reply has to begin with, see `SplitPrefix`. */
+  beginWith: string;
+  /** Whether the model sees the text after the cursor. */
+  usesSuffix: boolean;
+}
+
+type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;
+
+/**
+ * With a format: repository, other files from the one that changes least on, the file's own path, and the two sides of
+ * the cursor in the order of the format. Without one: the text before the cursor.
+ * @param nMost tokens that there is room for. Other files go first, the oldest before the others, then the end of the
+ *   suffix, then the start of the prefix: the cursor's own surroundings stay.
+ */
+export function completionPrompt(
+  model: Tokenizer,
+  format: FimFormat | null,
+  request: Pick<CompleteRequest, 'path' | 'prefix' | 'suffix' | 'repository' | 'files'>,
+  nMost: number,
+): CompletionPrompt {
+  const { text, beginWith } = splitPrefix(request.prefix);
+  const plain = (part: string) => model.tokenize(part, { addBos: false });
+  if (format === null) {
+    const tokens = model.tokenize(text);
+    return { tokens: tokens.slice(Math.max(0, tokens.length - nMost)), beginWith, usesSuffix: false };
+  }
+  const { fim } = model.info;
+  const begin = model.tokenize('');
+  const header = (path: string) =>
+    format.hasFiles ? join([[fim.fileSeparator], plain(path), plain('\n')]) : new Int32Array();
+  const repository =
+    format.hasFiles && fim.repository >= 0
+      ? join([[fim.repository], plain(request.repository), plain(format.afterRepository)])
+      : new Int32Array();
+  const own = header(request.path);
+  const middle = format.endsWithMiddle ? [fim.middle] : [];
+  const nFixed = begin.length + own.length + 2 + middle.length;
+
+  const prefix = lastOf(plain(text), nMost - nFixed);
+  const suffix = plain(completionSuffix(request.suffix)).slice(0, Math.max(0, nMost - nFixed - prefix.length));
+  let nLeft = nMost - nFixed - prefix.length - suffix.length;
+  const head: Int32Array[] = [];
+  if (repository.length <= nLeft) {
+    nLeft -= repository.length;
+    // The newest first: they are the last to go.
+    for (const { path, text: content } of format.hasFiles ? request.files.toReversed() : []) {
+      const file = join([header(path), plain(content.endsWith('\n') ? content : `${content}\n`)]);
+      if (file.length > nLeft) break;
+      nLeft -= file.length;
+      head.unshift(file);
+    }
+    head.unshift(repository);
+  }
+  const before = [[fim.prefix], prefix];
+  const after = [[fim.suffix], suffix];
+  const sides = format.order === 'spm' ? [...after, ...before] : [...before, ...after];
+  return { tokens: join([begin, ...head, own, ...sides, middle]), beginWith, usesSuffix: true };
+}
+
+function lastOf(tokens: Int32Array, n: number): Int32Array {
+  return tokens.slice(Math.max(0, tokens.length - Math.max(0, n)));
+}
+
+function join(parts: readonly ArrayLike<number>[]): Int32Array {
+  const joined = new Int32Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }

@@ -38,8 +38,11 @@ const completeRequest = (more: Partial<CompleteRequest> = {}): CompleteRequest =
   languageId: 'typescript',
   prefix: 'const x =',
   suffix: '',
+  repository: '',
+  files: [],
   mode: 'line',
   maxTokens: 32,
+  isWarmUp: false,
   ...more,
 });
 
@@ -555,6 +558,25 @@ describe('an inline completion', () => {
     expect(request.tokens.length).toBeGreaterThan(0);
     expect(request.nPredict).toBeGreaterThan(0);
     expect(request.tokens.length + request.nPredict).toBeLessThanOrEqual(nCtxTrain);
+    done('length');
+    await call;
+  });
+
+  it('shows a model that fills gaps both sides of the cursor', async () => {
+    const fim = { prefix: 1001, suffix: 1002, middle: 1003, repository: -1, fileSeparator: -1 };
+    const { client, engine } = await ready({ fim });
+    const call = client.complete(completeRequest({ prefix: 'a =', suffix: ';' }));
+    const { request, done } = await engine.submitted();
+    expect([...request.tokens]).toEqual([1, 1001, 97, 32, 61, 1002, 59, 1003]);
+    done('end_of_text');
+    expect(await call).toMatchObject({ usedSuffix: true });
+  });
+
+  it('only fills the cache to warm up, behind everything else', async () => {
+    const { client, engine } = await ready();
+    const call = client.complete(completeRequest({ prefix: 'a = fo', isWarmUp: true }));
+    const { request, done } = await engine.submitted();
+    expect(request).toMatchObject({ nPredict: 1, beginWith: '', priority: 'background' });
     done('length');
     await call;
   });

@@ -23,8 +23,8 @@ import {
   type SelfTest,
 } from '../common/role-contract.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
-import { completionPrompt } from './completion-prompt.ts';
-import { generate, generateText } from './generation.ts';
+import { complete } from './completion.ts';
+import { defined, generate } from './generation.ts';
 import type { Loaded } from './loaded-model.ts';
 import { ModelPool } from './model-pool.ts';
 import type { NativeAddon } from './native.d.ts';
@@ -159,35 +159,8 @@ export class EngineService {
     );
   }
 
-  async complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
-    return this.#with('inline', (loaded) => this.#complete(loaded, request, signal));
-  }
-
-  async #complete(
-    { model, engine, nCtx }: Loaded,
-    { prefix, mode, maxTokens, texts, deadlineMs }: CompleteRequest,
-    signal: AbortSignal | undefined,
-  ): Promise<CompleteResult> {
-    const { text, beginWith } = completionPrompt(prefix);
-    const tokens = model.tokenize(text);
-    // What stands before the cursor already is said again and is no part of the tokens asked for.
-    const nBegin = model.tokenize(beginWith, { addBos: false }).length;
-    const nPredict = Math.min(nBegin + maxTokens, Math.max(1, Math.floor(nCtx / 2)));
-    const kept = tokens.slice(Math.max(0, tokens.length + nPredict - nCtx));
-    const result = await generateText(
-      engine,
-      {
-        tokens: kept,
-        beginWith,
-        nPredict,
-        temperature: 0,
-        stop: mode === 'line' ? ['\n'] : ['\n\n'],
-        priority: 'inline',
-        ...defined({ texts, deadlineMs }),
-      },
-      signal,
-    );
-    return { ...result, usedSuffix: false };
+  complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
+    return this.#with('inline', (loaded) => complete(loaded, request, signal));
   }
 
   /** The model of a role; without one of its own, or while that one cannot be had, the chat's. */
@@ -301,13 +274,6 @@ function released<T>(events: AsyncGenerator<T, void, void>, release: () => void)
     },
     [Symbol.asyncDispose]: async () => void (await ending(events.return())),
   };
-}
-
-/** The fields that have a value: the addon tells absent from undefined no more than the contract does. */
-function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<
-    typeof defined<T>
-  >;
 }
 
 async function* chatEvents(nDropped: number, events: AsyncGenerator<GenerateEvent, void, void>) {

@@ -73,3 +73,10 @@ function submit(...[engine, request, sink]: [NativeEngine, ...Parameters<NativeE
     throw fromNativeError(error);
   }
 }
+
+/** The fields that have a value: the addon tells absent from undefined no more than the contract does. */
+export function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof defined<T>
+  >;
+}

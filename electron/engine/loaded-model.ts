@@ -4,12 +4,14 @@ import { basename } from 'node:path';
 import type { ModelInfo } from '../common/engine-contract.ts';
 import { contextOf, nContexts } from '../common/model-facts.ts';
 import { type ChatTemplate, createChatTemplate } from './chat-template.ts';
+import { type FimFormat, fimFormat } from './completion-formats.ts';
 import type { NativeEngine, NativeModel } from './native.d.ts';
 
 export interface Loaded {
   model: NativeModel;
   engine: NativeEngine;
   chat: ChatTemplate;
+  fim: FimFormat | null;
   nCtx: number;
 }
 
@@ -26,7 +28,7 @@ export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate }:
   const nCtx = contextOf(info.nCtxTrain, info.kvBytesPerToken, wanted, totalmem());
   const chat = createChatTemplate(chatTemplate === null ? info : { ...info, chatTemplate });
   const engine = model.createEngine({ nCtx, kvBytes: nContexts * nCtx * info.kvBytesPerToken });
-  return { model, engine, chat, nCtx };
+  return { model, engine, chat, fim: fimFormat(model), nCtx };
 }
 
 export function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {

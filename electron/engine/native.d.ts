@@ -39,7 +39,19 @@ export interface NativeModelInfo {
   bosText: string;
   eosText: string;
   hasFim: boolean;
+  /** Ids of the tokens for filling in the middle, -1 for those that the vocabulary lacks. */
+  fim: NativeFimTokens;
   backend: string;
+}
+
+export interface NativeFimTokens {
+  prefix: number;
+  suffix: number;
+  middle: number;
+  /** Before the name of a repository. */
+  repository: number;
+  /** Before the path of a file of it. */
+  fileSeparator: number;
 }
 
 export interface NativeLoadOptions {

@@ -10,6 +10,7 @@ import type { Conversations } from '../services/conversations.ts';
 import type { EngineProcess } from '../services/engine-process.ts';
 import type { NetworkLedger } from '../services/network-ledger.ts';
 import type { SettingsFile } from '../services/settings.ts';
+import type { TerminalProcess } from '../services/terminal-process.ts';
 import type { WorkspaceProcess } from '../services/workspace-process.ts';
 import type { Workspaces } from '../services/workspaces.ts';
 import type { AppEvents } from './app-events.ts';
@@ -20,11 +21,14 @@ export interface AppRouterDeps extends Omit<ModelsRouterDeps, 'updateSettings' |
   workspaces: Workspaces;
   engine: EngineProcess;
   workspace: WorkspaceProcess;
+  terminal: TerminalProcess;
   network: NetworkLedger;
   events: AppEvents;
   /** Native dialogs; null if the user cancels. */
   chooseFolder: () => Promise<string | null>;
   chooseSavePath: (name: string) => Promise<string | null>;
+  /** Commands have other keys now. */
+  onKeys: () => void;
   onZoom: (percent: number) => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
@@ -54,6 +58,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (updated.isNetworkOff && !before.isNetworkOff) deps.models.networkSwitchedOff();
     if (before.hubUrl !== updated.hubUrl || before.modelFolder !== updated.modelFolder) deps.models.stateChanged();
+    if (before.keys !== updated.keys) deps.onKeys();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
   };
@@ -96,6 +101,7 @@ export function createAppRouter(deps: AppRouterDeps) {
         await (input.process === 'engine' ? engine : workspace).process.restart();
         return {};
       }),
+      startTerminal: os.processes.startTerminal.handler(() => done(deps.terminal.process.start())),
     },
     conversations: {
       list: os.conversations.list.handler(() => conversations.list()),
@@ -138,11 +144,12 @@ export function createAppRouter(deps: AppRouterDeps) {
 
 /** Opens a folder in the window, or closes it; the window hears of it as an event, too. */
 export async function openWorkspace(
-  { workspaces, workspace, events }: Pick<AppRouterDeps, 'workspaces' | 'workspace' | 'events'>,
+  { workspaces, workspace, terminal, events }: Pick<AppRouterDeps, 'workspaces' | 'workspace' | 'terminal' | 'events'>,
   root: string | null,
 ): Promise<WorkspaceInfo | null> {
   await workspace.setRoot(root);
   workspaces.setCurrent(root);
+  await terminal.rootChanged();
   events.push({ type: 'workspace', workspace: workspaces.current });
   return workspaces.current;
 }

@@ -1,7 +1,7 @@
 // Hands the window its MessagePorts: main makes each pair, gives one end to the process that serves it, and steps
 // aside.
 import { type BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
-import { ipcChannels, type PortName } from '../common/ports.ts';
+import { ipcChannels, type PortName, portNames } from '../common/ports.ts';
 
 /** Takes one end of a channel; false if nobody is there to serve it. */
 type Server = (port: MessagePortMain) => boolean;
@@ -22,7 +22,7 @@ export class PortBroker {
       const isOurs = window !== null && event.senderFrame === window.webContents.mainFrame;
       if (!isOurs || !event.senderFrame?.url.startsWith(`${this.#origin}/`)) return;
       this.#isReady = true;
-      for (const name of ['app', 'workspace', 'engine'] as const) this.deliver(name);
+      for (const name of portNames) this.deliver(name);
     });
   }
 

@@ -11,7 +11,7 @@ export function isInside(root: string, location: string): boolean {
 }
 
 /** @throws OUTSIDE_WORKSPACE for anything but "a/b/c": no "..", no empty segment, no drive, no NUL */
-function segments(path: string): string[] {
+export function pathSegments(path: string): string[] {
   if (path === '') return [];
   const parts = path.split('/');
   const isPlain = (part: string) =>
@@ -26,7 +26,7 @@ function segments(path: string): string[] {
  * @throws OUTSIDE_WORKSPACE if it, or what it links to, is not below the root
  */
 export async function resolveInside(root: string, path: string): Promise<string> {
-  const location = await resolveLinks(join(root, ...segments(path)));
+  const location = await resolveLinks(join(root, ...pathSegments(path)));
   if (!isInside(root, location)) throw outside(path);
   return location;
 }
@@ -36,7 +36,7 @@ export async function resolveInside(root: string, path: string): Promise<string>
  * @throws OUTSIDE_WORKSPACE
  */
 export async function resolveEntry(root: string, path: string): Promise<string> {
-  const parts = segments(path);
+  const parts = pathSegments(path);
   const name = parts.pop();
   if (name === undefined) throw outside('The folder itself');
   return join(await resolveInside(root, parts.join('/')), name);

@@ -6,6 +6,7 @@ import { EventStream } from '../common/event-stream.ts';
 import { type WorkspaceEvent, workspaceContract, workspaceControlContract } from '../common/workspace-contract.ts';
 import { onFile } from './file-errors.ts';
 import { createDirectory, readTextFile, renameEntry, writeTextFile } from './files.ts';
+import { branches, commit, discard, gitStatus, headText, stage, switchBranch, unstage } from './git/git.ts';
 import { findFiles, listDirectory } from './listing.ts';
 import { resolveInside } from './paths.ts';
 import { search } from './search.ts';
@@ -54,6 +55,27 @@ export class Workspace {
       })),
       findFiles: os.findFiles.handler(({ input: { limit } }) => findFiles(this.#openRoot(), limit)),
       search: os.search.handler(({ input, signal }) => search(this.#searchProgram, this.#openRoot(), input, signal)),
+      git: {
+        // Its folder says when a terminal, or another program, commits or switches.
+        status: os.git.status.handler(async ({ signal }) => {
+          await this.#watch('.git');
+          return gitStatus(this.#openRoot(), signal);
+        }),
+        stage: os.git.stage.handler(({ input }) => done(stage(this.#openRoot(), input.paths, input))),
+        unstage: os.git.unstage.handler(({ input }) => done(unstage(this.#openRoot(), input.paths, input))),
+        discard: os.git.discard.handler(({ input }) => {
+          const root = this.#openRoot();
+          return done(discard(root, input.paths, input, (path) => this.#trash.put(root, path)));
+        }),
+        commit: os.git.commit.handler(({ input }) => done(commit(this.#openRoot(), input.message, input))),
+        branches: os.git.branches.handler(() => branches(this.#openRoot())),
+        switchBranch: os.git.switchBranch.handler(({ input }) =>
+          done(switchBranch(this.#openRoot(), input.name, input.isNew, input)),
+        ),
+        headText: os.git.headText.handler(async ({ input: { path } }) => ({
+          text: await headText(this.#openRoot(), path),
+        })),
+      },
       watch: os.watch.handler(({ signal }) => this.#events.subscribe(signal)),
     });
   }
@@ -98,6 +120,12 @@ export class Workspace {
     // Only while it is the watcher of this root: a location in another one is none of its business.
     if (location !== null && watcher === this.#watcher) watcher?.add(directory, location);
   }
+}
+
+/** The answer of a call that has none. */
+async function done(work: Promise<void>): Promise<Record<string, never>> {
+  await work;
+  return {};
 }
 
 async function resolveFolder(path: string): Promise<string> {

@@ -39,6 +39,13 @@ Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
   object.Set("bosText", info.bos_text);
   object.Set("eosText", info.eos_text);
   object.Set("hasFim", info.has_fim);
+  auto fim = Napi::Object::New(env);
+  fim.Set("prefix", info.fim.prefix);
+  fim.Set("suffix", info.fim.suffix);
+  fim.Set("middle", info.fim.middle);
+  fim.Set("repository", info.fim.repository);
+  fim.Set("fileSeparator", info.fim.file_separator);
+  object.Set("fim", fim);
   object.Set("backend", info.backend);
   return object;
 }

@@ -10,17 +10,22 @@ import { ChatStore } from '../features/chat/chat-store.ts';
 import { DraftStore } from '../features/chat/draft-store.ts';
 import { toChatMessages } from '../features/chat/messages.ts';
 import { CompletionStore } from '../features/completion/completion-store.ts';
+import { ContextFiles } from '../features/completion/context-files.ts';
+import { GitStore } from '../features/git/git-store.ts';
 import { LibraryStore } from '../features/models/library-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { NetworkStore } from '../features/network/network-store.ts';
 import { ReviewStore } from '../features/review/review-store.ts';
 import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
+import type { Screen } from '../features/terminal/screen.ts';
+import { TerminalStore } from '../features/terminal/terminal-store.ts';
 import { Backups } from '../features/workspace/backups.ts';
 import { BuffersStore } from '../features/workspace/buffers-store.ts';
 import { FileOperations } from '../features/workspace/file-operations.ts';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
+import { followContext } from './completion-context.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { reviewedFiles } from './text-actions.ts';
@@ -32,6 +37,7 @@ export interface AppModelDeps<Texts extends TextStore> {
   texts: Texts;
   /** A command from the application menu. */
   onCommand: (command: string) => void;
+  createScreen: () => Screen;
 }
 
 export interface WorkspaceState {
@@ -57,6 +63,9 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly chat: ChatStore;
   readonly draft: DraftStore;
   readonly network: NetworkStore;
+  readonly terminals: TerminalStore;
+  readonly git: GitStore;
+  readonly contextFiles: ContextFiles;
   readonly completion: CompletionStore;
   /** The visible editor and chat input, for commands; null while they are not mounted. */
   editor: EditorHandle | null = null;
@@ -87,6 +96,11 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
+    this.git = new GitStore(api.workspace.git, () => {
+      void this.tree.refresh();
+      const paths = this.buffers.all().flatMap(({ path }) => (path === null ? [] : [path]));
+      void this.buffers.filesChanged(paths);
+    });
     this.operations = new FileOperations({
       workspace: api.workspace,
       tree: this.tree,
@@ -109,17 +123,27 @@ export class AppModel<Texts extends TextStore = TextStore> {
       nowMs: () => Date.now(),
       schedule: (update) => requestAnimationFrame(update),
     });
+    this.terminals = new TerminalStore({
+      terminal: api.terminal,
+      startProcess: api.app.processes.startTerminal,
+      createScreen: deps.createScreen,
+    });
     this.draft = new DraftStore({
       engine: api.engine,
       messages: () => toChatMessages(this.settings.current.systemPrompt, this.chat.shownMessages),
     });
+    this.contextFiles = new ContextFiles(api.workspace.read, () => performance.now());
     this.completion = new CompletionStore({
       engine: api.engine,
       isOn: () => this.settings.current.inlineCompletion,
       isModelReady: () => this.models.isReady,
+      fillsGaps: () => this.models.fillsGaps,
+      repository: () => this.workspace.getState().workspace?.name ?? '',
+      filesFor: (path) => this.contextFiles.for(path),
       pathOf: (id) => this.buffers.get(id)?.path ?? '',
       nowMs: () => performance.now(),
     });
+    followContext(this);
     this.#session = new SessionKeeper(this, this.#backups);
   }
 
@@ -141,6 +165,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
         if (event.type === 'changed') {
           void this.tree.directoriesChanged(event.directories);
           void this.buffers.filesChanged(event.files);
+          this.git.changed();
         } else this.tree.rootGone(event.type === 'rootGone');
       },
       forever,
@@ -155,6 +180,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       if (isReady) void this.chat.countContext();
     });
     await this.#session.open(this.workspace.getState().workspace);
+    this.git.reset(this.workspace.getState().workspace !== null);
   }
 
   /** Opens a folder after everything typed is safe. */
@@ -249,7 +275,9 @@ export class AppModel<Texts extends TextStore = TextStore> {
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
     this.search.clear();
+    this.contextFiles.clear();
     this.operations.clear();
+    this.git.reset(workspace !== null);
     await this.#session.open(workspace);
   }
 

@@ -3,10 +3,13 @@ import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
+import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { ModelsDialog } from '../features/models/models-dialog.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
+import { KeysDialog } from '../features/settings/keys-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
+import { SettingsJsonDialog } from '../features/settings/settings-json-dialog.tsx';
 import { AttachPicker } from '../features/workspace/attach-picker.tsx';
 import { BufferDialogs } from '../features/workspace/buffer-dialogs.tsx';
 import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
@@ -85,14 +88,21 @@ function Overlay({ model, commands }: AppProps) {
     );
   }
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
+  if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
   if (overlay === 'models') return <Models model={model} hasFolder={hasFolder} onClose={close} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
+  if (overlay === 'keys') {
+    return <KeysDialog commands={commands.all} settings={model.settings} isMac={commands.isMac} onClose={close} />;
+  }
+  if (overlay === 'settingsJson') return <SettingsJsonDialog settings={model.settings} onClose={close} />;
   if (overlay === 'settings') {
     return (
       <SettingsDialog
         settings={model.settings}
         onManageModels={() => model.ui.setState({ overlay: 'models' })}
+        onJson={() => model.ui.setState({ overlay: 'settingsJson' })}
+        onKeys={() => model.ui.setState({ overlay: 'keys' })}
         onClose={close}
       />
     );
@@ -116,10 +126,15 @@ function Models({ model, hasFolder, onClose }: { model: AppModel; hasFolder: boo
 
 function Network({ model, onClose }: { model: AppModel; onClose: () => void }) {
   const isOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
+  const nTerminals = useStore(
+    model.terminals.store,
+    ({ tabs }) => tabs.filter(({ state }) => state !== 'ended').length,
+  );
   return (
     <NetworkDialog
       network={model.network}
       isOff={isOff}
+      nTerminals={nTerminals}
       onSwitch={(isNetworkOff) => void model.settings.update({ isNetworkOff })}
       onClose={onClose}
     />
@@ -139,6 +154,10 @@ const kAreas: Record<string, string> = {
   model: 'Model: ',
   engine: 'Engine: ',
   network: 'Network: ',
+  terminal: 'Terminal: ',
+  git: 'Git: ',
+  settings: 'Settings: ',
+  keys: 'Settings: ',
 };
 
 function Palette({ commands, onClose }: { commands: Commands; onClose: () => void }) {

@@ -2,12 +2,13 @@
 import { attach } from '../features/chat/attachments.ts';
 import { exportConversation } from '../features/chat/export.ts';
 import { unifiedDiff } from '../lib/line-diff.ts';
+import { declarationAround } from '../lib/outline.ts';
 import type { AppModel } from './app-model.ts';
 
 const kMostFolderPaths = 20_000;
 
 /** Puts something into the next question: the active text, what is selected in it, or what is not saved of it. */
-export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'diff'): Promise<void> {
+export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'symbol' | 'diff'): Promise<void> {
   const { draft, notifications, api } = model;
   const buffer = model.buffers.active;
   if (buffer?.status !== 'ready') return;
@@ -19,6 +20,10 @@ export async function attachActive(model: AppModel, kind: 'file' | 'selection' |
     if (!selection) return notifications.note('Select a part of the text first.');
     const { startLine, endLine } = selection.range;
     draft.attach(attach('selection', `${name}:${startLine}-${endLine}`, selection.text));
+  } else if (kind === 'symbol') {
+    const found = declarationAround(text, buffer.languageId, model.ui.getState().cursor.line);
+    if (!found) return notifications.note('The cursor is in no function, type or section.');
+    draft.attach(attach('symbol', `${found.name} (${name}:${found.startLine})`, found.text));
   } else {
     await model.attempt(async () => {
       const onDisk = buffer.path === null ? '' : (await api.workspace.read({ path: buffer.path })).text;
@@ -40,6 +45,21 @@ export async function attachPath(model: AppModel, path: string, isFolder: boolea
     } else draft.attach(attach('file', path, (await api.workspace.read({ path })).text));
   });
   model.chatInput?.focus();
+}
+
+const kTerminalLines = 200;
+
+/** What is selected in the active terminal, or else its last lines. */
+export function attachTerminal({ terminals, draft, notifications, ui, chatInput }: AppModel): void {
+  const { active } = terminals;
+  const text = active?.screen.text(kTerminalLines) ?? '';
+  if (active === null || text === '') {
+    notifications.note('The terminal shows nothing yet.');
+    return;
+  }
+  draft.attach(attach('terminal', active.title, text));
+  ui.setState({ isChatShown: true });
+  chatInput?.focus();
 }
 
 /** Saves the shown conversation where the user says. */

@@ -2,14 +2,16 @@
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
-import { attachActive, exportChat } from './chat-actions.ts';
+import { attachActive, attachTerminal, exportChat } from './chat-actions.ts';
 import type { Regions } from './regions.ts';
 
 export interface Command {
   id: CommandId;
   title: string;
-  accelerator: string | null;
-  keys: readonly string[] | undefined;
+  /** The key that it has where the user did not choose another. */
+  usual: string | null;
+  readonly accelerator: string | null;
+  readonly keys: readonly string[] | undefined;
   run: () => void;
   isEnabled: () => boolean;
 }
@@ -26,6 +28,19 @@ function onceThere<T>(find: () => T | null, use: (found: T) => void, nFrames = 6
     if (found !== null) use(found);
     else if (nFrames > 0) onceThere(find, use, nFrames - 1);
   });
+}
+
+/** Shown with the focus elsewhere it gets the focus; shown with the focus it goes. */
+function toggleTerminal({ terminals, ui, editor }: AppModel): void {
+  const isInside = document.activeElement?.closest('[data-region="terminal"]') !== null;
+  if (ui.getState().isTerminalShown && isInside) {
+    ui.setState({ isTerminalShown: false });
+    editor?.focus();
+    return;
+  }
+  terminals.ensure();
+  ui.setState({ isTerminalShown: true });
+  requestAnimationFrame(() => terminals.active?.screen.focus());
 }
 
 function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
@@ -73,13 +88,21 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'workspace.open': { run: () => model.openFolder() },
     'workspace.close': { run: () => model.closeFolder(), isEnabled: hasFolder },
     'file.quickOpen': { run: () => ui.setState({ overlay: 'quickOpen' }), isEnabled: hasFolder },
-    'file.save': { run: withActive((id) => buffers.save(id)), isEnabled: hasFile },
+    'file.save': {
+      run: withActive(async (id) => {
+        if (settings.current.formatOnSave) await model.editor?.format();
+        await buffers.save(id);
+      }),
+      isEnabled: hasFile,
+    },
     'file.saveAs': { run: withActive((id) => buffers.askSaveAs(id)), isEnabled: hasFile },
     'file.saveAll': { run: () => buffers.saveAll(), isEnabled: hasFile },
     'tab.close': { run: withActive((id) => buffers.close(id)), isEnabled: hasFile },
     'tab.next': { run: () => goToTab(1), isEnabled: hasFile },
     'tab.previous': { run: () => goToTab(-1), isEnabled: hasFile },
     'settings.open': { run: () => ui.setState({ overlay: 'settings' }) },
+    'keys.open': { run: () => ui.setState({ overlay: 'keys' }) },
+    'settings.json': { run: () => ui.setState({ overlay: 'settingsJson' }) },
     'palette.open': { run: () => ui.setState({ overlay: 'palette' }) },
     'view.toggleExplorer': { run: () => ui.setState((state) => ({ isSideShown: !state.isSideShown })) },
     'editor.goToSymbol': { run: () => ui.setState({ overlay: 'goToSymbol' }), isEnabled: hasFile },
@@ -89,6 +112,24 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'editor.format': { run: () => model.editor?.run('editor.action.formatDocument'), isEnabled: hasFile },
     'search.open': { run: () => showSearch(false), isEnabled: hasFolder },
     'search.replace': { run: () => showSearch(true), isEnabled: hasFolder },
+    'git.open': {
+      run: () => {
+        ui.setState({ isSideShown: true, sideView: 'git' });
+        requestAnimationFrame(() => regions.focusNamed('git'));
+      },
+      isEnabled: hasFolder,
+    },
+    'git.compare': {
+      run: () => {
+        const { active } = buffers;
+        if (active?.path && active.status === 'ready') return model.git.compare(active.id, active.path);
+      },
+      isEnabled: () => hasFile() && model.git.store.getState().status?.state === 'repository',
+    },
+    'git.switch': {
+      run: () => ui.setState({ overlay: 'branches' }),
+      isEnabled: () => model.git.store.getState().status?.state === 'repository',
+    },
     'view.toggleChat': { run: () => ui.setState((state) => ({ isChatShown: !state.isChatShown })) },
     'view.focusExplorer': {
       run: () => {
@@ -97,6 +138,23 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       },
     },
     'view.focusEditor': { run: () => (model.editor ? model.editor.focus() : regions.focusNamed('editor')) },
+    'view.split': {
+      run: () => {
+        if (buffers.store.getState().split) buffers.join();
+        else buffers.splitRight();
+        model.focusEditor();
+      },
+      isEnabled: hasFile,
+    },
+    'view.otherHalf': {
+      run: () => {
+        const { split } = buffers.store.getState();
+        if (split === null) return;
+        buffers.focusHalf(!split.isActiveRight);
+        model.focusEditor();
+      },
+      isEnabled: () => buffers.store.getState().split !== null,
+    },
     'view.nextRegion': { run: () => regions.move(1) },
     'view.previousRegion': { run: () => regions.move(-1) },
     'view.theme': {
@@ -110,8 +168,23 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'view.zoomReset': { run: () => zoom(100) },
     'view.increaseFontSize': { run: () => setFontSize(1) },
     'view.decreaseFontSize': { run: () => setFontSize(-1) },
+    'terminal.toggle': { run: () => toggleTerminal(model) },
+    'terminal.new': {
+      run: () => {
+        model.terminals.add();
+        ui.setState({ isTerminalShown: true });
+      },
+    },
+    'chat.attachTerminal': {
+      run: () => attachTerminal(model),
+      isEnabled: () => model.terminals.active !== null,
+    },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
     'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
+    'completion.acceptWord': {
+      run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextWord'),
+      isEnabled: hasFile,
+    },
     'completion.acceptLine': {
       run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextLine'),
       isEnabled: hasFile,
@@ -126,6 +199,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     },
     'chat.attachFile': { run: () => attachActive(model, 'file'), isEnabled: hasFile },
     'chat.attachSelection': { run: () => attachActive(model, 'selection'), isEnabled: hasFile },
+    'chat.attachSymbol': { run: () => attachActive(model, 'symbol'), isEnabled: hasFile },
     'chat.attachChanges': { run: () => attachActive(model, 'diff'), isEnabled: hasFile },
     'chat.attach': { run: () => ui.setState({ overlay: 'attach' }), isEnabled: hasFolder },
     'chat.exportMarkdown': { run: () => exportChat(model, 'markdown'), isEnabled: hasMessages },
@@ -143,19 +217,27 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
 
 export class Commands {
   readonly all: readonly Command[];
-  readonly #isMac: boolean;
+  readonly isMac: boolean;
 
   constructor(model: AppModel, regions: Regions, platform: string) {
-    this.#isMac = platform === 'darwin';
+    this.isMac = platform === 'darwin';
+    const { isMac } = this;
     const byId = actions(model, regions);
-    this.all = commandTable.map((info) => {
-      const accelerator = 'accelerator' in info ? info.accelerator : null;
+    this.all = commandTable.map((info): Command => {
+      const usual = 'accelerator' in info ? info.accelerator : null;
       const { run, isEnabled = () => true } = byId[info.id];
       return {
         id: info.id,
         title: info.title,
-        accelerator,
-        keys: accelerator === null ? undefined : shortcutKeys(accelerator, this.#isMac),
+        usual,
+        // The user may change it while the window is open.
+        get accelerator() {
+          const own = model.settings.current.keys[info.id];
+          return own === undefined ? usual : own;
+        },
+        get keys() {
+          return this.accelerator === null ? undefined : shortcutKeys(this.accelerator, isMac);
+        },
         isEnabled,
         run: () => {
           if (isEnabled()) run();
@@ -172,7 +254,9 @@ export class Commands {
 
   /** The command of a key, if it has one. F1 opens the palette as in other editors. */
   forKey(event: KeyboardEvent): Command | undefined {
-    if (event.key === 'F1') return this.get('palette.open');
-    return this.all.find(({ accelerator }) => accelerator !== null && matchesShortcut(event, accelerator, this.#isMac));
+    const found = this.all.find(
+      ({ accelerator }) => accelerator !== null && matchesShortcut(event, accelerator, this.isMac),
+    );
+    return found ?? (event.key === 'F1' ? this.get('palette.open') : undefined);
   }
 }

@@ -3,10 +3,11 @@ import { type ClientLink, createORPCClient, DynamicLink } from '@orpc/client';
 import { RPCLink } from '@orpc/client/message-port';
 import type { AnyContractRouter } from '@orpc/contract';
 import { ResponseValidationPlugin } from '@orpc/contract/plugins';
-import type { Api, AppApi, EngineApi, WorkspaceApi } from '../../electron/common/api.ts';
+import type { Api, AppApi, EngineApi, TerminalApi, WorkspaceApi } from '../../electron/common/api.ts';
 import { appContract } from '../../electron/common/app-contract.ts';
 import { engineContract } from '../../electron/common/engine-contract.ts';
 import type { PortName } from '../../electron/common/ports.ts';
+import { terminalContract } from '../../electron/common/terminal-contract.ts';
 import { workspaceContract } from '../../electron/common/workspace-contract.ts';
 import type { PortInbox } from './port-inbox.ts';
 
@@ -29,6 +30,7 @@ export function connect(inbox: PortInbox): Api {
   return {
     app: createORPCClient<AppApi>(link(inbox, 'app', appContract)),
     engine: createORPCClient<EngineApi>(link(inbox, 'engine', engineContract)),
+    terminal: createORPCClient<TerminalApi>(link(inbox, 'terminal', terminalContract)),
     workspace: createORPCClient<WorkspaceApi>(link(inbox, 'workspace', workspaceContract)),
   };
 }

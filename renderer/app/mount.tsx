@@ -5,6 +5,7 @@ import type { Api } from '../../electron/common/api.ts';
 import { isCommandId } from '../../electron/common/commands.ts';
 import { registerInlineCompletions } from '../editor/inline-completions.ts';
 import { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { XtermScreen } from '../features/terminal/xterm-screen.ts';
 import { App } from './app.tsx';
 import { AppModel } from './app-model.ts';
 import { Commands } from './commands.ts';
@@ -21,10 +22,12 @@ export function mount(inbox: PortInbox): Promise<void> {
 export async function mountOn(api: Api): Promise<void> {
   const info = await api.app.info();
   const texts = new MonacoTextStore();
-  const model = new AppModel({
+  const model: AppModel<MonacoTextStore> = new AppModel({
     api,
     info,
     texts,
+    createScreen: () =>
+      new XtermScreen({ fontSize: model.settings.current.editorFontSize, copy: (text) => model.copy(text) }),
     onCommand: (id) => {
       // A modal dialog blocks the window's keys, so it blocks the menu, too.
       if (isCommandId(id) && !document.querySelector('[role="dialog"], [role="alertdialog"]')) commands.get(id).run();

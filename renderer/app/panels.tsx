@@ -6,10 +6,14 @@ import type { CursorInfo } from '../editor/code-editor.tsx';
 import type { EditorHandle } from '../editor/editor-handle.ts';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ChatPanel } from '../features/chat/chat-panel.tsx';
+import { GitPanel } from '../features/git/git-panel.tsx';
+import { treeMarks } from '../features/git/git-store.ts';
+import { HeadDiff } from '../features/git/head-diff.tsx';
 import { notReadyReason } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
 import { ReviewView } from '../features/review/review-view.tsx';
 import { SearchPanel } from '../features/search/search-panel.tsx';
+import { TerminalPanel } from '../features/terminal/terminal-panel.tsx';
 import { Breadcrumbs } from '../features/workspace/breadcrumbs.tsx';
 import type { Buffer } from '../features/workspace/buffer.ts';
 import { EditorPane } from '../features/workspace/editor-pane.tsx';
@@ -19,7 +23,7 @@ import type { AppModel } from './app-model.ts';
 import { exportChat } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import styles from './panels.module.css';
-import { applyCode, replaceFound, showInFile } from './text-actions.ts';
+import { applyCode, compareWithCommit, replaceFound, showInFile } from './text-actions.ts';
 
 interface PanelsProps {
   model: AppModel<MonacoTextStore>;
@@ -28,6 +32,7 @@ interface PanelsProps {
 
 const kExplorerPx = 240;
 const kChatPx = 400;
+const kTerminalPx = 240;
 
 export function Panels({ model, commands }: PanelsProps) {
   const { ui } = model;
@@ -52,9 +57,7 @@ export function Panels({ model, commands }: PanelsProps) {
       </FoldingPanel>
       <Separator className={styles.separator} />
       <Panel id="editor" minSize={280}>
-        <main aria-label="Editor" data-region="editor" className={styles.editor}>
-          <Editor model={model} commands={commands} />
-        </main>
+        <Centre model={model} commands={commands} />
       </Panel>
       <Separator className={styles.separator} />
       <FoldingPanel
@@ -72,9 +75,41 @@ export function Panels({ model, commands }: PanelsProps) {
   );
 }
 
+/** The editor, with the terminals below it. */
+function Centre({ model, commands }: PanelsProps) {
+  const isShown = useStore(model.ui, (state) => state.isTerminalShown);
+  const onHide = useCallback(() => model.ui.setState({ isTerminalShown: false }), [model]);
+  return (
+    <Group orientation="vertical">
+      <Panel id="text" minSize={120}>
+        <main aria-label="Editor" data-region="editor" className={styles.editor}>
+          <Editor model={model} commands={commands} />
+        </main>
+      </Panel>
+      {isShown ? (
+        <>
+          <Separator className={styles.lying} />
+          <Panel id="terminal" defaultSize={kTerminalPx} minSize={100} groupResizeBehavior="preserve-pixel-size">
+            <section aria-label="Terminal" data-region="terminal" className={styles.editor}>
+              <TerminalPanel
+                terminals={model.terminals}
+                shortcut={commands.get('terminal.toggle').keys ?? []}
+                onAttach={commands.get('chat.attachTerminal').run}
+                onHide={onHide}
+              />
+            </section>
+          </Panel>
+        </>
+      ) : null}
+    </Group>
+  );
+}
+
 function Side({ model }: Pick<PanelsProps, 'model'>) {
   const view = useStore(model.ui, (state) => state.sideView);
   const workspace = useStore(model.workspace, (state) => state.workspace);
+  const status = useStore(model.git.store, (state) => state.status);
+  const marks = useMemo(() => treeMarks(status), [status]);
   const openFolder = useCallback(() => void model.openFolder(), [model]);
   const searchInput = useCallback(
     (input: HTMLInputElement | null) => {
@@ -98,6 +133,19 @@ function Side({ model }: Pick<PanelsProps, 'model'>) {
       </search>
     );
   }
+  if (view === 'git') {
+    return (
+      <section aria-label="Source control" data-region="git" className={styles.explorer}>
+        <GitPanel
+          git={model.git}
+          hasFolder={workspace !== null}
+          onOpenFolder={openFolder}
+          onCompare={(path) => void compareWithCommit(model, path)}
+          onSwitchBranch={() => model.ui.setState({ overlay: 'branches' })}
+        />
+      </section>
+    );
+  }
   return (
     <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
       <Explorer
@@ -105,6 +153,7 @@ function Side({ model }: Pick<PanelsProps, 'model'>) {
         tree={model.tree}
         buffers={model.buffers}
         operations={model.operations}
+        marks={marks}
         onOpenFolder={openFolder}
       />
     </nav>
@@ -143,17 +192,68 @@ function FoldingPanel({ id, defaultPx, minPx, isShown, onShown, children }: Fold
   );
 }
 
+/** One editor, or two side by side. */
 function Editor({ model, commands }: PanelsProps) {
+  const isSplit = useStore(model.buffers.store, (state) => state.split !== null);
+  const isActiveRight = useStore(model.buffers.store, (state) => state.split?.isActiveRight ?? false);
+  const handles = useRef<{ left: EditorHandle | null; right: EditorHandle | null }>({ left: null, right: null });
+  const isRight = useRef(isActiveRight);
+  const choose = useCallback(() => {
+    model.editor = isRight.current ? handles.current.right : handles.current.left;
+  }, [model]);
+  useEffect(() => {
+    isRight.current = isActiveRight;
+    choose();
+  }, [isActiveRight, choose]);
+  const onLeft = useCallback(
+    (handle: EditorHandle | null) => {
+      handles.current.left = handle;
+      choose();
+    },
+    [choose],
+  );
+  const onRight = useCallback(
+    (handle: EditorHandle | null) => {
+      handles.current.right = handle;
+      choose();
+    },
+    [choose],
+  );
+  return (
+    <Group>
+      <Panel id="left" minSize={160}>
+        <Half model={model} commands={commands} isRight={false} onHandle={onLeft} />
+      </Panel>
+      {isSplit ? (
+        <>
+          <Separator className={styles.separator} />
+          <Panel id="right" minSize={160}>
+            <Half model={model} commands={commands} isRight onHandle={onRight} />
+          </Panel>
+        </>
+      ) : null}
+    </Group>
+  );
+}
+
+interface HalfProps extends PanelsProps {
+  isRight: boolean;
+  onHandle: (handle: EditorHandle | null) => void;
+}
+
+function Half({ model, commands, isRight, onHandle }: HalfProps) {
   const fontSize = useStore(model.settings.store, (settings) => settings.editorFontSize);
   const { workspace, recent } = useStore(model.workspace);
-  const onCursor = useCallback((cursor: CursorInfo) => model.ui.setState({ cursor }), [model]);
-  const onHandle = useCallback(
-    (handle: EditorHandle | null) => {
-      model.editor = handle;
+  const isActive = useStore(model.buffers.store, ({ split }) => (split?.isActiveRight ?? false) === isRight);
+  const onCursor = useCallback(
+    (cursor: CursorInfo) => {
+      const { split } = model.buffers.store.getState();
+      if ((split?.isActiveRight ?? false) === isRight) model.ui.setState({ cursor });
     },
-    [model],
+    [model, isRight],
   );
   const reviews = useStore(model.reviews.store, (state) => state.reviews);
+  const compared = useStore(model.git.store, (state) => state.compared);
   const activeId = useStore(model.buffers.store, (state) => state.activeId);
   const reviewedId = activeId !== null && reviews[activeId] ? activeId : null;
   const onTabPicked = useCallback(() => model.focusEditor(), [model]);
@@ -169,12 +269,27 @@ function Editor({ model, commands }: PanelsProps) {
       buffers={model.buffers}
       texts={model.texts}
       fontSize={fontSize}
+      isRight={isRight}
       onCursor={onCursor}
       onHandle={onHandle}
       onTabPicked={onTabPicked}
-      above={(active) => <Path model={model} buffer={active} />}
+      above={(active) => (
+        <Path model={model} buffer={active} label={isRight ? 'Breadcrumbs, right half' : 'Breadcrumbs'} />
+      )}
       over={(active) =>
-        reviewedId === active.id ? (
+        !isActive ? null : compared?.bufferId === active.id ? (
+          <HeadDiff
+            key={active.id}
+            original={compared.original}
+            text={model.texts.text(active.id)}
+            title={active.title}
+            languageId={active.languageId}
+            onClose={() => {
+              model.git.stopComparing();
+              onTabPicked();
+            }}
+          />
+        ) : reviewedId === active.id ? (
           <ReviewView
             key={active.id}
             reviews={model.reviews}
@@ -199,7 +314,7 @@ function Editor({ model, commands }: PanelsProps) {
   );
 }
 
-function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }) {
+function Path({ model, buffer, label }: Pick<PanelsProps, 'model'> & { buffer: Buffer; label: string }) {
   const line = useStore(model.ui, (state) => state.cursor.line);
   const onFolder = useCallback(
     (path: string) => {
@@ -212,6 +327,7 @@ function Path({ model, buffer }: Pick<PanelsProps, 'model'> & { buffer: Buffer }
   return (
     <Breadcrumbs
       key={buffer.id}
+      label={label}
       buffer={buffer}
       texts={model.texts}
       line={line}
@@ -231,13 +347,20 @@ function Chat({ model, commands }: PanelsProps) {
   const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
   const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
   const copy = useCallback((text: string) => model.copy(text), [model]);
-  const attachActions = (['chat.attachFile', 'chat.attachSelection', 'chat.attachChanges', 'chat.attach'] as const).map(
-    (id) => {
-      const { title, isEnabled, run } = commands.get(id);
-      // After the menu gave the focus back.
-      return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
-    },
-  );
+  const attachActions = (
+    [
+      'chat.attachFile',
+      'chat.attachSelection',
+      'chat.attachSymbol',
+      'chat.attachChanges',
+      'chat.attachTerminal',
+      'chat.attach',
+    ] as const
+  ).map((id) => {
+    const { title, isEnabled, run } = commands.get(id);
+    // After the menu gave the focus back.
+    return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
+  });
   const inputRef = useCallback(
     (input: HTMLTextAreaElement | null) => {
       model.chatInput = input;

@@ -1,6 +1,6 @@
 // Collects the MessagePorts that preload re-posts to this window, and hands out the newest of each name. A process
 // that was restarted gets a new port; calls on the old one then fail, and new calls wait for the new port.
-import { isPortMessage, type PortName, type ReadyMessage } from '../../electron/common/ports.ts';
+import { isPortMessage, type PortName, portNames, type ReadyMessage } from '../../electron/common/ports.ts';
 
 interface Slot {
   port: MessagePort | null;
@@ -9,11 +9,9 @@ interface Slot {
 
 export class PortInbox {
   readonly #window: Window;
-  readonly #slots: Record<PortName, Slot> = {
-    app: { port: null, waiting: [] },
-    workspace: { port: null, waiting: [] },
-    engine: { port: null, waiting: [] },
-  };
+  readonly #slots = Object.fromEntries(
+    portNames.map((name): [PortName, Slot] => [name, { port: null, waiting: [] }]),
+  ) as Record<PortName, Slot>;
 
   constructor(target: Window) {
     this.#window = target;

@@ -37,6 +37,17 @@ export async function goTo(model: AppModel, { path, line, column }: Place): Prom
   else if (activeId !== null) model.editor?.select(activeId, range);
 }
 
+/** Opens a file beside what the last commit has of it. */
+export async function compareWithCommit({ buffers, git, notifications }: AppModel, path: string): Promise<void> {
+  await buffers.open(path);
+  const buffer = buffers.byPath(path);
+  if (buffer?.status === 'ready') return git.compare(buffer.id, path);
+  if (buffer?.status === 'failed') {
+    buffers.discard(buffer.id);
+    notifications.note(`${path} is not there to compare.`);
+  }
+}
+
 /** The names that the active text declares. */
 export function activeSymbols({ buffers, texts }: AppModel): OutlineSymbol[] {
   const { active } = buffers;

@@ -1,5 +1,5 @@
 // The bar at the top: what is open, the palette, and the switches of the side panels.
-import { Files, PanelRight, Search, Settings2, TextSearch } from 'lucide-react';
+import { Files, GitBranch, PanelRight, Search, Settings2, TextSearch } from 'lucide-react';
 import { useStore } from 'zustand';
 import { IconButton } from '../ui/button.tsx';
 import { Keys } from '../ui/keys.tsx';
@@ -14,6 +14,7 @@ export function TitleBar({ model, commands }: { model: AppModel; commands: Comma
   const hideSide = commands.get('view.toggleExplorer');
   const explorer = commands.get('view.focusExplorer');
   const search = commands.get('search.open');
+  const git = commands.get('git.open');
   const toggleChat = commands.get('view.toggleChat');
   const quickOpen = commands.get(workspace ? 'file.quickOpen' : 'palette.open');
   const settings = commands.get('settings.open');
@@ -37,6 +38,15 @@ export function TitleBar({ model, commands }: { model: AppModel; commands: Comma
           onClick={sideView === 'search' ? hideSide.run : search.run}
         >
           <TextSearch size={16} aria-hidden />
+        </IconButton>
+        <IconButton
+          label="Source control"
+          shortcut={git.keys}
+          aria-pressed={sideView === 'git'}
+          disabled={workspace === null}
+          onClick={sideView === 'git' ? hideSide.run : git.run}
+        >
+          <GitBranch size={16} aria-hidden />
         </IconButton>
         <h1 className={styles.heading}>
           <button

@@ -13,10 +13,14 @@ export interface UiState {
     | 'network'
     | 'latency'
     | 'models'
+    | 'branches'
+    | 'keys'
+    | 'settingsJson'
     | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;
-  sideView: 'explorer' | 'search';
+  sideView: 'explorer' | 'search' | 'git';
+  isTerminalShown: boolean;
   isChatShown: boolean;
   isConversationListShown: boolean;
   cursor: CursorInfo;
@@ -31,6 +35,7 @@ export function createUiStore(): UiStore {
     overlay: null,
     isSideShown: true,
     sideView: 'explorer',
+    isTerminalShown: false,
     isChatShown: true,
     isConversationListShown: false,
     cursor: { line: 1, column: 1, selectedChars: 0 },

@@ -3,12 +3,18 @@ import { useEffect } from 'react';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
 
+/** Control with a letter is what shells are used with; with Shift or Alt, and with other keys, it is ours. */
+function belongsToShell({ target, ctrlKey, shiftKey, altKey, key }: KeyboardEvent): boolean {
+  const isInside = target instanceof Element && target.closest('.xterm') !== null;
+  return isInside && ctrlKey && !shiftKey && !altKey && /^[a-z]$/i.test(key);
+}
+
 export function useShortcuts(model: AppModel, commands: Commands): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.isComposing || document.querySelector('[role="dialog"], [role="alertdialog"], [role="menu"]')) return;
       const command = commands.forKey(event);
-      if (command) {
+      if (command && !belongsToShell(event)) {
         event.preventDefault();
         event.stopPropagation();
         command.run();

@@ -1,4 +1,5 @@
 // What the rest of the window may ask of the visible editor.
+import { type SuggestRequest, surroundings } from './inline-completions.ts';
 import type { monaco } from './monaco.ts';
 import type { MonacoTextStore } from './monaco-text-store.ts';
 
@@ -66,6 +67,21 @@ export class EditorHandle {
   run(action: string): void {
     this.#editor.focus();
     void this.#editor.getAction(action)?.run();
+  }
+
+  /** The text around the cursor, as a suggestion there would see it; null while no buffer is shown. */
+  surroundings(): Omit<SuggestRequest, 'isExplicit'> | null {
+    const model = this.#editor.getModel();
+    const position = this.#editor.getPosition();
+    const bufferId = model && this.#texts.idOf(model);
+    if (model === null || position === null || bufferId === null) return null;
+    return { bufferId, languageId: model.getLanguageId(), ...surroundings(model, position) };
+  }
+
+  /** Formats the text, if there is something that can. */
+  async format(): Promise<void> {
+    const action = this.#editor.getAction('editor.action.formatDocument');
+    if (action?.isSupported()) await action.run();
   }
 
   /** Asks for an inline completion at the cursor even if none came by itself. */

@@ -15,6 +15,8 @@ export interface SuggestRequest {
 export interface InlineSuggester {
   /** The text to insert at the cursor, or null for none. Rejects only with an abort. */
   suggest(request: SuggestRequest, signal: AbortSignal): Promise<string | null>;
+  /** A suggestion is on the screen. */
+  shown(): void;
   accepted(): void;
   rejected(): void;
 }
@@ -22,6 +24,22 @@ export interface InlineSuggester {
 /** Text around the cursor that is sent: more than any engine budget uses, less than a huge file. */
 const kPrefixChars = 24_000;
 const kSuffixChars = 4_000;
+/** The start of the prefix moves in steps: one that moved with every key would make every prompt a new one. */
+const kStepChars = 4_000;
+
+/** The text on both sides of a position, with line feeds. */
+export function surroundings(
+  model: monaco.editor.ITextModel,
+  position: monaco.Position,
+): { prefix: string; suffix: string } {
+  const offset = model.getOffsetAt(position);
+  const from = Math.floor(Math.max(0, offset - kPrefixChars) / kStepChars) * kStepChars;
+  const before = model.getPositionAt(from);
+  const after = model.getPositionAt(Math.min(model.getValueLength(), offset + kSuffixChars));
+  const text = (start: monaco.Position, end: monaco.Position) =>
+    model.getValueInRange(monaco.Range.fromPositions(start, end), monaco.editor.EndOfLinePreference.LF);
+  return { prefix: text(before, position), suffix: text(position, after) };
+}
 
 /** @return a function that ends the registration */
 export function registerInlineCompletions(texts: MonacoTextStore, suggester: InlineSuggester): () => void {
@@ -33,21 +51,11 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
       const abort = new AbortController();
       const cancellation = token.onCancellationRequested(() => abort.abort());
       try {
-        const offset = model.getOffsetAt(position);
-        const before = model.getPositionAt(Math.max(0, offset - kPrefixChars));
-        const after = model.getPositionAt(Math.min(model.getValueLength(), offset + kSuffixChars));
         const text = await suggester.suggest(
           {
             bufferId,
             languageId: model.getLanguageId(),
-            prefix: model.getValueInRange(
-              monaco.Range.fromPositions(before, position),
-              monaco.editor.EndOfLinePreference.LF,
-            ),
-            suffix: model.getValueInRange(
-              monaco.Range.fromPositions(position, after),
-              monaco.editor.EndOfLinePreference.LF,
-            ),
+            ...surroundings(model, position),
             isExplicit: context.triggerKind === monaco.languages.InlineCompletionTriggerKind.Explicit,
           },
           abort.signal,
@@ -61,6 +69,7 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
         cancellation.dispose();
       }
     },
+    handleItemDidShow: () => suggester.shown(),
     handleEndOfLifetime(_completions, _item, reason) {
       const { Accepted, Rejected } = monaco.languages.InlineCompletionEndOfLifeReasonKind;
       if (reason.kind === Accepted) suggester.accepted();

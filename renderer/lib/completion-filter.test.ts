@@ -50,6 +50,13 @@ describe('filterCompletion', () => {
   });
 });
 
+it('drops what would bring back the text that the user just deleted', () => {
+  const context = { prefix: 'x = ', suffix: '' };
+  expect(filterCompletion('foo(bar)', { ...context, deleted: 'foo(b' })).toEqual({ reason: 'reverses' });
+  expect(filterCompletion('baz', { ...context, deleted: 'foo' })).toEqual({ text: 'baz' });
+  expect(filterCompletion('foo', { ...context, deleted: 'f' })).toEqual({ text: 'foo' });
+});
+
 describe('trimSuffixOverlap', () => {
   it('cuts the part that follows the cursor', () => {
     expect(trimSuffixOverlap('a, b)', ')')).toBe('a, b');
@@ -93,6 +100,14 @@ describe('typeThrough', () => {
   it('keeps the rest while the user types what is suggested', () => {
     expect(typeThrough(shown, { prefix: 'cons', suffix: '\n' })).toBe('ole.log(x)');
     expect(typeThrough(shown, { prefix: 'con', suffix: '\n' })).toBe('sole.log(x)');
+  });
+
+  it('leaves out the closing marks that came by themselves', () => {
+    const call = { prefix: 'x = ', suffix: '\n', text: 'f(a, [b])' };
+    expect(typeThrough(call, { prefix: 'x = f(', suffix: ')\n' })).toBe('a, [b]');
+    expect(typeThrough(call, { prefix: 'x = f(a, [', suffix: '])\n' })).toBe('b');
+    expect(typeThrough(call, { prefix: 'x = f(', suffix: 'y)\n' })).toBeNull();
+    expect(typeThrough(call, { prefix: 'x = f', suffix: ']\n' })).toBeNull();
   });
 
   it('gives up on any other key, a deletion, a changed suffix and at the end', () => {

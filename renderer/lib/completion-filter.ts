@@ -1,12 +1,14 @@
 // What makes a raw completion fit to be shown. Pure text rules, in order; the first that fires drops the
 // suggestion and its reason goes to the status bar, because silence without a reason is a bug report.
 
-export type FilterReason = 'empty' | 'special-token' | 'repeats-above' | 'repeats-below' | 'repetition';
+export type FilterReason = 'empty' | 'special-token' | 'repeats-above' | 'repeats-below' | 'repetition' | 'reverses';
 
 export interface CompletionContext {
   /** The document up to the cursor and after it. */
   prefix: string;
   suffix: string;
+  /** What the user just deleted in front of the cursor. */
+  deleted?: string;
 }
 
 export type FilterResult = { text: string } | { reason: FilterReason };
@@ -19,11 +21,14 @@ export type FilterResult = { text: string } | { reason: FilterReason };
 const kSpecialToken =
   /<\/?s>|<unk>|<pad>|<\|[\w▁ -]{1,40}\|>|<｜[\w▁ -]{1,40}｜>|<fim_(?:prefix|middle|suffix|pad)>|<file_sep>|<(?:PRE|SUF|MID|EOT)>|\[\/?INST\]|<<\/?SYS>>/;
 
-const kOpening: Record<string, string> = { ')': '(', ']': '[', '}': '{' };
+const kOpening: Record<string, string> = { ')': '(', ']': '[', '}': '{', '>': '<' };
 
 /** Enough equal lines in a row, or enough repeats of one short unit, to call it a loop. */
 const kLoopLines = 4;
 const kLoopUnits = 8;
+
+/** Fewer deleted letters are a slip of the finger, and say nothing against a suggestion that begins with them. */
+const kFewestDeleted = 2;
 
 export function filterCompletion(raw: string, context: CompletionContext): FilterResult {
   let text = raw.replaceAll('\r\n', '\n');
@@ -35,6 +40,8 @@ export function filterCompletion(raw: string, context: CompletionContext): Filte
   text = text.trimEnd();
   if (text.trim() === '') return { reason: 'empty' };
   if (isLoop(text)) return { reason: 'repetition' };
+  const deleted = context.deleted?.trim() ?? '';
+  if (deleted.length >= kFewestDeleted && text.trimStart().startsWith(deleted)) return { reason: 'reverses' };
 
   const lineAbove = lastFullLine(context.prefix);
   const lineStart = context.prefix.slice(context.prefix.lastIndexOf('\n') + 1);
@@ -127,15 +134,40 @@ export function isLoop(text: string): boolean {
   return false;
 }
 
+/** What an editor puts behind the cursor by itself when an opening mark is typed. */
+const kAutomatic = /^[)\]}>"'`]+$/;
+const kMostAutomatic = 4;
+
+/**
+ * The closing marks that stand before what followed the cursor until now: "" if nothing changed, null if more did.
+ * Both texts may be cut at the same length.
+ */
+export function addedClosers(before: string, now: string): string | null {
+  if (before === now) return '';
+  for (let n = 1; n <= kMostAutomatic; n++) {
+    const [added, rest] = [now.slice(0, n), now.slice(n)];
+    const isSame = rest.length >= before.length - n && before.startsWith(rest);
+    if (kAutomatic.test(added) && isSame) return added;
+  }
+  return null;
+}
+
 /**
  * What is left of a suggestion after the user typed on: the remainder when the text before the cursor grew by
- * exactly a prefix of it, otherwise null. The text after the cursor must be the same.
+ * exactly a prefix of it, otherwise null. The text after the cursor must be the same, but for closing marks that came by
+ * themselves with what was typed: they are in the suggestion, too, and left out of the remainder.
  */
 export function typeThrough(
   shown: { prefix: string; suffix: string; text: string },
   now: { prefix: string; suffix: string },
 ): string | null {
-  if (now.suffix !== shown.suffix || !now.prefix.startsWith(shown.prefix)) return null;
+  if (!now.prefix.startsWith(shown.prefix)) return null;
   const typed = now.prefix.slice(shown.prefix.length);
-  return shown.text.startsWith(typed) && typed.length < shown.text.length ? shown.text.slice(typed.length) : null;
+  const closers = addedClosers(shown.suffix, now.suffix);
+  // They came with what was typed only if it opened them.
+  if (closers === null || ![...closers].every((mark) => typed.includes(kOpening[mark] ?? mark))) return null;
+  if (!shown.text.startsWith(typed)) return null;
+  const rest = shown.text.slice(typed.length);
+  if (!rest.endsWith(closers)) return null;
+  return rest.slice(0, rest.length - closers.length) || null;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { enclosing, outline } from './outline.ts';
+import { declarationAround, enclosing, outline } from './outline.ts';
 
 const names = (text: string, languageId: string) => outline(text, languageId).map(({ name }) => name);
 
@@ -49,4 +49,15 @@ it('finds nothing in lines made to keep it busy, and comes back', () => {
     'y'.repeat(1_000_000),
   ].join('\n');
   expect(outline(text.repeat(20), 'cpp')).toEqual([]);
+});
+
+it('cuts out the declaration around a line', () => {
+  const script = 'const x = 1;\n\nclass A {\n  one() {\n    go();\n\n    stop();\n  }\n\n  two() {\n  }\n}\nx;\n';
+  const at = (line: number) => declarationAround(script, 'typescript', line);
+  expect(at(5)).toEqual({ name: 'one', startLine: 4, text: '  one() {\n    go();\n\n    stop();\n  }' });
+  expect(at(3)?.text.split('\n')).toHaveLength(10);
+  expect(at(13)).toBeNull();
+  const python = 'def f():\n    a\n\n    b\n\ndef g():\n    pass\n';
+  expect(declarationAround(python, 'python', 2)?.text).toBe('def f():\n    a\n\n    b');
+  expect(declarationAround('# A\na\n## B\nb\n# C\nc\n', 'markdown', 4)?.text).toBe('## B\nb');
 });

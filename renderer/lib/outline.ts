@@ -97,6 +97,37 @@ export function enclosing(
   return around;
 }
 
+/**
+ * The text of the innermost declaration around a line, from its first line to the last that belongs to it: what is
+ * indented deeper, and a line of closing marks after that. Of a heading, everything below it.
+ * @param languageId Monaco's
+ */
+export function declarationAround(
+  text: string,
+  languageId: string,
+  line: number,
+): { name: string; startLine: number; text: string } | null {
+  const lines = text.split('\n');
+  const symbols = outline(text, languageId);
+  const isText = kIndented.test(languageId);
+  const depth = isText ? Number.POSITIVE_INFINITY : depthOf(lines[line - 1] ?? '');
+  const symbol = enclosing(symbols, line, depth).at(-1);
+  if (symbol === undefined) return null;
+  let end = symbol.line;
+  if (isText) {
+    const next = symbols.find((other) => other.line > symbol.line && other.depth <= symbol.depth);
+    end = next ? next.line - 1 : lines.length;
+  } else {
+    while (end < lines.length && depthOf(lines[end] ?? '') > symbol.depth) end += 1;
+    if (/^\s*[)\]}]+[;,]?\s*$/.test(lines[end] ?? '')) end += 1;
+  }
+  const part = lines
+    .slice(symbol.line - 1, end)
+    .join('\n')
+    .trimEnd();
+  return { name: symbol.name, startLine: symbol.line, text: part };
+}
+
 /** Where a line stands in the sense of `depth`; no limit for an empty one. */
 export function depthOf(line: string): number {
   return line.trim() === '' ? Number.POSITIVE_INFINITY : indentation(line);

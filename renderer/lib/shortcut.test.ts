@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type KeyStroke, matchesShortcut, shortcutKeys } from './shortcut.ts';
+import { acceleratorOf, type KeyStroke, matchesShortcut, shortcutKeys } from './shortcut.ts';
 
 function stroke(key: string, held: Partial<KeyStroke> = {}): KeyStroke {
   return { key, code: '', ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...held };
@@ -43,4 +43,37 @@ describe('shortcutKeys', () => {
     expect(shortcutKeys('CmdOrCtrl+Shift+P', false)).toEqual(['Ctrl', 'Shift', 'P']);
     expect(shortcutKeys('CmdOrCtrl+Shift+P', true)).toEqual(['⇧', '⌘', 'P']);
   });
+});
+
+it('names the keys that are held so that they match themselves', () => {
+  const stroke = (
+    key: string,
+    code: string,
+    held: Partial<Record<'ctrlKey' | 'metaKey' | 'altKey' | 'shiftKey', true>>,
+  ) => ({
+    key,
+    code,
+    ctrlKey: false,
+    metaKey: false,
+    altKey: false,
+    shiftKey: false,
+    ...held,
+  });
+  const cases: [ReturnType<typeof stroke>, string | null][] = [
+    [stroke('P', 'KeyP', { ctrlKey: true, shiftKey: true }), 'CmdOrCtrl+Shift+P'],
+    [stroke('π', 'KeyP', { altKey: true }), 'Alt+P'],
+    [stroke('F2', 'F2', {}), 'F2'],
+    [stroke('ArrowUp', 'ArrowUp', { altKey: true }), 'Alt+Up'],
+    [stroke('/', 'Slash', { ctrlKey: true }), 'CmdOrCtrl+/'],
+    [stroke(' ', 'Space', { ctrlKey: true }), 'CmdOrCtrl+Space'],
+    [stroke('p', 'KeyP', {}), null],
+    [stroke('P', 'KeyP', { shiftKey: true }), null],
+    [stroke('Control', 'ControlLeft', { ctrlKey: true }), null],
+    [stroke('l', 'KeyL', { metaKey: true }), null],
+  ];
+  for (const [held, accelerator] of cases) {
+    expect(acceleratorOf(held, false)).toBe(accelerator);
+    if (accelerator !== null) expect(matchesShortcut(held, accelerator, false)).toBe(true);
+  }
+  expect(acceleratorOf(stroke('l', 'KeyL', { metaKey: true }), true)).toBe('CmdOrCtrl+L');
 });

@@ -37,8 +37,48 @@ function keyMatches(stroke: KeyStroke, key: string): boolean {
   if (/^[0-9]$/.test(key)) return stroke.code === `Digit${key}`;
   if (/^(?:Up|Down|Left|Right)$/.test(key)) return stroke.key === `Arrow${key}`;
   if (key === '\\') return stroke.code === 'Backslash';
+  if (key === '`') return stroke.code === 'Backquote';
+  if (key === 'Space') return stroke.key === ' ';
   // "Ctrl+=" is meant as "Ctrl++" too, which needs Shift on most layouts.
   return key === '=' && stroke.key === '+';
+}
+
+/** Keys that have a name of their own in an accelerator. */
+const kNamed: Readonly<Record<string, string>> = {
+  ArrowUp: 'Up',
+  ArrowDown: 'Down',
+  ArrowLeft: 'Left',
+  ArrowRight: 'Right',
+  Enter: 'Enter',
+  Tab: 'Tab',
+  ' ': 'Space',
+  Home: 'Home',
+  End: 'End',
+  PageUp: 'PageUp',
+  PageDown: 'PageDown',
+  Delete: 'Delete',
+  Insert: 'Insert',
+};
+
+/**
+ * The accelerator for the keys that are held, as far as a command may have it: with Control, Alt or Command, or a function
+ * key. Null for others, and while only modifiers are held.
+ */
+export function acceleratorOf(stroke: KeyStroke, isMac: boolean): string | null {
+  const code = /^(?:Key([A-Z])|Digit(\d))$/.exec(stroke.code);
+  const printed = /^[!-~]$/.test(stroke.key) && stroke.key !== '+' ? stroke.key.toUpperCase() : undefined;
+  const key = /^F\d{1,2}$/.test(stroke.key) ? stroke.key : (code?.[1] ?? code?.[2] ?? kNamed[stroke.key] ?? printed);
+  const isFunction = /^F\d/.test(key ?? '');
+  const primary = isMac ? stroke.metaKey : stroke.ctrlKey;
+  if (key === undefined || !(isFunction || primary || stroke.altKey || (isMac && stroke.ctrlKey))) return null;
+  if (!isMac && stroke.metaKey) return null; // the window manager's
+  const parts = [
+    primary ? 'CmdOrCtrl' : '',
+    isMac && stroke.ctrlKey ? 'Ctrl' : '',
+    stroke.altKey ? 'Alt' : '',
+    stroke.shiftKey ? 'Shift' : '',
+  ].filter(Boolean);
+  return [...parts, key].join('+');
 }
 
 export function matchesShortcut(stroke: KeyStroke, accelerator: string, isMac: boolean): boolean {

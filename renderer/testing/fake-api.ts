@@ -13,6 +13,7 @@ import { settingsSchema } from '../../electron/common/settings.ts';
 import { EventQueue } from './event-queue.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { FakeModels } from './fake-models.ts';
+import { createFakeTerminal } from './fake-terminal.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 
 export interface FakeApi {
@@ -87,7 +88,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       },
     },
     models: models.api,
-    processes: { restart: async () => ({}) },
+    processes: { restart: async () => ({}), startTerminal: async () => ({}) },
     conversations: {
       list: async () => [...stored.conversations.values()],
       create: async ({ title }) => {
@@ -162,13 +163,6 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       },
     },
   };
-  return {
-    api: { app, engine: engine.api, workspace: workspace.api },
-    engine,
-    models,
-    workspace,
-    events,
-    stored,
-    outside,
-  };
+  const api = { app, engine: engine.api, workspace: workspace.api, terminal: createFakeTerminal() };
+  return { api, engine, models, workspace, events, stored, outside };
 }

@@ -1,6 +1,6 @@
 // An engine that answers from a script: the text, its speed, where it fails.
 import type { EngineApi } from '../../electron/common/api.ts';
-import type { CompleteRequest, EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
+import type { EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
 import type { EngineEvent, LoadedModel } from '../../electron/common/role-contract.ts';
 import { EventQueue, toStream } from './event-queue.ts';
 
@@ -53,7 +53,7 @@ export class FakeEngine {
   readonly events = new EventQueue<EngineEvent>();
   loaded: LoadedModel[] = [kFakeLoaded];
   readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
-  readonly completeRequests: CompleteRequest[] = [];
+  readonly completeRequests: Parameters<EngineApi['complete']>[0][] = [];
   #status: EngineStatus;
   reply = 'Hello.';
   /** Pause between two events of a reply. */

@@ -1,11 +1,12 @@
 // A folder in memory that behaves like the workspace process: versions, conflicts, read-only files, a full disk.
-import { ORPCError } from '@orpc/client';
 import type { WorkspaceApi } from '../../electron/common/api.ts';
 import type { AppErrorCode } from '../../electron/common/errors.ts';
 import type { FileMatches, SearchEvent, SearchQuery } from '../../electron/common/search-contract.ts';
 import type { Entry, WorkspaceEvent, WorkspaceFile } from '../../electron/common/workspace-contract.ts';
 import { ancestors, baseName, dirName } from '../lib/paths.ts';
+import { appError } from './app-error.ts';
 import { EventQueue, toStream } from './event-queue.ts';
+import { FakeGit } from './fake-git.ts';
 
 interface FakeFile {
   text: string;
@@ -14,15 +15,12 @@ interface FakeFile {
   readError: AppErrorCode | null;
 }
 
-export function appError(code: AppErrorCode, message: string, hint?: string): ORPCError<string, unknown> {
-  return new ORPCError(code, { message, data: hint === undefined ? {} : { hint }, defined: true });
-}
-
 export class FakeWorkspace {
   readonly #files = new Map<string, FakeFile>();
   readonly #directories = new Set<string>();
   readonly #trashed = new Map<string, [string, FakeFile][]>();
   readonly events = new EventQueue<WorkspaceEvent>();
+  readonly git = new FakeGit([]);
   /** Every write fails with this code while it is set. */
   writeError: AppErrorCode | null = null;
 
@@ -98,6 +96,7 @@ export class FakeWorkspace {
       this.#trashed.delete(id);
       return { path: id };
     },
+    git: this.git.api,
     watch: async (_input, options) => this.events.subscribe(options?.signal),
   };
 

@@ -1,9 +1,9 @@
 // States of the app worth looking at.
 import type { StoredMessage } from '../../electron/common/app-contract.ts';
 import type { DownloadView } from '../../electron/common/model-contract.ts';
+import { appError } from './app-error.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
 import { fakeFacts, fakeModel } from './fake-models.ts';
-import { appError } from './fake-workspace.ts';
 
 const kFiles: Record<string, string> = {
   'README.md': '# Orbit\n\nA tiny orbital mechanics library.\n\n- `src/` the library\n- `tests/` its tests\n',

@@ -1,6 +1,6 @@
 // Rows of a settings form: a label, a hint, and a control that is named by the label.
 import { Switch as RadixSwitch, ToggleGroup } from 'radix-ui';
-import { type ReactNode, useEffect, useId, useState } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useId, useState } from 'react';
 import styles from './field.module.css';
 
 interface FieldProps {
@@ -11,11 +11,17 @@ interface FieldProps {
   children: (ids: { id: string; hintId: string }) => ReactNode;
 }
 
+/** Words that the fields below are searched for: one that lacks any of them in its label and hint is not drawn. */
+export const FieldFilter = createContext('');
+
 export function Field({ label, hint, error, isStacked = false, children }: FieldProps) {
   const id = useId();
   const hintId = `${id}-hint`;
+  const words = useContext(FieldFilter).toLowerCase().split(/\s+/);
+  const text = `${label} ${hint ?? ''}`.toLowerCase();
+  if (!words.every((word) => text.includes(word))) return null;
   return (
-    <div className={`${styles.row} ${isStacked ? styles.stacked : ''}`}>
+    <div data-field className={`${styles.row} ${isStacked ? styles.stacked : ''}`}>
       <div>
         <label id={`${id}-label`} htmlFor={id} className={styles.label}>
           {label}

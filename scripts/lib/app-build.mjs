@@ -1,5 +1,5 @@
 // The app's bundles in build/app/: one file per process, the renderer, and the addon beside them.
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, cp, mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { root } from './process.mjs';
 import { hashOf, stampedStep } from './steps.mjs';
@@ -11,6 +11,7 @@ const processes = /** @type {const} */ ([
   ['electron/main.ts', 'main.js', 'esm'],
   ['electron/engine/host.ts', 'engine-host.js', 'esm'],
   ['electron/workspace/host.ts', 'workspace-host.js', 'esm'],
+  ['electron/terminal/host.ts', 'terminal-host.js', 'esm'],
   ['electron/preload/preload.ts', 'preload.cjs', 'cjs'],
 ]);
 
@@ -30,13 +31,19 @@ export async function buildApp(nativeBuild) {
         const bundle = await rolldown({
           input: join(root, input),
           platform: 'node',
-          external: ['electron', /^node:/],
+          external: ['electron', /^node:/, '@lydell/node-pty'],
           logLevel: 'warn',
         });
         await bundle.write({ file: join(output, file), format, codeSplitting: false, sourcemap: true });
         await bundle.close();
       }
       await copyFile(join(nativeBuild, 'outpost_engine.node'), join(output, 'outpost_engine.node'));
+      // A package with a native part is not bundled: it lies beside the bundles as Node looks for it.
+      const ptyPackages = ['node-pty', `node-pty-${process.platform}-${process.arch}`];
+      for (const name of ptyPackages) {
+        const path = join('node_modules', '@lydell', name);
+        await cp(join(root, path), join(output, path), { recursive: true });
+      }
       // Beside the bundle that starts it.
       const { rgPath } = await import('@vscode/ripgrep');
       await copyFile(rgPath, join(output, basename(rgPath)));

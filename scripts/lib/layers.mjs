@@ -18,6 +18,7 @@ const typescriptLayers = {
   'electron/network': ['electron/common'],
   'electron/engine': ['electron/network', 'electron/common'],
   'electron/workspace': ['electron/network', 'electron/common'],
+  'electron/terminal': ['electron/network', 'electron/common'],
   electron: ['electron/windows', 'electron/ipc', 'electron/services', 'electron/network', 'electron/common'],
   'renderer/lib': [],
   'renderer/ui': ['renderer/lib'],

@@ -69,6 +69,7 @@ const modelInfo: NativeModelInfo = {
   bosText: '<s>',
   eosText: '</s>',
   hasFim: false,
+  fim: { prefix: -1, suffix: -1, middle: -1, repository: -1, fileSeparator: -1 },
   backend: 'cpu',
 };
 

@@ -15,7 +15,14 @@ export function withAttachments(content: string, attachments: readonly Attachmen
   return [...attachments.map(block), content].join('\n\n');
 }
 
-const kTitles = { file: 'File', selection: 'Selection of', folder: 'Folder', diff: 'Changes of' };
+const kTitles = {
+  file: 'File',
+  selection: 'Selection of',
+  folder: 'Folder',
+  diff: 'Changes of',
+  symbol: 'Declaration of',
+  terminal: 'Output of',
+};
 
 function block({ kind, label, text }: Attachment): string {
   const fence = '`'.repeat(Math.max(3, longestRun(text) + 1));

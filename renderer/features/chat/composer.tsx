@@ -1,6 +1,17 @@
 // Where the question is typed. Enter sends, Shift+Enter breaks the line, Escape stops the running reply. A question
 // that is sent during a reply waits for its end.
-import { ArrowUp, FileText, Folder, GitCompare, Paperclip, Square, TextSelect, X } from 'lucide-react';
+import {
+  ArrowUp,
+  Braces,
+  FileText,
+  Folder,
+  GitCompare,
+  Paperclip,
+  Square,
+  SquareTerminal,
+  TextSelect,
+  X,
+} from 'lucide-react';
 import { type Ref, useState } from 'react';
 import { useStore } from 'zustand';
 import type { Attachment } from '../../../electron/common/app-contract.ts';
@@ -139,7 +150,14 @@ function Meter({ context }: { context: ComposerProps['context'] }) {
 }
 
 export function AttachmentIcon({ kind }: Pick<Attachment, 'kind'>) {
-  const Icon = { file: FileText, selection: TextSelect, folder: Folder, diff: GitCompare }[kind];
+  const Icon = {
+    file: FileText,
+    selection: TextSelect,
+    folder: Folder,
+    diff: GitCompare,
+    symbol: Braces,
+    terminal: SquareTerminal,
+  }[kind];
   return <Icon size={13} aria-hidden />;
 }
 

@@ -19,6 +19,7 @@ const kReasons = {
   'repeats-above': 'The suggestion repeated the line above and was dropped.',
   'repeats-below': 'The suggestion repeated what follows and was dropped.',
   repetition: 'The suggestion repeated itself and was dropped.',
+  reverses: 'The suggestion was what you just deleted, and was dropped.',
   short: 'Type a little more for a suggestion.',
   middle: 'No suggestions inside a line. Alt+\\ asks for one.',
 };
@@ -32,12 +33,17 @@ function explain(status: CompletionStatus, isOn: boolean, isModelReady: boolean)
       return { short: 'ready', long: 'Inline completion is ready.' };
     case 'noModel':
       return { short: 'no model', long: 'Inline completion waits for the model.' };
+    case 'waiting':
+      return {
+        short: 'waiting',
+        long: `You dismissed suggestions, so the next one waits ${formatDuration(status.ms)} for a pause in typing.`,
+      };
     case 'working':
       return { short: 'thinking', long: 'The engine is writing a suggestion.' };
     case 'shown':
       return {
         short: formatDuration(status.ms),
-        long: `The last suggestion took ${formatDuration(status.ms)}. Tab accepts, Escape dismisses.`,
+        long: `The last suggestion took ${formatDuration(status.ms)}. Tab accepts all of it, Ctrl+Right a word, Ctrl+Alt+Right a line, Escape none.`,
       };
     case 'none':
       return { short: 'none', long: kReasons[status.reason] };

@@ -4,12 +4,21 @@ import type { GenerateStats } from '../../../electron/common/engine-contract.ts'
 export interface LoggedSuggestion {
   id: number;
   path: string;
-  /** `cached`: typed along a suggestion that was there already. */
+  /** `cached`: typed along a suggestion that was there already, or made ahead. */
   outcome: 'shown' | 'cached' | 'dropped' | 'cancelled' | 'failed';
   /** In words, for an outcome that shows nothing. */
   reason: string | null;
-  /** From the request to the text, without the pause in typing before it. */
+  /** From the key to the text, everything below included but the painting. */
   totalMs: number;
+  /** The pause after suggestions that were dismissed. */
+  waitMs: number;
+  /** The engine and the way to it and back. */
+  engineMs: number;
+  filterMs: number;
+  /** From the text to the screen; null if it did not get there, or not yet. */
+  paintMs: number | null;
+  /** When the text was there. */
+  atMs: number;
   /** Null where the engine said nothing. */
   stats: GenerateStats | null;
   nChars: number;
@@ -21,11 +30,24 @@ export function logged(log: readonly LoggedSuggestion[], entry: Omit<LoggedSugge
   return [...log, { ...entry, id: (log.at(-1)?.id ?? 0) + 1 }].slice(-kMostKept);
 }
 
-/** Of the suggestions that the engine wrote and the user saw; null while there is none. */
-export function latency(log: readonly LoggedSuggestion[]): { p50: number; p90: number; n: number } | null {
-  const times = log.filter(({ outcome }) => outcome === 'shown').map(({ totalMs }) => totalMs);
+/** The newest text is on the screen now. */
+export function painted(log: readonly LoggedSuggestion[], atMs: number): readonly LoggedSuggestion[] {
+  const last = log.at(-1);
+  if (last === undefined || last.paintMs !== null || last.nChars === 0) return log;
+  return [...log.slice(0, -1), { ...last, paintMs: Math.max(0, atMs - last.atMs) }];
+}
+
+export interface Latency {
+  p50: number;
+  p90: number;
+  n: number;
+}
+
+/** Of the suggestions that the user saw, from the key on; null while there is none. */
+export function latency(log: readonly LoggedSuggestion[], outcome: 'shown' | 'cached' = 'shown'): Latency | null {
+  const seen = log.filter((entry) => entry.outcome === outcome);
+  const times = seen.map(({ totalMs, paintMs }) => totalMs + (paintMs ?? 0)).sort((a, b) => a - b);
   if (times.length === 0) return null;
-  times.sort((a, b) => a - b);
   // The smallest time that at least this share of all does not exceed.
   const at = (share: number) => times[Math.max(0, Math.ceil(times.length * share) - 1)] ?? 0;
   return { p50: at(0.5), p90: at(0.9), n: times.length };

@@ -2,15 +2,22 @@
 // reason that the status bar can tell. Monaco's part is in editor/inline-completions.ts.
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { EngineApi } from '../../../electron/common/api.ts';
+import type { CompleteResult } from '../../../electron/common/engine-contract.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { InlineSuggester, SuggestRequest } from '../../editor/inline-completions.ts';
-import { type FilterReason, filterCompletion, typeThrough } from '../../lib/completion-filter.ts';
-import { type LoggedSuggestion, logged } from './completion-log.ts';
+import { addedClosers, type FilterReason, type FilterResult, filterCompletion } from '../../lib/completion-filter.ts';
+import { BackOff } from './back-off.ts';
+import { CompletionCache, isSamePlace } from './completion-cache.ts';
+import { type LoggedSuggestion, logged, painted } from './completion-log.ts';
+import { completionMode, silence } from './completion-rules.ts';
+import type { ContextFile } from './context-files.ts';
 
 export type CompletionStatus =
   | { state: 'idle' }
   | { state: 'off' }
   | { state: 'noModel' }
+  /** Several suggestions were dismissed: the engine is asked after a pause. */
+  | { state: 'waiting'; ms: number }
   | { state: 'working' }
   | { state: 'shown'; ms: number }
   | { state: 'none'; reason: FilterReason | 'short' | 'middle' }
@@ -26,28 +33,21 @@ export interface CompletionDeps {
   engine: EngineApi;
   isOn: () => boolean;
   isModelReady: () => boolean;
+  /** Whether the model sees what follows the cursor. */
+  fillsGaps: () => boolean;
+  repository: () => string;
+  filesFor: (path: string) => ContextFile[];
   pathOf: (bufferId: string) => string;
   nowMs: () => number;
 }
 
-/**
- * A pause in typing before the engine is asked: shorter than the gap between words, longer than the one between
- * the letters of a fast typist (about 70 ms), so that a burst costs one request.
- */
-const kDelayMs = 75;
-
-/** Fewer letters than this before the cursor say nothing about what comes next. */
-const kFewestLetters = 3;
+type Place = Omit<SuggestRequest, 'isExplicit'>;
 
 /**
  * Token limits: a line of code is rarely longer than 24 tokens (the 95th percentile of lines is about 73
  * characters); a block stops to be read as one thought after a few lines.
  */
-const kLineTokens = 24;
-const kBlockTokens = 64;
-
-/** A cursor in front of more than closing marks is inside a line, where a prefix-only model guesses badly. */
-const kOnlyClosers = /^[\s)\]}>;,'"`]*$/;
+const kTokens = { line: 24, block: 64 };
 
 export class CompletionStore implements InlineSuggester {
   readonly store: StoreApi<CompletionState> = createStore<CompletionState>(() => ({
@@ -55,83 +55,187 @@ export class CompletionStore implements InlineSuggester {
     log: [],
   }));
   readonly #deps: CompletionDeps;
-  #shown: { bufferId: string; prefix: string; suffix: string; text: string } | null = null;
+  readonly #cache = new CompletionCache();
+  readonly #backOff = new BackOff();
+  #last: Place | null = null;
+  /** What the user took back in front of the cursor, until something else is typed. */
+  #deleted = '';
+  /** The text after the cursor as the engine has it, without closing marks that came since. */
+  #suffix: { bufferId: string; text: string } | null = null;
+  /** The next suggestion, made while this one is on the screen. */
+  #ahead: { place: Place; abort: AbortController; done: Promise<void> } | null = null;
+  #warmUp: AbortController | null = null;
 
   constructor(deps: CompletionDeps) {
     this.#deps = deps;
   }
 
   async suggest(request: SuggestRequest, signal: AbortSignal): Promise<string | null> {
-    const { engine, isOn, isModelReady, pathOf, nowMs } = this.#deps;
-    const { bufferId, languageId, prefix, suffix, isExplicit } = request;
-    if (!isOn() && !isExplicit) return this.#silent({ state: 'off' });
-    const rest = this.#shown?.bufferId === bufferId ? typeThrough(this.#shown, request) : null;
-    const log = (entry: Pick<LoggedSuggestion, 'outcome'> & Partial<LoggedSuggestion>) => {
-      const all = { path: pathOf(bufferId), reason: null, totalMs: 0, stats: null, nChars: 0, ...entry };
-      this.store.setState((state) => ({ log: logged(state.log, all) }));
-    };
-    if (rest !== null) {
-      log({ outcome: 'cached', nChars: rest.length });
-      return rest;
-    }
-    this.#shown = null;
-    if (!isModelReady()) return this.#silent({ state: 'noModel' });
-
-    const restOfLine = suffix.split('\n', 1)[0] ?? '';
-    if (!isExplicit && !kOnlyClosers.test(restOfLine)) return this.#silent({ state: 'none', reason: 'middle' });
-    if (!isExplicit && prefix.trim().length < kFewestLetters) return this.#silent({ state: 'none', reason: 'short' });
-
-    if (!isExplicit) await pause(kDelayMs, signal);
-    const mode = completionMode(prefix, restOfLine);
+    const { isOn, isModelReady, fillsGaps, pathOf, nowMs } = this.#deps;
+    const { isExplicit, ...place } = request;
     const startMs = nowMs();
-    this.#set({ state: 'working' });
+    this.#warmUp?.abort();
+    if (!isOn() && !isExplicit) return this.#silent({ state: 'off' });
+    this.#noteDeletion(place);
+
+    const log = new LogEntry(pathOf(place.bufferId), () => nowMs() - startMs);
+    const cached = await this.#fromCache(place, signal);
+    if (cached !== null) return this.#show(place, cached, log.of('cached', { nChars: cached.length }));
+    if (!isModelReady()) return this.#silent({ state: 'noModel' });
+    const reason = isExplicit ? null : silence(place.prefix, place.suffix, fillsGaps());
+    if (reason !== null) return this.#silent({ state: 'none', reason });
+
     try {
-      const maxTokens = mode === 'line' ? kLineTokens : kBlockTokens;
-      const path = pathOf(bufferId);
-      const result = await engine.complete({ path, languageId, prefix, suffix, mode, maxTokens }, { signal });
-      if (signal.aborted) {
-        log({ outcome: 'cancelled', totalMs: nowMs() - startMs });
-        return null;
-      }
-      const raw = mode === 'line' ? (result.text.split('\n', 1)[0] ?? '') : result.text;
-      const filtered = filterCompletion(raw, { prefix, suffix });
-      const { stats } = result;
-      const totalMs = nowMs() - startMs;
+      if (!isExplicit) await this.#backOffPause(signal);
+      log.mark('waitMs');
+      this.#set({ state: 'working' });
+      const result = await this.#ask(place, signal);
+      signal.throwIfAborted();
+      log.mark('engineMs');
+      const filtered = this.#filter(place, result.text);
+      log.mark('filterMs');
       if ('reason' in filtered) {
-        log({ outcome: 'dropped', reason: filtered.reason, totalMs, stats });
+        this.#log(log.of('dropped', { reason: filtered.reason, stats: result.stats }));
         return this.#silent({ state: 'none', reason: filtered.reason });
       }
-      log({ outcome: 'shown', totalMs, stats, nChars: filtered.text.length });
-      this.#shown = { bufferId, prefix, suffix, text: filtered.text };
-      this.#set({ state: 'shown', ms: totalMs });
-      return filtered.text;
+      this.#cache.add({ ...place, text: filtered.text });
+      const entry = log.of('shown', { stats: result.stats, nChars: filtered.text.length });
+      return this.#show(place, filtered.text, entry);
     } catch (error) {
       if (signal.aborted) {
-        log({ outcome: 'cancelled', totalMs: nowMs() - startMs });
-        // A newer request may be at work already; only an unclaimed "working" goes back.
-        if (this.store.getState().status.state === 'working') this.#set({ state: 'idle' });
+        this.#log(log.of('cancelled'));
+        // A newer request may be at work already; only an unclaimed state goes back.
+        if (['working', 'waiting'].includes(this.store.getState().status.state)) this.#set({ state: 'idle' });
         throw error;
       }
       const { code, message } = toErrorInfo(error);
-      log({ outcome: 'failed', reason: message, totalMs: nowMs() - startMs });
+      this.#log(log.of('failed', { reason: message }));
       return this.#silent(code === 'ENGINE_NOT_READY' ? { state: 'noModel' } : { state: 'failed', message });
     }
   }
 
+  shown(): void {
+    const atMs = this.#deps.nowMs();
+    this.store.setState(({ log }) => ({ log: painted(log, atMs) }));
+  }
+
   accepted(): void {
-    this.#shown = null;
+    this.#backOff.accepted(this.#deps.nowMs());
     this.#set({ state: 'idle' });
   }
 
   rejected(): void {
-    this.#shown = null;
+    if (this.#last) this.#cache.forget(this.#last);
+    this.#backOff.dismissed(this.#deps.nowMs());
+    this.#stopAhead();
     this.#set({ state: 'idle' });
   }
 
-  /** The switch or the model changed: what the chip says is out of date. */
+  /** The switch or the model changed: what the chip says and what was made is out of date. */
   reset(): void {
-    this.#shown = null;
+    this.#cache.clear();
+    this.#stopAhead();
     this.#set({ state: 'idle' });
+  }
+
+  /** Brings the prompt of a place into the engine's cache while nobody types. */
+  async warmUp(place: Place): Promise<void> {
+    const { isOn, isModelReady } = this.#deps;
+    if (!isOn() || !isModelReady()) return;
+    this.#warmUp?.abort();
+    const abort = new AbortController();
+    this.#warmUp = abort;
+    // A key may end it, and a failure shows when there is somebody to see it.
+    await this.#ask(place, abort.signal, true).catch(() => {});
+  }
+
+  async #fromCache(place: Place, signal: AbortSignal): Promise<string | null> {
+    const found = this.#cache.find(place);
+    if (found !== null) return found;
+    const ahead = this.#ahead;
+    if (ahead === null) return null;
+    if (!isSamePlace(ahead.place, place)) {
+      this.#stopAhead();
+      return null;
+    }
+    // It is on its way already; the next key ends the wait, not the work.
+    await Promise.race([ahead.done, new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+    signal.throwIfAborted();
+    return this.#cache.find(place);
+  }
+
+  async #backOffPause(signal: AbortSignal): Promise<void> {
+    const ms = this.#backOff.delayMs(this.#deps.nowMs());
+    if (ms === 0) return;
+    this.#set({ state: 'waiting', ms });
+    await pause(ms, signal);
+  }
+
+  #ask(
+    { bufferId, languageId, prefix, suffix }: Place,
+    signal: AbortSignal,
+    isWarmUp = false,
+  ): Promise<CompleteResult> {
+    const { engine, pathOf, repository, filesFor } = this.#deps;
+    const path = pathOf(bufferId);
+    const mode = completionMode(prefix, restOfLine(suffix));
+    const sides = { prefix, suffix: this.#frozenSuffix(bufferId, suffix) };
+    const context = { path, languageId, repository: repository(), files: filesFor(path) };
+    return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp }, { signal });
+  }
+
+  /** A bracket that closed itself would make the engine read everything after the cursor again. */
+  #frozenSuffix(bufferId: string, suffix: string): string {
+    const frozen = this.#suffix;
+    if (frozen?.bufferId === bufferId && addedClosers(frozen.text, suffix) !== null) return frozen.text;
+    this.#suffix = { bufferId, text: suffix };
+    return suffix;
+  }
+
+  #filter({ prefix, suffix }: Place, text: string): FilterResult {
+    const raw = completionMode(prefix, restOfLine(suffix)) === 'line' ? (text.split('\n', 1)[0] ?? '') : text;
+    return filterCompletion(raw, { prefix, suffix, deleted: this.#deleted });
+  }
+
+  #show(place: Place, text: string, entry: Omit<LoggedSuggestion, 'id'>): string {
+    this.#log(entry);
+    this.#set({ state: 'shown', ms: entry.totalMs });
+    void this.#prepareNext({ ...place, prefix: place.prefix + text });
+    return text;
+  }
+
+  /** What would come if this suggestion were accepted. */
+  async #prepareNext(place: Place): Promise<void> {
+    const { fillsGaps } = this.#deps;
+    if (this.#ahead && isSamePlace(this.#ahead.place, place)) return;
+    this.#stopAhead();
+    if (this.#cache.find(place) !== null || silence(place.prefix, place.suffix, fillsGaps()) !== null) return;
+    const abort = new AbortController();
+    const run = async () => {
+      const result = await this.#ask(place, abort.signal);
+      const filtered = this.#filter(place, result.text);
+      if (!abort.signal.aborted && 'text' in filtered) this.#cache.add({ ...place, text: filtered.text });
+    };
+    // Nobody waits for it: whatever goes wrong shows when it is asked for.
+    const done = run().catch(() => {});
+    const ahead = { place, abort, done };
+    this.#ahead = ahead;
+    await done;
+    if (this.#ahead === ahead) this.#ahead = null;
+  }
+
+  #stopAhead(): void {
+    this.#ahead?.abort.abort();
+    this.#ahead = null;
+  }
+
+  #noteDeletion(place: Place): void {
+    const last = this.#last;
+    this.#last = place;
+    const isSame = last?.bufferId === place.bufferId && last.suffix === place.suffix;
+    const isShorter = isSame && last.prefix.length > place.prefix.length && last.prefix.startsWith(place.prefix);
+    if (isShorter) this.#deleted = last.prefix.slice(place.prefix.length) + this.#deleted;
+    else if (!isSame || last.prefix !== place.prefix) this.#deleted = '';
   }
 
   #silent(status: CompletionStatus): null {
@@ -139,18 +243,43 @@ export class CompletionStore implements InlineSuggester {
     return null;
   }
 
+  #log(entry: Omit<LoggedSuggestion, 'id'>): void {
+    this.store.setState((state) => ({ log: logged(state.log, { ...entry, atMs: this.#deps.nowMs() }) }));
+  }
+
   #set(status: CompletionStatus): void {
     this.store.setState({ status });
   }
 }
 
-/** A block where one is about to start (an opened bracket, a colon, an empty line after code), otherwise a line. */
-export function completionMode(prefix: string, restOfLine: string): 'line' | 'block' {
-  if (restOfLine.trim() !== '') return 'line';
-  const lineStart = prefix.lastIndexOf('\n') + 1;
-  if (prefix.slice(lineStart).trim() !== '') return 'line';
-  const above = prefix.slice(0, Math.max(0, lineStart - 1)).trimEnd();
-  return /[{([:]$|=>$|\b(?:then|do)$/.test(above) ? 'block' : 'line';
+/** Takes the times of one request while it goes its way. */
+class LogEntry {
+  readonly #path: string;
+  readonly #elapsedMs: () => number;
+  #last = 0;
+  readonly #spans = { waitMs: 0, engineMs: 0, filterMs: 0 };
+
+  constructor(path: string, elapsedMs: () => number) {
+    this.#path = path;
+    this.#elapsedMs = elapsedMs;
+  }
+
+  /** The span ends here; the next begins. */
+  mark(span: 'waitMs' | 'engineMs' | 'filterMs'): void {
+    const nowMs = this.#elapsedMs();
+    this.#spans[span] = nowMs - this.#last;
+    this.#last = nowMs;
+  }
+
+  of(outcome: LoggedSuggestion['outcome'], more: Partial<LoggedSuggestion> = {}): Omit<LoggedSuggestion, 'id'> {
+    const totalMs = this.#elapsedMs();
+    const nothing = { reason: null, stats: null, nChars: 0, paintMs: null, atMs: 0 };
+    return { path: this.#path, outcome, totalMs, ...this.#spans, ...nothing, ...more };
+  }
+}
+
+function restOfLine(suffix: string): string {
+  return suffix.split('\n', 1)[0] ?? '';
 }
 
 /** Rejects with the abort at once when the signal fires. */

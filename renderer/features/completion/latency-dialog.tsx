@@ -2,7 +2,7 @@
 import { useStore } from 'zustand';
 import { formatDuration } from '../../lib/format.ts';
 import { Dialog } from '../../ui/dialog.tsx';
-import { type LoggedSuggestion, latency } from './completion-log.ts';
+import { type Latency, type LoggedSuggestion, latency } from './completion-log.ts';
 import type { CompletionStore } from './completion-store.ts';
 import styles from './latency-dialog.module.css';
 
@@ -13,22 +13,33 @@ interface LatencyDialogProps {
 
 const kOutcomes = {
   shown: 'Shown',
-  cached: 'Shown, typed along',
+  cached: 'Shown at once',
   dropped: 'Dropped',
   cancelled: 'Cancelled by the next key',
   failed: 'Failed',
 };
 
+function inWords({ p50, p90, n }: Latency): string {
+  return `${formatDuration(p50)} and ${formatDuration(p90)} of ${n}`;
+}
+
 export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
   const log = useStore(completion.store, (state) => state.log);
-  const summary = latency(log);
+  const written = latency(log);
+  const cached = latency(log, 'cached');
   return (
     <Dialog
       title="Latency of Suggestions"
       description={
-        summary
-          ? `Of ${summary.n} shown: half within ${formatDuration(summary.p50)}, nine of ten within ${formatDuration(summary.p90)}.`
-          : 'No suggestion was shown since the start.'
+        written === null && cached === null
+          ? 'No suggestion was shown since the start.'
+          : [
+              'From the key to the screen, half and nine of ten.',
+              written ? `Written by the engine: ${inWords(written)}.` : '',
+              cached ? `Typed along or made ahead: ${inWords(cached)}.` : '',
+            ]
+              .filter(Boolean)
+              .join(' ')
       }
       size="wide"
       onClose={onClose}
@@ -44,9 +55,11 @@ export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
                 <th scope="col">File</th>
                 <th scope="col">Outcome</th>
                 <th scope="col">All</th>
-                <th scope="col">Queue</th>
+                <th scope="col">Wait</th>
                 <th scope="col">Prefill</th>
                 <th scope="col">Decode</th>
+                <th scope="col">Filter</th>
+                <th scope="col">Paint</th>
               </tr>
             </thead>
             <tbody>
@@ -61,17 +74,20 @@ export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
   );
 }
 
-function Row({ entry: { path, outcome, reason, totalMs, stats } }: { entry: LoggedSuggestion }) {
+function Row({ entry }: { entry: LoggedSuggestion }) {
+  const { path, outcome, reason, totalMs, waitMs, filterMs, paintMs, stats } = entry;
   return (
     <tr>
       <td className={styles.path}>{path || 'Untitled'}</td>
       <td>{reason === null ? kOutcomes[outcome] : `${kOutcomes[outcome]}: ${reason}`}</td>
-      <td>{formatDuration(totalMs)}</td>
-      <td>{stats ? formatDuration(stats.queueMs) : ''}</td>
+      <td>{formatDuration(totalMs + (paintMs ?? 0))}</td>
+      <td>{stats ? formatDuration(waitMs + stats.queueMs) : ''}</td>
       <td>
         {stats ? `${formatDuration(stats.prefillMs)}, ${stats.nPrompt - stats.nReused} new of ${stats.nPrompt}` : ''}
       </td>
       <td>{stats ? `${formatDuration(stats.decodeMs)}, ${stats.nDecoded} tokens` : ''}</td>
+      <td>{stats ? formatDuration(filterMs) : ''}</td>
+      <td>{paintMs === null ? '' : formatDuration(paintMs)}</td>
     </tr>
   );
 }

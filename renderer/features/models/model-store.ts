@@ -32,6 +32,12 @@ export class ModelStore {
     return this.store.getState().status?.state === 'ready';
   }
 
+  /** Whether the model was trained to see what follows the cursor. */
+  get fillsGaps(): boolean {
+    const { status } = this.store.getState();
+    return status?.state === 'ready' && status.model.hasFim;
+  }
+
   get modelName(): string | null {
     const { status } = this.store.getState();
     return status?.state === 'ready' ? status.model.name : null;

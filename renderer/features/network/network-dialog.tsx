@@ -8,13 +8,20 @@ import { countConnections, type NetworkStore } from './network-store.ts';
 interface NetworkDialogProps {
   network: NetworkStore;
   isOff: boolean;
+  nTerminals: number;
   onSwitch: (isOff: boolean) => void;
   onClose: () => void;
 }
 
-const kFrom = { window: 'The window', main: 'Main process', engine: 'The engine', workspace: 'Files and search' };
+const kFrom = {
+  window: 'The window',
+  main: 'Main process',
+  engine: 'The engine',
+  workspace: 'Files and search',
+  terminal: 'The process of the terminals',
+};
 
-export function NetworkDialog({ network, isOff, onSwitch, onClose }: NetworkDialogProps) {
+export function NetworkDialog({ network, isOff, nTerminals, onSwitch, onClose }: NetworkDialogProps) {
   const connections = useStore(network.store, (state) => state.connections);
   const { nMade, nBlocked } = countConnections(connections);
   return (
@@ -30,6 +37,10 @@ export function NetworkDialog({ network, isOff, onSwitch, onClose }: NetworkDial
         isOn={isOff}
         onChange={onSwitch}
       />
+      <p className={styles.empty}>
+        Terminals are yours: what you run in one has the network that it has anywhere else, and is not in this list.{' '}
+        {nTerminals === 0 ? 'None is open.' : nTerminals === 1 ? 'One is open.' : `${nTerminals} are open.`}
+      </p>
       {connections.length === 0 ? (
         <p className={styles.empty}>Nothing has tried to use the network.</p>
       ) : (

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { appError, FakeWorkspace } from '../../testing/fake-workspace.ts';
+import { appError } from '../../testing/app-error.ts';
+import { FakeWorkspace } from '../../testing/fake-workspace.ts';
 import { type OpenTexts, replaceInFiles, undoReplace } from './replace.ts';
 import { resultKey, resultRows } from './result-rows.ts';
 import { countMatches, SearchStore, toQuery } from './search-store.ts';

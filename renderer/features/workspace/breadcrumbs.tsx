@@ -9,6 +9,7 @@ import styles from './breadcrumbs.module.css';
 import type { Buffer } from './buffer.ts';
 
 interface BreadcrumbsProps {
+  label: string;
   buffer: Buffer;
   texts: TextStore;
   line: number;
@@ -21,7 +22,7 @@ const kDelayMs = 400;
 /** In a larger text the names are not worth the pause they cost. */
 const kLongestText = 2_000_000;
 
-export function Breadcrumbs({ buffer, texts, line, onFolder, onSymbols }: BreadcrumbsProps) {
+export function Breadcrumbs({ label, buffer, texts, line, onFolder, onSymbols }: BreadcrumbsProps) {
   const { id, path, title, languageId } = buffer;
   const [text, setText] = useState(() => texts.text(id));
   useEffect(() => {
@@ -44,7 +45,7 @@ export function Breadcrumbs({ buffer, texts, line, onFolder, onSymbols }: Breadc
   }, [symbols, text, line]);
   const folders = path === null ? [] : ancestors(path);
   return (
-    <nav aria-label="Breadcrumbs" className={styles.bar}>
+    <nav aria-label={label} className={styles.bar}>
       <ol>
         {folders.map((folder) => (
           <li key={folder}>

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeTexts } from '../../testing/fake-texts.ts';
 import { FakeWorkspace } from '../../testing/fake-workspace.ts';
-import { BuffersStore } from './buffers-store.ts';
+import { BuffersStore, shownIn } from './buffers-store.ts';
 
 let workspace: FakeWorkspace;
 let texts: FakeTexts;
@@ -225,5 +225,36 @@ describe('restoring backups', () => {
   it('brings back an untitled file', async () => {
     await buffers.restore({ ...backup, path: null, title: 'Untitled-1', version: null });
     expect(buffers.get('old')).toMatchObject({ path: null, isDirty: true, disk: 'same' });
+  });
+});
+
+describe('two halves', () => {
+  const shown = () => {
+    const state = buffers.store.getState();
+    return [shownIn(state, false), shownIn(state, true)].map((id) => buffers.get(id)?.path ?? null);
+  };
+
+  it('show the same text first, and then what each was asked for', async () => {
+    await buffers.open('src/a.ts');
+    buffers.splitRight();
+    expect(shown()).toEqual(['src/a.ts', 'src/a.ts']);
+    await buffers.open('b.txt');
+    expect(shown()).toEqual(['src/a.ts', 'b.txt']);
+    buffers.focusHalf(false);
+    expect(active().path).toBe('src/a.ts');
+    await buffers.open('c.txt');
+    expect(shown()).toEqual(['c.txt', 'b.txt']);
+    buffers.join();
+    expect(buffers.store.getState()).toMatchObject({ split: null, activeId: buffers.byPath('c.txt')?.id });
+  });
+
+  it('never show a text that was closed', async () => {
+    await buffers.open('src/a.ts');
+    buffers.splitRight();
+    await buffers.open('b.txt');
+    buffers.close(buffers.byPath('src/a.ts')?.id ?? '');
+    expect(shown()).toEqual(['b.txt', 'b.txt']);
+    buffers.close(active().id);
+    expect(buffers.store.getState()).toMatchObject({ split: null, activeId: null });
   });
 });

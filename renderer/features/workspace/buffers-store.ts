@@ -9,6 +9,11 @@ import type { TextStore } from '../../editor/text-store.ts';
 import { baseName } from '../../lib/paths.ts';
 import { type Buffer, newBuffer, untitledTitle } from './buffer.ts';
 
+/** What a half of the editor shows; without a split there is only the left one. */
+export function shownIn({ activeId, split }: BuffersState, isRight: boolean): string | null {
+  return split === null || split.isActiveRight === isRight ? activeId : split.otherId;
+}
+
 /** A question that waits for the user. */
 export type BufferPrompt = { kind: 'close' | 'conflict' | 'saveAs'; id: string; closeAfter: boolean };
 
@@ -16,7 +21,10 @@ export interface BuffersState {
   buffers: Readonly<Record<string, Buffer>>;
   /** Buffer ids in the order of their tabs. */
   tabs: readonly string[];
+  /** The one that has the keyboard, or had it last. */
   activeId: string | null;
+  /** The editor is split: what the half shows that `activeId` is not in. */
+  split: { otherId: string | null; isActiveRight: boolean } | null;
   prompt: BufferPrompt | null;
 }
 
@@ -32,7 +40,13 @@ export class BuffersStore {
 
   constructor(deps: BuffersDeps) {
     this.#deps = deps;
-    this.store = createStore<BuffersState>(() => ({ buffers: {}, tabs: [], activeId: null, prompt: null }));
+    this.store = createStore<BuffersState>(() => ({
+      buffers: {},
+      tabs: [],
+      activeId: null,
+      split: null,
+      prompt: null,
+    }));
     deps.texts.onChange((id) => {
       const buffer = this.get(id);
       if (!buffer) return;
@@ -121,6 +135,25 @@ export class BuffersStore {
     await this.activate(tabs[next] ?? '');
   }
 
+  /** Shows the active text in two halves, to go on with another one in the right half. */
+  splitRight(): void {
+    const { activeId, split } = this.store.getState();
+    if (split === null) this.store.setState({ split: { otherId: activeId, isActiveRight: true } });
+  }
+
+  /** One half again, with the active text. */
+  join(): void {
+    this.store.setState({ split: null });
+  }
+
+  /** The keyboard goes to a half. */
+  focusHalf(isRight: boolean): void {
+    const { activeId, split } = this.store.getState();
+    if (split === null || split.isActiveRight === isRight) return;
+    this.store.setState({ activeId: split.otherId, split: { otherId: activeId, isActiveRight: isRight } });
+    if (split.otherId !== null) void this.activate(split.otherId);
+  }
+
   moveTab(id: string, toIndex: number): void {
     const tabs = this.store.getState().tabs.filter((tab) => tab !== id);
     this.store.setState({ tabs: [...tabs.slice(0, toIndex), id, ...tabs.slice(toIndex)] });
@@ -152,7 +185,7 @@ export class BuffersStore {
 
   /** Closes a tab and drops its text. */
   discard(id: string): void {
-    const { tabs, activeId, buffers, prompt } = this.store.getState();
+    const { tabs, activeId, buffers, prompt, split } = this.store.getState();
     const index = tabs.indexOf(id);
     const rest = tabs.filter((tab) => tab !== id);
     const { [id]: removed, ...kept } = buffers;
@@ -162,6 +195,10 @@ export class BuffersStore {
       tabs: rest,
       buffers: kept,
       activeId: activeId === id ? neighbour : activeId,
+      split:
+        split === null || rest.length === 0
+          ? null
+          : { ...split, otherId: split.otherId === id ? neighbour : split.otherId },
       prompt: nextPrompt,
     });
     // After the state: views must let go of the text before it is disposed.

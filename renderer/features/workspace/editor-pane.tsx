@@ -10,14 +10,16 @@ import { EmptyState } from '../../ui/empty-state.tsx';
 import { Spinner } from '../../ui/progress.tsx';
 import type { Buffer } from './buffer.ts';
 import { BufferNotices } from './buffer-notices.tsx';
-import type { BuffersStore } from './buffers-store.ts';
+import { type BuffersStore, shownIn } from './buffers-store.ts';
 import styles from './editor-pane.module.css';
-import { kEditorPanelId, TabBar } from './tab-bar.tsx';
+import { TabBar, tabId } from './tab-bar.tsx';
 
 interface EditorPaneProps {
   buffers: BuffersStore;
   texts: MonacoTextStore;
   fontSize: number;
+  /** Which half of a split editor; without a split there is only the left one. */
+  isRight: boolean;
   onCursor: (cursor: CursorInfo) => void;
   onHandle: (handle: EditorHandle | null) => void;
   onTabPicked: () => void;
@@ -33,6 +35,7 @@ export function EditorPane({
   buffers,
   texts,
   fontSize,
+  isRight,
   onCursor,
   onHandle,
   onTabPicked,
@@ -40,15 +43,16 @@ export function EditorPane({
   over,
   welcome,
 }: EditorPaneProps) {
-  const active = useStore(buffers.store, (state) => (state.activeId ? state.buffers[state.activeId] : undefined));
+  const active = useStore(buffers.store, (state) => state.buffers[shownIn(state, isRight) ?? '']);
+  const panelId = isRight ? 'editor-panel-right' : 'editor-panel';
   if (!active) return <div className={styles.welcome}>{welcome}</div>;
   const cover = active.status === 'ready' ? over(active) : null;
   return (
-    <div className={styles.pane}>
-      <TabBar buffers={buffers} onPicked={onTabPicked} />
+    <div className={styles.pane} onFocusCapture={() => buffers.focusHalf(isRight)}>
+      <TabBar buffers={buffers} activeId={active.id} isRight={isRight} panelId={panelId} onPicked={onTabPicked} />
       {active.status === 'ready' ? above(active) : null}
       <BufferNotices buffer={active} buffers={buffers} />
-      <div id={kEditorPanelId} role="tabpanel" aria-labelledby={`tab-${active.id}`} className={styles.body}>
+      <div id={panelId} role="tabpanel" aria-labelledby={tabId(active.id, isRight)} className={styles.body}>
         {active.status === 'ready' ? (
           <>
             <div className={styles.text} inert={cover !== null}>

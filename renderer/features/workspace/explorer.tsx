@@ -17,10 +17,12 @@ interface ExplorerProps {
   tree: TreeStore;
   buffers: BuffersStore;
   operations: FileOperations;
+  /** What changed since the last commit, by path; "inside" for the folders above. */
+  marks: ReadonlyMap<string, string>;
   onOpenFolder: () => void;
 }
 
-export function Explorer({ workspace, tree, buffers, operations, onOpenFolder }: ExplorerProps) {
+export function Explorer({ workspace, tree, buffers, operations, marks, onOpenFolder }: ExplorerProps) {
   const root = useStore(tree.store, (state) => state.directories['']);
   const isRootGone = useStore(tree.store, (state) => state.isRootGone);
   if (!workspace) {
@@ -76,7 +78,7 @@ export function Explorer({ workspace, tree, buffers, operations, onOpenFolder }:
           />
         </div>
       ) : root ? (
-        <FileTree name={workspace.name} tree={tree} buffers={buffers} operations={operations} />
+        <FileTree name={workspace.name} tree={tree} buffers={buffers} operations={operations} marks={marks} />
       ) : (
         <p className={styles.loading} role="status">
           <Spinner /> Reading the folder

@@ -18,13 +18,14 @@ interface FileTreeProps {
   tree: TreeStore;
   buffers: BuffersStore;
   operations: FileOperations;
+  marks: ReadonlyMap<string, string>;
 }
 
 const kRowHeight = 24;
 /** A pause in typing after which the next letter starts a new search. */
 const kTypeAheadMs = 800;
 
-export function FileTree({ name, tree, buffers, operations }: FileTreeProps) {
+export function FileTree({ name, tree, buffers, operations, marks }: FileTreeProps) {
   const { directories, expanded, focused, draft } = useStore(tree.store);
   const activePath = useStore(buffers.store, (state) =>
     state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null,
@@ -143,6 +144,7 @@ export function FileTree({ name, tree, buffers, operations }: FileTreeProps) {
                 row={row}
                 isFocused={row.entry.path === focused}
                 isActive={row.entry.path === activePath}
+                mark={marks.get(row.entry.path)}
                 isDirty={dirty.includes(`\n${row.entry.path}\n`)}
                 onActivate={activate}
                 onSecondary={(path) => tree.focus(path)}
@@ -185,13 +187,14 @@ interface EntryRowProps {
   isFocused: boolean;
   isActive: boolean;
   isDirty: boolean;
+  mark: string | undefined;
   onActivate: (path: string, isDirectory: boolean) => void;
   onSecondary: (path: string) => void;
   onDropped: (from: string) => void;
 }
 
 const EntryRow = memo(function EntryRow(props: EntryRowProps) {
-  const { row, isFocused, isActive, isDirty, onActivate, onSecondary, onDropped } = props;
+  const { row, isFocused, isActive, isDirty, mark, onActivate, onSecondary, onDropped } = props;
   const { entry, level, isExpanded, setSize, posInSet } = row;
   const isDirectory = entry.kind === 'directory';
   return (
@@ -205,7 +208,8 @@ const EntryRow = memo(function EntryRow(props: EntryRowProps) {
       aria-posinset={posInSet}
       aria-selected={isActive}
       aria-expanded={isDirectory ? isExpanded : undefined}
-      aria-label={isDirty ? `${entry.name}, unsaved` : entry.name}
+      aria-label={[entry.name, isDirty ? 'unsaved' : '', mark === 'inside' ? '' : mark].filter(Boolean).join(', ')}
+      data-mark={mark}
       data-focused={isFocused}
       className={`${styles.row} ${entry.ignored ? styles.ignored : ''}`}
       style={indent(level)}
@@ -228,6 +232,11 @@ const EntryRow = memo(function EntryRow(props: EntryRowProps) {
       {isDirectory ? <FolderIcon isOpen={isExpanded} /> : <FileIcon path={entry.path} />}
       <span className={styles.name}>{entry.name}</span>
       {isDirty ? <span className={styles.dot} aria-hidden /> : null}
+      {mark !== undefined && mark !== 'inside' ? (
+        <span className={styles.mark} aria-hidden>
+          {mark === 'untracked' ? 'U' : mark === 'conflicted' ? '!' : mark.charAt(0).toUpperCase()}
+        </span>
+      ) : null}
     </div>
   );
 });

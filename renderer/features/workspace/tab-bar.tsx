@@ -7,16 +7,23 @@ import type { BuffersStore } from './buffers-store.ts';
 import { FileIcon } from './file-icon.tsx';
 import styles from './tab-bar.module.css';
 
-export const kEditorPanelId = 'editor-panel';
-
 interface TabBarProps {
   buffers: BuffersStore;
+  /** Of the half of the editor that it stands over. */
+  activeId: string | null;
+  isRight: boolean;
+  panelId: string;
   /** A tab was clicked: the next keys are meant for its text. */
   onPicked: () => void;
 }
 
-export function TabBar({ buffers, onPicked }: TabBarProps) {
-  const { tabs, activeId, buffers: byId } = useStore(buffers.store);
+/** Of the element of a tab. */
+export function tabId(bufferId: string, isRight: boolean): string {
+  return `tab-${isRight ? 'right-' : ''}${bufferId}`;
+}
+
+export function TabBar({ buffers, activeId, isRight, panelId, onPicked }: TabBarProps) {
+  const { tabs, split, buffers: byId } = useStore(buffers.store);
   const host = useRef<HTMLDivElement>(null);
   const open = tabs.flatMap((id) => byId[id] ?? []);
   const labels = tabLabels(open);
@@ -31,7 +38,7 @@ export function TabBar({ buffers, onPicked }: TabBarProps) {
     <div
       ref={host}
       role="tablist"
-      aria-label="Open files"
+      aria-label={split === null ? 'Open files' : isRight ? 'Open files, right half' : 'Open files, left half'}
       className={styles.bar}
       onWheel={(event) => {
         if (host.current && event.deltaX === 0) host.current.scrollLeft += event.deltaY;
@@ -61,9 +68,9 @@ export function TabBar({ buffers, onPicked }: TabBarProps) {
             <button
               type="button"
               role="tab"
-              id={`tab-${buffer.id}`}
+              id={tabId(buffer.id, isRight)}
               aria-selected={isActive}
-              aria-controls={kEditorPanelId}
+              aria-controls={panelId}
               aria-label={buffer.isDirty ? `${buffer.title}, unsaved` : buffer.title}
               tabIndex={isActive ? 0 : -1}
               title={buffer.path ?? buffer.title}

@@ -37,7 +37,7 @@ describe('TreeStore', () => {
     expect(names()).toContain('new.ts');
     await tree.expand('src');
     workspace.api.list = async ({ path }) => {
-      const { appError } = await import('../../testing/fake-workspace.ts');
+      const { appError } = await import('../../testing/app-error.ts');
       if (path === 'src') throw appError('FILE_NOT_FOUND', 'gone');
       return [];
     };

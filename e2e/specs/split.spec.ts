@@ -1,0 +1,35 @@
+import { expect, test, writeFiles } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
+import { openFile } from '../support/window.ts';
+
+test('two files side by side, by keyboard', async ({ outpost, folder, picture }) => {
+  await writeFiles(folder, { 'a.ts': 'const a = 1;\n', 'b.ts': 'const b = 2;\n' });
+  const page = await outpost.launch({ folder });
+  await openFile(page, 'a.ts');
+  await page.keyboard.press('Control+\\');
+  const left = page.getByRole('tablist', { name: 'Open files, left half' });
+  const right = page.getByRole('tablist', { name: 'Open files, right half' });
+  await expect(right.getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+
+  await page.keyboard.press('Control+p');
+  await page.keyboard.type('b.ts');
+  await page.getByRole('option', { name: 'b.ts' }).waitFor();
+  await page.keyboard.press('Enter');
+  await expect(right.getByRole('tab', { name: 'b.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  await expect(left.getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  await page.keyboard.press('Control+End');
+  await page.keyboard.type('// right');
+
+  await page.keyboard.press('Control+2');
+  await page.keyboard.press('Control+End');
+  await page.keyboard.type('// left');
+  await expect(page.locator('#editor-panel')).toContainText('// left');
+  await expect(page.locator('#editor-panel-right')).toContainText('// right');
+  await expect(page.locator('#editor-panel-right')).not.toContainText('// left');
+  await picture('side by side');
+  expect(await violations(page)).toEqual([]);
+
+  await page.keyboard.press('Control+\\');
+  await expect(page.getByRole('tablist', { name: 'Open files', exact: true })).toBeVisible();
+  await expect(page.locator('#editor-panel')).toContainText('// left');
+});

@@ -1,0 +1,41 @@
+// The terminal process, and the folder that its shells start in.
+import { terminalControlContract } from '../common/terminal-contract.ts';
+import { controlClient } from './control-client.ts';
+import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
+
+type Control = ReturnType<typeof controlClient<typeof terminalControlContract>>;
+
+interface TerminalProcessOptions extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onNetworkAttempt'> {
+  root: () => string | null;
+  /** The window may have its port. */
+  onStarted: () => void;
+}
+
+export class TerminalProcess {
+  readonly process: SupervisedProcess;
+  readonly #options: TerminalProcessOptions;
+  #control: Control | null = null;
+
+  constructor(options: TerminalProcessOptions) {
+    this.#options = options;
+    this.process = new SupervisedProcess({
+      entry: options.entry,
+      onState: options.onState,
+      onNetworkAttempt: options.onNetworkAttempt,
+      serviceName: 'Outpost Terminal',
+      title: 'The process of the terminals',
+      onStarted: () => void this.#started(),
+    });
+  }
+
+  /** Another folder is open: shells that run stay where they are. */
+  async rootChanged(): Promise<void> {
+    await this.#control?.setRoot({ root: this.#options.root() });
+  }
+
+  async #started(): Promise<void> {
+    this.#control = controlClient(this.process.controlPort(), terminalControlContract);
+    await this.rootChanged();
+    this.#options.onStarted();
+  }
+}

@@ -1,0 +1,138 @@
+// What can be done with the repository that the open folder lies in. Every path is relative to that folder.
+import { readdir, realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { GitStatus } from '../../common/git-contract.ts';
+import { isInside, pathSegments } from '../paths.ts';
+import { decodeText } from '../text-encoding.ts';
+import { parseStatus } from './parse-status.ts';
+import { type GitOptions, runGit, runGitOrThrow, withoutPrograms } from './run-git.ts';
+
+/** More changed files than this are a mistake in .gitignore, and no list for people. */
+const mostFiles = 5000;
+
+interface Repository {
+  /** Of the open folder in it, with "/" at its end, or "". */
+  prefix: string;
+  filters: string[];
+  programs: string[];
+}
+
+/** @returns null outside of any repository */
+async function repositoryOf(root: string): Promise<Repository | null> {
+  const found = await runGit(['rev-parse', '--show-toplevel', '--show-prefix', '--git-path', 'hooks'], { cwd: root });
+  if (found.code !== 0) {
+    if (/not a git repository|must be run in a work tree/.test(found.complaint)) return null;
+    // Ownership, damage: git's words say it best.
+    await runGitOrThrow(['rev-parse', '--show-toplevel'], { cwd: root });
+    return null;
+  }
+  const [top = '', prefix = '', hooks = ''] = found.output.toString('utf8').split('\n');
+  // A configuration may name another folder as the work tree.
+  if (!isInside(await realpath(top), root)) return null;
+  const keys = await localKeys(root);
+  const filters = new Set(keys.flatMap((key) => /^filter\.(.+)\.(?:clean|smudge|process)$/s.exec(key)?.[1] ?? []));
+  const signs = keys.some((key) => /^gpg\.|^commit\.gpgsign$/i.test(key)) ? ['signing'] : [];
+  const hookNames = await hooksIn(resolve(root, hooks));
+  const programs = [...hookNames, ...[...filters].map((name) => `filter ${name}`), ...signs];
+  return { prefix, filters: [...filters], programs };
+}
+
+/** The keys that the repository itself sets, and not the user. Reading them runs nothing. */
+async function localKeys(root: string): Promise<string[]> {
+  const { output } = await runGit(['config', '--list', '--name-only', '--show-scope', '-z'], { cwd: root });
+  const parts = output.toString('utf8').split('\0');
+  return parts.filter((_, i) => i % 2 === 1 && /^(?:local|worktree)$/.test(parts[i - 1] ?? ''));
+}
+
+async function hooksIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => /^[\w-]+$/.test(name)).sort();
+}
+
+export async function gitStatus(root: string, signal: AbortSignal | undefined): Promise<GitStatus> {
+  let repository: Repository | null;
+  try {
+    repository = await repositoryOf(root);
+  } catch (error) {
+    if (error instanceof Error && /not installed/.test(error.message)) return { state: 'noGit' };
+    throw error;
+  }
+  if (repository === null) return { state: 'noRepository' };
+  const { prefix, filters, programs } = repository;
+  const output = await runGitOrThrow(
+    ['status', '--porcelain=v2', '-z', '--branch', '--untracked-files=all', '--ignore-submodules=dirty', '--', '.'],
+    { cwd: root, config: withoutPrograms(filters), signal },
+  );
+  const { files, ...head } = parseStatus(output, prefix);
+  return {
+    state: 'repository',
+    ...head,
+    files: files.slice(0, mostFiles),
+    isTruncated: files.length > mostFiles,
+    programs,
+  };
+}
+
+interface Allowed {
+  mayRunPrograms: boolean;
+}
+
+export async function stage(root: string, paths: readonly string[], allowed: Allowed): Promise<void> {
+  await onPaths(root, ['add', '--all'], paths, allowed);
+}
+
+export async function unstage(root: string, paths: readonly string[], allowed: Allowed): Promise<void> {
+  const hasCommit = (await runGit(['rev-parse', '--verify', '--quiet', 'HEAD'], { cwd: root })).code === 0;
+  await onPaths(root, hasCommit ? ['restore', '--staged'] : ['rm', '--cached', '--quiet', '-r'], paths, allowed);
+}
+
+/** @param trash takes what is there now, so that nothing is lost for good */
+export async function discard(
+  root: string,
+  paths: readonly string[],
+  allowed: Allowed,
+  trash: (path: string) => Promise<unknown>,
+): Promise<void> {
+  const status = await gitStatus(root, undefined);
+  const files = new Map(status.state === 'repository' ? status.files.map((file) => [file.path, file]) : []);
+  const changed = paths.filter((path) => files.get(path)?.unstaged);
+  for (const path of changed) if (files.get(path)?.unstaged !== 'deleted') await trash(path);
+  const tracked = changed.filter((path) => files.get(path)?.unstaged !== 'untracked');
+  if (tracked.length > 0) await onPaths(root, ['restore', '--worktree'], tracked, allowed);
+}
+
+export async function commit(root: string, message: string, allowed: Allowed): Promise<void> {
+  const options = await gitOptions(root, allowed);
+  await runGitOrThrow(['commit', '--quiet', '--file=-'], { ...options, input: message });
+}
+
+export async function branches(root: string): Promise<string[]> {
+  const output = await runGitOrThrow(['for-each-ref', '--format=%(refname:short)', 'refs/heads'], { cwd: root });
+  return output.split('\n').filter(Boolean);
+}
+
+export async function switchBranch(root: string, name: string, isNew: boolean, allowed: Allowed): Promise<void> {
+  // A name that begins with "-" would be an option; git has no such branches.
+  await runGitOrThrow(['check-ref-format', '--branch', name], { cwd: root });
+  const options = await gitOptions(root, allowed);
+  await runGitOrThrow(['switch', '--quiet', '--no-recurse-submodules', ...(isNew ? ['--create'] : []), name], options);
+}
+
+/** Without filters and conversions of text: what the commit holds. */
+export async function headText(root: string, path: string): Promise<string | null> {
+  pathSegments(path);
+  const { code, output } = await runGit(['cat-file', 'blob', `HEAD:./${path}`], { cwd: root });
+  return code === 0 ? (decodeText(output)?.text ?? null) : null;
+}
+
+async function onPaths(root: string, args: string[], paths: readonly string[], allowed: Allowed): Promise<void> {
+  for (const path of paths) pathSegments(path);
+  const options = await gitOptions(root, allowed);
+  const input = paths.join('\0');
+  await runGitOrThrow([...args, '--pathspec-from-file=-', '--pathspec-file-nul'], { ...options, input });
+}
+
+async function gitOptions(root: string, { mayRunPrograms }: Allowed): Promise<GitOptions> {
+  const repository = mayRunPrograms ? null : await repositoryOf(root);
+  return { cwd: root, config: mayRunPrograms ? [] : withoutPrograms(repository?.filters ?? []) };
+}

@@ -1,0 +1,34 @@
+// What the user looks at, told to inline completion: the file that is left becomes context for the next one, whose prompt
+// is brought into the engine's cache before the first key.
+import type { AppModel } from './app-model.ts';
+
+/** Longer than the glance at a file in passing. */
+const kWarmUpMs = 1500;
+
+type Model = Pick<AppModel, 'buffers' | 'texts' | 'ui' | 'contextFiles' | 'completion' | 'models' | 'editor'>;
+
+export function followContext(model: Model): void {
+  const { buffers, texts, ui, contextFiles, completion, models } = model;
+  let entered: string | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const warmUpSoon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const place = model.editor?.surroundings();
+      if (place && models.fillsGaps) void completion.warmUp(place);
+    }, kWarmUpMs);
+  };
+  buffers.store.subscribe((now, before) => {
+    if (now.activeId !== before.activeId && before.activeId !== null) {
+      const left = before.buffers[before.activeId];
+      if (left?.status === 'ready' && left.path !== null)
+        contextFiles.seen(left.path, texts.text(left.id), ui.getState().cursor.line);
+    }
+    const active = buffers.active;
+    const ready = active?.status === 'ready' ? active : undefined;
+    if ((ready?.id ?? null) === entered) return;
+    entered = ready?.id ?? null;
+    if (!ready || ready.path === null) return;
+    void contextFiles.enter(ready.path, texts.text(ready.id), ready.languageId).then(warmUpSoon);
+  });
+}

@@ -1,0 +1,118 @@
+// Parts of other files for the prompt: what the user looked at or changed lately, and what the file imports. They change
+// when the user goes to another file and not while one is typed in, so that the engine reads them once.
+import type { WorkspaceApi } from '../../../electron/common/api.ts';
+import { importedPaths } from '../../lib/imports.ts';
+import { outline } from '../../lib/outline.ts';
+
+export interface ContextFile {
+  path: string;
+  text: string;
+}
+
+/** A screen around the place that counts. */
+const kPartLines = 64;
+const kPartChars = 2500;
+const kMostParts = 16;
+/** Of all parts together: about 1,800 tokens, which a small model on two cores reads in a pause for thought. */
+const kMostChars = 6000;
+const kMostImports = 4;
+const kMostDeclarations = 40;
+/** Parts that share more of their lines are the same part, a little later. */
+const kSameLines = 0.9;
+/** A file that was read for its declarations is read again after this time. */
+const kFreshMs = 60_000;
+
+export class ContextFiles {
+  readonly #read: WorkspaceApi['read'];
+  readonly #nowMs: () => number;
+  /** Oldest first. */
+  #parts: ContextFile[] = [];
+  readonly #declarations = new Map<string, { atMs: number; text: string }>();
+  #imported: { path: string; files: ContextFile[] } = { path: '', files: [] };
+
+  constructor(read: WorkspaceApi['read'], nowMs: () => number) {
+    this.#read = read;
+    this.#nowMs = nowMs;
+  }
+
+  /** The user leaves a file, or saves it: what is around `line` was on the mind. */
+  seen(path: string, text: string, line: number): void {
+    const part = { path, text: partAround(text, line) };
+    if (part.text.trim() === '') return;
+    const others = this.#parts.filter((old) => old.path !== path || shareOfLines(old.text, part.text) < kSameLines);
+    this.#parts = [...others, part].slice(-kMostParts);
+  }
+
+  /** Reads what the file imports. Call it when the file is shown; until it is done `for` goes without. */
+  async enter(path: string, text: string, languageId: string): Promise<void> {
+    const candidates = importedPaths(path, text, languageId);
+    const files: ContextFile[] = [];
+    for (const alternatives of candidates) {
+      if (files.length >= kMostImports) break;
+      const found = await this.#declarationsOf(alternatives);
+      if (found) files.push(found);
+    }
+    this.#imported = { path, files };
+  }
+
+  /** For the prompt of a file: imports first, then what was seen, oldest first. */
+  for(path: string): ContextFile[] {
+    let nLeft = kMostChars;
+    const fits = ({ text }: ContextFile) => {
+      nLeft -= text.length;
+      return nLeft >= 0;
+    };
+    const imported = (this.#imported.path === path ? this.#imported.files : []).filter(fits);
+    const parts = this.#parts
+      .filter((part) => part.path !== path)
+      .reverse()
+      .filter(fits);
+    return [...imported, ...parts.reverse()];
+  }
+
+  /** Another folder is open. */
+  clear(): void {
+    this.#parts = [];
+    this.#declarations.clear();
+    this.#imported = { path: '', files: [] };
+  }
+
+  async #declarationsOf(alternatives: readonly string[]): Promise<ContextFile | null> {
+    for (const path of alternatives) {
+      const known = this.#declarations.get(path);
+      if (known && this.#nowMs() - known.atMs < kFreshMs) return known.text === '' ? null : { path, text: known.text };
+      try {
+        const { text } = await this.#read({ path });
+        const lines = text.split('\n');
+        const shown = outline(text, languageOfPath(path)).slice(0, kMostDeclarations);
+        const declarations = shown.map(({ line }) => (lines[line - 1] ?? '').trimEnd()).join('\n');
+        this.#declarations.set(path, { atMs: this.#nowMs(), text: declarations });
+        return declarations === '' ? null : { path, text: declarations };
+      } catch {
+        // Not this spelling of the path; a file that is gone or cannot be read tells nothing.
+      }
+    }
+    return null;
+  }
+}
+
+/** Whole lines around `line` (from 1). */
+export function partAround(text: string, line: number): string {
+  const lines = text.split('\n');
+  const from = Math.max(0, Math.min(line - 1 - kPartLines / 2, lines.length - kPartLines));
+  const part = lines.slice(from, from + kPartLines);
+  while (part.length > 1 && part.join('\n').length > kPartChars) part.pop();
+  return part.join('\n').slice(0, kPartChars).toWellFormed();
+}
+
+/** Of the lines of both, the share that both have (Jaccard). */
+export function shareOfLines(a: string, b: string): number {
+  const [left, right] = [new Set(a.split('\n')), new Set(b.split('\n'))];
+  const nShared = [...left].filter((line) => right.has(line)).length;
+  return nShared / (left.size + right.size - nShared);
+}
+
+/** Only what `outline` tells apart. */
+function languageOfPath(path: string): string {
+  return /\.mdx?$/.test(path) ? 'markdown' : 'plaintext';
+}
