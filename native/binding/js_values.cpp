@@ -46,6 +46,7 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("nActive", stats.n_active);
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
+  object.Set("kvBytesSpare", static_cast<double>(stats.kv_bytes_spare));
   object.Set("experts", to_js(env, stats.experts));
   return object;
 }
@@ -101,6 +102,7 @@ EngineOptions read_engine_options(const Fields& fields) {
   fields.read("nCtx", options.n_ctx);
   fields.read("kvBytes", options.kv_bytes);
   fields.read("nPrefill", options.n_prefill);
+  fields.read("kv", options.kv, kKvPresetNames);
   return options;
 }
 

@@ -16,10 +16,16 @@ constexpr Command kCommands[] = {
      "generate text", outpost::cli::run_run},
     {"perplexity", "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
+    {"kld",
+     "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "what formats of keys and values do to the next token's distribution, beside f16; LIST: exact, safe, compact, "
+     "max,\n"
+     "              or bits such as k4v3",
+     outpost::cli::run_kld},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--threads N] [--kernels K] [--expert-cache "
-     "MIB]",
-     "load time and tokens per second", outpost::cli::run_bench},
+     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--threads N] [--kernels K] "
+     "[--expert-cache MIB]",
+     "load time and tokens per second; --kv: of keys and values in the steps at depth", outpost::cli::run_bench},
     {"logits", "MODEL [--top K] [--all] [--last N] [--chunk N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",

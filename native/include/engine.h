@@ -55,6 +55,16 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI
 /// Their names, in that order.
 inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
 
+/// How much room keys and values of the context take, and how exactly they are kept:
+///   exact    f16
+///   safe     8 and 4 bit: not told apart from exact by what it writes
+///   compact  about 3 bit: a fifth of exact
+///   max      2 bit: less than a sixth; may be felt
+/// The first and the latest positions are kept better. docs/kv-cache.md has the figures.
+enum class KvPreset { kExact, kSafe, kCompact, kMax };
+/// Their names, in that order.
+inline constexpr const char* kKvPresetNames[] = {"exact", "safe", "compact", "max"};
+
 struct LoadOptions {
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
@@ -210,13 +220,15 @@ struct EngineOptions {
   int32_t n_ctx = 0;       ///< positions one request may use; 0 takes the model's training context
   uint64_t kv_bytes = 0;   ///< memory for KV pages of all requests; 0 gives two full contexts
   int32_t n_prefill = 64;  ///< tokens in one prefill slice, between which other requests may run
+  KvPreset kv = KvPreset::kExact;
 };
 
 struct EngineStats {
   int32_t n_active = 0;  ///< requests queued or running
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
-  ExpertCacheStats experts;  ///< of the model, whichever engine used them
+  uint64_t kv_bytes_spare = 0;  ///< beside those used: kept while there is room, so that texts can branch anywhere
+  ExpertCacheStats experts;     ///< of the model, whichever engine used them
 };
 
 /// Runs requests against one model. The prompt's longest prefix that is still in the KV cache is reused.
@@ -239,14 +251,19 @@ class Engine {
 /// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the
 /// number of threads, to the bit. For tests, perplexity and self-checks; blocks the calling thread.
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
-std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
-                                   int32_t n_chunk);
+/// @param kv a preset's name, or bits of keys and values such as "k4v2"
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
+                                   const std::string& kv = "exact");
 
 /// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
 /// draft of that length costs.
 /// @param n_tokens sizes of passes. @return of each the median of n_rounds, in milliseconds
 /// @throws EngineError kInvalidArgument, kContextFull
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
-                                  int32_t n_rounds);
+                                  int32_t n_rounds, const std::string& kv = "exact");
+
+/// Bytes that keys and values of one sequence of n_tokens take, all included: packed pages, the latest ones, sinks.
+/// @throws EngineError kInvalidArgument
+uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv);
 
 }  // namespace outpost

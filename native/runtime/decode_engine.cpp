@@ -3,8 +3,8 @@
 // request starts and a cancelled one ends.
 #include <algorithm>
 #include <condition_variable>
-#include <limits>
 #include <list>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -31,7 +31,9 @@ class DecodeEngine final : public Engine {
       : model_(std::move(model)),
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         n_prefill_(options.n_prefill),
-        kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)) {
+        kv_(model_->backend(), model_->network().kv_shape(),
+            kv_format(options.kv, model_->network().kv_shape().n_layer), kv_budget(*model_, n_ctx_, options),
+            options.n_prefill) {
     stats_.kv_bytes_total = kv_.total_bytes();
     thread_ = std::thread([this] { run(); });
   }
@@ -110,19 +112,18 @@ class DecodeEngine final : public Engine {
     return model_->tokenizer().bytes_after(params.tokens.back(), params.begin_with);
   }
 
-  static int32_t count_pages(const LoadedModel& model, int32_t n_ctx, uint64_t kv_bytes) {
-    const int64_t n_context_pages = (int64_t{n_ctx} + kKvPageSize - 1) / kKvPageSize;
-    int64_t n_pages = 2 * n_context_pages;
-    if (kv_bytes > 0) n_pages = static_cast<int64_t>(kv_bytes / (model.info().kv_bytes_per_token * kKvPageSize));
-    if (n_pages < n_context_pages) {
+  /// The cache's bytes: what the options say, or two full contexts.
+  static uint64_t kv_budget(const LoadedModel& model, int32_t n_ctx, const EngineOptions& options) {
+    const KvShape shape = model.network().kv_shape();
+    const auto storage = model.backend().alloc_kv(shape, kv_format(options.kv, shape.n_layer), 1);
+    const uint64_t context = kv_promised_bytes(*storage, n_ctx, options.n_prefill);
+    const uint64_t n_bytes = options.kv_bytes > 0 ? options.kv_bytes : 2 * context;
+    if (n_bytes < context) {
       throw EngineError(ErrorCode::kInvalidArgument,
-                        concat("A KV cache of ", kv_bytes, " bytes holds ", n_pages * kKvPageSize,
-                               " positions, less than the context of ", n_ctx, "."));
+                        concat("A KV cache of ", n_bytes, " bytes is too small for one context of ", n_ctx,
+                               " positions, which takes ", context, ". Give it more, or ask for a smaller context."));
     }
-    if (n_pages > std::numeric_limits<int32_t>::max()) {
-      throw EngineError(ErrorCode::kInvalidArgument, concat("A KV cache of ", kv_bytes, " bytes is too large."));
-    }
-    return static_cast<int32_t>(n_pages);
+    return n_bytes;
   }
 
   void run() {
@@ -131,6 +132,7 @@ class DecodeEngine final : public Engine {
       {
         std::unique_lock lock(mutex_);
         stats_.kv_bytes_used = kv_.used_bytes();
+        stats_.kv_bytes_spare = kv_.spare_bytes();
         wake_.wait(lock, [&] { return is_stopping_ || !requests_.empty(); });
         if (requests_.empty()) return;
         request = pick();
@@ -236,6 +238,7 @@ class DecodeEngine final : public Engine {
     const Batch batch{tokens, {&run, 1}, wants_logits ? std::span(&last_row, 1) : std::span<const int32_t>{}, n_ctx_};
     if (wants_logits) request.logits.resize(static_cast<size_t>(model_->info().n_vocab));
     const std::lock_guard lock(model_->device_mutex());
+    kv_.prepare(sequence, run.n_tokens);
     model_->network().forward(batch, kv_.storage(), request.logits);
     sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
   }
@@ -288,7 +291,12 @@ std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const Engin
                       concat("n_prefill is ", options.n_prefill, "; expected at least 1."));
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
-  return std::make_unique<DecodeEngine>(std::move(loaded), options);
+  try {
+    return std::make_unique<DecodeEngine>(std::move(loaded), options);
+  } catch (const std::bad_alloc&) {
+    throw EngineError(ErrorCode::kOutOfMemory,
+                      concat("There is not enough memory for a KV cache of ", options.kv_bytes, " bytes."));
+  }
 }
 
 }  // namespace outpost

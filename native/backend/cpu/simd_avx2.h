@@ -122,6 +122,10 @@ inline void i32_store_i8(int8_t* p, I32x16 v) {
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {load256(p), load256(p + 32)}; }
+inline void u8_store(uint8_t* p, U8x64 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), a.hi);
+}
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
   return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
