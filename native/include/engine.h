@@ -268,8 +268,8 @@ struct GenerateSink {
 };
 
 struct EngineOptions {
-  int32_t n_ctx = 0;         ///< positions one request may use; 0 takes the model's training context
-  uint64_t kv_bytes = 0;     ///< memory for KV pages of all requests; 0 gives two full contexts
+  int32_t n_ctx = 0;      ///< positions one request may use; 0 takes the model's training context
+  uint64_t kv_bytes = 0;  ///< memory for KV pages of all requests; 0 gives two full contexts
   /// Most tokens in one prefill slice, between which other requests may run; 0 takes what suits the device.
   int32_t n_prefill = 0;
   double slice_ms = 12;      ///< how long a slice should take, by which its size is chosen; 0: always n_prefill tokens

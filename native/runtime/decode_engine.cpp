@@ -53,7 +53,8 @@ class DecodeEngine final : public Engine {
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         parts_(std::move(parts)),
         kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)),
-        scheduler_({options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill(), options.slice_ms, options.n_sequences}),
+        scheduler_({options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill(), options.slice_ms,
+                    options.n_sequences}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {

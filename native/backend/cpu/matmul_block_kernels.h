@@ -121,9 +121,8 @@ void matmul_block(const Format& format, const MatmulArgs& args) {
 }
 
 // A format of 32 columns has a Tile with `codes`, and
-//   kMaxCode, kOffset        the largest code, and what codes are above the values that are scaled; 128 if kMaxCode > 127
-//   expand(tile, group, w)   the group's codes
-//   scale(tile, group)       what one of them counts, per row
+//   kMaxCode, kOffset        the largest code, and what codes are above the values that are scaled; 128 if kMaxCode >
+//   127 expand(tile, group, w)   the group's codes scale(tile, group)       what one of them counts, per row
 
 /// Low nibbles, then high ones.
 inline void expand_nibbles(const uint8_t (&codes)[4][64], U8x64 (&w)[8]) {

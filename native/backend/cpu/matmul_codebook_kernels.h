@@ -22,7 +22,8 @@ constexpr std::array<uint16_t, kPatterns> iq3_nibbles(const uint16_t (&grid)[kPa
   std::array<uint16_t, kPatterns> patterns{};
   for (size_t i = 0; i < kPatterns; ++i) {
     const int codes = grid[i];
-    patterns[i] = static_cast<uint16_t>((codes & 7) | (codes >> 3 & 7) << 4 | (codes >> 6 & 7) << 8 | (codes >> 9) << 12);
+    patterns[i] =
+        static_cast<uint16_t>((codes & 7) | (codes >> 3 & 7) << 4 | (codes >> 6 & 7) << 8 | (codes >> 9) << 12);
   }
   return patterns;
 }

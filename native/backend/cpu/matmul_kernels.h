@@ -105,13 +105,12 @@ inline int32_t start_of(const ActivationBlock& x, int i_scale) {
 /// loops of loops are unrolled late.
 template <int n, typename Body>
 OUTPOST_INLINE inline void unrolled(const Body& body) {
-  [&]<int... i>(std::integer_sequence<int, i...>) OUTPOST_INLINE {
-    (body(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, n>{});
+  [&]<int... i>(std::integer_sequence<int, i...>) OUTPOST_INLINE { (body(std::integral_constant<int, i>{}), ...); }
+  (std::make_integer_sequence<int, n>{});
 }
 
-/// sums[t] += factors * sum over c < kDots of w[c] * the four activations at input(t, c), where `factors` holds for each
-/// lane one number twice. Wide codes count as the numbers 128 below them.
+/// sums[t] += factors * sum over c < kDots of w[c] * the four activations at input(t, c), where `factors` holds for
+/// each lane one number twice. Wide codes count as the numbers 128 below them.
 template <int kMaxCode, int kDots, int kTokens, typename Input>
 OUTPOST_INLINE inline void add_narrow(const U8x64* w, I16x32 factors, I32x16 (&sums)[kTokens], const Input& input) {
   constexpr bool kIsWide = kMaxCode > 127;
@@ -150,9 +149,8 @@ inline void add_group_narrow(const ExpandedGroup<Format>& expanded, const Activa
       if constexpr (Format::kOffset != 0 && Format::kMaxCode <= 127)
         parts[t] = parts[t] + expanded.scale[s] * i32_set1(start_of<Format>(x[t], i_scale));
     }
-    add_narrow<Format::kMaxCode, kDots>(expanded.w + kDots * s, i16_pairs(expanded.scale[s]), parts, [&](int t, int c) {
-      return Format::input(x[t]) + 4 * (kDots * i_scale + c);
-    });
+    add_narrow<Format::kMaxCode, kDots>(expanded.w + kDots * s, i16_pairs(expanded.scale[s]), parts,
+                                        [&](int t, int c) { return Format::input(x[t]) + 4 * (kDots * i_scale + c); });
     OUTPOST_UNROLL
     for (int t = 0; t < kTokens; ++t) sums[t][0] = parts[t];
   }
@@ -307,9 +305,9 @@ struct MinsFinish {
 // A format of a superblock of 256 columns has a Tile, its number of groups of columns that are expanded at once, and
 //   expand(tile, group, out)   the group's codes and scales
 //   input(x)                   what the codes are multiplied by
-//   kMaxCode, kOffset          the largest code, and what codes are above the values that are scaled; 128 if kMaxCode > 127
-//   sum(x, i)                  of the input under the i-th scale, unless kOffset is 0
-//   finish(tile)               what adds the integers of a superblock to a float: ScaledFinish or MinsFinish
+//   kMaxCode, kOffset          the largest code, and what codes are above the values that are scaled; 128 if kMaxCode >
+//   127 sum(x, i)                  of the input under the i-th scale, unless kOffset is 0 finish(tile) what adds the
+//   integers of a superblock to a float: ScaledFinish or MinsFinish
 
 /// Four 2-bit codes a byte, of which each vector takes one.
 inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {

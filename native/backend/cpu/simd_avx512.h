@@ -148,9 +148,7 @@ struct U8PairTable {
   }
 
  private:
-  static __m512i join(__m256i low, __m256i high) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-  }
+  static __m512i join(__m256i low, __m256i high) { return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1); }
   static __m512i find(const __m512i (&values)[kParts][4], __m512i index, const uint64_t* high) {
     const __mmask64 is_upper = _mm512_movepi8_mask(index);  // a permute sees seven bits of the index
     __m512i found[kParts];

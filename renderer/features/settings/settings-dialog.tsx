@@ -3,7 +3,15 @@ import { useState } from 'react';
 import { useStore } from 'zustand';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
-import { ChoiceField, Field, FieldFilter, NumberField, SwitchField, TextAreaField, TextField } from '../../ui/field.tsx';
+import {
+  ChoiceField,
+  Field,
+  FieldFilter,
+  NumberField,
+  SwitchField,
+  TextAreaField,
+  TextField,
+} from '../../ui/field.tsx';
 import styles from './settings-dialog.module.css';
 import type { SettingsStore } from './settings-store.ts';
 
@@ -15,13 +23,7 @@ interface SettingsDialogProps {
   onClose: () => void;
 }
 
-export function SettingsDialog({
-  settings,
-  onManageModels,
-  onJson,
-  onKeys,
-  onClose,
-}: SettingsDialogProps) {
+export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClose }: SettingsDialogProps) {
   const values = useStore(settings.store);
   const { sampler } = values;
   const [query, setQuery] = useState('');
