@@ -99,7 +99,9 @@ export async function collectPackages(list, out) {
     return result;
   };
   // Held-out packages come first: of files in both parts, those of the trained one are dropped.
-  const items = /** @type {const} */ (['heldout', 'train']).flatMap((part) => list[part].map((item) => ({ part, item })));
+  const items = /** @type {const} */ (['heldout', 'train']).flatMap((part) =>
+    list[part].map((item) => ({ part, item })),
+  );
   const results = await mapInParallel(items, nAtOnce, ({ item }) => collect(item));
   const collected = items.flatMap(({ part, item }, i) => {
     const result = results[i];

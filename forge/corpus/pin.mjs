@@ -44,13 +44,23 @@ function debianLicence(text) {
 async function statedLicence(item, apt) {
   const { sources, changes } = await downloadPackage({ ...item, from: /** @type {'npm'} */ (item.from) }, apt);
   if (item.from === 'npm') {
-    const text = await capture('tar', ['-xOf', sources[0] ?? '', '--wildcards', '--no-wildcards-match-slash', '*/package.json']);
+    const text = await capture('tar', [
+      '-xOf',
+      sources[0] ?? '',
+      '--wildcards',
+      '--no-wildcards-match-slash',
+      '*/package.json',
+    ]);
     const { license } = JSON.parse(text);
     return typeof license === 'string' ? license : String(license?.type ?? '');
   }
   const archive = changes[0] ?? sources[0] ?? '';
   const text = archive.endsWith('.deb')
-    ? await capture('sh', ['-c', 'dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards "./usr/share/doc/*/copyright"', archive])
+    ? await capture('sh', [
+        '-c',
+        'dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards "./usr/share/doc/*/copyright"',
+        archive,
+      ])
     : await capture('tar', ['-xOf', archive, 'debian/copyright']);
   return debianLicence(text);
 }
@@ -125,7 +135,9 @@ async function main() {
     }
   };
   await Promise.all(Array.from({ length: nAtOnce }, worker));
-  list.train.sort((/** @type {ListedPackage} */ a, /** @type {ListedPackage} */ b) => (a.from + a.name < b.from + b.name ? -1 : 1));
+  list.train.sort((/** @type {ListedPackage} */ a, /** @type {ListedPackage} */ b) =>
+    a.from + a.name < b.from + b.name ? -1 : 1,
+  );
   await writeFile(file, `${JSON.stringify(list)}\n`);
   console.log(`${list.train.length} packages`);
 }
