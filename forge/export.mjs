@@ -25,6 +25,7 @@ export async function exportGguf({ weights, vocabulary, out, name, description }
   file.string('general.type', 'model');
   file.string('general.name', name);
   file.string('general.description', description);
+  file.string('general.organization', 'Outpost');
   file.string('general.license', 'mit');
   file.string('general.size_label', `${Math.round(nParams / 1e5) / 10}M`);
   file.uint32('general.quantization_version', 2);
