@@ -53,7 +53,7 @@ def main():
     parser.add_argument("files", nargs="+")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    curves = {os.path.basename(os.path.dirname(os.path.abspath(path))) or path: read(path) for path in arguments.files}
+    curves = {os.path.basename(path).removesuffix(".csv").removesuffix("-loss"): read(path) for path in arguments.files}
     with open(arguments.out, "w") as file:
         file.write(plot(curves))
 
