@@ -50,6 +50,8 @@ const kvPageSize = 64;
 const nPrefill = 64;
 /** Of the vocabulary: pieces, their hash table and the index of prefixes, per token. Measured with RssAnon, Linux. */
 const vocabularyBytesPerToken = 260;
+/** Of the index of earlier texts that drafts are taken from: native/runtime/drafter.h, native/draft/suffix_index.h. */
+const draftIndexBytes = 28 * 2 ** 18;
 
 /** Part of the memory that the KV cache may take where the user set no context length. */
 const kvMemoryShare = 1 / 4;
@@ -88,7 +90,7 @@ export function predictMemory(facts: ModelFacts, { nCtx, kvBits, draftBytes }: F
   const kv = kvBytes(facts, nCtx, kvBits);
   // A pass over a slice of a prompt: its activations, and the logits of one row, in f32.
   const activations = 4 * nPrefill * (8 * facts.nEmbd + 2 * facts.nFf) + 4 * 2 * facts.nVocab;
-  const workspace = activations + facts.nVocab * vocabularyBytesPerToken;
+  const workspace = activations + facts.nVocab * vocabularyBytesPerToken + draftIndexBytes;
   const weights = facts.packedBytes + facts.tableBytes;
   return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
 }

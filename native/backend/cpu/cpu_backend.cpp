@@ -49,6 +49,8 @@ class CpuBackend final : public Backend {
         expert_ffn_(kernels_, pool_, matmul_, expert_cache_bytes) {}
 
   const char* name() const override { return name_.c_str(); }
+  /// What the product kernels take at once; more would only need more memory for activations.
+  int32_t n_prefill() const override { return kMaxTileTokens; }
 
   std::unique_ptr<Weight> load_weight(const WeightView& view) override {
     if (!can_pack(view.type)) fail_unsupported(view);
