@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/strings.h"
+#include "core/urgent_work.h"
 
 namespace outpost {
 namespace {
@@ -69,6 +70,7 @@ void DraftSequence::compute(std::span<const int32_t> tokens) {
   logits_.resize(static_cast<size_t>(model_.model().info().n_vocab));
   {
     const std::lock_guard lock(model_.model().device_mutex());
+    const UrgentTurn turn;
     model_.model().network().forward({tokens, {&run, 1}, {&last_row, 1}, model_.n_ctx()}, model_.kv().storage(),
                                      logits_);
   }
@@ -111,13 +113,13 @@ std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_
   std::vector<int32_t> history(reply.history().begin(), reply.history().end()), drafted;
   if (!catch_up(history)) return {};
   const Vocabulary& vocabulary = model_.model().tokenizer().vocabulary();
-  Sampler sampler = reply.sampler();  // a copy: it draws the numbers that the target's own is going to draw
+  sampler_.follow(reply.sampler());
   GrammarProgram* grammar = reply.grammar();
   GrammarProgram::State state = reply.grammar_state();
   for (;;) {
     const auto mask = grammar == nullptr ? std::span<const uint64_t>{} : grammar->mask(state);
     if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) break;
-    const int32_t id = sampler.sample(logits_, history, {}, mask);
+    const int32_t id = sampler_.sample(logits_, history, {}, mask);
     if (vocabulary.is_end(id)) break;
     drafted.push_back(id);
     history.push_back(id);

@@ -54,6 +54,7 @@ class DraftSequence {
   DraftModel& model_;
   std::unique_ptr<KvSequence> sequence_;
   std::vector<float> logits_;
+  Sampler sampler_{SamplerParams{}};
   double ms_per_token_ = 0;
   // For models of different tokens: the target's history as text, and as tokens of the draft model.
   TokenizedText text_tokens_;
