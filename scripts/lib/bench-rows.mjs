@@ -32,6 +32,12 @@ export function machineFacts(backend) {
   return `${backend}; ${processorName()}; ${new Date().toISOString().slice(0, 10)}.`;
 }
 
+/** A model by its file. @param {import('../../electron/engine/native.d.ts').NativeModel} model */
+export function modelName({ info }) {
+  const file = info.path.split(/[\\/]/).at(-1) ?? info.name;
+  return file.replace(/\.gguf$/, '');
+}
+
 function processorName() {
   return `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} processors`;
 }

@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { modelOptions, openEngine, readCount, submit, sum } from '../lib/bench-addon.mjs';
-import { keepRows, machineFacts } from '../lib/bench-rows.mjs';
+import { keepRows, machineFacts, modelName } from '../lib/bench-rows.mjs';
 import { barPlot, markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
 import { capture, root, SetupError } from '../lib/process.mjs';
@@ -68,22 +68,18 @@ export async function benchSpec(words) {
   await writeSection('docs/speculation.md', 'spec', `${facts}\n\n${markdownTable(cells)}\n\n${bars}`);
 }
 
-/** @param {Opened['model']} model */
-function modelName({ info }) {
-  const file = info.path.split(/[\\/]/).at(-1) ?? info.name;
-  return file.replace(/\.gguf$/, '');
-}
-
 /** The whole file as the reply, with the file before the edit as the draft. @param {Opened} opened @param {number} n */
-async function replayEdits({ build, model, nThreads }, n) {
+async function replayEdits({ build, model, draft, nThreads }, n) {
   const input = await readFile(editsFile, 'utf8').catch(() => {
     throw new SetupError(`There are no recorded edits at ${editsFile}.`, 'The benchmark needs the shared test data.');
   });
   console.log('• recorded edits …');
-  const threads = nThreads > 0 ? ['--threads', `${nThreads}`] : [];
-  const output = await capture(engineProgram(build), ['replay', model.info.path, '--limit', `${n}`, ...threads], {
-    input,
-  });
+  const options = [
+    ...(nThreads > 0 ? ['--threads', `${nThreads}`] : []),
+    ...(draft === null ? [] : ['--draft-model', draft.info.path]),
+  ];
+  const words = ['replay', model.info.path, '--limit', `${n}`, ...options];
+  const output = await capture(engineProgram(build), words, { input });
   /** @type {{ tokens: number, plainMsPerToken: number, draftedMsPerToken: number, passes: number, drafted: number, accepted: number }[]} */
   const edits = output
     .trim()
@@ -93,7 +89,7 @@ async function replayEdits({ build, model, nThreads }, n) {
   const plainMs = sum(edits.map((edit) => edit.plainMsPerToken * edit.tokens)) / nTokens;
   const draftedMs = sum(edits.map((edit) => edit.draftedMsPerToken * edit.tokens)) / nTokens;
   return {
-    name: 'whole-file edits, replayed',
+    name: `whole-file edits, replayed${draft === null ? '' : ', with a draft model'}`,
     goal: 5,
     ratio: plainMs / draftedMs,
     plainMs,
