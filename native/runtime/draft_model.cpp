@@ -9,12 +9,12 @@
 namespace outpost {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// A prompt is computed in parts, as for any model: scratch memory grows with the largest pass.
 constexpr size_t kChunk = 128;
 /// Prompts of which the draft model has more to read than this for one draft are not worth it.
 constexpr size_t kMostUnread = 4096;
+/// What a draft model has to read between two drafts of a reply that it drafts all the time, at most.
+constexpr size_t kUsualUnread = 16;
 
 bool same_tokens(const Vocabulary& a, const Vocabulary& b) {
   if (a.type() != b.type() || a.n_tokens() != b.n_tokens()) return false;
@@ -91,18 +91,21 @@ bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
   if (!model_.kv().extend(*sequence_, static_cast<int32_t>(tokens.size()))) return false;
   auto unread = tokens.subspan(static_cast<size_t>(sequence_->n_past()));
   if (unread.size() > kMostUnread) return false;
-  for (; !unread.empty(); unread = unread.subspan(std::min(unread.size(), kChunk)))
-    compute(unread.first(std::min(unread.size(), kChunk)));
+  while (!unread.empty()) {
+    // Reading the prompt, or what was said while nobody asked, is no part of what a draft costs.
+    if (unread.size() <= kUsualUnread) started_ = Clock::now();
+    const size_t n = unread.size() <= kUsualUnread ? unread.size() : std::min(unread.size() - kUsualUnread, kChunk);
+    compute(unread.first(n));
+    unread = unread.subspan(n);
+  }
   return true;
 }
 
 std::vector<int32_t> DraftSequence::draft(const Reply& reply, int32_t n) {
-  auto start = Clock::now();
-  const size_t n_known = sequence_ == nullptr ? 0 : sequence_->tokens.size();
+  started_ = Clock::now();
   auto tokens = model_.has_same_tokens() ? draft_same_tokens(reply, n) : draft_same_text(reply, n);
-  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  // Reading the prompt is paid once and says nothing of what a draft costs.
-  if (n_known > 0 && !tokens.empty()) {
+  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - started_).count();
+  if (!tokens.empty()) {
     const double ms_each = ms / static_cast<double>(tokens.size());
     ms_per_token_ = ms_per_token_ == 0 ? ms_each : 0.8 * ms_per_token_ + 0.2 * std::min(ms_each, 2 * ms_per_token_);
   }
