@@ -1,5 +1,7 @@
-// Monaco's side of the two themes. The colours repeat renderer/app/theme/*.css, because Monaco wants literal
-// values; every syntax colour has a contrast of at least 4.5:1 on its background.
+// Monaco's side of the three themes. The colours repeat renderer/app/theme/*.css, because Monaco wants literal
+// values; every syntax colour has a contrast of at least 4.5:1 on its background. Nothing is inherited: Monaco numbers
+// the colours of a theme in the order of its rules, and code that is on the screen keeps its numbers in another theme
+// only if all themes have the same rules.
 import type { editor } from 'monaco-editor';
 
 type Palette = Record<
@@ -135,7 +137,7 @@ function rules(p: Palette): editor.ITokenThemeRule[] {
 function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandaloneThemeData {
   return {
     base,
-    inherit: true,
+    inherit: false,
     rules: rules(p),
     colors: {
       'editor.background': p.background,
