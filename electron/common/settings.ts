@@ -23,6 +23,8 @@ export const settingsSchema = z.object({
   zoomPercent: z.int().min(50).max(300).default(100),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
+  /** Propose the change that likely comes next, elsewhere in the file. */
+  nextEdit: z.boolean().default(true),
   /** Where the editor knows how. */
   formatOnSave: z.boolean().default(false),
   /** Keys of commands that are not the usual ones, by the command's id; null takes the key away. */
@@ -63,6 +65,7 @@ export const settingsPatchSchema = z
     zoomPercent: shape.zoomPercent.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
+    nextEdit: shape.nextEdit.unwrap(),
     formatOnSave: shape.formatOnSave.unwrap(),
     keys: shape.keys.unwrap(),
     isNetworkOff: shape.isNetworkOff.unwrap(),

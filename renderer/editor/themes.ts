@@ -150,6 +150,7 @@ function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandal
       'editor.lineHighlightBorder': '#00000000',
       'editorCursor.foreground': p.accent,
       'editorGhostText.foreground': p.comment,
+      ...nextEditColors(p),
       'editorIndentGuide.background1': p.guide,
       'editorIndentGuide.activeBackground1': p.border,
       'editorBracketMatch.background': `${p.accent}22`,
@@ -182,6 +183,19 @@ function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandal
       'diffEditor.removedTextBackground': `${p.tag}30`,
     },
   };
+}
+
+/** The mark in the gutter beside a proposed edit. Primary: Tab goes there; secondary: not now; successful: Tab takes it. */
+function nextEditColors(p: Palette): editor.IColors {
+  const marks = ['primary', 'secondary', 'successful'].flatMap((state) => {
+    const isStrong = state !== 'secondary';
+    return [
+      [`inlineEdit.gutterIndicator.${state}Background`, isStrong ? p.accent : p.raised],
+      [`inlineEdit.gutterIndicator.${state}Border`, isStrong ? p.accent : p.border],
+      [`inlineEdit.gutterIndicator.${state}Foreground`, isStrong ? p.background : p.muted],
+    ];
+  });
+  return { ...Object.fromEntries(marks), 'inlineEdit.gutterIndicator.background': '#00000000' };
 }
 
 export const lightTheme = theme('vs', light);

@@ -91,6 +91,12 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               onChange={(inlineCompletion) => change({ inlineCompletion })}
             />
             <SwitchField
+              label="Next edit"
+              hint="Propose the change that likely comes next, elsewhere in the file. Tab goes there and makes it."
+              isOn={values.nextEdit}
+              onChange={(nextEdit) => change({ nextEdit })}
+            />
+            <SwitchField
               label="Format on save"
               hint="Where the editor knows how: JSON, HTML, CSS, JavaScript and TypeScript."
               isOn={values.formatOnSave}
