@@ -79,8 +79,8 @@ async function start(): Promise<void> {
     http: (purpose) => electronHttp(hubSession, network.gate(purpose)),
     onNotice: (error) => events.notice(error),
     onAssignment: () => void engine.load(),
-    selfTest: (spec) => engine.selfTest(spec),
-    benchmark: (spec) => engine.benchmark(spec),
+    selfTest: (spec, signal) => engine.selfTest(spec, signal),
+    benchmark: (spec, signal) => engine.benchmark(spec, signal),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),

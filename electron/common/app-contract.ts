@@ -191,6 +191,8 @@ export const appContract = {
     repair: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     test: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     benchmark: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    /** Ends the check, self-test or measurement that runs on a model. */
+    cancelJob: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     /** What a reply of the model took: predictions learn from it. */
     measured: procedure.input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0) })).output(nothing),
     /** Shows a folder dialog and moves what was downloaded; null if the user cancels. */

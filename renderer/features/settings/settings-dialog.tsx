@@ -70,6 +70,12 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               step={5}
               onChange={(zoomPercent) => change({ zoomPercent })}
             />
+            <SwitchField
+              label="Silence notes"
+              hint="They come to the list of activities without appearing. Errors still appear."
+              isOn={values.quietNotes}
+              onChange={(quietNotes) => change({ quietNotes })}
+            />
             <NumberField
               label="Editor font size"
               hint="Pixels, 8 to 32."
