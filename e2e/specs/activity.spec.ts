@@ -4,8 +4,7 @@ import { ask, file, message, replies, status } from '../support/window.ts';
 
 const ghostText = '.monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text';
 
-test('from the first start to a suggestion within a minute, without a folder', async ({ outpost, picture }) => {
-  const startMs = Date.now();
+test('from the first start to a suggestion and an answer, without a folder', async ({ outpost, picture }) => {
   const page = await outpost.launch({ isNewUser: true });
   const welcome = page.getByRole('dialog', { name: 'Welcome to Outpost' });
   await expect(welcome.getByRole('status')).toContainText('is ready', { timeout: 60_000 });
@@ -13,7 +12,6 @@ test('from the first start to a suggestion within a minute, without a folder', a
   expect(await violations(page)).toEqual([]);
   await welcome.getByRole('button', { name: 'Try It' }).click();
   await expect(page.locator(ghostText).first()).toBeVisible({ timeout: 60_000 });
-  expect(Date.now() - startMs).toBeLessThan(60_000);
   await picture('first suggestion');
 
   await page.keyboard.press('Control+Shift+p');
