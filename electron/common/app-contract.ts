@@ -119,6 +119,8 @@ export type Backup = z.infer<typeof backupSchema>;
 export const sessionSchema = z.object({
   tabs: z.array(z.object({ path: relativePathSchema.nullable(), backupId: id.nullable() })).max(500),
   activeTab: z.int().nullable(),
+  /** The editor is split, and what the half shows that the active tab is not in. Absent without a split. */
+  split: z.object({ otherTab: z.int().nullable(), isActiveRight: z.boolean() }).optional(),
   expandedDirectories: z.array(relativePathSchema).max(5000),
   layout: z.record(z.string(), z.number()),
   conversationId: id.nullable(),
