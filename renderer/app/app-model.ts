@@ -49,7 +49,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly api: Api;
   readonly texts: Texts;
   readonly info: AppInfo;
-  readonly notifications = new NotificationsStore();
+  readonly notifications = new NotificationsStore(() => this.settings.current.quietNotes);
   readonly ui = createUiStore();
   readonly workspace: StoreApi<WorkspaceState>;
   readonly settings: SettingsStore;
@@ -147,6 +147,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     });
     followContext(this);
     this.#session = new SessionKeeper(this, this.#backups);
+    if (!info.settings.hasSeenFirstSteps) this.ui.setState({ overlay: 'firstSteps' });
   }
 
   /** Subscribes to everything and restores the last session. Resolves when the files are back. */

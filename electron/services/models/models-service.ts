@@ -48,8 +48,8 @@ export interface ModelsServiceOptions {
   onNotice: (error: ErrorInfo) => void;
   /** Roles or their models are others: the engine has to know. */
   onAssignment: () => void;
-  selfTest: (spec: ModelSpec) => Promise<SelfTest>;
-  benchmark: (spec: ModelSpec) => Promise<Benchmark>;
+  selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
+  benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
 }
 
 /** Nobody reads faster. */
