@@ -37,6 +37,8 @@ interface Slot {
   isRetired: boolean;
   /** How much the process grew while it was loaded. */
   grownBytes: number;
+  /** Tokens it had read and written when its context was saved last. */
+  nSaved: number;
 }
 
 /** `onChange` comes at most this often for how far a load is. */
@@ -76,6 +78,7 @@ export class ModelPool {
         idleSinceMs: slot.lastUsedMs,
         predictedBytes: slot.spec.memoryBytes,
         memory: memoryOf(slot),
+        cache: cacheOf(slot),
       }));
   }
 
@@ -166,6 +169,23 @@ export class ModelPool {
     return idle.length > 0;
   }
 
+  /** Keeps what idle models have read for the next start. A failure costs time then, and nothing now. */
+  async saveIdle(idleMs: number): Promise<void> {
+    const before = this.#options.nowMs() - idleMs;
+    for (const slot of this.#slots.values()) {
+      const { loaded, spec, nActive, lastUsedMs } = slot;
+      if (!loaded || spec.contextFile === null || nActive > 0 || lastUsedMs > before) continue;
+      const nTokens = nTokensOf(loaded);
+      if (nTokens === slot.nSaved) continue;
+      slot.nSaved = nTokens;
+      try {
+        await loaded.engine.saveCache(spec.contextFile);
+      } catch (error) {
+        this.#options.onNotice(`What ${nameOf(slot)} has read could not be kept: ${(error as Error).message}`);
+      }
+    }
+  }
+
   #loading(slot: Slot): Promise<Loaded> {
     slot.loading ??= this.#start(slot);
     return slot.loading;
@@ -185,6 +205,7 @@ export class ModelPool {
       lastUsedMs: this.#options.nowMs(),
       isRetired: false,
       grownBytes: 0,
+      nSaved: 0,
     };
   }
 
@@ -210,7 +231,7 @@ export class ModelPool {
       if (!this.#hasRoom(slot)) await this.#makeRoom(slot, throwIfCancelled);
       const startMs = performance.now();
       const rssBefore = process.memoryUsage.rss();
-      const { nThreads, modelPath, name, nCtx, chatTemplate } = slot.spec;
+      const { nThreads, modelPath, name, nCtx, kvPreset, chatTemplate } = slot.spec;
       const onProgress = (progress: number) => {
         if (isCancelled || progress < slot.progress + progressStep) return;
         slot.progress = progress;
@@ -221,7 +242,12 @@ export class ModelPool {
       const model = await promise;
       if (isCancelled) model.dispose();
       throwIfCancelled();
-      const loaded = prepareModel(model, { nCtx, chatTemplate });
+      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate });
+      await restoreContext(loaded, slot.spec);
+      if (isCancelled) loaded.engine.dispose();
+      if (isCancelled) model.dispose();
+      throwIfCancelled();
+      slot.nSaved = nTokensOf(loaded);
       slot.loaded = loaded;
       slot.info = toModelInfo(loaded, name, performance.now() - startMs);
       slot.state = 'ready';
@@ -316,7 +342,7 @@ function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadM
 }
 
 function isSame(a: ModelSpec, b: ModelSpec): boolean {
-  const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'chatTemplate'] as const;
+  const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
   return keys.every((key) => a[key] === b[key]);
 }
 
@@ -324,6 +350,30 @@ function memoryOf({ loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
   if (!loaded || !info) return null;
   const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
   return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, grown: grownBytes };
+}
+
+function nameOf({ info, spec }: Slot): string {
+  return info?.name ?? spec.name ?? basename(spec.modelPath);
+}
+
+function nTokensOf({ engine }: Loaded): number {
+  const { nPrompt, nDecoded } = engine.stats();
+  return nPrompt + nDecoded;
+}
+
+/** What was saved before is a gift: whatever is wrong with it, the model reads again. */
+async function restoreContext({ engine }: Loaded, { contextFile }: ModelSpec): Promise<void> {
+  if (contextFile === null) return;
+  await engine.restoreCache(contextFile).catch(() => {});
+}
+
+function cacheOf({ loaded, spec }: Slot): LoadedModel['cache'] {
+  if (!loaded) return null;
+  const { kvBytesPerToken, nHead, nHeadKv } = loaded.model.info;
+  const { nKvPages: nPages, nKvTokens: nTokens, nPrompt, nReused } = loaded.engine.stats();
+  const f16Bytes = nTokens * kvBytesPerToken;
+  const mhaBytes = (f16Bytes * nHead) / Math.max(1, nHeadKv);
+  return { preset: spec.kvPreset, nPages, nTokens, f16Bytes, mhaBytes, nPrompt, nReused };
 }
 
 function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {

@@ -35,6 +35,15 @@ const kFakeLoaded: LoadedModel = {
   idleSinceMs: 0,
   predictedBytes: 445_000_000,
   memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, grown: 440_000_000 },
+  cache: {
+    preset: 'compact',
+    nPages: 80,
+    nTokens: 5060,
+    f16Bytes: 113_987_584,
+    mhaBytes: 911_900_672,
+    nPrompt: 9200,
+    nReused: 7100,
+  },
 };
 
 const kStats = {

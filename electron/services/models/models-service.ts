@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import type { ErrorInfo } from '../../common/errors.ts';
@@ -10,7 +12,7 @@ import type {
   ModelOverrides,
   ModelsState,
 } from '../../common/model-contract.ts';
-import { contextOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
 import {
   type Assignment,
   type Benchmark,
@@ -70,6 +72,7 @@ export class ModelsService {
   constructor(options: ModelsServiceOptions) {
     this.#options = options;
     const inData = (name: string) => join(options.dataFolder, name);
+    mkdirSync(inData('contexts'), { recursive: true });
     const onChange = () => this.#changed();
     this.#library = new Library(inData('models.json'), onChange);
     this.#roles = new RoleChoices(inData('model-roles.json'));
@@ -215,9 +218,10 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset } = this.#options.settings();
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
+    const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
     return {
       id,
@@ -225,11 +229,19 @@ export class ModelsService {
       name: isNamed && name ? name : null,
       nThreads,
       nCtx: wanted,
+      kvPreset,
       memoryBytes: facts
-        ? predictMemory(facts, { nCtx: contextFor(facts, wanted), kvBits: 16, draftBytes: 0 }).total
+        ? predictMemory(facts, { nCtx: contextFor(facts, wanted, kvBits), kvBits, draftBytes: 0 }).total
         : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
+      contextFile: this.#contextFile(id),
     };
+  }
+
+  /** Where the engine keeps what a model has read. */
+  #contextFile(id: string): string {
+    const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
+    return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
   }
 
   // What could be had
@@ -302,6 +314,7 @@ export class ModelsService {
 
   async remove(id: string): Promise<number> {
     const freed = await this.#library.remove(id);
+    rmSync(this.#contextFile(id), { force: true });
     this.#roles.replace(id, undefined);
     this.#options.onAssignment();
     this.#changed();
@@ -344,5 +357,5 @@ export class ModelsService {
 
 const _forever = new AbortController().signal;
 
-const contextFor = (facts: ModelFacts, wanted: number) =>
-  contextOf(facts.nCtxTrain, facts.kvElementsPerToken * 2, wanted, totalmem());
+const contextFor = (facts: ModelFacts, wanted: number, kvBits: number) =>
+  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, totalmem());
