@@ -218,7 +218,8 @@ std::unique_ptr<KvSequence> KvCache::begin(const Start& start, std::span<const i
     return nullptr;
   }
   if (sequence->node != nullptr) tree_.touch(*sequence->node);
-  if (start.part != nullptr) {
+  // To make room its fresh form may have been given up.
+  if (start.part != nullptr && is_fresh(start.part->page)) {
     int32_t& own = sequence->page_table[start.whole.size()];
     // A text that goes on where another one ended takes its last page; what only begins like it takes a copy.
     const bool goes_on = !start.part->is_whole() && start.part->is_free() &&
