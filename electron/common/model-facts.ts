@@ -41,8 +41,14 @@ export const kvPresets = [
   { id: 'exact', name: 'Exact', bits: 16 },
   { id: 'safe', name: 'Safe', bits: 6.25 },
   { id: 'compact', name: 'Compact', bits: 3.2 },
+  { id: 'max', name: 'Max', bits: 2.3 },
 ] as const;
 export type KvPresetId = (typeof kvPresets)[number]['id'];
+
+/** Bits of an element of keys or values. */
+export function kvBitsOf(preset: KvPresetId): number {
+  return kvPresets.find(({ id }) => id === preset)?.bits ?? 16;
+}
 
 /** Contexts that the KV cache holds: the chat's, and one for inline completion and earlier conversations. */
 export const nContexts = 2;

@@ -28,12 +28,16 @@ export const modelSpecSchema = z.object({
   name: z.string().nullable(),
   nThreads: z.int(),
   nCtx: z.int(),
+  /** How keys and values are kept. */
+  kvPreset: z.enum(['exact', 'safe', 'compact', 'max']),
   /** What it is expected to take, all in all; 0 if that is not known. */
   memoryBytes: z.number().min(0),
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),
   /** A smaller model that guesses ahead for it; counted in `memoryBytes`. */
   draft: z.object({ id: modelIdSchema, modelPath: z.string(), name: z.string() }).nullable(),
+  /** Where what it has read is kept while it is not loaded; null keeps nothing. */
+  contextFile: z.string().nullable(),
 });
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
 
@@ -46,6 +50,21 @@ export const assignmentSchema = z.object({
   idleMs: z.number().min(0),
 });
 export type Assignment = z.infer<typeof assignmentSchema>;
+
+/** What is in the KV cache of a model that is loaded, and how often it helped. */
+export const cacheFactsSchema = z.object({
+  preset: modelSpecSchema.shape.kvPreset,
+  nPages: z.int(),
+  /** Positions; those that texts share count once. */
+  nTokens: z.int(),
+  /** What keys and values of these would take in f16, and in f16 with a KV head for each query head. */
+  f16Bytes: z.number(),
+  mhaBytes: z.number(),
+  /** Tokens of all prompts, and of these, those that were found in the cache. */
+  nPrompt: z.int(),
+  nReused: z.int(),
+});
+export type CacheFacts = z.infer<typeof cacheFactsSchema>;
 
 export const loadedModelSchema = z.object({
   id: modelIdSchema,
@@ -74,6 +93,7 @@ export const loadedModelSchema = z.object({
       drafts: draftStatsSchema,
     })
     .nullable(),
+  cache: cacheFactsSchema.nullable(),
 });
 export type LoadedModel = z.infer<typeof loadedModelSchema>;
 

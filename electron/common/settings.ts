@@ -57,6 +57,8 @@ export const settingsSchema = z.object({
   nThreads: z.int().min(0).max(256).default(0),
   /** Positions of context; 0 uses what the model was trained for. */
   nCtx: z.int().min(0).max(1_048_576).default(0),
+  /** How the context's keys and values are kept; docs/kv-cache.md has what each costs. */
+  kvPreset: z.enum(['exact', 'safe', 'compact', 'max']).default('exact'),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
@@ -85,6 +87,7 @@ export const settingsPatchSchema = z
     modelIdleMinutes: shape.modelIdleMinutes.unwrap(),
     nThreads: shape.nThreads.unwrap(),
     nCtx: shape.nCtx.unwrap(),
+    kvPreset: shape.kvPreset.unwrap(),
   } satisfies Record<keyof Settings, z.ZodType>)
   .partial();
 export type SettingsPatch = z.infer<typeof settingsPatchSchema>;

@@ -22,9 +22,11 @@ const file: ModelSpec = {
   name: null,
   nThreads: 3,
   nCtx: 0,
+  kvPreset: 'exact',
   memoryBytes: 0,
   chatTemplate: null,
   draft: null,
+  contextFile: null,
 };
 const other = (name: string): ModelSpec => ({ ...file, id: `file:/${name}.gguf`, modelPath: `/${name}.gguf` });
 const noRoles = { chat: null, inline: null, draft: null, embedding: null };
@@ -207,7 +209,7 @@ describe('loading', () => {
   it('takes the context that was asked for, at most what the model knows', async () => {
     const contextOf = async (nCtx: number, info: Partial<NativeModelInfo>) =>
       (await ready(info, nCtx)).addon.engineOptions;
-    expect(await contextOf(1000, {})).toEqual({ nCtx: 1000, kvBytes: 2 * 1000 * 64 });
+    expect(await contextOf(1000, {})).toEqual({ nCtx: 1000, kvBytes: 2 * 1000 * 64, kv: 'exact' });
     expect(await contextOf(1_000_000, {})).toMatchObject({ nCtx: 2048 });
     expect(await contextOf(0, { kvBytesPerToken: 1e15 })).toMatchObject({ nCtx: 512 });
     expect(await contextOf(0, { kvBytesPerToken: 1e15, nCtxTrain: 256 })).toMatchObject({ nCtx: 256 });

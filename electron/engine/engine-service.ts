@@ -35,6 +35,9 @@ const replyShare = 1 / 4;
 /** How often what is in memory is looked at, for those who watch, and for models that nobody uses. */
 const lookMs = 1000;
 
+/** Nobody waits for an engine that was not asked for so long: time to write down what it has read. */
+const saveAfterMs = 5000;
+
 export class EngineService {
   readonly #statusChanges = new EventStream<EngineStatus>();
   readonly #events = new EventStream<EngineEvent>();
@@ -234,6 +237,7 @@ export class EngineService {
   /** Once a second while somebody watches, or a model may become idle. */
   #look(): void {
     this.#timer ??= setInterval(() => {
+      void this.#pool.saveIdle(saveAfterMs);
       if (this.#idleMs > 0) this.#pool.unloadIdle(this.#idleMs);
       if (this.#events.nReaders > 0) this.#show();
     }, lookMs).unref();

@@ -2,7 +2,7 @@
 import { totalmem } from 'node:os';
 import { basename } from 'node:path';
 import type { ModelInfo } from '../common/engine-contract.ts';
-import { contextOf, nContexts } from '../common/model-facts.ts';
+import { contextOf, type KvPresetId, kvBitsOf, nContexts } from '../common/model-facts.ts';
 import { type ChatTemplate, createChatTemplate } from './chat-template.ts';
 import { type FimFormat, fimFormat } from './completion-formats.ts';
 import type { NativeEngine, NativeModel } from './native.d.ts';
@@ -20,19 +20,27 @@ export interface Loaded {
 interface PrepareOptions {
   /** 0: what the model was trained for, if there is memory. */
   nCtx: number;
+  kvPreset: KvPresetId;
   /** In place of the file's own. */
   chatTemplate: string | null;
   draft: NativeModel | null;
 }
 
 /** @throws what the template or the engine refuses */
-export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate, draft }: PrepareOptions): Loaded {
+export function prepareModel(
+  model: NativeModel,
+  { nCtx: wanted, kvPreset, chatTemplate, draft }: PrepareOptions,
+): Loaded {
   const { info } = model;
-  const nCtx = contextOf(info.nCtxTrain, info.kvBytesPerToken, wanted, totalmem());
+  const bytesPerToken = (info.kvBytesPerToken * kvBitsOf(kvPreset)) / 16;
+  const nCtx = contextOf(info.nCtxTrain, bytesPerToken, wanted, totalmem());
   const chat = createChatTemplate(chatTemplate === null ? info : { ...info, chatTemplate });
+  // Packed, a context takes a little more than its tokens: the engine knows how much, for as many contexts.
+  const kvBytes = kvPreset === 'exact' ? nContexts * nCtx * info.kvBytesPerToken : 0;
   const engine = model.createEngine({
     nCtx,
-    kvBytes: nContexts * nCtx * info.kvBytesPerToken,
+    kvBytes,
+    kv: kvPreset,
     ...(draft === null ? {} : { draftModel: draft }),
   });
   return { model, engine, chat, fim: fimFormat(model), nCtx, draft };

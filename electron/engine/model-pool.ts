@@ -39,6 +39,8 @@ interface Slot {
   grownBytes: number;
   /** Why its draft model does not draft. */
   draftProblem: string | null;
+  /** Tokens it had read and written when its context was saved last. */
+  nSaved: number;
 }
 
 /** `onChange` comes at most this often for how far a load is. */
@@ -80,6 +82,7 @@ export class ModelPool {
         memory: memoryOf(slot),
         draft: slot.spec.draft && { name: slot.spec.draft.name, problem: slot.draftProblem },
         decoding: decodingOf(slot),
+        cache: cacheOf(slot),
       }));
   }
 
@@ -170,6 +173,23 @@ export class ModelPool {
     return idle.length > 0;
   }
 
+  /** Keeps what idle models have read for the next start. A failure costs time then, and nothing now. */
+  async saveIdle(idleMs: number): Promise<void> {
+    const before = this.#options.nowMs() - idleMs;
+    for (const slot of this.#slots.values()) {
+      const { loaded, spec, nActive, lastUsedMs } = slot;
+      if (!loaded || spec.contextFile === null || nActive > 0 || lastUsedMs > before) continue;
+      const nTokens = nTokensOf(loaded);
+      if (nTokens === slot.nSaved) continue;
+      slot.nSaved = nTokens;
+      try {
+        await loaded.engine.saveCache(spec.contextFile);
+      } catch (error) {
+        this.#options.onNotice(`What ${nameOf(slot)} has read could not be kept: ${(error as Error).message}`);
+      }
+    }
+  }
+
   #loading(slot: Slot): Promise<Loaded> {
     slot.loading ??= this.#start(slot);
     return slot.loading;
@@ -190,6 +210,7 @@ export class ModelPool {
       isRetired: false,
       grownBytes: 0,
       draftProblem: null,
+      nSaved: 0,
     };
   }
 
@@ -215,7 +236,7 @@ export class ModelPool {
       if (!this.#hasRoom(slot)) await this.#makeRoom(slot, throwIfCancelled);
       const startMs = performance.now();
       const rssBefore = process.memoryUsage.rss();
-      const { nThreads, modelPath, name, nCtx, chatTemplate } = slot.spec;
+      const { nThreads, modelPath, name, nCtx, kvPreset, chatTemplate } = slot.spec;
       const onProgress = (progress: number) => {
         if (isCancelled || progress < slot.progress + progressStep) return;
         slot.progress = progress;
@@ -234,7 +255,15 @@ export class ModelPool {
         draft?.dispose();
       }
       throwIfCancelled();
-      const loaded = prepareModel(model, { nCtx, chatTemplate, draft });
+      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate, draft });
+      await restoreContext(loaded, slot.spec);
+      if (isCancelled) {
+        loaded.engine.dispose();
+        model.dispose();
+        draft?.dispose();
+      }
+      throwIfCancelled();
+      slot.nSaved = nTokensOf(loaded);
       slot.loaded = loaded;
       slot.info = toModelInfo(loaded, name, performance.now() - startMs);
       slot.state = 'ready';
@@ -349,7 +378,7 @@ function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadM
 }
 
 function isSame(a: ModelSpec, b: ModelSpec): boolean {
-  const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'chatTemplate'] as const;
+  const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
   return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
 }
 
@@ -363,6 +392,30 @@ function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {
   if (!loaded) return null;
   const { nDecoded, nPasses, decodeMs, plainTokenMs, drafts } = loaded.engine.stats();
   return { nDecoded, nPasses, decodeMs, plainTokenMs, drafts };
+}
+
+function nameOf({ info, spec }: Slot): string {
+  return info?.name ?? spec.name ?? basename(spec.modelPath);
+}
+
+function nTokensOf({ engine }: Loaded): number {
+  const { nPrompt, nDecoded } = engine.stats();
+  return nPrompt + nDecoded;
+}
+
+/** What was saved before is a gift: whatever is wrong with it, the model reads again. */
+async function restoreContext({ engine }: Loaded, { contextFile }: ModelSpec): Promise<void> {
+  if (contextFile === null) return;
+  await engine.restoreCache(contextFile).catch(() => {});
+}
+
+function cacheOf({ loaded, spec }: Slot): LoadedModel['cache'] {
+  if (!loaded) return null;
+  const { kvBytesPerToken, nHead, nHeadKv } = loaded.model.info;
+  const { nKvPages: nPages, nKvTokens: nTokens, nPrompt, nReused } = loaded.engine.stats();
+  const f16Bytes = nTokens * kvBytesPerToken;
+  const mhaBytes = (f16Bytes * nHead) / Math.max(1, nHeadKv);
+  return { preset: spec.kvPreset, nPages, nTokens, f16Bytes, mhaBytes, nPrompt, nReused };
 }
 
 function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {

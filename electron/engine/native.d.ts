@@ -168,8 +168,23 @@ export interface NativeEngineStats {
   drafts: NativeDraftStats;
   kvBytesUsed: number;
   kvBytesTotal: number;
+  /** Beside those used: kept while there is room. */
+  kvBytesSpare: number;
+  nKvPages: number;
+  /** Positions whose keys and values are there; those that texts share count once. */
+  nKvTokens: number;
+  /** Tokens of all prompts so far, and of these, those that were found in the cache. */
+  nPrompt: number;
+  nReused: number;
   experts: NativeExpertCacheStats;
 }
+
+export interface NativeCacheFile {
+  nTokens: number;
+  nBytes: number;
+}
+
+export type NativeKvPreset = 'exact' | 'safe' | 'compact' | 'max';
 
 export interface NativeEngine {
   /** @returns an id for `cancel`. @throws NativeError invalid_argument, context_full */
@@ -177,6 +192,16 @@ export interface NativeEngine {
   /** Takes effect before the next token; `onDone` still comes. Unknown ids are ignored. */
   cancel(requestId: number): void;
   stats(): NativeEngineStats;
+  /**
+   * Writes the KV cache to a file, which appears when it is whole. @throws (rejects) NativeError file_unreadable, e.g.
+   * when the disk is full
+   */
+  saveCache(path: string): Promise<NativeCacheFile>;
+  /**
+   * Takes over what there is room for.
+   * @throws (rejects) NativeError file_not_found; invalid_argument for a file that is damaged or of another model
+   */
+  restoreCache(path: string): Promise<NativeCacheFile>;
   /** Cancels what runs and frees the KV cache now instead of at the next garbage collection. */
   dispose(): void;
 }
@@ -194,6 +219,8 @@ export interface NativeModel {
     kvBytes?: number;
     nPrefill?: number;
     nSequences?: number;
+    /** How keys and values are kept; f16 ("exact") by default. */
+    kv?: NativeKvPreset;
     draftModel?: NativeModel;
   }): NativeEngine;
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */

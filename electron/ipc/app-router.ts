@@ -38,6 +38,7 @@ const loadSettings = [
   'modelPath',
   'nThreads',
   'nCtx',
+  'kvPreset',
   'modelMemoryMiB',
   'modelIdleMinutes',
 ] as const satisfies readonly (keyof Settings)[];

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/kv_format.h"
 #include "engine.h"
 #include "kernels/common/tensor_type.h"
 
@@ -71,12 +72,36 @@ inline constexpr int32_t kKvPageSize = 64;
 /// Largest head that every backend has room for: the latent attention of DeepSeek has keys of 512 + 64.
 inline constexpr int32_t kMaxHeadDim = 576;
 
+/// What there may be of a page: all of its positions as they were written (f16 or 8 bit), all of them packed, and those
+/// below kKvSinks in f16. Without compression there is only the first. kv_format.h says which one a query reads.
+enum class KvForm { kFresh, kPacked, kSinks };
+
 /// Storage for `n_page` pages. How keys and values lie inside a page is the backend's business.
 class KvStorage {
  public:
   virtual ~KvStorage() = default;
   virtual int32_t n_page() const = 0;
-  virtual size_t size_bytes() const = 0;
+  virtual size_t size_bytes() const = 0;  ///< of all pages, were they in use and packed
+
+  // Forms of a page come by themselves when a pass writes or packs it. What follows is for whoever owns the pages.
+  virtual bool is_compressed() const { return false; }
+  /// Bytes of one page in that form; 0 if pages of this storage have none.
+  virtual size_t form_bytes(KvForm form) const {
+    return form == KvForm::kFresh ? size_bytes() / static_cast<size_t>(n_page()) : 0;
+  }
+  /// Whether the page is there in that form, whole. All forms of a page that nobody wrote since `drop` are absent.
+  virtual bool has(int32_t /*page*/, KvForm form) const { return form == KvForm::kFresh; }
+  virtual void drop(int32_t /*page*/, KvForm /*form*/) {}
+  /// Makes the positions of `to` those of `from`, as they were written; the packed form does not come along.
+  /// @return false if this storage cannot: nothing has changed then
+  virtual bool copy_page(int32_t /*from*/, int32_t /*to*/) { return false; }
+  virtual size_t allocated_bytes() const { return size_bytes(); }  ///< of all forms that are there
+
+  // For files: the bytes of a form, form_bytes() of them, in an order of this backend's own.
+  /// @pre has(page, form). @return false if this storage cannot
+  virtual bool read_form(int32_t /*page*/, KvForm /*form*/, std::span<std::byte> /*bytes*/) const { return false; }
+  /// @throws EngineError kOutOfMemory. @return false if this storage cannot
+  virtual bool write_form(int32_t /*page*/, KvForm /*form*/, std::span<const std::byte> /*bytes*/) { return false; }
 };
 
 /// A run of consecutive tokens of one sequence inside a batch. Position p of the sequence lives in row
@@ -202,6 +227,8 @@ class Backend {
   // Memory. All throw EngineError kOutOfMemory, and kModelUnsupported for a tensor type without a kernel.
   virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;
   virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) = 0;
+  /// The same for keys and values in `format`. @throws EngineError kModelUnsupported if this backend keeps only f16
+  virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page);
   virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;

@@ -36,13 +36,52 @@ std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const s
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+/// Saves or restores the cache of an engine, which lives at least as long, and settles a promise with what came of it.
+class CacheFileWorker final : public Napi::AsyncWorker {
+ public:
+  using Method = CacheFile (Engine::*)(const std::string& path);
+
+  CacheFileWorker(Napi::Env env, std::shared_ptr<Engine> engine, Method method, std::string path)
+      : AsyncWorker(env), deferred_(env), engine_(std::move(engine)), method_(method), path_(std::move(path)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {  // worker thread: no JavaScript values here
+    try {
+      result_ = (*engine_.*method_)(path_);
+    } catch (const EngineError& error) {
+      code_ = error.code();
+      SetError(error.what());
+    } catch (const std::bad_alloc&) {
+      code_ = ErrorCode::kOutOfMemory;
+      SetError("There is not enough memory for the cache of " + path_ + ".");
+    }
+    engine_.reset();
+  }
+  void OnOK() override { deferred_.Resolve(to_js(Env(), result_)); }
+  void OnError(const Napi::Error& error) override {
+    deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value());
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<Engine> engine_;
+  Method method_;
+  std::string path_;
+  CacheFile result_;
+  ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
+};
+
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "Engine",
         {InstanceMethod<&EngineObject::submit>("submit"), InstanceMethod<&EngineObject::cancel>("cancel"),
-         InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::dispose>("dispose")});
+         InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::save_cache>("saveCache"),
+         InstanceMethod<&EngineObject::restore_cache>("restoreCache"),
+         InstanceMethod<&EngineObject::dispose>("dispose")});
   }
 
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -85,11 +124,24 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value stats(const Napi::CallbackInfo& info) { return to_js(info.Env(), engine(info.Env()).stats()); }
 
+  Napi::Value save_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::save_cache); }
+  Napi::Value restore_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::restore_cache); }
+
+  Napi::Value start(const Napi::CallbackInfo& info, CacheFileWorker::Method method) {
+    const Napi::Env env = info.Env();
+    std::string path = get_string(env, info[0], "path");
+    engine(env);
+    auto* worker = new CacheFileWorker(env, engine_, method, std::move(path));  // deletes itself
+    const Napi::Promise promise = worker->promise();
+    worker->Queue();
+    return promise;
+  }
+
   void dispose(const Napi::CallbackInfo&) { engine_.reset(); }
 
   static void stop_with_environment(void* self) { static_cast<EngineObject*>(self)->engine_.reset(); }
 
-  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<Engine> engine_;  // a worker may still use it
 };
 
 class ModelObject final : public Napi::ObjectWrap<ModelObject> {

@@ -67,6 +67,13 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
   return object;
 }
 
+Napi::Object to_js(Napi::Env env, const CacheFile& file) {
+  auto object = Napi::Object::New(env);
+  object.Set("nTokens", static_cast<double>(file.n_tokens));
+  object.Set("nBytes", static_cast<double>(file.n_bytes));
+  return object;
+}
+
 Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   auto object = Napi::Object::New(env);
   object.Set("nActive", stats.n_active);
@@ -78,6 +85,11 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("drafts", to_js(env, stats.drafts));
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
+  object.Set("kvBytesSpare", static_cast<double>(stats.kv_bytes_spare));
+  object.Set("nKvPages", stats.n_kv_pages);
+  object.Set("nKvTokens", static_cast<double>(stats.n_kv_tokens));
+  object.Set("nPrompt", static_cast<double>(stats.n_prompt));
+  object.Set("nReused", static_cast<double>(stats.n_reused));
   object.Set("experts", to_js(env, stats.experts));
   return object;
 }
@@ -143,6 +155,7 @@ EngineOptions read_engine_options(const Fields& fields) {
   fields.read("kvBytes", options.kv_bytes);
   fields.read("nPrefill", options.n_prefill);
   fields.read("nSequences", options.n_sequences);
+  fields.read("kv", options.kv, kKvPresetNames);
   return options;
 }
 

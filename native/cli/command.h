@@ -66,6 +66,7 @@ struct Command {
 int run_bench(const std::vector<std::string>& words);
 int run_devices(const std::vector<std::string>& words);
 int run_inspect(const std::vector<std::string>& words);
+int run_kld(const std::vector<std::string>& words);
 int run_logits(const std::vector<std::string>& words);
 int run_perplexity(const std::vector<std::string>& words);
 int run_quantize(const std::vector<std::string>& words);

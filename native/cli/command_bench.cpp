@@ -81,7 +81,8 @@ std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
 }  // namespace
 
 int run_bench(const std::vector<std::string>& words) {
-  const Arguments arguments(words, with_load_options({"--prefill", "--decode", "--reps", "--depth"}), {"--json"});
+  const Arguments arguments(words, with_load_options({"--prefill", "--decode", "--reps", "--depth", "--kv"}),
+                            {"--json"});
   const LoadOptions options = load_options(arguments);
   const auto load_start = Clock::now();
   const auto model = Model::load(arguments.positional(0, "MODEL"), options);
@@ -116,7 +117,8 @@ int run_bench(const std::vector<std::string>& words) {
   const auto depth = static_cast<int32_t>(
       arguments.get_int("--depth", std::min(128, info.n_ctx_train - 16), 0, std::max(0, info.n_ctx_train - 16)));
   std::vector<double> step_ms(std::size(kSteps));
-  if (info.n_ctx_train >= 16) step_ms = measure_steps(*model, depth, kSteps, 5 * n_reps);
+  if (info.n_ctx_train >= 16)
+    step_ms = measure_steps(*model, depth, kSteps, 5 * n_reps, arguments.get("--kv", "exact"));
   const int32_t n_threads =
       options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
   const double bandwidth =

@@ -17,10 +17,16 @@ constexpr Command kCommands[] = {
     {"perplexity",
      "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
+    {"kld",
+     "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "what formats of keys and values do to the next token's distribution, beside f16; LIST: exact, safe, compact, "
+     "max,\n"
+     "              or bits such as k4v3",
+     outpost::cli::run_kld},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--device D] [--threads N] [--kernels K] "
-     "[--expert-cache MIB]",
-     "load time and tokens per second", outpost::cli::run_bench},
+     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D] [--threads N] "
+     "[--kernels K] [--expert-cache MIB]",
+     "load time and tokens per second; --kv: of keys and values in the steps at depth", outpost::cli::run_bench},
     {"replay", "MODEL [--limit N] [--draft N] [--draft-model FILE] [--plain N] [--threads N] [--kernels K]",
      "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
      "JSON\n"

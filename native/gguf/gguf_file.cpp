@@ -1,8 +1,10 @@
 #include "gguf/gguf_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "core/hash.h"
 #include "core/strings.h"
 #include "engine.h"
 
@@ -121,6 +123,19 @@ std::optional<std::vector<int32_t>> GgufFile::get_ints(std::string_view key) con
 
 void GgufFile::release(std::span<const std::byte> part) const {
   if (mapping_ != nullptr) mapping_->release(part);
+}
+
+uint64_t GgufFile::fingerprint() const {
+  Hash64 hash;
+  const uint64_t n_bytes = bytes_.size();
+  hash.add(std::as_bytes(std::span(&n_bytes, 1)));
+  const size_t n_head =
+      tensors_.empty() ? bytes_.size() : static_cast<size_t>(tensors_[0].bytes.data() - bytes_.data());
+  hash.add(bytes_.first(std::min(n_head, bytes_.size())));
+  constexpr size_t kSamples = 4096, kSampleBytes = 256;
+  for (size_t i = 0; i < kSamples && bytes_.size() > kSampleBytes; ++i)
+    hash.add(bytes_.subspan((bytes_.size() - kSampleBytes) * i / (kSamples - 1), kSampleBytes));
+  return hash.value();
 }
 
 }  // namespace outpost

@@ -95,6 +95,10 @@ class GgufFile {
   std::optional<std::vector<float>> get_floats(std::string_view key) const;
   std::optional<std::vector<int32_t>> get_ints(std::string_view key) const;  ///< int32 or uint32 below 2^31
 
+  /// A hash of the file's beginning, which describes it, its size and a sample of its tensors: a megabyte of each file
+  /// whatever its size.
+  uint64_t fingerprint() const;
+
   /// See MappedFile::release; nothing for a file parsed from memory.
   void release(std::span<const std::byte> part) const;
 

@@ -73,6 +73,16 @@ std::vector<DeviceInfo> list_devices(std::string& reason);
 /// @throws EngineError kInvalidArgument, kOutOfMemory
 double measure_copy_bandwidth(const std::string& device);
 
+/// How much room keys and values of the context take, and how exactly they are kept:
+///   exact    f16
+///   safe     8 and 4 bit: not told apart from exact by what it writes
+///   compact  about 3 bit: a fifth of exact
+///   max      2 bit: less than a sixth; may be felt
+/// The first and the latest positions are kept better. docs/kv-cache.md has the figures.
+enum class KvPreset { kExact, kSafe, kCompact, kMax };
+/// Their names, in that order.
+inline constexpr const char* kKvPresetNames[] = {"exact", "safe", "compact", "max"};
+
 struct LoadOptions {
   /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
   std::string device = "cpu";
@@ -276,6 +286,7 @@ struct EngineOptions {
   int32_t n_sequences = 32;  ///< most requests in one pass
   /// Drafts for this engine's model; may be null. See `draft_compatibility`.
   std::shared_ptr<Model> draft_model;
+  KvPreset kv = KvPreset::kExact;  ///< of the requests; a draft model's are in f16
 };
 
 struct EngineStats {
@@ -288,7 +299,18 @@ struct EngineStats {
   DraftStats drafts;
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
-  ExpertCacheStats experts;  ///< of the model, whichever engine used them
+  uint64_t kv_bytes_spare = 0;  ///< beside those used: kept while there is room, so that texts can branch anywhere
+  int32_t n_kv_pages = 0;       ///< in use
+  int64_t n_kv_tokens = 0;      ///< whose keys and values are there; those that texts share count once
+  uint64_t n_prompt = 0;        ///< tokens of the prompts of all requests that started
+  uint64_t n_reused = 0;        ///< of these, found in the KV cache
+  ExpertCacheStats experts;     ///< of the model, whichever engine used them
+};
+
+/// What `Engine::save_cache` wrote, or `restore_cache` took over.
+struct CacheFile {
+  int64_t n_tokens = 0;
+  uint64_t n_bytes = 0;
 };
 
 /// Runs requests against one model. The prompt's longest prefix that is still in the KV cache is reused.
@@ -304,6 +326,17 @@ class Engine {
   /// Stops a request before its next token. Unknown and finished ids are ignored.
   virtual void cancel(uint64_t request_id) = 0;
   virtual EngineStats stats() const = 0;
+
+  /// Writes what the KV cache holds to a file, which appears when it is whole: a later engine of the same model that
+  /// keeps keys and values the same way goes on from there, with the same logits to the bit. Both wait for the pass
+  /// that runs, and must not be called by a sink.
+  /// @throws EngineError kFileUnreadable, e.g. when the disk is full: what was there before is left;
+  ///         kModelUnsupported if the device's pages cannot be read
+  virtual CacheFile save_cache(const std::string& path) = 0;
+  /// Takes over what there is room for, beside what the cache holds.
+  /// @throws EngineError kFileNotFound, kFileUnreadable; kInvalidArgument for a file that is damaged, or of another
+  ///         model, preset, device or version: nothing of it is used then
+  virtual CacheFile restore_cache(const std::string& path) = 0;
   virtual const Model& model() const = 0;
 };
 
@@ -328,14 +361,19 @@ void check_json_schema(std::string_view schema);
 /// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the
 /// number of threads, to the bit. For tests, perplexity and self-checks; blocks the calling thread.
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
-std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
-                                   int32_t n_chunk);
+/// @param kv a preset's name, or bits of keys and values such as "k4v2"
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
+                                   const std::string& kv = "exact");
 
 /// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
 /// draft of that length costs.
 /// @param n_tokens sizes of passes. @return of each the median of n_rounds, in milliseconds
 /// @throws EngineError kInvalidArgument, kContextFull
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
-                                  int32_t n_rounds);
+                                  int32_t n_rounds, const std::string& kv = "exact");
+
+/// Bytes that keys and values of one sequence of n_tokens take, all included: packed pages, the latest ones, sinks.
+/// @throws EngineError kInvalidArgument
+uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv);
 
 }  // namespace outpost

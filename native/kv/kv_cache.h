@@ -1,17 +1,24 @@
-// Keys and values of many sequences in one pool of pages, with reuse of common prefixes.
+// Keys and values of many sequences in pages, with reuse of common prefixes, within a budget of bytes.
 //
-// A finished sequence stays as a reusable prefix until its pages are needed; the least recently used goes
-// first. Owned by the decode thread; not thread-safe.
+// Whole pages of accepted tokens belong to the prefix tree and are never written again, whoever computed them: another
+// request with the same beginning shares them, also while the first one runs. What a sequence still writes to is its
+// own. A finished text stays in the tree until its memory is needed; the pages used longest ago go first, a text's last
+// page before those it follows.
+//
+// Of a compressed cache the fresh forms of old pages stay as well while there is room for them: nobody reads them, but
+// a text that leaves another one in the middle begins with queries that would (kv_format.h). They go before any page
+// does. Owned by the decode thread; not thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "kv/kv_pages.h"
 #include "kv/page_pool.h"
+#include "kv/prefix_tree.h"
 
 namespace outpost {
 
@@ -19,53 +26,101 @@ namespace outpost {
 struct KvSequence {
   std::vector<int32_t> tokens;
   std::vector<int32_t> page_table;
+  KvNode* node = nullptr;  ///< the last of its pages that are in the tree; these are shared and not written to
+  int32_t n_shared = 0;    ///< how many these are
 
   int32_t n_past() const { return static_cast<int32_t>(tokens.size()); }
 };
 
 class KvCache {
  public:
-  /// @throws EngineError kOutOfMemory
+  /// `n_page` pages in f16. @throws EngineError kOutOfMemory
   KvCache(Backend& backend, const KvShape& shape, int32_t n_page);
+  /// As many pages as `n_bytes` hold.
+  /// @throws EngineError kOutOfMemory; kInvalidArgument if they hold none; kModelUnsupported if the backend has not
+  /// this
+  ///         format
+  KvCache(Backend& backend, const KvShape& shape, const KvFormat& format, uint64_t n_bytes);
 
   KvStorage& storage() { return *storage_; }
-  size_t used_bytes() const;
-  size_t total_bytes() const { return storage_->size_bytes(); }
+  const KvShape& shape() const { return shape_; }
+  const KvFormat& format() const { return format_; }
+  PrefixTree& tree() { return tree_; }
+  /// Positions whose keys and values are there; those that texts share count once.
+  int64_t n_tokens() const;
+  /// What pages in use hold, and what running sequences were promised; without spare_bytes.
+  uint64_t used_bytes() const { return count().used - spare_bytes(); }
+  uint64_t total_bytes() const { return budget_; }
+  /// Fresh forms that are kept only because there is room.
+  uint64_t spare_bytes() const;
+  /// Pages whose fresh form is read when a running sequence, or a finished text at its end, goes on.
+  std::vector<bool> needed_fresh() const;
+  int32_t n_pages_used() const { return pool_.n_page() - pool_.n_free(); }
 
   /// A sequence that holds the longest cached prefix of `tokens` (never all of them: the last one must be
-  /// computed to have logits) and pages for `n_positions` in all. Idle sequences are evicted if need be.
-  /// @return null if the pages in use by other running sequences leave too few: expected, the caller waits.
-  ///         Nothing has changed then.
+  /// computed to have logits) and pages for `n_positions` in all. Finished texts are evicted if need be.
+  /// @pre n_positions >= tokens.size()
+  /// @return null if running sequences leave too little: expected, the caller waits. Nothing has changed then.
   std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions);
 
-  /// Forgets every position >= n_keep. A page shared with another sequence is never written again, so the
-  /// cut moves down to its start: look at n_past() afterwards.
-  /// @pre 0 <= n_keep <= sequence.n_past()
-  void truncate(KvSequence& sequence, int32_t n_keep);
-
-  /// Adds pages for positions up to n_positions in all. Idle sequences are evicted if need be.
-  /// @return false if the pages in use by other running sequences leave too few; nothing has changed then
+  /// Adds pages for positions up to n_positions in all: a pass over them cannot fail then. What the sequence holds now
+  /// counts as accepted, and its whole pages are shared from here on. Finished texts are evicted if need be.
+  /// @return false if running sequences leave too little; no pages have changed then
   bool extend(KvSequence& sequence, int32_t n_positions);
 
   /// Forgets the positions >= n_keep of a running sequence and keeps its pages: they are written again at once.
-  /// @pre every position >= n_keep was computed since `begin`, so that no other sequence has its page
-  void roll_back(KvSequence& sequence, int32_t n_keep) { sequence.tokens.resize(static_cast<size_t>(n_keep)); }
+  /// @pre every position >= n_keep was computed since the last `begin` or `extend`
+  void roll_back(KvSequence& sequence, int32_t n_keep);
 
-  /// Gives a sequence back: its whole pages stay reusable.
+  /// Forgets every position >= n_keep. A page that others may share is not written again, and the next query must find
+  /// fresh what it reads fresh, so the cut may move down: look at n_past() afterwards.
+  /// @pre 0 <= n_keep <= sequence.n_past()
+  void truncate(KvSequence& sequence, int32_t n_keep);
+
+  /// Gives a sequence back: its tokens stay reusable.
   void retire(std::unique_ptr<KvSequence> sequence);
 
- private:
-  /// True if evicting every idle sequence would leave room for `n_positions`, of which `kept` pages are there.
-  bool can_hold(std::span<const int32_t> kept, int32_t n_positions) const;
-  /// The largest number of positions <= n_keep after which the sequence may be written to.
-  int32_t writable_cut(const KvSequence& sequence, int32_t n_keep) const;
-  /// @pre can_hold(sequence.page_table, n_positions)
-  void add_pages(KvSequence& sequence, int32_t n_positions);
-  void release(KvSequence& sequence);
+  /// A page for a text that was saved, in the tree behind `parent`, to be filled in at once; null if there is none
+  /// left.
+  /// @pre there is no child with these tokens, and as many bytes as its forms will have are free
+  KvNode* restore(KvNode& parent, std::span<const int32_t> tokens);
 
+ private:
+  /// A way to begin: whole pages, and rows to be taken from one more.
+  struct Start {
+    std::vector<KvNode*> whole;
+    KvNode* part = nullptr;
+    int32_t n_part = 0;
+  };
+  /// Bytes of pages in use with what they are going to hold, and what would be left of them if everything went that
+  /// running sequences do not need.
+  struct Count {
+    uint64_t used = 0, least = 0;
+  };
+
+  Start find_start(std::span<const int32_t> tokens);
+  std::unique_ptr<KvSequence> begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions);
+  Count count() const;
+  bool make_room(uint64_t n_bytes);
+  void drop_spares(uint64_t n_bytes);
+  void evict_pages(uint64_t n_bytes);
+  void evict(KvNode& node);
+
+  bool add_pages(KvSequence& sequence, int32_t n_positions);
+  void share(KvSequence& sequence);
+  bool share_page(KvSequence& sequence);
+  void share_rest(KvSequence& sequence);
+  void hold(KvSequence& sequence, KvNode& node);
+  void release_page(int32_t page);
+  bool is_fresh(int32_t page) const { return !storage_->is_compressed() || storage_->has(page, KvForm::kFresh); }
+
+  KvShape shape_;
+  KvFormat format_;
   std::unique_ptr<KvStorage> storage_;
   PagePool pool_;
-  std::list<std::unique_ptr<KvSequence>> idle_;  // most recently used first
+  uint64_t budget_;
+  PrefixTree tree_;
+  std::vector<KvSequence*> running_;
 };
 
 }  // namespace outpost

@@ -9,15 +9,18 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <limits>
+#include <future>
 #include <map>
+#include <new>
 #include <optional>
 #include <thread>
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/strings.h"
 #include "core/urgent_work.h"
 #include "grammar/json_schema.h"
+#include "kv/kv_file.h"
 #include "runtime/complete_request.h"
 #include "runtime/draft_texts.h"
 #include "runtime/grammar_cache.h"
@@ -53,9 +56,10 @@ class DecodeEngine final : public Engine {
       : model_(std::move(model)),
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         parts_(std::move(parts)),
-        kv_(model_->backend(), model_->network().kv_shape(), count_pages(*model_, n_ctx_, options.kv_bytes)),
-        scheduler_({options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill(), options.slice_ms,
-                    options.n_sequences}),
+        n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill()),
+        kv_(model_->backend(), model_->network().kv_shape(),
+            kv_format(options.kv, model_->network().kv_shape().n_layer), kv_budget(options)),
+        scheduler_({n_prefill_, options.slice_ms, options.n_sequences}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {
@@ -117,22 +121,60 @@ class DecodeEngine final : public Engine {
 
   const Model& model() const override { return *model_; }
 
+  CacheFile save_cache(const std::string& path) override {
+    return between_passes([&] { return save_kv(kv_, identity(), path); });
+  }
+
+  CacheFile restore_cache(const std::string& path) override {
+    return between_passes([&] { return restore_kv(kv_, identity(), path); });
+  }
+
  private:
+  /// Of everything but the cache that decides the bits of keys and values.
+  uint64_t identity() const {
+    Hash64 hash;
+    const uint64_t file = model_->fingerprint();
+    hash.add(std::as_bytes(std::span(&file, 1)));
+    hash.add(std::as_bytes(std::span(model_->info().backend)));
+    return hash.value();
+  }
+
+  /// Has the decode thread do something while no pass runs, and waits for it.
+  CacheFile between_passes(std::function<CacheFile()> body) {
+    std::packaged_task<CacheFile()> task([this, body = std::move(body)] {
+      const std::lock_guard device_lock(model_->device_mutex());
+      const CacheFile file = body();
+      const std::lock_guard lock(mutex_);
+      count_cache();
+      return file;
+    });
+    auto result = task.get_future();
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+    return result.get();
+  }
+
   // ---- requests come
 
-  static int32_t count_pages(const LoadedModel& model, int32_t n_ctx, uint64_t kv_bytes) {
-    const int64_t n_context_pages = (int64_t{n_ctx} + kKvPageSize - 1) / kKvPageSize;
-    int64_t n_pages = 2 * n_context_pages;
-    if (kv_bytes > 0) n_pages = static_cast<int64_t>(kv_bytes / (model.info().kv_bytes_per_token * kKvPageSize));
-    if (n_pages < n_context_pages) {
-      throw EngineError(ErrorCode::kInvalidArgument,
-                        concat("A KV cache of ", kv_bytes, " bytes holds ", n_pages * kKvPageSize,
-                               " positions, less than the context of ", n_ctx, "."));
+  /// Most tokens of a pass beside one of each request: a slice of a prompt, or drafts.
+  int32_t n_chunk() const { return std::max(n_prefill_, kMaxLogitRows); }
+
+  /// The cache's bytes: what the options say, or two full contexts.
+  uint64_t kv_budget(const EngineOptions& options) const {
+    const KvShape shape = model_->network().kv_shape();
+    const auto storage = model_->backend().alloc_kv(shape, kv_format(options.kv, shape.n_layer), 1);
+    const uint64_t context = kv_promised_bytes(*storage, n_ctx_), pass = kv_pass_bytes(*storage, n_chunk());
+    const uint64_t n_bytes = options.kv_bytes > 0 ? options.kv_bytes : 2 * context + pass;
+    if (n_bytes < context + pass) {
+      throw EngineError(
+          ErrorCode::kInvalidArgument,
+          concat("A KV cache of ", n_bytes, " bytes is too small for one context of ", n_ctx_,
+                 " positions, which takes ", context + pass, ". Give it more, or ask for a smaller context."));
     }
-    if (n_pages > std::numeric_limits<int32_t>::max()) {
-      throw EngineError(ErrorCode::kInvalidArgument, concat("A KV cache of ", kv_bytes, " bytes is too large."));
-    }
-    return static_cast<int32_t>(n_pages);
+    return n_bytes;
   }
 
   // ---- the decode thread
@@ -142,14 +184,17 @@ class DecodeEngine final : public Engine {
   void run() {
     for (;;) {
       std::vector<std::shared_ptr<Request>> arrived;
+      std::vector<std::packaged_task<CacheFile()>> tasks;
       {
         std::unique_lock lock(mutex_);
-        stats_.kv_bytes_used = kv_.used_bytes();
+        if (kv_.n_pages_used() != stats_.n_kv_pages) count_cache();
         stats_.n_waiting = scheduler_.n_waiting();
-        wake_.wait(lock, [&] { return is_stopping_ || !requests_.empty(); });
-        if (requests_.empty()) return;
+        wake_.wait(lock, [&] { return is_stopping_ || !requests_.empty() || !tasks_.empty(); });
+        tasks.swap(tasks_);
+        if (requests_.empty() && tasks.empty()) return;
         arrived.swap(arrived_);
       }
+      for (auto& task : tasks) task();
       for (auto& request : arrived) {
         scheduler_.add(request->id, request->params.priority, now_ms(), request->n_pending());
         take_texts(*request);
@@ -158,6 +203,14 @@ class DecodeEngine final : public Engine {
       end_unwanted();
       run_pass();
     }
+  }
+
+  /// Looks at every page: not for each pass. @pre mutex_ is held
+  void count_cache() {
+    stats_.kv_bytes_used = kv_.used_bytes();
+    stats_.kv_bytes_spare = kv_.spare_bytes();
+    stats_.n_kv_pages = kv_.n_pages_used();
+    stats_.n_kv_tokens = kv_.n_tokens();
   }
 
   void take_texts(Request& request) {
@@ -260,6 +313,11 @@ class DecodeEngine final : public Engine {
     if (!request.has_started) {
       request.has_started = true;
       request.stats.n_reused = request.sequence->n_past();
+      {
+        const std::lock_guard lock(mutex_);
+        stats_.n_prompt += static_cast<uint64_t>(request.stats.n_prompt);
+        stats_.n_reused += static_cast<uint64_t>(request.stats.n_reused);
+      }
       request.stats.queue_ms = ms_between(request.submitted, Clock::now());
       std::unique_ptr<DraftSequence> model;
       if (draft_model_ != nullptr && request.params.draft.is_enabled)
@@ -435,7 +493,7 @@ class DecodeEngine final : public Engine {
       const std::lock_guard lock(mutex_);
       requests_.erase(request->id);
       stats_.n_active = static_cast<int32_t>(requests_.size());
-      stats_.kv_bytes_used = kv_.used_bytes();
+      count_cache();
       for (size_t i = 0; i < kDraftSources; ++i) {
         stats_.drafts[i].n_drafted += request->stats.drafts[i].n_drafted;
         stats_.drafts[i].n_accepted += request->stats.drafts[i].n_accepted;
@@ -459,6 +517,7 @@ class DecodeEngine final : public Engine {
   const std::shared_ptr<const LoadedModel> model_;
   const int32_t n_ctx_;
   const DecodeParts parts_;
+  const int32_t n_prefill_;
   const Clock::time_point started_ = Clock::now();
   // Decode thread only, once it runs:
   KvCache kv_;
@@ -476,6 +535,7 @@ class DecodeEngine final : public Engine {
   std::condition_variable wake_;
   std::map<uint64_t, std::shared_ptr<Request>> requests_;
   std::vector<std::shared_ptr<Request>> arrived_;  // of these, not yet seen by the decode thread
+  std::vector<std::packaged_task<CacheFile()>> tasks_;
   EngineStats stats_;
   bool is_stopping_ = false;
 
@@ -495,7 +555,12 @@ std::unique_ptr<Engine> create_engine(std::shared_ptr<Model> model, const Engine
   require(options.n_sequences >= 1 && options.n_sequences <= 64, "n_sequences", options.n_sequences, "1 to 64");
   auto loaded = std::dynamic_pointer_cast<const LoadedModel>(std::move(model));
   if (loaded == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "There is no model to run.");
-  return std::make_unique<DecodeEngine>(std::move(loaded), options, std::move(parts));
+  try {
+    return std::make_unique<DecodeEngine>(std::move(loaded), options, std::move(parts));
+  } catch (const std::bad_alloc&) {
+    throw EngineError(ErrorCode::kOutOfMemory,
+                      concat("There is not enough memory for a KV cache of ", options.kv_bytes, " bytes."));
+  }
 }
 
 std::unique_ptr<Engine> Engine::create(std::shared_ptr<Model> model, const EngineOptions& options) {

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/strings.h"
+#include "kv/kv_pages.h"
 #include "runtime/loaded_model.h"
 
 namespace outpost {
@@ -12,9 +13,10 @@ namespace {
 /// A sequence with a cache of its own. Holds the device while it lives.
 class PrivateSequence {
  public:
-  PrivateSequence(const LoadedModel& model, int32_t n_tokens)
+  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const std::string& kv)
       : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
-    kv_ = model.backend().alloc_kv(model.network().kv_shape(), static_cast<int32_t>(page_table_.size()));
+    const KvShape shape = model.network().kv_shape();
+    kv_ = model.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), static_cast<int32_t>(page_table_.size()));
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
 
@@ -23,6 +25,7 @@ class PrivateSequence {
                std::span<float> logits) const {
     const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
     model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train}, *kv_, logits);
+    kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
   }
 
  private:
@@ -43,8 +46,8 @@ void check_context(const LoadedModel& model, int32_t n_tokens) {
 
 }  // namespace
 
-std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last,
-                                   int32_t n_chunk) {
+std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
+                                   const std::string& kv) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   if (n_tokens == 0) throw EngineError(ErrorCode::kInvalidArgument, "There are no tokens to evaluate.");
@@ -57,7 +60,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   check_context(loaded, n_tokens);
   loaded.check_ids(tokens);
 
-  const PrivateSequence sequence(loaded, n_tokens);
+  const PrivateSequence sequence(loaded, n_tokens, kv);
   const auto n_vocab = static_cast<size_t>(loaded.info().n_vocab);
   std::vector<float> logits(static_cast<size_t>(n_last) * n_vocab);
   size_t n_written = 0;
@@ -73,7 +76,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
 }
 
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
-                                  int32_t n_rounds) {
+                                  int32_t n_rounds, const std::string& kv) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   if (n_past < 0 || n_rounds < 1 || n_tokens.empty() || *std::min_element(n_tokens.begin(), n_tokens.end()) < 1)
     throw EngineError(ErrorCode::kInvalidArgument, "measure_steps needs tokens and rounds, at least one of each.");
@@ -84,7 +87,7 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
     tokens[i] = static_cast<int32_t>((i * 7919 + 300) % static_cast<size_t>(loaded.info().n_vocab));
   }
 
-  const PrivateSequence sequence(loaded, n_past + n_most);
+  const PrivateSequence sequence(loaded, n_past + n_most, kv);
   constexpr int32_t kChunk = 512;
   for (int32_t at = 0; at < n_past; at += kChunk) {
     const auto n = static_cast<size_t>(std::min(kChunk, n_past - at));
@@ -111,6 +114,15 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
     medians.push_back(of_size[of_size.size() / 2]);
   }
   return medians;
+}
+
+uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  if (n_tokens < 0)
+    throw EngineError(ErrorCode::kInvalidArgument, concat("n_tokens is ", n_tokens, "; expected 0 or more."));
+  const KvShape shape = loaded.network().kv_shape();
+  const auto storage = loaded.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), 1);
+  return kv_needed_bytes(*storage, n_tokens);
 }
 
 }  // namespace outpost

@@ -29,6 +29,10 @@ class LoadedModel final : public Model {
   Backend& backend() const { return *backend_; }
   Network& network() const { return *network_; }
 
+  /// Of the file: its description, size, and a part of its weights. Another model has another, or at worst is the
+  /// same one with a few weights changed by hand.
+  uint64_t fingerprint() const { return file_.fingerprint(); }
+
   /// @throws EngineError kInvalidArgument naming the first id outside the vocabulary
   void check_ids(std::span<const int32_t> tokens) const;
 

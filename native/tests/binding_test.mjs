@@ -245,6 +245,30 @@ describe('generate', () => {
     engine.dispose();
   });
 
+  it('saves what it has read, and another engine goes on from there', async () => {
+    const path = join(directory, 'context.kv');
+    const tokens = Int32Array.from({ length: 150 }, (_, i) => (i === 0 ? bos : 3 + ((i * 7) % 250)));
+    const engine = model.createEngine({ kv: 'compact' });
+    const first = await generate(engine, { tokens });
+    const saved = await engine.saveCache(path);
+    assert.ok(saved.nTokens >= 150 && saved.nBytes > 0);
+    assert.ok(engine.stats().nKvTokens >= 150 && engine.stats().nKvPages >= 3);
+    engine.dispose();
+    const next = model.createEngine({ kv: 'compact' });
+    assert.deepEqual((await next.restoreCache(path)).nTokens, saved.nTokens);
+    const again = await generate(next, { tokens });
+    assert.equal(again.text, first.text);
+    assert.equal(again.stats.nReused, 149);
+    assert.equal(next.stats().nReused, 149);
+    await assert.rejects(model.createEngine().restoreCache(path), nativeError('invalid_argument'));
+    await assert.rejects(next.restoreCache(join(directory, 'none.kv')), nativeError('file_not_found'));
+    await assert.rejects(next.saveCache(join(directory, 'none', 'context.kv')), nativeError('file_unreadable'));
+    assert.throws(() => next.saveCache(5), typeError('path'));
+    const saving = next.saveCache(path); // an engine that goes away meanwhile
+    next.dispose();
+    await saving;
+  });
+
   it('begins a reply with beginWith and reports what follows it', async () => {
     const engine = model.createEngine();
     const tokens = Int32Array.of(bos, 259); // "Hello"
@@ -415,6 +439,7 @@ describe('wrong requests', () => {
       assert.throws(() => model.createEngine({ nCtx }), typeError('options.nCtx'));
     for (const kvBytes of [-1, 2 ** 60, null])
       assert.throws(() => model.createEngine({ kvBytes }), typeError('options.kvBytes'));
+    assert.throws(() => model.createEngine({ kv: 'tiny' }), typeError('options.kv'));
     assert.throws(() => model.createEngine({ nCtx: -1 }), nativeError('invalid_argument'));
     assert.throws(() => model.createEngine({ nPrefill: -1 }), nativeError('invalid_argument'));
     assert.throws(() => model.createEngine({ kvBytes: 1 }), nativeError('invalid_argument'));

@@ -1,5 +1,5 @@
 // Pages of the KV cache: how many are held, who shares them, what is reused and what is given up. That a reused
-// page holds the right keys and values is checked through logits in model_llama_test.cpp.
+// page holds the right keys and values is checked through logits in kv_reuse_test.cpp and model_llama_test.cpp.
 #include "kv/kv_cache.h"
 
 #include <doctest/doctest.h>
@@ -57,22 +57,50 @@ std::vector<int32_t> fork(const std::vector<int32_t>& start, int32_t n_common, i
 
 }  // namespace
 
-TEST_CASE("a page pool hands out each page once and takes it back with its last reference") {
+TEST_CASE("a page pool hands out each page once and takes it back") {
   PagePool pool(3);
   CHECK(pool.n_page() == 3);
   CHECK(pool.n_free() == 3);
   const int32_t a = pool.take(), b = pool.take(), c = pool.take();
   CHECK(std::set<int32_t>{a, b, c} == std::set<int32_t>{0, 1, 2});
   CHECK(pool.n_free() == 0);
-  pool.add_reference(b);
-  CHECK(pool.is_shared(b));
-  CHECK_FALSE(pool.is_shared(a));
-  pool.release(b);
-  CHECK_FALSE(pool.is_shared(b));
-  CHECK(pool.n_free() == 0);
   pool.release(b);
   CHECK(pool.n_free() == 1);
   CHECK(pool.take() == b);
+}
+
+TEST_CASE("a prefix tree finds the pages of a text and the page that has most of what follows") {
+  PrefixTree tree;
+  const auto long_text = text(200);
+  KvNode& first = tree.add(*tree.root(), std::span(long_text).first(64), 7);
+  KvNode& second = tree.add(first, std::span(long_text).subspan(64, 64), 8);
+  KvNode& end = tree.add(second, std::span(long_text).subspan(128, 20), 9);
+  const auto other = fork(long_text, 70, 100);
+  KvNode& fork_end = tree.add(first, std::span(other).subspan(64, 36), 10);
+  CHECK(tree.size() == 4);
+
+  auto match = tree.find(long_text);
+  CHECK(match.whole == std::vector<KvNode*>{&first, &second});
+  CHECK(match.part == &end);
+  CHECK(match.n_part == 20);
+  match = tree.find(fork(long_text, 80, 200));
+  CHECK(match.whole == std::vector<KvNode*>{&first});
+  CHECK(match.part == &second);  // 16 tokens of it, where the fork has 6
+  CHECK(match.n_part == 16);
+  match = tree.find(other);
+  CHECK(match.part == &fork_end);
+  match = tree.find(text(100, 5000));
+  CHECK(match.whole.empty());
+  CHECK(match.part == nullptr);
+
+  std::vector<int32_t> pages;
+  tree.for_each([&](KvNode& node) { pages.push_back(node.page); });
+  CHECK(std::set<int32_t>(pages.begin(), pages.end()) == std::set<int32_t>{7, 8, 9, 10});
+  CHECK(pages.front() == 7);  // parents first
+  CHECK_FALSE(second.is_free());
+  tree.remove(end);
+  CHECK(second.is_free());
+  CHECK(tree.child(first, std::span(long_text).subspan(64, 64)) == &second);
 }
 
 TEST_CASE("a sequence holds the pages its positions need") {
@@ -119,7 +147,7 @@ TEST_CASE("retiring keeps the pages with tokens and frees those that were only r
   CHECK(t.n_used() == 2);
 }
 
-TEST_CASE("a longer text continues a finished one in place") {
+TEST_CASE("a longer text goes on in the last page of a finished one") {
   TestCache t(8);
   t.run(text(100));
   const auto sequence = t.cache.begin(text(150), 150);
@@ -139,15 +167,27 @@ TEST_CASE("the last token is always computed again") {
   CHECK(single->n_past() == 0);
 }
 
-TEST_CASE("a text that leaves a long one early shares its whole pages and leaves it reusable") {
+TEST_CASE("a text of whole pages that comes again takes a copy of its last page") {
+  TestCache t(8);
+  t.run(text(128));
+  auto same = t.cache.begin(text(128), 128);
+  REQUIRE(same != nullptr);
+  CHECK(same->tokens == text(127));
+  CHECK(t.n_used() == 3);
+  t.fill(*same, text(128));
+  t.cache.retire(std::move(same));
+  CHECK(t.n_used() == 2);  // the copy was given up for the page that was there
+}
+
+TEST_CASE("a text that leaves a long one shares its whole pages, copies rows of the next, and leaves it reusable") {
   TestCache t(16);
   const auto longer = text(500);  // 8 pages
   t.run(longer);
   const auto forked = fork(longer, 200, 260);
   auto sequence = t.cache.begin(forked, 260);
   REQUIRE(sequence != nullptr);
-  CHECK(sequence->n_past() == 192);  // 200 common tokens are three pages and a part
-  CHECK(sequence->tokens == text(192));
+  CHECK(sequence->tokens == text(200));
+  CHECK(sequence->n_shared == 3);
   CHECK(t.n_used() == 8 + 2);
   t.fill(*sequence, forked);
   t.cache.retire(std::move(sequence));
@@ -158,9 +198,38 @@ TEST_CASE("a text that leaves a long one early shares its whole pages and leaves
   CHECK(again->n_past() == 500);
 }
 
-TEST_CASE("shared pages are freed when the last sequence lets them go") {
+TEST_CASE("whole pages of a running sequence are shared as soon as they are accepted") {
+  TestCache t(16);
+  const auto longer = text(300);
+  auto first = t.cache.begin(longer, 150);
+  REQUIRE(first != nullptr);
+  t.fill(*first, std::span(longer).first(150));
+  auto early = t.cache.begin(longer, 300);
+  REQUIRE(early != nullptr);
+  CHECK(early->n_past() == 0);  // they may still be a draft
+  t.cache.retire(std::move(early));
+  REQUIRE(t.cache.extend(*first, 300));
+  auto second = t.cache.begin(longer, 300);
+  REQUIRE(second != nullptr);
+  CHECK(second->tokens == text(128));
+  CHECK(second->page_table[0] == first->page_table[0]);
+  CHECK(second->page_table[1] == first->page_table[1]);
+  CHECK(second->page_table[2] != first->page_table[2]);
+
+  // Both compute the same third page: one of the two is enough.
+  t.fill(*first, longer);
+  t.fill(*second, longer);
+  REQUIRE(t.cache.extend(*first, 300));
+  REQUIRE(t.cache.extend(*second, 300));
+  CHECK(second->page_table[3] == first->page_table[3]);
+  CHECK(second->page_table[4] != first->page_table[4]);
+  t.cache.retire(std::move(first));
+  t.cache.retire(std::move(second));
+}
+
+TEST_CASE("shared pages are freed when nobody has them any more") {
   TestCache t(10);
-  t.run(text(500));                  // pages 1 to 8
+  t.run(text(500));                  // 8 pages
   t.run(fork(text(500), 128, 130));  // shares two, has one
   CHECK(t.n_used() == 9);
   // Needs all ten: both texts are evicted, one after the other.
@@ -170,7 +239,7 @@ TEST_CASE("shared pages are freed when the last sequence lets them go") {
   CHECK(std::set<int32_t>(sequence->page_table.begin(), sequence->page_table.end()).size() == 10);
 }
 
-TEST_CASE("a cut inside a shared page moves down to its start") {
+TEST_CASE("a cut inside a page that others share moves down to its start") {
   TestCache t(16);
   const auto longer = text(500);
   t.run(longer);
@@ -180,10 +249,13 @@ TEST_CASE("a cut inside a shared page moves down to its start") {
   REQUIRE(sequence->n_past() == 499);
   const std::vector<int32_t> pages = sequence->page_table;
 
-  SUBCASE("in a page of its own it stays where it is") {
-    t.cache.truncate(*sequence, 200);
-    CHECK(sequence->n_past() == 200);
-    CHECK(sequence->page_table == std::vector<int32_t>(pages.begin(), pages.begin() + 4));
+  SUBCASE("in a page that nobody else has it stays where it is") {
+    t.cache.truncate(*sequence, 460);
+    CHECK(sequence->n_past() == 460);
+    CHECK(sequence->page_table == pages);
+    t.cache.truncate(*sequence, 440);
+    CHECK(sequence->n_past() == 440);
+    CHECK(sequence->page_table == std::vector<int32_t>(pages.begin(), pages.begin() + 7));
   }
   SUBCASE("in a shared page") {
     t.cache.truncate(*sequence, 100);
@@ -199,8 +271,10 @@ TEST_CASE("a cut inside a shared page moves down to its start") {
     t.cache.truncate(*sequence, 0);
     CHECK(sequence->n_past() == 0);
     CHECK(sequence->page_table.empty());
-    CHECK(t.n_used() == 3);  // the fork's
   }
+  t.cache.retire(std::move(sequence));
+  const auto whole = t.cache.begin(text(1, 7000000), 16 * kKvPageSize);
+  REQUIRE(whole != nullptr);  // nothing is held any more
 }
 
 TEST_CASE("the longest common prefix is taken, whoever was used last") {
@@ -212,9 +286,9 @@ TEST_CASE("the longest common prefix is taken, whoever was used last") {
   CHECK(sequence->n_past() == 250);
 }
 
-TEST_CASE("the least recently used text is evicted first") {
+TEST_CASE("the pages used longest ago are evicted first, from the end of their text") {
   TestCache t(6);
-  const auto a = text(128, 0), b = text(128, 1000), c = text(128, 2000), d = text(128, 3000);
+  const auto a = text(128, 0), b = text(128, 1000), c = text(128, 2000), d = text(64, 3000);
   t.run(a);
   t.run(b);
   t.run(c);
@@ -222,17 +296,13 @@ TEST_CASE("the least recently used text is evicted first") {
   t.run(d);
   CHECK(t.n_used() == 6);
   const auto n_held = [&](const std::vector<int32_t>& tokens) {
-    auto sequence = t.cache.begin(tokens, 128);
-    REQUIRE(sequence != nullptr);
-    const int32_t n = sequence->n_past();
-    t.fill(*sequence, tokens);
-    t.cache.retire(std::move(sequence));
-    return n;
+    const auto match = t.cache.tree().find(tokens);
+    return static_cast<int32_t>(match.whole.size());
   };
-  CHECK(n_held(a) == 127);
-  CHECK(n_held(c) == 127);
-  CHECK(n_held(d) == 127);
-  CHECK(n_held(b) == 0);
+  CHECK(n_held(a) == 2);
+  CHECK(n_held(b) == 1);
+  CHECK(n_held(c) == 2);
+  CHECK(n_held(d) == 1);
 }
 
 TEST_CASE("pages in use by running sequences are not taken away") {
@@ -263,36 +333,8 @@ TEST_CASE("a sequence that does not fit costs no finished text its pages") {
   CHECK(again->n_past() == 128);
 }
 
-TEST_CASE("pages neither leak nor appear in a long random life") {
-  TestCache t(12);
-  uint32_t state = 1;
-  const auto random = [&](uint32_t n) { return (state = state * 1664525u + 1013904223u) / 65536 % n; };
-  std::vector<std::unique_ptr<KvSequence>> running;
-  const auto base = text(400);
-  for (int step = 0; step < 2000; ++step) {
-    if (running.size() < 3 && random(2) == 0) {
-      const auto n = static_cast<int32_t>(1 + random(300));
-      const auto tokens = fork(base, static_cast<int32_t>(random(static_cast<uint32_t>(n) + 1)), n);
-      auto sequence = t.cache.begin(tokens, n + static_cast<int32_t>(random(40)));
-      if (sequence == nullptr) continue;
-      t.fill(*sequence, tokens);
-      running.push_back(std::move(sequence));
-    } else if (!running.empty()) {
-      const size_t i = random(static_cast<uint32_t>(running.size()));
-      if (random(3) == 0)
-        t.cache.truncate(*running[i], static_cast<int32_t>(random(static_cast<uint32_t>(running[i]->n_past()) + 1)));
-      t.cache.retire(std::move(running[i]));
-      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    for (const auto& sequence : running) {
-      CHECK(static_cast<int32_t>(sequence->page_table.size()) * kKvPageSize >= sequence->n_past());
-      const std::set<int32_t> pages(sequence->page_table.begin(), sequence->page_table.end());
-      CHECK(pages.size() == sequence->page_table.size());
-    }
-  }
-  for (auto& sequence : running) t.cache.retire(std::move(sequence));
-  // Whatever is left is idle: one sequence can have every page, which it could not if one had leaked.
-  const auto whole = t.cache.begin(text(1, 5000000), 12 * kKvPageSize);
-  REQUIRE(whole != nullptr);
-  CHECK(std::set<int32_t>(whole->page_table.begin(), whole->page_table.end()).size() == 12);
+TEST_CASE("a budget that holds no page is refused") {
+  const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
+  CHECK_THROWS_WITH_AS(KvCache(*backend, {1, 1, 64, 64}, kv_format(KvPreset::kCompact, 1), 1000),
+                       doctest::Contains("a page of 64 positions takes"), EngineError);
 }

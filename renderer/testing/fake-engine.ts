@@ -47,6 +47,14 @@ const kFakeLoaded: LoadedModel = {
       suffix: { nDrafted: 640, nAccepted: 317 },
       model: { nDrafted: 0, nAccepted: 0 },
     },
+  cache: {
+    preset: 'compact',
+    nPages: 80,
+    nTokens: 5060,
+    f16Bytes: 113_987_584,
+    mhaBytes: 911_900_672,
+    nPrompt: 9200,
+    nReused: 7100,
   },
 };
 

@@ -118,18 +118,20 @@ export function SwitchField({ label, hint, isOn, onChange }: SwitchFieldProps) {
 
 interface ChoiceFieldProps<T extends string> {
   label: string;
+  hint?: string;
   value: T;
   options: readonly { value: T; label: string }[];
   onChange: (value: T) => void;
 }
 
-export function ChoiceField<T extends string>({ label, value, options, onChange }: ChoiceFieldProps<T>) {
+export function ChoiceField<T extends string>({ label, hint, value, options, onChange }: ChoiceFieldProps<T>) {
   return (
-    <Field label={label}>
-      {({ id }) => (
+    <Field label={label} hint={hint}>
+      {({ id, hintId }) => (
         <ToggleGroup.Root
           id={id}
           aria-label={label}
+          aria-describedby={hint ? hintId : undefined}
           type="single"
           className={styles.segments}
           value={value}

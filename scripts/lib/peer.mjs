@@ -23,7 +23,7 @@ export const peerLibrary = join(peerPackage, 'bins', 'linux-x64', 'libggml-base.
  * @property {number[][]} tokenized ids of the texts
  * @property {PeerBuild} build
  *
- * @typedef {{ name: string, batchSize: number, flashAttention: boolean, kvCache: 'F16' | 'F32' }}
+ * @typedef {{ name: string, batchSize: number, flashAttention: boolean, kvCache: 'F16' | 'F32' | 'Q4_0' | 'Q8_0' }}
  *   DistributionConfiguration
  *
  * @typedef {object} DistributionRequest

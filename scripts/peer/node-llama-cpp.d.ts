@@ -33,8 +33,8 @@ export interface LlamaModel {
     flashAttention: boolean;
     sequences: number;
     threads: number;
-    experimentalKvCacheKeyType?: 'F16' | 'F32';
-    experimentalKvCacheValueType?: 'F16' | 'F32';
+    experimentalKvCacheKeyType?: 'F16' | 'F32' | 'Q4_0' | 'Q8_0';
+    experimentalKvCacheValueType?: 'F16' | 'F32' | 'Q4_0' | 'Q8_0';
   }): Promise<LlamaContext>;
 }
 

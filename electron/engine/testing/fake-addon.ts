@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import type {
   NativeAddon,
+  NativeCacheFile,
   NativeDraftStats,
   NativeEngine,
   NativeErrorCode,
@@ -150,9 +151,21 @@ export class FakeEngine implements NativeEngine {
     for (const i of this.requests.keys()) this.cancel(i);
   }
 
+  saveCache = (): Promise<NativeCacheFile> => Promise.resolve({ nTokens: 0, nBytes: 0 });
+  restoreCache = (): Promise<NativeCacheFile> => Promise.reject(nativeError('file_not_found'));
+
   stats() {
+    const cache = {
+      kvBytesUsed: 0,
+      kvBytesTotal: 0,
+      kvBytesSpare: 0,
+      nKvPages: 0,
+      nKvTokens: 0,
+      nPrompt: 0,
+      nReused: 0,
+    };
     const decoded = { nDecoded: 0, nPasses: 0, decodeMs: 0, plainTokenMs: 0, drafts: noDrafts };
-    return { nActive: 0, nWaiting: 0, ...decoded, kvBytesUsed: 0, kvBytesTotal: 0, experts: noExperts };
+    return { nActive: 0, nWaiting: 0, ...decoded, ...cache, experts: noExperts };
   }
 
   /** The request at an index, as soon as there is one. */

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
@@ -11,7 +13,7 @@ import type {
   ModelOverrides,
   ModelsState,
 } from '../../common/model-contract.ts';
-import { contextOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
 import {
   type Assignment,
   type Benchmark,
@@ -71,6 +73,7 @@ export class ModelsService {
   constructor(options: ModelsServiceOptions) {
     this.#options = options;
     const inData = (name: string) => join(options.dataFolder, name);
+    mkdirSync(inData('contexts'), { recursive: true });
     const onChange = () => this.#changed();
     this.#library = new Library(inData('models.json'), onChange);
     this.#roles = new RoleChoices(inData('model-roles.json'));
@@ -216,16 +219,17 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset } = this.#options.settings();
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
+    const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
     const known = this.#library.get(id);
     const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
     const memoryOf = (of: ModelFacts): number => {
-      const fitting = contextFor(of, wanted);
+      const fitting = contextFor(of, wanted, kvBits);
       const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
-      return predictMemory(of, { nCtx: fitting, kvBits: 16, draftBytes }).total;
+      return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
     };
     return {
       id,
@@ -233,10 +237,18 @@ export class ModelsService {
       name: isNamed && name ? name : null,
       nThreads,
       nCtx: wanted,
+      kvPreset,
       memoryBytes: facts ? memoryOf(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
+      contextFile: this.#contextFile(id),
     };
+  }
+
+  /** Where the engine keeps what a model has read. */
+  #contextFile(id: string): string {
+    const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
+    return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
   }
 
   // What could be had
@@ -309,6 +321,7 @@ export class ModelsService {
 
   async remove(id: string): Promise<number> {
     const freed = await this.#library.remove(id);
+    rmSync(this.#contextFile(id), { force: true });
     this.#roles.replace(id, undefined);
     this.#options.onAssignment();
     this.#changed();
@@ -351,5 +364,5 @@ export class ModelsService {
 
 const _forever = new AbortController().signal;
 
-const contextFor = (facts: ModelFacts, wanted: number) =>
-  contextOf(facts.nCtxTrain, facts.kvElementsPerToken * 2, wanted, totalmem());
+const contextFor = (facts: ModelFacts, wanted: number, kvBits: number) =>
+  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, totalmem());

@@ -1,20 +1,40 @@
 #include "backend/cpu/cpu_attention.h"
 
 #include <algorithm>
+#include <cassert>
+#include <cmath>
 
-#include "core/half.h"
+#include "backend/cpu/kv_pages.h"
 
 namespace outpost {
 namespace {
 
 static_assert(kPagePositions == kKvPageSize);
 
-void store_kv(const CpuKvStorage& storage, int32_t page, int32_t il, int32_t head, int32_t slot, const float* k,
-              const float* v) {
-  uint16_t* keys = storage.keys(page, il, head) + slot;
-  uint16_t* values = storage.values(page, il, head) + slot * storage.head_dim_v_padded();
-  for (int32_t d = 0; d < storage.shape().head_dim_k; ++d) keys[d * kKvPageSize] = float_to_half(k[d]);
-  for (int32_t d = 0; d < storage.shape().head_dim_v; ++d) values[d] = float_to_half(v[d]);
+int32_t page_of(int32_t position) { return position / kKvPageSize; }
+
+/// Pages before this one are read packed by a query at `position`.
+int32_t first_recent_page(int32_t position) { return std::max(0, page_of(position) - kKvRecentPages); }
+
+/// x = scale * q, and the sum of q. Zero past n, up to a multiple of 8.
+struct QueryCodes {
+  int8_t q[(kMaxHeadDim + 7) / 8 * 8];
+  float scale;
+  int32_t sum;
+};
+
+void quantize_query(const float* x, int32_t n, QueryCodes& out) {
+  float largest = 0;
+  for (int32_t d = 0; d < n; ++d) largest = std::max(largest, std::fabs(x[d]));
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  const bool is_usable = inverse > 0 && std::isfinite(inverse);
+  out.scale = is_usable ? 1.0f / inverse : 0.0f;
+  out.sum = 0;
+  for (int32_t d = 0; d < (n + 7) / 8 * 8; ++d) {
+    const float scaled = d < n && is_usable ? x[d] * inverse : 0.0f;
+    out.q[d] = scaled == scaled ? static_cast<int8_t>(std::nearbyint(scaled)) : int8_t{0};
+    out.sum += out.q[d];
+  }
 }
 
 }  // namespace
@@ -23,85 +43,166 @@ void CpuAttention::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float
                                      CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs,
                                      const AttentionParams& params, CpuRope* rope) {
   const int32_t dim_k = params.head_dim_k, dim_v = params.head_dim_v;
+  const KvRotation *k_rotation = storage.k_rotation(), *v_rotation = storage.v_rotation();
   int64_t row = 0;
   for (const SequenceRun& run : runs) {
+    if (run.n_tokens == 0) continue;
     if (rope != nullptr) rope->reserve(run.n_past + run.n_tokens - 1);
+    for (int32_t p = page_of(run.n_past); p <= page_of(run.n_past + run.n_tokens - 1); ++p) {
+      const int32_t page = run.page_table[static_cast<size_t>(p)];
+      storage.make_block(page, KvForm::kFresh);
+      if (p == 0 && storage.is_compressed()) storage.make_block(page, KvForm::kSinks);
+      storage.set_packed(page, std::min(storage.n_packed(page), il));  // what was packed before is written over
+    }
     pool_.run(run.n_tokens, [&](int64_t t) {
       const auto pos = static_cast<int32_t>(run.n_past + t);
-      if (rope != nullptr) {
-        float* q_token = q.data + (row + t) * params.n_head * dim_k;
-        for (int32_t h = 0; h < params.n_head; ++h) rope->rotate(q_token + h * dim_k, pos);
+      float* q_token = q.data + (row + t) * params.n_head * dim_k;
+      for (int32_t h = 0; h < params.n_head; ++h) {
+        if (rope != nullptr) rope->rotate(q_token + h * dim_k, pos);
+        if (k_rotation != nullptr) k_rotation->apply(q_token + h * dim_k);
       }
-      const int32_t page = run.page_table[static_cast<size_t>(pos / kKvPageSize)];
+      const int32_t page = run.page_table[static_cast<size_t>(page_of(pos))];
       for (int32_t h = 0; h < params.n_head_kv; ++h) {
         const int64_t i = (row + t) * params.n_head_kv + h;
-        float key[kMaxHeadDim];
+        float key[kMaxHeadDim], value[kMaxHeadDim];
         std::copy_n(k.data + i * dim_k, dim_k, key);
+        std::copy_n(v.data + i * dim_v, dim_v, value);
         if (rope != nullptr) rope->rotate(key, pos);
-        store_kv(storage, page, il, h, pos % kKvPageSize, key, v.data + i * dim_v);
+        if (k_rotation != nullptr) k_rotation->apply(key);
+        if (v_rotation != nullptr) v_rotation->apply(value);
+        kv_store(storage, page, il, h, pos, key, value);
       }
     });
     row += run.n_tokens;
   }
+  if (storage.is_compressed()) pack_pages(storage, il, runs);
+}
+
+void CpuAttention::pack_pages(CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs) {
+  std::vector<int32_t> pages;
+  for (const SequenceRun& run : runs) {
+    if (run.n_tokens == 0) continue;
+    const int32_t n_old = first_recent_page(run.n_past + run.n_tokens - 1);
+    for (int32_t p = 0; p < n_old; ++p) {
+      const int32_t page = run.page_table[static_cast<size_t>(p)];
+      if (storage.n_packed(page) > il) continue;
+      assert(storage.n_packed(page) == il && storage.block(page, KvForm::kFresh) != nullptr);
+      storage.make_block(page, KvForm::kPacked);
+      storage.set_packed(page, il + 1);
+      pages.push_back(page);
+    }
+  }
+  const int64_t n_head = storage.shape().n_head_kv;
+  pool_.run(static_cast<int64_t>(pages.size()) * n_head * 2, [&](int64_t i) {
+    const int32_t page = pages[static_cast<size_t>(i / (2 * n_head))];
+    const auto head = static_cast<int32_t>(i / 2 % n_head);
+    if (i % 2 == 0) {
+      kv_pack_keys(storage, page, il, head);
+    } else {
+      kv_pack_values(storage, page, il, head);
+    }
+  });
 }
 
 void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const CpuKvStorage& storage, int32_t il,
                              std::span<const SequenceRun> runs, const AttentionParams& params) {
-  const int64_t q_width = int64_t{params.n_head} * params.head_dim_k;
-  const int64_t y_width = int64_t{params.n_head} * params.head_dim_v;
-  int64_t row = 0;
+  segments_.clear();
+  tiles_.clear();
+  int64_t row = 0, n_items = 0;
+  const int32_t group = params.n_head / params.n_head_kv;
   for (const SequenceRun& run : runs) {
-    attend_run(y.data + row * y_width, q.data + row * q_width, storage, il, run, params);
+    add_segments(storage, run, row, params);
     row += run.n_tokens;
+  }
+  for (Segment& segment : segments_) {
+    segment.first_item = n_items;
+    const int64_t n_queries = int64_t{segment.n_tokens} * group;
+    n_items += (n_queries + kMaxTileQueries - 1) / kMaxTileQueries * params.n_head_kv;
+  }
+  pool_.run(n_items, [&](int64_t i) {
+    // Late tokens see more positions: starting with them evens out the threads' last items.
+    const int64_t item = n_items - 1 - i;
+    const auto next = std::upper_bound(segments_.begin(), segments_.end(), item,
+                                       [](int64_t a, const Segment& b) { return a < b.first_item; });
+    const Segment& segment = *std::prev(next);
+    attend(segment, item - segment.first_item, y.data, q.data, storage, il, params);
+  });
+  const KvRotation* rotation = storage.v_rotation();
+  if (rotation == nullptr) return;
+  pool_.run(row, [&](int64_t t) {
+    for (int32_t h = 0; h < params.n_head; ++h) rotation->undo(y.data + (t * params.n_head + h) * params.head_dim_v);
+  });
+}
+
+void CpuAttention::add_segments(const CpuKvStorage& storage, const SequenceRun& run, int64_t row,
+                                const AttentionParams& params) {
+  const int32_t end = run.n_past + run.n_tokens;
+  for (int32_t position = run.n_past; position < end;) {
+    const int32_t page_end = std::min(end, (page_of(position) + 1) * kKvPageSize);
+    Segment segment{row + (position - run.n_past), position, page_end - position, tiles_.size(), 0, 0};
+    // Behind a window most pages of a long sequence are not looked at.
+    const int32_t first_visible = params.n_window > 0 ? std::max(0, position - params.n_window + 1) : 0;
+    const int32_t n_sinks = storage.is_compressed() ? kKvSinks : 0;
+    const int32_t first_recent = storage.is_compressed() ? first_recent_page(position) : 0;
+    for (int32_t p = page_of(first_visible); p <= page_of(position); ++p) {
+      const int32_t page = run.page_table[static_cast<size_t>(p)], first = p * kKvPageSize;
+      const int32_t tile_end = std::min(page_end, first + kKvPageSize);
+      if (p == 0 && first_visible < n_sinks)
+        tiles_.push_back({storage.block(page, KvForm::kSinks), 0, 0, std::min(n_sinks, tile_end), KvForm::kSinks});
+      const KvForm form = p < first_recent ? KvForm::kPacked : KvForm::kFresh;
+      const int32_t tile_begin = p == 0 ? n_sinks : first;
+      if (tile_begin < tile_end) tiles_.push_back({storage.block(page, form), first, tile_begin, tile_end, form});
+    }
+    segment.n_tiles = static_cast<int32_t>(tiles_.size() - segment.first_tile);
+    segments_.push_back(segment);
+    position = page_end;
   }
 }
 
 /// Queries of a KV head, token after token, in tiles of kMaxTileQueries that share its keys and values.
-void CpuAttention::attend_run(float* y, const float* q, const CpuKvStorage& storage, int32_t il, const SequenceRun& run,
-                              const AttentionParams& params) {
-  const auto n_pages = static_cast<size_t>((run.n_past + run.n_tokens + kKvPageSize - 1) / kKvPageSize);
-  // Behind a window most pages of a long sequence are not looked at.
-  const int32_t first_visible = params.n_window > 0 ? std::max(0, run.n_past - params.n_window + 1) : 0;
-  const auto n_head_kv = static_cast<size_t>(params.n_head_kv);
-  k_pages_.resize(n_head_kv * n_pages);
-  v_pages_.resize(n_head_kv * n_pages);
-  for (size_t h = 0; h < n_head_kv; ++h) {
-    for (auto p = static_cast<size_t>(first_visible / kKvPageSize); p < n_pages; ++p) {
-      k_pages_[h * n_pages + p] = storage.keys(run.page_table[p], il, static_cast<int32_t>(h));
-      v_pages_[h * n_pages + p] = storage.values(run.page_table[p], il, static_cast<int32_t>(h));
-    }
-  }
+void CpuAttention::attend(const Segment& segment, int64_t item, float* y, const float* q, const CpuKvStorage& storage,
+                          int32_t il, const AttentionParams& params) const {
+  const int64_t tile = item / params.n_head_kv;
+  const auto head_kv = static_cast<size_t>(item % params.n_head_kv);
   const int32_t group = params.n_head / params.n_head_kv;
-  const int64_t n_queries = int64_t{run.n_tokens} * group;
-  const int64_t n_tiles = (n_queries + kMaxTileQueries - 1) / kMaxTileQueries;
-  pool_.run(n_tiles * params.n_head_kv, [&](int64_t item) {
-    // Late tokens see more positions: starting with them evens out the threads' last items.
-    const int64_t tile = n_tiles - 1 - item / params.n_head_kv;
-    const auto head_kv = static_cast<size_t>(item % params.n_head_kv);
-    AttentionArgs args{};
-    float scaled_q[kMaxTileQueries][kMaxHeadDim];
-    args.n_queries = static_cast<int>(std::min<int64_t>(kMaxTileQueries, n_queries - tile * kMaxTileQueries));
-    for (int i = 0; i < args.n_queries; ++i) {
-      const int64_t query = tile * kMaxTileQueries + i;
-      const int64_t token = query / group;
-      const int64_t head = static_cast<int64_t>(head_kv) * group + query % group;
-      const auto pos = static_cast<int32_t>(run.n_past + token);
-      const float* query_q = q + (token * params.n_head + head) * params.head_dim_k;
-      for (int32_t d = 0; d < params.head_dim_k; ++d) scaled_q[i][d] = query_q[d] * params.scale;
-      args.q[i] = scaled_q[i];
-      args.y[i] = y + (token * params.n_head + head) * params.head_dim_v;
-      args.first_visible[i] = params.n_window > 0 ? std::max(0, pos - params.n_window + 1) : 0;
-      args.end_visible[i] = pos + 1;
-      args.sink[i] = params.sinks.size > 0 ? params.sinks.data[head] : kNoSink;
+  const int64_t n_queries = int64_t{segment.n_tokens} * group;
+  AttentionArgs args{};
+  float scaled_q[kMaxTileQueries][kMaxHeadDim];
+  QueryCodes codes[kMaxTileQueries];
+  args.n_queries = static_cast<int>(std::min<int64_t>(kMaxTileQueries, n_queries - tile * kMaxTileQueries));
+  for (int i = 0; i < args.n_queries; ++i) {
+    const int64_t query = tile * kMaxTileQueries + i;
+    const int64_t token = query / group;
+    const int64_t head = static_cast<int64_t>(head_kv) * group + query % group;
+    const auto pos = static_cast<int32_t>(segment.position + token);
+    const int64_t row = segment.row + token;
+    const float* query_q = q + (row * params.n_head + head) * params.head_dim_k;
+    for (int32_t d = 0; d < params.head_dim_k; ++d) scaled_q[i][d] = query_q[d] * params.scale;
+    args.q[i] = scaled_q[i];
+    if (storage.is_compressed()) {
+      quantize_query(scaled_q[i], params.head_dim_k, codes[i]);
+      args.q8[i] = codes[i].q;
+      args.q8_scale[i] = codes[i].scale;
+      args.q8_sum[i] = codes[i].sum;
     }
-    args.softcap = params.softcap;
-    args.head_dim_k = params.head_dim_k;
-    args.head_dim_v = params.head_dim_v;
-    args.head_dim_v_padded = storage.head_dim_v_padded();
-    args.k_pages = k_pages_.data() + head_kv * n_pages;
-    args.v_pages = v_pages_.data() + head_kv * n_pages;
-    kernels_.attention(args);
-  });
+    args.y[i] = y + (row * params.n_head + head) * params.head_dim_v;
+    args.first_visible[i] = params.n_window > 0 ? std::max(0, pos - params.n_window + 1) : 0;
+    args.end_visible[i] = pos + 1;
+    args.sink[i] = params.sinks.size > 0 ? params.sinks.data[head] : kNoSink;
+  }
+  args.softcap = params.softcap;
+  args.head_dim_k = params.head_dim_k;
+  args.head_dim_v = params.head_dim_v;
+  args.head_dim_v_padded = storage.head_dim_v_padded();
+  args.tiles = tiles_.data() + segment.first_tile;
+  args.n_tiles = segment.n_tiles;
+  for (const KvForm form : {KvForm::kFresh, KvForm::kPacked, KvForm::kSinks}) {
+    if (storage.form_bytes(form) == 0) continue;
+    const KvLayout& layout = storage.layout(form, il);
+    const size_t k_offset = layout.offset + layout.stride * head_kv;
+    args.layouts[static_cast<size_t>(form)] = {layout.bits, k_offset, k_offset + layout.v_offset};
+  }
+  kernels_.attention(args);
 }
 
 }  // namespace outpost

@@ -9,6 +9,7 @@
 #include "backend/cpu/cpu_attention.h"
 #include "backend/cpu/cpu_expert_ffn.h"
 #include "backend/cpu/cpu_features.h"
+#include "backend/cpu/cpu_kv_storage.h"
 #include "backend/cpu/cpu_matmul.h"
 #include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/cpu_rope.h"
@@ -64,7 +65,11 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override {
-    return std::make_unique<CpuKvStorage>(shape, n_page);
+    return alloc_kv(shape, kv_format(KvPreset::kExact, shape.n_layer), n_page);
+  }
+
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override {
+    return std::make_unique<CpuKvStorage>(shape, format, n_page);
   }
 
   std::unique_ptr<Buffer> alloc_f32(size_t n) override { return std::make_unique<CpuBuffer>(n); }

@@ -60,18 +60,36 @@ inline constexpr int kPagePositions = 64;
 /// A sink that takes no part in the softmax.
 inline constexpr float kNoSink = -std::numeric_limits<float>::infinity();
 
+/// A page of keys and values in one form, or the sinks of a sequence.
+struct KvTile {
+  const std::byte* block;
+  int32_t first;       ///< position of the block's first row
+  int32_t begin, end;  ///< positions that are read here
+  KvForm form;
+};
+
+/// Where a head lies in a block of one form.
+struct KvHeadLayout {
+  KvBits bits;
+  size_t k_offset, v_offset;
+};
+
 struct AttentionArgs {
-  int n_queries;                    ///< 1 to kMaxTileQueries, all of one KV head
-  const float* q[kMaxTileQueries];  ///< [head_dim_k], already scaled
-  float* y[kMaxTileQueries];        ///< [head_dim_v]
+  int n_queries;                      ///< 1 to kMaxTileQueries, all of one KV head and in one page
+  const float* q[kMaxTileQueries];    ///< [head_dim_k], already scaled
+  const int8_t* q8[kMaxTileQueries];  ///< q = q8_scale * q8, [head_dim_k padded to 8 with 0]; null without codes
+  float q8_scale[kMaxTileQueries];
+  int32_t q8_sum[kMaxTileQueries];
+  float* y[kMaxTileQueries];  ///< [head_dim_v]
   /// Positions first_visible to end_visible - 1 are attended to: at least one.
   int32_t first_visible[kMaxTileQueries], end_visible[kMaxTileQueries];
   float sink[kMaxTileQueries];  ///< a logit that adds no value, or kNoSink
   float softcap;                ///< of the scores, 0: none
   int32_t head_dim_k, head_dim_v;
-  int32_t head_dim_v_padded;       ///< to a multiple of 16
-  const uint16_t* const* k_pages;  ///< [head_dim_k, 64] f16 of this head, per page
-  const uint16_t* const* v_pages;  ///< [64, head_dim_v_padded] f16 of this head, per page
+  int32_t head_dim_v_padded;  ///< to a multiple of 16
+  const KvTile* tiles;        ///< by position
+  int32_t n_tiles;
+  KvHeadLayout layouts[3];  ///< by KvForm
 };
 
 using MatmulKernel = void (*)(const MatmulArgs&);

@@ -3,6 +3,7 @@
 
 #include <cassert>
 
+#include "backend/cpu/attention_kernels.h"
 #include "backend/cpu/matmul_block_kernels.h"
 #include "backend/cpu/matmul_codebook_kernels.h"
 #include "backend/cpu/matmul_kernels.h"

@@ -129,6 +129,10 @@ inline void i32_store_i8(int8_t* p, I32x16 v) {
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {load256(p), load256(p + 32)}; }
+inline void u8_store(uint8_t* p, U8x64 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), a.hi);
+}
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
   return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
@@ -222,6 +226,16 @@ OUTPOST_INLINE inline I16x32 pair_products(const SignedCodes& w, const int8_t* x
 OUTPOST_INLINE inline I32x16 dot_pairs(I32x16 acc, I16x32 a, I16x32 b) {
   return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(a.lo, b.lo)),
           _mm256_add_epi32(acc.hi, _mm256_madd_epi16(a.hi, b.hi))};
+}
+/// acc[r] + sum_i w[4r + i] * x[i], as the other instruction sets have it, for codes up to 128
+OUTPOST_INLINE inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return dot_pairs(acc, pair_products(w, x), {ones, ones});
+}
+/// Codes up to 255 halved and their lowest bits apart: two sums that each fit 16 bits, put together as 2 * half + bit.
+OUTPOST_INLINE inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) {
+  const I32x16 halves = dot4(i32_set1(0), u8_shift_and<1>(w, 127), x);
+  return dot4(acc + i32_shift_left<1>(halves), u8_and(w, 1), x);
 }
 #endif
 

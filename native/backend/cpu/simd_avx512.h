@@ -93,6 +93,7 @@ inline void i32_store_i8(int8_t* p, I32x16 a) {
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline void u8_store(uint8_t* p, U8x64 a) { _mm512_storeu_si512(p, a.v); }
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   return {_mm512_and_si512(a.v, _mm512_set1_epi8(static_cast<char>(mask)))};
 }

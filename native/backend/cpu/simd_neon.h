@@ -157,6 +157,9 @@ inline void i8_pair_runs(const int8_t* in, int8_t* out) {
 inline U8x64 u8_load(const uint8_t* p) {
   return each<U8x64>([&](int i) { return vld1q_u8(p + 16 * i); });
 }
+inline void u8_store(uint8_t* p, U8x64 a) {
+  for (int i = 0; i < 4; ++i) vst1q_u8(p + 16 * i, a.v[i]);
+}
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   return each<U8x64>([&](int i) { return vandq_u8(a.v[i], vdupq_n_u8(mask)); });
 }

@@ -200,6 +200,7 @@ inline U8x64 u8_load(const uint8_t* p) {
   std::memcpy(r.lane, p, sizeof r);
   return r;
 }
+inline void u8_store(uint8_t* p, U8x64 a) { std::memcpy(p, a.lane, sizeof a); }
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   OUTPOST_EACH(64, a.lane[i] &= mask);
   return a;

@@ -1,4 +1,4 @@
-// Everything that is not a matrix product: quantizing activations, normalization, gates and attention.
+// Everything that is not a matrix product: quantizing activations, normalization and gates.
 // Written once over the lanes of simd_*.h; internal to one kernels_*.cpp.
 #pragma once
 
@@ -222,111 +222,6 @@ void quantize32(const float* x, int64_t n_cols, ActivationBlock32* out, int64_t 
       out->scale[group] = is_usable ? 1.0f / inverse : 0.0f;
       out->scaled_sum[group] = out->scale[group] * static_cast<float>(out->sum[group]);
     }
-  }
-}
-
-/// Flash attention (arXiv:2205.14135) of kQueries queries that share one KV head. Pages are the tiles: their
-/// boundaries are absolute positions, so a query's arithmetic does not depend on how the prompt was cut.
-template <int kQueries>
-void attend(const AttentionArgs& args) {
-  constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-  constexpr int kVectors = kPagePositions / 16;
-  float m[kQueries], l[kQueries];  // running maximum and sum of exp(score - m)
-  alignas(64) float y[kQueries][kMaxHeadDim];
-  int32_t first = args.first_visible[0], end = 0;
-  for (int q = 0; q < kQueries; ++q) {
-    m[q] = kMinusInfinity;
-    l[q] = 0.0f;
-    std::fill_n(y[q], args.head_dim_v_padded, 0.0f);
-    first = std::min(first, args.first_visible[q]);
-    end = std::max(end, args.end_visible[q]);
-  }
-
-  for (int32_t page = first / kPagePositions; page * kPagePositions < end; ++page) {
-    const uint16_t* keys = args.k_pages[page];
-    F32x16 scores[kQueries][kVectors];
-    for (auto& row : scores) std::fill_n(row, kVectors, f32_set1(0.0f));
-    for (int32_t d = 0; d < args.head_dim_k; ++d) {
-      F32x16 k[kVectors];
-      for (int v = 0; v < kVectors; ++v) k[v] = f16_load(keys + d * kPagePositions + 16 * v);
-      for (int q = 0; q < kQueries; ++q) {
-        const F32x16 x = f32_set1(args.q[q][d]);
-        for (int v = 0; v < kVectors; ++v) scores[q][v] = fma(x, k[v], scores[q][v]);
-      }
-    }
-
-    alignas(64) float p[kQueries][kPagePositions];
-    F32x16 correction[kQueries];
-    for (int q = 0; q < kQueries; ++q) {
-      const int skip = std::clamp(args.first_visible[q] - page * kPagePositions, 0, kPagePositions);
-      const int n = std::clamp(args.end_visible[q] - page * kPagePositions, 0, kPagePositions);
-      const bool sees_any = n > skip;
-      F32x16 largest = f32_set1(kMinusInfinity);
-      for (int v = 0; v < kVectors; ++v) {
-        if (args.softcap > 0.0f) scores[q][v] = soft_capped(scores[q][v], args.softcap);
-        scores[q][v] = f32_keep_first(scores[q][v], std::clamp(n - 16 * v, 0, 16), kMinusInfinity);
-        if (skip > 16 * v) scores[q][v] = f32_drop_first(scores[q][v], std::min(skip - 16 * v, 16), kMinusInfinity);
-        largest = f32_max(scores[q][v], largest);
-      }
-      const float m_new = std::max(m[q], reduce_max(largest));
-      // Before the first visible position both are -inf, and their difference would be NaN.
-      const F32x16 shift = f32_set1(sees_any ? m_new : 0.0f);
-      correction[q] = sees_any ? exp16(f32_set1(m[q]) - shift) : f32_set1(1.0f);
-      F32x16 sum = f32_set1(0.0f);
-      for (int v = 0; v < kVectors; ++v) {
-        const F32x16 weight = exp16(scores[q][v] - shift);
-        f32_store(p[q] + 16 * v, weight);
-        sum = sum + weight;
-      }
-      float factor[16];
-      f32_store(factor, correction[q]);
-      l[q] = l[q] * factor[0] + reduce_add(sum);
-      m[q] = m_new;
-    }
-
-    const uint16_t* values = args.v_pages[page];
-    const int n_rows = std::min(end - page * kPagePositions, kPagePositions);
-    const auto add_values = [&]<int kColumns>(int32_t d) {
-      F32x16 acc[kQueries][kColumns];
-      for (int q = 0; q < kQueries; ++q) {
-        for (int v = 0; v < kColumns; ++v) acc[q][v] = f32_load(y[q] + d + 16 * v) * correction[q];
-      }
-      for (int j = 0; j < n_rows; ++j) {
-        F32x16 row[kColumns];
-        for (int v = 0; v < kColumns; ++v) row[v] = f16_load(values + j * args.head_dim_v_padded + d + 16 * v);
-        for (int q = 0; q < kQueries; ++q) {
-          const F32x16 weight = f32_set1(p[q][j]);
-          for (int v = 0; v < kColumns; ++v) acc[q][v] = fma(weight, row[v], acc[q][v]);
-        }
-      }
-      for (int q = 0; q < kQueries; ++q) {
-        for (int v = 0; v < kColumns; ++v) f32_store(y[q] + d + 16 * v, acc[q][v]);
-      }
-    };
-    int32_t d = 0;
-    for (; d + 64 <= args.head_dim_v_padded; d += 64) add_values.template operator()<4>(d);
-    for (; d < args.head_dim_v_padded; d += 16) add_values.template operator()<1>(d);
-  }
-
-  for (int q = 0; q < kQueries; ++q) {
-    float factor = 1.0f;  // a sink may be larger than every score
-    if (args.sink[q] != kNoSink) {
-      const float m_all = std::max(m[q], args.sink[q]);
-      factor = exp1(m[q] - m_all);
-      l[q] = l[q] * factor + exp1(args.sink[q] - m_all);
-    }
-    const F32x16 inverse = f32_set1(factor / l[q]);
-    for (int32_t d = 0; d < args.head_dim_v; d += 16)
-      store_first(args.y[q] + d, args.head_dim_v - d, f32_load(y[q] + d) * inverse);
-  }
-}
-
-void attention(const AttentionArgs& args) {
-  switch (args.n_queries) {
-    case 1: return attend<1>(args);
-    case 2: return attend<2>(args);
-    case 3: return attend<3>(args);
-    default: return attend<kMaxTileQueries>(args);
   }
 }
 

@@ -49,6 +49,7 @@ class CudaBackend final : public Backend {
     return std::make_unique<CudaWeight>(load_matrix(view));
   }
 
+  using Backend::alloc_kv;  // refuses formats other than f16
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override {
     use();
     if (shape.head_dim_k % 4 != 0 || shape.head_dim_v % 4 != 0 || shape.head_dim_k > 576 || shape.head_dim_v > 512) {
@@ -57,7 +58,7 @@ class CudaBackend final : public Backend {
           concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
                  "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
     }
-    return std::make_unique<CudaKvStorage>(shape, n_page, [this] {
+    return std::make_unique<CudaKvStorage>(shape, n_page, stream_, [this] {
       cudaStreamSynchronize(stream_);
       graphs_.clear();
     });

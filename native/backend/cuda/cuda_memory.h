@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,10 +126,12 @@ class CudaWeight final : public Weight {
 /// f16 pages, as kernels/portable/kv_layout.h has them.
 class CudaKvStorage final : public KvStorage {
  public:
-  CudaKvStorage(const KvShape& shape, int32_t n_page, std::function<void()> on_end)
+  /// @param stream of the passes over these pages
+  CudaKvStorage(const KvShape& shape, int32_t n_page, cudaStream_t stream, std::function<void()> on_end)
       : shape_(shape),
         n_page_(n_page),
         memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
+        stream_(stream),
         on_end_(std::move(on_end)) {
     check_cuda(cudaMemset(memory_.data(), 0, memory_.size()), "clearing the KV cache");
     wait_for_copies();
@@ -137,6 +140,27 @@ class CudaKvStorage final : public KvStorage {
 
   int32_t n_page() const override { return n_page_; }
   size_t size_bytes() const override { return memory_.size(); }
+  bool copy_page(int32_t from, int32_t to) override {
+    const auto n_bytes = static_cast<size_t>(page_stride()) * sizeof(uint16_t);
+    check_cuda(cudaMemcpyAsync(pages() + to * page_stride(), pages() + from * page_stride(), n_bytes,
+                               cudaMemcpyDeviceToDevice, stream_),
+               "copying a page of keys and values");
+    return true;
+  }
+  bool read_form(int32_t page, KvForm, std::span<std::byte> bytes) const override {
+    check_cuda(
+        cudaMemcpyAsync(bytes.data(), pages() + page * page_stride(), bytes.size(), cudaMemcpyDeviceToHost, stream_),
+        "reading a page of keys and values");
+    check_cuda(cudaStreamSynchronize(stream_), "reading a page of keys and values");
+    return true;
+  }
+  bool write_form(int32_t page, KvForm, std::span<const std::byte> bytes) override {
+    check_cuda(
+        cudaMemcpyAsync(pages() + page * page_stride(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice, stream_),
+        "writing a page of keys and values");
+    check_cuda(cudaStreamSynchronize(stream_), "writing a page of keys and values");
+    return true;
+  }
   uint16_t* pages() const { return memory_.as<uint16_t>(); }
   gpu::KvLayout layout(int32_t il) const {
     return {shape_.n_head_kv, shape_.head_dim_k, shape_.head_dim_v, page_stride(), il * layer_stride()};
@@ -151,6 +175,7 @@ class CudaKvStorage final : public KvStorage {
   KvShape shape_;
   int32_t n_page_;
   DeviceBytes memory_;
+  cudaStream_t stream_;
   std::function<void()> on_end_;
 };
 

@@ -8,6 +8,7 @@ import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
+import { CacheLine } from './cache-line.tsx';
 import { DraftChoice } from './draft-choice.tsx';
 import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
@@ -165,6 +166,7 @@ function InMemory({ models, model, loaded }: { models: LibraryStore; model: Mode
         which {formatBytes(memory.kvUsed)} are in use.
         {predicted > 0 ? ` Expected before it was loaded: ${formatBytes(predicted)}.` : ''}
       </p>
+      {loaded.cache ? <CacheLine cache={loaded.cache} usedBytes={memory.kvUsed} /> : null}
       <div className={styles.actions}>
         <Button onClick={() => void models.run((_app, engine) => engine.unload({ id }))}>Unload</Button>
         <Button

@@ -172,6 +172,18 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               step={1}
               onChange={(nCtx) => change({ nCtx })}
             />
+            <ChoiceField
+              label="Memory of the context"
+              hint="Fewer bits for keys and values let a longer context fit; the fewer, the more a reply may differ. The model is loaded again."
+              value={values.kvPreset}
+              options={[
+                { value: 'exact', label: 'Exact, 16 bits' },
+                { value: 'safe', label: 'Safe, about 6 bits' },
+                { value: 'compact', label: 'Compact, about 3 bits' },
+                { value: 'max', label: 'Max, about 2 bits' },
+              ]}
+              onChange={(kvPreset) => change({ kvPreset })}
+            />
           </section>
           <section aria-labelledby="settings-chat">
             <h3 id="settings-chat" className={styles.heading}>

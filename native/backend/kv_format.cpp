@@ -1,0 +1,44 @@
+#include "backend/kv_format.h"
+
+#include <cstdio>
+#include <iterator>
+
+#include "backend/backend.h"
+#include "core/strings.h"
+
+namespace outpost {
+
+std::unique_ptr<KvStorage> Backend::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
+  if (format.is_exact()) return alloc_kv(shape, n_page);
+  throw EngineError(ErrorCode::kModelUnsupported,
+                    concat("The backend ", name(), " keeps keys and values in f16 only. Choose the preset exact."));
+}
+
+KvFormat kv_format(KvPreset preset, int32_t n_layer) {
+  const KvBits bits = [&]() -> KvBits {
+    switch (preset) {
+      case KvPreset::kSafe: return {8, 4};
+      case KvPreset::kCompact: return {3, 3};
+      case KvPreset::kMax: return {2, 2};
+      case KvPreset::kExact: break;
+    }
+    return {16, 16};
+  }();
+  return {std::vector<KvBits>(static_cast<size_t>(n_layer), bits)};
+}
+
+KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
+  for (size_t i = 0; i < std::size(kKvPresetNames); ++i) {
+    if (name == kKvPresetNames[i]) return kv_format(static_cast<KvPreset>(i), n_layer);
+  }
+  int k = 0, v = 0, n_read = 0;
+  if (std::sscanf(name.c_str(), "k%2dv%2d%n", &k, &v, &n_read) == 2 && static_cast<size_t>(n_read) == name.size() &&
+      is_kv_bits(k) && is_kv_bits(v)) {
+    return {std::vector<KvBits>(static_cast<size_t>(n_layer), KvBits{k, v})};
+  }
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("The KV format is ", quoted(name),
+                           "; expected exact, safe, compact, max, or bits such as k4v3 (16, 8, 4, 3 or 2 each)."));
+}
+
+}  // namespace outpost

@@ -1,0 +1,162 @@
+// `npm run bench -- kv [--model FILE.gguf] [--text FILE] [--windows N] [--context N] [--threads N]`: what formats of
+// keys and values cost in quality, beside llama.cpp's quantized caches on the same tokens, and attention's time and
+// bytes at 1K to 128K positions. Writes tables, a plot and the raw figures into build/bench/.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureDefaultModel } from '../lib/default-model.mjs';
+import { ensureDependencies } from '../lib/dependencies.mjs';
+import { writeSection } from '../lib/doc-section.mjs';
+import { engineProgram, engineTokenize } from '../lib/engine-cli.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { ensurePeer, peerDirectory } from '../lib/peer.mjs';
+import { scatterPlot } from '../lib/plot.mjs';
+import { capture, root, run, SetupError } from '../lib/process.mjs';
+import { ensureSystemPackages } from '../lib/system-packages.mjs';
+import { formatTable } from '../lib/table.mjs';
+
+const directory = join(root, 'build', 'bench');
+const presets = ['safe', 'compact', 'max'];
+const formats = [...presets, 'k8v8', 'k4v4', 'k4v3', 'k4v2', 'k3v4'];
+/** Bits per element of llama.cpp's caches, with the f16 scale of each 32. */
+const peerBits = { Q4_0: 4.5, Q8_0: 8.5 };
+
+/**
+ * @typedef {{ kv: string, bits: number, bits_32k: number, mean_kld: number, p99_kld: number, top1_flips: number,
+ *   perplexity: number, perplexity_exact: number, n_tokens: number }} Ours
+ * @typedef {{ kvCache: 'Q4_0' | 'Q8_0', meanKld: number, p99Kld: number, flips: number, nTokens: number }} Peers
+ * @typedef {{ shape: string, depth: number, kv: string, ms: number, bytes: number }} Timed
+ */
+
+/** @param {string[]} words */
+export async function benchKv(words) {
+  const { values } = parseArgs({
+    args: words,
+    options: {
+      model: { type: 'string' },
+      text: { type: 'string' },
+      windows: { type: 'string', default: '2' },
+      context: { type: 'string', default: '2048' },
+      threads: { type: 'string', default: String(Math.max(1, cpus().length)) },
+    },
+  });
+  const [nWindows, nCtx, nThreads] = [values.windows, values.context, values.threads].map(Number);
+  if (![nWindows, nCtx, nThreads].every((n) => Number.isInteger(n) && Number(n) > 0))
+    throw new SetupError('--windows, --context and --threads are whole numbers above 0.');
+  await ensureSystemPackages(['build']);
+  await ensureDependencies();
+  const hasPeer = await ensurePeer();
+  const build = await buildNative('release');
+  await run('cmake', ['--build', build, '--target', 'outpost-kv-bench'], { quiet: true });
+  const program = engineProgram(build);
+  const model = values.model ?? (await ensureDefaultModel());
+  await mkdir(directory, { recursive: true });
+  const text = values.text ?? (await writeOwnCode());
+
+  console.log('• our formats against f16 …');
+  const options = ['--ctx', `${nCtx}`, '--chunks', `${nWindows}`, '--threads', `${nThreads}`, '--json'];
+  const ours = /** @type {Ours[]} */ (
+    parseLines(await capture(program, ['kld', model, text, '--kv', formats.join(','), ...options]))
+  );
+  console.log('• llama.cpp with q4_0 and q8_0 caches against its f16 …');
+  const peers = hasPeer ? await askPeer({ program, model }, text, Number(nCtx), Number(nWindows)) : [];
+  console.log('• attention at depth …');
+  const timed = /** @type {Timed[]} */ (
+    parseLines(await capture(join(build, 'outpost-kv-bench'), ['--threads', `${nThreads}`]))
+  );
+  await report({ model, nThreads: Number(nThreads), nCtx: Number(nCtx), ours, peers, timed });
+}
+
+/** Code that no model was trained on: our own. @returns {Promise<string>} its path */
+async function writeOwnCode() {
+  const files = (await capture('git', ['ls-files', 'native/*.cpp', 'electron/*.ts', 'renderer/*.tsx']))
+    .trim()
+    .split('\n');
+  // Every seventh file, so that both languages are in the first windows.
+  const chosen = files.filter((_, i) => i % 7 === 0).sort((a, b) => a.length - b.length);
+  const texts = await Promise.all(chosen.map((file) => readFile(join(root, file), 'utf8')));
+  const path = join(directory, 'kv-text.txt');
+  await writeFile(path, texts.join('\n').slice(0, 400_000));
+  return path;
+}
+
+/** @param {string} output @returns {unknown[]} */
+function parseLines(output) {
+  return output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/**
+ * The windows that `outpost-engine kld` takes: each begins with BOS, its second half is scored.
+ * @param {import('../lib/engine-cli.mjs').EngineCli} engine
+ * @param {string} text path
+ * @param {number} nCtx
+ * @param {number} nWindows
+ * @returns {Promise<Peers[]>}
+ */
+async function askPeer(engine, text, nCtx, nWindows) {
+  const bos = JSON.parse(await capture(engine.program, ['tokenize', engine.model, '--text', '']))[0];
+  const tokens = [bos, ...(await engineTokenize(engine, await readFile(text, 'utf8')))];
+  const windows = [];
+  for (let i = 0; i < nWindows && (i + 1) * nCtx <= tokens.length; ++i)
+    windows.push([bos, ...tokens.slice(i * nCtx + 1, (i + 1) * nCtx)]);
+  const request = { model: engine.model, windows, nLast: nCtx / 2, kvCaches: ['Q4_0', 'Q8_0'] };
+  const output = await capture(process.execPath, [join(peerDirectory, 'kv-cache.mjs')], {
+    cwd: peerDirectory,
+    input: JSON.stringify(request),
+  });
+  return JSON.parse(output).figures;
+}
+
+/** @param {{ model: string, nThreads: number, nCtx: number, ours: Ours[], peers: Peers[], timed: Timed[] }} measured */
+async function report({ model, nThreads, nCtx, ours, peers, timed }) {
+  const quality = [
+    ['keys and values', `bits at ${nCtx}`, 'bits at 32K', 'mean KLD', 'p99 KLD', 'flips, %', 'perplexity', 'of f16'],
+    ...ours.map((o) => [
+      o.kv,
+      o.bits.toFixed(2),
+      o.bits_32k.toFixed(2),
+      o.mean_kld.toFixed(5),
+      o.p99_kld.toFixed(4),
+      (100 * o.top1_flips).toFixed(2),
+      o.perplexity.toFixed(3),
+      o.perplexity_exact.toFixed(3),
+    ]),
+    ...peers.map((p) => {
+      const bits = peerBits[p.kvCache].toFixed(2);
+      const flips = (100 * p.flips).toFixed(2);
+      return [`llama.cpp ${p.kvCache}`, bits, bits, p.meanKld.toFixed(5), p.p99Kld.toFixed(4), flips, '', ''];
+    }),
+  ];
+  const exactMs = new Map(timed.filter(({ kv }) => kv === 'exact').map((t) => [`${t.shape} ${t.depth}`, t]));
+  const speed = [
+    ['shape', 'positions', 'keys and values', 'ms', 'bytes', 'of f16', 'times as fast'],
+    ...timed.map((t) => {
+      const exact = exactMs.get(`${t.shape} ${t.depth}`);
+      const share = exact === undefined ? '' : `${((100 * t.bytes) / exact.bytes).toFixed(1)} %`;
+      const ratio = exact === undefined ? '' : (exact.ms / t.ms).toFixed(2);
+      return [t.shape, `${t.depth}`, t.kv, t.ms.toFixed(3), `${t.bytes}`, share, ratio];
+    }),
+  ];
+  const date = new Date().toISOString().slice(0, 10);
+  const facts = `${cpus()[0]?.model ?? 'unknown'}, ${nThreads} threads, ${date}; ${model.split('/').at(-1)}, own code`;
+  console.log(`\n${facts}\n\n${formatTable(quality)}\n\n${formatTable(speed)}`);
+  const tables = [quality, speed].map(([head = [], ...rows]) =>
+    [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n'),
+  );
+  await writeFile(join(directory, 'kv.md'), `${facts}\n\n${tables.join('\n\n')}\n`);
+  await writeFile(join(directory, 'kv.json'), `${JSON.stringify({ facts, ours, peers, timed }, null, 1)}\n`);
+  const points = [
+    ...ours.map((o) => ({ x: o.bits_32k, y: o.mean_kld, label: o.kv, group: presets.includes(o.kv) ? 0 : 2 })),
+    ...peers.map((p) => ({ x: peerBits[p.kvCache], y: p.meanKld, label: `llama.cpp ${p.kvCache}`, group: 1 })),
+  ];
+  const axes = { title: 'KV formats', xTitle: 'bits per element at 32K', yTitle: 'mean KL divergence from f16' };
+  await writeFile(join(directory, 'kv.svg'), scatterPlot({ ...axes, points }));
+  await writeFile(join(root, 'docs', 'pictures', 'kv.svg'), scatterPlot({ ...axes, points }));
+  const plot = '![Bits per element and divergence of each format](pictures/kv.svg)';
+  await writeSection('docs/kv-cache.md', 'kv', `${facts}\n\n${tables.join('\n\n')}\n\n${plot}`);
+  console.log('\nWritten: docs/kv-cache.md, build/bench/kv.md, kv.json and kv.svg');
+}
