@@ -1,15 +1,17 @@
 // How fast products run per weight type and number of tokens, beside the memory bandwidth of the same moment.
 //
 //   cmake --build build/native/release --target outpost-kernels-bench
-//   build/native/release/outpost-kernels-bench [auto|scalar|avx2|...] [threads, 0 = cores]
+//   build/native/release/outpost-kernels-bench [auto|scalar|avx2|...] [threads, 0 = cores] [types, or all] [rows]
 //
-// Each figure is the best of several runs: other load on the machine only ever slows a run down.
+// Each figure is the best of several runs: other load on the machine only ever slows a run down. On a busy machine take
+// one thread and few rows: runs are then short enough to fall between what else it does, and weights stay in the cache.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
@@ -24,10 +26,11 @@ namespace {
 constexpr int64_t kRows = 49152, kCols = 4096;
 constexpr int kRepetitions = 7;
 
+/// The best of so many runs that all sizes take about as long.
 template <typename Run>
-double best_seconds(const Run& run) {
+double best_seconds(int64_t n_rows, const Run& run) {
   double best = 1e300;
-  for (int i = 0; i < kRepetitions; ++i) {
+  for (int64_t i = 0; i < kRepetitions * kRows / n_rows; ++i) {
     const auto start = std::chrono::steady_clock::now();
     run();
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -42,7 +45,7 @@ double read_bandwidth(int32_t n_threads) {
   std::memset(memory.data(), 1, memory.size());
   ThreadPool pool(n_threads);
   std::vector<uint64_t> sums(static_cast<size_t>(n_threads) * 8);
-  const double seconds = best_seconds([&] {
+  const double seconds = best_seconds(kRows, [&] {
     pool.run(n_threads, [&](int64_t thread) {
       const auto* words = reinterpret_cast<const uint64_t*>(memory.data()) + static_cast<size_t>(thread) * kWords;
       uint64_t sum = 0;
@@ -55,9 +58,9 @@ double read_bandwidth(int32_t n_threads) {
 
 /// Blocks of arbitrary codes; what they mean does not change the time. No byte is large enough to make an f16 or
 /// f32 element infinite, and few are subnormal.
-std::vector<std::byte> arbitrary_matrix(TensorType type) {
+std::vector<std::byte> arbitrary_matrix(TensorType type, int64_t n_rows) {
   const TensorTypeTraits& traits = tensor_type_traits(type);
-  std::vector<std::byte> bytes(static_cast<size_t>(kRows * kCols) / traits.block_elements * traits.block_bytes);
+  std::vector<std::byte> bytes(static_cast<size_t>(n_rows * kCols) / traits.block_elements * traits.block_bytes);
   uint32_t state = 1;
   for (std::byte& byte : bytes) {
     state = state * 1664525u + 1013904223u;
@@ -66,20 +69,20 @@ std::vector<std::byte> arbitrary_matrix(TensorType type) {
   return bytes;
 }
 
-void measure(Backend& backend, TensorType type, double bandwidth) {
-  const std::vector<std::byte> bytes = arbitrary_matrix(type);
-  const auto weight = backend.load_weight({"bench", type, kRows, kCols, bytes});
+void measure(Backend& backend, TensorType type, int64_t n_rows, double bandwidth) {
+  const std::vector<std::byte> bytes = arbitrary_matrix(type, n_rows);
+  const auto weight = backend.load_weight({"bench", type, n_rows, kCols, bytes});
   const double n_bytes = static_cast<double>(weight->size_bytes());
-  std::printf("%-8s %6.3f bits/weight", tensor_type_traits(type).name, n_bytes * 8 / (kRows * kCols));
-  for (const int32_t n_tokens : {1, 2, 4, 8, 64}) {
-    std::vector<float> x(static_cast<size_t>(n_tokens * kCols)), y(static_cast<size_t>(n_tokens * kRows));
+  std::printf("%-8s %6.3f bits/weight", tensor_type_traits(type).name, n_bytes * 8 / (n_rows * kCols));
+  for (const int32_t n_tokens : {1, 2, 4, 8, 16, 64}) {
+    std::vector<float> x(static_cast<size_t>(n_tokens * kCols)), y(static_cast<size_t>(n_tokens * n_rows));
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0f;
     const MatmulTask task{weight.get(), {y.data(), y.size()}};
-    const double seconds = best_seconds([&] { backend.matmul({&task, 1}, {x.data(), x.size()}, n_tokens); });
+    const double seconds = best_seconds(n_rows, [&] { backend.matmul({&task, 1}, {x.data(), x.size()}, n_tokens); });
     if (n_tokens == 1)
       std::printf(" | M=1 %6.1f GB/s = %3.0f %% of memory", n_bytes / seconds * 1e-9,
                   n_bytes / seconds / bandwidth * 100);
-    std::printf(" | M=%d %6.1f GMAC/s", n_tokens, static_cast<double>(n_tokens) * kRows * kCols / seconds * 1e-9);
+    std::printf(" | M=%d %6.1f GMAC/s", n_tokens, static_cast<double>(n_tokens) * n_rows * kCols / seconds * 1e-9);
     std::fflush(stdout);
   }
   std::printf("\n");
@@ -102,11 +105,17 @@ int main(int argc, char** argv) {
     const auto backend = create_cpu_backend(kernels_named(argc > 1 ? argv[1] : "auto"), n_threads);
     const double bandwidth = read_bandwidth(n_threads > 0 ? n_threads : count_physical_cores());
     std::printf("%s, memory reads %.1f GB/s\n", backend->name(), bandwidth * 1e-9);
-    for (const TensorType type : {TensorType::kIQ2_XXS, TensorType::kQ2_K, TensorType::kQ3_K, TensorType::kQ4_K,
-                                  TensorType::kQ5_K, TensorType::kQ6_K, TensorType::kIQ4_XS, TensorType::kQ4_0,
-                                  TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0,
-                                  TensorType::kIQ4_NL, TensorType::kMXFP4, TensorType::kF16, TensorType::kBF16}) {
-      measure(*backend, type, bandwidth);
+    const std::string types = argc > 3 ? argv[3] : "all";
+    const int64_t n_rows = std::clamp<int64_t>(argc > 4 ? std::atoi(argv[4]) : kRows, 1, kRows);
+    for (const TensorType type :
+         {TensorType::kIQ2_XXS, TensorType::kIQ2_XS, TensorType::kIQ2_S, TensorType::kIQ3_XXS, TensorType::kIQ3_S,
+          TensorType::kQ2_K,    TensorType::kQ3_K,   TensorType::kQ4_K,  TensorType::kQ5_K,    TensorType::kQ6_K,
+          TensorType::kIQ4_XS,  TensorType::kQ4_0,   TensorType::kQ4_1,  TensorType::kQ5_0,    TensorType::kQ5_1,
+          TensorType::kQ8_0,    TensorType::kIQ4_NL, TensorType::kMXFP4, TensorType::kF16,     TensorType::kBF16}) {
+      if (types != "all" &&
+          ("," + types + ",").find("," + std::string(tensor_type_traits(type).name) + ",") == std::string::npos)
+        continue;
+      measure(*backend, type, n_rows, bandwidth);
     }
   } catch (const EngineError& error) {
     std::fprintf(stderr, "%s\n", error.what());

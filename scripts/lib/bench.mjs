@@ -10,8 +10,10 @@ import { capture, SetupError } from './process.mjs';
  * @property {string} model path
  * @property {number} nThreads
  * @property {AbortSignal} signal ends the running program
+ * @property {number} [nDecode] tokens
+ * @property {number} [nRepetitions] of which the median counts
  *
- * @typedef {{ loadMs: number, prefill: number, decode: number }} Figures tokens per second
+ * @typedef {{ loadMs: number, firstTokenMs: number, prefill: number, decode: number }} Figures tokens per second
  *
  * @typedef {object} PeerBenchRequest
  * @property {string} model
@@ -23,6 +25,7 @@ import { capture, SetupError } from './process.mjs';
  *
  * @typedef {object} PeerBench
  * @property {number} loadMs
+ * @property {number} firstTokenMs since the start
  * @property {{ flashAttention: boolean, prefill: number[], decode: number[] }[]} results tokens per second
  * @property {number} peakBytes of the process
  * @property {number} baseBytes of Node alone
@@ -31,7 +34,7 @@ import { capture, SetupError } from './process.mjs';
 
 export const nPrefill = 512;
 export const nDecode = 128;
-const nRepetitions = 3;
+const defaults = { nDecode, nRepetitions: 3 };
 
 /** For parseArgs. */
 export const countOptions = /** @type {const} */ ({ pairs: { type: 'string' }, threads: { type: 'string' } });
@@ -46,7 +49,8 @@ export function readCounts({ pairs, threads }, defaults) {
 }
 
 /** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number, stepMs: Record<string, number> }>} */
-export async function benchEngine({ program, model, nThreads, signal }) {
+export async function benchEngine({ program, model, nThreads, signal, ...counts }) {
+  const { nDecode, nRepetitions } = { ...defaults, ...counts };
   const sizes = ['--prefill', `${nPrefill}`, '--decode', `${nDecode}`, '--reps', `${nRepetitions}`];
   const output = await capture(program, ['bench', model, '--json', '--threads', `${nThreads}`, ...sizes], { signal });
   const { prefillTokensPerSecond, decodeTokensPerSecond, ...rest } = JSON.parse(output);
@@ -54,16 +58,18 @@ export async function benchEngine({ program, model, nThreads, signal }) {
 }
 
 /** @param {BenchOptions} options @param {boolean[]} flashAttention @returns {Promise<PeerBench>} */
-export async function benchPeer({ model, nThreads, signal }, flashAttention) {
+export async function benchPeer({ model, nThreads, signal, ...counts }, flashAttention) {
+  const { nDecode, nRepetitions } = { ...defaults, ...counts };
   const request = { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention };
   const input = JSON.stringify(request);
   return JSON.parse(await capture(process.execPath, ['bench.mjs'], { cwd: peerDirectory, input, signal }));
 }
 
 /** The better of the measured settings for each figure. @param {PeerBench} bench @returns {Figures} */
-export function bestOfPeer({ loadMs, results }) {
+export function bestOfPeer({ loadMs, firstTokenMs, results }) {
   return {
     loadMs,
+    firstTokenMs,
     prefill: Math.max(...results.map(({ prefill }) => median(prefill))),
     decode: Math.max(...results.map(({ decode }) => median(decode))),
   };
@@ -146,8 +152,8 @@ function processorTimes() {
  * @param {{ ours: Figures, peer: Figures }[]} pairs
  */
 export function comparePairs(pairs) {
-  return /** @type {const} */ (['loadMs', 'prefill', 'decode']).map((figure) => {
-    const isTime = figure === 'loadMs';
+  return /** @type {const} */ (['loadMs', 'firstTokenMs', 'prefill', 'decode']).map((figure) => {
+    const isTime = figure.endsWith('Ms');
     const ours = spread(pairs.map((pair) => pair.ours[figure]));
     const peer = spread(pairs.map((pair) => pair.peer[figure]));
     const ratios = pairs.map((pair) => pair.ours[figure] / pair.peer[figure]);

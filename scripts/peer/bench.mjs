@@ -9,9 +9,9 @@ const input = await readStdin();
 const { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention: settings } = JSON.parse(input);
 
 const baseBytes = peakBytes();
-const start = performance.now();
 const peer = await openPeer(model);
 let loadMs = 0; // until the first context is ready
+let firstTokenMs = 0; // and until it has read the weights once
 const results = [];
 for (const flashAttention of settings) {
   const context = await peer.model.createContext({
@@ -21,8 +21,12 @@ for (const flashAttention of settings) {
     sequences: 1,
     threads: nThreads,
   });
-  if (loadMs === 0) loadMs = performance.now() - start;
   const sequence = context.getSequence();
+  if (loadMs === 0) {
+    loadMs = performance.now() - peer.startMs;
+    for await (const _ of sequence.evaluate(promptOf(8, 0), { temperature: 0, yieldEogToken: true })) break;
+    firstTokenMs = performance.now() - peer.startMs;
+  }
   const prefill = [];
   const decode = [];
   for (let repetition = 1; repetition <= nRepetitions; ++repetition) {
@@ -32,7 +36,7 @@ for (const flashAttention of settings) {
   await context.dispose();
   results.push({ flashAttention, prefill, decode });
 }
-const reply = { loadMs, results, peakBytes: peakBytes(), baseBytes, build: peer.build };
+const reply = { loadMs, firstTokenMs, results, peakBytes: peakBytes(), baseBytes, build: peer.build };
 process.stdout.write(JSON.stringify(reply), () => process.exit(0));
 
 /** @param {import('node-llama-cpp').LlamaContextSequence} sequence @param {Token[]} prompt @returns tokens per second */

@@ -24,10 +24,13 @@ export async function openPeer(modelPath) {
     progressLogs: false,
     logLevel: LlamaLogLevel.error,
   });
+  const startMs = performance.now();
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
   if (model.tokens.bos === null) throw new Error('the model has no BOS token');
   return {
     model,
+    /** When loading began: after the library itself was there. */
+    startMs,
     bos: model.tokens.bos,
     /** @param {string} text ids without BOS, special tokens not parsed */
     tokenize: (text) => [...model.tokenize(text, false)],

@@ -112,6 +112,7 @@ async function report(measured) {
   ];
   const titles = {
     loadMs: 'load, ms',
+    firstTokenMs: 'load to a first token, ms',
     prefill: `prefill of ${nPrefill}, tok/s`,
     decode: `decode of ${nDecode}, tok/s`,
   };

@@ -17,7 +17,10 @@ struct alignas(64) ActivationBlock {
   // q in the orders in which codebooks give their elements.
   int8_t q_by_position[256];  ///< byte 32*group + 4*p + run is column 32*group + 8*run + p
   int8_t q_by_pair[256];      ///< bytes 16*sub + 4*p.. are columns 16*sub + p, 8 + p, 4 + p and 12 + p
-  int16_t sum16[16];          ///< of q over 16 columns each
+  // Where sums of 16 bits of codebooks begin: for each 8 bytes of the two orders -64 times the sums of bytes 0, 1, 4
+  // and 5 and of the others. Only filled in by kernels that have such sums.
+  int16_t starts_by_position[64], starts_by_pair[64];
+  int16_t sum16[16];  ///< of q over 16 columns each
   int16_t sum32[8];
   float scale;  ///< x = scale * q
 };
@@ -29,6 +32,9 @@ struct alignas(64) ActivationBlock32 {
   float scale[8];       ///< x = scale * q
   float scaled_sum[8];  ///< scale * sum
 };
+
+/// Dot products of four columns that one of the starts is for.
+inline constexpr int kDotsPerStart = 2;
 
 /// Most tiles and tokens that one call of a matmul kernel takes. The tokens' part of the input and their sums lie in a
 /// first-level cache of 32 KiB together.

@@ -33,10 +33,10 @@ inline void add_block_narrow(const ExpandedBlock<Format>& block, const Activatio
                              F32x16 (*acc)[1]) {
   I32x16 parts[kTokens];
   OUTPOST_UNROLL
-  for (int t = 0; t < kTokens; ++t)
-    parts[t] = i32_set1(Format::kMaxCode > 127 ? 0 : -Format::kOffset * x[t].sum[group]);
-  add_narrow<Format::kMaxCode, 8>(block.w, i16_pairs(i32_set1(1)), parts,
-                                  [&](int t, int c) { return x[t].q + 32 * group + 4 * c; });
+  for (int t = 0; t < kTokens; ++t) parts[t] = i32_set1(kIsWide<Format> ? 0 : -Format::kOffset * x[t].sum[group]);
+  using Codes = std::conditional_t<kIsWide<Format>, SignedCodes, U8x64>;
+  add_narrow<Codes, kIsWide<Format> ? 1 : fitting(Format::kMaxCode, 8), 8>(
+      block.w, i16_pairs(i32_set1(1)), parts, [&](int t, int c) { return x[t].q + 32 * group + 4 * c; }, NoStart());
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
     acc[t][0] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t]), acc[t][0]);
@@ -44,6 +44,7 @@ inline void add_block_narrow(const ExpandedBlock<Format>& block, const Activatio
       acc[t][0] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t][0]);
   }
 }
+
 #else
 /// As add_group in matmul_kernels.h, with the sums scaled at once.
 template <typename Format, int kTiles, int kChains>

@@ -41,13 +41,14 @@ struct Iq2Magnitudes {
     return {values, kCodebookOffset};
   }
 
-  /// Four elements of each byte's codes.
-  void expand(U8x64 codes, const uint64_t* signs, U8x64* w) const {
+  /// Four elements of each byte's codes. Their signs are the bits of `signs` from kFirst on.
+  template <int kFirst>
+  void expand(U8x64 codes, U8x64 signs, U8x64* w) const {
     const U8x64 low = u8_and(codes, 15), high = u8_shift_and<4>(codes, 15);
-    w[0] = u8_mirror_masked(table[0].look_up(low), signs[0]);
-    w[1] = u8_mirror_masked(table[1].look_up(low), signs[1]);
-    w[2] = u8_mirror_masked(table[0].look_up(high), signs[2]);
-    w[3] = u8_mirror_masked(table[1].look_up(high), signs[3]);
+    w[0] = u8_mirror_where<kFirst>(table[0].look_up(low), signs);
+    w[1] = u8_mirror_where<kFirst + 1>(table[1].look_up(low), signs);
+    w[2] = u8_mirror_where<kFirst + 2>(table[0].look_up(high), signs);
+    w[3] = u8_mirror_where<kFirst + 3>(table[1].look_up(high), signs);
   }
 };
 
@@ -61,19 +62,27 @@ inline I32x16 odd_scale(const uint8_t* nibbles, int which) {
 /// x = d * (2s + 1) / 8 * magnitude * sign. |S| <= 8 * 31 * 32 * 43 * 127 < 2^26
 struct FormatIQ2_XXS {
   using Tile = TileIQ2_XXS;
-  static constexpr int kGroups = 8, kMaxCode = kCodebookOffset + 43, kOffset = kCodebookOffset;
-  U8PairTable<1> patterns{kIq2XxsGrid};
+  static constexpr int kGroups = 8, kMaxMagnitude = 43, kMaxCode = kCodebookOffset + kMaxMagnitude,
+                       kOffset = kCodebookOffset;
+  static constexpr int kLookUps = 1;
+  using Table = U8PairTable<1>;
+  Table patterns{kIq2XxsGrid};
   Iq2Magnitudes magnitudes;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
+  static const int16_t* starts(const ActivationBlock& x) { return x.starts_by_position; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum32[group]; }
 
-  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2_XXS>& out) const {
+  void find(const Tile& tile, int group, Table::Found (&found)[1]) const {
+    patterns.find(tile.groups[group].indices, nullptr, found[0]);
+  }
+  void expand(const Tile& tile, int group, const Table::Found (&found)[1], ExpandedGroup<FormatIQ2_XXS>& out) const {
     const Tile::Group& codes = tile.groups[group];
+    const U8x64 signs = u8_load(codes.signs);
     U8x64 first, second;
-    patterns.look_up(codes.indices, nullptr, first, second);
-    magnitudes.expand(first, codes.signs, out.w);
-    magnitudes.expand(second, codes.signs + 4, out.w + 4);
+    patterns.get(found[0], first, second);
+    magnitudes.template expand<0>(first, signs, out.w);
+    magnitudes.template expand<4>(second, signs, out.w + 4);
     out.scale[0] = odd_scale(tile.scales[group / 2], group % 2);
   }
 
@@ -84,19 +93,28 @@ struct FormatIQ2_XXS {
 template <int kHighBits, const auto& kGrid>
 struct FormatIQ2 {
   using Tile = TileIQ2<kHighBits>;
-  static constexpr int kGroups = 8, kScales = 2, kMaxCode = kCodebookOffset + 43, kOffset = kCodebookOffset;
-  U8PairTable<1 << kHighBits> patterns{kGrid};
+  static constexpr int kGroups = 8, kScales = 2, kMaxMagnitude = 43, kMaxCode = kCodebookOffset + kMaxMagnitude,
+                       kOffset = kCodebookOffset;
+  static constexpr int kLookUps = 1;
+  using Table = U8PairTable<1 << kHighBits>;
+  Table patterns{kGrid};
   Iq2Magnitudes magnitudes;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_pair; }
+  static const int16_t* starts(const ActivationBlock& x) { return x.starts_by_pair; }
   static int32_t sum(const ActivationBlock& x, int sub) { return x.sum16[sub]; }
 
-  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ2>& out) const {
+  void find(const Tile& tile, int group, typename Table::Found (&found)[1]) const {
+    patterns.find(tile.groups[group].indices, tile.groups[group].high, found[0]);
+  }
+  void expand(const Tile& tile, int group, const typename Table::Found (&found)[1],
+              ExpandedGroup<FormatIQ2>& out) const {
     const typename Tile::Group& codes = tile.groups[group];
     U8x64 a, b;
-    patterns.look_up(codes.indices, codes.high, a, b);
-    magnitudes.expand(u8_even_pairs(a, b), codes.signs, out.w);
-    magnitudes.expand(u8_odd_pairs(a, b), codes.signs + 4, out.w + 4);
+    patterns.get(found[0], a, b);
+    const U8x64 signs = u8_load(codes.signs);
+    magnitudes.template expand<0>(u8_even_pairs(a, b), signs, out.w);
+    magnitudes.template expand<4>(u8_odd_pairs(a, b), signs, out.w + 4);
     for (int half = 0; half < 2; ++half) out.scale[half] = odd_scale(tile.scales[group], half);
   }
 
@@ -107,9 +125,12 @@ struct FormatIQ2 {
 template <int kHighBits, const auto& kGrid, const auto& kMagnitudes>
 struct FormatIQ3 {
   using Tile = TileIQ3<kHighBits>;
-  static constexpr int kGroups = 8, kMaxCode = kCodebookOffset + 62, kOffset = kCodebookOffset;
+  static constexpr int kGroups = 8, kMaxMagnitude = 62, kMaxCode = kCodebookOffset + kMaxMagnitude,
+                       kOffset = kCodebookOffset;
   static constexpr auto kNibbles = iq3_nibbles(kGrid);
-  U8PairTable<1 << kHighBits> patterns{kNibbles.data()};
+  static constexpr int kLookUps = 2;
+  using Table = U8PairTable<1 << kHighBits>;
+  Table patterns{kNibbles.data()};
   U8Table16 magnitudes = table_of_magnitudes();
 
   static U8Table16 table_of_magnitudes() {
@@ -119,25 +140,49 @@ struct FormatIQ3 {
   }
 
   static const int8_t* input(const ActivationBlock& x) { return x.q_by_position; }
+  static const int16_t* starts(const ActivationBlock& x) { return x.starts_by_position; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum32[group]; }
 
-  void expand(const Tile& tile, int group, ExpandedGroup<FormatIQ3>& out) const {
+  void find(const Tile& tile, int group, typename Table::Found (&found)[2]) const {
     const typename Tile::Group& codes = tile.groups[group];
     for (int half = 0; half < 2; ++half) {
       const uint64_t* high = nullptr;
       if constexpr (kHighBits > 0) high = &codes.high[half];
-      U8x64 pairs[2];
-      patterns.look_up(codes.indices[half], high, pairs[0], pairs[1]);
-      for (int p = 0; p < 4; ++p) {
-        const U8x64 code = p % 2 == 0 ? u8_and(pairs[p / 2], 15) : u8_shift_and<4>(pairs[p / 2], 15);
-        out.w[4 * half + p] = u8_mirror_masked(magnitudes.look_up(code), codes.signs[4 * half + p]);
-      }
+      patterns.find(codes.indices[half], high, found[half]);
     }
+  }
+  void expand(const Tile& tile, int group, const typename Table::Found (&found)[2],
+              ExpandedGroup<FormatIQ3>& out) const {
+    const U8x64 signs = u8_load(tile.groups[group].signs);
+    expand_half<0>(found[0], signs, out.w);
+    expand_half<1>(found[1], signs, out.w);
     out.scale[0] = odd_scale(tile.scales[group / 2], group % 2);
   }
 
   static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d) * f32_set1(kHighBits == 0 ? 0.25f : 1.0f)}; }
+
+ private:
+  template <int kHalf>
+  void expand_half(const typename Table::Found& found, U8x64 signs, U8x64* w) const {
+    U8x64 pairs[2];
+    patterns.get(found, pairs[0], pairs[1]);
+    const auto element = [&]<int kBit>(U8x64 code) { return u8_mirror_where<kBit>(magnitudes.look_up(code), signs); };
+    w[4 * kHalf] = element.template operator()<4 * kHalf>(u8_and(pairs[0], 15));
+    w[4 * kHalf + 1] = element.template operator()<4 * kHalf + 1>(u8_shift_and<4>(pairs[0], 15));
+    w[4 * kHalf + 2] = element.template operator()<4 * kHalf + 2>(u8_and(pairs[1], 15));
+    w[4 * kHalf + 3] = element.template operator()<4 * kHalf + 3>(u8_shift_and<4>(pairs[1], 15));
+  }
 };
+
+}  // namespace
+}  // namespace outpost
+
+#ifdef OUTPOST_NARROW_SUMS
+#include "backend/cpu/matmul_codebook_rows.h"
+#endif
+
+namespace outpost {
+namespace {
 
 /// The tables of a codebook are set up once.
 template <typename Format>
@@ -146,11 +191,28 @@ void matmul_codebook(const MatmulArgs& args) {
   matmul(format, args);
 }
 
-void matmul_iq2_xxs(const MatmulArgs& args) { matmul_codebook<FormatIQ2_XXS>(args); }
-void matmul_iq2_xs(const MatmulArgs& args) { matmul_codebook<FormatIQ2<1, kIq2XsGrid>>(args); }
-void matmul_iq2_s(const MatmulArgs& args) { matmul_codebook<FormatIQ2<2, kIq2SGrid>>(args); }
-void matmul_iq3_xxs(const MatmulArgs& args) { matmul_codebook<FormatIQ3<0, kIq3XxsGrid, kIq3XxsMagnitudes>>(args); }
-void matmul_iq3_s(const MatmulArgs& args) { matmul_codebook<FormatIQ3<1, kIq3SGrid, kIq3SMagnitudes>>(args); }
+template <typename Format, const auto& kGrid>
+void matmul_iq2(const MatmulArgs& args) {
+#ifdef OUTPOST_NARROW_SUMS
+  if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq2Rows<Format, kGrid>>(args);
+#endif
+  matmul_codebook<Format>(args);
+}
+
+template <int kHighBits, const auto& kGrid, const auto& kMagnitudes>
+void matmul_iq3(const MatmulArgs& args) {
+  using Format = FormatIQ3<kHighBits, kGrid, kMagnitudes>;
+#ifdef OUTPOST_NARROW_SUMS
+  if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq3Rows<Format, kGrid, kMagnitudes>>(args);
+#endif
+  matmul_codebook<Format>(args);
+}
+
+void matmul_iq2_xxs(const MatmulArgs& args) { matmul_iq2<FormatIQ2_XXS, kIq2XxsGrid>(args); }
+void matmul_iq2_xs(const MatmulArgs& args) { matmul_iq2<FormatIQ2<1, kIq2XsGrid>, kIq2XsGrid>(args); }
+void matmul_iq2_s(const MatmulArgs& args) { matmul_iq2<FormatIQ2<2, kIq2SGrid>, kIq2SGrid>(args); }
+void matmul_iq3_xxs(const MatmulArgs& args) { matmul_iq3<0, kIq3XxsGrid, kIq3XxsMagnitudes>(args); }
+void matmul_iq3_s(const MatmulArgs& args) { matmul_iq3<1, kIq3SGrid, kIq3SMagnitudes>(args); }
 
 }  // namespace
 }  // namespace outpost

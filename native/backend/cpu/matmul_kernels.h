@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -90,6 +91,28 @@ struct ExpandedGroup {
   I32x16 scale[scales_per_group<Format>()];
 };
 
+/// What a format looks up in tables in memory for all groups of a superblock, before it expands the first: nothing, but
+/// for codebooks.
+template <typename Format>
+struct LookUps {
+  void find(const Format&, const typename Format::Tile&) {}
+  void expand(const Format& format, const typename Format::Tile& tile, int group, ExpandedGroup<Format>& out) const {
+    format.expand(tile, group, out);
+  }
+};
+template <typename Format>
+requires requires { Format::kLookUps; }
+struct LookUps<Format> {
+  typename Format::Table::Found found[Format::kGroups][Format::kLookUps];
+
+  void find(const Format& format, const typename Format::Tile& tile) {
+    for (int group = 0; group < Format::kGroups; ++group) format.find(tile, group, found[group]);
+  }
+  void expand(const Format& format, const typename Format::Tile& tile, int group, ExpandedGroup<Format>& out) const {
+    format.expand(tile, group, found[group], out);
+  }
+};
+
 /// Where the sum of the i-th scale begins: codes are Format::kOffset above what they mean.
 template <typename Format>
 inline int32_t start_of(const ActivationBlock& x, int i_scale) {
@@ -110,26 +133,37 @@ OUTPOST_INLINE inline void unrolled(const Body& body) {
 }
 
 /// sums[t] += factors * sum over c < kDots of w[c] * the four activations at input(t, c), where `factors` holds for
-/// each lane one number twice. Wide codes count as the numbers 128 below them.
-template <int kMaxCode, int kDots, int kTokens, typename Input>
-OUTPOST_INLINE inline void add_narrow(const U8x64* w, I16x32 factors, I32x16 (&sums)[kTokens], const Input& input) {
-  constexpr bool kIsWide = kMaxCode > 127;
-  // A product is at most kMaxCode * 127, and two are added at once.
-  constexpr int kFitting = kIsWide ? 1 : std::min(kDots, 32767 / (2 * kMaxCode * 127));
+/// each lane one number twice. kFitting dot products fit a sum of 16 bits, which begins with start(t, c).
+/// @tparam Codes U8x64, or SignedCodes to count codes as the numbers 128 below them
+template <typename Codes, int kFitting, int kDots, int kTokens, typename Input, typename Start>
+OUTPOST_INLINE inline void add_narrow(const U8x64* w, I16x32 factors, I32x16 (&sums)[kTokens], const Input& input,
+                                      const Start& start) {
   I16x32 narrow[kTokens];
   unrolled<kDots>([&](auto c) OUTPOST_INLINE {
     constexpr bool kIsFirst = c % kFitting == 0, kIsLast = c % kFitting == kFitting - 1 || c == kDots - 1;
-    const std::conditional_t<kIsWide, SignedCodes, const U8x64&> codes = w[c];
+    const std::conditional_t<std::is_same_v<Codes, U8x64>, const U8x64&, Codes> codes = w[c];
     unrolled<kTokens>([&](auto t) OUTPOST_INLINE {
-      if constexpr (kIsFirst) {
-        narrow[t] = pair_products(codes, input(t, c));
-      } else {
+      if constexpr (!kIsFirst) {
         narrow[t] = narrow[t] + pair_products(codes, input(t, c));
+      } else if constexpr (std::is_same_v<decltype(start(t, c)), I16x32>) {
+        narrow[t] = start(t, c) + pair_products(codes, input(t, c));
+      } else {
+        narrow[t] = pair_products(codes, input(t, c));
       }
       if constexpr (kIsLast) sums[t] = dot_pairs(sums[t], narrow[t], factors);
     });
   });
 }
+/// A start of 0.
+struct NoStart {
+  std::nullptr_t operator()(int, int) const { return nullptr; }
+};
+
+/// How many of n_dots products of pairs fit 16 bits: a product is at most max_code * 127, and two are added at once.
+constexpr int fitting(int max_code, int n_dots) { return std::min(n_dots, 32767 / (2 * max_code * 127)); }
+
+template <typename Format>
+inline constexpr bool kIsWide = Format::kMaxCode > 127;
 
 /// What add_group does, for kTokens tokens with sums in 16 bits: a dot product is one instruction and not three. They
 /// are added up as long as they fit, and then widened and scaled by one more. A vector of codes is read once for all
@@ -141,20 +175,34 @@ inline void add_group_narrow(const ExpandedGroup<Format>& expanded, const Activa
   OUTPOST_UNROLL
   for (int s = 0; s < kScales; ++s) {
     const int i_scale = kScales * group + s;
+    const U8x64* w = expanded.w + kDots * s;
+    const I16x32 factors = i16_pairs(expanded.scale[s]);
+    const auto input = [&](int t, int c) { return Format::input(x[t]) + 4 * (kDots * i_scale + c); };
     I32x16 parts[kTokens];
     OUTPOST_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      parts[t] = sums[t][0];
-      // Wide codes have lost their offset below.
-      if constexpr (Format::kOffset != 0 && Format::kMaxCode <= 127)
-        parts[t] = parts[t] + expanded.scale[s] * i32_set1(start_of<Format>(x[t], i_scale));
+    for (int t = 0; t < kTokens; ++t) parts[t] = sums[t][0];
+    if constexpr (requires { Format::kMaxMagnitude; }) {
+      // What codes are above the values is taken off where a sum of 16 bits begins. It may leave their range on the
+      // way, but what it ends with is a sum of values, and fits again.
+      static_assert(fitting(Format::kMaxMagnitude, kDots) >= kDotsPerStart && fitting(Format::kMaxCode, 1) == 1);
+      add_narrow<U8x64, kDotsPerStart, kDots>(w, factors, parts, input, [&](int t, int c) OUTPOST_INLINE {
+        return pair_of_i16(Format::starts(x[t]) + 2 * ((kDots * i_scale + c) / kDotsPerStart));
+      });
+    } else if constexpr (kIsWide<Format>) {
+      add_narrow<SignedCodes, 1, kDots>(w, factors, parts, input, NoStart());
+    } else {
+      OUTPOST_UNROLL
+      for (int t = 0; t < kTokens; ++t) {
+        if constexpr (Format::kOffset != 0)
+          parts[t] = parts[t] + expanded.scale[s] * i32_set1(start_of<Format>(x[t], i_scale));
+      }
+      add_narrow<U8x64, fitting(Format::kMaxCode, kDots), kDots>(w, factors, parts, input, NoStart());
     }
-    add_narrow<Format::kMaxCode, kDots>(expanded.w + kDots * s, i16_pairs(expanded.scale[s]), parts,
-                                        [&](int t, int c) { return Format::input(x[t]) + 4 * (kDots * i_scale + c); });
     OUTPOST_UNROLL
     for (int t = 0; t < kTokens; ++t) sums[t][0] = parts[t];
   }
 }
+
 #else
 template <int kMaxCode>
 inline I32x16 dot4_of(I32x16 acc, U8x64 w, const int8_t* x) {
@@ -229,11 +277,13 @@ void matmul_tiles(const Format& format, const MatmulArgs& args) {
     const auto tile = [&](int i) -> const Tile& { return tile_of<Tile>(args, i, superblock); };
     I32x16 sums[kCapacity][kTiles];
     for_tokens<kTokens>(n, [&](int t) { std::fill_n(sums[t], kTiles, i32_set1(0)); });
+    LookUps<Format> look_ups[kTiles];
+    for (int i = 0; i < kTiles; ++i) look_ups[i].find(format, tile(i));
     for (int group = 0; group < Format::kGroups; ++group) {
       ExpandedGroup<Format> expanded[kTiles];
       for (int i = 0; i < kTiles; ++i) {
         prefetch_ahead<Format::kGroups, kTokens>(tile(i), group);
-        format.expand(tile(i), group, expanded[i]);
+        look_ups[i].expand(format, tile(i), group, expanded[i]);
       }
       add_groups<Format, kTiles, kTokens>(expanded, x, n, group, sums);
     }
@@ -304,10 +354,13 @@ struct MinsFinish {
 
 // A format of a superblock of 256 columns has a Tile, its number of groups of columns that are expanded at once, and
 //   expand(tile, group, out)   the group's codes and scales
+//   kLookUps, Table, find(tile, group, found)   of codebooks: what expand(tile, group, found, out) gets
 //   input(x)                   what the codes are multiplied by
 //   kMaxCode, kOffset          the largest code, and what codes are above the values that are scaled; 128 if kMaxCode >
-//   127 sum(x, i)                  of the input under the i-th scale, unless kOffset is 0 finish(tile) what adds the
-//   integers of a superblock to a float: ScaledFinish or MinsFinish
+//   127
+//   sum(x, i)                  of the input under the i-th scale, unless kOffset is 0
+//   kMaxMagnitude, starts(x)   of codebooks: the largest value, and where sums of 16 bits of the input begin
+//   finish(tile)               what adds the integers of a superblock to a float: ScaledFinish or MinsFinish
 
 /// Four 2-bit codes a byte, of which each vector takes one.
 inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {

@@ -1,8 +1,10 @@
 #include "backend/cpu/packed_tiles.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstring>
+#include <new>
 
 #include "core/half.h"
 #include "kernels/common/block_layouts.h"
@@ -168,28 +170,20 @@ uint32_t spell_out_signs(uint32_t packed) {
   return signs;
 }
 
-/// The signs of 32 elements, a byte per run of eight, for vectors that hold one position of each run.
-void pack_signs_by_position(uint32_t signs, int row, uint64_t (&masks)[8]) {
-  for (int p = 0; p < 8; ++p) masks[p] |= gather_bits(signs, p) << (4 * row);
-}
-
-/// The same for vectors that hold 16 elements in the order of ActivationBlock::q_by_pair.
-void pack_signs_by_pair(uint32_t signs, int row, uint64_t (&masks)[8]) {
-  for (int half = 0; half < 2; ++half) {
-    const uint32_t runs = signs >> (16 * half);
-    for (int p = 0; p < 4; ++p) {
-      const uint32_t of_p = runs >> p;  // bits 0, 8, 4 and 12 are those of bytes 0 to 3
-      const uint32_t bits = (of_p & 1) | (of_p >> 8 & 1) << 1 | (of_p >> 4 & 1) << 2 | (of_p >> 12 & 1) << 3;
-      masks[4 * half + p] |= uint64_t{bits} << (4 * row);
-    }
-  }
+/// The signs of 32 elements, a byte per run of eight, for vectors that hold 16 elements in the order of
+/// ActivationBlock::q_by_pair: bit 4*half + p of byte i.
+uint32_t signs_by_pair(uint32_t signs) {
+  // Byte i of half h is about run 2*h + i % 2, and there about the four elements from 4*(i / 2) on.
+  const uint32_t low = signs & 0x0F0F0F0Fu, high = signs >> 4 & 0x0F0F0F0Fu;
+  const uint32_t first = (low & 0xFFFFu) | (high & 0xFFFFu) << 16, second = low >> 16 | (high & 0xFFFF0000u);
+  return first | second << 4;
 }
 
 void pack_row(const BlockIQ2_XXS& block, int row, TileIQ2_XXS& tile) {
   for (int group = 0; group < 8; ++group) {
     const uint32_t signs_and_scale = load_word(&block.qs[4 * group + 2]);
     store_word(tile.groups[group].indices + 4 * row, load_word(&block.qs[4 * group]));
-    pack_signs_by_position(spell_out_signs(signs_and_scale), row, tile.groups[group].signs);
+    store_word(tile.groups[group].signs + 4 * row, spell_out_signs(signs_and_scale));
     tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
   }
   tile.d[row] = block.d;
@@ -205,7 +199,7 @@ void pack_row(const BlockIQ2_XS& block, int row, TileIQ2_XS& tile) {
       out.high[0] |= uint64_t{word >> 8 & 1u} << (4 * row + run);
       signs |= static_cast<uint32_t>(iq2_signs(word >> 9)) << (8 * run);
     }
-    pack_signs_by_pair(signs, row, out.signs);
+    store_word(out.signs + 4 * row, signs_by_pair(signs));
     tile.scales[group][row] = block.scales[group];
   }
   tile.d[row] = block.d;
@@ -219,7 +213,7 @@ void pack_row(const BlockIQ2_S& block, int row, TileIQ2_S& tile) {
       const unsigned high = block.qh[group] >> (2 * run);
       for (int bit = 0; bit < 2; ++bit) out.high[bit] |= uint64_t{high >> bit & 1} << (4 * row + run);
     }
-    pack_signs_by_pair(load_word(block.signs + 4 * group), row, out.signs);
+    store_word(out.signs + 4 * row, signs_by_pair(load_word(block.signs + 4 * group)));
     tile.scales[group][row] = block.scales[group];
   }
   tile.d[row] = block.d;
@@ -235,7 +229,7 @@ void pack_row(const BlockIQ3_XXS& block, int row, TileIQ3_XXS& tile) {
   for (int group = 0; group < 8; ++group) {
     const uint32_t signs_and_scale = load_word(block.signs_and_scales + 4 * group);
     pack_half_runs(block.qs + 8 * group, row, tile.groups[group]);
-    pack_signs_by_position(spell_out_signs(signs_and_scale), row, tile.groups[group].signs);
+    store_word(tile.groups[group].signs + 4 * row, spell_out_signs(signs_and_scale));
     tile.scales[group / 2][row] |= static_cast<uint8_t>((signs_and_scale >> 28) << (4 * (group % 2)));
   }
   tile.d[row] = block.d;
@@ -248,24 +242,29 @@ void pack_row(const BlockIQ3_S& block, int row, TileIQ3_S& tile) {
     for (int run = 0; run < 8; ++run) {
       out.high[run % 2] |= uint64_t{block.qh[group] >> run & 1u} << (4 * row + run / 2);
     }
-    pack_signs_by_position(load_word(block.signs + 4 * group), row, out.signs);
+    store_word(out.signs + 4 * row, load_word(block.signs + 4 * group));
   }
   for (int pair = 0; pair < 4; ++pair) tile.scales[pair][row] = block.scales[pair];
   tile.d[row] = block.d;
+}
+
+/// An empty tile in its place: packing into one on the stack and copying it took as long again.
+template <typename Tile>
+Tile& new_tile(std::byte* out, int64_t i) {
+  return *new (out + static_cast<size_t>(i) * sizeof(Tile)) Tile{};
 }
 
 template <typename Block, typename Tile>
 void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                       std::byte* out) {
   for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
-    Tile tile{};
+    Tile& tile = new_tile<Tile>(out, i);
     for (int row = 0; row < n_rows; ++row) {
       Block block;
       const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(Block);
       std::memcpy(&block, matrix + at, sizeof(Block));
       pack_row(block, row, tile);
     }
-    std::memcpy(out + static_cast<size_t>(i) * sizeof(Tile), &tile, sizeof(Tile));
   }
 }
 
@@ -273,7 +272,7 @@ template <typename Block, typename Tile>
 void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
   const int64_t n_blocks = n_cols / kSmallBlock;
   for (int64_t i = 0; i < n_blocks; i += 8) {
-    Tile tile{};
+    Tile& tile = new_tile<Tile>(out, i / 8);
     for (int row = 0; row < n_rows; ++row) {
       for (int group = 0; group < 8 && i + group < n_blocks; ++group) {
         Block block;
@@ -282,18 +281,52 @@ void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int6
         pack_group(block, group, row, tile);
       }
     }
-    std::memcpy(out + static_cast<size_t>(i / 8) * sizeof(Tile), &tile, sizeof(Tile));
+  }
+}
+
+/// Four columns of four rows, as a word of four columns per row, become a word of four rows per column.
+void transpose_4x4(uint64_t (&words)[4]) {
+  constexpr uint64_t kEven = 0x0000FFFF0000FFFF, kLow = 0x00000000FFFFFFFF;
+  uint64_t pairs[4];
+  for (int i = 0; i < 4; i += 2) {
+    pairs[i] = (words[i] & kEven) | (words[i + 1] & kEven) << 16;
+    pairs[i + 1] = (words[i] >> 16 & kEven) | (words[i + 1] & ~kEven);
+  }
+  for (int i = 0; i < 2; ++i) {
+    words[i] = (pairs[i] & kLow) | pairs[i + 2] << 32;
+    words[i + 2] = pairs[i] >> 32 | (pairs[i + 2] & ~kLow);
+  }
+}
+
+/// f16 and bf16 in little-endian order, as GGUF and all processors we build for have them.
+void pack_halfs(const std::byte* rows, size_t row_bytes, int64_t n_cols, std::byte* out) {
+  static_assert(std::endian::native == std::endian::little);
+  for (int64_t col = 0; col < n_cols; col += 4) {
+    for (size_t row = 0; row < kTileRows; row += 4) {
+      uint64_t words[4];
+      for (size_t i = 0; i < 4; ++i)
+        std::memcpy(&words[i], rows + (row + i) * row_bytes + static_cast<size_t>(col) * 2, 8);
+      transpose_4x4(words);
+      for (size_t i = 0; i < 4; ++i)
+        std::memcpy(out + ((static_cast<size_t>(col) + i) * kTileRows + row) * 2, &words[i], 8);
+    }
   }
 }
 
 template <typename T>
 void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
-  std::memset(out, 0, static_cast<size_t>(n_cols) * kTileRows * sizeof(T));
-  for (int row = 0; row < n_rows; ++row) {
-    const std::byte* source = matrix + static_cast<size_t>(row0 + row) * row_bytes;
-    for (int64_t col = 0; col < n_cols; ++col) {
+  const std::byte* rows = matrix + static_cast<size_t>(row0) * row_bytes;
+  int64_t first_col = 0;
+  if (sizeof(T) == 2 && n_rows == kTileRows) {
+    first_col = n_cols / 4 * 4;
+    pack_halfs(rows, row_bytes, first_col, out);
+  }
+  if (n_rows < kTileRows) std::memset(out, 0, static_cast<size_t>(n_cols) * kTileRows * sizeof(T));
+  // Column by column: row by row, every element would be written to a line of the cache that has gone since.
+  for (int64_t col = first_col; col < n_cols; ++col) {
+    for (int row = 0; row < n_rows; ++row) {
       std::memcpy(out + (static_cast<size_t>(col) * kTileRows + static_cast<size_t>(row)) * sizeof(T),
-                  source + static_cast<size_t>(col) * sizeof(T), sizeof(T));
+                  rows + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col) * sizeof(T), sizeof(T));
     }
   }
 }

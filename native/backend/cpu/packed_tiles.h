@@ -107,11 +107,10 @@ struct alignas(64) TileMXFP4 {
 };
 
 /// A group of 32 columns is four runs of eight. Byte 4*row + run of `indices` names the run's pattern in the
-/// grid; bit 4*row + run of signs[p] is the sign of the element at position p of that run.
+/// grid, and bit p of the same byte of `signs` is the sign of the element at position p of that run.
 struct alignas(32) TileIQ2_XXS {
   struct Group {
-    uint8_t indices[64];
-    uint64_t signs[8];
+    uint8_t indices[64], signs[64];
   };
   Group groups[8];
   uint8_t scales[4][kTileRows];  ///< group 2i in the low nibble, 2i+1 in the high one
@@ -121,13 +120,13 @@ static_assert(sizeof(TileIQ2_XXS) == 16 * 70);  // the file's block has 66 bytes
 
 /// IQ2_XS (kHighBits 1) and IQ2_S (2): a scale for 16 columns, which are two runs of eight. Indices as in IQ2_XXS, with
 /// more bits: bit 4*row + run of high[b] is bit 8 + b. The elements of 16 columns are in the order of
-/// ActivationBlock::q_by_pair; bit 4*row + i of signs[4*half + p] is the sign of byte 4*p + i of it.
+/// ActivationBlock::q_by_pair; bit 4*half + p of byte 4*row + i of `signs` is the sign of its byte 4*p + i.
 template <int kHighBits>
 struct alignas(32) TileIQ2 {
   struct Group {
     uint8_t indices[64];
     uint64_t high[kHighBits];
-    uint64_t signs[8];
+    uint8_t signs[64];
   };
   Group groups[8];
   uint8_t scales[8][kTileRows];  ///< first 16 columns in the low nibble, the others in the high one
@@ -143,12 +142,12 @@ static_assert(sizeof(TileIQ2_XS) == 16 * 78 && sizeof(TileIQ2_S) == 16 * 82);  /
 template <int kHighBits>
 struct alignas(32) TileIQ3 {
   struct GroupXXS {
-    uint8_t indices[2][64];
-    uint64_t signs[8];
+    uint8_t indices[2][64], signs[64];
   };
   struct GroupS {
     uint8_t indices[2][64];
-    uint64_t high[2], signs[8];
+    uint64_t high[2];
+    uint8_t signs[64];
   };
   using Group = std::conditional_t<kHighBits == 0, GroupXXS, GroupS>;
   Group groups[8];

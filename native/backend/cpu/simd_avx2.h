@@ -206,6 +206,19 @@ OUTPOST_INLINE inline I16x32 pair_products(const U8x64& w, const int8_t* x) {
   const __m256i v = four_times_eight(x);
   return {_mm256_maddubs_epi16(w.lo, v), _mm256_maddubs_epi16(w.hi, v)};
 }
+/// Two numbers in each lane.
+OUTPOST_INLINE inline I16x32 pair_of_i16(const int16_t* p) {
+  const __m256i v = four_times_eight(reinterpret_cast<const int8_t*>(p));
+  return {v, v};
+}
+/// For each eight of 32 activations -64 times the sums of those that pair_products adds, in 16 bits.
+inline void i16_starts(const int8_t* q, int16_t* out) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(64), load256(q));
+  const __m256i sums = _mm256_add_epi16(pairs, _mm256_srli_epi64(pairs, 32));
+  const __m256i taken_off = _mm256_sub_epi16(_mm256_setzero_si256(), sums);
+  const __m256i packed = _mm256_permutevar8x32_epi32(taken_off, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(packed));
+}
 /// Codes of 0 to 255 as the signed numbers 128 below them.
 struct SignedCodes {
   U8x64 code, magnitude;
@@ -255,26 +268,36 @@ struct U8Table16 {
   }
 };
 
-/// One by one: these processors have no instruction for more than 16 values.
+/// One by one: these processors have no instruction for more than 16 values. What is found is stored in small pieces,
+/// and a load of many of them waits until all have reached the cache: so they are read a superblock later.
 template <int kParts>
 struct U8PairTable {
+  struct Found {
+    alignas(32) uint16_t pairs[64];
+  };
   const uint16_t* pairs;
 
   explicit U8PairTable(const uint16_t* table) : pairs(table) {}
-  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
-    alignas(32) uint16_t found[64];
+  void find(const uint8_t* index, const uint64_t* high, Found& found) const {
     if constexpr (kParts == 1) {
-      for (int i = 0; i < 64; ++i) found[i] = pairs[index[i]];
+      for (int i = 0; i < 64; ++i) found.pairs[i] = pairs[index[i]];
     } else {
       alignas(32) uint16_t at[64];
-      const U8x64 low = u8_load(index);
-      U8x64 above = u8_and(mask_of(high[0]), 1);
-      if constexpr (kParts == 4) above = u8_or(above, u8_and(mask_of(high[1]), 2));
-      store_interleaved(low.lo, above.lo, at);
-      store_interleaved(low.hi, above.hi, at + 32);
-      for (int i = 0; i < 64; ++i) found[i] = pairs[at[i]];
+      join(index, high, at);
+      for (int i = 0; i < 64; ++i) found.pairs[i] = pairs[at[i]];
     }
-    const __m256i v[4] = {load256(found), load256(found + 16), load256(found + 32), load256(found + 48)};
+  }
+  /// Whole codes of parts as `find` takes them.
+  static void join(const uint8_t* index, const uint64_t* high, uint16_t (&at)[64]) {
+    const U8x64 low = u8_load(index);
+    U8x64 above = u8_and(mask_of(high[0]), 1);
+    if constexpr (kParts == 4) above = u8_or(above, u8_and(mask_of(high[1]), 2));
+    store_interleaved(low.lo, above.lo, at);
+    store_interleaved(low.hi, above.hi, at + 32);
+  }
+  void get(const Found& found, U8x64& first, U8x64& second) const {
+    const __m256i v[4] = {load256(found.pairs), load256(found.pairs + 16), load256(found.pairs + 32),
+                          load256(found.pairs + 48)};
     first = {low_bytes(v[0], v[1]), low_bytes(v[2], v[3])};
     second = {high_bytes(v[0], v[1]), high_bytes(v[2], v[3])};
   }
@@ -296,10 +319,14 @@ struct U8PairTable {
   static __m256i high_bytes(__m256i a, __m256i b) { return packed(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8)); }
 };
 
-inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
+template <int bit>
+inline U8x64 u8_mirror_where(U8x64 a, U8x64 bits) {
   const __m256i top = _mm256_set1_epi8(static_cast<char>(128));
-  return {_mm256_blendv_epi8(a.lo, _mm256_sub_epi8(top, a.lo), mask_bytes(static_cast<uint32_t>(mask))),
-          _mm256_blendv_epi8(a.hi, _mm256_sub_epi8(top, a.hi), mask_bytes(static_cast<uint32_t>(mask >> 32)))};
+  // A blend looks at the highest bit of each byte.
+  const auto mirror = [&](__m256i v, __m256i where) {
+    return _mm256_blendv_epi8(v, _mm256_sub_epi8(top, v), _mm256_slli_epi16(where, 7 - bit));
+  };
+  return {mirror(a.lo, bits.lo), mirror(a.hi, bits.hi)};
 }
 inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {
   return {_mm256_blend_epi16(a.lo, _mm256_slli_epi32(b.lo, 16), 0xAA),

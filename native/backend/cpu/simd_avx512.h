@@ -142,7 +142,13 @@ struct U8PairTable {
           join(_mm512_cvtepi16_epi8(_mm512_srli_epi16(low, 8)), _mm512_cvtepi16_epi8(_mm512_srli_epi16(high, 8)));
     }
   }
-  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+  struct Found {
+    const uint8_t* index;
+    const uint64_t* high;
+  };
+  void find(const uint8_t* index, const uint64_t* high, Found& found) const { found = {index, high}; }
+  void get(const Found& found, U8x64& first, U8x64& second) const {
+    const auto [index, high] = found;
     const __m512i at = _mm512_loadu_si512(index);
     first.v = find(first_bytes, at, high);
     second.v = find(second_bytes, at, high);
@@ -165,7 +171,9 @@ struct U8PairTable {
   }
 };
 
-inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
+template <int bit>
+inline U8x64 u8_mirror_where(U8x64 a, U8x64 bits) {
+  const __mmask64 mask = _mm512_test_epi8_mask(bits.v, _mm512_set1_epi8(static_cast<char>(1 << bit)));
   return {_mm512_mask_sub_epi8(a.v, mask, _mm512_set1_epi8(static_cast<char>(128)), a.v)};
 }
 inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {

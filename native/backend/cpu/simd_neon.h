@@ -243,7 +243,13 @@ struct U8PairTable {
       second_bytes[i / 16][i / 4 % 4].val[i % 4] = bytes.val[1];
     }
   }
-  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+  struct Found {
+    const uint8_t* index;
+    const uint64_t* high;
+  };
+  void find(const uint8_t* index, const uint64_t* high, Found& found) const { found = {index, high}; }
+  void get(const Found& found, U8x64& first, U8x64& second) const {
+    const auto [index, high] = found;
     const U8x64 at = u8_load(index);
     first = find(first_bytes, at, high);
     second = find(second_bytes, at, high);
@@ -274,9 +280,11 @@ struct U8PairTable {
   }
 };
 
-inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
-  const U8x64 is_mirrored = mask_bytes(mask);
-  return each<U8x64>([&](int i) { return vbslq_u8(is_mirrored.v[i], vsubq_u8(vdupq_n_u8(128), a.v[i]), a.v[i]); });
+template <int bit>
+inline U8x64 u8_mirror_where(U8x64 a, U8x64 bits) {
+  const uint8x16_t mask = vdupq_n_u8(1 << bit);
+  return each<U8x64>(
+      [&](int i) { return vbslq_u8(vtstq_u8(bits.v[i], mask), vsubq_u8(vdupq_n_u8(128), a.v[i]), a.v[i]); });
 }
 inline U8x64 u8_even_pairs(U8x64 a, U8x64 b) {
   return each<U8x64>([&](int i) {

@@ -262,8 +262,15 @@ struct U8PairTable {
 
   /// @param table first bytes in the low halves; must outlive this
   explicit U8PairTable(const uint16_t* table) : pairs(table) {}
+  /// What `get` needs of one `find`, which may come long before it.
+  struct Found {
+    const uint8_t* index;
+    const uint64_t* high;
+  };
   /// @param index 64 codes' low bytes; `high` the bits above: bit i of high[b] is bit 8 + b of code i
-  void look_up(const uint8_t* index, const uint64_t* high, U8x64& first, U8x64& second) const {
+  void find(const uint8_t* index, const uint64_t* high, Found& found) const { found = {index, high}; }
+  void get(const Found& found, U8x64& first, U8x64& second) const {
+    const auto [index, high] = found;
     for (int i = 0; i < 64; ++i) {
       uint64_t at = index[i];
       for (int bit = 0; 1 << bit < kParts; ++bit) at |= ((high[bit] >> i) & 1) << (8 + bit);
@@ -273,9 +280,10 @@ struct U8PairTable {
   }
 };
 
-/// 128 - a where `mask` has a bit.
-inline U8x64 u8_mirror_masked(U8x64 a, uint64_t mask) {
-  OUTPOST_EACH(64, a.lane[i] = (mask >> i) & 1 ? static_cast<uint8_t>(128 - a.lane[i]) : a.lane[i]);
+/// 128 - a where bit `bit` of the same byte of `bits` is set.
+template <int bit>
+inline U8x64 u8_mirror_where(U8x64 a, U8x64 bits) {
+  OUTPOST_EACH(64, a.lane[i] = (bits.lane[i] >> bit) & 1 ? static_cast<uint8_t>(128 - a.lane[i]) : a.lane[i]);
   return a;
 }
 /// Of each four bytes the first two of a, then those of b.

@@ -197,6 +197,10 @@ void quantize(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stri
     for (int group = 0; group < 8; ++group) {
       out->sum32[group] = static_cast<int16_t>(out->sum16[2 * group] + out->sum16[2 * group + 1]);
       i8_transpose_4x8(out->q + 32 * group, out->q_by_position + 32 * group);
+#ifdef OUTPOST_NARROW_SUMS
+      i16_starts(out->q_by_position + 32 * group, out->starts_by_position + 8 * group);
+      i16_starts(out->q_by_pair + 32 * group, out->starts_by_pair + 8 * group);
+#endif
     }
   }
 }
