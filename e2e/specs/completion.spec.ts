@@ -32,8 +32,10 @@ test.describe('Inline completion', () => {
 
     await page.keyboard.type(' ');
     await expect(ghost).toBeVisible({ timeout: 30_000 });
+    const suggested = (await ghost.innerText()).replaceAll('\u00a0', ' ').trimEnd();
+    expect(suggested).toMatch(/\w/);
     await page.keyboard.press('Tab');
-    await expect.poll(() => shownText(page)).toMatch(/return a \/ b/);
+    await expect.poll(() => shownText(page)).toContain(`def divide(a, b):\n    return ${suggested}`);
     await picture('accepted');
   });
 
@@ -55,6 +57,18 @@ test.describe('Inline completion', () => {
     const cancelled = await outpost.engineSeconds();
     await page.waitForTimeout(1500);
     expect((await outpost.engineSeconds()) - cancelled).toBeLessThan(0.2);
+  });
+
+  test('the model for completions is loaded beside that of the chat, and fills gaps', async ({ outpost }) => {
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    await page.keyboard.press('Control+Shift+m');
+    const models = page.getByRole('dialog', { name: 'Models' });
+    const own = models.getByRole('button', { name: /^Outpost Code .*Completion/s });
+    await expect(own).toContainText('Loaded', { timeout: 60_000 });
+    await own.click();
+    await models.getByRole('button', { name: 'Try Out' }).click();
+    await expect(models).toContainText('It fills the gap in', { timeout: 60_000 });
   });
 
   test('it can be turned off', async ({ outpost, folder }) => {

@@ -1,6 +1,4 @@
-import { execFileSync } from 'node:child_process';
 import { expect, test, writeFiles } from '../support/app.ts';
-import { violations } from '../support/axe.ts';
 import { openFile, shownText, tab } from '../support/window.ts';
 
 test('settings are searched, edited as JSON, and give commands other keys', async ({ outpost, folder }) => {
@@ -36,58 +34,4 @@ test('settings are searched, edited as JSON, and give commands other keys', asyn
   await expect.poll(() => shownText(page)).toContain('"a": 1');
   await page.keyboard.press('Control+Shift+g');
   await expect(tab(page, 'a.json')).toBeHidden();
-});
-
-test('every view is readable in every theme', async ({ outpost, folder, picture }) => {
-  await writeFiles(folder, {
-    'src/queue.ts':
-      '// A bounded queue.\nexport class Queue<T> {\n  readonly #items: T[] = [];\n  constructor(readonly capacity: number) {}\n}\n',
-    'README.md': '# Orbit\n',
-  });
-  const git = (...args: string[]) =>
-    execFileSync('git', ['-c', 'user.name=A', '-c', 'user.email=a@b.c', ...args], { cwd: folder });
-  git('init', '--quiet', '--initial-branch=main');
-  git('add', '.');
-  git('commit', '--quiet', '-m', 'first');
-  await writeFiles(folder, { 'README.md': '# Orbit\n\nA library.\n', 'notes.md': 'new\n' });
-  const page = await outpost.launch({ folder });
-  await page.getByRole('treeitem', { name: 'src', exact: true }).click();
-  await openFile(page, 'queue.ts');
-  await page.keyboard.press('Control+`');
-  const terminal = page.getByRole('region', { name: 'Terminal' });
-  // A prompt without the machine's names: the pictures go into docs/.
-  await page.keyboard.type("PS1='$ '; clear; git status\n");
-  await expect(terminal.locator('.xterm-accessibility-tree')).toContainText('notes.md');
-  await page.keyboard.press('Control+Shift+g');
-  await expect(page.getByRole('region', { name: 'Source control' }).getByText('Changes')).toBeVisible();
-
-  const dialogs: [string, string][] = [
-    ['settings', 'Settings: Settings'],
-    ['keys', 'Keyboard Shortcuts'],
-    ['json', 'Edit the Settings as JSON'],
-    ['connections', 'Show Connections'],
-    ['latency', 'Show the Latency of Suggestions'],
-  ];
-  for (const theme of ['light', 'dark', 'contrast']) {
-    if (theme === 'contrast') await run('Switch High Contrast');
-    else await page.emulateMedia({ colorScheme: theme as 'light' | 'dark' });
-    await expect(page.locator('html')).toHaveAttribute('data-theme', theme);
-    await picture(`work ${theme}`);
-    expect(await violations(page)).toEqual([]);
-    for (const [name, command] of dialogs) {
-      await run(command);
-      await expect(page.getByRole('dialog')).toBeVisible();
-      await picture(`${name} ${theme}`);
-      expect(await violations(page)).toEqual([]);
-      await page.keyboard.press('Escape');
-      await expect(page.getByRole('dialog')).toBeHidden();
-    }
-  }
-
-  async function run(command: string): Promise<void> {
-    await page.keyboard.press('Control+Shift+p');
-    await page.getByRole('combobox').fill(command);
-    await page.keyboard.press('Enter');
-    await expect(page.getByRole('combobox')).toBeHidden();
-  }
 });

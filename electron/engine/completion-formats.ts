@@ -40,10 +40,11 @@ const knownFormats: readonly KnownFormat[] = [
 ];
 
 /** @return null for a model that has no tokens for it */
-export function fimFormat({ info: { fim }, tokenize }: Pick<NativeModel, 'info' | 'tokenize'>): FimFormat | null {
+export function fimFormat(model: Pick<NativeModel, 'info' | 'tokenize'>): FimFormat | null {
+  const { fim } = model.info;
   if (fim.prefix < 0 || fim.suffix < 0) return null;
   const idOf = (spelling: string) => {
-    const tokens = tokenize(spelling, { addBos: false, parseSpecial: true });
+    const tokens = model.tokenize(spelling, { addBos: false, parseSpecial: true });
     return tokens.length === 1 ? tokens[0] : undefined;
   };
   const found = knownFormats.find(

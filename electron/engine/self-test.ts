@@ -1,5 +1,6 @@
 // What a model can do, found out by trying it: run when a model is new, and whenever the user wants to know again.
 import type { Benchmark, CheckResult, SelfTest } from '../common/role-contract.ts';
+import { complete } from './completion.ts';
 import { generateText } from './generation.ts';
 import type { Loaded } from './loaded-model.ts';
 
@@ -10,14 +11,15 @@ const passed = (detail: string): CheckResult => ({ outcome: 'passed', detail });
 const failed = (detail: string): CheckResult => ({ outcome: 'failed', detail });
 const absent = (detail: string): CheckResult => ({ outcome: 'absent', detail });
 
-export async function selfTest({ model, engine, chat }: Loaded, signal?: AbortSignal): Promise<SelfTest> {
+export async function selfTest(loaded: Loaded, signal?: AbortSignal): Promise<SelfTest> {
+  const { model, engine, chat } = loaded;
   const { features } = chat;
   const { chatTemplate, hasFim } = model.info;
   return {
     tokenizer: checkTokenizer(model),
     template: chatTemplate === '' ? absent('The file has no chat template; a plain one is used.') : checkTemplate(chat),
     fim: hasFim
-      ? passed('It knows the tokens for text before and after the cursor.')
+      ? await checkFim(loaded, signal)
       : absent('It has no tokens for filling in; completions see only what is before the cursor.'),
     tools: features.toolCalls
       ? passed(
@@ -47,6 +49,28 @@ function checkTemplate(chat: Loaded['chat']): CheckResult {
     return passed(chat.features.systemRole ? 'It passes on system and user messages.' : 'It has no system messages.');
   } catch (error) {
     return failed(`Its chat template fails: ${(error as Error).message}`);
+  }
+}
+
+/** What stands around the gap in every family's own words; the gap itself has one obvious filling. */
+const gap = { prefix: 'def add(a, b):\n    return a', suffix: '\n\n\ndef subtract(a, b):\n    return a - b\n' };
+
+async function checkFim(loaded: Loaded, signal: AbortSignal | undefined): Promise<CheckResult> {
+  const { fim } = loaded;
+  if (fim === null)
+    return absent('It has tokens for filling in, but of no family that is known; completions do without them.');
+  const family = fim.family === 'unknown' ? 'in the usual order' : `as ${fim.family} models do`;
+  try {
+    const place = { path: 'add.py', languageId: 'python', repository: '', files: [] };
+    const request = { ...place, ...gap, mode: 'line' as const, maxTokens: 8, isWarmUp: false };
+    const { text, usedSuffix } = await complete(loaded, request, signal);
+    if (!usedSuffix) return failed('The text after the cursor did not reach it.');
+    if (/<[|｜]|<fim|<\/?s>|\[SUFFIX\]/.test(text)) return failed(`It answers a gap with its own tokens: "${text}".`);
+    if (text.trim() === '') return failed('It fills a gap with nothing.');
+    return passed(`It fills the gap in "return a…", told ${family}, with "${text.trim().slice(0, 60)}".`);
+  } catch (error) {
+    signal?.throwIfAborted();
+    return failed(`It cannot fill a gap: ${(error as Error).message}`);
   }
 }
 

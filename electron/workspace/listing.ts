@@ -15,11 +15,14 @@ export const ignoredNames: ReadonlySet<string> = new Set(
 
 const byName = new Intl.Collator('en', { numeric: true }).compare;
 
+/** Where version control keeps its own: to open or change something there by hand breaks it. Not shown at all. */
+const hiddenNames: ReadonlySet<string> = new Set(['.git', '.hg', '.svn']);
+
 /** Directories first, then files, each by name. A link counts as what it leads to; a broken one as a file. */
 export function listDirectory(root: string, path: string): Promise<Entry[]> {
   return onFile(path, 'listed', async () => {
     const location = await resolveInside(root, path);
-    const found = await readdir(location, { withFileTypes: true });
+    const found = (await readdir(location, { withFileTypes: true })).filter(({ name }) => !hiddenNames.has(name));
     const entries = await Promise.all(found.map((entry) => toEntry(entry, location, path)));
     return entries.sort((a, b) => (a.kind === b.kind ? byName(a.name, b.name) : a.kind === 'directory' ? -1 : 1));
   });

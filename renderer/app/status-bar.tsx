@@ -5,7 +5,7 @@ import { ActivityChip } from '../features/activity/activity-chip.tsx';
 import { CompletionChip } from '../features/completion/completion-chip.tsx';
 import { ModelChip } from '../features/models/model-chip.tsx';
 import { NetworkChip } from '../features/network/network-chip.tsx';
-import { formatCompact, formatRate } from '../lib/format.ts';
+import { formatRate } from '../lib/format.ts';
 import { useActivities } from './activities.ts';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
@@ -48,17 +48,7 @@ function Running({ model, onOpen }: { model: AppModel; onOpen: () => void }) {
 
 function ReplyRate({ model }: { model: AppModel }) {
   const reply = useStore(model.chat.store, (state) => state.reply);
-  const context = useStore(model.chat.store, (state) => state.context);
-  return (
-    <>
-      {reply?.phase === 'decode' ? <span className={styles.text}>{formatRate(reply.tokensPerSecond)}</span> : null}
-      {context ? (
-        <span className={styles.text}>
-          Context {formatCompact(context.nTokens)} / {formatCompact(context.nCtx)}
-        </span>
-      ) : null}
-    </>
-  );
+  return reply?.phase === 'decode' ? <span className={styles.text}>{formatRate(reply.tokensPerSecond)}</span> : null;
 }
 
 function ActiveFile({ model }: { model: AppModel }) {

@@ -1,6 +1,6 @@
 // A read-only comparison of two texts, for "compare" in the conflict dialog.
 import { useEffect, useRef } from 'react';
-import { monaco } from './monaco.ts';
+import { monaco, withoutBracketColors } from './monaco.ts';
 
 interface DiffViewProps {
   original: string;
@@ -30,6 +30,7 @@ export function DiffView({ original, modified, languageId, originalLabel, modifi
       original: monaco.editor.createModel(original, languageId),
       modified: monaco.editor.createModel(modified, languageId),
     };
+    for (const model of Object.values(models)) withoutBracketColors(model);
     editor.setModel(models);
     return () => {
       editor.dispose();

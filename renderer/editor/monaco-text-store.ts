@@ -2,7 +2,7 @@
 // text from disk is kept, so that saving restores the endings of untouched lines.
 import type { TextStep } from '../lib/edit-trail.ts';
 import { restoreLineEndings } from '../lib/line-endings.ts';
-import { monaco } from './monaco.ts';
+import { monaco, withoutBracketColors } from './monaco.ts';
 import type { TextStore } from './text-store.ts';
 
 interface OpenText {
@@ -33,8 +33,7 @@ export class MonacoTextStore implements TextStore {
 
   create(id: string, text: string, path: string | null): { languageId: string } {
     const model = monaco.editor.createModel(text, path === null ? 'plaintext' : undefined, bufferUri(id, path));
-    // Every bracket pair in its own colour would be the loudest thing in the window.
-    model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
+    withoutBracketColors(model);
     const savedVersion = model.getAlternativeVersionId();
     const open: OpenText = { model, savedVersion, mixedOriginal: null, before: followed(model) };
     this.#rememberMixed(open, text);

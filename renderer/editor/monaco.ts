@@ -54,4 +54,9 @@ export function setEditorTheme(theme: 'light' | 'dark' | 'contrast'): void {
   }
 }
 
+/** Every bracket pair in its own colour would be the loudest thing in the window. */
+export function withoutBracketColors(model: monaco.editor.ITextModel): void {
+  model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
+}
+
 export { monaco };

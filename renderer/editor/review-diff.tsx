@@ -1,6 +1,6 @@
 // A read-only comparison that changes while it is looked at, with one change marked and kept in view.
 import { useEffect, useRef } from 'react';
-import { monaco } from './monaco.ts';
+import { monaco, withoutBracketColors } from './monaco.ts';
 
 interface ReviewDiffProps {
   original: string;
@@ -42,6 +42,7 @@ export function ReviewDiff({ original, modified, languageId, fontSize, line, nLi
       original: monaco.editor.createModel('', languageId),
       modified: monaco.editor.createModel('', languageId),
     };
+    for (const model of Object.values(models)) withoutBracketColors(model);
     created.setModel(models);
     editor.current = created;
     return () => {

@@ -179,8 +179,11 @@ function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandal
       'menu.selectionBackground': `${p.accent}26`,
       'menu.selectionForeground': p.foreground,
       'menu.border': p.border,
-      'diffEditor.insertedTextBackground': `${p.string}30`,
-      'diffEditor.removedTextBackground': `${p.tag}30`,
+      // Lines and, on top of them, the words in them.
+      'diffEditor.insertedLineBackground': `${p.string}1c`,
+      'diffEditor.removedLineBackground': `${p.tag}1c`,
+      'diffEditor.insertedTextBackground': `${p.string}24`,
+      'diffEditor.removedTextBackground': `${p.tag}24`,
     },
   };
 }

@@ -46,6 +46,13 @@ describe('where a piece of code goes', () => {
     expect(text).toContain('const kLimit = 10;');
   });
 
+  it('brings a new method after the one before it, into the class', () => {
+    const old = 'class Q {\n  get size() {\n    return 1;\n  }\n}\nnew Q();\n';
+    const piece = '  get size() {\n    return 1;\n  }\n\n  get isEmpty() {\n    return false;\n  }\n}';
+    const { text } = propose(piece, old);
+    expect(text).toBe(old.replace('  }\n}', '  }\n\n  get isEmpty() {\n    return false;\n  }\n}'));
+  });
+
   it('is in place of a method, indented as the old one', () => {
     const python = 'class A:\n    def one(self):\n        return 1\n\n    def two(self):\n        return 2\n';
     const { text } = proposeText(python, 'def one(self):\n    return 11', 'python', 0);

@@ -56,25 +56,39 @@ function replaceDeclarations(lines: readonly string[], added: readonly string[],
   const outermost = Math.min(...all.map(({ depth }) => depth));
   const declared = all.filter(({ depth }) => depth === outermost);
   const known = outline(lines.join('\n'), languageId);
-  const find = (name: string) => known.filter((symbol) => symbol.name === name);
-  if (declared.length === 0 || !declared.some(({ name }) => find(name).length === 1)) return null;
+  const findOne = (name: string) => {
+    const found = known.filter((symbol) => symbol.name === name);
+    return found.length === 1 ? found[0] : undefined;
+  };
+  if (!declared.some(({ name }) => findOne(name))) return null;
   let result = [...lines];
   const starts = declared.map((symbol) => leadStart(added, symbol.line - 1));
   // From the end, so that the places before stay where they are.
   const edits: { from: number; to: number; piece: string[] }[] = [];
-  let after = lines.length;
+  let next: number | null = null;
   for (let i = declared.length - 1; i >= 0; i--) {
     const symbol = declared[i];
     if (symbol === undefined) continue;
-    const chunk = trimEnds(added.slice(starts[i], starts[i + 1] ?? added.length));
-    const [old] = find(symbol.name);
-    if (old && find(symbol.name).length === 1) {
+    const chunk = withoutOuterClosers(added.slice(starts[i], starts[i + 1] ?? added.length), symbol.depth);
+    const old = findOne(symbol.name);
+    if (old) {
       const [from, to] = [leadStart(lines, old.line - 1), blockEnd(lines, old)];
       const hasLead = (starts[i] ?? 0) < symbol.line - 1;
       const start = hasLead ? from : old.line - 1;
       edits.push({ from: start, to, piece: indented(chunk, old.depth - symbol.depth) });
-      after = start;
-    } else edits.push({ from: after, to: after, piece: [...chunk, ''] });
+      next = start;
+      continue;
+    }
+    // A new one stands before the one that follows it in the piece, else after the one before it, else at the end.
+    const before = declared.slice(0, i).findLast(({ name }) => findOne(name));
+    const neighbour = before && findOne(before.name);
+    if (next !== null || !before || !neighbour) {
+      const at = next ?? lines.length;
+      edits.push({ from: at, to: at, piece: [...chunk, ''] });
+    } else {
+      const at = blockEnd(lines, neighbour);
+      edits.push({ from: at, to: at, piece: ['', ...indented(chunk, neighbour.depth - before.depth)] });
+    }
   }
   const prelude = added.slice(0, starts[0]).filter((line) => isTelling(line) && !lines.includes(line));
   if (prelude.length > 0) edits.push({ from: 0, to: 0, piece: prelude });
@@ -106,10 +120,11 @@ function blockEnd(lines: readonly string[], { line, depth }: OutlineSymbol): num
   return end;
 }
 
-function trimEnds(lines: readonly string[]): string[] {
-  let end = lines.length;
-  while (end > 0 && lines[end - 1]?.trim() === '') end -= 1;
-  return lines.slice(0, end);
+/** Without blank lines at the end, and without brackets there that close what is not in the piece: "}" of a class. */
+function withoutOuterClosers(lines: readonly string[], depth: number): string[] {
+  const isBlank = (line: string) => line.trim() === '';
+  const isOuter = (line: string) => line.search(/\S/) < depth && /^[)\]}]+[;,]?\s*$/.test(line.trim());
+  return lines.slice(0, lines.findLastIndex((line) => !isBlank(line) && !isOuter(line)) + 1);
 }
 
 function indented(lines: readonly string[], columns: number): string[] {

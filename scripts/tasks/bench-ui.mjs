@@ -231,11 +231,7 @@ async function manyFiles({ program, model }) {
   await watchKeys(page);
   await page.keyboard.press('Control+Shift+f');
   for (let i = 0; i < 8; ++i) {
-    await page
-      .getByRole('searchbox', { name: 'Search', exact: true })
-      .or(page.getByRole('textbox', { name: 'Search', exact: true }))
-      .first()
-      .fill(`needle in part ${i}`);
+    await page.getByRole('textbox', { name: 'Search in files' }).fill(`needle in part ${i}`);
     await page.locator('.monaco-editor .view-lines').click();
     for (const letter of 'let total = values.map((value) => value * 2);') {
       await page.keyboard.press(letter === ' ' ? 'Space' : letter);

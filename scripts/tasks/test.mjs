@@ -68,8 +68,12 @@ function unitPart() {
   });
 }
 
-/** @returns {Promise<Counts>} */
-async function e2ePart() {
+function e2ePart() {
+  return runStories([]);
+}
+
+/** @param {string[]} which files of e2e/specs; all if empty @returns {Promise<Counts>} */
+export async function runStories(which) {
   const { electron, model } = await prepare({ withTests: true });
   if (!existsSync(join(root, 'e2e', 'specs'))) return skipped('there are no stories in e2e/specs.');
   const report = 'e2e.json';
@@ -77,7 +81,7 @@ async function e2ePart() {
   return runCounted({
     report,
     command,
-    args: () => [...args, '--reporter=list,json'],
+    args: () => [...args, '--reporter=list,json', ...which],
     env: {
       ...process.env,
       OUTPOST_ELECTRON: electron.program,

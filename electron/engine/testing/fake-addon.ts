@@ -26,7 +26,13 @@ const firstSpecial = 0x20000;
 
 /** One token per character, except that `specials` are one token each where they are parsed. */
 export function fakeTokenizer(specials: readonly string[] = ['<s>', '</s>'], info: Partial<NativeModelInfo> = {}) {
-  const tokenize: NativeModel['tokenize'] = (text, { addBos = true, parseSpecial = false } = {}) => {
+  const tokenize: NativeModel['tokenize'] = function (
+    this: unknown,
+    text,
+    { addBos = true, parseSpecial = false } = {},
+  ) {
+    // As a method of the addon does that was taken off its object.
+    if (this === undefined) throw new TypeError('Illegal invocation');
     const tokens = addBos ? [bos] : [];
     for (let at = 0; at < text.length; ) {
       const special = parseSpecial ? specials.findIndex((name) => text.startsWith(name, at)) : -1;

@@ -1,5 +1,5 @@
 // Proposed changes over the text they are for: what would change, and the buttons and keys that decide it.
-import { ArrowDown, ArrowUp, Check, CheckCheck, Undo2, X } from 'lucide-react';
+import { ArrowDown, ArrowUp, Check, CheckCheck, LogOut, Undo2, X } from 'lucide-react';
 import { useEffect, useMemo, useRef } from 'react';
 import { useStore } from 'zustand';
 import { ReviewDiff } from '../../editor/review-diff.tsx';
@@ -101,9 +101,9 @@ export function ReviewView({ reviews, bufferId, title, languageId, fontSize, onC
             Apply {nAccepted}
           </Button>
         ) : null}
-        <Button kind="quiet" title="Escape" onClick={() => reviews.cancel(bufferId)}>
-          Cancel
-        </Button>
+        <IconButton label="Leave the review" shortcut={['Escape']} onClick={() => reviews.cancel(bufferId)}>
+          <LogOut size={14} aria-hidden />
+        </IconButton>
       </div>
       <div className={styles.diff}>
         <ReviewDiff

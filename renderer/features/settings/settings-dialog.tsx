@@ -70,12 +70,6 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               step={5}
               onChange={(zoomPercent) => change({ zoomPercent })}
             />
-            <SwitchField
-              label="Silence notes"
-              hint="They come to the list of activities without appearing. Errors still appear."
-              isOn={values.quietNotes}
-              onChange={(quietNotes) => change({ quietNotes })}
-            />
             <NumberField
               label="Editor font size"
               hint="Pixels, 8 to 32."
@@ -84,6 +78,12 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               max={32}
               step={1}
               onChange={(editorFontSize) => change({ editorFontSize })}
+            />
+            <SwitchField
+              label="Silence notes"
+              hint="They come to the list of activities without appearing. Errors still appear."
+              isOn={values.quietNotes}
+              onChange={(quietNotes) => change({ quietNotes })}
             />
           </section>
           <section aria-labelledby="settings-editor">

@@ -233,9 +233,12 @@ const EntryRow = memo(function EntryRow(props: EntryRowProps) {
       <span className={styles.name}>{entry.name}</span>
       {isDirty ? <span className={styles.dot} aria-hidden /> : null}
       {mark !== undefined && mark !== 'inside' ? (
-        <span className={styles.mark} aria-hidden>
-          {mark === 'untracked' ? 'U' : mark === 'conflicted' ? '!' : mark.charAt(0).toUpperCase()}
-        </span>
+        // Drawn by the style sheet: a letter in the text would have to be in the name, which says the word.
+        <span
+          className={styles.mark}
+          data-letter={mark === 'untracked' ? 'U' : mark === 'conflicted' ? '!' : mark.charAt(0).toUpperCase()}
+          aria-hidden
+        />
       ) : null}
     </div>
   );
