@@ -23,10 +23,15 @@ interface PrepareOptions {
   /** In place of the file's own. */
   chatTemplate: string | null;
   draft: NativeModel | null;
+  /** What passes took before; null if nobody knows. */
+  passMs: Float64Array | null;
 }
 
 /** @throws what the template or the engine refuses */
-export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate, draft }: PrepareOptions): Loaded {
+export function prepareModel(
+  model: NativeModel,
+  { nCtx: wanted, chatTemplate, draft, passMs }: PrepareOptions,
+): Loaded {
   const { info } = model;
   const nCtx = contextOf(info.nCtxTrain, info.kvBytesPerToken, wanted, totalmem());
   const chat = createChatTemplate(chatTemplate === null ? info : { ...info, chatTemplate });
@@ -34,6 +39,7 @@ export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate, d
     nCtx,
     kvBytes: nContexts * nCtx * info.kvBytesPerToken,
     ...(draft === null ? {} : { draftModel: draft }),
+    ...(passMs === null ? {} : { passMs }),
   });
   return { model, engine, chat, fim: fimFormat(model), nCtx, draft };
 }

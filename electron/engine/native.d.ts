@@ -166,6 +166,8 @@ export interface NativeEngineStats {
   decodeMs: number;
   plainTokenMs: number;
   drafts: NativeDraftStats;
+  /** What passes of 1, 2, … rows take, as measured; 0: not known. For `createEngine` next time. */
+  passMs: Float64Array;
   kvBytesUsed: number;
   kvBytesTotal: number;
   experts: NativeExpertCacheStats;
@@ -195,6 +197,7 @@ export interface NativeModel {
     nPrefill?: number;
     nSequences?: number;
     draftModel?: NativeModel;
+    passMs?: Float64Array;
   }): NativeEngine;
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;
