@@ -39,8 +39,8 @@ export class PassCosts {
     try {
       writeFileSync(`${this.#path}.new`, JSON.stringify(this.#costs));
       renameSync(`${this.#path}.new`, this.#path);
-    } catch (error) {
-      console.error(`What passes take could not be kept: ${error}`);
+    } catch {
+      // A disk that is full loses what the next start learns again.
     }
   }
 }
