@@ -1,5 +1,5 @@
-// What guessing ahead and keeping to a grammar cost per token, without a model: the suffix index on a whole library, and
-// the masks of a grammar over a large vocabulary.
+// What guessing ahead and keeping to a grammar cost per token, without a model: the suffix index on a whole library,
+// and the masks of a grammar over a large vocabulary.
 //
 //   cmake --build build/native/release --target outpost-draft-bench
 //   build/native/release/outpost-draft-bench VOCABULARY TEXT_FILE...     a vocabulary-only file will do
@@ -14,8 +14,8 @@
 #include <string>
 
 #include "draft/suffix_index.h"
-#include "grammar/grammar_program.h"
 #include "gguf/gguf_file.h"
+#include "grammar/grammar_program.h"
 #include "grammar/json_schema.h"
 #include "runtime/grammar_cache.h"
 #include "tokenizer/tokenizer.h"
@@ -83,8 +83,9 @@ void measure_grammar(const Tokenizer& tokenizer) {
     again_us = std::min(again_us, run());
     n_masks = grammar.n_masks_made();
   }
-  std::printf("grammar, vocabulary of %d: %.1f us a token in the first reply of %zu (%llu masks), %.1f us in the next\n",
-              tokenizer.vocabulary().n_tokens(), first_us, ids.size(), static_cast<unsigned long long>(n_masks), again_us);
+  std::printf(
+      "grammar, vocabulary of %d: %.1f us a token in the first reply of %zu (%llu masks), %.1f us in the next\n",
+      tokenizer.vocabulary().n_tokens(), first_us, ids.size(), static_cast<unsigned long long>(n_masks), again_us);
 }
 
 }  // namespace
