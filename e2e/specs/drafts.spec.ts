@@ -25,7 +25,7 @@ test('a draft model is loaded with its target, its worth is shown, and it can be
   await outpost.waitForModel();
   await openFile(page, 'names.ts');
   // A suggestion, which the pair of the app writes together.
-  await typeAtEnd(page, "export const name30 = lookup('na");
+  await typeAtEnd(page, 'export const name30 =');
   await expect(status(page).getByRole('button', { name: /^Inline completion: \d/ })).toBeVisible({ timeout: 60_000 });
 
   await openCard(page, /^Outpost Code 73M/);

@@ -48,6 +48,8 @@ export const assignmentSchema = z.object({
   limitBytes: z.number().min(0),
   /** A model that nobody asked for so long is unloaded until somebody does; 0 keeps it. */
   idleMs: z.number().min(0),
+  /** Where the engine keeps what passes take on this machine, from one start to the next. */
+  costFile: z.string().optional(),
 });
 export type Assignment = z.infer<typeof assignmentSchema>;
 

@@ -28,6 +28,7 @@ import { defined, generate } from './generation.ts';
 import type { Loaded } from './loaded-model.ts';
 import { ModelPool } from './model-pool.ts';
 import type { NativeAddon } from './native.d.ts';
+import { PassCosts } from './pass-costs.ts';
 import { benchmark, selfTest } from './self-test.ts';
 
 /** Positions kept free for a reply, as a part of the context, however many the user would like. */
@@ -42,6 +43,7 @@ export class EngineService {
   readonly #statusChanges = new EventStream<EngineStatus>();
   readonly #events = new EventStream<EngineEvent>();
   readonly #pool: ModelPool;
+  readonly #costs = new PassCosts();
   #status: EngineStatus = { state: 'idle' };
   #roles: Partial<Record<ModelRole, ModelSpec | null>> = {};
   #idleMs = 0;
@@ -51,6 +53,7 @@ export class EngineService {
   constructor(addon: NativeAddon, freeBytes: () => number = () => process.availableMemory?.() ?? freemem()) {
     this.#pool = new ModelPool({
       addon,
+      costs: this.#costs,
       freeBytes,
       nowMs: () => Date.now(),
       onChange: () => this.#poolChanged(),
@@ -100,10 +103,11 @@ export class EngineService {
    * Gives the roles to other models. What runs on a model that has none any more runs to its end there.
    * @returns the chat's status when its model is ready or failed; failure is a status, not an exception
    */
-  async assign({ roles, limitBytes, idleMs }: Assignment): Promise<EngineStatus> {
+  async assign({ roles, limitBytes, idleMs, costFile }: Assignment): Promise<EngineStatus> {
     this.#roles = roles;
     this.#idleMs = idleMs;
     this.#pool.limitBytes = limitBytes;
+    if (costFile !== undefined) this.#costs.open(costFile);
     const specs = modelRoles.flatMap((role) => (role === 'embedding' || role === 'draft' ? [] : (roles[role] ?? [])));
     const wanted = new Map(specs.map((spec) => [spec.id, spec]));
     this.#pool.keep(new Set(wanted.keys()));

@@ -24,12 +24,14 @@ interface PrepareOptions {
   /** In place of the file's own. */
   chatTemplate: string | null;
   draft: NativeModel | null;
+  /** What passes took before; null if nobody knows. */
+  passMs: Float64Array | null;
 }
 
 /** @throws what the template or the engine refuses */
 export function prepareModel(
   model: NativeModel,
-  { nCtx: wanted, kvPreset, chatTemplate, draft }: PrepareOptions,
+  { nCtx: wanted, kvPreset, chatTemplate, draft, passMs }: PrepareOptions,
 ): Loaded {
   const { info } = model;
   const bytesPerToken = (info.kvBytesPerToken * kvBitsOf(kvPreset)) / 16;
@@ -42,6 +44,7 @@ export function prepareModel(
     kvBytes,
     kv: kvPreset,
     ...(draft === null ? {} : { draftModel: draft }),
+    ...(passMs === null ? {} : { passMs }),
   });
   return { model, engine, chat, fim: fimFormat(model), nCtx, draft };
 }

@@ -9,9 +9,11 @@ import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
 import { fromNativeError } from './addon.ts';
 import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
 import type { NativeAddon, NativeModel } from './native.d.ts';
+import type { PassCosts } from './pass-costs.ts';
 
 export interface ModelPoolOptions {
   addon: NativeAddon;
+  costs: PassCosts;
   /** What the system could give now. */
   freeBytes: () => number;
   nowMs: () => number;
@@ -47,6 +49,8 @@ interface Slot {
 const progressStep = 0.01;
 /** Left free: the system gets slow before memory runs out. */
 const reserveBytes = 128 * 2 ** 20;
+/** What passes take is written down at most this often while a model is in use. */
+const keepCostsMs = 30_000;
 
 export class ModelPool {
   readonly #options: ModelPoolOptions;
@@ -118,6 +122,7 @@ export class ModelPool {
       isReleased = true;
       slot.nActive -= 1;
       slot.lastUsedMs = this.#options.nowMs();
+      this.#keepCosts(slot, keepCostsMs);
       if (slot.nActive === 0 && slot.isRetired) this.#drop(slot);
       this.#onReleased.resolve();
       this.#onReleased = Promise.withResolvers();
@@ -255,7 +260,8 @@ export class ModelPool {
         draft?.dispose();
       }
       throwIfCancelled();
-      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate, draft });
+      const passMs = this.#options.costs.of(costKey(slot.spec, model));
+      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
       await restoreContext(loaded, slot.spec);
       if (isCancelled) {
         loaded.engine.dispose();
@@ -352,12 +358,19 @@ export class ModelPool {
   }
 
   #free(slot: Slot): void {
+    this.#keepCosts(slot, 0);
     slot.loaded?.engine.dispose();
     slot.loaded?.model.dispose();
     slot.loaded?.draft?.dispose();
     slot.loaded = null;
     slot.state = 'unloaded';
     slot.grownBytes = 0;
+  }
+
+  /** @param everyMs not more often */
+  #keepCosts({ spec, loaded }: Slot, everyMs: number): void {
+    if (!loaded) return;
+    this.#options.costs.keep(costKey(spec, loaded.model), () => loaded.engine.stats().passMs, everyMs);
   }
 
   /** Ends what runs on it. */
@@ -386,6 +399,11 @@ function memoryOf({ loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
   if (!loaded || !info) return null;
   const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
   return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, grown: grownBytes };
+}
+
+/** What a pass takes depends on the file, on what computes, and on how many threads do. */
+function costKey({ nThreads }: ModelSpec, { info }: NativeModel): string {
+  return [info.path, info.fileBytes, info.backend, nThreads].join('\n');
 }
 
 function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {

@@ -166,6 +166,8 @@ export interface NativeEngineStats {
   decodeMs: number;
   plainTokenMs: number;
   drafts: NativeDraftStats;
+  /** What passes of 1, 2, … rows take, as measured; 0: not known. For `createEngine` next time. */
+  passMs: Float64Array;
   kvBytesUsed: number;
   kvBytesTotal: number;
   /** Beside those used: kept while there is room. */
@@ -222,6 +224,7 @@ export interface NativeModel {
     /** How keys and values are kept; f16 ("exact") by default. */
     kv?: NativeKvPreset;
     draftModel?: NativeModel;
+    passMs?: Float64Array;
   }): NativeEngine;
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;

@@ -72,6 +72,14 @@ class Fields {
     for (uint32_t i = 0; i < array.Length(); ++i)
       out.push_back(get_string(env_, array.Get(i), path(field) + " element"));
   }
+  void read(const char* field, std::vector<double>& out) const {
+    const auto value = find(field);
+    if (!value.has_value()) return;
+    if (!value->IsTypedArray() || value->As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+      fail_type(env_, path(field), "a Float64Array");
+    const auto array = value->As<Napi::Float64Array>();
+    out.assign(array.Data(), array.Data() + array.ElementLength());
+  }
   /// One of `names`, by its position.
   template <typename Enum, size_t n>
   void read(const char* field, Enum& out, const char* const (&names)[n]) const {

@@ -83,6 +83,9 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("decodeMs", stats.decode_ms);
   object.Set("plainTokenMs", stats.plain_token_ms);
   object.Set("drafts", to_js(env, stats.drafts));
+  auto pass_ms = Napi::Float64Array::New(env, stats.pass_ms.size());
+  std::copy(stats.pass_ms.begin(), stats.pass_ms.end(), pass_ms.Data());
+  object.Set("passMs", pass_ms);
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
   object.Set("kvBytesSpare", static_cast<double>(stats.kv_bytes_spare));
@@ -156,6 +159,7 @@ EngineOptions read_engine_options(const Fields& fields) {
   fields.read("nPrefill", options.n_prefill);
   fields.read("nSequences", options.n_sequences);
   fields.read("kv", options.kv, kKvPresetNames);
+  fields.read("passMs", options.pass_ms);
   return options;
 }
 

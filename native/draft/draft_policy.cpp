@@ -1,6 +1,7 @@
 #include "draft/draft_policy.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace outpost {
 namespace {
@@ -25,6 +26,12 @@ constexpr double kFirstProbability[kDraftSources][6] = {
 constexpr double kFirstTries[kDraftSources] = {8, 8, 8, 3};
 
 }  // namespace
+
+void PassCost::start_from(std::span<const double> ms) {
+  for (size_t i = 0; i < std::min(ms.size(), ms_.size() - 1); ++i) {
+    if (std::isfinite(ms[i]) && ms[i] > 0) ms_[i + 1] = ms[i];
+  }
+}
 
 void PassCost::observe(int32_t n_rows, double ms) {
   if (n_rows < 1 || n_rows >= static_cast<int32_t>(ms_.size())) return;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "draft/proposal.h"
@@ -13,6 +14,11 @@ namespace outpost {
 /// What a pass costs by the number of its rows, learned from those that were run.
 class PassCost {
  public:
+  /// What was known at the end of an earlier run, of passes of 1, 2, … rows; 0 for those that were not. Anything that
+  /// is no time is ignored.
+  void start_from(std::span<const double> ms);
+  /// The same, for the next run.
+  void copy_to(std::vector<double>& ms) const { ms.assign(ms_.begin() + 1, ms_.end()); }
   void observe(int32_t n_rows, double ms);
   /// Milliseconds; 0 if nothing was observed yet. Between sizes that are known it is a straight line; beyond them each
   /// row is taken to cost kGuess of the first: too little for some machines, which they show at once.

@@ -287,6 +287,9 @@ struct EngineOptions {
   /// Drafts for this engine's model; may be null. See `draft_compatibility`.
   std::shared_ptr<Model> draft_model;
   KvPreset kv = KvPreset::kExact;  ///< of the requests; a draft model's are in f16
+  /// EngineStats::pass_ms of an earlier engine for the same model on the same device: drafts have the right length from
+  /// the first reply on. Empty if there was none.
+  std::vector<double> pass_ms;
 };
 
 struct EngineStats {
@@ -297,6 +300,7 @@ struct EngineStats {
   double decode_ms = 0;       ///< what these took
   double plain_token_ms = 0;  ///< what one token of one reply takes without a draft, as measured; 0: not known yet
   DraftStats drafts;
+  std::vector<double> pass_ms;  ///< what passes of 1, 2, … rows take, as measured; 0: not known
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
   uint64_t kv_bytes_spare = 0;  ///< beside those used: kept while there is room, so that texts can branch anywhere

@@ -67,6 +67,9 @@ class DecodeEngine final : public Engine {
       if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");
       draft_model_ = std::make_unique<DraftModel>(std::move(draft), model_, n_ctx_);
     }
+    drafts_.cost.start_from(options.pass_ms);
+    drafts_.cost.copy_to(stats_.pass_ms);
+    stats_.plain_token_ms = drafts_.cost.ms(1);
     stats_.kv_bytes_total = kv_.total_bytes();
     thread_ = std::thread([this] { run(); });
   }
@@ -401,6 +404,7 @@ class DecodeEngine final : public Engine {
       ++stats_.n_passes;
       stats_.decode_ms += draft_ms + ms;
       stats_.plain_token_ms = drafts_.cost.ms(1);
+      drafts_.cost.copy_to(stats_.pass_ms);
     }
     auto computed = tokens.begin();
     for (size_t i = 0; i < parts.size(); ++i) {

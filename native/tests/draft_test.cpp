@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -171,6 +173,24 @@ TEST_CASE("the cost of a pass is what was observed, and a straight line between"
   cost.observe(0, 1);
   cost.observe(1000, 1);
   CHECK(cost.ms(1) == doctest::Approx(10));
+}
+
+TEST_CASE("what passes cost is kept from one run to the next, and what is no time is not taken") {
+  PassCost cost;
+  cost.observe(1, 10);
+  cost.observe(4, 16);
+  std::vector<double> kept;
+  cost.copy_to(kept);
+  CHECK(kept.size() == kMaxDraft + 1);
+  PassCost next;
+  next.start_from(kept);
+  for (const int32_t n : {1, 2, 4, 9}) CHECK(next.ms(n) == cost.ms(n));
+  next.start_from({});
+  next.start_from(std::vector<double>{std::nan(""), -1, 0, std::numeric_limits<double>::infinity()});
+  CHECK(next.ms(4) == doctest::Approx(16));
+  std::vector<double> too_many(500, 7);
+  next.start_from(too_many);
+  CHECK(next.ms(64) == doctest::Approx(7));
 }
 
 TEST_CASE("a draft is as long as it pays, by cost and acceptance") {

@@ -125,6 +125,7 @@ export class FakeEngine implements NativeEngine {
   /** Thrown by the next `submit`. */
   refusal: Error | null = null;
   isDisposed = false;
+  passMs = new Float64Array(64);
   readonly #events = new EventEmitter();
 
   submit(request: NativeGenerateRequest, sink: NativeSink): number {
@@ -170,7 +171,7 @@ export class FakeEngine implements NativeEngine {
       nPrompt: 0,
       nReused: 0,
     };
-    const decoded = { nDecoded: 0, nPasses: 0, decodeMs: 0, plainTokenMs: 0, drafts: noDrafts };
+    const decoded = { nDecoded: 0, nPasses: 0, decodeMs: 0, plainTokenMs: 0, drafts: noDrafts, passMs: this.passMs };
     return { nActive: 0, nWaiting: 0, ...decoded, ...cache, experts: noExperts };
   }
 

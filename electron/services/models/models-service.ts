@@ -194,6 +194,7 @@ export class ModelsService {
       roles: Object.fromEntries(modelRoles.map((role) => [role, specOf(role)])) as Assignment['roles'],
       limitBytes: modelMemoryMiB * 2 ** 20,
       idleMs: modelIdleMinutes * 60_000,
+      costFile: join(this.#options.dataFolder, 'pass-costs.json'),
     };
   }
 
