@@ -79,8 +79,8 @@ async function start(): Promise<void> {
     http: (purpose) => electronHttp(hubSession, network.gate(purpose)),
     onNotice: (error) => events.notice(error),
     onAssignment: () => void engine.load(),
-    selfTest: (spec) => engine.selfTest(spec),
-    benchmark: (spec) => engine.benchmark(spec),
+    selfTest: (spec, signal) => engine.selfTest(spec, signal),
+    benchmark: (spec, signal) => engine.benchmark(spec, signal),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),
@@ -182,6 +182,12 @@ async function start(): Promise<void> {
       place: places.load(),
       onClosing: askPageToFlush,
       onClosed: (place) => places.save(place),
+      // Models are large: before the window is there, the disk and the processor are its own. Later windows find all of
+      // it running.
+      onShown: () => {
+        engine.process.start();
+        void models.start();
+      },
       onPageGone: (reason) => {
         events.notice({
           code: 'INTERNAL',
@@ -200,10 +206,8 @@ async function start(): Promise<void> {
   serveApp(join(bundle, 'renderer'));
   lockSession(session.defaultSession, (url) => network.blocked('window', url));
   showMenu();
-  engine.process.start();
   workspace.process.start();
   open();
-  void models.start();
 
   app.on('activate', () => {
     if (window === null) open();

@@ -1,5 +1,6 @@
 import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
+import { storeConversation } from '../support/conversations.ts';
 import { ask, openFile, replies } from '../support/window.ts';
 
 for (const theme of ['light', 'dark'] as const) {
@@ -33,6 +34,43 @@ for (const theme of ['light', 'dark'] as const) {
     expect(await violations(page)).toEqual([]);
   });
 }
+
+test('a theme switch colours the open file and the code of the chat at once', async ({ outpost, folder }) => {
+  const code = 'export class Queue {}\n';
+  await writeFiles(folder, { 'queue.ts': code });
+  storeConversation(outpost.userData, 'Queue', ['Show one.', `\`\`\`ts\n${code}\`\`\``]);
+  const page = await outpost.launch({ folder });
+  await page.getByRole('button', { name: 'Conversations' }).click();
+  const list = page.getByRole('list', { name: 'Conversations' });
+  await list
+    .getByRole('button', { name: /^Queue/ })
+    .first()
+    .click();
+  await openFile(page, 'queue.ts');
+  const keyword = /rgb\(138, 58, 185\)/;
+  const inChat = replies(page).locator('code span', { hasText: /^export$/ });
+  const inEditor = page.locator('.view-line span span', { hasText: /^export$/ });
+  for (const place of [inChat, inEditor]) await expect(place).toHaveCSS('color', keyword);
+
+  // The first picture that is drawn after the switch counts, not the one after the background tokenizer's next turn.
+  await page.evaluate(() => {
+    const colours: string[] = [];
+    Object.assign(window, { colours });
+    new MutationObserver(() => {
+      requestAnimationFrame(() =>
+        setTimeout(() => {
+          const places = document.querySelectorAll('article code span, .view-line span span');
+          const found = [...places].filter(({ textContent }) => textContent === 'export');
+          colours.push(...found.map((place) => getComputedStyle(place).color));
+        }),
+      );
+    }).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+  });
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const colours = () => page.evaluate(() => (window as unknown as { colours: string[] }).colours);
+  await expect.poll(colours).not.toEqual([]);
+  expect(await colours()).toEqual(['rgb(196, 155, 232)', 'rgb(196, 155, 232)']);
+});
 
 test('everything can be reached with the keyboard', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.txt': 'a\n' });

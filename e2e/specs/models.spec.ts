@@ -13,7 +13,8 @@ const small = tinyModelBytes({ nLayer: 2, nEmbd: 256, nCtxTrain: 512, type: 'q8_
 
 async function withHub(userData: string, options: TestHub['options'] = {}, more: object = {}): Promise<TestHub> {
   const hub = await TestHub.start(options);
-  const settings = { sampler: { temperature: 0, maxTokens: 48 }, hubUrl: hub.url, ...more };
+  const seen = { hasSeenFirstSteps: true };
+  const settings = { sampler: { temperature: 0, maxTokens: 48 }, hubUrl: hub.url, ...seen, ...more };
   await writeFile(join(userData, 'settings.json'), JSON.stringify(settings));
   return hub;
 }

@@ -2,21 +2,20 @@ import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
 import { openFile } from '../support/window.ts';
 
-test('two files side by side, by keyboard', async ({ outpost, folder, picture }) => {
+test('two files side by side, by keyboard, and again after a restart', async ({ outpost, folder, picture }) => {
   await writeFiles(folder, { 'a.ts': 'const a = 1;\n', 'b.ts': 'const b = 2;\n' });
-  const page = await outpost.launch({ folder });
+  let page = await outpost.launch({ folder });
   await openFile(page, 'a.ts');
   await page.keyboard.press('Control+\\');
-  const left = page.getByRole('tablist', { name: 'Open files, left half' });
-  const right = page.getByRole('tablist', { name: 'Open files, right half' });
-  await expect(right.getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  const half = (side: string) => page.getByRole('tablist', { name: `Open files, ${side} half` });
+  await expect(half('right').getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
 
   await page.keyboard.press('Control+p');
   await page.keyboard.type('b.ts');
   await page.getByRole('option', { name: 'b.ts' }).waitFor();
   await page.keyboard.press('Enter');
-  await expect(right.getByRole('tab', { name: 'b.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
-  await expect(left.getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  await expect(half('right').getByRole('tab', { name: 'b.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  await expect(half('left').getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
   await page.keyboard.press('Control+End');
   await page.keyboard.type('// right');
 
@@ -28,6 +27,18 @@ test('two files side by side, by keyboard', async ({ outpost, folder, picture })
   await expect(page.locator('#editor-panel-right')).not.toContainText('// left');
   await picture('side by side');
   expect(await violations(page)).toEqual([]);
+
+  await outpost.close();
+  page = await outpost.launch({ folder });
+  await expect(half('left').getByRole('tab', { name: 'a.ts, unsaved', exact: true })).toHaveAttribute(
+    'aria-selected',
+    'true',
+  );
+  await expect(half('right').getByRole('tab', { name: 'b.ts, unsaved', exact: true })).toHaveAttribute(
+    'aria-selected',
+    'true',
+  );
+  await expect(page.locator('#editor-panel-right')).toContainText('// right');
 
   await page.keyboard.press('Control+\\');
   await expect(page.getByRole('tablist', { name: 'Open files', exact: true })).toBeVisible();

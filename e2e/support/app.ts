@@ -17,6 +17,8 @@ export interface LaunchOptions {
   folder?: string;
   /** The model to start with instead of the default one. */
   model?: string;
+  /** The first steps appear as for a new user. */
+  isNewUser?: boolean;
 }
 
 // Found by Playwright through the `electron` package. Given as `executablePath`, Playwright would take it for a
@@ -43,9 +45,9 @@ export class OutpostApp {
     return this.#page;
   }
 
-  async launch({ folder, model }: LaunchOptions = {}): Promise<Page> {
+  async launch({ folder, model, isNewUser = false }: LaunchOptions = {}): Promise<Page> {
     // The likeliest token always: a story must not depend on chance.
-    const settings = { sampler: { temperature: 0 } };
+    const settings = { sampler: { temperature: 0 }, ...(isNewUser ? {} : { hasSeenFirstSteps: true }) };
     await writeFile(join(this.userData, 'settings.json'), JSON.stringify(settings), { flag: 'wx' }).catch(() => {});
     const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     this.#app = await _electron.launch({
@@ -57,7 +59,10 @@ export class OutpostApp {
       },
     });
     this.#page = await this.#app.firstWindow();
-    await this.#page.getByRole('region', { name: 'Status' }).waitFor();
+    const isThere = isNewUser
+      ? this.#page.getByRole('dialog', { name: 'Welcome to Outpost' })
+      : this.#page.getByRole('region', { name: 'Status' });
+    await isThere.waitFor();
     return this.#page;
   }
 

@@ -119,6 +119,8 @@ export type Backup = z.infer<typeof backupSchema>;
 export const sessionSchema = z.object({
   tabs: z.array(z.object({ path: relativePathSchema.nullable(), backupId: id.nullable() })).max(500),
   activeTab: z.int().nullable(),
+  /** The editor is split, and what the half shows that the active tab is not in. Absent without a split. */
+  split: z.object({ otherTab: z.int().nullable(), isActiveRight: z.boolean() }).optional(),
   expandedDirectories: z.array(relativePathSchema).max(5000),
   layout: z.record(z.string(), z.number()),
   conversationId: id.nullable(),
@@ -191,6 +193,8 @@ export const appContract = {
     repair: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     test: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     benchmark: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
+    /** Ends the check, self-test or measurement that runs on a model. */
+    cancelJob: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     /** What a reply of the model took: predictions learn from it. */
     measured: procedure.input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0) })).output(nothing),
     /** Shows a folder dialog and moves what was downloaded; null if the user cancels. */

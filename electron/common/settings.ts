@@ -23,10 +23,16 @@ export const settingsSchema = z.object({
   zoomPercent: z.int().min(50).max(300).default(100),
   editorFontSize: z.int().min(8).max(32).default(13),
   inlineCompletion: z.boolean().default(true),
+  /** Propose the change that likely comes next, elsewhere in the file. */
+  nextEdit: z.boolean().default(true),
+  /** Notes go to the list of what runs without appearing; errors still appear. */
+  quietNotes: z.boolean().default(false),
   /** Where the editor knows how. */
   formatOnSave: z.boolean().default(false),
   /** Keys of commands that are not the usual ones, by the command's id; null takes the key away. */
   keys: z.record(z.string().max(64), acceleratorSchema.nullable()).default({}),
+  /** Whether the first steps were closed once; then they come only when asked for. */
+  hasSeenFirstSteps: z.boolean().default(false),
   /** The switch that ends every connection, also those that the user asks for. */
   isNetworkOff: z.boolean().default(false),
   /** Where the chat's system message comes from; empty sends none. */
@@ -65,8 +71,11 @@ export const settingsPatchSchema = z
     zoomPercent: shape.zoomPercent.unwrap(),
     editorFontSize: shape.editorFontSize.unwrap(),
     inlineCompletion: shape.inlineCompletion.unwrap(),
+    nextEdit: shape.nextEdit.unwrap(),
+    quietNotes: shape.quietNotes.unwrap(),
     formatOnSave: shape.formatOnSave.unwrap(),
     keys: shape.keys.unwrap(),
+    hasSeenFirstSteps: shape.hasSeenFirstSteps.unwrap(),
     isNetworkOff: shape.isNetworkOff.unwrap(),
     systemPrompt: shape.systemPrompt.unwrap(),
     sampler: shape.sampler.unwrap(),

@@ -26,6 +26,7 @@ const file: ModelSpec = {
   memoryBytes: 0,
   chatTemplate: null,
   contextFile: null,
+  draft: null,
 };
 const other = (name: string): ModelSpec => ({ ...file, id: `file:/${name}.gguf`, modelPath: `/${name}.gguf` });
 const noRoles = { chat: null, inline: null, draft: null, embedding: null };

@@ -13,6 +13,8 @@ export interface Loaded {
   chat: ChatTemplate;
   fim: FimFormat | null;
   nCtx: number;
+  /** Guesses ahead for it. */
+  draft: NativeModel | null;
 }
 
 interface PrepareOptions {
@@ -21,18 +23,22 @@ interface PrepareOptions {
   kvPreset: KvPresetId;
   /** In place of the file's own. */
   chatTemplate: string | null;
+  draft: NativeModel | null;
 }
 
 /** @throws what the template or the engine refuses */
-export function prepareModel(model: NativeModel, { nCtx: wanted, kvPreset, chatTemplate }: PrepareOptions): Loaded {
+export function prepareModel(
+  model: NativeModel,
+  { nCtx: wanted, kvPreset, chatTemplate, draft }: PrepareOptions,
+): Loaded {
   const { info } = model;
   const bytesPerToken = (info.kvBytesPerToken * kvBitsOf(kvPreset)) / 16;
   const nCtx = contextOf(info.nCtxTrain, bytesPerToken, wanted, totalmem());
   const chat = createChatTemplate(chatTemplate === null ? info : { ...info, chatTemplate });
   // Packed, a context takes a little more than its tokens: the engine knows how much, for as many contexts.
   const kvBytes = kvPreset === 'exact' ? nContexts * nCtx * info.kvBytesPerToken : 0;
-  const engine = model.createEngine({ nCtx, kvBytes, kv: kvPreset });
-  return { model, engine, chat, fim: fimFormat(model), nCtx };
+  const engine = model.createEngine({ nCtx, kvBytes, kv: kvPreset, ...(draft === null ? {} : { draftModel: draft }) });
+  return { model, engine, chat, fim: fimFormat(model), nCtx, draft };
 }
 
 export function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {

@@ -46,12 +46,12 @@ export class EngineProcess {
     }
   }
 
-  selfTest(spec: ModelSpec): Promise<SelfTest> {
-    return this.#running().selfTest(spec);
+  selfTest(spec: ModelSpec, signal: AbortSignal): Promise<SelfTest> {
+    return this.#running().selfTest(spec, { signal });
   }
 
-  benchmark(spec: ModelSpec): Promise<Benchmark> {
-    return this.#running().benchmark(spec);
+  benchmark(spec: ModelSpec, signal: AbortSignal): Promise<Benchmark> {
+    return this.#running().benchmark(spec, { signal });
   }
 
   #running(): Control {

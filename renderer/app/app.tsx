@@ -2,6 +2,7 @@
 import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { ActivityDialog } from '../features/activity/activity-dialog.tsx';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
@@ -16,11 +17,13 @@ import { type Place, QuickOpen } from '../features/workspace/quick-open.tsx';
 import { Keys } from '../ui/keys.tsx';
 import { Picker } from '../ui/picker.tsx';
 import { TooltipProvider } from '../ui/tooltip.tsx';
+import { useActivities } from './activities.ts';
 import styles from './app.module.css';
 import type { AppModel } from './app-model.ts';
 import { attachPath } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
 import { pathOfFile } from './file-paths.ts';
+import { AppFirstSteps } from './first-steps.tsx';
 import { Notifications } from './notifications.tsx';
 import { Panels } from './panels.tsx';
 import { StatusBar } from './status-bar.tsx';
@@ -63,6 +66,10 @@ export function App({ model, commands }: AppProps) {
 function Overlay({ model, commands }: AppProps) {
   const overlay = useStore(model.ui, (state) => state.overlay);
   const close = useCallback(() => model.ui.setState({ overlay: null }), [model]);
+  const closeFirstSteps = useCallback(() => {
+    close();
+    if (!model.settings.current.hasSeenFirstSteps) void model.settings.update({ hasSeenFirstSteps: true });
+  }, [model, close]);
   const hasFolder = useStore(model.workspace, (state) => state.workspace !== null);
   const go = useCallback(
     (place: Place) => {
@@ -91,6 +98,8 @@ function Overlay({ model, commands }: AppProps) {
   if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
   if (overlay === 'models') return <Models model={model} hasFolder={hasFolder} onClose={close} />;
+  if (overlay === 'activity') return <AppActivity model={model} onClose={close} />;
+  if (overlay === 'firstSteps') return <AppFirstSteps model={model} commands={commands} onClose={closeFirstSteps} />;
   if (overlay === 'network') return <Network model={model} onClose={close} />;
   if (overlay === 'keys') {
     return <KeysDialog commands={commands.all} settings={model.settings} isMac={commands.isMac} onClose={close} />;
@@ -119,6 +128,21 @@ function Models({ model, hasFolder, onClose }: { model: AppModel; hasFolder: boo
       isNetworkOff={isOff}
       pathOf={pathOfFile}
       onOpenConnections={() => model.ui.setState({ overlay: 'network' })}
+      onClose={onClose}
+    />
+  );
+}
+
+function AppActivity({ model, onClose }: { model: AppModel; onClose: () => void }) {
+  const activities = useActivities(model);
+  const past = useStore(model.notifications.store, (state) => state.past);
+  const isQuiet = useStore(model.settings.store, (settings) => settings.quietNotes);
+  return (
+    <ActivityDialog
+      activities={activities}
+      past={past}
+      isQuiet={isQuiet}
+      onQuiet={(quietNotes) => void model.settings.update({ quietNotes })}
       onClose={onClose}
     />
   );

@@ -3,8 +3,9 @@
 import { createRoot } from 'react-dom/client';
 import type { Api } from '../../electron/common/api.ts';
 import { isCommandId } from '../../electron/common/commands.ts';
-import { registerInlineCompletions } from '../editor/inline-completions.ts';
+import { problemsOf, registerInlineCompletions } from '../editor/inline-completions.ts';
 import { MonacoTextStore } from '../editor/monaco-text-store.ts';
+import { NextEdits } from '../features/completion/next-edits.ts';
 import { XtermScreen } from '../features/terminal/xterm-screen.ts';
 import { App } from './app.tsx';
 import { AppModel } from './app-model.ts';
@@ -34,7 +35,18 @@ export async function mountOn(api: Api): Promise<void> {
     },
   });
   const commands = new Commands(model, new Regions(document), info.platform);
-  registerInlineCompletions(texts, model.completion);
+  const nextEdits = new NextEdits({
+    isOn: () => model.settings.current.nextEdit,
+    problems: (id) => problemsOf(texts, id),
+    writeLine: (place, signal) => {
+      const languageId = model.buffers.get(place.bufferId)?.languageId ?? 'plaintext';
+      return model.completion.writeLine({ ...place, languageId }, signal);
+    },
+    onProposed: () => model.completion.otherProposal(true),
+    onDone: () => model.completion.otherProposal(false),
+  });
+  texts.onEdit((edit) => nextEdits.edited(edit));
+  registerInlineCompletions(texts, model.completion, nextEdits);
   document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
     model.network.stoppedByPolicy(blockedURI, Date.now());
   });
@@ -42,4 +54,6 @@ export async function mountOn(api: Api): Promise<void> {
   if (!root) throw new Error('The page has no #root element.');
   createRoot(root).render(<App model={model} commands={commands} />);
   await model.start();
+  // For whoever measures the start: the window takes keys, and the last session is back.
+  performance.mark('interactive');
 }

@@ -22,7 +22,8 @@ export class SessionKeeper {
     this.#backups = backups;
     const changed = () => this.#schedule();
     model.buffers.store.subscribe((now, before) => {
-      if (now.tabs !== before.tabs || now.activeId !== before.activeId || now.buffers !== before.buffers) changed();
+      const isSame = now.tabs === before.tabs && now.activeId === before.activeId && now.split === before.split;
+      if (!isSame || now.buffers !== before.buffers) changed();
     });
     model.tree.store.subscribe((now, before) => now.expanded !== before.expanded && changed());
     model.chat.store.subscribe((now, before) => now.conversationId !== before.conversationId && changed());
@@ -57,6 +58,10 @@ export class SessionKeeper {
     for (const backup of unclaimed.values()) await buffers.restore(backup);
     const active = ids[session?.activeTab ?? -1] ?? buffers.all()[0]?.id;
     if (active !== undefined) await buffers.activate(active);
+    if (active !== undefined && session?.split) {
+      const { otherTab, isActiveRight } = session.split;
+      await buffers.restoreSplit(ids[otherTab ?? -1] ?? null, isActiveRight);
+    }
     await chat.load(session?.conversationId ?? null);
     this.#isOpening = false;
   }
@@ -78,7 +83,7 @@ export class SessionKeeper {
   async #save(): Promise<void> {
     const { api, buffers, tree, chat, ui } = this.#model;
     if (this.#isOpening) return;
-    const { activeId } = buffers.store.getState();
+    const { activeId, split } = buffers.store.getState();
     const open = buffers.all();
     const session: Session = {
       tabs: open.map(({ id, path, isDirty }) => ({ path, backupId: isDirty ? id : null })),
@@ -88,6 +93,10 @@ export class SessionKeeper {
       conversationId: chat.store.getState().conversationId,
     };
     if (session.activeTab === -1) session.activeTab = null;
+    if (split) {
+      const otherTab = open.findIndex(({ id }) => id === split.otherId);
+      session.split = { otherTab: otherTab === -1 ? null : otherTab, isActiveRight: split.isActiveRight };
+    }
     await this.#read(() => api.app.workspace.session.save(session), {});
   }
 

@@ -1,10 +1,12 @@
 // The bar at the bottom. Left: engine and model. Right: the active file and the cursor.
 import { useStore } from 'zustand';
 import { languageName } from '../editor/languages.ts';
+import { ActivityChip } from '../features/activity/activity-chip.tsx';
 import { CompletionChip } from '../features/completion/completion-chip.tsx';
 import { ModelChip } from '../features/models/model-chip.tsx';
 import { NetworkChip } from '../features/network/network-chip.tsx';
 import { formatCompact, formatRate } from '../lib/format.ts';
+import { useActivities } from './activities.ts';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
 import styles from './status-bar.module.css';
@@ -32,11 +34,16 @@ export function StatusBar({ model, commands }: { model: AppModel; commands: Comm
         className={styles.item}
         onOpen={commands.get('network.show').run}
       />
+      <Running model={model} onOpen={commands.get('activity.show').run} />
       <ReplyRate model={model} />
       <span className={styles.space} />
       <ActiveFile model={model} />
     </section>
   );
+}
+
+function Running({ model, onOpen }: { model: AppModel; onOpen: () => void }) {
+  return <ActivityChip activities={useActivities(model)} className={styles.item} onOpen={onOpen} />;
 }
 
 function ReplyRate({ model }: { model: AppModel }) {

@@ -11,6 +11,8 @@ export interface UiState {
     | 'goToLine'
     | 'attach'
     | 'network'
+    | 'activity'
+    | 'firstSteps'
     | 'latency'
     | 'models'
     | 'branches'

@@ -1,5 +1,6 @@
-// Connects Monaco's ghost text to a function that suggests. Monaco draws, accepts (Tab), accepts a word
+// Connects Monaco's ghost text and its edits in place to what suggests and proposes. Monaco draws, accepts (Tab), accepts a word
 // (Ctrl+Right), dismisses (Escape) and cancels the running request on the next key: its token becomes our signal.
+import type { NextEdit } from '../lib/edit-trail.ts';
 import { monaco } from './monaco.ts';
 import type { MonacoTextStore } from './monaco-text-store.ts';
 
@@ -17,6 +18,17 @@ export interface InlineSuggester {
   suggest(request: SuggestRequest, signal: AbortSignal): Promise<string | null>;
   /** A suggestion is on the screen. */
   shown(): void;
+  accepted(): void;
+  rejected(): void;
+}
+
+/** Proposes changes elsewhere in the text. Both questions reject only with an abort. */
+export interface NextEditor {
+  /** Whether what was typed last is a change that goes on elsewhere: then it goes before a suggestion. */
+  isFresh(bufferId: string): boolean;
+  next(bufferId: string, cursor: number, signal: AbortSignal): Promise<NextEdit | null>;
+  /** Where nothing else is to be said: a line with an error, written otherwise. */
+  repair(bufferId: string, cursor: number, signal: AbortSignal): Promise<NextEdit | null>;
   accepted(): void;
   rejected(): void;
 }
@@ -42,7 +54,11 @@ export function surroundings(
 }
 
 /** @return a function that ends the registration */
-export function registerInlineCompletions(texts: MonacoTextStore, suggester: InlineSuggester): () => void {
+export function registerInlineCompletions(
+  texts: MonacoTextStore,
+  suggester: InlineSuggester,
+  nextEdits: NextEditor,
+): () => void {
   const provider: monaco.languages.InlineCompletionsProvider = {
     displayName: 'Outpost',
     async provideInlineCompletions(model, position, context, token) {
@@ -51,6 +67,12 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
       const abort = new AbortController();
       const cancellation = token.onCancellationRequested(() => abort.abort());
       try {
+        const cursor = model.getOffsetAt(position);
+        const proposed = async (edit: Promise<NextEdit | null>) => editInPlace(model, await edit);
+        if (nextEdits.isFresh(bufferId)) {
+          const item = await proposed(nextEdits.next(bufferId, cursor, abort.signal));
+          if (item) return { items: [item] };
+        }
         const text = await suggester.suggest(
           {
             bufferId,
@@ -60,8 +82,12 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
           },
           abort.signal,
         );
-        if (text === null || token.isCancellationRequested) return { items: [] };
-        return { items: [{ insertText: text, range: monaco.Range.fromPositions(position, position) }] };
+        if (text !== null && !token.isCancellationRequested)
+          return { items: [{ insertText: text, range: monaco.Range.fromPositions(position, position) }] };
+        const item =
+          (await proposed(nextEdits.next(bufferId, cursor, abort.signal))) ??
+          (await proposed(nextEdits.repair(bufferId, cursor, abort.signal)));
+        return { items: item && !token.isCancellationRequested ? [item] : [] };
       } catch (error) {
         if (abort.signal.aborted) return { items: [] };
         throw error;
@@ -69,14 +95,37 @@ export function registerInlineCompletions(texts: MonacoTextStore, suggester: Inl
         cancellation.dispose();
       }
     },
-    handleItemDidShow: () => suggester.shown(),
-    handleEndOfLifetime(_completions, _item, reason) {
+    handleItemDidShow(_completions, item) {
+      if (!item.isInlineEdit) suggester.shown();
+    },
+    handleEndOfLifetime(_completions, item, reason) {
       const { Accepted, Rejected } = monaco.languages.InlineCompletionEndOfLifeReasonKind;
-      if (reason.kind === Accepted) suggester.accepted();
-      else if (reason.kind === Rejected) suggester.rejected();
+      const source = item.isInlineEdit ? nextEdits : suggester;
+      if (reason.kind === Accepted) source.accepted();
+      else if (reason.kind === Rejected) source.rejected();
     },
     disposeInlineCompletions() {},
   };
   const registration = monaco.languages.registerInlineCompletionsProvider('*', provider);
   return () => registration.dispose();
+}
+
+/** Shown as a small comparison where it would be made; Tab goes there and takes it. */
+function editInPlace(model: monaco.editor.ITextModel, edit: NextEdit | null): monaco.languages.InlineCompletion | null {
+  if (edit === null) return null;
+  const start = model.getPositionAt(edit.offset);
+  const range = monaco.Range.fromPositions(start, model.getPositionAt(edit.offset + edit.from.length));
+  // Between the question and now the text may have become another.
+  if (model.getValueInRange(range) !== edit.from) return null;
+  return { insertText: edit.to, range, isInlineEdit: true };
+}
+
+/** What the checkers of the text's language say, errors only. */
+export function problemsOf(texts: MonacoTextStore, bufferId: string): { line: number; message: string }[] {
+  const model = texts.model(bufferId);
+  if (model === null) return [];
+  const markers = monaco.editor.getModelMarkers({ resource: model.uri });
+  return markers
+    .filter(({ severity }) => severity === monaco.MarkerSeverity.Error)
+    .map(({ startLineNumber: line, message }) => ({ line, message }));
 }

@@ -1,5 +1,6 @@
 // Open texts as Monaco models, one per buffer. A model knows one kind of line ending; for a file with several the
 // text from disk is kept, so that saving restores the endings of untouched lines.
+import type { TextStep } from '../lib/edit-trail.ts';
 import { restoreLineEndings } from '../lib/line-endings.ts';
 import { monaco } from './monaco.ts';
 import type { TextStore } from './text-store.ts';
@@ -10,21 +11,37 @@ interface OpenText {
   savedVersion: number | null;
   /** The text on disk if the model cannot represent it, else null. */
   mixedOriginal: string | null;
+  /** The text before the step that comes next; null for one too long to be kept twice. */
+  before: string | null;
 }
+
+/** One step of typing with the text before and after it; `step` is null where several places or more changed. */
+export interface TextEdit {
+  id: string;
+  before: string;
+  after: string;
+  step: TextStep | null;
+}
+
+/** About 5,000 lines: to copy more with every key would be felt. */
+const kMostFollowedChars = 200_000;
 
 export class MonacoTextStore implements TextStore {
   readonly #texts = new Map<string, OpenText>();
   readonly #listeners = new Set<(id: string) => void>();
+  readonly #editListeners = new Set<(edit: TextEdit) => void>();
 
   create(id: string, text: string, path: string | null): { languageId: string } {
     const model = monaco.editor.createModel(text, path === null ? 'plaintext' : undefined, bufferUri(id, path));
     // Every bracket pair in its own colour would be the loudest thing in the window.
     model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
-    const open: OpenText = { model, savedVersion: model.getAlternativeVersionId(), mixedOriginal: null };
+    const savedVersion = model.getAlternativeVersionId();
+    const open: OpenText = { model, savedVersion, mixedOriginal: null, before: followed(model) };
     this.#rememberMixed(open, text);
     this.#texts.set(id, open);
-    model.onDidChangeContent(() => {
+    model.onDidChangeContent((event) => {
       for (const listener of this.#listeners) listener(id);
+      this.#tellEdit(id, open, event);
     });
     return { languageId: model.getLanguageId() };
   }
@@ -86,6 +103,12 @@ export class MonacoTextStore implements TextStore {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Tells what was typed, in texts of an ordinary length. */
+  onEdit(listener: (edit: TextEdit) => void): () => void {
+    this.#editListeners.add(listener);
+    return () => this.#editListeners.delete(listener);
+  }
+
   dispose(id: string): void {
     this.#texts.get(id)?.model.dispose();
     this.#texts.delete(id);
@@ -108,9 +131,26 @@ export class MonacoTextStore implements TextStore {
     return open;
   }
 
+  #tellEdit(id: string, open: OpenText, { changes, isFlush, isUndoing, isRedoing }: Changed): void {
+    const { before } = open;
+    const after = followed(open.model);
+    open.before = after;
+    if (before === null || after === null) return;
+    const [change] = changes;
+    const isStep = change !== undefined && changes.length === 1 && !isFlush && !isUndoing && !isRedoing;
+    const step = isStep ? { offset: change.rangeOffset, nRemoved: change.rangeLength, inserted: change.text } : null;
+    for (const listener of this.#editListeners) listener({ id, before, after, step });
+  }
+
   #rememberMixed(open: OpenText, text: string): void {
     open.mixedOriginal = open.model.getValue() === text ? null : text;
   }
+}
+
+type Changed = monaco.editor.IModelContentChangedEvent;
+
+function followed(model: monaco.editor.ITextModel): string | null {
+  return model.getValueLength() <= kMostFollowedChars ? model.getValue() : null;
 }
 
 function bufferUri(id: string, path: string | null): monaco.Uri {

@@ -40,9 +40,18 @@ for (const defaults of [monaco.typescript.typescriptDefaults, monaco.typescript.
   });
 }
 
+/** Further down in a file, colours may come a moment later: to have them at once everything above is read. */
+const kMostLinesAtOnce = 5000;
+
 /** Switches every editor and every highlighted code block. */
 export function setEditorTheme(theme: 'light' | 'dark' | 'contrast'): void {
   monaco.editor.setTheme(`outpost-${theme}`);
+  // Monaco forgets what it knew about every text, and would show code without colours until it has read it again.
+  for (const editor of monaco.editor.getEditors()) {
+    const model = editor.getModel();
+    const last = Math.max(0, ...editor.getVisibleRanges().map(({ endLineNumber }) => endLineNumber));
+    if (model && last > 0 && last <= kMostLinesAtOnce) monaco.editor.colorizeModelLine(model, last);
+  }
 }
 
 export { monaco };

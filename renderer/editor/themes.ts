@@ -1,5 +1,7 @@
-// Monaco's side of the two themes. The colours repeat renderer/app/theme/*.css, because Monaco wants literal
-// values; every syntax colour has a contrast of at least 4.5:1 on its background.
+// Monaco's side of the three themes. The colours repeat renderer/app/theme/*.css, because Monaco wants literal
+// values; every syntax colour has a contrast of at least 4.5:1 on its background. Nothing is inherited: Monaco numbers
+// the colours of a theme in the order of its rules, and code that is on the screen keeps its numbers in another theme
+// only if all themes have the same rules.
 import type { editor } from 'monaco-editor';
 
 type Palette = Record<
@@ -135,7 +137,7 @@ function rules(p: Palette): editor.ITokenThemeRule[] {
 function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandaloneThemeData {
   return {
     base,
-    inherit: true,
+    inherit: false,
     rules: rules(p),
     colors: {
       'editor.background': p.background,
@@ -148,6 +150,7 @@ function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandal
       'editor.lineHighlightBorder': '#00000000',
       'editorCursor.foreground': p.accent,
       'editorGhostText.foreground': p.comment,
+      ...nextEditColors(p),
       'editorIndentGuide.background1': p.guide,
       'editorIndentGuide.activeBackground1': p.border,
       'editorBracketMatch.background': `${p.accent}22`,
@@ -180,6 +183,19 @@ function theme(base: 'vs' | 'vs-dark' | 'hc-black', p: Palette): editor.IStandal
       'diffEditor.removedTextBackground': `${p.tag}30`,
     },
   };
+}
+
+/** The mark in the gutter beside a proposed edit. Primary: Tab goes there; secondary: not now; successful: Tab takes it. */
+function nextEditColors(p: Palette): editor.IColors {
+  const marks = ['primary', 'secondary', 'successful'].flatMap((state) => {
+    const isStrong = state !== 'secondary';
+    return [
+      [`inlineEdit.gutterIndicator.${state}Background`, isStrong ? p.accent : p.raised],
+      [`inlineEdit.gutterIndicator.${state}Border`, isStrong ? p.accent : p.border],
+      [`inlineEdit.gutterIndicator.${state}Foreground`, isStrong ? p.background : p.muted],
+    ];
+  });
+  return { ...Object.fromEntries(marks), 'inlineEdit.gutterIndicator.background': '#00000000' };
 }
 
 export const lightTheme = theme('vs', light);

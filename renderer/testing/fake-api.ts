@@ -41,7 +41,7 @@ export interface FakeApi {
 const kInfo: AppInfo = {
   version: '0.1.0',
   platform: 'linux',
-  settings: settingsSchema.parse({}),
+  settings: settingsSchema.parse({ hasSeenFirstSteps: true }),
   workspace: { root: '/home/you/orbit', name: 'orbit' },
   recentWorkspaces: [
     { root: '/home/you/orbit', name: 'orbit' },

@@ -44,6 +44,19 @@ const kFakeLoaded: LoadedModel = {
     nPrompt: 9200,
     nReused: 7100,
   },
+  draft: null,
+  decoding: {
+    nDecoded: 1840,
+    nPasses: 912,
+    decodeMs: 40_300,
+    plainTokenMs: 42.1,
+    drafts: {
+      grammar: { nDrafted: 0, nAccepted: 0 },
+      edit: { nDrafted: 702, nAccepted: 611 },
+      suffix: { nDrafted: 640, nAccepted: 317 },
+      model: { nDrafted: 0, nAccepted: 0 },
+    },
+  },
 };
 
 const kStats = {

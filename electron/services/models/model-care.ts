@@ -20,14 +20,16 @@ export interface ModelCareOptions {
   downloads: Downloads;
   speed: SpeedFile;
   specOf: (model: ModelEntry) => ModelSpec;
-  selfTest: (spec: ModelSpec) => Promise<SelfTest>;
-  benchmark: (spec: ModelSpec) => Promise<Benchmark>;
+  selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
+  benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
   onNotice: (error: ErrorInfo) => void;
 }
 
 export class ModelCare {
   readonly #options: ModelCareOptions;
   readonly #library: Library;
+  /** Of the jobs that can be ended, by model. */
+  readonly #aborts = new Map<string, AbortController>();
 
   constructor(options: ModelCareOptions) {
     this.#options = options;
@@ -36,7 +38,7 @@ export class ModelCare {
 
   /** Hashes the whole file again. @throws DOWNLOAD_MISMATCH with what can be done */
   verify(id: string): Promise<void> {
-    return this.#job(id, 'verify', async ({ files, source, path }, onProgress) => {
+    return this.#job(id, 'verify', async ({ files, source, path }, { signal, onProgress }) => {
       await this.#library.refresh();
       await readFacts(path);
       const expected = expectedHash(id, source?.sha256 ?? null);
@@ -46,7 +48,7 @@ export class ModelCare {
         });
       }
       const size = this.#library.mustGet(id).bytes;
-      const { hex } = await hashFile(path, { onProgress: (nDone) => onProgress(nDone / size) });
+      const { hex } = await hashFile(path, { signal, onProgress: (nDone) => onProgress(nDone / size) });
       if (hex === expected)
         return this.#library.change(id, { verifiedAtMs: Date.now(), state: 'ready', problem: null });
       const problem = appError(
@@ -95,19 +97,24 @@ export class ModelCare {
   }
 
   async test(id: string): Promise<void> {
-    await this.#job(id, 'selfTest', async (model) => {
-      this.#library.change(id, { selfTest: await this.#options.selfTest(this.#options.specOf(model)) });
+    await this.#job(id, 'selfTest', async (model, { signal }) => {
+      this.#library.change(id, { selfTest: await this.#options.selfTest(this.#options.specOf(model), signal) });
     }).catch((error: unknown) => {
       if (!isAbort(error)) this.#options.onNotice(toErrorInfo(error));
     });
   }
 
   benchmark(id: string): Promise<void> {
-    return this.#job(id, 'benchmark', async (model) => {
-      const benchmark = await this.#options.benchmark(this.#options.specOf(model));
+    return this.#job(id, 'benchmark', async (model, { signal }) => {
+      const benchmark = await this.#options.benchmark(this.#options.specOf(model), signal);
       this.#library.change(id, { benchmark });
       if (model.facts) this.#options.speed.learn(model.facts, benchmark.decodeTokensPerSecond);
     });
+  }
+
+  /** Ends the job that runs on a model, whose call then resolves without a result. Nothing happens without one. */
+  cancel(id: string): void {
+    this.#aborts.get(id)?.abort();
   }
 
   /**
@@ -137,18 +144,31 @@ export class ModelCare {
   async #job(
     id: string,
     kind: NonNullable<ModelEntry['job']>['kind'],
-    body: (model: ModelEntry, onProgress: (fraction: number) => void) => Promise<void>,
+    body: (model: ModelEntry, run: JobRun) => Promise<void>,
   ): Promise<void> {
     const model = this.#library.mustGet(id);
     if (model.job)
       throw appError('ENGINE_NOT_READY', 'Something else runs on this model.', { hint: 'Wait for its end.' });
+    const abort = new AbortController();
+    this.#aborts.set(id, abort);
     this.#library.setJob(id, { kind, progress: null });
     try {
-      await body(model, (progress) => this.#library.setJob(id, { kind, progress }));
+      await body(model, {
+        signal: abort.signal,
+        onProgress: (progress) => this.#library.setJob(id, { kind, progress }),
+      });
+    } catch (error) {
+      if (!abort.signal.aborted) throw error;
     } finally {
+      this.#aborts.delete(id);
       this.#library.setJob(id, null);
     }
   }
+}
+
+interface JobRun {
+  signal: AbortSignal;
+  onProgress: (fraction: number) => void;
 }
 
 function expectedHash(id: string, fromSource: string | null): string | null {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
+import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
 import type {
@@ -49,8 +50,8 @@ export interface ModelsServiceOptions {
   onNotice: (error: ErrorInfo) => void;
   /** Roles or their models are others: the engine has to know. */
   onAssignment: () => void;
-  selfTest: (spec: ModelSpec) => Promise<SelfTest>;
-  benchmark: (spec: ModelSpec) => Promise<Benchmark>;
+  selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
+  benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
 }
 
 /** Nobody reads faster. */
@@ -223,6 +224,13 @@ export class ModelsService {
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
+    const known = this.#library.get(id);
+    const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
+    const memoryOf = (of: ModelFacts): number => {
+      const fitting = contextFor(of, wanted, kvBits);
+      const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
+      return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
+    };
     return {
       id,
       modelPath: path,
@@ -230,10 +238,9 @@ export class ModelsService {
       nThreads,
       nCtx: wanted,
       kvPreset,
-      memoryBytes: facts
-        ? predictMemory(facts, { nCtx: contextFor(facts, wanted, kvBits), kvBits, draftBytes: 0 }).total
-        : 0,
+      memoryBytes: facts ? memoryOf(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
+      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
       contextFile: this.#contextFile(id),
     };
   }
@@ -325,8 +332,8 @@ export class ModelsService {
     const { notes, overrides } = change;
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
-    const { nCtx, chatTemplate } = before.overrides;
-    if (overrides && (overrides.nCtx !== nCtx || overrides.chatTemplate !== chatTemplate)) this.#options.onAssignment();
+    const loadedWith = ['nCtx', 'chatTemplate', 'draftId'] as const;
+    if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
   /** A reply was measured: predictions learn from it. */

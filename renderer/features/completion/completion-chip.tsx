@@ -45,6 +45,11 @@ function explain(status: CompletionStatus, isOn: boolean, isModelReady: boolean)
         short: formatDuration(status.ms),
         long: `The last suggestion took ${formatDuration(status.ms)}. Tab accepts all of it, Ctrl+Right a word, Ctrl+Alt+Right a line, Escape none.`,
       };
+    case 'nextEdit':
+      return {
+        short: 'next edit',
+        long: 'The same change is due at another place. Tab goes there, Tab again makes it, Escape dismisses it.',
+      };
     case 'none':
       return { short: 'none', long: kReasons[status.reason] };
     case 'failed':

@@ -11,6 +11,7 @@ import { CompletionCache, isSamePlace } from './completion-cache.ts';
 import { type LoggedSuggestion, logged, painted } from './completion-log.ts';
 import { completionMode, silence } from './completion-rules.ts';
 import type { ContextFile } from './context-files.ts';
+import { pause } from './pause.ts';
 
 export type CompletionStatus =
   | { state: 'idle' }
@@ -20,6 +21,8 @@ export type CompletionStatus =
   | { state: 'waiting'; ms: number }
   | { state: 'working' }
   | { state: 'shown'; ms: number }
+  /** A change at another place is proposed. */
+  | { state: 'nextEdit' }
   | { state: 'none'; reason: FilterReason | 'short' | 'middle' }
   | { state: 'failed'; message: string };
 
@@ -37,6 +40,8 @@ export interface CompletionDeps {
   fillsGaps: () => boolean;
   repository: () => string;
   filesFor: (path: string) => ContextFile[];
+  /** What a suggestion may quote, the most likely first. */
+  openTexts: () => string[];
   pathOf: (bufferId: string) => string;
   nowMs: () => number;
 }
@@ -48,6 +53,8 @@ type Place = Omit<SuggestRequest, 'isExplicit'>;
  * characters); a block stops to be read as one thought after a few lines.
  */
 const kTokens = { line: 24, block: 64 };
+/** By then the user has gone on by himself; what there is of a suggestion is shown. */
+const kDeadlineMs = 10_000;
 
 export class CompletionStore implements InlineSuggester {
   readonly store: StoreApi<CompletionState> = createStore<CompletionState>(() => ({
@@ -138,6 +145,19 @@ export class CompletionStore implements InlineSuggester {
     this.#set({ state: 'idle' });
   }
 
+  /** What the engine would write on one line between two texts; null if that is not fit to be shown. */
+  async writeLine(place: Place, signal: AbortSignal): Promise<string | null> {
+    if (!this.#deps.isModelReady() || !this.#deps.fillsGaps()) return null;
+    const { text } = await this.#ask(place, signal, { mode: 'line' });
+    const filtered = filterCompletion(text.split('\n', 1)[0] ?? '', place);
+    return 'text' in filtered ? filtered.text : null;
+  }
+
+  /** What is on the screen, or no longer, is not of this store's making. */
+  otherProposal(isShown: boolean): void {
+    this.#set({ state: isShown ? 'nextEdit' : 'idle' });
+  }
+
   /** Brings the prompt of a place into the engine's cache while nobody types. */
   async warmUp(place: Place): Promise<void> {
     const { isOn, isModelReady } = this.#deps;
@@ -146,7 +166,7 @@ export class CompletionStore implements InlineSuggester {
     const abort = new AbortController();
     this.#warmUp = abort;
     // A key may end it, and a failure shows when there is somebody to see it.
-    await this.#ask(place, abort.signal, true).catch(() => {});
+    await this.#ask(place, abort.signal, { isWarmUp: true }).catch(() => {});
   }
 
   async #fromCache(place: Place, signal: AbortSignal): Promise<string | null> {
@@ -174,14 +194,15 @@ export class CompletionStore implements InlineSuggester {
   #ask(
     { bufferId, languageId, prefix, suffix }: Place,
     signal: AbortSignal,
-    isWarmUp = false,
+    { isWarmUp = false, mode = completionMode(prefix, restOfLine(suffix)) } = {},
   ): Promise<CompleteResult> {
-    const { engine, pathOf, repository, filesFor } = this.#deps;
+    const { engine, pathOf, repository, filesFor, openTexts } = this.#deps;
     const path = pathOf(bufferId);
-    const mode = completionMode(prefix, restOfLine(suffix));
     const sides = { prefix, suffix: this.#frozenSuffix(bufferId, suffix) };
     const context = { path, languageId, repository: repository(), files: filesFor(path) };
-    return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp }, { signal });
+    // The engine remembers texts: they come with what nobody waits for, and cost no key any time.
+    const more = isWarmUp ? { texts: openTexts() } : { deadlineMs: kDeadlineMs };
+    return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp, ...more }, { signal });
   }
 
   /** A bracket that closed itself would make the engine read everything after the cursor again. */
@@ -280,16 +301,4 @@ class LogEntry {
 
 function restOfLine(suffix: string): string {
   return suffix.split('\n', 1)[0] ?? '';
-}
-
-/** Rejects with the abort at once when the signal fires. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
 }

@@ -70,6 +70,12 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               step={5}
               onChange={(zoomPercent) => change({ zoomPercent })}
             />
+            <SwitchField
+              label="Silence notes"
+              hint="They come to the list of activities without appearing. Errors still appear."
+              isOn={values.quietNotes}
+              onChange={(quietNotes) => change({ quietNotes })}
+            />
             <NumberField
               label="Editor font size"
               hint="Pixels, 8 to 32."
@@ -89,6 +95,12 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               hint="Suggests text at the cursor while you type. Tab accepts, Escape dismisses."
               isOn={values.inlineCompletion}
               onChange={(inlineCompletion) => change({ inlineCompletion })}
+            />
+            <SwitchField
+              label="Next edit"
+              hint="Propose the change that likely comes next, elsewhere in the file. Tab goes there and makes it."
+              isOn={values.nextEdit}
+              onChange={(nextEdit) => change({ nextEdit })}
             />
             <SwitchField
               label="Format on save"

@@ -141,6 +141,12 @@ export class BuffersStore {
     if (split === null) this.store.setState({ split: { otherId: activeId, isActiveRight: true } });
   }
 
+  /** The halves of the last session; the active text stays. */
+  async restoreSplit(otherId: string | null, isActiveRight: boolean): Promise<void> {
+    this.store.setState({ split: { otherId, isActiveRight } });
+    if (this.get(otherId)?.status === 'unread') await this.read(otherId ?? '');
+  }
+
   /** One half again, with the active text. */
   join(): void {
     this.store.setState({ split: null });
