@@ -12,7 +12,9 @@ const target: ModelSpec = {
   nThreads: 2,
   nCtx: 0,
   memoryBytes: 0,
+  kvPreset: 'exact',
   chatTemplate: null,
+  contextFile: null,
   draft: { id: 'file:/draft.gguf', modelPath: '/draft.gguf', name: 'Draft' },
 };
 const assigned = (chat: ModelSpec): Assignment => ({
