@@ -1,8 +1,9 @@
-// `npm run bench -- matrix [--types q4_K,15m-q8_0] [--pairs N] [--threads N] [--write]`: our engine and llama.cpp per
+// `npm run bench -- matrix [--types q4_K,15m-q8_0] [--pairs N] [--threads N] [--quick] [--write]`: our engine and llama.cpp per
 // tensor type, on models of a real one's shape with random weights: speed does not depend on how good they are. Decoding,
 // prefill, what passes over 2 to 16 tokens cost, the wait for a first token and memory, with the bandwidth of the same
 // minute as the ceiling. Rows add up in build/bench/matrix.json from run to run, so that types can be measured in turn;
-// --write puts all of them into docs/performance.md.
+// --quick decodes fewer tokens, once per pair, against llama.cpp with flash attention only; --write puts all rows into
+// docs/performance.md.
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -60,7 +61,7 @@ const steps = ['2', '4', '8', '16'];
 export async function benchMatrix(words) {
   const { values } = parseArgs({
     args: words,
-    options: { types: { type: 'string' }, write: { type: 'boolean' }, ...countOptions },
+    options: { types: { type: 'string' }, quick: { type: 'boolean' }, write: { type: 'boolean' }, ...countOptions },
   });
   const chosen = values.types?.split(',') ?? models;
   const unknown = chosen.find((model) => !models.includes(model));
@@ -75,7 +76,9 @@ export async function benchMatrix(words) {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   const { signal } = stop;
-  const facts = `${cpus()[0]?.model ?? 'unknown processor'}, ${nThreads} threads, ${nPairs} pairs, ${new Date().toISOString().slice(0, 10)}`;
+  const isQuick = values.quick ?? false;
+  const counts = isQuick ? { nDecode: 48, nRepetitions: 1 } : {};
+  const facts = `${cpus()[0]?.model ?? 'unknown processor'}, ${nThreads} threads, pairs: ${nPairs}${isQuick ? ', quick' : ''}, ${new Date().toISOString().slice(0, 10)}`;
 
   await mkdir(directory, { recursive: true });
   for (const model of chosen) {
@@ -83,8 +86,9 @@ export async function benchMatrix(words) {
     try {
       const [shape = '', type = ''] = model.includes('-') ? model.split('-') : ['1b', model];
       await capture(join(build, 'outpost-write-large-model'), [path, shape, type], { signal });
-      const options = { program: engineProgram(build), model: path, nThreads, signal };
-      await keep({ model, facts, ...(await measure(model, options, nPairs)) });
+      const options = { program: engineProgram(build), model: path, nThreads, signal, ...counts };
+      const flashAttention = isQuick ? [true] : [false, true];
+      await keep({ model, facts, ...(await measure(model, options, nPairs, flashAttention)) });
     } finally {
       await rm(path, { force: true });
     }
@@ -98,13 +102,15 @@ export async function benchMatrix(words) {
  * @param {string} model
  * @param {import('../lib/bench.mjs').BenchOptions} options
  * @param {number} nPairs
+ * @param {boolean[]} flashAttention llama.cpp's settings to take the better of
  */
-async function measure(model, options, nPairs) {
+async function measure(model, options, nPairs, flashAttention) {
   const share = await othersShare();
+  /** @type {{ ours: Awaited<ReturnType<typeof benchEngine>>, peer: import('../lib/bench.mjs').Figures }[]} */
   const pairs = [];
   for (let i = 0; i < nPairs; ++i) {
     const before = i % 2 === 0 ? await benchEngine(options) : null;
-    const peer = bestOfPeer(await benchPeer(options, [false, true]));
+    const peer = bestOfPeer(await benchPeer(options, flashAttention));
     const ours = before ?? (await benchEngine(options));
     pairs.push({ ours, peer });
     console.log(
@@ -158,7 +164,18 @@ async function keep(row) {
 
 /** @param {Row[]} rows */
 function speedTable(rows) {
-  const head = ['model', 'decode', 'llama.cpp', 'ratio', 'GB/s', 'of memory', 'prefill', 'llama.cpp', 'ratio', 'GMAC/s'];
+  const head = [
+    'model',
+    'decode',
+    'llama.cpp',
+    'ratio',
+    'GB/s',
+    'of memory',
+    'prefill',
+    'llama.cpp',
+    'ratio',
+    'GMAC/s',
+  ];
   return [
     [...head, ...steps.map((n) => `${n} tokens`)],
     ...rows.map((row) => [
