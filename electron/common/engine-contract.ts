@@ -6,6 +6,7 @@ import { errorInfoSchema, procedure } from './errors.ts';
 import {
   assignmentSchema,
   benchmarkSchema,
+  draftStatsSchema,
   engineEventSchema,
   modelIdSchema,
   modelSpecSchema,
@@ -60,16 +61,6 @@ export const engineStatusSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('failed'), modelPath: z.string(), error: errorInfoSchema }),
 ]);
 export type EngineStatus = z.infer<typeof engineStatusSchema>;
-
-const draftCountsSchema = z.object({ nDrafted: z.int(), nAccepted: z.int() });
-/** Tokens that were guessed ahead, by where the guess came from, and how many of them the model would have said too. */
-export const draftStatsSchema = z.object({
-  grammar: draftCountsSchema,
-  edit: draftCountsSchema,
-  suffix: draftCountsSchema,
-  model: draftCountsSchema,
-});
-export type DraftStats = z.infer<typeof draftStatsSchema>;
 
 export const generateStatsSchema = z.object({
   nPrompt: z.int(),

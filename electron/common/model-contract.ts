@@ -14,6 +14,8 @@ export const modelOverridesSchema = z.object({
   ),
   nCtx: z.int().min(0).max(1_048_576).optional(),
   chatTemplate: z.string().max(200_000).optional(),
+  /** The model that drafts for it; null: none. Absent: that of the role "draft", if it has the same vocabulary. */
+  draftId: modelIdSchema.nullable().optional(),
 });
 export type ModelOverrides = z.infer<typeof modelOverridesSchema>;
 

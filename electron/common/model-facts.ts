@@ -14,6 +14,8 @@ export const modelFactsSchema = z.object({
   nParams: z.number(),
   nCtxTrain: z.int(),
   nVocab: z.int(),
+  /** Of the vocabulary: two models with the same one have the same tokens. Empty if it was never read. */
+  vocabulary: z.string().default(''),
   nLayer: z.int(),
   nEmbd: z.int(),
   nFf: z.int(),
@@ -69,6 +71,8 @@ export interface FitQuestion {
   kvBits: number;
   /** Memory of a draft model beside it. */
   draftBytes: number;
+  /** It is the draft model: the index of earlier texts is its target's. */
+  isDraft?: boolean;
 }
 
 export interface MemorySplit {
@@ -86,11 +90,14 @@ export function kvBytes(facts: Pick<ModelFacts, 'kvElementsPerToken'>, nCtx: num
 }
 
 /** Memory that the engine takes for a model, by what it is for. */
-export function predictMemory(facts: ModelFacts, { nCtx, kvBits, draftBytes }: FitQuestion): MemorySplit {
+export function predictMemory(
+  facts: ModelFacts,
+  { nCtx, kvBits, draftBytes, isDraft = false }: FitQuestion,
+): MemorySplit {
   const kv = kvBytes(facts, nCtx, kvBits);
   // A pass over a slice of a prompt: its activations, and the logits of one row, in f32.
   const activations = 4 * nPrefill * (8 * facts.nEmbd + 2 * facts.nFf) + 4 * 2 * facts.nVocab;
-  const workspace = activations + facts.nVocab * vocabularyBytesPerToken + draftIndexBytes;
+  const workspace = activations + facts.nVocab * vocabularyBytesPerToken + (isDraft ? 0 : draftIndexBytes);
   const weights = facts.packedBytes + facts.tableBytes;
   return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
 }

@@ -10,6 +10,16 @@ export type ModelRole = z.infer<typeof modelRoleSchema>;
 /** A model of the library: "catalog:…" or "file:…". */
 export const modelIdSchema = z.string().min(1).max(5000);
 
+const draftCountsSchema = z.object({ nDrafted: z.int(), nAccepted: z.int() });
+/** Tokens that were guessed ahead, by where the guess came from, and how many of them the model would have said too. */
+export const draftStatsSchema = z.object({
+  grammar: draftCountsSchema,
+  edit: draftCountsSchema,
+  suffix: draftCountsSchema,
+  model: draftCountsSchema,
+});
+export type DraftStats = z.infer<typeof draftStatsSchema>;
+
 /** Everything the engine needs to know to load a model. */
 export const modelSpecSchema = z.object({
   id: modelIdSchema,
@@ -22,6 +32,8 @@ export const modelSpecSchema = z.object({
   memoryBytes: z.number().min(0),
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),
+  /** A smaller model that guesses ahead for it; counted in `memoryBytes`. */
+  draft: z.object({ id: modelIdSchema, modelPath: z.string(), name: z.string() }).nullable(),
 });
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
 
@@ -49,6 +61,19 @@ export const loadedModelSchema = z.object({
   /** Before it was loaded, and what is there now. */
   predictedBytes: z.number(),
   memory: z.object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), grown: z.number() }).nullable(),
+  /** The model that drafts for it, or why the one that should does not. */
+  draft: z.object({ name: z.string(), problem: z.string().nullable() }).nullable(),
+  /** Since it was loaded; null while it is not. */
+  decoding: z
+    .object({
+      nDecoded: z.int(),
+      nPasses: z.int(),
+      decodeMs: z.number(),
+      /** What one token takes without a draft; 0 if that is not known. */
+      plainTokenMs: z.number(),
+      drafts: draftStatsSchema,
+    })
+    .nullable(),
 });
 export type LoadedModel = z.infer<typeof loadedModelSchema>;
 

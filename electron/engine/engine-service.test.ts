@@ -24,6 +24,7 @@ const file: ModelSpec = {
   nCtx: 0,
   memoryBytes: 0,
   chatTemplate: null,
+  draft: null,
 };
 const other = (name: string): ModelSpec => ({ ...file, id: `file:/${name}.gguf`, modelPath: `/${name}.gguf` });
 const noRoles = { chat: null, inline: null, draft: null, embedding: null };

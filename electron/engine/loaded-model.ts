@@ -13,6 +13,8 @@ export interface Loaded {
   chat: ChatTemplate;
   fim: FimFormat | null;
   nCtx: number;
+  /** Guesses ahead for it. */
+  draft: NativeModel | null;
 }
 
 interface PrepareOptions {
@@ -20,15 +22,20 @@ interface PrepareOptions {
   nCtx: number;
   /** In place of the file's own. */
   chatTemplate: string | null;
+  draft: NativeModel | null;
 }
 
 /** @throws what the template or the engine refuses */
-export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate }: PrepareOptions): Loaded {
+export function prepareModel(model: NativeModel, { nCtx: wanted, chatTemplate, draft }: PrepareOptions): Loaded {
   const { info } = model;
   const nCtx = contextOf(info.nCtxTrain, info.kvBytesPerToken, wanted, totalmem());
   const chat = createChatTemplate(chatTemplate === null ? info : { ...info, chatTemplate });
-  const engine = model.createEngine({ nCtx, kvBytes: nContexts * nCtx * info.kvBytesPerToken });
-  return { model, engine, chat, fim: fimFormat(model), nCtx };
+  const engine = model.createEngine({
+    nCtx,
+    kvBytes: nContexts * nCtx * info.kvBytesPerToken,
+    ...(draft === null ? {} : { draftModel: draft }),
+  });
+  return { model, engine, chat, fim: fimFormat(model), nCtx, draft };
 }
 
 export function toModelInfo({ model, chat, nCtx }: Loaded, givenName: string | null, loadMs: number): ModelInfo {

@@ -8,7 +8,7 @@ import type { ErrorInfo } from '../common/errors.ts';
 import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
 import { fromNativeError } from './addon.ts';
 import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
-import type { NativeAddon } from './native.d.ts';
+import type { NativeAddon, NativeModel } from './native.d.ts';
 
 export interface ModelPoolOptions {
   addon: NativeAddon;
@@ -37,6 +37,8 @@ interface Slot {
   isRetired: boolean;
   /** How much the process grew while it was loaded. */
   grownBytes: number;
+  /** Why its draft model does not draft. */
+  draftProblem: string | null;
 }
 
 /** `onChange` comes at most this often for how far a load is. */
@@ -76,6 +78,8 @@ export class ModelPool {
         idleSinceMs: slot.lastUsedMs,
         predictedBytes: slot.spec.memoryBytes,
         memory: memoryOf(slot),
+        draft: slot.spec.draft && { name: slot.spec.draft.name, problem: slot.draftProblem },
+        decoding: decodingOf(slot),
       }));
   }
 
@@ -185,6 +189,7 @@ export class ModelPool {
       lastUsedMs: this.#options.nowMs(),
       isRetired: false,
       grownBytes: 0,
+      draftProblem: null,
     };
   }
 
@@ -221,7 +226,15 @@ export class ModelPool {
       const model = await promise;
       if (isCancelled) model.dispose();
       throwIfCancelled();
-      const loaded = prepareModel(model, { nCtx, chatTemplate });
+      const draft = await this.#loadDraft(slot, model, (cancelDraft) => {
+        cancelNative = cancelDraft;
+      });
+      if (isCancelled) {
+        model.dispose();
+        draft?.dispose();
+      }
+      throwIfCancelled();
+      const loaded = prepareModel(model, { nCtx, chatTemplate, draft });
       slot.loaded = loaded;
       slot.info = toModelInfo(loaded, name, performance.now() - startMs);
       slot.state = 'ready';
@@ -252,6 +265,25 @@ export class ModelPool {
     settled.catch(() => {}); // a failure is a state; whoever asked hears of it
     this.#options.onChange();
     return settled;
+  }
+
+  /** A model that cannot draft is a pity, not a failure: its target answers without it, and the window says why. */
+  async #loadDraft(slot: Slot, target: NativeModel, onStart: (cancel: () => void) => void) {
+    slot.draftProblem = null;
+    const { draft: spec, nThreads } = slot.spec;
+    if (spec === null) return null;
+    try {
+      const { promise, cancel } = startLoading(this.#options.addon, spec.modelPath, { nThreads });
+      onStart(cancel);
+      const draft = await promise;
+      const { kind, reason } = target.draftCompatibility(draft);
+      if (kind !== 'none') return draft;
+      draft.dispose();
+      slot.draftProblem = reason;
+    } catch (error) {
+      slot.draftProblem = toErrorInfo(fromNativeError(error)).message;
+    }
+    return null;
   }
 
   /** @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
@@ -293,6 +325,7 @@ export class ModelPool {
   #free(slot: Slot): void {
     slot.loaded?.engine.dispose();
     slot.loaded?.model.dispose();
+    slot.loaded?.draft?.dispose();
     slot.loaded = null;
     slot.state = 'unloaded';
     slot.grownBytes = 0;
@@ -317,13 +350,19 @@ function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadM
 
 function isSame(a: ModelSpec, b: ModelSpec): boolean {
   const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'chatTemplate'] as const;
-  return keys.every((key) => a[key] === b[key]);
+  return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
 }
 
 function memoryOf({ loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
   if (!loaded || !info) return null;
   const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
   return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, grown: grownBytes };
+}
+
+function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {
+  if (!loaded) return null;
+  const { nDecoded, nPasses, decodeMs, plainTokenMs, drafts } = loaded.engine.stats();
+  return { nDecoded, nPasses, decodeMs, plainTokenMs, drafts };
 }
 
 function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {

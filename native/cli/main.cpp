@@ -21,7 +21,7 @@ constexpr Command kCommands[] = {
      "MODEL [--prefill N] [--decode N] [--depth N] [--reps N] [--json] [--device D] [--threads N] [--kernels K] "
      "[--expert-cache MIB]",
      "load time and tokens per second", outpost::cli::run_bench},
-    {"replay", "MODEL [--limit N] [--draft N] [--plain N] [--threads N] [--kernels K]",
+    {"replay", "MODEL [--limit N] [--draft N] [--draft-model FILE] [--plain N] [--threads N] [--kernels K]",
      "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
      "JSON\n"
      "              object per edit out; --plain: tokens of each that are decoded without a draft",

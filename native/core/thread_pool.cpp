@@ -49,6 +49,7 @@ void ThreadPool::run_region(Call call, const void* context, int64_t n_items) {
   call_ = call;
   context_ = context;
   n_items_ = n_items;
+  is_urgent_ = UrgentThread::is_current();
   next_item_.store(0, std::memory_order_relaxed);
   n_working_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
   region_.fetch_add(1, std::memory_order_release);
@@ -73,7 +74,10 @@ void ThreadPool::work() {
 }
 
 void ThreadPool::work_on_region() {
-  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items_;) call_(context_, i);
+  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items_;) {
+    if (!is_urgent_) rest_while_urgent();
+    call_(context_, i);
+  }
 }
 
 }  // namespace outpost

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/urgent_work.h"
+
 namespace outpost {
 
 class ThreadPool {
@@ -20,11 +22,13 @@ class ThreadPool {
   int32_t n_threads() const { return static_cast<int32_t>(workers_.size()) + 1; }
 
   /// Calls body(i) for every i in [0, n_items), in any order and on any thread; returns when all are done.
+  /// Between two items it rests while somebody else's work is urgent (urgent_work.h).
   /// Not reentrant; one caller at a time. `body` must not throw.
   template <typename Body>
   void run(int64_t n_items, const Body& body) {
     if (n_items <= 0) return;
     if (workers_.empty() || n_items == 1) {
+      if (!UrgentThread::is_current()) rest_while_urgent();
       for (int64_t i = 0; i < n_items; ++i) body(i);
       return;
     }
@@ -42,6 +46,7 @@ class ThreadPool {
   Call call_ = nullptr;
   const void* context_ = nullptr;
   int64_t n_items_ = 0;
+  bool is_urgent_ = false;
   std::atomic<bool> is_stopping_{false};
   // Apart from each other: workers poll the first while the others change.
   alignas(64) std::atomic<uint32_t> region_{0};

@@ -21,7 +21,8 @@ constexpr double kFirstProbability[kDraftSources][6] = {
     {0.10, 0.25, 0.45, 0.65, 0.80, 0.90},  // suffix
     {0.60, 0.60, 0.60, 0.60, 0.60, 0.60},  // model
 };
-constexpr double kFirstTries = 8;
+/// The draft model has to be paid to be found wrong: of it less is believed.
+constexpr double kFirstTries[kDraftSources] = {8, 8, 8, 3};
 
 }  // namespace
 
@@ -58,7 +59,7 @@ double PassCost::ms(int32_t n_rows) const {
 Acceptance::Acceptance() {
   for (size_t source = 0; source < kDraftSources; ++source) {
     for (size_t level = 0; level < kLevels; ++level)
-      counts_[source][level] = {kFirstTries * kFirstProbability[source][level], kFirstTries};
+      counts_[source][level] = {kFirstTries[source] * kFirstProbability[source][level], kFirstTries[source]};
   }
 }
 

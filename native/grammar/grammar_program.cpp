@@ -17,6 +17,8 @@ TokenTexts::TokenTexts(std::vector<Token> tokens, std::vector<int32_t> end_token
     const std::string_view a = tokens_[i - 1].bytes, b = tokens_[i].bytes;
     n_common_[i] = static_cast<int32_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
   }
+  for (const Token& token : tokens_) ++first_[static_cast<uint8_t>(token.bytes[0]) + size_t{1}];
+  for (size_t byte = 0; byte < 256; ++byte) first_[byte + 1] += first_[byte];
 }
 
 GrammarProgram::GrammarProgram(Grammar grammar, std::shared_ptr<const TokenTexts> texts)
@@ -124,6 +126,24 @@ GrammarProgram::State GrammarProgram::next(State state, std::string_view bytes) 
   return state;
 }
 
+/// A bit for each class of bytes that leads from a state to itself, as those of a text within quotes do: tokens of such
+/// bytes alone, which are most of a vocabulary, need no walk. None if there are too many classes for a word of bits.
+uint64_t GrammarProgram::classes_that_stay(State state) {
+  if (byte_of_class_.size() > 64) return 0;
+  uint64_t staying = 0;
+  for (size_t c = 0; c < byte_of_class_.size(); ++c) {
+    if (step(state, static_cast<uint8_t>(c)) == state) staying |= uint64_t{1} << c;
+  }
+  if (staying != 0 && token_classes_.empty()) {
+    for (const TokenTexts::Token& token : texts_->sorted()) {
+      uint64_t classes = 0;
+      for (const char byte : token.bytes) classes |= uint64_t{1} << class_of_[static_cast<uint8_t>(byte)];
+      token_classes_.push_back(classes);
+    }
+  }
+  return staying;
+}
+
 std::span<const uint64_t> GrammarProgram::mask(State state) {
   if (const auto known = masks_.find(state); known != masks_.end()) return known->second;
   // All are thrown away at once when they are too many: those in use come back one by one.
@@ -135,21 +155,30 @@ std::span<const uint64_t> GrammarProgram::mask(State state) {
   constexpr size_t kNever = std::numeric_limits<size_t>::max();
   size_t dead_at = kNever;  // bytes after which the last token that was walked left the grammar
   const auto tokens = texts_->sorted();
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const auto n_common = static_cast<size_t>(texts_->n_common(i));
-    if (n_common >= dead_at) continue;
-    const std::string_view bytes = tokens[i].bytes;
-    path.resize(n_common + 1);
-    dead_at = kNever;
-    for (size_t n = n_common; n < bytes.size(); ++n) {
-      ++n_mask_steps_;
-      path.push_back(next(path[n], bytes[n]));
-      if (path.back() == kDead) {
-        dead_at = n + 1;
-        break;
+  const uint64_t staying = classes_that_stay(state);
+  for (int first = 0; first < 256; ++first) {
+    if (next(state, static_cast<char>(first)) == kDead) continue;
+    const auto [begin, end] = texts_->with_first(static_cast<uint8_t>(first));
+    for (size_t i = begin; i < end; ++i) {
+      const auto n_common = static_cast<size_t>(texts_->n_common(i));
+      if (n_common >= dead_at) continue;
+      const std::string_view bytes = tokens[i].bytes;
+      dead_at = kNever;
+      if (staying != 0 && (token_classes_[i] & ~staying) == 0) {
+        path.assign(bytes.size() + 1, state);
+      } else {
+        path.resize(n_common + 1);
+        for (size_t n = n_common; n < bytes.size(); ++n) {
+          ++n_mask_steps_;
+          path.push_back(next(path[n], bytes[n]));
+          if (path.back() != kDead) continue;
+          dead_at = n + 1;
+          break;
+        }
       }
+      if (dead_at == kNever) allow(tokens[i].id);
     }
-    if (dead_at == kNever) allow(tokens[i].id);
+    dead_at = kNever;
   }
   if (may_end(state)) {
     for (const int32_t id : texts_->end_tokens()) allow(id);

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "grammar/grammar.h"
@@ -33,12 +34,15 @@ class TokenTexts {
   std::span<const Token> sorted() const { return tokens_; }
   /// Bytes that a token has in common with the one before it.
   int32_t n_common(size_t i) const { return n_common_[i]; }
+  /// Where the tokens begin that have a first byte, and those of the next one.
+  std::pair<size_t, size_t> with_first(uint8_t byte) const { return {first_[byte], first_[byte + size_t{1}]}; }
   std::span<const int32_t> end_tokens() const { return end_tokens_; }
   size_t mask_words() const { return static_cast<size_t>((n_vocab_ + 63) / 64); }
 
  private:
   std::vector<Token> tokens_;
   std::vector<int32_t> n_common_;
+  std::array<size_t, 257> first_{};
   std::vector<int32_t> end_tokens_;
   int32_t n_vocab_;
 };
@@ -88,6 +92,7 @@ class GrammarProgram {
   void open(int32_t node, int32_t parent, std::vector<int32_t>& tops, bool& may_end);
   State intern(std::vector<int32_t> tops, bool may_end);
   State step(State state, uint8_t byte_class);
+  uint64_t classes_that_stay(State state);
 
   Grammar grammar_;
   std::shared_ptr<const TokenTexts> texts_;
@@ -99,6 +104,7 @@ class GrammarProgram {
   std::vector<StateData> states_;
   std::unordered_map<std::string, State> state_ids_;  // by the bytes of tops and may_end
   std::unordered_map<State, std::vector<uint64_t>> masks_;
+  std::vector<uint64_t> token_classes_;  // that the bytes of each token have, in the order of texts_; made when needed
   State start_ = kDead;
   uint64_t n_masks_made_ = 0, n_mask_steps_ = 0;
 };

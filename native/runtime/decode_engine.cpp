@@ -16,6 +16,7 @@
 
 #include "core/log.h"
 #include "core/strings.h"
+#include "core/urgent_work.h"
 #include "grammar/json_schema.h"
 #include "runtime/complete_request.h"
 #include "runtime/draft_texts.h"
@@ -205,10 +206,13 @@ class DecodeEngine final : public Engine {
       }
       return;
     }
+    // Somebody waits for what the next key brings: other engines of this process rest meanwhile.
+    const auto is_inline = [](const Part& part) { return part.request->params.priority == Priority::kInline; };
+    const UrgentThread urgent(std::any_of(parts.begin(), parts.end(), is_inline));
     const auto start = Clock::now();
     try {
       draft(parts);
-      compute(parts);
+      compute(parts, ms_between(start, Clock::now()));
     } catch (const EngineError& error) {
       return fail(parts, error);
     } catch (const std::exception& error) {
@@ -304,7 +308,8 @@ class DecodeEngine final : public Engine {
   }
 
   /// Computes all parts together; the logits that are needed are in `logits_` then.
-  void compute(std::vector<Part>& parts) {
+  /// @param draft_ms what their drafts took
+  void compute(std::vector<Part>& parts, double draft_ms) {
     std::vector<int32_t> tokens, logit_rows;
     std::vector<SequenceRun> runs;
     int32_t n_prompt = 0;
@@ -326,6 +331,7 @@ class DecodeEngine final : public Engine {
     const auto start = Clock::now();
     {
       const std::lock_guard lock(model_->device_mutex());
+      const UrgentTurn turn;
       model_->network().forward({tokens, runs, logit_rows, n_ctx_}, kv_.storage(), logits_);
     }
     const double ms = ms_between(start, Clock::now());
@@ -335,7 +341,7 @@ class DecodeEngine final : public Engine {
       drafts_.cost.observe(static_cast<int32_t>(tokens.size()), ms);
       const std::lock_guard lock(mutex_);
       ++stats_.n_passes;
-      stats_.decode_ms += ms;
+      stats_.decode_ms += draft_ms + ms;
       stats_.plain_token_ms = drafts_.cost.ms(1);
     }
     auto computed = tokens.begin();
@@ -384,7 +390,9 @@ class DecodeEngine final : public Engine {
         break;
       }
       const size_t row = static_cast<size_t>(part.first_logit_row) + i;
-      const Reply::Step step = request.reply.next(std::span(logits_).subspan(row * n_vocab, n_vocab));
+      const auto logits = std::span(logits_).subspan(row * n_vocab, n_vocab);
+      if (parts_.steer) parts_.steer(request.reply.history(), logits);
+      const Reply::Step step = request.reply.next(logits);
       if (request.stats.ttft_ms == 0 && step.says_more)
         request.stats.ttft_ms = ms_between(request.submitted, Clock::now());
       request.stats.n_decoded = request.reply.n_decoded();

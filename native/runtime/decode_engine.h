@@ -17,6 +17,9 @@ struct DecodeParts {
   };
   /// Replaces all draft sources: the tokens to check behind the history.
   std::function<std::vector<int32_t>(std::span<const int32_t> history)> draft;
+  /// Changes the logits behind a history before anything is chosen from them: a replay makes the model say what was
+  /// recorded.
+  std::function<void(std::span<const int32_t> history, std::span<float> logits)> steer;
 };
 
 /// @throws as Engine::create

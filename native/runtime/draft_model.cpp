@@ -4,16 +4,17 @@
 #include <chrono>
 
 #include "core/strings.h"
+#include "core/urgent_work.h"
 
 namespace outpost {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// A prompt is computed in parts, as for any model: scratch memory grows with the largest pass.
 constexpr size_t kChunk = 128;
 /// Prompts of which the draft model has more to read than this for one draft are not worth it.
 constexpr size_t kMostUnread = 4096;
+/// What a draft model has to read between two drafts of a reply that it drafts all the time, at most.
+constexpr size_t kUsualUnread = 16;
 
 bool same_tokens(const Vocabulary& a, const Vocabulary& b) {
   if (a.type() != b.type() || a.n_tokens() != b.n_tokens()) return false;
@@ -69,6 +70,7 @@ void DraftSequence::compute(std::span<const int32_t> tokens) {
   logits_.resize(static_cast<size_t>(model_.model().info().n_vocab));
   {
     const std::lock_guard lock(model_.model().device_mutex());
+    const UrgentTurn turn;
     model_.model().network().forward({tokens, {&run, 1}, {&last_row, 1}, model_.n_ctx()}, model_.kv().storage(),
                                      logits_);
   }
@@ -89,18 +91,21 @@ bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
   if (!model_.kv().extend(*sequence_, static_cast<int32_t>(tokens.size()))) return false;
   auto unread = tokens.subspan(static_cast<size_t>(sequence_->n_past()));
   if (unread.size() > kMostUnread) return false;
-  for (; !unread.empty(); unread = unread.subspan(std::min(unread.size(), kChunk)))
-    compute(unread.first(std::min(unread.size(), kChunk)));
+  while (!unread.empty()) {
+    // Reading the prompt, or what was said while nobody asked, is no part of what a draft costs.
+    if (unread.size() <= kUsualUnread) started_ = Clock::now();
+    const size_t n = unread.size() <= kUsualUnread ? unread.size() : std::min(unread.size() - kUsualUnread, kChunk);
+    compute(unread.first(n));
+    unread = unread.subspan(n);
+  }
   return true;
 }
 
 std::vector<int32_t> DraftSequence::draft(const Reply& reply, int32_t n) {
-  auto start = Clock::now();
-  const size_t n_known = sequence_ == nullptr ? 0 : sequence_->tokens.size();
+  started_ = Clock::now();
   auto tokens = model_.has_same_tokens() ? draft_same_tokens(reply, n) : draft_same_text(reply, n);
-  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  // Reading the prompt is paid once and says nothing of what a draft costs.
-  if (n_known > 0 && !tokens.empty()) {
+  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - started_).count();
+  if (!tokens.empty()) {
     const double ms_each = ms / static_cast<double>(tokens.size());
     ms_per_token_ = ms_per_token_ == 0 ? ms_each : 0.8 * ms_per_token_ + 0.2 * std::min(ms_each, 2 * ms_per_token_);
   }
@@ -111,13 +116,13 @@ std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_
   std::vector<int32_t> history(reply.history().begin(), reply.history().end()), drafted;
   if (!catch_up(history)) return {};
   const Vocabulary& vocabulary = model_.model().tokenizer().vocabulary();
-  Sampler sampler = reply.sampler();  // a copy: it draws the numbers that the target's own is going to draw
+  sampler_.follow(reply.sampler());
   GrammarProgram* grammar = reply.grammar();
   GrammarProgram::State state = reply.grammar_state();
   for (;;) {
     const auto mask = grammar == nullptr ? std::span<const uint64_t>{} : grammar->mask(state);
     if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) break;
-    const int32_t id = sampler.sample(logits_, history, {}, mask);
+    const int32_t id = sampler_.sample(logits_, history, {}, mask);
     if (vocabulary.is_end(id)) break;
     drafted.push_back(id);
     history.push_back(id);

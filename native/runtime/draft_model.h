@@ -3,6 +3,7 @@
 // text is tokenized for the target. Belongs to the decode thread of one engine.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +47,8 @@ class DraftSequence {
   double ms_per_token() const { return ms_per_token_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   bool catch_up(std::span<const int32_t> tokens);
   void compute(std::span<const int32_t> tokens);
   std::vector<int32_t> draft_same_tokens(const Reply& reply, int32_t n);
@@ -54,6 +57,8 @@ class DraftSequence {
   DraftModel& model_;
   std::unique_ptr<KvSequence> sequence_;
   std::vector<float> logits_;
+  Sampler sampler_{SamplerParams{}};
+  Clock::time_point started_;  // of the last draft, when what it had to read first was read
   double ms_per_token_ = 0;
   // For models of different tokens: the target's history as text, and as tokens of the draft model.
   TokenizedText text_tokens_;

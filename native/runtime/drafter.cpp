@@ -7,9 +7,11 @@ namespace {
 
 /// Positions of one request that its own index remembers.
 constexpr int32_t kMostOwn = 1 << 15;
-/// A draft model that does not pay is asked again after so many passes: texts change.
-constexpr int32_t kProbeEvery = 48;
-constexpr int32_t kProbeLength = 2;
+/// A draft model that does not pay is asked again, because texts change: for two tokens, after so many passes, or more
+/// where that would cost more than this part of the time. What it has to read to be asked is not in it: for a model of
+/// a tenth of the size that is another percent or two.
+constexpr int32_t kProbeEvery = 48, kProbeLength = 2;
+constexpr double kProbeShare = 0.01;
 
 }  // namespace
 
@@ -86,9 +88,11 @@ std::span<const int32_t> Drafter::draft(const Reply& reply, int32_t n_others, in
   guess.shares.assign(guess.tokens.size(), 1.0f);
   const double p = probability(guess);
   int32_t n = choose_length(guess, p, shared_.cost, n_others, n_most, model_->ms_per_token()).n;
-  if (n == 0 && n_until_probe_-- <= 0) {
+  if (n == 0 && shared_.n_until_probe-- <= 0) {
     n = std::min(kProbeLength, n_most);
-    n_until_probe_ = kProbeEvery;
+    const double plain_ms = shared_.cost.ms(n_others);
+    const double probe_ms = shared_.cost.ms(n_others + n) - plain_ms + n * model_->ms_per_token();
+    shared_.n_until_probe = std::max(kProbeEvery, static_cast<int32_t>(probe_ms / (kProbeShare * plain_ms)));
   }
   if (n == 0) return {};
   guess.tokens = model_->draft(reply, n);

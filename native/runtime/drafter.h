@@ -22,6 +22,7 @@ struct SharedDrafts {
   SuffixIndex library{1 << 18};
   Acceptance acceptance;
   PassCost cost;
+  int32_t n_until_probe = 0;  ///< passes before a draft model that does not pay is asked again
 };
 
 class Drafter {
@@ -57,7 +58,6 @@ class Drafter {
   Proposal used_;  // that of the last pass, cut to what was checked
   bool is_drafted_ = false;
   size_t i_used_ = kGuesses;  // which of proposals_ it was; kGuesses for the model's
-  int32_t n_until_probe_ = 0;
   DraftStats stats_;
 };
 

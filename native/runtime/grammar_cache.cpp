@@ -3,7 +3,6 @@
 #include <algorithm>
 
 namespace outpost {
-namespace {
 
 std::shared_ptr<const TokenTexts> token_texts(const Tokenizer& tokenizer) {
   const Vocabulary& vocabulary = tokenizer.vocabulary();
@@ -19,8 +18,6 @@ std::shared_ptr<const TokenTexts> token_texts(const Tokenizer& tokenizer) {
   }
   return std::make_shared<TokenTexts>(std::move(tokens), std::move(ends), vocabulary.n_tokens());
 }
-
-}  // namespace
 
 std::shared_ptr<GrammarProgram> GrammarCache::get(const std::string& gbnf) {
   const std::lock_guard lock(mutex_);

@@ -11,6 +11,9 @@
 
 namespace outpost {
 
+/// What a grammar may allow of a vocabulary. @param tokenizer must outlive it
+std::shared_ptr<const TokenTexts> token_texts(const Tokenizer& tokenizer);
+
 /// `get` may be called on any thread; the programs are the decode thread's.
 class GrammarCache {
  public:

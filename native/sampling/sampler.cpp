@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <unordered_set>
 
 #include "core/strings.h"
@@ -20,6 +21,29 @@ void softmax(std::vector<Candidate>& candidates, double temperature) {
   double sum = 0;
   for (Candidate& c : candidates) sum += c.probability = std::exp((c.logit - largest) / temperature);
   for (Candidate& c : candidates) c.probability /= sum;
+}
+
+// Over whole vocabularies, for every token of a reply: written so that compilers work on several numbers at once, which
+// they do for integers.
+
+bool are_finite(std::span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t n_not = 0;
+  for (const float value : values) n_not += (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1 : 0;
+  return n_not == 0;
+}
+
+/// The place of the first of the largest numbers, which are finite.
+int32_t first_of_largest(std::span<const float> values) {
+  // In the order of floats as integers, but for the two zeros.
+  const auto order_of = [](float value) {
+    const auto bits = std::bit_cast<int32_t>(value);
+    return bits ^ ((bits >> 31) & 0x7fffffff);
+  };
+  int32_t largest = std::numeric_limits<int32_t>::min();
+  for (const float value : values) largest = std::max(largest, order_of(value));
+  const float as_float = std::bit_cast<float>(largest ^ ((largest >> 31) & 0x7fffffff));
+  return static_cast<int32_t>(std::find(values.begin(), values.end(), as_float) - values.begin());
 }
 
 void require(bool is_valid, const char* name, double value, const char* expected) {
@@ -52,22 +76,32 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
 
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
                                                std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
-  penalized_.assign(logits.begin(), logits.end());
-  for (const float logit : penalized_) {
-    if (!std::isfinite(logit))
-      throw EngineError(ErrorCode::kInternal,
-                        "The model computed a logit that is not a number. The file may be damaged.");
+  if (!are_finite(logits)) {
+    throw EngineError(ErrorCode::kInternal,
+                      "The model computed a logit that is not a number. The file may be damaged.");
   }
   if (params_.repeat_penalty != 1.0f) {
+    penalized_.assign(logits.begin(), logits.end());
     const size_t n = std::min(history.size(), static_cast<size_t>(params_.repeat_last_n));
     const auto recent = history.last(n);
     for (const int32_t id : std::unordered_set<int32_t>(recent.begin(), recent.end())) {
       float& logit = penalized_[static_cast<size_t>(id)];
       logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
     }
+    logits = penalized_;
   }
 
-  collect(penalized_, allowed, mask);
+  const bool is_any_allowed = allowed.empty() && mask.empty();
+  if (is_any_allowed && params_.temperature == 0) {
+    const int32_t id = first_of_largest(logits);
+    candidates_ = {{id, logits[static_cast<size_t>(id)], 1}};
+    return candidates_;
+  }
+  if (is_any_allowed && params_.top_k > 0) {
+    collect_best(logits, static_cast<size_t>(params_.top_k));
+  } else {
+    collect(logits, allowed, mask);
+  }
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
     candidates_[0].probability = 1;
@@ -96,6 +130,26 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
   }
   softmax(candidates_, params_.temperature);
   return candidates_;
+}
+
+/// Makes the n best tokens candidates, and perhaps some more. One look at each: of most, that it is below what is
+/// there.
+void Sampler::collect_best(std::span<const float> logits, size_t n) {
+  candidates_.clear();
+  const size_t n_most = 4 * n + 64;
+  bool has_least = false;
+  float least = 0;
+  for (size_t id = 0; id < logits.size(); ++id) {
+    // The n best so far are better than an equal one that comes later.
+    if (has_least && logits[id] <= least) continue;
+    candidates_.push_back({static_cast<int32_t>(id), logits[id], 0});
+    if (candidates_.size() < n_most) continue;
+    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(n) - 1;
+    std::nth_element(candidates_.begin(), last, candidates_.end(), is_better);
+    candidates_.resize(n);
+    least = candidates_.back().logit;
+    has_least = true;
+  }
 }
 
 /// Makes the tokens to choose from candidates.

@@ -30,11 +30,18 @@ class Sampler {
   int32_t sample(std::span<const float> logits, std::span<const int32_t> history, std::span<const int32_t> allowed = {},
                  std::span<const uint64_t> mask = {});
 
+  /// Draws what `other` is going to draw, from any logits.
+  void follow(const Sampler& other) {
+    params_ = other.params_;
+    random_ = other.random_;
+  }
+
   /// What `sample` draws from: at least one candidate, most probable first, probabilities summing to 1.
   std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history,
                                         std::span<const int32_t> allowed = {}, std::span<const uint64_t> mask = {});
 
  private:
+  void collect_best(std::span<const float> logits, size_t n);
   void collect(std::span<const float> logits, std::span<const int32_t> allowed, std::span<const uint64_t> mask);
   SamplerParams params_;
   RandomStream random_;

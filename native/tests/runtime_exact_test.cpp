@@ -20,13 +20,14 @@ using namespace outpost::test;
 namespace {
 
 /// Small, so that thousands of replies take seconds; few words, so that replies repeat themselves.
-std::shared_ptr<Model> small_model(int32_t n_layer) {
-  static std::map<int32_t, std::shared_ptr<Model>> models;
-  std::shared_ptr<Model>& model = models[n_layer];
+/// @param n_words of the vocabulary
+std::shared_ptr<Model> small_model(int32_t n_layer, size_t n_words = 24) {
+  static std::map<std::pair<int32_t, size_t>, std::shared_ptr<Model>> models;
+  std::shared_ptr<Model>& model = models[{n_layer, n_words}];
   if (model == nullptr) {
     TinyLlama tiny;
     tiny.pieces = word_pieces();
-    tiny.pieces.resize(24);
+    tiny.pieces.resize(n_words);
     tiny.n_layer = n_layer;
     tiny.n_embd = 32;
     tiny.n_head = 2;
@@ -205,6 +206,27 @@ TEST_CASE("replies with every draft source, together, are those of plain decodin
     CAPTURE(kDraftSourceNames[static_cast<size_t>(source)]);
     CHECK(drafts[static_cast<size_t>(source)].n_drafted > 0);
   }
+}
+
+TEST_CASE("replies with a draft model of another vocabulary are those of plain decoding") {
+  const auto target = small_model(8), draft = small_model(1, 40);
+  const DraftCompatibility fit = draft_compatibility(*target, *draft);
+  CHECK(fit.kind == DraftCompatibility::Kind::kSameText);
+  CHECK(fit.reason.find("not ") != std::string::npos);
+  EngineOptions options;
+  options.draft_model = draft;
+  const auto plain = Engine::create(target), drafting = Engine::create(target, options);
+  DraftStats drafts;
+  for (uint32_t seed = 1; seed <= 12; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 6; ++i) requests.push_back(random_request(random));
+    CHECK(run(*drafting, requests, &drafts) == run_plain(*plain, requests));
+  }
+  const DraftCounts& counts = drafts[static_cast<size_t>(DraftSource::kModel)];
+  CHECK(counts.n_drafted > 0);
+  CHECK(counts.n_accepted < counts.n_drafted);
 }
 
 TEST_CASE("replies of requests that lose their pages to others are those of plain decoding") {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <random>
 
 #include "tests/support/throws_error.h"
 
@@ -292,6 +293,39 @@ TEST_CASE("the order in which tokens are allowed does not matter") {
     for (int i = 0; i < 20; ++i) {
       CHECK(a.sample(logits, {}, std::vector<int32_t>{0, 2, 3, 4}) ==
             b.sample(logits, {}, std::vector<int32_t>{4, 3, 2, 0}));
+    }
+  }
+}
+
+TEST_CASE("of many tokens the best are found as by sorting all of them") {
+  // A mask of everything takes the way on which every token is a candidate.
+  constexpr size_t kTokens = 3000;
+  const std::vector<uint64_t> all((kTokens + 63) / 64, ~uint64_t{0} >> 8);  // and less than everything at the end
+  std::mt19937 random(3);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<float> logits(all.size() * 64, -1e30f);
+    for (size_t word = 0; word < all.size(); ++word) {
+      for (size_t bit = 0; bit < 56; ++bit) {
+        // Few values, so that many are equal; both zeros; rising and falling ones, and below every other.
+        const float value = round % 3 == 0   ? static_cast<float>(random() % 7) - 3.0f
+                            : round % 3 == 1 ? static_cast<float>(word) * (round % 2 == 0 ? -1.0f : 1.0f)
+                                             : static_cast<float>(random() % 100000) * 1e-3f;
+        logits[word * 64 + bit] = value == 0 && random() % 2 == 0 ? -0.0f : value;
+      }
+    }
+    SamplerParams params = plain();
+    params.temperature = round % 4 == 0 ? 0.0f : 0.8f;
+    params.top_k = static_cast<int32_t>(1 + random() % 50);
+    params.repeat_penalty = round % 5 == 0 ? 100.0f : 1.0f;
+    params.seed = random();
+    const std::vector<int32_t> history = {0, 1, 2, 2};
+    Sampler fast(params), slow(params);
+    const auto found = fast.candidates(logits, history);
+    const auto sorted = slow.candidates(logits, history, {}, all);
+    REQUIRE(found.size() == sorted.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      CHECK(found[i].id == sorted[i].id);
+      CHECK(found[i].probability == sorted[i].probability);
     }
   }
 }

@@ -25,7 +25,7 @@ import { BuffersStore } from '../features/workspace/buffers-store.ts';
 import { FileOperations } from '../features/workspace/file-operations.ts';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
-import { followContext } from './completion-context.ts';
+import { followContext, openTexts } from './completion-context.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { reviewedFiles } from './text-actions.ts';
@@ -119,6 +119,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       engine: api.engine,
       settings: () => this.#chatSettings(),
       modelName: () => this.models.modelName,
+      openTexts: () => openTexts(this),
       newId: () => crypto.randomUUID(),
       nowMs: () => Date.now(),
       schedule: (update) => requestAnimationFrame(update),
@@ -140,6 +141,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       fillsGaps: () => this.models.fillsGaps,
       repository: () => this.workspace.getState().workspace?.name ?? '',
       filesFor: (path) => this.contextFiles.for(path),
+      openTexts: () => openTexts(this),
       pathOf: (id) => this.buffers.get(id)?.path ?? '',
       nowMs: () => performance.now(),
     });

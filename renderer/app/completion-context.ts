@@ -1,11 +1,20 @@
 // What the user looks at, told to inline completion: the file that is left becomes context for the next one, whose prompt
 // is brought into the engine's cache before the first key.
+import { quotable } from '../lib/quotable.ts';
 import type { AppModel } from './app-model.ts';
 
 /** Longer than the glance at a file in passing. */
 const kWarmUpMs = 1500;
 
 type Model = Pick<AppModel, 'buffers' | 'texts' | 'ui' | 'contextFiles' | 'completion' | 'models' | 'editor'>;
+
+/** For the engine to guess from: what is open, the active text first. */
+export function openTexts({ buffers, texts }: Pick<Model, 'buffers' | 'texts'>): string[] {
+  const { active } = buffers;
+  const others = buffers.all().filter(({ id }) => id !== active?.id);
+  const open = (active ? [active, ...others] : others).filter(({ status }) => status === 'ready');
+  return quotable(open.map(({ id }) => texts.text(id)));
+}
 
 export function followContext(model: Model): void {
   const { buffers, texts, ui, contextFiles, completion, models } = model;

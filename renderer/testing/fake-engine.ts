@@ -35,6 +35,19 @@ const kFakeLoaded: LoadedModel = {
   idleSinceMs: 0,
   predictedBytes: 445_000_000,
   memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, grown: 440_000_000 },
+  draft: null,
+  decoding: {
+    nDecoded: 1840,
+    nPasses: 912,
+    decodeMs: 40_300,
+    plainTokenMs: 42.1,
+    drafts: {
+      grammar: { nDrafted: 0, nAccepted: 0 },
+      edit: { nDrafted: 702, nAccepted: 611 },
+      suffix: { nDrafted: 640, nAccepted: 317 },
+      model: { nDrafted: 0, nAccepted: 0 },
+    },
+  },
 };
 
 const kStats = {

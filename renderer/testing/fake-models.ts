@@ -14,6 +14,7 @@ export const fakeFacts: ModelFacts = {
   nParams: 1_100_048_384,
   nCtxTrain: 2048,
   nVocab: 32_000,
+  vocabulary: 'llama',
   nLayer: 22,
   nEmbd: 2048,
   nFf: 5632,

@@ -72,11 +72,6 @@ export function submit(engine, request) {
   return { id, firstMs: first.promise, done: all.promise };
 }
 
-/** Tokens per second of a reply, without the prompt. @param {NativeGenerateStats} stats */
-export function decodeRate({ nDecoded, decodeMs }) {
-  return nDecoded > 1 ? ((nDecoded - 1) * 1000) / decodeMs : 0;
-}
-
 /** @param {number[]} values @param {number} part 0 to 1 */
 export function quantile(values, part) {
   const sorted = values.toSorted((a, b) => a - b);

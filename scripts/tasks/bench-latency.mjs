@@ -1,56 +1,92 @@
-// `npm run bench -- latency [--model FILE] [--threads N] [--limit N] [--no-write]`: inline requests beside a long prompt, against the
-// same on an idle engine, and sixteen replies against one. Writes the section "latency" of docs/speculation.md.
-import { cpus } from 'node:os';
+// `npm run bench -- latency [--model FILE] [--chat FILE] [--only ROWS] [--threads N] [--limit N] [--no-write]`: inline
+// requests beside a long prompt, against the same on an idle engine, and sixteen replies against one. ROWS are some of
+// same (the prompt is of the inline model), other (of another model, in its own engine, as in the app) and sixteen.
+// Writes the section "latency" of docs/speculation.md from the rows of this run and those of earlier ones.
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { modelOptions, openEngine, quantile, readCount, submit, sum } from '../lib/bench-addon.mjs';
+import { keepRows, machineFacts, modelName } from '../lib/bench-rows.mjs';
+import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { barPlot, markdownTable, writeSection } from '../lib/doc-section.mjs';
-import { formatTable } from '../lib/table.mjs';
+import { root, SetupError } from '../lib/process.mjs';
 
 /** @typedef {import('../../electron/engine/native.d.ts').NativeModel} NativeModel */
+/** @typedef {{ name: string, model: string, idle: number[], busy: number[] }} LatencyRow time to first token, ms */
+/** @typedef {{ name: string, model: string, one: number, sixteen: number, least: number, most: number }} TogetherRow tok/s */
 
 const nInline = 20;
 const nLong = 4000;
+const kinds = ['same', 'other', 'sixteen'];
 
 /** @param {string[]} words */
 export async function benchLatency(words) {
-  const { values } = parseArgs({ args: words, options: modelOptions });
+  const string = /** @type {const} */ ({ type: 'string' });
+  const { values } = parseArgs({ args: words, options: { ...modelOptions, chat: string, only: string } });
   const nRequests = readCount('limit', values.limit, 200);
-  const { model } = await openEngine(values);
-  const { idle, busy } = await inlineBesidePrefill(model, nRequests);
-  const { one, sixteen, least, most } = await sideBySide(model);
-  const ms = (/** @type {number[]} */ all, /** @type {number} */ part) => quantile(all, part).toFixed(1);
-  const cells = [
-    ['time to first token, ms', 'median', 'p90', 'p99'],
-    ['idle engine', ms(idle, 0.5), ms(idle, 0.9), ms(idle, 0.99)],
-    [`beside a prompt of ${nLong} tokens`, ms(busy, 0.5), ms(busy, 0.9), ms(busy, 0.99)],
-  ];
-  const more = quantile(busy, 0.99) - quantile(idle, 0.99);
-  const lines = [
-    `Inline requests (warm prefix, ${nInline} tokens): p99 is ${more.toFixed(1)} ms more beside the prompt; goal 30 ms. ${busy.length} requests each.`,
-    `Sixteen replies at once: ${sixteen.toFixed(1)} tok/s in all, one alone ${one.toFixed(1)}: ${(sixteen / one).toFixed(2)} times; goal 3. The slowest of them had ${((100 * least) / most).toFixed(0)} % of the tokens per second of the fastest.`,
-  ];
-  console.log(`\n${formatTable(cells)}\n\n${lines.join('\n')}`);
-  if (values['no-write']) return;
-  const { name, fileType, backend } = model.info;
-  const facts = `${name} (${fileType}), ${backend}; ${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} processors; ${new Date().toISOString().slice(0, 10)}.`;
-  const bars = barPlot([
-    { label: 'idle p50', value: quantile(idle, 0.5) },
-    { label: 'idle p99', value: quantile(idle, 0.99) },
-    { label: 'busy p50', value: quantile(busy, 0.5) },
-    { label: 'busy p99', value: quantile(busy, 0.99) },
-  ]);
-  await writeSection(
-    'docs/speculation.md',
-    'latency',
-    `${facts}\n\n${markdownTable(cells)}\n\n${bars}\n\n${lines.join('\n\n')}`,
-  );
+  const chosen = values.only?.split(',') ?? kinds;
+  const unknown = chosen.find((kind) => !kinds.includes(kind));
+  if (unknown !== undefined) throw new SetupError(`--only knows ${kinds.join(', ')}; not ${unknown}.`);
+  const { model, draft: chat } = await openEngine({
+    model: values.model ?? join(root, 'resources', 'models', 'outpost-code-q4_K.gguf'),
+    ...(chosen.includes('other') ? { draft: values.chat ?? (await ensureDefaultModel()) } : {}),
+    ...(values.threads === undefined ? {} : { threads: values.threads }),
+  });
+  const name = modelName(model);
+  /** @type {(LatencyRow | TogetherRow)[]} */
+  const measured = [];
+  if (chosen.includes('same')) {
+    const times = await inlineBesidePrefill(model, model, nRequests);
+    measured.push({ name: 'beside a prompt of the same model', model: name, ...times });
+  }
+  if (chat) {
+    const times = await inlineBesidePrefill(model, chat, nRequests);
+    measured.push({ name: `beside a prompt of ${modelName(chat)}`, model: name, ...times });
+  }
+  if (chosen.includes('sixteen')) measured.push({ name: 'sixteen', model: name, ...(await sideBySide(model)) });
+  const isKept = !values['no-write'];
+  const text = sectionOf(isKept ? await keepRows('latency', measured) : measured);
+  console.log(`\n${text}`);
+  if (isKept) {
+    const facts = machineFacts(model.info.backend);
+    await writeSection('docs/speculation.md', 'latency', `${facts}\n\n${text}`);
+  }
 }
 
-/** @param {NativeModel} model @param {number} nRequests */
-async function inlineBesidePrefill(model, nRequests) {
-  // The inline request's context stays small where the model's own is shorter than the long prompt.
-  const nCtx = Math.min(model.info.nCtxTrain, nLong + 64);
-  const engine = model.createEngine({ nCtx, kvBytes: 3 * nCtx * model.info.kvBytesPerToken });
+/** @param {(LatencyRow | TogetherRow)[]} rows */
+function sectionOf(rows) {
+  const latency = rows.flatMap((row) => ('idle' in row ? [row] : []));
+  const together = rows.flatMap((row) => ('sixteen' in row ? [row] : []));
+  const ms = (/** @type {number[]} */ all) => [0.5, 0.9, 0.99].map((part) => quantile(all, part).toFixed(1));
+  const head = ['time to first token, ms', 'model', 'median', 'p90', 'p99', 'p99 more than idle', 'goal', 'requests'];
+  const cells = latency.flatMap(({ name, model, idle, busy }) => {
+    const more = quantile(busy, 0.99) - quantile(idle, 0.99);
+    return [
+      ['idle engine', model, ...ms(idle), '', '', `${idle.length}`],
+      [name, model, ...ms(busy), more.toFixed(1), '30', `${busy.length}`],
+    ];
+  });
+  const bars = latency.flatMap(({ name, idle, busy }) => [
+    { label: 'idle, p99', value: quantile(idle, 0.99) },
+    { label: `${name}, p99`, value: quantile(busy, 0.99) },
+  ]);
+  const lines = together.map(
+    ({ model, one, sixteen, least, most }) =>
+      `Sixteen replies of ${model} at once: ${sixteen.toFixed(1)} tok/s in all, one alone ${one.toFixed(1)}: ` +
+      `${(sixteen / one).toFixed(2)} times; goal 3. The slowest of them had ${((100 * least) / most).toFixed(0)} % of ` +
+      'the tokens per second of the fastest.',
+  );
+  const table = latency.length === 0 ? [] : [markdownTable([head, ...cells]), barPlot(bars)];
+  return [...table, ...lines].join('\n\n');
+}
+
+/** @param {NativeModel} model of the inline requests @param {NativeModel} chat of the prompt @param {number} nRequests */
+async function inlineBesidePrefill(model, chat, nRequests) {
+  const create = (/** @type {NativeModel} */ of) => {
+    const nCtx = Math.min(of.info.nCtxTrain, nLong + 64);
+    return { nCtx, engine: of.createEngine({ nCtx, kvBytes: 3 * nCtx * of.info.kvBytesPerToken }) };
+  };
+  const { engine } = create(model);
+  const { engine: chatEngine, nCtx: nChat } = chat === model ? { engine, nCtx: nLong + 64 } : create(chat);
   const prefix = model.tokenize('function add(a, b) {\n  return a + b;\n}\n\nfunction multiply(a, b) {\n');
   const inline = () =>
     submit(engine, { tokens: prefix, nPredict: nInline, temperature: 0, priority: 'inline', draft: false });
@@ -77,14 +113,15 @@ async function inlineBesidePrefill(model, nRequests) {
     if (!long.isDone()) busy.push(firstMs);
   }
   engine.dispose();
+  if (chatEngine !== engine) chatEngine.dispose();
   return { idle, busy };
 
   function longPrompt() {
-    const nTokens = Math.min(nLong, nCtx - 2);
+    const nTokens = Math.min(nLong, nChat - 2);
     salt += 1;
-    const tokens = Int32Array.from({ length: nTokens }, (_, i) => (i * 7919 + salt * 104729 + 300) % model.info.nVocab);
+    const tokens = Int32Array.from({ length: nTokens }, (_, i) => (i * 7919 + salt * 104729 + 300) % chat.info.nVocab);
     let isDone = false;
-    const { done } = submit(engine, { tokens, nPredict: 1, priority: 'chat', draft: false });
+    const { done } = submit(chatEngine, { tokens, nPredict: 1, priority: 'chat', draft: false });
     void done.then(
       () => (isDone = true),
       () => (isDone = true),

@@ -184,6 +184,8 @@ export interface FakeLoad {
 
 export class FakeAddon implements NativeAddon {
   readonly loads: FakeLoad[] = [];
+  /** What any two models are to each other. */
+  compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
   /** What the engine was created with, last. */
   engineOptions: Parameters<NativeModel['createEngine']>[0];
 
@@ -205,7 +207,7 @@ export class FakeAddon implements NativeAddon {
           dispose: () => {
             load.isDisposed = true;
           },
-          draftCompatibility: () => ({ kind: 'same_tokens', reason: '' }),
+          draftCompatibility: () => this.compatibility,
           createEngine: (options) => {
             if (engineError) throw engineError;
             this.engineOptions = options;

@@ -1,6 +1,7 @@
 // The head of a GGUF file: its metadata and the list of its tensors, from the first bytes of a file that may be on
 // another machine. The engine reads whole files by itself (native/gguf/); this is what can be known before one is here.
 // The bytes are untrusted: every length is compared with what is there before it is used.
+import { createHash } from 'node:crypto';
 import { appError } from '../../common/app-error.ts';
 
 /** Reads bytes that are there; fewer only at the end of the file. */
@@ -20,6 +21,8 @@ export interface GgufHeader {
   arrayLengths: ReadonlyMap<string, number>;
   /** Of `tokenizer.ggml.tokens` those that look special, for what can be filled in. */
   specialTokens: readonly string[];
+  /** A hash of the kind of tokenizer, of all tokens and of their kinds. */
+  vocabulary: string;
   tensors: readonly GgufTensor[];
   /** Where the tensors' bytes begin. */
   dataOffset: number;
@@ -105,6 +108,8 @@ class HeaderParser {
   readonly #values = new Map<string, string | number | boolean>();
   readonly #arrayLengths = new Map<string, number>();
   readonly #specialTokens: string[] = [];
+  /** Where in the head the arrays are that make up the vocabulary. */
+  readonly #arrayBytes = new Map<string, Uint8Array>();
 
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = bytes;
@@ -132,10 +137,20 @@ class HeaderParser {
       values: this.#values,
       arrayLengths: this.#arrayLengths,
       specialTokens: this.#specialTokens,
+      vocabulary: this.#vocabulary(),
       tensors: found.map(({ tensor }) => tensor),
       dataOffset,
       fileBytes: ends.reduce((most, end) => Math.max(most, end), dataOffset),
     };
+  }
+
+  #vocabulary(): string {
+    const hash = createHash('sha256').update(String(this.#values.get('tokenizer.ggml.model')));
+    for (const name of ['tokens', 'token_type']) {
+      const bytes = this.#arrayBytes.get(`tokenizer.ggml.${name}`);
+      hash.update(`\n${name} ${bytes?.length ?? 0}\n`).update(bytes ?? '');
+    }
+    return hash.digest('hex').slice(0, 32);
   }
 
   #entry(): void {
@@ -150,6 +165,12 @@ class HeaderParser {
     const elementType = this.#u32();
     const n = this.#u64();
     this.#arrayLengths.set(key, n);
+    const begin = this.#at;
+    this.#skipArray(key, elementType, n);
+    this.#arrayBytes.set(key, this.#bytes.subarray(begin, this.#at));
+  }
+
+  #skipArray(key: string, elementType: number, n: number): void {
     if (elementType === 8) {
       for (let i = 0; i < n; i++) {
         const bytes = this.#u64();

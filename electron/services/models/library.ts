@@ -159,8 +159,10 @@ export class Library {
       const bytes = infos.reduce((sum, { size }) => sum + size, 0);
       const modifiedMs = Math.max(...infos.map(({ mtimeMs }) => mtimeMs));
       const isSame = model.facts !== null && model.bytes === bytes && model.modifiedMs === modifiedMs;
-      if (isSame && model.state === 'ready') return;
-      const facts = isSame ? model.facts : await readFacts(model.path);
+      // Facts of an earlier version of the app lack what this one reads.
+      const isRead = isSame && model.facts?.vocabulary !== '';
+      if (isRead && model.state === 'ready') return;
+      const facts = isRead ? model.facts : await readFacts(model.path);
       const results = isSame ? {} : { verifiedAtMs: null, selfTest: null, benchmark: null, kvCheck: null };
       const keep = model.modifiedMs === 0 ? { verifiedAtMs: model.verifiedAtMs } : {};
       const found = { files, bytes, modifiedMs, facts, state: 'ready' as const, problem: null };

@@ -96,7 +96,7 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   }
   const [fileType = ''] = [...types].sort((a, b) => b[1] - a[1])[0] ?? [];
   const template = text('tokenizer.chat_template');
-  const { arrayLengths, specialTokens } = header;
+  const { arrayLengths, specialTokens, vocabulary } = header;
   return {
     architecture: architecture.slice(0, 64),
     name: text('general.name').slice(0, 200),
@@ -105,6 +105,7 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     nParams,
     nCtxTrain: Math.floor(number('context_length', 0)),
     nVocab: arrayLengths.get('tokenizer.ggml.tokens') ?? 0,
+    vocabulary,
     nLayer: Math.floor(nLayer),
     nEmbd: Math.floor(nEmbd),
     nFf: Math.floor(number('feed_forward_length', 4 * nEmbd)),

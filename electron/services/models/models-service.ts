@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
+import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
 import type {
@@ -219,16 +220,22 @@ export class ModelsService {
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
     const isNamed = origin === 'default' || origin === 'bundled';
+    const known = this.#library.get(id);
+    const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
+    const memoryOf = (of: ModelFacts): number => {
+      const fitting = contextFor(of, wanted);
+      const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
+      return predictMemory(of, { nCtx: fitting, kvBits: 16, draftBytes }).total;
+    };
     return {
       id,
       modelPath: path,
       name: isNamed && name ? name : null,
       nThreads,
       nCtx: wanted,
-      memoryBytes: facts
-        ? predictMemory(facts, { nCtx: contextFor(facts, wanted), kvBits: 16, draftBytes: 0 }).total
-        : 0,
+      memoryBytes: facts ? memoryOf(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
+      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
     };
   }
 
@@ -312,8 +319,8 @@ export class ModelsService {
     const { notes, overrides } = change;
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
-    const { nCtx, chatTemplate } = before.overrides;
-    if (overrides && (overrides.nCtx !== nCtx || overrides.chatTemplate !== chatTemplate)) this.#options.onAssignment();
+    const loadedWith = ['nCtx', 'chatTemplate', 'draftId'] as const;
+    if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
   /** A reply was measured: predictions learn from it. */

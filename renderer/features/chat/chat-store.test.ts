@@ -15,6 +15,7 @@ function createStore(): ChatStore {
     engine: fake.api.engine,
     settings: () => settingsSchema.parse({ systemPrompt: '' }),
     modelName: () => 'Model',
+    openTexts: () => ['open'],
     newId: () => `id-${++nIds}-${fake.stored.messages.size}`,
     nowMs: () => 0,
     schedule: (update) => update(),
@@ -97,6 +98,17 @@ it('sends attachments with their question, and keeps them in a branch', async ()
   expect(asked()).toEqual(['File a.ts:\n```\nlet a;\n```\n\nwhy']);
   await chat.editAndResend(chat.shownMessages[0]?.id ?? '', 'how');
   expect(asked()).toEqual(['File a.ts:\n```\nlet a;\n```\n\nhow']);
+});
+
+it('says what may be rewritten: the one piece of code that came with the question', async () => {
+  fake.engine.reply = 'A';
+  const original = () => fake.engine.chatRequests.at(-1)?.original;
+  await chat.send('shorten it', [attach('file', 'a.ts', 'let a;'), attach('terminal', 'sh', '$')]);
+  expect([original(), fake.engine.chatRequests.at(-1)?.texts]).toEqual(['let a;', ['open']]);
+  await chat.send('why', [attach('file', 'a.ts', 'let a;'), attach('selection', 'b.ts:1-2', 'let b;')]);
+  expect(original()).toBeUndefined();
+  await chat.send('thanks');
+  expect(original()).toBeUndefined();
 });
 
 it('exports the shown branch', async () => {

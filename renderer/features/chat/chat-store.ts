@@ -8,7 +8,7 @@ import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import type { Settings } from '../../../electron/common/settings.ts';
 import { newestLeaf, pathTo, withParents } from './branches.ts';
-import { titleFrom, toChatMessages } from './messages.ts';
+import { originalOf, titleFrom, toChatMessages } from './messages.ts';
 import { type Reply, runReply } from './reply.ts';
 
 export interface QueuedQuestion {
@@ -40,6 +40,8 @@ export interface ChatDeps {
   engine: EngineApi;
   settings: () => Settings;
   modelName: () => string | null;
+  /** What a reply may quote beside the conversation, the most likely first. */
+  openTexts: () => string[];
   newId: () => string;
   nowMs: () => number;
   /** Runs a function before the next frame: text updates are collected until then. */
@@ -232,16 +234,23 @@ export class ChatStore {
 
   /** @param parentId the question, or the end of what was said so far */
   async #reply(conversationId: string, parentId: string | null): Promise<void> {
-    const { settings, engine, modelName, nowMs, schedule } = this.#deps;
+    const { settings, engine, modelName, openTexts, nowMs, schedule } = this.#deps;
     const all = this.store.getState().messages[conversationId] ?? [];
-    const history = toChatMessages(settings().systemPrompt, parentId === null ? [] : pathTo(all, parentId));
+    const path = parentId === null ? [] : pathTo(all, parentId);
+    const history = toChatMessages(settings().systemPrompt, path);
+    const original = originalOf(path);
     const answer = this.#message('assistant', '', parentId);
     const abort = new AbortController();
     this.#abort = abort;
     this.#append(conversationId, answer);
     const ended = await runReply({
       engine,
-      request: { messages: history, sampler: settings().sampler },
+      request: {
+        messages: history,
+        sampler: settings().sampler,
+        texts: openTexts(),
+        ...(original === undefined ? {} : { original }),
+      },
       message: { ...answer, modelName: modelName() },
       conversationId,
       signal: abort.signal,

@@ -167,6 +167,19 @@ function figures(stats: NonNullable<StoredMessage['stats']>): string {
     `Prompt ${formatCount(stats.nPrompt)} tokens, ${formatCount(stats.nReused)} reused, read in ${formatDuration(stats.prefillMs)}`,
     `First token after ${formatDuration(stats.ttftMs)}`,
     `${formatCount(stats.nDecoded)} tokens written in ${formatDuration(stats.decodeMs)}`,
+    ...guesses(stats),
     `Context ${formatCount(stats.nPrompt + stats.nDecoded)} of ${formatCount(stats.nCtx)}`,
   ].join('\n');
+}
+
+/** How much was guessed ahead, and what that was worth. */
+function guesses({ drafts, nPasses, nDecoded, decodeMs, plainTokenMs }: NonNullable<StoredMessage['stats']>): string[] {
+  const counts = Object.values(drafts ?? {});
+  const nDrafted = counts.reduce((sum, count) => sum + count.nDrafted, 0);
+  if (nDrafted === 0) return [];
+  const nAccepted = counts.reduce((sum, count) => sum + count.nAccepted, 0);
+  const passes = nPasses ? `, ${formatCount(nDecoded)} tokens in ${formatCount(nPasses)} passes` : '';
+  const ratio =
+    plainTokenMs && decodeMs > 0 ? `, ${((nDecoded * plainTokenMs) / decodeMs).toFixed(2)} times as fast` : '';
+  return [`${formatCount(nAccepted)} of ${formatCount(nDrafted)} guesses were right${passes}${ratio}`];
 }

@@ -20,6 +20,13 @@ export function toChatMessages(systemPrompt: string, messages: readonly StoredMe
   return result;
 }
 
+/** The text that the answer to the last question may rewrite: the one piece of code that was attached to it. */
+export function originalOf(messages: readonly StoredMessage[]): string | undefined {
+  const attachments = messages.findLast(({ role }) => role === 'user')?.attachments ?? [];
+  const [code, ...others] = attachments.filter(({ kind }) => ['file', 'selection', 'symbol'].includes(kind));
+  return others.length === 0 ? code?.text : undefined;
+}
+
 const kLongestTitle = 60;
 
 /** The first line of the first question, cut at a word. */

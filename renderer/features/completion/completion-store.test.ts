@@ -22,6 +22,7 @@ beforeEach(() => {
     fillsGaps: () => fillsGaps,
     repository: () => 'orbit',
     filesFor: (path) => [{ path: `beside-${path}`, text: 'x' }],
+    openTexts: () => ['open'],
     pathOf: () => 'a.py',
     nowMs: () => (now += 5),
   });
@@ -161,11 +162,13 @@ it('warms up with the same prompt, and stops for a key', async () => {
   engine.stepMs = 50;
   const { isExplicit: _, ...place } = request;
   const warming = completion.warmUp(place);
-  expect(engine.completeRequests.at(-1)).toMatchObject({ isWarmUp: true, prefix: request.prefix });
+  // The texts that may be quoted come with what nobody waits for.
+  expect(engine.completeRequests.at(-1)).toMatchObject({ isWarmUp: true, prefix: request.prefix, texts: ['open'] });
   engine.completion = 'a';
   await suggest();
   await warming;
-  expect(engine.completeRequests[1]).toMatchObject({ isWarmUp: false });
+  expect(engine.completeRequests[1]).toMatchObject({ isWarmUp: false, deadlineMs: 10_000 });
+  expect(engine.completeRequests[1]?.texts).toBeUndefined();
 });
 
 it('gives the times that half and nine of ten do not exceed', () => {

@@ -40,6 +40,8 @@ export interface CompletionDeps {
   fillsGaps: () => boolean;
   repository: () => string;
   filesFor: (path: string) => ContextFile[];
+  /** What a suggestion may quote, the most likely first. */
+  openTexts: () => string[];
   pathOf: (bufferId: string) => string;
   nowMs: () => number;
 }
@@ -51,6 +53,8 @@ type Place = Omit<SuggestRequest, 'isExplicit'>;
  * characters); a block stops to be read as one thought after a few lines.
  */
 const kTokens = { line: 24, block: 64 };
+/** By then the user has gone on by himself; what there is of a suggestion is shown. */
+const kDeadlineMs = 10_000;
 
 export class CompletionStore implements InlineSuggester {
   readonly store: StoreApi<CompletionState> = createStore<CompletionState>(() => ({
@@ -192,11 +196,13 @@ export class CompletionStore implements InlineSuggester {
     signal: AbortSignal,
     { isWarmUp = false, mode = completionMode(prefix, restOfLine(suffix)) } = {},
   ): Promise<CompleteResult> {
-    const { engine, pathOf, repository, filesFor } = this.#deps;
+    const { engine, pathOf, repository, filesFor, openTexts } = this.#deps;
     const path = pathOf(bufferId);
     const sides = { prefix, suffix: this.#frozenSuffix(bufferId, suffix) };
     const context = { path, languageId, repository: repository(), files: filesFor(path) };
-    return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp }, { signal });
+    // The engine remembers texts: they come with what nobody waits for, and cost no key any time.
+    const more = isWarmUp ? { texts: openTexts() } : { deadlineMs: kDeadlineMs };
+    return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp, ...more }, { signal });
   }
 
   /** A bracket that closed itself would make the engine read everything after the cursor again. */

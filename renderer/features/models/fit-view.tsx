@@ -1,6 +1,7 @@
 // Whether a model fits, and what would change that: memory by what it is for against what is free now, and the speed to
 // expect. The same functions decide in main before a model is loaded.
 import { useId, useState } from 'react';
+import { draftMemory } from '../../../electron/common/draft-fit.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import {
   contextOf,
@@ -24,6 +25,8 @@ interface FitViewProps {
   reusableBytes: number;
   /** Context that is set; 0 for what fits. */
   nCtx?: number;
+  /** Of the model that drafts for it. */
+  draft?: ModelFacts | null;
 }
 
 const verdicts = {
@@ -32,7 +35,7 @@ const verdicts = {
   tooLarge: 'Does not fit into what is free now',
 };
 
-export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 0 }: FitViewProps) {
+export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 0, draft = null }: FitViewProps) {
   const { totalBytes, limitBytes } = library.memory;
   const nowFree = library.memory.freeBytes + reusableBytes;
   const freeBytes = limitBytes > 0 ? Math.min(nowFree, limitBytes) : nowFree;
@@ -40,7 +43,7 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
   const [kvBits, setKvBits] = useState<number>(kvPresets[0].bits);
   const contextId = useId();
   const kvId = useId();
-  const question: FitQuestion = { nCtx, kvBits, draftBytes: 0 };
+  const question: FitQuestion = { nCtx, kvBits, draftBytes: draft ? draftMemory(draft, nCtx) : 0 };
   const split = predictMemory(facts, question);
   const fit = limitBytes > 0 && split.total > limitBytes ? 'tooLarge' : fitOf(split.total, nowFree);
   const longest = longestContext(facts, question, freeBytes);
@@ -58,7 +61,7 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
       <div aria-hidden className={styles.bar}>
         <span className={styles.weights} style={part(split.weights)} />
         <span className={styles.kv} style={part(split.kv)} />
-        <span className={styles.workspace} style={part(split.workspace)} />
+        <span className={styles.workspace} style={part(split.workspace + split.draft)} />
         <span className={styles.free} style={{ left: `${Math.min(100, (freeBytes / scale) * 100)}%` }} />
       </div>
       <dl className={styles.parts}>
@@ -68,6 +71,12 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
         <dd>{formatBytes(split.kv)}</dd>
         <dt>Working memory</dt>
         <dd>{formatBytes(split.workspace)}</dd>
+        {draft ? (
+          <>
+            <dt>Draft model</dt>
+            <dd>{formatBytes(split.draft)}</dd>
+          </>
+        ) : null}
         <dt>Expected speed</dt>
         <dd>
           about {formatRate(rate)}

@@ -1,5 +1,6 @@
 // One model: what it is, what it does here, whether it was checked, what it can, and what can be done with it.
 import { useState } from 'react';
+import { draftOf } from '../../../electron/common/draft-fit.ts';
 import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
 import type { LoadedModel } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
@@ -7,6 +8,8 @@ import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
+import { DraftChoice } from './draft-choice.tsx';
+import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
 import type { LibraryStore } from './library-store.ts';
 import styles from './model-card.module.css';
@@ -72,10 +75,19 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         </div>
       ) : null}
       <ModelRoles models={models} model={model} library={library} hasFolder={hasFolder} />
+      <DraftChoice models={models} model={model} library={library} />
       {loaded ? <InMemory models={models} model={model} loaded={loaded} /> : null}
+      {loaded ? <DraftSpeed loaded={loaded} /> : null}
       {facts ? <Facts model={model} /> : null}
       {facts && loaded?.state !== 'ready' ? (
-        <FitView facts={facts} library={library} diskBytes={null} reusableBytes={0} nCtx={model.overrides.nCtx ?? 0} />
+        <FitView
+          facts={facts}
+          library={library}
+          diskBytes={null}
+          reusableBytes={0}
+          nCtx={model.overrides.nCtx ?? 0}
+          draft={draftOf(model, library.models, library.roles)?.facts ?? null}
+        />
       ) : null}
       <SelfTestView models={models} model={model} />
       <ModelOverrides models={models} model={model} />

@@ -1,0 +1,53 @@
+// Guessing ahead in the real app: the draft model of a pair comes with its target, what it is worth is shown while the
+// engine answers, and another one, or none, can be chosen.
+import type { Page } from '@playwright/test';
+import { expect, test, writeFiles } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
+import { openFile, status, typeAtEnd } from '../support/window.ts';
+
+const dialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
+const card = (page: Page) => dialog(page).getByRole('article');
+const guesses = (page: Page) => card(page).getByRole('region', { name: 'Guessing ahead' });
+
+async function openCard(page: Page, name: RegExp): Promise<void> {
+  await page.keyboard.press('Control+Shift+m');
+  await dialog(page).getByRole('list', { name: 'Models on this machine' }).getByRole('button', { name }).click();
+}
+
+test('a draft model is loaded with its target, its worth is shown, and it can be taken away', async ({
+  outpost,
+  folder,
+  picture,
+}) => {
+  const lines = Array.from({ length: 30 }, (_, i) => `export const name${i} = lookup('name${i}');`);
+  await writeFiles(folder, { 'names.ts': `${lines.join('\n')}\n` });
+  const page = await outpost.launch({ folder });
+  await outpost.waitForModel();
+  await openFile(page, 'names.ts');
+  // A suggestion, which the pair of the app writes together.
+  await typeAtEnd(page, "export const name30 = lookup('na");
+  await expect(status(page).getByRole('button', { name: /^Inline completion: \d/ })).toBeVisible({ timeout: 60_000 });
+
+  await openCard(page, /^Outpost Code 73M/);
+  await expect(guesses(page)).toContainText('Outpost Code Draft 11M (Q4_K) drafts.', { timeout: 60_000 });
+  await expect(guesses(page).getByRole('row', { name: /Draft model/ })).toBeVisible();
+  const choice = card(page).getByRole('combobox', { name: 'Draft model' });
+  await expect(choice.locator('option').first()).toHaveText('Automatic: Outpost Code Draft 11M (Q4_K)');
+  await card(page).getByText('Why not the others').click();
+  await expect(card(page)).toContainText('It is not small enough');
+  await picture('pair');
+  expect(await violations(page)).toEqual([]);
+
+  await choice.selectOption('None');
+  await expect(guesses(page)).not.toContainText('drafts', { timeout: 60_000 });
+  // The chat's model has another vocabulary: nothing drafts for it unless the user says so.
+  await page.keyboard.press('Escape');
+  await openCard(page, /^TinyLlama/);
+  await expect(choice.locator('option')).toHaveText([
+    'Automatic: none fits',
+    'None',
+    'Outpost Code 73M (Q4_K), another vocabulary',
+    'Outpost Code Draft 11M (Q4_K), another vocabulary',
+  ]);
+  await picture('another vocabulary');
+});

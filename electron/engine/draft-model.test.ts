@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { engineContract } from '../common/engine-contract.ts';
+import type { Assignment, EngineEvent, ModelSpec } from '../common/role-contract.ts';
+import { connect } from '../testing/connect.ts';
+import { EngineService } from './engine-service.ts';
+import { FakeAddon, nativeError } from './testing/fake-addon.ts';
+
+const target: ModelSpec = {
+  id: 'file:/target.gguf',
+  modelPath: '/target.gguf',
+  name: 'Target',
+  nThreads: 2,
+  nCtx: 0,
+  memoryBytes: 0,
+  chatTemplate: null,
+  draft: { id: 'file:/draft.gguf', modelPath: '/draft.gguf', name: 'Draft' },
+};
+const assigned = (chat: ModelSpec): Assignment => ({
+  roles: { chat, inline: null, draft: null, embedding: null },
+  limitBytes: 0,
+  idleMs: 0,
+});
+
+async function loadsOf(addon: FakeAddon, n: number) {
+  await expect.poll(() => addon.loads.length).toBe(n);
+  return addon.lastLoad;
+}
+
+/** The model as the window is told of it. */
+async function shown(service: EngineService) {
+  const { client } = connect(engineContract, service.router());
+  const events = await client.events();
+  const { value } = (await events.next()) as { value: EngineEvent };
+  await events.return?.();
+  return value.type === 'models' ? value.models[0] : undefined;
+}
+
+describe('a draft model', () => {
+  it('is loaded with its target, drafts for it, and leaves with it', async () => {
+    const addon = new FakeAddon();
+    const service = new EngineService(addon);
+    const loading = service.assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed({ chatTemplate: '' });
+    const draft = await loadsOf(addon, 2);
+    expect(draft).toMatchObject({ path: '/draft.gguf', options: { nThreads: 2 } });
+    draft.succeed({ name: 'Draft' });
+    expect(await loading).toMatchObject({ state: 'ready', model: { name: 'Target' } });
+    expect(addon.engineOptions?.draftModel?.info.name).toBe('Draft');
+    expect(await shown(service)).toMatchObject({ draft: { name: 'Draft', problem: null }, decoding: { nDecoded: 0 } });
+    await service.assign({ ...assigned(target), roles: { chat: null, inline: null, draft: null, embedding: null } });
+    expect(addon.loads.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
+  });
+
+  it('that cannot draft is a pity and no failure: the model answers without it, and says why', async () => {
+    const addon = new FakeAddon();
+    const service = new EngineService(addon);
+    addon.compatibility = { kind: 'none', reason: 'It is not small enough.' };
+    const loading = service.assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed();
+    const draft = await loadsOf(addon, 2);
+    draft.succeed();
+    expect(await loading).toMatchObject({ state: 'ready' });
+    expect(addon.engineOptions).not.toHaveProperty('draftModel');
+    expect(draft.isDisposed).toBe(true);
+    expect(await shown(service)).toMatchObject({ draft: { problem: 'It is not small enough.' } });
+  });
+
+  it('that cannot be loaded does not keep its target from answering', async () => {
+    const addon = new FakeAddon();
+    const service = new EngineService(addon);
+    const loading = service.assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed();
+    (await loadsOf(addon, 2)).fail(nativeError('model_invalid', '/draft.gguf is cut off.'));
+    expect(await loading).toMatchObject({ state: 'ready' });
+    expect(addon.engineOptions).not.toHaveProperty('draftModel');
+    expect((await shown(service))?.draft?.problem).toContain('/draft.gguf is cut off.');
+  });
+
+  it('that is another one takes a new load; its name alone does not', async () => {
+    const addon = new FakeAddon();
+    const service = new EngineService(addon);
+    const loading = service.assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed();
+    (await loadsOf(addon, 2)).succeed();
+    await loading;
+    await service.assign(assigned({ ...target, draft: target.draft && { ...target.draft, name: 'Renamed' } }));
+    expect(addon.loads).toHaveLength(2);
+    const again = service.assign(assigned({ ...target, draft: null }));
+    (await loadsOf(addon, 3)).succeed();
+    await again;
+    expect(addon.engineOptions).not.toHaveProperty('draftModel');
+    expect((await shown(service))?.draft).toBeNull();
+  });
+});

@@ -1,0 +1,115 @@
+// What guessing ahead and keeping to a grammar cost per token, without a model: the suffix index on a whole library,
+// and the masks of a grammar over a large vocabulary.
+//
+//   cmake --build build/native/release --target outpost-draft-bench
+//   build/native/release/outpost-draft-bench VOCABULARY TEXT_FILE...     a vocabulary-only file will do
+//
+// Each figure is the best of several runs in processor time: other load on the machine only ever slows a run down.
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "draft/suffix_index.h"
+#include "gguf/gguf_file.h"
+#include "grammar/grammar_program.h"
+#include "grammar/json_schema.h"
+#include "runtime/grammar_cache.h"
+#include "tokenizer/tokenizer.h"
+
+namespace outpost {
+namespace {
+
+constexpr int kRepetitions = 5;
+
+template <typename Run>
+double best_microseconds(const Run& run) {
+  double best = 1e300;
+  for (int i = 0; i < kRepetitions; ++i) {
+    const std::clock_t start = std::clock();
+    run();
+    best = std::min(best, 1e6 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  }
+  return best;
+}
+
+/// The library filled with the texts, again and again; then every token of them asked for and appended, as replies do.
+void measure_index(const std::vector<int32_t>& tokens) {
+  SuffixIndex library(1 << 18);
+  while (library.n_appended() < library.capacity()) {
+    for (const int32_t token : tokens) library.append(token);
+    library.end_text();
+  }
+  const size_t n = std::min<size_t>(tokens.size(), 20000);
+  size_t n_proposed = 0;
+  Proposal proposal;
+  const double us = best_microseconds([&] {
+    for (size_t i = 64; i < n; ++i) {
+      library.propose(std::span(tokens).subspan(i - 64, 64), 32, proposal);
+      n_proposed += proposal.tokens.size();
+      library.append(tokens[i]);
+    }
+  });
+  std::printf("suffix index of %zu tokens: %.2f us a token, %.1f tokens proposed\n", library.capacity(),
+              us / static_cast<double>(n - 64),
+              static_cast<double>(n_proposed) / kRepetitions / static_cast<double>(n - 64));
+}
+
+/// The masks of a reply of JSON: all made for the first, found again for the second.
+void measure_grammar(const Tokenizer& tokenizer) {
+  const std::string schema = R"({"type":"object","properties":{"name":{"type":"string"},"tags":{"type":"array",)"
+                             R"("items":{"type":"string"}},"n":{"type":"integer"}},"required":["name","tags","n"]})";
+  const std::string reply =
+      R"({"name":"a longer name, with \"quotes\" and é","tags":["one","two","three words here"],"n":-12345})";
+  const auto ids = tokenizer.encode_inside(reply);
+  const auto texts = token_texts(tokenizer);
+  double first_us = 1e300, again_us = 1e300;
+  uint64_t n_masks = 0;
+  for (int i = 0; i < kRepetitions; ++i) {
+    GrammarProgram grammar(parse_gbnf(json_schema_to_gbnf(schema)), texts);
+    const auto run = [&] {
+      const std::clock_t start = std::clock();
+      GrammarProgram::State state = grammar.start();
+      for (const int32_t id : ids) {
+        grammar.mask(state);
+        state = grammar.next(state, tokenizer.bytes(id));
+      }
+      return 1e6 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / static_cast<double>(ids.size());
+    };
+    first_us = std::min(first_us, run());
+    again_us = std::min(again_us, run());
+    n_masks = grammar.n_masks_made();
+  }
+  std::printf(
+      "grammar, vocabulary of %d: %.1f us a token in the first reply of %zu (%llu masks), %.1f us in the next\n",
+      tokenizer.vocabulary().n_tokens(), first_us, ids.size(), static_cast<unsigned long long>(n_masks), again_us);
+}
+
+}  // namespace
+}  // namespace outpost
+
+int main(int argc, char** argv) {
+  using namespace outpost;
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: outpost-draft-bench VOCABULARY TEXT_FILE...\n");
+    return 2;
+  }
+  try {
+    const auto tokenizer = Tokenizer::create(GgufFile::open(argv[1]));
+    std::vector<int32_t> tokens;
+    for (int i = 2; i < argc; ++i) {
+      std::ifstream file(argv[i], std::ios::binary);
+      const std::string text(std::istreambuf_iterator<char>(file), {});
+      const auto ids = tokenizer->encode_inside(text);
+      tokens.insert(tokens.end(), ids.begin(), ids.end());
+    }
+    measure_index(tokens);
+    measure_grammar(*tokenizer);
+  } catch (const EngineError& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

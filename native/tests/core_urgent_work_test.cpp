@@ -1,0 +1,60 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "core/thread_pool.h"
+#include "core/urgent_work.h"
+
+using namespace outpost;
+
+TEST_CASE("pools rest between two items while the work of another thread is urgent, and go on behind it") {
+  for (const int32_t n_threads : {1, 3}) {
+    CAPTURE(n_threads);
+    std::atomic<int64_t> n_done{0}, n_meanwhile{0};
+    std::atomic<bool> is_urgent_now{false}, is_over{false};
+    std::thread other([&] {
+      ThreadPool pool(n_threads);
+      while (!is_over) {
+        pool.run(n_threads == 1 ? 1 : 1000, [&](int64_t) {
+          ++n_done;
+          if (is_urgent_now) ++n_meanwhile;
+        });
+      }
+    });
+    while (n_done < 100) std::this_thread::yield();
+    {
+      const UrgentThread urgent(true);
+      ThreadPool mine(2);
+      const UrgentTurn turn;
+      is_urgent_now = true;
+      for (int i = 0; i < 20; ++i) {
+        std::atomic<int> n_mine{0};
+        mine.run(50, [&](int64_t) { ++n_mine; });
+        CHECK(n_mine == 50);
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
+      is_urgent_now = false;
+    }
+    // Those that had begun, one for each thread.
+    CHECK(n_meanwhile <= n_threads);
+    const int64_t n_before = n_done;
+    while (n_done < n_before + 100) std::this_thread::yield();
+    is_over = true;
+    other.join();
+  }
+}
+
+TEST_CASE("a turn of a thread that is not urgent stops nobody") {
+  const UrgentTurn turn;
+  ThreadPool pool(2);
+  std::atomic<int> n{0};
+  pool.run(100, [&](int64_t) { ++n; });
+  CHECK(n == 100);
+  {
+    const UrgentThread urgent(true);
+    CHECK(UrgentThread::is_current());
+  }
+  CHECK_FALSE(UrgentThread::is_current());
+}
