@@ -50,6 +50,8 @@ const kNothing = {
 
 /** Long enough that a word is typed without a search per letter. */
 const kDelayMs = 150;
+/** Often enough to see that something goes on. */
+const kShowEveryMs = 200;
 
 export class SearchStore {
   readonly store: StoreApi<SearchState> = createStore<SearchState>(() => ({ form: kForm, ...kNothing }));
@@ -80,13 +82,17 @@ export class SearchStore {
     const abort = new AbortController();
     this.#abort = abort;
     this.store.setState({ status: 'running', error: null });
-    let files: readonly FileMatches[] = [];
+    const files: FileMatches[] = [];
+    let shownMs = Number.NEGATIVE_INFINITY;
     try {
       for await (const event of await this.#workspace.search(toQuery(form), { signal: abort.signal })) {
         if (abort.signal.aborted) return;
         if (event.type === 'files') {
-          files = [...files, ...event.files];
-          this.store.setState({ files });
+          for (const file of event.files) files.push(file);
+          // Thousands of files come in hundreds of events: to draw each would stop the keys.
+          if (performance.now() - shownMs < kShowEveryMs) continue;
+          shownMs = performance.now();
+          this.store.setState({ files: [...files] });
         } else this.store.setState({ files, status: 'done', isTruncated: event.isTruncated });
       }
     } catch (error) {
