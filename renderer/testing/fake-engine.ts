@@ -47,6 +47,7 @@ const kFakeLoaded: LoadedModel = {
       suffix: { nDrafted: 640, nAccepted: 317 },
       model: { nDrafted: 0, nAccepted: 0 },
     },
+  },
   cache: {
     preset: 'compact',
     nPages: 80,
