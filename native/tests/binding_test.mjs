@@ -251,8 +251,8 @@ describe('generate', () => {
     const engine = model.createEngine({ kv: 'compact' });
     const first = await generate(engine, { tokens });
     const saved = await engine.saveCache(path);
-    assert.ok(saved.nTokens >= 150 && saved.nBytes > 0);
-    assert.ok(engine.stats().nKvTokens >= 150 && engine.stats().nKvPages >= 3);
+    assert.ok(saved.nTokens >= 149 && saved.nBytes > 0); // a reply that ends at once leaves the last one out
+    assert.ok(engine.stats().nKvTokens >= 149 && engine.stats().nKvPages >= 3);
     engine.dispose();
     const next = model.createEngine({ kv: 'compact' });
     assert.deepEqual((await next.restoreCache(path)).nTokens, saved.nTokens);
