@@ -44,7 +44,7 @@ test('a draft model is loaded with its target, its worth is shown, and it can be
   await page.keyboard.press('Escape');
   await openCard(page, /^TinyLlama/);
   await expect(choice.locator('option')).toHaveText([
-    'Automatic: none fits',
+    'Automatic: none of its vocabulary',
     'None',
     'Outpost Code 73M (Q4_K), another vocabulary',
     'Outpost Code Draft 11M (Q4_K), another vocabulary',

@@ -24,12 +24,27 @@ export async function showInFile(model: AppModel, path: string, range: TextRange
   }
 }
 
+/** @return whether a key or a click has moved the focus since; ends the watch */
+function watchFocus(): () => boolean {
+  let focused: Element | null = null;
+  const onInput = () => {
+    focused ??= document.activeElement;
+  };
+  for (const type of ['keydown', 'pointerdown']) addEventListener(type, onInput, { capture: true });
+  return () => {
+    for (const type of ['keydown', 'pointerdown']) removeEventListener(type, onInput, { capture: true });
+    return focused !== null && document.activeElement !== focused && document.activeElement !== document.body;
+  };
+}
+
 /** Goes to a file, or to a line of it or of the active text. */
 export async function goTo(model: AppModel, { path, line, column }: Place): Promise<void> {
   const target = path ?? model.buffers.active?.path;
   if (line === null || target === undefined) {
+    const hasMoved = watchFocus();
     if (path !== null) await model.buffers.open(path);
-    return model.focusEditor();
+    // A file can take a moment to open: whoever went on to something else meanwhile stays there.
+    return hasMoved() ? undefined : model.focusEditor();
   }
   const range = { startLine: line, startColumn: column, endLine: line, endColumn: column };
   const { activeId } = model.buffers.store.getState();

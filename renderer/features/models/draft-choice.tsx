@@ -37,7 +37,7 @@ export function DraftChoice({ models, model, library }: DraftChoiceProps) {
             value={draftId === undefined ? automatic : (draftId ?? none)}
             onChange={(event) => choose(event.target.value)}
           >
-            <option value={automatic}>Automatic: {usual?.name ?? 'none fits'}</option>
+            <option value={automatic}>Automatic: {usual?.name ?? 'none of its vocabulary'}</option>
             <option value={none}>None</option>
             {fits.map((other) =>
               other.fit.kind === 'none' ? null : (
