@@ -6,6 +6,7 @@ const presetNames = { exact: 'Exact', safe: 'Safe', compact: 'Compact', max: 'Ma
 
 export function CacheLine({ cache, usedBytes }: { cache: CacheFacts; usedBytes: number }) {
   const { preset, nPages, nTokens, f16Bytes, mhaBytes, nPrompt, nReused } = cache;
+  if (nTokens === 0 && nPrompt === 0) return null;
   const times = (bytes: number) => `${(bytes / Math.max(1, usedBytes)).toFixed(1)} times`;
   const comparison = [
     ...(preset === 'exact' ? [] : [`${times(f16Bytes)} less than in 16 bits`]),
@@ -13,7 +14,7 @@ export function CacheLine({ cache, usedBytes }: { cache: CacheFacts; usedBytes: 
   ].join(', ');
   return (
     <p>
-      {presetNames[preset]}: it remembers {formatCount(nTokens)} tokens in {formatBytes(usedBytes)} and{' '}
+      Context ({presetNames[preset]}): {formatCount(nTokens)} tokens in {formatBytes(usedBytes)} and{' '}
       {formatCount(nPages)} pages{nTokens > 0 && comparison !== '' ? `, ${comparison}` : ''}.
       {nPrompt > 0
         ? ` Of ${formatCount(nPrompt)} tokens that it was asked to read, ${Math.round((100 * nReused) / nPrompt)} % were there already.`

@@ -25,27 +25,29 @@ export function DraftSpeed({ loaded: { decoding, draft } }: { loaded: LoadedMode
           : `${speedUp.toFixed(2)} times as fast as one token at a time: ${formatCount(nDecoded)} tokens in ${formatCount(nPasses)} passes.`}
         {draft ? ` ${draft.name} drafts${draft.problem ? ' not' : ''}.` : ''} {draft?.problem}
       </p>
-      <table className={styles.table}>
-        <thead>
-          <tr>
-            <th scope="col">Guessed from</th>
-            <th scope="col">Tokens</th>
-            <th scope="col">Right</th>
-          </tr>
-        </thead>
-        <tbody>
-          {(Object.keys(sources) as (keyof typeof sources)[]).map((source) => {
-            const { nDrafted, nAccepted } = drafts[source];
-            return (
-              <tr key={source}>
-                <th scope="row">{sources[source]}</th>
-                <td>{formatCount(nDrafted)}</td>
-                <td>{nDrafted === 0 ? '–' : `${Math.round((100 * nAccepted) / nDrafted)} %`}</td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
+      {nDecoded > 0 ? (
+        <table className={styles.table}>
+          <thead>
+            <tr>
+              <th scope="col">Guessed from</th>
+              <th scope="col">Tokens</th>
+              <th scope="col">Right</th>
+            </tr>
+          </thead>
+          <tbody>
+            {(Object.keys(sources) as (keyof typeof sources)[]).map((source) => {
+              const { nDrafted, nAccepted } = drafts[source];
+              return (
+                <tr key={source}>
+                  <th scope="row">{sources[source]}</th>
+                  <td>{formatCount(nDrafted)}</td>
+                  <td>{nDrafted === 0 ? '–' : `${Math.round((100 * nAccepted) / nDrafted)} %`}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      ) : null}
     </section>
   );
 }
