@@ -3,8 +3,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
 /**
- * Has the page fetch and compile everything that `main.tsx` imports later while its first script is still on the way: the
- * window is there a tenth of a second earlier.
+ * Has the page fetch and compile everything that `main.tsx` imports later while its first script is still on the way.
  */
 const preloadEverything: Plugin = {
   name: 'preload-everything',
