@@ -166,18 +166,18 @@ TEST_CASE("attention over compressed pages is that over the numbers which the co
 }
 
 TEST_CASE("compressed attention has the same bits for every chunking, thread count, kernel and page order") {
-  const int32_t n_tokens = 330;
+  const int32_t n_tokens = 230;  // four pages, of which the last queries read two packed
   for (const auto& [k, v] : {std::pair{2, 2}, {3, 3}, {4, 2}, {8, 4}}) {
     CAPTURE(k);
-    AttentionParams params = params_of(6, 2, 80, 48);
+    AttentionParams params = params_of(4, 2, 80, 48);
     const Inputs in = random_inputs(n_tokens, params, 9);
     std::vector<float> first;
     for (const NamedBackend& named : all_cpu_backends()) {
       for (const std::vector<int32_t>& chunks :
-           {std::vector<int32_t>{330}, {64}, {1, 7, 50, 3}, {200, 1}, {63, 65, 1, 1}}) {
+           {std::vector<int32_t>{n_tokens}, {64}, {1, 7, 50, 3}, {200, 1}, {63, 65, 1, 1}}) {
         CAPTURE(named.name);
         CAPTURE(chunks[0]);
-        const int32_t in_order[] = {0, 1, 2, 3, 4, 5};
+        const int32_t in_order[] = {0, 1, 2, 3};
         const auto y = attend(*named.backend, format_of(k, v), in, n_tokens, params, chunks,
                               chunks[0] == 64 ? std::span<const int32_t>(in_order) : std::span<const int32_t>(kPages));
         if (first.empty()) first = y;

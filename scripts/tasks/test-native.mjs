@@ -1,5 +1,6 @@
 // `npm run test:native`: C++ units in the shipped build, under sanitizers and for ARM, short fuzzing, the addon in Node.
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { buildNative } from '../lib/native-build.mjs';
@@ -55,6 +56,8 @@ function runCtest(preset, directory) {
     args: (path) => [
       '--test-dir',
       directory,
+      '--parallel',
+      String(availableParallelism()),
       '--output-on-failure',
       '--output-junit',
       path,
