@@ -50,7 +50,7 @@ class Reply {
 
  private:
   std::string_view begin_rest() const { return std::string_view(begin_).substr(n_begun_); }
-  std::span<const uint64_t> find_allowed();
+  void find_allowed();
 
   const LoadedModel& model_;
   const int32_t n_predict_, n_ctx_;
