@@ -1,4 +1,5 @@
 // What every command does and when it can. Titles and keys are in electron/common/commands.ts, shared with the menu.
+import { flushSync } from 'react-dom';
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
@@ -39,8 +40,9 @@ function toggleTerminal({ terminals, ui, editor }: AppModel): void {
     return;
   }
   terminals.ensure();
-  ui.setState({ isTerminalShown: true });
-  requestAnimationFrame(() => terminals.active?.screen.focus());
+  // Drawn and focused at once: the key may be pressed again before the next frame, and then means the terminal.
+  flushSync(() => ui.setState({ isTerminalShown: true }));
+  terminals.active?.screen.focus();
 }
 
 function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
