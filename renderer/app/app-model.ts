@@ -209,11 +209,6 @@ export class AppModel<Texts extends TextStore = TextStore> {
     });
   }
 
-  /** Puts the cursor into the visible text, which may be on its way to the screen. */
-  focusEditor(): void {
-    requestAnimationFrame(() => this.editor?.focus());
-  }
-
   copy(text: string): void {
     void this.attempt(() => this.api.app.shell.writeClipboard({ text }));
   }

@@ -22,6 +22,7 @@ import { Welcome } from '../features/workspace/welcome.tsx';
 import type { AppModel } from './app-model.ts';
 import { exportChat } from './chat-actions.ts';
 import type { Commands } from './commands.ts';
+import { focusEditor } from './focus.ts';
 import styles from './panels.module.css';
 import { applyCode, compareWithCommit, replaceFound, showInFile } from './text-actions.ts';
 
@@ -256,7 +257,7 @@ function Half({ model, commands, isRight, onHandle }: HalfProps) {
   const compared = useStore(model.git.store, (state) => state.compared);
   const activeId = useStore(model.buffers.store, (state) => state.activeId);
   const reviewedId = activeId !== null && reviews[activeId] ? activeId : null;
-  const onTabPicked = useCallback(() => model.focusEditor(), [model]);
+  const onTabPicked = useCallback(() => focusEditor(model), [model]);
   const ids = workspace
     ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
     : (['chat.focus', 'palette.open', 'settings.open'] as const);
