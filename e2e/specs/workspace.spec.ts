@@ -92,6 +92,7 @@ test.describe('Workspace', () => {
     await writeFiles(folder, { 'a.txt': 'first\n', 'b.txt': 'one\r\ntwo\r\nthree\r\n' });
     const page = await outpost.launch({ folder });
     await openFile(page, 'b.txt');
+    await page.keyboard.press('Control+Home');
     await page.keyboard.type('mine ');
     await writeFile(join(folder, 'b.txt'), 'one\r\ntwo\r\ntheirs\r\n');
     await expect.poll(() => shownText(page)).toBe('mine one\ntwo\ntheirs\n');
