@@ -13,6 +13,7 @@ Reply::Reply(const LoadedModel& model, const GenerateRequest& request, int32_t n
     : model_(model),
       n_predict_(request.n_predict),
       n_ctx_(n_ctx),
+      wants_log_probs_(request.log_probs),
       sampler_(request.sampler),
       text_(request.stop),
       history_(request.tokens),
@@ -56,6 +57,8 @@ Reply::Step Reply::next(std::span<const float> logits) {
     step.reason = StopReason::kEndOfText;
     return step;
   }
+  if (wants_log_probs_ && step.says_more)
+    log_probs_.push_back(static_cast<float>(sampler_.log_probability(logits, step.id, allowed_, mask)));
   ++n_decoded_;
   history_.push_back(step.id);
   n_begun_ += n_begun;

@@ -74,6 +74,17 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   return kept.back().id;  // rounding left a rest
 }
 
+double Sampler::log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed,
+                                std::span<const uint64_t> mask) {
+  collect(logits, allowed, mask);
+  const double logit = logits[static_cast<size_t>(id)];
+  double largest = logit;
+  for (const Candidate& c : candidates_) largest = std::max<double>(largest, c.logit);
+  double sum = 0;
+  for (const Candidate& c : candidates_) sum += std::exp(c.logit - largest);
+  return logit - largest - std::log(sum);
+}
+
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
                                                std::span<const int32_t> allowed, TokenFilter* filter) {
   if (!are_finite(logits)) {

@@ -32,6 +32,11 @@ class Sampler {
   int32_t sample(std::span<const float> logits, std::span<const int32_t> history, std::span<const int32_t> allowed = {},
                  TokenFilter* filter = nullptr);
 
+  /// The logarithm of a token's probability among those that may be chosen, at temperature 1 and without penalties.
+  /// @pre logits are finite, and the token may be chosen
+  double log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed = {},
+                         std::span<const uint64_t> mask = {});
+
   /// Draws what `other` is going to draw, from any logits.
   void follow(const Sampler& other) {
     params_ = other.params_;

@@ -251,6 +251,23 @@ TEST_CASE("draws have the frequencies of the distribution") {
   }
 }
 
+TEST_CASE("the probability of a token is that among the tokens that may be chosen, whatever the sampler does") {
+  SamplerParams params = plain();
+  params.temperature = 0.3f;
+  params.top_k = 1;
+  params.repeat_penalty = 2.0f;
+  Sampler sampler(params);
+  const auto probability = [&](int32_t id, std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
+    return std::exp(sampler.log_probability(five_logits(), id, allowed, mask));
+  };
+  CHECK(probability(1, {}, {}) == doctest::Approx(0.2).epsilon(1e-6));
+  CHECK(probability(4, {}, {}) == doctest::Approx(0.05).epsilon(1e-6));
+  CHECK(probability(1, std::vector<int32_t>{1, 4}, {}) == doctest::Approx(0.8).epsilon(1e-6));
+  CHECK(probability(3, {}, std::vector<uint64_t>{0b11000}) == doctest::Approx(0.75).epsilon(1e-6));
+  CHECK(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 1) == 0);
+  CHECK(std::isfinite(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 0)));
+}
+
 TEST_CASE("wrong sampling parameters are refused by name") {
   const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
   const auto message = [](auto&& change) {
