@@ -56,6 +56,7 @@ export const commandTable = [
   { id: 'terminal.new', title: 'New Terminal', menu: 'view', accelerator: 'Ctrl+Shift+`' },
   { id: 'chat.attachTerminal', title: 'Attach the Output of the Terminal', menu: 'chat' },
   { id: 'completion.toggle', title: 'Turn Inline Completion On or Off', menu: null },
+  { id: 'search.byMeaning', title: 'Search by Meaning', menu: 'view' },
   { id: 'completion.latency', title: 'Show the Latency of Suggestions', menu: 'help' },
   { id: 'completion.acceptWord', title: 'Accept a Word of the Suggestion', menu: null },
   {

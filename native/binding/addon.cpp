@@ -3,6 +3,7 @@
 // Loading runs on a libuv worker; generating on the engine's own decode thread. This file checks arguments,
 // keeps native objects alive through their JavaScript wrappers and turns EngineErrors into Errors with a code.
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "binding/arguments.h"
@@ -36,28 +37,31 @@ std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const s
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
-/// Saves or restores the cache of an engine, which lives at least as long, and settles a promise with what came of it.
-class CacheFileWorker final : public Napi::AsyncWorker {
+/// Runs `work` on a worker thread and settles a promise with what came of it.
+template <typename Result>
+class PromiseWorker final : public Napi::AsyncWorker {
  public:
-  using Method = CacheFile (Engine::*)(const std::string& path);
-
-  CacheFileWorker(Napi::Env env, std::shared_ptr<Engine> engine, Method method, std::string path)
-      : AsyncWorker(env), deferred_(env), engine_(std::move(engine)), method_(method), path_(std::move(path)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  /// @param work keeps alive what it uses; no JavaScript values
+  /// @param memory what there may be too little of, for the message
+  static Napi::Promise start(Napi::Env env, std::function<Result()> work, std::string memory) {
+    auto* worker = new PromiseWorker(env, std::move(work), std::move(memory));  // deletes itself
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
 
  protected:
-  void Execute() override {  // worker thread: no JavaScript values here
+  void Execute() override {
     try {
-      result_ = (*engine_.*method_)(path_);
+      result_ = work_();
     } catch (const EngineError& error) {
       code_ = error.code();
       SetError(error.what());
     } catch (const std::bad_alloc&) {
       code_ = ErrorCode::kOutOfMemory;
-      SetError("There is not enough memory for the cache of " + path_ + ".");
+      SetError("There is not enough memory for " + memory_ + ".");
     }
-    engine_.reset();
+    work_ = nullptr;
   }
   void OnOK() override { deferred_.Resolve(to_js(Env(), result_)); }
   void OnError(const Napi::Error& error) override {
@@ -65,11 +69,13 @@ class CacheFileWorker final : public Napi::AsyncWorker {
   }
 
  private:
+  PromiseWorker(Napi::Env env, std::function<Result()> work, std::string memory)
+      : AsyncWorker(env), deferred_(env), work_(std::move(work)), memory_(std::move(memory)) {}
+
   Napi::Promise::Deferred deferred_;
-  std::shared_ptr<Engine> engine_;
-  Method method_;
-  std::string path_;
-  CacheFile result_;
+  std::function<Result()> work_;
+  std::string memory_;
+  Result result_{};
   ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
 };
 
@@ -127,14 +133,12 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   Napi::Value save_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::save_cache); }
   Napi::Value restore_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::restore_cache); }
 
-  Napi::Value start(const Napi::CallbackInfo& info, CacheFileWorker::Method method) {
+  Napi::Value start(const Napi::CallbackInfo& info, CacheFile (Engine::*method)(const std::string& path)) {
     const Napi::Env env = info.Env();
-    std::string path = get_string(env, info[0], "path");
+    const std::string path = get_string(env, info[0], "path");
     engine(env);
-    auto* worker = new CacheFileWorker(env, engine_, method, std::move(path));  // deletes itself
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    return promise;
+    return PromiseWorker<CacheFile>::start(
+        env, [engine = engine_, method, path] { return (*engine.*method)(path); }, "the cache of " + path);
   }
 
   void dispose(const Napi::CallbackInfo&) { engine_.reset(); }
@@ -150,7 +154,7 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     return DefineClass(
         env, "Model",
         {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
-         InstanceMethod<&ModelObject::detokenize>("detokenize"),
+         InstanceMethod<&ModelObject::detokenize>("detokenize"), InstanceMethod<&ModelObject::embed>("embed"),
          InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
          InstanceMethod<&ModelObject::draft_compatibility>("draftCompatibility"),
          InstanceMethod<&ModelObject::create_engine>("createEngine"),
@@ -184,6 +188,14 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     const Napi::Env env = info.Env();
     const auto tokens = get_tokens(env, info[0], "tokens");
     return Napi::String::New(env, guarded(env, [&] { return model(env)->detokenize(tokens); }));
+  }
+
+  Napi::Value embed(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    auto tokens = get_tokens(env, info[0], "tokens");
+    return PromiseWorker<std::vector<float>>::start(
+        env, [model = model(env), tokens = std::move(tokens)] { return outpost::embed(*model, tokens); },
+        "the embedding of a text");
   }
 
   Napi::Value expert_usage(const Napi::CallbackInfo& info) {
@@ -307,10 +319,32 @@ Napi::Value check_grammar_text(const Napi::CallbackInfo& info) {
   });
 }
 
+/// measureWeightSpeed(type, {device, nThreads}): a promise of bytes per second.
+Napi::Value measure_weights(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string type = get_string(env, info[0], "type");
+  const LoadOptions options = read_load_options(Fields(env, info[1], "options"));
+  return PromiseWorker<double>::start(
+      env, [type, options] { return measure_weight_speed(type, options); }, "the speed measurement");
+}
+
+/// listDevices(): a promise, as the first look at a GPU takes its time.
+Napi::Value list_all_devices(const Napi::CallbackInfo& info) {
+  return PromiseWorker<std::vector<DeviceInfo>>::start(
+      info.Env(),
+      [] {
+        std::string reason;  // why there is no GPU: the list says that there is none
+        return list_devices(reason);
+      },
+      "the list of devices");
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData{Napi::Persistent(ModelObject::define(env)), Napi::Persistent(EngineObject::define(env))};
   env.SetInstanceData(data);  // freed with the environment
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  exports.Set("measureWeightSpeed", Napi::Function::New<measure_weights>(env, "measureWeightSpeed"));
+  exports.Set("listDevices", Napi::Function::New<list_all_devices>(env, "listDevices"));
   exports.Set("checkGrammar", Napi::Function::New<check_grammar_text>(env, "checkGrammar"));
   return exports;
 }

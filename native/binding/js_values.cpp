@@ -112,6 +112,27 @@ Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats) {
   return object;
 }
 
+Napi::Value to_js(Napi::Env env, double number) { return Napi::Number::New(env, number); }
+
+Napi::Value to_js(Napi::Env env, const std::vector<float>& numbers) {
+  auto array = Napi::Float32Array::New(env, numbers.size());
+  std::copy(numbers.begin(), numbers.end(), array.Data());
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
+  auto array = Napi::Array::New(env, devices.size());
+  for (uint32_t i = 0; i < devices.size(); ++i) {
+    auto object = Napi::Object::New(env);
+    object.Set("id", devices[i].id);
+    object.Set("name", devices[i].name);
+    object.Set("totalBytes", static_cast<double>(devices[i].total_bytes));
+    object.Set("freeBytes", static_cast<double>(devices[i].free_bytes));
+    array.Set(i, object);
+  }
+  return array;
+}
+
 Napi::Object to_js(Napi::Env env, const DraftCompatibility& compatibility) {
   static constexpr const char* kKinds[] = {"same_tokens", "same_text", "none"};  // in the order of Kind
   auto object = Napi::Object::New(env);
@@ -152,6 +173,7 @@ TokenizeOptions read_tokenize_options(const Fields& fields) {
   TokenizeOptions options;
   fields.read("addBos", options.add_bos);
   fields.read("parseSpecial", options.parse_special);
+  fields.read("addEos", options.add_eos);
   return options;
 }
 

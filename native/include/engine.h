@@ -160,9 +160,15 @@ struct ExpertCacheStats {
   }
 };
 
+/// Bytes per second of prepared weights of one type that products with a single token read: takes a second or less and
+/// 100 to 200 MB of memory, both for that time only. What else computes meanwhile makes it slower.
+/// @param type as GGUF spells it: "q4_K"
+/// @throws EngineError kInvalidArgument for an unknown type, kModelUnsupported for one without a kernel, kOutOfMemory
+double measure_weight_speed(const std::string& type, const LoadOptions& options = {});
+
 class Model {
  public:
-  /// Maps and checks `path`, prepares the weights for the processor.
+  /// Maps and checks `path`, prepares the weights for the processor. Of a model in several files `path` is the first.
   /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid, kModelUnsupported, kOutOfMemory,
   ///         kCancelled, kInvalidArgument for kernels or threads that this machine cannot run
   static std::shared_ptr<Model> load(const std::string& path, const LoadOptions& options = {});
@@ -372,6 +378,14 @@ void check_json_schema(std::string_view schema);
 /// @param kv a preset's name, or bits of keys and values such as "k4v2"
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
                                    const std::string& kv = "exact");
+
+/// What the model makes of a text, as a direction: of texts that are about the same the product is large. The hidden
+/// state of the last token, or the mean of all, as the file says by `pooling_type`; of length 1. Says much for a model
+/// that was trained for it, and something for any other. Independent of the number of threads, to the bit. Blocks the
+/// calling thread, and passes for requests on the same model wait for it.
+/// @return [n_embd] f32
+/// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
+std::vector<float> embed(const Model& model, std::span<const int32_t> tokens);
 
 /// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
 /// draft of that length costs.

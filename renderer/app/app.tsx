@@ -3,11 +3,13 @@ import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ActivityDialog } from '../features/activity/activity-dialog.tsx';
+import { attach } from '../features/chat/attachments.ts';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { ModelsDialog } from '../features/models/models-dialog.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
+import { MeaningDialog } from '../features/search/meaning-dialog.tsx';
 import { KeysDialog } from '../features/settings/keys-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { SettingsJsonDialog } from '../features/settings/settings-json-dialog.tsx';
@@ -91,6 +93,20 @@ function Overlay({ model, commands }: AppProps) {
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
   if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
+  if (overlay === 'meaning') {
+    return (
+      <MeaningDialog
+        meaning={model.meaning}
+        onGo={({ path, line }) => {
+          close();
+          go({ path, line, column: 1 });
+        }}
+        onAttach={({ path, line, text }) => model.draft.attach(attach('selection', `${path}:${line}`, text))}
+        onManageModels={() => model.ui.setState({ overlay: 'models' })}
+        onClose={close}
+      />
+    );
+  }
   if (overlay === 'models') return <Models model={model} hasFolder={hasFolder} onClose={close} />;
   if (overlay === 'activity') return <AppActivity model={model} onClose={close} />;
   if (overlay === 'firstSteps') return <AppFirstSteps model={model} commands={commands} onClose={closeFirstSteps} />;

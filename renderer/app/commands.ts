@@ -173,6 +173,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       isEnabled: () => model.terminals.active !== null,
     },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
+    'search.byMeaning': { run: () => ui.setState({ overlay: 'meaning' }), isEnabled: hasFolder },
     'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
     'completion.acceptWord': {
       run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextWord'),

@@ -118,6 +118,14 @@ export class FakeEngine {
         stats: kStats,
       };
     },
+    embed: async ({ texts }) => ({
+      modelId: 'file:/models/embed.gguf',
+      // A text points to where its first letter does: texts that begin alike are alike.
+      vectors: texts.map((text) => {
+        const angle = (text.toLowerCase().charCodeAt(0) || 0) / 20;
+        return [Math.cos(angle), Math.sin(angle)];
+      }),
+    }),
     countTokens: async ({ messages }) => ({
       nTokens: Math.ceil(messages.reduce((sum, message) => sum + message.content.length, 0) / 3.5),
       nCtx: kFakeModel.nCtx,

@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import type {
   NativeAddon,
   NativeCacheFile,
+  NativeDevice,
   NativeDraftStats,
   NativeEngine,
   NativeErrorCode,
@@ -199,6 +200,10 @@ export interface FakeLoad {
 
 export class FakeAddon implements NativeAddon {
   readonly loads: FakeLoad[] = [];
+  devices: NativeDevice[] = [{ id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33 }];
+  measureWeightSpeed = (type: string): Promise<number> =>
+    type === 'i64' ? Promise.reject(nativeError('model_unsupported')) : Promise.resolve(1e9);
+  listDevices = (): Promise<NativeDevice[]> => Promise.resolve(this.devices);
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
   /** What the engine was created with, last. */
@@ -218,6 +223,7 @@ export class FakeAddon implements NativeAddon {
           info: whole,
           tokenize,
           detokenize: show,
+          embed: async (tokens) => Float32Array.of(tokens.length, 0),
           expertUsage: () => [],
           dispose: () => {
             load.isDisposed = true;

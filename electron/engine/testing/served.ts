@@ -21,6 +21,7 @@ export const file: ModelSpec = {
   modelPath: '/models/fake.gguf',
   name: null,
   nThreads: 3,
+  device: 'cpu',
   nCtx: 0,
   kvPreset: 'exact',
   memoryBytes: 0,
