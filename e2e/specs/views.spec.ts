@@ -101,13 +101,29 @@ test('every view is readable in every theme', async ({ outpost, folder, picture 
   const views: [string, () => Promise<ReturnType<Page['locator']> | null>][] = [
     ['explorer', () => page.keyboard.press('Control+Shift+e').then(() => null)],
     ['settings', open('Settings: Settings')],
+    [
+      'settings-context',
+      async () => {
+        const settings = await open('Settings: Settings')();
+        await settings.getByRole('searchbox').fill('context');
+        await expect(settings.getByText('Memory of the context')).toBeInViewport();
+        return settings;
+      },
+    ],
     ['keys', open('Keyboard Shortcuts')],
     ['json', open('Edit the Settings as JSON')],
     ['connections', open('Show Connections')],
     ['latency', open('Show the Latency of Suggestions')],
     ['activity', open('Show What Runs')],
     ['first-steps', open('Show the First Steps')],
-    ['models', open('Models')],
+    [
+      'models',
+      async () => {
+        const models = await open('Models')();
+        await expect(models.getByRole('article')).toContainText('TinyLlama');
+        return models;
+      },
+    ],
     ['palette', picker('Control+Shift+p', 'chat')],
     ['quick-open', picker('Control+p', 'que')],
     [
@@ -148,7 +164,8 @@ test('every view is readable in every theme', async ({ outpost, folder, picture 
     await expect(page.locator('html')).toHaveAttribute('data-theme', theme);
     for (const [name, show] of views) {
       const shown = await show();
-      await picture(`${name} ${theme}`);
+      // Where things lie on this machine is nobody's business.
+      await picture(`${name} ${theme}`, [page.getByText(/\.gguf \(/), page.getByText(/[\\/].* free$/)]);
       expect(await violations(page), `${name}, ${theme}`).toEqual([]);
       if (shown === null) continue;
       await page.keyboard.press('Escape');

@@ -2,7 +2,15 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { _electron, test as base, type ElectronApplication, expect, type Page, type TestInfo } from '@playwright/test';
+import {
+  _electron,
+  test as base,
+  type ElectronApplication,
+  expect,
+  type Locator,
+  type Page,
+  type TestInfo,
+} from '@playwright/test';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -86,12 +94,13 @@ export class OutpostApp {
     await ended;
   }
 
-  /** Keeps a picture of the window, if there is one, as an artefact of the story. */
-  async picture({ titlePath }: TestInfo, name: string): Promise<void> {
+  /** Keeps a picture of the window, if there is one, as an artefact of the story. @param hidden what is greyed out */
+  async picture({ titlePath }: TestInfo, name: string, hidden: Locator[] = []): Promise<void> {
     if (this.#app === null) return;
     const path = join(root, 'test-artifacts', 'pictures', `${titlePath.slice(1).join(' - ')} - ${name}.png`);
     // Finished animations: a dialog that is half faded in tells nothing.
-    await this.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled' });
+    const mask = { mask: hidden, maskColor: '#8c8c8c' };
+    await this.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled', ...mask });
   }
 
   /** The process ids of the app's utility processes by their names. */
@@ -126,7 +135,7 @@ interface Fixtures {
   /** An empty folder that is deleted afterwards. */
   folder: string;
   /** Keeps a picture of the window as an artefact of the story. */
-  picture: (name: string) => Promise<void>;
+  picture: (name: string, hidden?: Locator[]) => Promise<void>;
 }
 
 export const test = base.extend<Fixtures>({
@@ -145,7 +154,7 @@ export const test = base.extend<Fixtures>({
     await rm(outpost.userData, { recursive: true, force: true, maxRetries: 10 });
   },
   picture: async ({ outpost }, use, info) => {
-    await use((name) => outpost.picture(info, name));
+    await use((name, hidden) => outpost.picture(info, name, hidden));
   },
 });
 

@@ -17,3 +17,10 @@ export function focusEditor(model: AppModel): void {
     (editor) => editor.focus(),
   );
 }
+
+/** What keeps the keys for itself. The editor's own widgets, such as "find", call themselves dialogs, too, even closed. */
+const kModal = '[role="dialog"]:not(.monaco-editor *), [role="alertdialog"], [role="menu"]:not(.monaco-editor *)';
+
+export function isModalOpen(): boolean {
+  return document.querySelector(kModal) !== null;
+}

@@ -11,6 +11,7 @@ import { App } from './app.tsx';
 import { AppModel } from './app-model.ts';
 import { Commands } from './commands.ts';
 import { connect } from './connect.ts';
+import { isModalOpen } from './focus.ts';
 import type { PortInbox } from './port-inbox.ts';
 import { Regions } from './regions.ts';
 
@@ -31,7 +32,7 @@ export async function mountOn(api: Api): Promise<void> {
       new XtermScreen({ fontSize: model.settings.current.editorFontSize, copy: (text) => model.copy(text) }),
     onCommand: (id) => {
       // A modal dialog blocks the window's keys, so it blocks the menu, too.
-      if (isCommandId(id) && !document.querySelector('[role="dialog"], [role="alertdialog"]')) commands.get(id).run();
+      if (isCommandId(id) && !isModalOpen()) commands.get(id).run();
     },
   });
   const commands = new Commands(model, new Regions(document), info.platform);

@@ -7,16 +7,13 @@ import { runStories } from './test.mjs';
 const made = join(root, 'test-artifacts', 'pictures');
 const kept = join(root, 'docs', 'pictures');
 
-/** Views that show where things lie on the machine that the pictures are made on. */
-const withPaths = new Set(['models']);
-
 export async function pictures() {
   await rm(made, { recursive: true, force: true });
   const { failed } = await runStories(['views.spec.ts']);
   if (failed > 0) throw new SetupError('The story that takes the pictures failed. The old pictures are still there.');
   const files = (await readdir(made)).flatMap((file) => {
     const [, view, theme] = / - ([\w-]+) (light|dark|contrast)\.png$/.exec(file) ?? [];
-    return view && theme && !withPaths.has(view) ? [{ file, name: `${view}-${theme}.png` }] : [];
+    return view && theme ? [{ file, name: `${view}-${theme}.png` }] : [];
   });
   await rm(kept, { recursive: true, force: true });
   await mkdir(kept, { recursive: true });
