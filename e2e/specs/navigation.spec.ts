@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
-import { file, status, tab, tree } from '../support/window.ts';
+import { file, shownText, status, tab, tree } from '../support/window.ts';
 
 const queue = `export class Queue {
   #items = [];
@@ -49,6 +49,19 @@ test('go to a file, a line and a symbol by keyboard; the path above the text fol
   await expect(tab(page, 'queue.js, unsaved')).toBeVisible();
   await picture('path');
   expect(await violations(page)).toEqual([]);
+
+  // Find and replace in the file.
+  await page.keyboard.press('Control+f');
+  const find = page.getByRole('textbox', { name: /^Find/ });
+  await expect(find).toBeFocused();
+  await find.fill('items');
+  await expect(page.locator('.find-widget')).toContainText('of 2');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Alt+f');
+  await page.getByRole('textbox', { name: /^Find/ }).fill('clear');
+  await page.getByRole('textbox', { name: /^Replace/ }).fill('empty');
+  await page.keyboard.press('Control+Alt+Enter');
+  await expect.poll(() => shownText(page)).toContain('empty() {');
 });
 
 test('delete, move and create in the tree, and take each back', async ({ outpost, folder, picture }) => {
