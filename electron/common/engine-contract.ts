@@ -189,6 +189,8 @@ export const completeResultSchema = z.object({
   reason: stopReasonSchema,
   /** Whether the suffix was used: false for a model without fill-in-the-middle tokens. */
   usedSuffix: z.boolean(),
+  /** How sure the model was of the text, 0 to 1: the mean probability of its tokens; null if there are none. */
+  confidence: z.number().min(0).max(1).nullable(),
   stats: generateStatsSchema,
 });
 export type CompleteResult = z.infer<typeof completeResultSchema>;

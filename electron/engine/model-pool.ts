@@ -260,13 +260,18 @@ export class ModelPool {
       const draft = await this.#loadDraft(slot, model, (cancelDraft) => {
         cancelNative = cancelDraft;
       });
-      if (isCancelled) {
-        model.dispose();
-        draft?.dispose();
-      }
-      throwIfCancelled();
-      const passMs = this.#options.costs.of(costKey(slot.spec, model));
-      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
+      const prepared = () => {
+        try {
+          throwIfCancelled();
+          const passMs = this.#options.costs.of(costKey(slot.spec, model));
+          return prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
+        } catch (error) {
+          model.dispose();
+          draft?.dispose();
+          throw error;
+        }
+      };
+      const loaded = prepared();
       await restoreContext(loaded, slot.spec);
       if (isCancelled) {
         loaded.engine.dispose();

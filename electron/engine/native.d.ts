@@ -98,6 +98,8 @@ export interface NativeGenerateRequest {
   jsonSchema?: string;
   /** Milliseconds after which the reply ends with what there is of it; 0, the default: none. */
   deadlineMs?: number;
+  /** Whether `logProbs` of the statistics is wanted. Default: false. */
+  logProbs?: boolean;
 }
 
 export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model';
@@ -119,6 +121,11 @@ export interface NativeGenerateStats {
   drafts: NativeDraftStats;
   /** What one token takes without a draft; 0 if that is not known. */
   plainTokenMs: number;
+  /**
+   * Of each token that says more than `beginWith`, the logarithm of its probability among those that were allowed.
+   * Empty unless asked for.
+   */
+  logProbs: Float32Array;
 }
 
 export type NativeStopReason =

@@ -64,6 +64,9 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
   object.Set("nParked", stats.n_parked);
   object.Set("drafts", to_js(env, stats.drafts));
   object.Set("plainTokenMs", stats.plain_token_ms);
+  auto log_probs = Napi::Float32Array::New(env, stats.log_probs.size());
+  std::copy(stats.log_probs.begin(), stats.log_probs.end(), log_probs.Data());
+  object.Set("logProbs", log_probs);
   return object;
 }
 
@@ -206,6 +209,7 @@ GenerateRequest read_generate_request(const Fields& fields) {
   fields.read("grammar", request.grammar);
   fields.read("jsonSchema", request.json_schema);
   fields.read("deadlineMs", request.deadline_ms);
+  fields.read("logProbs", request.log_probs);
   return request;
 }
 

@@ -247,6 +247,7 @@ struct GenerateRequest {
   std::string grammar, json_schema;
   /// Milliseconds from `submit` after which the reply ends with what there is of it; 0: none.
   int32_t deadline_ms = 0;
+  bool log_probs = false;  ///< whether GenerateStats::log_probs is wanted: it takes a look at the whole vocabulary
 };
 
 enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError, kDeadline };
@@ -267,6 +268,9 @@ struct GenerateStats {
   DraftStats drafts;
   /// What decoding one token took without a draft, as measured in this engine; 0 if that never happened.
   double plain_token_ms = 0;
+  /// How sure the model was: of each token that says more than begin_with, the logarithm of its probability among those
+  /// that were allowed, at temperature 1 and without penalties. Empty unless the request asks for it.
+  std::vector<float> log_probs;
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.

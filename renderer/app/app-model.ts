@@ -95,7 +95,13 @@ export class AppModel<Texts extends TextStore = TextStore> {
       onError,
       onNote: this.notifications.note.bind(this.notifications),
     });
-    this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
+    this.buffers = new BuffersStore({
+      workspace: api.workspace,
+      texts,
+      newId: () => crypto.randomUUID(),
+      onMerged: (title) =>
+        this.notifications.note(`${title} changed on disk. What changed there is in your text, too.`),
+    });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
     this.meaning = new MeaningStore(api.workspace, api.engine);
@@ -204,11 +210,6 @@ export class AppModel<Texts extends TextStore = TextStore> {
       await this.api.app.workspace.close();
       await this.#workspaceChanged(null);
     });
-  }
-
-  /** Puts the cursor into the visible text, which may be on its way to the screen. */
-  focusEditor(): void {
-    requestAnimationFrame(() => this.editor?.focus());
   }
 
   copy(text: string): void {

@@ -101,6 +101,7 @@ export const stats: NativeGenerateStats = {
   nParked: 0,
   drafts: noDrafts,
   plainTokenMs: 1,
+  logProbs: new Float32Array(),
 };
 
 const noExperts: NativeExpertCacheStats = {
@@ -117,7 +118,7 @@ export interface FakeRequest {
   request: NativeGenerateRequest;
   sink: NativeSink;
   isCancelled: boolean;
-  done(reason: NativeStopReason, error?: Error & { code: NativeErrorCode }): void;
+  done(reason: NativeStopReason, error?: Error & { code: NativeErrorCode }, more?: Partial<NativeGenerateStats>): void;
 }
 
 /** Requests run when the test says so; `cancel` ends one as the real engine does. */
@@ -136,10 +137,10 @@ export class FakeEngine implements NativeEngine {
       request,
       sink,
       isCancelled: false,
-      done: (reason, error) => {
+      done: (reason, error, more) => {
         if (isDone) return;
         isDone = true;
-        sink.onDone(reason, stats, error);
+        sink.onDone(reason, { ...stats, ...more }, error);
       },
     };
     this.requests.push(submitted);
