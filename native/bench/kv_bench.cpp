@@ -6,6 +6,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +38,25 @@ float next_random(uint32_t& state) {
   return sum * 1.7f;
 }
 
+/// Fills the first `depth` positions. A few pages are computed; the others get their bytes: how long attention takes does
+/// not depend on what is in a page, but for pages of negligible weight, and these queries look everywhere.
+void fill(Backend& backend, KvStorage& kv, std::span<const int32_t> pages, int32_t depth, const AttentionParams& params,
+          std::span<float> q, std::span<const float> k, std::span<const float> v) {
+  const int32_t n_computed = std::min(depth, 4 * kKvPageSize);
+  const SequenceRun run{pages, 0, n_computed};
+  backend.rope_and_store_kv({q.data(), q.size()}, {k.data(), k.size()}, {v.data(), v.size()}, kv, 0, {&run, 1}, params,
+                            nullptr);
+  const int32_t n_old = kv_first_fresh_page(depth);
+  for (int32_t p = 0; p < kv_pages_for(depth); ++p) {
+    const KvForm form = kv.is_compressed() && p < n_old ? KvForm::kPacked : KvForm::kFresh;
+    if (p * kKvPageSize < n_computed && kv.has(pages[static_cast<size_t>(p)], form)) continue;
+    std::vector<std::byte> bytes(kv.form_bytes(form));
+    kv.read_form(pages[1], form, bytes);
+    kv.write_form(pages[static_cast<size_t>(p)], form, bytes);
+  }
+  kv_drop_old(kv, pages, depth);
+}
+
 void measure(Backend& backend, const HeadShape& shape, int32_t depth, const char* name) {
   const AttentionParams params{shape.n_head, shape.n_head_kv, shape.head_dim, shape.head_dim,
                                1.0f / std::sqrt(static_cast<float>(shape.head_dim))};
@@ -42,35 +64,35 @@ void measure(Backend& backend, const HeadShape& shape, int32_t depth, const char
   const auto kv =
       backend.alloc_kv({1, shape.n_head_kv, shape.head_dim, shape.head_dim}, parse_kv_format(name, 1), n_page);
   std::vector<int32_t> pages(static_cast<size_t>(n_page));
-  for (int32_t p = 0; p < n_page; ++p) pages[static_cast<size_t>(p)] = p;
+  std::iota(pages.begin(), pages.end(), 0);
 
-  constexpr int32_t kChunk = 512;
   uint32_t state = 1;
-  const auto width = static_cast<size_t>(shape.n_head_kv * shape.head_dim);
-  std::vector<float> k(kChunk * width), v(k.size()), q(static_cast<size_t>(kChunk * shape.n_head * shape.head_dim));
-  std::vector<float> y(static_cast<size_t>(shape.n_head * shape.head_dim));
-  const auto store = [&](int32_t n_past, int32_t n) {
-    for (float& x : k) x = next_random(state);
-    for (float& x : v) x = next_random(state);
-    for (float& x : q) x = next_random(state);
-    const SequenceRun run{pages, n_past, n};
-    backend.rope_and_store_kv({q.data(), q.size()}, {k.data(), k.size()}, {v.data(), v.size()}, *kv, 0, {&run, 1},
-                              params, nullptr);
-    kv_drop_old(*kv, pages, n_past + n);
+  const auto random = [&](int32_t n_head) {
+    std::vector<float> x(static_cast<size_t>(4 * kKvPageSize * n_head * shape.head_dim));
+    for (float& value : x) value = next_random(state);
+    return x;
   };
-  for (int32_t at = 0; at < depth; at += kChunk) store(at, std::min(kChunk, depth - at));
-  store(depth, 1);
-
+  const std::vector<float> k = random(shape.n_head_kv), v = random(shape.n_head_kv);
+  std::vector<float> q = random(shape.n_head);
+  fill(backend, *kv, pages, depth, params, q, k, v);
   const SequenceRun run{pages, depth, 1};
-  std::vector<double> times;
-  for (int repetition = 0; repetition < 12; ++repetition) {
-    const auto start = std::chrono::steady_clock::now();
+  backend.rope_and_store_kv({q.data(), q.size()}, {k.data(), k.size()}, {v.data(), v.size()}, *kv, 0, {&run, 1}, params,
+                            nullptr);
+
+  std::vector<float> y(static_cast<size_t>(shape.n_head * shape.head_dim));
+  // The best of many: what else the machine does only adds.
+  double best = std::numeric_limits<double>::infinity();
+  const auto start = std::chrono::steady_clock::now();
+  const auto ms_since = [](auto from) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - from).count();
+  };
+  for (int repetition = 0; repetition < 12 || (repetition < 200 && ms_since(start) < 400); ++repetition) {
+    const auto before = std::chrono::steady_clock::now();
     backend.attention({y.data(), y.size()}, {q.data(), y.size()}, *kv, 0, {&run, 1}, params);
-    times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, ms_since(before));
   }
-  std::sort(times.begin() + 2, times.end());  // the first two warm up
   std::printf("{\"shape\":\"%s\",\"depth\":%d,\"kv\":\"%s\",\"ms\":%.4f,\"bytes\":%llu}\n", shape.name, depth, name,
-              times[7], static_cast<unsigned long long>(kv_needed_bytes(*kv, depth + 1)));
+              best, static_cast<unsigned long long>(kv_needed_bytes(*kv, depth + 1)));
   std::fflush(stdout);
 }
 
@@ -83,7 +105,7 @@ int main(int argc, char** argv) {
     if (std::string(argv[i]) == "--threads" && i + 1 < argc) {
       n_threads = std::atoi(argv[++i]);
     } else {
-      depths.push_back(std::max(1, std::atoi(argv[i])));
+      depths.push_back(std::max(5 * kKvPageSize, std::atoi(argv[i])));
     }
   }
   if (depths.empty()) depths = {1024, 8192, 32768, 131072};
