@@ -43,6 +43,7 @@ export const kvPresets = [
   { id: 'compact', name: 'Compact', bits: 3.2 },
   { id: 'max', name: 'Max', bits: 2.3 },
 ] as const;
+export const kvPresetIds = ['exact', 'safe', 'compact', 'max'] as const;
 export type KvPresetId = (typeof kvPresets)[number]['id'];
 
 /** Bits of an element of keys or values. */

@@ -25,6 +25,7 @@ import {
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { complete } from './completion.ts';
 import { defined, generate } from './generation.ts';
+import { checkKv } from './kv-check.ts';
 import type { Loaded } from './loaded-model.ts';
 import { ModelPool } from './model-pool.ts';
 import type { NativeAddon } from './native.d.ts';
@@ -96,6 +97,13 @@ export class EngineService {
       assign: os.assign.handler(({ input }) => this.assign(input)),
       selfTest: os.selfTest.handler(({ input, signal }) => this.selfTest(input, signal)),
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
+      checkKv: os.checkKv.handler(({ input, signal }) =>
+        this.#onModel(input, (loaded) => checkKv(loaded, Date.now(), signal)),
+      ),
+      forget: os.forget.handler(async () => {
+        await this.#pool.forget();
+        return {};
+      }),
     });
   }
 

@@ -133,6 +133,7 @@ export class FakeModels {
     repair: async (input) => this.#called('repair', input),
     test: async (input) => this.#called('test', input),
     benchmark: async (input) => this.#called('benchmark', input),
+    checkKv: async (input) => this.#called('checkKv', input),
     cancelJob: async (input) => this.#called('cancelJob', input),
     measured: async (input) => this.#called('measured', input),
     moveFolder: async () => null,

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
+import type { KvCheck } from '../../common/kv-check.ts';
 import type {
   FoundModel,
   HubFile,
@@ -30,7 +31,7 @@ import type { HttpGet } from './http.ts';
 import type { HubToken } from './hub-token.ts';
 import { Library } from './library.ts';
 import { SpeedFile } from './machine-speed.ts';
-import { ModelCare } from './model-care.ts';
+import { calibrationPath, ModelCare } from './model-care.ts';
 import { findModels, findOthersModels } from './model-folders.ts';
 import { ModelSources } from './model-sources.ts';
 import type { DownloadTools } from './parts.ts';
@@ -52,6 +53,9 @@ export interface ModelsServiceOptions {
   onAssignment: () => void;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
+  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** Of what models have read, the engine's memory. */
+  forget: () => Promise<void>;
 }
 
 /** Nobody reads faster. */
@@ -101,7 +105,7 @@ export class ModelsService {
       onDone: (queued, paths, isVerified) => this.#arrived(queued, paths, isVerified),
       onChange,
     });
-    const { selfTest, benchmark, onNotice } = options;
+    const { selfTest, benchmark, checkKv, onNotice } = options;
     this.care = new ModelCare({
       library: this.#library,
       downloads: this.#downloads,
@@ -109,6 +113,8 @@ export class ModelsService {
       specOf: (model) => this.#spec(model),
       selfTest,
       benchmark,
+      checkKv,
+      onKvCheck: () => options.onAssignment(),
       onNotice,
     });
   }
@@ -220,7 +226,8 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx, kvPreset } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
+    const kvPreset = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
@@ -250,6 +257,13 @@ export class ModelsService {
   #contextFile(id: string): string {
     const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
     return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
+  }
+
+  /** Everything that models have read: a conversation that is deleted leaves nothing behind. */
+  async forgetContexts(): Promise<void> {
+    await this.#options.forget();
+    const folder = join(this.#options.dataFolder, 'contexts');
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
   }
 
   // What could be had
@@ -295,7 +309,7 @@ export class ModelsService {
     if (first === undefined) return;
     const verifiedAtMs = isVerified ? Date.now() : null;
     const { id } = await this.#library.add(first, 'downloaded', { source: queued.source, verifiedAtMs });
-    void this.care.test(id);
+    void this.care.tryOut(id);
   }
 
   // The library
@@ -303,7 +317,7 @@ export class ModelsService {
   async import(paths: readonly string[], origin: 'imported' | 'linked'): Promise<ModelEntry[]> {
     const added: ModelEntry[] = [];
     for (const path of paths) added.push(await this.#library.add(path, origin));
-    for (const { id } of added) void this.care.test(id);
+    for (const { id } of added) void this.care.tryOut(id);
     return added;
   }
 
@@ -321,7 +335,9 @@ export class ModelsService {
   }
 
   async remove(id: string): Promise<number> {
+    const { path } = this.#library.mustGet(id);
     const freed = await this.#library.remove(id);
+    rmSync(calibrationPath(path), { force: true });
     rmSync(this.#contextFile(id), { force: true });
     this.#roles.replace(id, undefined);
     this.#options.onAssignment();

@@ -12,6 +12,7 @@ import { CacheLine } from './cache-line.tsx';
 import { DraftChoice } from './draft-choice.tsx';
 import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
+import { KvCheckView } from './kv-check-view.tsx';
 import type { LibraryStore } from './library-store.ts';
 import styles from './model-card.module.css';
 import { ModelOverrides } from './model-overrides.tsx';
@@ -91,6 +92,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         />
       ) : null}
       <SelfTestView models={models} model={model} />
+      <KvCheckView models={models} model={model} />
       <ModelOverrides models={models} model={model} />
       <div className={styles.actions}>
         <Button disabled={job !== null} onClick={() => void models.run((app) => app.verify({ id }))}>
@@ -113,6 +115,7 @@ const jobs = {
   verify: 'Checking the hash of the whole file',
   selfTest: 'Trying out what it can do',
   benchmark: 'Measuring its speed, two minutes at most',
+  kvCheck: 'Checking how few bits its context may have, a minute at most',
   move: 'Moving its file',
 };
 
