@@ -59,6 +59,25 @@ describe('the role for search by meaning', () => {
 });
 
 describe('loading', () => {
+  it('forgets what models have read, in memory and in their files', async () => {
+    const { addon, service, control } = served();
+    const assigning = service.assign(assigned({ chat: { ...file, contextFile: '/contexts/a.kv' } }));
+    const engine = addon.loads[0]?.succeed();
+    await assigning;
+    await control.forget();
+    expect(engine?.forgotten).toEqual(['/contexts/a.kv']);
+  });
+
+  it('checks the context of a model that is in no role, and lets it go again', async () => {
+    const { addon, control } = served();
+    const checking = control.checkKv(file);
+    await vi.waitFor(() => expect(addon.loads).toHaveLength(1));
+    const engine = addon.loads[0]?.succeed();
+    (await engine?.submitted())?.done('length');
+    expect(await checking).toMatchObject({ chosen: 'exact', problem: 'What it computes are no numbers.' });
+    expect(engine?.isDisposed).toBe(true);
+  });
+
   it('tells the status from idle over progress to ready', async () => {
     const { addon, client, control } = served();
     const status = await client.status();
