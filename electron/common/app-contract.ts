@@ -194,6 +194,8 @@ export const appContract = {
     test: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     benchmark: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     /** Ends the check, self-test or measurement that runs on a model. */
+    /** Finds the fewest bits for keys and values that change little; a minute at most. */
+    checkKv: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     cancelJob: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     /** What a reply of the model took: predictions learn from it. */
     measured: procedure.input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0) })).output(nothing),

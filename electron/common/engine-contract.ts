@@ -3,6 +3,7 @@
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
 import { errorInfoSchema, procedure } from './errors.ts';
+import { kvCheckSchema } from './kv-check.ts';
 import {
   assignmentSchema,
   benchmarkSchema,
@@ -237,4 +238,8 @@ export const engineControlContract = {
     .output(weightSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),
+  /** Finds the fewest bits for keys and values that change little; a minute at most. @throws why it cannot be loaded */
+  checkKv: procedure.input(modelSpecSchema).output(kvCheckSchema),
+  /** What models have read and no reply needs now, in memory and in their files. */
+  forget: procedure.output(z.object({})),
 };

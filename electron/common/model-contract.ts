@@ -1,6 +1,7 @@
 // The library of models as the window sees it: what is here, what is on its way, what could be had, and who does what.
 import { z } from 'zod';
 import { errorInfoSchema } from './errors.ts';
+import { kvCheckSchema } from './kv-check.ts';
 import { kvPresetIdSchema, machineSpeedSchema, modelFactsSchema } from './model-facts.ts';
 import { benchmarkSchema, deviceSchema, modelIdSchema, modelRoleSchema, selfTestSchema } from './role-contract.ts';
 import { samplerSettingsSchema } from './settings.ts';
@@ -49,14 +50,13 @@ export const modelEntrySchema = z.object({
   benchmark: benchmarkSchema.nullable(),
   /** Tokens per second: expected before this model ever ran here, and as measured last. */
   speed: z.object({ expected: z.number(), measured: z.number() }).nullable().default(null),
-  /** What the check of the KV cache's presets found for this model; its own part of the app fills it in. */
-  kvCheck: z.json().nullable(),
+  kvCheck: kvCheckSchema.nullable(),
   overrides: modelOverridesSchema,
   notes: z.string().max(10_000),
   addedAtMs: z.number(),
   /** A job that runs on it. */
   job: z
-    .object({ kind: z.enum(['verify', 'selfTest', 'benchmark', 'move']), progress: z.number().nullable() })
+    .object({ kind: z.enum(['verify', 'selfTest', 'benchmark', 'kvCheck', 'move']), progress: z.number().nullable() })
     .nullable(),
 });
 export type ModelEntry = z.infer<typeof modelEntrySchema>;

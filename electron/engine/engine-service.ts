@@ -27,6 +27,7 @@ import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { complete } from './completion.ts';
 import { defined, generate } from './generation.ts';
+import { checkKv } from './kv-check.ts';
 import type { Loaded } from './loaded-model.ts';
 import { ModelPool } from './model-pool.ts';
 import type { NativeAddon, NativeError } from './native.d.ts';
@@ -103,6 +104,13 @@ export class EngineService {
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
       measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
       gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
+      checkKv: os.checkKv.handler(({ input, signal }) =>
+        this.#onModel(input, (loaded) => checkKv(loaded, Date.now(), signal)),
+      ),
+      forget: os.forget.handler(async () => {
+        await this.#pool.forget();
+        return {};
+      }),
     });
   }
 

@@ -200,6 +200,16 @@ export class ModelPool {
     }
   }
 
+  /** What models have read and no reply needs now, in memory and in their files. @throws what could not be deleted */
+  async forget(): Promise<void> {
+    for (const slot of this.#slots.values()) {
+      const { loaded, spec } = slot;
+      if (!loaded) continue;
+      await loaded.engine.forgetCache(spec.contextFile ?? '');
+      slot.nSaved = nTokensOf(loaded);
+    }
+  }
+
   #loading(slot: Slot): Promise<Loaded> {
     slot.loading ??= this.#start(slot);
     return slot.loading;

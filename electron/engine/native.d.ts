@@ -193,6 +193,18 @@ export interface NativeCacheFile {
   nBytes: number;
 }
 
+/** What a preset does to a model's predictions, beside f16. */
+export interface NativeKvDivergence {
+  nTokens: number;
+  meanKld: number;
+  p99Kld: number;
+  flips: number;
+  perplexity: number;
+  perplexityExact: number;
+  /** Per element at 32K positions, all included. */
+  bitsLong: number;
+}
+
 export type NativeKvPreset = 'exact' | 'safe' | 'compact' | 'max';
 
 export interface NativeEngine {
@@ -211,6 +223,11 @@ export interface NativeEngine {
    * @throws (rejects) NativeError file_not_found; invalid_argument for a file that is damaged or of another model
    */
   restoreCache(path: string): Promise<NativeCacheFile>;
+  /**
+   * Forgets what no running request uses, and deletes the file where that was kept, if there is one.
+   * @throws (rejects) NativeError file_unreadable if the file stays
+   */
+  forgetCache(path: string): Promise<NativeCacheFile>;
   /** Cancels what runs and frees the KV cache now instead of at the next garbage collection. */
   dispose(): void;
 }
@@ -238,6 +255,17 @@ export interface NativeModel {
     draftModel?: NativeModel;
     passMs?: Float64Array;
   }): NativeEngine;
+  /**
+   * Calibrates the packing of keys and values on one text, if it is not empty, and writes that beside the model; then
+   * measures presets on another. @returns one result per preset
+   * @throws (rejects) NativeError cancelled, invalid_argument, file_unreadable, model_unsupported
+   */
+  checkKv(
+    calibration: Int32Array,
+    tokens: Int32Array,
+    nCtx: number,
+    presets: NativeKvPreset[],
+  ): { promise: Promise<NativeKvDivergence[]>; cancel(): void };
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;
 }

@@ -109,7 +109,11 @@ export function createAppRouter(deps: AppRouterDeps) {
       list: os.conversations.list.handler(() => conversations.list()),
       create: os.conversations.create.handler(({ input }) => conversations.create(input.title)),
       rename: os.conversations.rename.handler(({ input }) => done(conversations.rename(input.id, input.title))),
-      delete: os.conversations.delete.handler(({ input }) => done(conversations.delete(input.id))),
+      delete: os.conversations.delete.handler(async ({ input }) => {
+        conversations.delete(input.id);
+        await deps.models.forgetContexts();
+        return {};
+      }),
       messages: os.conversations.messages.handler(({ input }) => conversations.messages(input.id)),
       putMessage: os.conversations.putMessage.handler(({ input }) =>
         done(conversations.putMessage(input.conversationId, input.message)),

@@ -87,6 +87,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
         {InstanceMethod<&EngineObject::submit>("submit"), InstanceMethod<&EngineObject::cancel>("cancel"),
          InstanceMethod<&EngineObject::stats>("stats"), InstanceMethod<&EngineObject::save_cache>("saveCache"),
          InstanceMethod<&EngineObject::restore_cache>("restoreCache"),
+         InstanceMethod<&EngineObject::forget_cache>("forgetCache"),
          InstanceMethod<&EngineObject::dispose>("dispose")});
   }
 
@@ -132,6 +133,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value save_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::save_cache); }
   Napi::Value restore_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::restore_cache); }
+  Napi::Value forget_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::forget_cache); }
 
   Napi::Value start(const Napi::CallbackInfo& info, CacheFile (Engine::*method)(const std::string& path)) {
     const Napi::Env env = info.Env();
@@ -148,6 +150,53 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   std::shared_ptr<Engine> engine_;  // a worker may still use it
 };
 
+/// Calibrates a model's keys and values, measures presets, and settles a promise with one result for each.
+class KvCheckWorker final : public Napi::AsyncWorker {
+ public:
+  struct Task {
+    std::shared_ptr<Model> model;
+    std::vector<int32_t> calibration, tokens;
+    int32_t n_ctx = 0;
+    std::vector<std::string> presets;
+  };
+
+  KvCheckWorker(Napi::Env env, Task task, std::shared_ptr<std::atomic<bool>> is_cancelled)
+      : AsyncWorker(env), deferred_(env), task_(std::move(task)), is_cancelled_(std::move(is_cancelled)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {  // worker thread: no JavaScript values here
+    const auto goes_on = [&](float) { return !is_cancelled_->load(); };
+    try {
+      if (!task_.calibration.empty()) calibrate_kv(*task_.model, task_.calibration, goes_on);
+      results_ = measure_kv(*task_.model, task_.tokens, task_.n_ctx, task_.presets, goes_on);
+    } catch (const EngineError& error) {
+      code_ = error.code();
+      SetError(error.what());
+    } catch (const std::bad_alloc&) {
+      code_ = ErrorCode::kOutOfMemory;
+      SetError("There is not enough memory to measure how keys and values may be kept.");
+    }
+    task_.model.reset();
+  }
+  void OnOK() override {
+    auto array = Napi::Array::New(Env(), results_.size());
+    for (uint32_t i = 0; i < results_.size(); ++i) array.Set(i, to_js(Env(), results_[i]));
+    deferred_.Resolve(array);
+  }
+  void OnError(const Napi::Error& error) override {
+    deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value());
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Task task_;
+  std::shared_ptr<std::atomic<bool>> is_cancelled_;
+  std::vector<KvDivergence> results_;
+  ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
+};
+
 class ModelObject final : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -157,7 +206,7 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
          InstanceMethod<&ModelObject::detokenize>("detokenize"), InstanceMethod<&ModelObject::embed>("embed"),
          InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
          InstanceMethod<&ModelObject::draft_compatibility>("draftCompatibility"),
-         InstanceMethod<&ModelObject::create_engine>("createEngine"),
+         InstanceMethod<&ModelObject::create_engine>("createEngine"), InstanceMethod<&ModelObject::check_kv>("checkKv"),
          InstanceMethod<&ModelObject::dispose>("dispose")});
   }
 
@@ -226,6 +275,26 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
       options.draft_model = get_model(env, *draft, "options.draftModel");
     auto engine = guarded(env, [&] { return Engine::create(model(env), options); });
     return env.GetInstanceData<AddonData>()->engine.New({Napi::External<std::unique_ptr<Engine>>::New(env, &engine)});
+  }
+
+  Napi::Value check_kv(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    KvCheckWorker::Task task;
+    task.model = model(env);
+    task.calibration = get_tokens(env, info[0], "calibration");
+    task.tokens = get_tokens(env, info[1], "tokens");
+    if (!info[2].IsNumber()) fail_type(env, "nCtx", "a number");
+    task.n_ctx = info[2].As<Napi::Number>().Int32Value();
+    if (!info[3].IsArray()) fail_type(env, "presets", "an array of strings");
+    const auto presets = info[3].As<Napi::Array>();
+    for (uint32_t i = 0; i < presets.Length(); ++i) task.presets.push_back(get_string(env, presets.Get(i), "presets"));
+    const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
+    auto* worker = new KvCheckWorker(env, std::move(task), is_cancelled);  // deletes itself
+    auto handle = Napi::Object::New(env);
+    handle.Set("promise", worker->promise());
+    handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));
+    worker->Queue();
+    return handle;
   }
 
   void dispose(const Napi::CallbackInfo&) { model_.reset(); }

@@ -70,6 +70,18 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
   return object;
 }
 
+Napi::Object to_js(Napi::Env env, const KvDivergence& divergence) {
+  auto object = Napi::Object::New(env);
+  object.Set("nTokens", static_cast<double>(divergence.n_tokens));
+  object.Set("meanKld", divergence.mean_kld);
+  object.Set("p99Kld", divergence.p99_kld);
+  object.Set("flips", divergence.flips);
+  object.Set("perplexity", divergence.perplexity);
+  object.Set("perplexityExact", divergence.perplexity_exact);
+  object.Set("bitsLong", divergence.bits_long);
+  return object;
+}
+
 Napi::Object to_js(Napi::Env env, const CacheFile& file) {
   auto object = Napi::Object::New(env);
   object.Set("nTokens", static_cast<double>(file.n_tokens));

@@ -14,10 +14,9 @@ namespace {
 /// A sequence with a cache of its own. Holds the device while it lives.
 class PrivateSequence {
  public:
-  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const std::string& kv)
+  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const KvFormat& format)
       : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
-    const KvShape shape = model.network().kv_shape();
-    kv_ = model.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), static_cast<int32_t>(page_table_.size()));
+    kv_ = model.backend().alloc_kv(model.network().kv_shape(), format, static_cast<int32_t>(page_table_.size()));
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
 
@@ -62,7 +61,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   check_context(loaded, n_tokens);
   loaded.check_ids(tokens);
 
-  const PrivateSequence sequence(loaded, n_tokens, kv);
+  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format(kv));
   const auto n_vocab = static_cast<size_t>(loaded.info().n_vocab);
   std::vector<float> logits(static_cast<size_t>(n_last) * n_vocab);
   size_t n_written = 0;
@@ -118,7 +117,7 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
     tokens[i] = static_cast<int32_t>((i * 7919 + 300) % static_cast<size_t>(loaded.info().n_vocab));
   }
 
-  const PrivateSequence sequence(loaded, n_past + n_most, kv);
+  const PrivateSequence sequence(loaded, n_past + n_most, loaded.kv_format(kv));
   constexpr int32_t kChunk = 512;
   for (int32_t at = 0; at < n_past; at += kChunk) {
     const auto n = static_cast<size_t>(std::min(kChunk, n_past - at));
@@ -147,12 +146,45 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
   return medians;
 }
 
+void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
+                  const std::function<bool(float fraction)>& on_progress) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  constexpr size_t kLeast = 256, kWindow = 1024;
+  // Rotary embeddings of positions that few texts reach would only blur what holds for most.
+  constexpr int32_t kMostPositions = 32768;
+  if (tokens.size() < kLeast) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("A calibration needs ", kLeast, " tokens at least; there are ", tokens.size(),
+                             ". Give it a longer text."));
+  }
+  loaded.check_ids(tokens);
+  const int32_t n_ctx = loaded.info().n_ctx_train;
+  const size_t n_window = std::min(kWindow, static_cast<size_t>(n_ctx));
+  KvStatistics statistics(loaded.network().kv_shape(), std::min(n_ctx, kMostPositions));
+  KvFormat format = loaded.kv_format("exact");
+  format.statistics = &statistics;
+  constexpr size_t kChunk = 256;
+  for (size_t first = 0; first < tokens.size(); first += n_window) {
+    const auto window = tokens.subspan(first, std::min(n_window, tokens.size() - first));
+    const PrivateSequence sequence(loaded, static_cast<int32_t>(window.size()), format);
+    for (size_t at = 0; at < window.size(); at += kChunk) {
+      if (on_progress && !on_progress(static_cast<float>(first + at) / static_cast<float>(tokens.size())))
+        throw EngineError(ErrorCode::kCancelled, "The calibration was cancelled.");
+      const auto chunk = window.subspan(at, std::min(kChunk, window.size() - at));
+      sequence.forward(chunk, static_cast<int32_t>(at), {}, {});
+    }
+  }
+  auto calibration = std::make_shared<const KvCalibration>(calibrate(statistics));
+  save_calibration(*calibration, loaded.fingerprint(), kv_calibration_path(loaded.info().path));
+  loaded.set_calibration(std::move(calibration));
+}
+
 uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   if (n_tokens < 0)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_tokens is ", n_tokens, "; expected 0 or more."));
   const KvShape shape = loaded.network().kv_shape();
-  const auto storage = loaded.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), 1);
+  const auto storage = loaded.backend().alloc_kv(shape, loaded.kv_format(kv), 1);
   return kv_needed_bytes(*storage, n_tokens);
 }
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "core/strings.h"
-#include "grammar/grammar_filter.h"
+#include "runtime/grammar_filter.h"
 
 namespace outpost {
 

@@ -136,6 +136,7 @@ export class FakeModels {
     repair: async (input) => this.#called('repair', input),
     test: async (input) => this.#called('test', input),
     benchmark: async (input) => this.#called('benchmark', input),
+    checkKv: async (input) => this.#called('checkKv', input),
     cancelJob: async (input) => this.#called('cancelJob', input),
     measured: async (input) => this.#called('measured', input),
     measureSpeeds: async (input) => this.#called('measureSpeeds', input),

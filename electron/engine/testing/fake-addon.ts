@@ -162,6 +162,12 @@ export class FakeEngine implements NativeEngine {
 
   saveCache = (): Promise<NativeCacheFile> => Promise.resolve({ nTokens: 0, nBytes: 0 });
   restoreCache = (): Promise<NativeCacheFile> => Promise.reject(nativeError('file_not_found'));
+  /** Files whose contexts were forgotten. */
+  readonly forgotten: string[] = [];
+  forgetCache = (path: string): Promise<NativeCacheFile> => {
+    this.forgotten.push(path);
+    return Promise.resolve({ nTokens: 0, nBytes: 0 });
+  };
 
   stats() {
     const cache = {
@@ -206,6 +212,7 @@ export class FakeAddon implements NativeAddon {
   listDevices = (): Promise<NativeDevice[]> => Promise.resolve(this.devices);
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
+  checkKv: NativeModel['checkKv'] = () => ({ promise: Promise.resolve([]), cancel: () => {} });
   /** What the engine was created with, last. */
   engineOptions: Parameters<NativeModel['createEngine']>[0];
 
@@ -229,6 +236,7 @@ export class FakeAddon implements NativeAddon {
             load.isDisposed = true;
           },
           draftCompatibility: () => this.compatibility,
+          checkKv: (...args) => this.checkKv(...args),
           createEngine: (options) => {
             if (engineError) throw engineError;
             this.engineOptions = options;

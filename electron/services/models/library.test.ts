@@ -61,6 +61,8 @@ async function setUp() {
     },
     selfTest: unused,
     benchmark: unused,
+    checkKv: unused,
+    onKvCheck: () => {},
     onNotice: () => {},
   });
   const codeOf = (result: Promise<unknown>) =>

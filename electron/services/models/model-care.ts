@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { appError } from '../../common/app-error.ts';
 import { isAbort, toErrorInfo } from '../../common/error-info.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
+import type { KvCheck } from '../../common/kv-check.ts';
 import type { ModelEntry } from '../../common/model-contract.ts';
 import type { Benchmark, ModelSpec, SelfTest } from '../../common/role-contract.ts';
 import { catalogId, catalogModels } from './catalog.ts';
@@ -23,6 +24,9 @@ export interface ModelCareOptions {
   specOf: (model: ModelEntry) => ModelSpec;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
+  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** A model may be kept otherwise than it is. */
+  onKvCheck: () => void;
   onNotice: (error: ErrorInfo) => void;
 }
 
@@ -119,6 +123,22 @@ export class ModelCare {
     });
   }
 
+  /** A model that is new: what it can do, then how few bits its context may have. */
+  async tryOut(id: string): Promise<void> {
+    await this.test(id);
+    await this.checkKv(id).catch((error: unknown) => {
+      if (!isAbort(error)) this.#options.onNotice(toErrorInfo(error));
+    });
+  }
+
+  /** A minute at most. */
+  checkKv(id: string): Promise<void> {
+    return this.#job(id, 'kvCheck', async (model, { signal }) => {
+      this.#library.change(id, { kvCheck: await this.#options.checkKv(this.#options.specOf(model), signal) });
+      this.#options.onKvCheck();
+    });
+  }
+
   benchmark(id: string): Promise<void> {
     return this.#job(id, 'benchmark', async (model, { signal }) => {
       const benchmark = await this.#options.benchmark(this.#options.specOf(model), signal);
@@ -148,6 +168,7 @@ export class ModelCare {
         for (const [i, file] of files.entries()) {
           await moveFile(file, targets[i] ?? file);
           await moveFile(partsPath(file), partsPath(targets[i] ?? file)).catch(() => {});
+          await moveFile(calibrationPath(file), calibrationPath(targets[i] ?? file)).catch(() => {});
         }
         onMoved(id, this.#library.moved(id, targets));
       } finally {
@@ -180,6 +201,9 @@ export class ModelCare {
     }
   }
 }
+
+/** What the engine's check of the KV cache writes beside a model. */
+export const calibrationPath = (modelPath: string): string => `${modelPath}.kv-calibration`;
 
 interface JobRun {
   signal: AbortSignal;

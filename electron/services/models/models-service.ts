@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
+import type { KvCheck } from '../../common/kv-check.ts';
 import type {
   FoundModel,
   HubFile,
@@ -15,6 +16,7 @@ import type {
 } from '../../common/model-contract.ts';
 import {
   contextOf,
+  type KvPresetId,
   kvBitsOf,
   type ModelFacts,
   predictMemory,
@@ -38,7 +40,7 @@ import type { HttpGet } from './http.ts';
 import type { HubToken } from './hub-token.ts';
 import { Library } from './library.ts';
 import { SpeedFile } from './machine-speed.ts';
-import { ModelCare } from './model-care.ts';
+import { calibrationPath, ModelCare } from './model-care.ts';
 import { findModels, findOthersModels } from './model-folders.ts';
 import { ModelSources } from './model-sources.ts';
 import type { DownloadTools } from './parts.ts';
@@ -63,6 +65,9 @@ export interface ModelsServiceOptions {
   /** @throws ENGINE_NOT_READY while it starts, or computes */
   measureSpeeds: (types: string[], nThreads: number) => Promise<WeightSpeeds>;
   gpus: () => Promise<Device[]>;
+  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** Of what models have read, the engine's memory. */
+  forget: () => Promise<void>;
 }
 
 /** Nobody reads faster. */
@@ -114,7 +119,7 @@ export class ModelsService {
       onDone: (queued, paths, isVerified) => this.#arrived(queued, paths, isVerified),
       onChange,
     });
-    const { selfTest, benchmark, onNotice } = options;
+    const { selfTest, benchmark, checkKv, onNotice } = options;
     this.care = new ModelCare({
       library: this.#library,
       downloads: this.#downloads,
@@ -122,6 +127,8 @@ export class ModelsService {
       specOf: (model) => this.#spec(model),
       selfTest,
       benchmark,
+      checkKv,
+      onKvCheck: () => options.onAssignment(),
       onNotice,
     });
   }
@@ -174,9 +181,15 @@ export class ModelsService {
         gpus: this.#gpus,
       },
       speed: this.#speed.current,
-      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#options.settings().kvPreset },
+      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#usualKvPreset() },
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };
+  }
+
+  /** What a check would choose for a model that is not here is not known: f16, which always passes. */
+  #usualKvPreset(): KvPresetId {
+    const { kvPreset } = this.#options.settings();
+    return kvPreset === 'auto' ? 'exact' : kvPreset;
   }
 
   // Roles
@@ -237,7 +250,8 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx, kvPreset } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
+    const kvPreset = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
@@ -271,6 +285,13 @@ export class ModelsService {
   #contextFile(id: string): string {
     const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
     return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
+  }
+
+  /** Everything that models have read: a conversation that is deleted leaves nothing behind. */
+  async forgetContexts(): Promise<void> {
+    await this.#options.forget();
+    const folder = join(this.#options.dataFolder, 'contexts');
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
   }
 
   // What could be had
@@ -316,7 +337,7 @@ export class ModelsService {
     if (first === undefined) return;
     const verifiedAtMs = isVerified ? Date.now() : null;
     const { id } = await this.#library.add(first, 'downloaded', { source: queued.source, verifiedAtMs });
-    void this.care.test(id);
+    void this.care.tryOut(id);
   }
 
   // The library
@@ -324,7 +345,7 @@ export class ModelsService {
   async import(paths: readonly string[], origin: 'imported' | 'linked'): Promise<ModelEntry[]> {
     const added: ModelEntry[] = [];
     for (const path of paths) added.push(await this.#library.add(path, origin));
-    for (const { id } of added) void this.care.test(id);
+    for (const { id } of added) void this.care.tryOut(id);
     return added;
   }
 
@@ -342,7 +363,9 @@ export class ModelsService {
   }
 
   async remove(id: string): Promise<number> {
+    const { path } = this.#library.mustGet(id);
     const freed = await this.#library.remove(id);
+    rmSync(calibrationPath(path), { force: true });
     rmSync(this.#contextFile(id), { force: true });
     this.#roles.replace(id, undefined);
     this.#options.onAssignment();

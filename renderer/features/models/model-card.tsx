@@ -13,6 +13,7 @@ import { DeviceChoice } from './device-choice.tsx';
 import { DraftChoice } from './draft-choice.tsx';
 import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
+import { KvCheckView } from './kv-check-view.tsx';
 import type { LibraryStore } from './library-store.ts';
 import styles from './model-card.module.css';
 import { ModelOverrides } from './model-overrides.tsx';
@@ -101,6 +102,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         />
       ) : null}
       <SelfTestView models={models} model={model} />
+      <KvCheckView models={models} model={model} />
       <ModelOverrides models={models} model={model} />
       <div className={styles.actions}>
         <Button disabled={job !== null} onClick={() => void models.run((app) => app.verify({ id }))}>
@@ -123,6 +125,7 @@ const jobs = {
   verify: 'Checking the hash of the whole file',
   selfTest: 'Trying out what it can do',
   benchmark: 'Measuring its speed, two minutes at most',
+  kvCheck: 'Checking how few bits its context may have, a minute at most',
   move: 'Moving its file',
 };
 
