@@ -268,7 +268,8 @@ async function longChat({ program, model }) {
   await ready(page);
   await page.getByRole('textbox', { name: 'Message' }).fill('Explain in ten sentences what a queue is.');
   await page.keyboard.press('Enter');
-  await page.locator('article[aria-busy="true"]').waitFor({ timeout: 60_000 });
+  // Drawn as soon as it has a word: before, the engine reads as much of the conversation as fits.
+  await page.locator('article[aria-busy="true"]').waitFor({ timeout: 240_000 });
   const frames = await page.evaluate(async () => {
     const times = [];
     const endMs = performance.now() + 8000;
