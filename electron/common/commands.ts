@@ -71,7 +71,7 @@ export const commandTable = [
   { id: 'chat.attachFile', title: 'Attach This File', menu: 'chat' },
   { id: 'chat.attachSelection', title: 'Attach the Selection', menu: 'chat', accelerator: 'CmdOrCtrl+Alt+L' },
   { id: 'chat.attachSymbol', title: 'Attach the Function or Type at the Cursor', menu: 'chat' },
-  { id: 'chat.attachChanges', title: 'Attach Unsaved Changes of This File', menu: 'chat' },
+  { id: 'chat.attachChanges', title: 'Attach the Changes of This File', menu: 'chat' },
   { id: 'chat.attach', title: 'Attach a File or Folder…', menu: 'chat' },
   { id: 'chat.exportMarkdown', title: 'Export the Conversation as Markdown…', menu: 'chat' },
   { id: 'chat.exportJson', title: 'Export the Conversation as JSON…', menu: 'chat' },

@@ -73,13 +73,7 @@ function Overlay({ model, commands }: AppProps) {
     if (!model.settings.current.hasSeenFirstSteps) void model.settings.update({ hasSeenFirstSteps: true });
   }, [model, close]);
   const hasFolder = useStore(model.workspace, (state) => state.workspace !== null);
-  const go = useCallback(
-    (place: Place) => {
-      // After the picker gave the focus back.
-      requestAnimationFrame(() => void goTo(model, place));
-    },
-    [model],
-  );
+  const go = useCallback((place: Place) => void goTo(model, place), [model]);
   const onAttach = useCallback((path: string, isFolder: boolean) => void attachPath(model, path, isFolder), [model]);
   const symbols = useCallback(() => activeSymbols(model), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
@@ -219,8 +213,7 @@ function Palette({ commands, onClose }: { commands: Commands; onClose: () => voi
       placeholder="Type a command"
       items={items}
       emptyText="No command matches."
-      // After the palette gave the focus back: a command may move it.
-      onPick={(id) => setTimeout(() => commands.all.find((command) => command.id === id)?.run())}
+      onPick={(id) => commands.all.find((command) => command.id === id)?.run()}
       onClose={onClose}
     />
   );

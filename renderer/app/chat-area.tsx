@@ -30,8 +30,7 @@ export function Chat({ model, commands }: { model: AppModel; commands: Commands 
     ] as const
   ).map((id) => {
     const { title, isEnabled, run } = commands.get(id);
-    // After the menu gave the focus back.
-    return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
+    return { label: title, isDisabled: !isEnabled(), run };
   });
   const inputRef = useCallback(
     (input: HTMLTextAreaElement | null) => {

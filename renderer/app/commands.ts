@@ -2,7 +2,7 @@
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
-import { attachActive, attachTerminal, exportChat } from './chat-actions.ts';
+import { attachActive, attachTerminal, exportChat, focusChat } from './chat-actions.ts';
 import { focusEditor, onceThere } from './focus.ts';
 import type { Regions } from './regions.ts';
 
@@ -47,13 +47,6 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
   const withActive = (run: (id: string) => unknown) => () => {
     const id = activeId();
     if (id !== null) run(id);
-  };
-  const focusChat = () => {
-    ui.setState({ isChatShown: true, isConversationListShown: false });
-    onceThere(
-      () => model.chatInput,
-      (input) => input.focus(),
-    );
   };
   const focusRegion = (name: string) =>
     onceThere(
@@ -191,11 +184,11 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       isEnabled: hasFile,
     },
     'completion.trigger': { run: () => model.editor?.suggestInline(), isEnabled: hasFile },
-    'chat.focus': { run: focusChat },
+    'chat.focus': { run: () => focusChat(model) },
     'chat.new': {
       run: () => {
         void chat.select(null);
-        focusChat();
+        focusChat(model);
       },
     },
     'chat.attachFile': { run: () => attachActive(model, 'file'), isEnabled: hasFile },
