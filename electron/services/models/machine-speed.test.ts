@@ -1,6 +1,8 @@
-import { expect, it } from 'vitest';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { type ModelFacts, predictTokensPerSecond } from '../../common/model-facts.ts';
-import { learned } from './machine-speed.ts';
+import { temporaryFolder } from '../../testing/temporary-folder.ts';
+import { learned, SpeedFile } from './machine-speed.ts';
 
 const facts = (readPerToken: Record<string, number>) => ({ readPerToken, kvElementsPerToken: 0 }) as ModelFacts;
 const guess = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
@@ -25,4 +27,18 @@ it('comes closer to a machine that changed, and forgets a single odd reply', () 
 
 it('learns nothing about large models from a tiny one', () => {
   expect(learned(guess, facts({ q8_0: 1e6 }), 40)).toEqual(guess);
+});
+
+describe('what the engine measured', () => {
+  it('is taken for types that were not known, and for nothing that a reply taught', async () => {
+    const path = join(await temporaryFolder(), 'machine-speed.json');
+    const speed = new SpeedFile(path);
+    speed.learn({ readPerToken: { q4_K: 1e9 } } as unknown as ModelFacts, 10);
+    const { q4_K: learnedSpeed } = speed.current.bytesPerSecond;
+    speed.measured({ q4_K: 1, q8_0: 9e9, f16: 30e9 });
+    expect(speed.current.bytesPerSecond).toEqual({ q4_K: learnedSpeed, q8_0: 9e9, f16: 30e9 });
+    // What nobody measured is like the middle of what was.
+    expect(speed.current.other).toBe(learnedSpeed);
+    expect(new SpeedFile(path).current).toEqual(speed.current);
+  });
 });
