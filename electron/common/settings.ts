@@ -57,8 +57,11 @@ export const settingsSchema = z.object({
   nThreads: z.int().min(0).max(256).default(0),
   /** Positions of context; 0 uses what the model was trained for. */
   nCtx: z.int().min(0).max(1_048_576).default(0),
-  /** How the context's keys and values are kept; docs/kv-cache.md has what each costs. */
-  kvPreset: z.enum(['exact', 'safe', 'compact', 'max']).default('exact'),
+  /**
+   * How the context's keys and values are kept; docs/kv-cache.md has what each costs. "auto" takes what each model's
+   * check found, and "exact" before there was one.
+   */
+  kvPreset: z.enum(['auto', 'exact', 'safe', 'compact', 'max']).default('auto'),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;

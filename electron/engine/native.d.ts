@@ -98,6 +98,8 @@ export interface NativeGenerateRequest {
   jsonSchema?: string;
   /** Milliseconds after which the reply ends with what there is of it; 0, the default: none. */
   deadlineMs?: number;
+  /** Whether `logProbs` of the statistics is wanted. Default: false. */
+  logProbs?: boolean;
 }
 
 export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model';
@@ -119,6 +121,11 @@ export interface NativeGenerateStats {
   drafts: NativeDraftStats;
   /** What one token takes without a draft; 0 if that is not known. */
   plainTokenMs: number;
+  /**
+   * Of each token that says more than `beginWith`, the logarithm of its probability among those that were allowed.
+   * Empty unless asked for.
+   */
+  logProbs: Float32Array;
 }
 
 export type NativeStopReason =
@@ -186,6 +193,18 @@ export interface NativeCacheFile {
   nBytes: number;
 }
 
+/** What a preset does to a model's predictions, beside f16. */
+export interface NativeKvDivergence {
+  nTokens: number;
+  meanKld: number;
+  p99Kld: number;
+  flips: number;
+  perplexity: number;
+  perplexityExact: number;
+  /** Per element at 32K positions, all included. */
+  bitsLong: number;
+}
+
 export type NativeKvPreset = 'exact' | 'safe' | 'compact' | 'max';
 
 export interface NativeEngine {
@@ -204,14 +223,24 @@ export interface NativeEngine {
    * @throws (rejects) NativeError file_not_found; invalid_argument for a file that is damaged or of another model
    */
   restoreCache(path: string): Promise<NativeCacheFile>;
+  /**
+   * Forgets what no running request uses, and deletes the file where that was kept, if there is one.
+   * @throws (rejects) NativeError file_unreadable if the file stays
+   */
+  forgetCache(path: string): Promise<NativeCacheFile>;
   /** Cancels what runs and frees the KV cache now instead of at the next garbage collection. */
   dispose(): void;
 }
 
 export interface NativeModel {
   readonly info: NativeModelInfo;
-  tokenize(text: string, options?: { addBos?: boolean; parseSpecial?: boolean }): Int32Array;
+  tokenize(text: string, options?: { addBos?: boolean; parseSpecial?: boolean; addEos?: boolean }): Int32Array;
   detokenize(tokens: Int32Array): string;
+  /**
+   * What the model makes of a text, as a direction of length 1. Requests on the same model wait for it.
+   * @throws (rejects) NativeError invalid_argument, context_full, out_of_memory
+   */
+  embed(tokens: Int32Array): Promise<Float32Array>;
   /** One entry per layer with experts. */
   expertUsage(): NativeExpertUsage[];
   /** Whether `draft` can draft for this model, and what speaks against it in a sentence for the user. */
@@ -226,13 +255,39 @@ export interface NativeModel {
     draftModel?: NativeModel;
     passMs?: Float64Array;
   }): NativeEngine;
+  /**
+   * Calibrates the packing of keys and values on one text, if it is not empty, and writes that beside the model; then
+   * measures presets on another. @returns one result per preset
+   * @throws (rejects) NativeError cancelled, invalid_argument, file_unreadable, model_unsupported
+   */
+  checkKv(
+    calibration: Int32Array,
+    tokens: Int32Array,
+    nCtx: number,
+    presets: NativeKvPreset[],
+  ): { promise: Promise<NativeKvDivergence[]>; cancel(): void };
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;
+}
+
+export interface NativeDevice {
+  /** For `loadModel`: "cpu", "cuda:0". */
+  id: string;
+  name: string;
+  totalBytes: number;
+  freeBytes: number;
 }
 
 export interface NativeAddon {
   /** Loads off the JavaScript thread. `cancel` rejects the promise with the code 'cancelled'. */
   loadModel(path: string, options?: NativeLoadOptions): { promise: Promise<NativeModel>; cancel(): void };
+  /**
+   * Bytes per second of prepared weights of a type that decoding reads; takes a second, and 100 to 200 MB for that time.
+   * @throws (rejects) NativeError invalid_argument, model_unsupported, out_of_memory
+   */
+  measureWeightSpeed(type: string, options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<number>;
+  /** The processor first, then every GPU that can be used now. */
+  listDevices(): Promise<NativeDevice[]>;
   /** @throws NativeError invalid_argument with line and column, or the path in the schema */
   checkGrammar(text: string, kind: 'gbnf' | 'json_schema'): void;
 }

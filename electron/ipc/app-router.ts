@@ -58,7 +58,8 @@ export function createAppRouter(deps: AppRouterDeps) {
     events.push({ type: 'settings', settings: updated });
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (updated.isNetworkOff && !before.isNetworkOff) deps.models.networkSwitchedOff();
-    if (before.hubUrl !== updated.hubUrl || before.modelFolder !== updated.modelFolder) deps.models.stateChanged();
+    const shownWithModels = ['hubUrl', 'modelFolder', 'modelMemoryMiB', 'nCtx', 'kvPreset'] as const;
+    if (shownWithModels.some((field) => before[field] !== updated[field])) deps.models.stateChanged();
     if (before.keys !== updated.keys) deps.onKeys();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;
@@ -108,7 +109,11 @@ export function createAppRouter(deps: AppRouterDeps) {
       list: os.conversations.list.handler(() => conversations.list()),
       create: os.conversations.create.handler(({ input }) => conversations.create(input.title)),
       rename: os.conversations.rename.handler(({ input }) => done(conversations.rename(input.id, input.title))),
-      delete: os.conversations.delete.handler(({ input }) => done(conversations.delete(input.id))),
+      delete: os.conversations.delete.handler(async ({ input }) => {
+        conversations.delete(input.id);
+        await deps.models.forgetContexts();
+        return {};
+      }),
       messages: os.conversations.messages.handler(({ input }) => conversations.messages(input.id)),
       putMessage: os.conversations.putMessage.handler(({ input }) =>
         done(conversations.putMessage(input.conversationId, input.message)),

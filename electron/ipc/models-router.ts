@@ -73,6 +73,7 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
     repair: os.repair.handler(({ input }) => models.care.repair(input.id).then(done)),
     test: os.test.handler(({ input }) => models.care.test(input.id).then(done)),
     benchmark: os.benchmark.handler(({ input }) => models.care.benchmark(input.id).then(done)),
+    checkKv: os.checkKv.handler(({ input }) => models.care.checkKv(input.id).then(done)),
     cancelJob: os.cancelJob.handler(({ input }) => {
       models.care.cancel(input.id);
       return {};
@@ -81,6 +82,7 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
       models.measured(input.id, input.tokensPerSecond);
       return {};
     }),
+    measureSpeeds: os.measureSpeeds.handler(({ input }) => models.measureSpeeds(input.types).then(done)),
     moveFolder: os.moveFolder.handler(async () => {
       const folder = await deps.chooseModelFolder('Move Models to a Folder');
       if (folder === null) return null;

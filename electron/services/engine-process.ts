@@ -3,7 +3,8 @@
 import { appError } from '../common/app-error.ts';
 import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
-import type { Assignment, Benchmark, ModelSpec, SelfTest } from '../common/role-contract.ts';
+import type { KvCheck } from '../common/kv-check.ts';
+import type { Assignment, Benchmark, Device, ModelSpec, SelfTest, WeightSpeeds } from '../common/role-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
@@ -52,6 +53,27 @@ export class EngineProcess {
 
   benchmark(spec: ModelSpec, signal: AbortSignal): Promise<Benchmark> {
     return this.#running().benchmark(spec, { signal });
+  }
+
+  measureSpeeds(types: string[], nThreads: number): Promise<WeightSpeeds> {
+    return this.#running().measureSpeeds({ types, nThreads });
+  }
+
+  gpus(): Promise<Device[]> {
+    return this.#running().gpus();
+  }
+
+  checkKv(spec: ModelSpec, signal: AbortSignal): Promise<KvCheck> {
+    return this.#running().checkKv(spec, { signal });
+  }
+
+  /** What models have read; an engine that does not run has nothing in memory. */
+  async forget(): Promise<void> {
+    try {
+      await this.#control?.forget();
+    } catch (error) {
+      if (!isAbort(error)) throw error; // the process died, and what it had in memory with it
+    }
   }
 
   #running(): Control {

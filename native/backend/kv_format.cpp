@@ -9,7 +9,7 @@
 namespace outpost {
 
 std::unique_ptr<KvStorage> Backend::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
-  if (format.is_exact()) return alloc_kv(shape, n_page);
+  if (format.is_exact() && !format.is_rounded_to_q4_0 && format.statistics == nullptr) return alloc_kv(shape, n_page);
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("The backend ", name(), " keeps keys and values in f16 only. Choose the preset exact."));
 }
@@ -30,6 +30,11 @@ KvFormat kv_format(KvPreset preset, int32_t n_layer) {
 KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
   for (size_t i = 0; i < std::size(kKvPresetNames); ++i) {
     if (name == kKvPresetNames[i]) return kv_format(static_cast<KvPreset>(i), n_layer);
+  }
+  if (name == "q4_0") {
+    KvFormat format = kv_format(KvPreset::kExact, n_layer);
+    format.is_rounded_to_q4_0 = true;
+    return format;
   }
   int k = 0, v = 0, n_read = 0;
   if (std::sscanf(name.c_str(), "k%2dv%2d%n", &k, &v, &n_read) == 2 && static_cast<size_t>(n_read) == name.size() &&

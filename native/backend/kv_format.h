@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,19 @@ struct KvBits {
   bool operator==(const KvBits&) const = default;
 };
 
+struct KvCalibration;
+class KvStatistics;
+
 struct KvFormat {
   std::vector<KvBits> layers;
+  /// Bases of this model's keys and values (kv_calibration.h), or null. Means nothing to f16.
+  std::shared_ptr<const KvCalibration> calibration = nullptr;
+
+  // For measurements, with f16 only:
+  /// Keys and values are what ggml's q4_0 leaves of them, each block of 32 of a head: the cache that llama.cpp offers.
+  bool is_rounded_to_q4_0 = false;
+  /// Where to add what attention sees, or null.
+  KvStatistics* statistics = nullptr;
 
   /// f16 everywhere: nothing is rotated, nothing is packed.
   bool is_exact() const {
@@ -44,7 +56,7 @@ inline bool is_kv_bits(int32_t bits) { return bits == 16 || bits == 8 || bits ==
 
 /// The format that a preset stands for in a model of n_layer layers.
 KvFormat kv_format(KvPreset preset, int32_t n_layer);
-/// "compact", or bits such as "k4v2". @throws EngineError kInvalidArgument
+/// "compact", bits such as "k4v2", or "q4_0", which is for comparison only. @throws EngineError kInvalidArgument
 KvFormat parse_kv_format(const std::string& name, int32_t n_layer);
 
 }  // namespace outpost

@@ -63,6 +63,7 @@ struct Command {
   int (*run)(const std::vector<std::string>& words);
 };
 
+int run_calibrate(const std::vector<std::string>& words);
 int run_bench(const std::vector<std::string>& words);
 int run_devices(const std::vector<std::string>& words);
 int run_inspect(const std::vector<std::string>& words);

@@ -19,10 +19,12 @@ constexpr Command kCommands[] = {
      "perplexity of a text", outpost::cli::run_perplexity},
     {"kld",
      "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
-     "what formats of keys and values do to the next token's distribution, beside f16; LIST: exact, safe, compact, "
-     "max,\n"
-     "              or bits such as k4v3",
+     "what formats of keys and values do to the next token's distribution, beside f16; LIST: exact, safe, compact,\n"
+     "              max, bits such as k4v3, q4_0 for llama.cpp's; compact-plain: without the model's calibration",
      outpost::cli::run_kld},
+    {"calibrate", "MODEL TEXTFILE [--tokens N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "measure how this model's keys and values are best packed, and write it beside the model",
+     outpost::cli::run_calibrate},
     {"bench",
      "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D] [--threads N] "
      "[--kernels K] [--expert-cache MIB]",

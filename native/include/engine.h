@@ -160,9 +160,15 @@ struct ExpertCacheStats {
   }
 };
 
+/// Bytes per second of prepared weights of one type that products with a single token read: takes a second or less and
+/// 100 to 200 MB of memory, both for that time only. What else computes meanwhile makes it slower.
+/// @param type as GGUF spells it: "q4_K"
+/// @throws EngineError kInvalidArgument for an unknown type, kModelUnsupported for one without a kernel, kOutOfMemory
+double measure_weight_speed(const std::string& type, const LoadOptions& options = {});
+
 class Model {
  public:
-  /// Maps and checks `path`, prepares the weights for the processor.
+  /// Maps and checks `path`, prepares the weights for the processor. Of a model in several files `path` is the first.
   /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid, kModelUnsupported, kOutOfMemory,
   ///         kCancelled, kInvalidArgument for kernels or threads that this machine cannot run
   static std::shared_ptr<Model> load(const std::string& path, const LoadOptions& options = {});
@@ -241,6 +247,7 @@ struct GenerateRequest {
   std::string grammar, json_schema;
   /// Milliseconds from `submit` after which the reply ends with what there is of it; 0: none.
   int32_t deadline_ms = 0;
+  bool log_probs = false;  ///< whether GenerateStats::log_probs is wanted: it takes a look at the whole vocabulary
 };
 
 enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError, kDeadline };
@@ -261,6 +268,9 @@ struct GenerateStats {
   DraftStats drafts;
   /// What decoding one token took without a draft, as measured in this engine; 0 if that never happened.
   double plain_token_ms = 0;
+  /// How sure the model was: of each token that says more than begin_with, the logarithm of its probability among those
+  /// that were allowed, at temperature 1 and without penalties. Empty unless the request asks for it.
+  std::vector<float> log_probs;
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.
@@ -342,6 +352,10 @@ class Engine {
   ///         model, preset, device or version: nothing of it is used then
   virtual CacheFile restore_cache(const std::string& path) = 0;
   virtual const Model& model() const = 0;
+
+  /// Forgets what no running request uses, and removes the file `path` where that was kept, if there is one: for texts
+  /// that somebody deletes. @return what was forgotten. @throws EngineError kFileUnreadable if the file stays
+  virtual CacheFile forget_cache(const std::string& path) = 0;
 };
 
 /// Whether `draft` can draft for `target`.
@@ -365,9 +379,18 @@ void check_json_schema(std::string_view schema);
 /// empty cache in prefill chunks of `n_chunk` tokens. The result does not depend on `n_chunk` or on the
 /// number of threads, to the bit. For tests, perplexity and self-checks; blocks the calling thread.
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
-/// @param kv a preset's name, or bits of keys and values such as "k4v2"
+/// @param kv a preset's name, or bits of keys and values such as "k4v2"; "-plain" behind it leaves a calibration out;
+///        "q4_0" is f16 rounded as llama.cpp's cache of that name, to compare with
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
                                    const std::string& kv = "exact");
+
+/// What the model makes of a text, as a direction: of texts that are about the same the product is large. The hidden
+/// state of the last token, or the mean of all, as the file says by `pooling_type`; of length 1. Says much for a model
+/// that was trained for it, and something for any other. Independent of the number of threads, to the bit. Blocks the
+/// calling thread, and passes for requests on the same model wait for it.
+/// @return [n_embd] f32
+/// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
+std::vector<float> embed(const Model& model, std::span<const int32_t> tokens);
 
 /// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
 /// draft of that length costs.
@@ -375,6 +398,36 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
 /// @throws EngineError kInvalidArgument, kContextFull
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
                                   int32_t n_rounds, const std::string& kv = "exact");
+
+/// Measures the keys, queries and values that the model computes for `tokens`, and writes beside its file how to pack
+/// them with the least error (`<path>.kv-calibration`). Engines made from then on pack that way, of this model too.
+/// @param on_progress sees the fraction done, from the calling thread; false ends it with kCancelled
+/// @throws EngineError kInvalidArgument, kCancelled, kFileUnreadable if the file cannot be written, kModelUnsupported
+/// if
+///         the device keeps only f16
+void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
+                  const std::function<bool(float fraction)>& on_progress = {});
+
+/// What a format of keys and values does to a model, beside f16.
+struct KvDivergence {
+  int64_t n_tokens = 0;  ///< predictions compared
+  double mean_kld = 0;   ///< Kullback-Leibler divergence of the next token's distribution, in nats
+  double p99_kld = 0;    ///< of 100 predictions 99 diverge less
+  double flips = 0;      ///< part of the predictions whose most probable token is another
+  double perplexity = 0, perplexity_exact = 0;
+  double bits = 0;       ///< per element at the length of a window, all included
+  double bits_long = 0;  ///< at 32K positions
+};
+
+/// Cuts `tokens` into windows of n_ctx, each computed from an empty cache, and compares after each token of their
+/// second halves: what is packed and what is fresh both take part there as in use. Tokens that fill no window are left
+/// out.
+/// @param formats as of `evaluate_logits`. @return one for each
+/// @param on_progress as of calibrate_kv
+/// @throws EngineError kInvalidArgument, also if there is no window; kContextFull, kCancelled
+std::vector<KvDivergence> measure_kv(const Model& model, std::span<const int32_t> tokens, int32_t n_ctx,
+                                     std::span<const std::string> formats,
+                                     const std::function<bool(float fraction)>& on_progress = {});
 
 /// Bytes that keys and values of one sequence of n_tokens take, all included: packed pages, the latest ones, sinks.
 /// @throws EngineError kInvalidArgument

@@ -160,12 +160,12 @@ void KvCache::evict_pages(uint64_t n_bytes) {
   tree_.for_each([&](KvNode& node) {
     if (node.is_free()) free.push(&node);
   });
-  const uint64_t used = count().used;
-  while (!free.empty() && count().used + n_bytes > used) {
+  uint64_t n_freed = 0;
+  while (!free.empty() && n_freed < n_bytes) {
     KvNode* node = free.top();
     free.pop();
     KvNode* parent = node->parent;
-    evict(*node);
+    n_freed += evict(*node);
     if (parent != tree_.root() && parent->is_free()) free.push(parent);
   }
 }
@@ -372,9 +372,15 @@ KvNode* KvCache::restore(KvNode& parent, std::span<const int32_t> tokens) {
   return pool_.n_free() == 0 ? nullptr : &tree_.add(parent, tokens, pool_.take());
 }
 
-void KvCache::evict(KvNode& node) {
+/// @return bytes that its page no longer takes
+uint64_t KvCache::evict(KvNode& node) {
+  const bool was_packed = storage_->has(node.page, KvForm::kPacked);  // bytes as `count` has them
+  const uint64_t n_bytes = (was_packed ? storage_->form_bytes(KvForm::kPacked) : 0) +
+                           (node.depth == 0 ? storage_->form_bytes(KvForm::kSinks) : 0) +
+                           (is_fresh(node.page) || !was_packed ? storage_->form_bytes(KvForm::kFresh) : 0);
   release_page(node.page);
   tree_.remove(node);
+  return n_bytes;
 }
 
 void KvCache::release_page(int32_t page) {

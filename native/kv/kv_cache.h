@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -80,6 +81,9 @@ class KvCache {
   /// Gives a sequence back: its tokens stay reusable.
   void retire(std::unique_ptr<KvSequence> sequence);
 
+  /// Gives up every page that no running sequence holds.
+  void forget_finished() { evict_pages(std::numeric_limits<uint64_t>::max()); }
+
   /// A page for a text that was saved, in the tree behind `parent`, to be filled in at once; null if there is none
   /// left.
   /// @pre there is no child with these tokens, and as many bytes as its forms will have are free
@@ -104,7 +108,7 @@ class KvCache {
   bool make_room(uint64_t n_bytes);
   void drop_spares(uint64_t n_bytes);
   void evict_pages(uint64_t n_bytes);
-  void evict(KvNode& node);
+  uint64_t evict(KvNode& node);
 
   bool add_pages(KvSequence& sequence, int32_t n_positions);
   void share(KvSequence& sequence);

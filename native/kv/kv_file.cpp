@@ -5,6 +5,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "backend/kv_calibration.h"
 #include "core/atomic_file.h"
 #include "core/hash.h"
 #include "core/mapped_file.h"
@@ -52,6 +53,7 @@ uint64_t full_identity(const KvCache& cache, const KvStorage& storage, uint64_t 
                                           kKvRecentPages};
   hash.add(std::as_bytes(std::span(numbers)));
   for (const KvBits& bits : cache.format().layers) hash.add(bytes_of(bits));
+  if (cache.format().calibration != nullptr) hash.add(bytes_of(cache.format().calibration->hash));
   for (const KvForm form : kForms) hash.add(bytes_of(uint64_t{storage.form_bytes(form)}));
   return hash.value();
 }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <new>
@@ -57,8 +58,7 @@ class DecodeEngine final : public Engine {
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         parts_(std::move(parts)),
         n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill()),
-        kv_(model_->backend(), model_->network().kv_shape(),
-            kv_format(options.kv, model_->network().kv_shape().n_layer), kv_budget(options)),
+        kv_(model_->backend(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
         scheduler_({n_prefill_, options.slice_ms, options.n_sequences}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
@@ -132,6 +132,22 @@ class DecodeEngine final : public Engine {
     return between_passes([&] { return restore_kv(kv_, identity(), path); });
   }
 
+  CacheFile forget_cache(const std::string& path) override {
+    const CacheFile forgotten = between_passes([&] {
+      const uint64_t before = kv_.used_bytes() + kv_.spare_bytes();
+      const int64_t n_tokens = kv_.n_tokens();
+      kv_.forget_finished();
+      return CacheFile{n_tokens - kv_.n_tokens(), before - kv_.used_bytes() - kv_.spare_bytes()};
+    });
+    std::error_code error;
+    std::filesystem::remove(path, error);
+    if (error) {
+      throw EngineError(ErrorCode::kFileUnreadable,
+                        concat("The saved context ", quoted(path), " cannot be deleted: ", error.message(), "."));
+    }
+    return forgotten;
+  }
+
  private:
   /// Of everything but the cache that decides the bits of keys and values.
   uint64_t identity() const {
@@ -168,7 +184,7 @@ class DecodeEngine final : public Engine {
   /// The cache's bytes: what the options say, or two full contexts.
   uint64_t kv_budget(const EngineOptions& options) const {
     const KvShape shape = model_->network().kv_shape();
-    const auto storage = model_->backend().alloc_kv(shape, kv_format(options.kv, shape.n_layer), 1);
+    const auto storage = model_->backend().alloc_kv(shape, model_->kv_format(options.kv), 1);
     const uint64_t context = kv_promised_bytes(*storage, n_ctx_), pass = kv_pass_bytes(*storage, n_chunk());
     const uint64_t n_bytes = options.kv_bytes > 0 ? options.kv_bytes : 2 * context + pass;
     if (n_bytes < context + pass) {
@@ -490,6 +506,7 @@ class DecodeEngine final : public Engine {
       request->drafter.reset();
     }
     request->stats.plain_token_ms = drafts_.cost.ms(1);
+    request->stats.log_probs = request->reply.log_probs();
     if (request->sequence != nullptr) kv_.retire(std::move(request->sequence));
     scheduler_.remove(request->id);
     running_.erase(request->id);

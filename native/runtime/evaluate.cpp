@@ -1,6 +1,7 @@
 // Passes outside of any request, for tests, self-checks and measurements.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 
 #include "core/strings.h"
@@ -13,18 +14,18 @@ namespace {
 /// A sequence with a cache of its own. Holds the device while it lives.
 class PrivateSequence {
  public:
-  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const std::string& kv)
+  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const KvFormat& format)
       : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
-    const KvShape shape = model.network().kv_shape();
-    kv_ = model.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), static_cast<int32_t>(page_table_.size()));
+    kv_ = model.backend().alloc_kv(model.network().kv_shape(), format, static_cast<int32_t>(page_table_.size()));
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
 
-  /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits are wanted
-  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows,
-               std::span<float> logits) const {
+  /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits, or hidden states, are
+  /// wanted
+  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows, std::span<float> logits,
+               bool wants_hidden = false) const {
     const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
-    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train}, *kv_, logits);
+    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, wants_hidden}, *kv_, logits);
     kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
   }
 
@@ -60,7 +61,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   check_context(loaded, n_tokens);
   loaded.check_ids(tokens);
 
-  const PrivateSequence sequence(loaded, n_tokens, kv);
+  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format(kv));
   const auto n_vocab = static_cast<size_t>(loaded.info().n_vocab);
   std::vector<float> logits(static_cast<size_t>(n_last) * n_vocab);
   size_t n_written = 0;
@@ -75,6 +76,35 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   return logits;
 }
 
+std::vector<float> embed(const Model& model, std::span<const int32_t> tokens) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  if (n_tokens == 0) throw EngineError(ErrorCode::kInvalidArgument, "There are no tokens to embed.");
+  check_context(loaded, n_tokens);
+  loaded.check_ids(tokens);
+
+  const bool is_mean = loaded.network().pooling() == Pooling::kMean;
+  const auto n_embd = static_cast<size_t>(loaded.info().n_embd);
+  constexpr int32_t kChunk = 256;
+  const PrivateSequence sequence(loaded, n_tokens, "exact");
+  std::vector<double> sums(n_embd);
+  std::vector<float> hidden;
+  for (int32_t n_past = 0; n_past < n_tokens; n_past += kChunk) {
+    const int32_t n = std::min(kChunk, n_tokens - n_past);
+    std::vector<int32_t> rows;
+    for (int32_t i = is_mean ? 0 : std::max(0, n_tokens - 1 - n_past); i < n; ++i) rows.push_back(i);
+    hidden.resize(rows.size() * n_embd);
+    sequence.forward(tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)), n_past, rows, hidden, true);
+    for (size_t i = 0; i < hidden.size(); ++i) sums[i % n_embd] += double{hidden[i]};
+  }
+  double length = 0;
+  for (const double sum : sums) length += sum * sum;
+  length = std::sqrt(length);
+  std::vector<float> vector(n_embd);
+  if (length > 0) std::transform(sums.begin(), sums.end(), vector.begin(), [&](double x) { return float(x / length); });
+  return vector;
+}
+
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,
                                   int32_t n_rounds, const std::string& kv) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
@@ -87,7 +117,7 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
     tokens[i] = static_cast<int32_t>((i * 7919 + 300) % static_cast<size_t>(loaded.info().n_vocab));
   }
 
-  const PrivateSequence sequence(loaded, n_past + n_most, kv);
+  const PrivateSequence sequence(loaded, n_past + n_most, loaded.kv_format(kv));
   constexpr int32_t kChunk = 512;
   for (int32_t at = 0; at < n_past; at += kChunk) {
     const auto n = static_cast<size_t>(std::min(kChunk, n_past - at));
@@ -116,12 +146,45 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
   return medians;
 }
 
+void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
+                  const std::function<bool(float fraction)>& on_progress) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  constexpr size_t kLeast = 256, kWindow = 1024;
+  // Rotary embeddings of positions that few texts reach would only blur what holds for most.
+  constexpr int32_t kMostPositions = 32768;
+  if (tokens.size() < kLeast) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      concat("A calibration needs ", kLeast, " tokens at least; there are ", tokens.size(),
+                             ". Give it a longer text."));
+  }
+  loaded.check_ids(tokens);
+  const int32_t n_ctx = loaded.info().n_ctx_train;
+  const size_t n_window = std::min(kWindow, static_cast<size_t>(n_ctx));
+  KvStatistics statistics(loaded.network().kv_shape(), std::min(n_ctx, kMostPositions));
+  KvFormat format = loaded.kv_format("exact");
+  format.statistics = &statistics;
+  constexpr size_t kChunk = 256;
+  for (size_t first = 0; first < tokens.size(); first += n_window) {
+    const auto window = tokens.subspan(first, std::min(n_window, tokens.size() - first));
+    const PrivateSequence sequence(loaded, static_cast<int32_t>(window.size()), format);
+    for (size_t at = 0; at < window.size(); at += kChunk) {
+      if (on_progress && !on_progress(static_cast<float>(first + at) / static_cast<float>(tokens.size())))
+        throw EngineError(ErrorCode::kCancelled, "The calibration was cancelled.");
+      const auto chunk = window.subspan(at, std::min(kChunk, window.size() - at));
+      sequence.forward(chunk, static_cast<int32_t>(at), {}, {});
+    }
+  }
+  auto calibration = std::make_shared<const KvCalibration>(calibrate(statistics));
+  save_calibration(*calibration, loaded.fingerprint(), kv_calibration_path(loaded.info().path));
+  loaded.set_calibration(std::move(calibration));
+}
+
 uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   if (n_tokens < 0)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_tokens is ", n_tokens, "; expected 0 or more."));
   const KvShape shape = loaded.network().kv_shape();
-  const auto storage = loaded.backend().alloc_kv(shape, parse_kv_format(kv, shape.n_layer), 1);
+  const auto storage = loaded.backend().alloc_kv(shape, loaded.kv_format(kv), 1);
   return kv_needed_bytes(*storage, n_tokens);
 }
 

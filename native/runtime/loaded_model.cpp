@@ -7,6 +7,7 @@
 
 #include "backend/devices.h"
 #include "core/available_memory.h"
+#include "core/log.h"
 #include "core/strings.h"
 #include "runtime/expert_budget.h"
 
@@ -51,7 +52,27 @@ LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
            options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
   };
   network_ = load_network(file_, tokenizer_->vocabulary().n_tokens(), *backend_, on_progress);
+  find_calibration();
   fill_info();
+}
+
+/// One that cannot be used is as good as none: packing costs a little more then.
+void LoadedModel::find_calibration() {
+  try {
+    calibration_ = load_calibration(network_->kv_shape(), fingerprint(), kv_calibration_path(file_.path()));
+  } catch (const EngineError& error) {
+    log_warning(error.what());
+  }
+}
+
+KvFormat LoadedModel::kv_format(std::string name) const {
+  constexpr std::string_view kPlain = "-plain";
+  const bool is_plain = name.ends_with(kPlain);
+  if (is_plain) name.resize(name.size() - kPlain.size());
+  KvFormat format = parse_kv_format(name, network_->kv_shape().n_layer);
+  const std::lock_guard lock(calibration_mutex_);
+  if (!is_plain && !format.is_exact()) format.calibration = calibration_;
+  return format;
 }
 
 void LoadedModel::fill_info() {
@@ -84,6 +105,11 @@ void LoadedModel::fill_info() {
   info_.fim = vocab.fim;
   info_.has_fim = vocab.fim.prefix >= 0 && vocab.fim.suffix >= 0 && vocab.fim.middle >= 0;
   info_.backend = backend_->name();
+}
+
+void LoadedModel::set_calibration(std::shared_ptr<const KvCalibration> calibration) const {
+  const std::lock_guard lock(calibration_mutex_);
+  calibration_ = std::move(calibration);
 }
 
 std::vector<int32_t> LoadedModel::tokenize(std::string_view text, const TokenizeOptions& options) const {

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "backend/backend.h"
+#include "backend/kv_calibration.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
 #include "model/network.h"
@@ -33,17 +34,27 @@ class LoadedModel final : public Model {
   /// same one with a few weights changed by hand.
   uint64_t fingerprint() const { return file_.fingerprint(); }
 
+  /// How keys and values are kept, with this model's calibration if there is one. Names are those of parse_kv_format;
+  /// "-plain" behind one leaves the calibration out. @throws EngineError kInvalidArgument
+  KvFormat kv_format(KvPreset preset) const { return kv_format(kKvPresetNames[static_cast<size_t>(preset)]); }
+  KvFormat kv_format(std::string name) const;
+  /// For caches made from now on.
+  void set_calibration(std::shared_ptr<const KvCalibration> calibration) const;
+
   /// @throws EngineError kInvalidArgument naming the first id outside the vocabulary
   void check_ids(std::span<const int32_t> tokens) const;
 
  private:
   void fill_info();
+  void find_calibration();
 
   GgufFile file_;
   std::unique_ptr<Tokenizer> tokenizer_;
   PrefixIndex prefix_index_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Network> network_;
+  mutable std::mutex calibration_mutex_;
+  mutable std::shared_ptr<const KvCalibration> calibration_;
   ModelInfo info_;
   mutable std::mutex device_mutex_;
 };

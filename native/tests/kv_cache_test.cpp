@@ -333,6 +333,22 @@ TEST_CASE("a sequence that does not fit costs no finished text its pages") {
   CHECK(again->n_past() == 128);
 }
 
+TEST_CASE("what is finished can be forgotten, and what runs stays") {
+  TestCache t(12);
+  t.run(text(130));
+  auto running = t.cache.begin(fork(text(130), 64, 130), 130);
+  REQUIRE(running != nullptr);
+  t.fill(*running, fork(text(130), 64, 130));
+  CHECK(t.n_used() == 5);
+  t.cache.forget_finished();
+  CHECK(t.n_used() == 3);  // with the page that both began with
+  CHECK(t.cache.n_tokens() == 130);
+  t.cache.retire(std::move(running));
+  t.cache.forget_finished();
+  CHECK(t.n_used() == 0);
+  CHECK(t.cache.tree().size() == 0);
+}
+
 TEST_CASE("a budget that holds no page is refused") {
   const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
   CHECK_THROWS_WITH_AS(KvCache(*backend, {1, 1, 64, 64}, kv_format(KvPreset::kCompact, 1), 1000),

@@ -207,19 +207,6 @@ TEST_CASE("a rotation keeps lengths, spreads a single dimension, and can be undo
   }
 }
 
-TEST_CASE("a rotation given as a matrix does what the matrix does") {
-  const float c = std::cos(0.3f), s = std::sin(0.3f);
-  const std::vector<float> matrix{c, -s, s, c};
-  const KvRotation rotation(2, matrix);
-  std::vector<float> x{2, 1};
-  rotation.apply(x.data());
-  CHECK(x[0] == doctest::Approx(2 * c - s));
-  CHECK(x[1] == doctest::Approx(2 * s + c));
-  rotation.undo(x.data());
-  CHECK(x[0] == doctest::Approx(2));
-  CHECK(x[1] == doctest::Approx(1));
-}
-
 TEST_CASE("compact stays below 3.2 bits with its scales for every size of a head") {
   for (const int32_t n : {64, 80, 96, 128, 256}) {
     CAPTURE(n);

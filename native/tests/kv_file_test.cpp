@@ -170,6 +170,23 @@ TEST_CASE("a saved context is refused by whoever would compute other bits") {
   const auto changed = Model::load(elsewhere.write("tiny.gguf", bytes), {});
   CHECK(refused_by(*Engine::create(changed, with(KvPreset::kCompact))));
   CHECK(error_of([&] { engine->restore_cache(dir.path("none.kv")); }) == ErrorCode::kFileNotFound);
+  calibrate_kv(*model, random_text(300, 9));
+  CHECK(refused_by(*Engine::create(model, with(KvPreset::kCompact))));
+}
+
+TEST_CASE("what an engine has read can be forgotten, in memory and on the disk") {
+  const TempDir dir;
+  const auto model = load(dir, tiny_llama());
+  const std::string path = dir.path("context.kv");
+  const auto engine = Engine::create(model, with(KvPreset::kCompact));
+  Recorder recorder;
+  run(*engine, random_text(200, 1), recorder);
+  engine->save_cache(path);
+  CHECK(engine->forget_cache(path).n_tokens >= 200);
+  CHECK_FALSE(std::filesystem::exists(path));
+  CHECK(engine->stats().n_kv_tokens == 0);
+  CHECK(engine->stats().kv_bytes_used == 0);
+  CHECK(engine->forget_cache(path).n_tokens == 0);  // nothing is left, and that is no error
 }
 
 TEST_CASE("a saved context that is damaged anywhere is refused, and nothing of it is used") {

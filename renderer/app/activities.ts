@@ -9,6 +9,7 @@ const kJobs = {
   verify: 'Checking the hash of',
   selfTest: 'Trying out',
   benchmark: 'Measuring the speed of',
+  kvCheck: 'Checking the context of',
   move: 'Moving',
 };
 

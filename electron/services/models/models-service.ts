@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
+import type { KvCheck } from '../../common/kv-check.ts';
 import type {
   FoundModel,
   HubFile,
@@ -13,24 +14,33 @@ import type {
   ModelOverrides,
   ModelsState,
 } from '../../common/model-contract.ts';
-import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import {
+  contextOf,
+  type KvPresetId,
+  kvBitsOf,
+  type ModelFacts,
+  predictMemory,
+  predictTokensPerSecond,
+} from '../../common/model-facts.ts';
 import {
   type Assignment,
   type Benchmark,
+  type Device,
   type ModelRole,
   type ModelSpec,
   modelRoles,
   type SelfTest,
+  type WeightSpeeds,
 } from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
-import { catalogId, catalogModelOf, catalogModels, defaultModel } from './catalog.ts';
+import { catalogId, catalogModelOf, catalogModels, defaultModel, isFromHub } from './catalog.ts';
 import { freeBytesOf } from './download-file.ts';
 import { Downloads, type QueuedDownload } from './downloads.ts';
 import type { HttpGet } from './http.ts';
 import type { HubToken } from './hub-token.ts';
 import { Library } from './library.ts';
 import { SpeedFile } from './machine-speed.ts';
-import { ModelCare } from './model-care.ts';
+import { calibrationPath, ModelCare } from './model-care.ts';
 import { findModels, findOthersModels } from './model-folders.ts';
 import { ModelSources } from './model-sources.ts';
 import type { DownloadTools } from './parts.ts';
@@ -52,6 +62,12 @@ export interface ModelsServiceOptions {
   onAssignment: () => void;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
+  /** @throws ENGINE_NOT_READY while it starts, or computes */
+  measureSpeeds: (types: string[], nThreads: number) => Promise<WeightSpeeds>;
+  gpus: () => Promise<Device[]>;
+  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** Of what models have read, the engine's memory. */
+  forget: () => Promise<void>;
 }
 
 /** Nobody reads faster. */
@@ -68,6 +84,8 @@ export class ModelsService {
   readonly #sources: ModelSources;
   readonly care: ModelCare;
   readonly #changes = new EventStream<ModelsState>();
+  #measuring: Promise<void> = Promise.resolve();
+  #gpus: Device[] = [];
   #pushTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: ModelsServiceOptions) {
@@ -101,14 +119,16 @@ export class ModelsService {
       onDone: (queued, paths, isVerified) => this.#arrived(queued, paths, isVerified),
       onChange,
     });
-    const { selfTest, benchmark, onNotice } = options;
+    const { selfTest, benchmark, checkKv, onNotice } = options;
     this.care = new ModelCare({
       library: this.#library,
       downloads: this.#downloads,
-      speed: this.#speed,
+      onMeasured: (id, tokensPerSecond) => this.measured(id, tokensPerSecond),
       specOf: (model) => this.#spec(model),
       selfTest,
       benchmark,
+      checkKv,
+      onKvCheck: () => options.onAssignment(),
       onNotice,
     });
   }
@@ -128,6 +148,7 @@ export class ModelsService {
   }
 
   async watch(signal: AbortSignal | undefined): Promise<AsyncGenerator<ModelsState, void, void>> {
+    void this.#lookAtGpus();
     return this.#changes.subscribe(signal, [await this.state()]);
   }
 
@@ -137,17 +158,18 @@ export class ModelsService {
     return {
       models,
       downloads: this.#downloads.list(),
-      catalog: catalogModels
-        .filter(({ bundled }) => bundled === undefined)
-        .map(({ id, name, about, license, bytes, roles }) => ({
-          id,
-          name,
-          about,
-          license,
-          bytes,
-          roles,
-          isHere: models.some((model) => model.id === `catalog:${id}` && model.state === 'ready'),
-        })),
+      catalog: catalogModels.map((known) => ({
+        id: known.id,
+        name: known.name,
+        about: known.about,
+        license: known.license,
+        bytes: known.bytes,
+        roles: known.roles,
+        draft: catalogModels.find(({ id }) => id === known.draft)?.name ?? null,
+        isHere: models.some(
+          ({ id, state, source }) => state === 'ready' && (id === catalogId(known) || isFromHub(known, source?.url)),
+        ),
+      })),
       roles: this.roles(),
       workspaceRoles: this.#roles.ofFolder(this.#options.root()),
       folder: this.folder,
@@ -156,10 +178,18 @@ export class ModelsService {
         totalBytes: totalmem(),
         freeBytes: process.availableMemory(),
         limitBytes: this.#options.settings().modelMemoryMiB * 2 ** 20,
+        gpus: this.#gpus,
       },
       speed: this.#speed.current,
+      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#usualKvPreset() },
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };
+  }
+
+  /** What a check would choose for a model that is not here is not known: f16, which always passes. */
+  #usualKvPreset(): KvPresetId {
+    const { kvPreset } = this.#options.settings();
+    return kvPreset === 'auto' ? 'exact' : kvPreset;
   }
 
   // Roles
@@ -220,7 +250,8 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx, kvPreset } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
+    const kvPreset = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const { facts = null, overrides, id, path, origin, name } = model;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
@@ -232,14 +263,18 @@ export class ModelsService {
       const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
       return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
     };
+    const device = overrides?.device ?? 'cpu';
+    const isOnGpu = device !== 'cpu';
     return {
       id,
       modelPath: path,
       name: isNamed && name ? name : null,
       nThreads,
+      device,
       nCtx: wanted,
       kvPreset,
-      memoryBytes: facts ? memoryOf(facts) : 0,
+      // A GPU's memory is its own: whether it is enough, the GPU says.
+      memoryBytes: facts && !isOnGpu ? memoryOf(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
       contextFile: this.#contextFile(id),
@@ -250,6 +285,13 @@ export class ModelsService {
   #contextFile(id: string): string {
     const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
     return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
+  }
+
+  /** Everything that models have read: a conversation that is deleted leaves nothing behind. */
+  async forgetContexts(): Promise<void> {
+    await this.#options.forget();
+    const folder = join(this.#options.dataFolder, 'contexts');
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
   }
 
   // What could be had
@@ -295,7 +337,7 @@ export class ModelsService {
     if (first === undefined) return;
     const verifiedAtMs = isVerified ? Date.now() : null;
     const { id } = await this.#library.add(first, 'downloaded', { source: queued.source, verifiedAtMs });
-    void this.care.test(id);
+    void this.care.tryOut(id);
   }
 
   // The library
@@ -303,7 +345,7 @@ export class ModelsService {
   async import(paths: readonly string[], origin: 'imported' | 'linked'): Promise<ModelEntry[]> {
     const added: ModelEntry[] = [];
     for (const path of paths) added.push(await this.#library.add(path, origin));
-    for (const { id } of added) void this.care.test(id);
+    for (const { id } of added) void this.care.tryOut(id);
     return added;
   }
 
@@ -321,7 +363,9 @@ export class ModelsService {
   }
 
   async remove(id: string): Promise<number> {
+    const { path } = this.#library.mustGet(id);
     const freed = await this.#library.remove(id);
+    rmSync(calibrationPath(path), { force: true });
     rmSync(this.#contextFile(id), { force: true });
     this.#roles.replace(id, undefined);
     this.#options.onAssignment();
@@ -333,14 +377,35 @@ export class ModelsService {
     const { notes, overrides } = change;
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
-    const loadedWith = ['nCtx', 'chatTemplate', 'draftId'] as const;
+    const loadedWith = ['nCtx', 'chatTemplate', 'device', 'draftId'] as const;
     if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
   /** A reply was measured: predictions learn from it. */
   measured(id: string, tokensPerSecond: number): void {
-    const facts = this.#library.get(id)?.facts;
-    if (facts && tokensPerSecond > 0) this.#speed.learn(facts, tokensPerSecond);
+    const model = this.#library.get(id);
+    if (!model?.facts || !(tokensPerSecond > 0) || model.overrides.device) return;
+    const expected = model.speed?.expected ?? predictTokensPerSecond(model.facts, this.#speed.current);
+    this.#library.change(id, { speed: { expected, measured: tokensPerSecond } });
+    this.#speed.learn(model.facts, tokensPerSecond);
+  }
+
+  /** One after the other: two at once would slow each other down. @throws ENGINE_NOT_READY, OUT_OF_MEMORY */
+  measureSpeeds(types: readonly string[]): Promise<void> {
+    const measure = async () => {
+      const unknown = types.filter((type) => this.#speed.current.bytesPerSecond[type] === undefined);
+      if (unknown.length === 0) return;
+      this.#speed.measured(await this.#options.measureSpeeds(unknown, this.#options.settings().nThreads));
+      this.#changed();
+    };
+    this.#measuring = this.#measuring.catch(() => {}).then(measure);
+    return this.#measuring;
+  }
+
+  /** Those that there are now, and what they have free. None while the engine does not run. */
+  async #lookAtGpus(): Promise<void> {
+    this.#gpus = await this.#options.gpus().catch(() => []);
+    if (this.#gpus.length > 0) this.#changed();
   }
 
   /** @throws IO_ERROR, PERMISSION_DENIED */

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "backend/cpu/kv_pages.h"
+#include "quant/dequantize.h"
+#include "quant/quantize.h"
 
 namespace outpost {
 namespace {
@@ -37,13 +39,23 @@ void quantize_query(const float* x, int32_t n, QueryCodes& out) {
   }
 }
 
+/// What ggml's q4_0 leaves of a head; its last n % 32 numbers stay.
+void round_to_q4_0(float* x, int32_t n) {
+  std::byte block[18];  // f16 scale, 32 codes of 4 bit
+  for (int32_t i = 0; i + 32 <= n; i += 32) {
+    quantize(TensorType::kQ4_0, x + i, 32, block);
+    dequantize(TensorType::kQ4_0, block, x + i, 32);
+  }
+}
+
 }  // namespace
 
 void CpuAttention::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
                                      CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs,
                                      const AttentionParams& params, CpuRope* rope) {
   const int32_t dim_k = params.head_dim_k, dim_v = params.head_dim_v;
-  const KvRotation *k_rotation = storage.k_rotation(), *v_rotation = storage.v_rotation();
+  if (storage.statistics() != nullptr) add_statistics(*storage.statistics(), q, k, v, il, runs, params, rope);
+  const int32_t group = params.n_head / params.n_head_kv;
   int64_t row = 0;
   for (const SequenceRun& run : runs) {
     if (run.n_tokens == 0) continue;
@@ -59,7 +71,8 @@ void CpuAttention::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float
       float* q_token = q.data + (row + t) * params.n_head * dim_k;
       for (int32_t h = 0; h < params.n_head; ++h) {
         if (rope != nullptr) rope->rotate(q_token + h * dim_k, pos);
-        if (k_rotation != nullptr) k_rotation->apply(q_token + h * dim_k);
+        const KvRotation* rotation = storage.k_rotation(il, h / group);
+        if (rotation != nullptr) rotation->apply_to_query(q_token + h * dim_k);
       }
       const int32_t page = run.page_table[static_cast<size_t>(page_of(pos))];
       for (int32_t h = 0; h < params.n_head_kv; ++h) {
@@ -68,14 +81,51 @@ void CpuAttention::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float
         std::copy_n(k.data + i * dim_k, dim_k, key);
         std::copy_n(v.data + i * dim_v, dim_v, value);
         if (rope != nullptr) rope->rotate(key, pos);
-        if (k_rotation != nullptr) k_rotation->apply(key);
-        if (v_rotation != nullptr) v_rotation->apply(value);
+        if (storage.is_compressed()) {
+          storage.k_rotation(il, h)->apply(key);
+          storage.v_rotation(il, h)->apply(value);
+        }
+        if (storage.is_rounded_to_q4_0()) {
+          round_to_q4_0(key, dim_k);
+          round_to_q4_0(value, dim_v);
+        }
         kv_store(storage, page, il, h, pos, key, value);
       }
     });
     row += run.n_tokens;
   }
   if (storage.is_compressed()) pack_pages(storage, il, runs);
+}
+
+void CpuAttention::add_statistics(KvStatistics& statistics, DeviceSpan<const float> q, DeviceSpan<const float> k,
+                                  DeviceSpan<const float> v, int32_t il, std::span<const SequenceRun> runs,
+                                  const AttentionParams& params, CpuRope* rope) {
+  if (rope != nullptr) rope->reserve(statistics.n_positions() - 1);
+  const int32_t n_query = params.n_head / params.n_head_kv;
+  // A group is added to by one thread, token after token: the sums are the same every time.
+  pool_.run(kv_group_count(statistics.shape()), [&](int64_t g) {
+    KvStatistics::Group& group = statistics.group(il, static_cast<int32_t>(g));
+    if (params.softcap > 0 || params.sinks.size > 0) group.is_shift_free = false;
+    const auto add = [&](Moments& moments, const float* x, int32_t pos) {
+      float turned[kMaxHeadDim];
+      std::copy_n(x, moments.n, turned);
+      if (rope != nullptr && pos >= 0) rope->rotate(turned, pos);
+      moments.add(turned);
+    };
+    int64_t row = 0;
+    for (const SequenceRun& run : runs) {
+      for (int32_t t = 0; t < run.n_tokens; ++t, ++row) {
+        const int32_t pos = statistics.spread(run.n_past + t);
+        for (int32_t h = 0; h < params.n_head_kv; ++h) {
+          if (kv_group_of(statistics.shape(), h) != g) continue;
+          const int64_t i = row * params.n_head_kv + h;
+          add(group.k, k.data + i * params.head_dim_k, pos);
+          add(group.v, v.data + i * params.head_dim_v, -1);
+          for (int32_t j = 0; j < n_query; ++j) add(group.q, q.data + (i * n_query + j) * params.head_dim_k, pos);
+        }
+      }
+    }
+  });
 }
 
 void CpuAttention::pack_pages(CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs) {
@@ -127,10 +177,10 @@ void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, con
     const Segment& segment = *std::prev(next);
     attend(segment, item - segment.first_item, y.data, q.data, storage, il, params);
   });
-  const KvRotation* rotation = storage.v_rotation();
-  if (rotation == nullptr) return;
+  if (!storage.is_compressed()) return;
   pool_.run(row, [&](int64_t t) {
-    for (int32_t h = 0; h < params.n_head; ++h) rotation->undo(y.data + (t * params.n_head + h) * params.head_dim_v);
+    for (int32_t h = 0; h < params.n_head; ++h)
+      storage.v_rotation(il, h / group)->undo(y.data + (t * params.n_head + h) * params.head_dim_v);
   });
 }
 

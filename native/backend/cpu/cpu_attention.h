@@ -35,6 +35,9 @@ class CpuAttention {
     int64_t first_item;
   };
 
+  void add_statistics(KvStatistics& statistics, DeviceSpan<const float> q, DeviceSpan<const float> k,
+                      DeviceSpan<const float> v, int32_t il, std::span<const SequenceRun> runs,
+                      const AttentionParams& params, CpuRope* rope);
   /// Packs the pages that the run's last query reads packed.
   void pack_pages(CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs);
   void add_segments(const CpuKvStorage& storage, const SequenceRun& run, int64_t row, const AttentionParams& params);

@@ -10,14 +10,23 @@ namespace outpost {
 CpuKvStorage::CpuKvStorage(const KvShape& shape, const KvFormat& format, int32_t n_page)
     : shape_(shape),
       is_exact_(format.is_exact()),
-      k_rotation_(shape.head_dim_k),
-      v_rotation_(shape.head_dim_v),
+      is_rounded_to_q4_0_(format.is_rounded_to_q4_0),
+      statistics_(format.statistics),
       pages_(static_cast<size_t>(n_page)) {
   assert(format.layers.size() == static_cast<size_t>(shape.n_layer));
   forms_[static_cast<size_t>(KvForm::kFresh)] = lay_out(KvForm::kFresh, format);
   if (is_exact_) return;
   forms_[static_cast<size_t>(KvForm::kPacked)] = lay_out(KvForm::kPacked, format);
   forms_[static_cast<size_t>(KvForm::kSinks)] = lay_out(KvForm::kSinks, format);
+  if (format.calibration == nullptr) {
+    k_rotations_.emplace_back(shape.head_dim_k);
+    v_rotations_.emplace_back(shape.head_dim_v);
+    return;
+  }
+  for (const KvCalibration::Group& group : format.calibration->groups) {
+    k_rotations_.emplace_back(shape.head_dim_k, group.k);
+    v_rotations_.emplace_back(shape.head_dim_v, group.v);
+  }
 }
 
 CpuKvStorage::Form CpuKvStorage::lay_out(KvForm form, const KvFormat& format) const {

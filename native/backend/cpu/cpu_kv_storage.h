@@ -54,8 +54,11 @@ class CpuKvStorage final : public KvStorage {
   void set_packed(int32_t page, int32_t n_layers) { pages_[static_cast<size_t>(page)].n_packed = n_layers; }
 
   /// Null without compression.
-  const KvRotation* k_rotation() const { return is_exact_ ? nullptr : &k_rotation_; }
-  const KvRotation* v_rotation() const { return is_exact_ ? nullptr : &v_rotation_; }
+  const KvRotation* k_rotation(int32_t il, int32_t head) const { return rotation(k_rotations_, il, head); }
+  const KvRotation* v_rotation(int32_t il, int32_t head) const { return rotation(v_rotations_, il, head); }
+
+  bool is_rounded_to_q4_0() const { return is_rounded_to_q4_0_; }
+  KvStatistics* statistics() const { return statistics_; }
 
  private:
   struct Form {
@@ -69,11 +72,18 @@ class CpuKvStorage final : public KvStorage {
 
   const Page& at(int32_t page) const { return pages_[static_cast<size_t>(page)]; }
   Form lay_out(KvForm form, const KvFormat& format) const;
+  const KvRotation* rotation(const std::vector<KvRotation>& rotations, int32_t il, int32_t head) const {
+    if (is_exact_) return nullptr;
+    if (rotations.size() == 1) return rotations.data();
+    return &rotations[static_cast<size_t>(il * kv_group_count(shape_) + kv_group_of(shape_, head))];
+  }
 
   KvShape shape_;
   bool is_exact_;
+  bool is_rounded_to_q4_0_;
+  KvStatistics* statistics_;
   Form forms_[3];
-  KvRotation k_rotation_, v_rotation_;
+  std::vector<KvRotation> k_rotations_, v_rotations_;  // one, or [n_layer, kv_group_count]
   std::vector<Page> pages_;
   size_t allocated_bytes_ = 0;
 };

@@ -41,12 +41,30 @@ KvRotation::KvRotation(int32_t n) : n_(n), n_hartley_(n) {
   }
 }
 
-KvRotation::KvRotation(int32_t n, std::span<const float> matrix) : n_(n) {
-  inverse_.assign(matrix.begin(), matrix.end());  // rows of R are the columns of its transpose
-  matrix_.resize(matrix.size());
-  for (int32_t i = 0; i < n; ++i) {
-    for (int32_t j = 0; j < n; ++j) matrix_[static_cast<size_t>(j * n + i)] = matrix[static_cast<size_t>(i * n + j)];
+KvRotation::KvRotation(int32_t n, const KvBasis& basis) : KvRotation(n) {
+  if (basis.shape.empty()) return;
+  const SquareMatrix shape(basis.shape.begin(), basis.shape.end());
+  const SquareMatrix inverse = invert_positive(shape, n);
+  if (inverse.empty()) throw EngineError(ErrorCode::kInvalidArgument, "A basis of keys or values is singular.");
+  // A column of H S A is H S times a column of A, which is a row of it as well.
+  const auto turned = [&](const SquareMatrix& rows) {
+    std::vector<float> columns(rows.begin(), rows.end());
+    for (int32_t c = 0; c < n; ++c) {
+      float* column = columns.data() + static_cast<size_t>(c) * static_cast<size_t>(n);
+      for (int32_t i = 0; i < n; ++i) column[i] *= signs_[static_cast<size_t>(i)];
+      mix(column);
+    }
+    return columns;
+  };
+  std::vector<float> forward = turned(shape), query = turned(inverse);
+  inverse_.resize(query.size());
+  for (size_t i = 0; i < query.size(); ++i) {
+    const size_t row = i / static_cast<size_t>(n), column = i % static_cast<size_t>(n);
+    inverse_[column * static_cast<size_t>(n) + row] = query[i];
   }
+  matrix_ = std::move(forward);
+  query_matrix_ = std::move(query);
+  mean_ = basis.mean;
 }
 
 /// x = H x
@@ -72,14 +90,28 @@ void KvRotation::mix(float* x) const {
   }
 }
 
-void KvRotation::apply(float* x) const {
-  if (!matrix_.empty()) return multiply(matrix_, n_, x);
+void KvRotation::turn(float* x) const {
   for (int32_t i = 0; i < n_; ++i) x[i] *= signs_[static_cast<size_t>(i)];
   mix(x);
 }
 
+void KvRotation::apply(float* x) const {
+  if (matrix_.empty()) return turn(x);
+  for (int32_t i = 0; i < n_; ++i) x[i] -= mean_[static_cast<size_t>(i)];
+  multiply(matrix_, n_, x);
+}
+
+void KvRotation::apply_to_query(float* x) const {
+  if (matrix_.empty()) return turn(x);
+  multiply(query_matrix_, n_, x);
+}
+
 void KvRotation::undo(float* x) const {
-  if (!matrix_.empty()) return multiply(inverse_, n_, x);
+  if (!matrix_.empty()) {
+    multiply(inverse_, n_, x);
+    for (int32_t i = 0; i < n_; ++i) x[i] += mean_[static_cast<size_t>(i)];
+    return;
+  }
   mix(x);
   for (int32_t i = 0; i < n_; ++i) x[i] *= signs_[static_cast<size_t>(i)];
 }

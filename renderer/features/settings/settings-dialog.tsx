@@ -177,6 +177,7 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
               hint="Fewer bits for keys and values let a longer context fit; the fewer, the more a reply may differ. The model is loaded again."
               value={values.kvPreset}
               options={[
+                { value: 'auto', label: 'As each model was checked' },
                 { value: 'exact', label: 'Exact, 16 bits' },
                 { value: 'safe', label: 'Safe, about 6 bits' },
                 { value: 'compact', label: 'Compact, about 3 bits' },
