@@ -20,6 +20,7 @@ import { root } from '../../scripts/lib/process.mjs';
  * @property {number} prefillMs
  * @property {number} ttftMs
  * @property {number} decodeMs
+ * @property {number} cpuMs of this process meanwhile, all of its threads
  * @property {number} ms from the request to the end of the reply
  */
 
@@ -68,6 +69,7 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
       const request = { path, prefix, suffix, repository, files: [] };
       const { tokens, beginWith } = completionPrompt(model, format, request, nCtx - maxTokens - nBegin);
       const startMs = performance.now();
+      const startCpu = process.cpuUsage();
       const { text, stats } = await submit(engine, {
         tokens,
         beginWith,
@@ -76,6 +78,7 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
         stop: isLine ? ['\n'] : [],
       }).done;
       const { nDrafted, nAccepted } = stats.drafts.model;
+      const cpu = process.cpuUsage(startCpu);
       return {
         text: format === null && !isLine ? cutAtSuffix(text, suffix) : text,
         nPrompt: stats.nPrompt,
@@ -87,6 +90,7 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
         prefillMs: stats.prefillMs,
         ttftMs: stats.ttftMs,
         decodeMs: stats.decodeMs,
+        cpuMs: (cpu.user + cpu.system) / 1000,
         ms: performance.now() - startMs,
       };
     },

@@ -66,32 +66,21 @@ async function bits(context) {
 
 /** @param {Context} context @returns {Promise<Section>} */
 async function infilling(context) {
-  const { few, all, ours, theirs } = await filled(context);
-  const oursFew = ours.slice(0, few.length);
+  const { tasks, ours, theirs } = await filled(context);
   const passes = await step('running the tests of what was filled in', (progress) =>
-    measurePasses({ ...context, answers: [...answers(all, ours), ...answers(few, theirs)], progress }),
+    measurePasses({ ...context, answers: [...answers(tasks, ours), ...answers(tasks, theirs)], progress }),
   );
-  const [oursPass, theirsPass] = [passes.slice(0, all.length), passes.slice(all.length)];
   const rows = [];
-  for (const kind of /** @type {const} */ (['single line', 'random span'])) {
-    for (const [what, mineAll, mine, others] of /** @type {[string, boolean[], boolean[], boolean[]][]} */ ([
-      ['exact', ours.map(isExact), oursFew.map(isExact), theirs.map(isExact)],
-      ['tests pass', oursPass, oursPass.slice(0, few.length), theirsPass],
+  for (const kind of /** @type {const} */ (['single line', 'random span']))
+    for (const [what, mine, others] of /** @type {[string, boolean[], boolean[]][]} */ ([
+      ['exact', ours.map(isExact), theirs.map(isExact)],
+      ['tests pass', passes.slice(0, tasks.length), passes.slice(tasks.length)],
     ])) {
-      const of = (/** @type {Task[]} */ tasks, /** @type {boolean[]} */ hits) => membersOf(tasks, hits, kind);
-      const full = estimate(of(all, mineAll));
-      rows.push([
-        `${kind}, ${what}`,
-        `${of(few, mine).length}`,
-        inWords(estimate(of(few, mine)), percent),
-        inWords(estimate(of(few, others)), percent),
-        inWords(difference(of(few, mine), of(few, others)), signedPercent),
-        `${inWords(full, percent)} of ${full.n}`,
-      ]);
+      const [a, b] = [mine, others].map((hits) => membersOf(tasks, hits, kind));
+      const cells = [inWords(estimate(a ?? []), percent), inWords(estimate(b ?? []), percent)];
+      rows.push([`${kind}, ${what}`, `${a?.length}`, ...cells, inWords(difference(a ?? [], b ?? []), signedPercent)]);
     }
-  }
-  const [pair, baseline] = context.contestants;
-  const head = ['HumanEval infilling', 'tasks', pair.name, baseline.name, 'difference', `${pair.name}, all problems`];
+  const head = ['HumanEval infilling', 'tasks', ...context.contestants.map(({ name }) => name), 'difference'];
   return { title: 'Filling in', text: markdownTable([head, ...rows]) };
 }
 

@@ -1,8 +1,8 @@
-// `node scripts/outpost.mjs forge-evaluate [--quick] [--only PARTS] [--model MODEL.gguf] [--threads N] [--report]`: our pair
-// beside TinyLlama, everything that forge/evaluation/README.md shows, which it writes. PARTS are some of bits, infilling, lines,
-// tokens, acceptance and latency, with commas between them. What was measured before is kept below build/forge/evaluation
-// and not measured again: a run that is cut off goes on, and --report shows what there is. --quick takes an eighth of the
-// tasks and writes nothing. --model measures another model in the place of ours.
+// `node scripts/outpost.mjs forge-evaluate [--quick] [--only PARTS] [--model MODEL.gguf] [--threads N]`: our pair beside
+// TinyLlama. Writes its part of forge/evaluation/README.md, which says what is asked. PARTS are some of bits, infilling, lines,
+// tokens, acceptance and latency, with commas between them. What was measured before is kept below build/forge/evaluation and
+// not measured again: a run that is cut off goes on. --quick takes about an eighth of the tasks; it, --only and --model, which
+// measures another model in the place of ours, write nothing but what they print.
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
