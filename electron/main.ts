@@ -83,6 +83,8 @@ async function start(): Promise<void> {
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
     checkKv: (spec, signal) => engine.checkKv(spec, signal),
     forget: () => engine.forget(),
+    measureSpeeds: (types, nThreads) => engine.measureSpeeds(types, nThreads),
+    gpus: () => engine.gpus(),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),

@@ -49,15 +49,17 @@ def main():
     parser.add_argument("--data", required=True, help="folder of held-out *.tokens")
     parser.add_argument("--vocabulary", required=True)
     parser.add_argument("--sequences", type=int, default=64)
+    parser.add_argument("--ctx", type=int, default=4096, help="tokens of a sequence, at most the models' context")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target, draft = (open_model(path, device) for path in (arguments.target, arguments.draft))
-    options = StreamOptions(n_ctx=min(target.hp.n_ctx, draft.hp.n_ctx), n_batch=8)
+    options = StreamOptions(n_ctx=min(target.hp.n_ctx, draft.hp.n_ctx, arguments.ctx), n_batch=8)
     segment = next_segment(arguments.data, {}, 0, options)
     stream = TokenStream(arguments.data, segment, Vocabulary(arguments.vocabulary), options)
     batches = (stream.batch(step) for step in range(max(1, arguments.sequences // 8)))
     greedy, sampled, target_loss, draft_loss = acceptance(target, draft, batches, device)
-    print(f"accepted: greedy {greedy:.3f}, sampled {sampled:.3f}")
+    n_tokens = options.n_ctx * options.n_batch * max(1, arguments.sequences // 8)
+    print(f"accepted, of {n_tokens} tokens: greedy {greedy:.3f}, sampled {sampled:.3f}")
     print(f"loss: target {target_loss:.4f}, draft {draft_loss:.4f}")
 
 

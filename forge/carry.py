@@ -62,6 +62,13 @@ def unpack(directories, into):
             with open(os.path.join(incoming, name)) as file:
                 entry = json.load(file)
             entries[entry["name"]] = entry
+    for entry in list(entries.values()):
+        if _is_there(into, entry):  # a part that came twice
+            for piece in entry["pieces"]:
+                for name in (piece, f"{piece}.json"):
+                    if os.path.exists(os.path.join(incoming, os.path.basename(name))):
+                        os.remove(os.path.join(incoming, os.path.basename(name)))
+            del entries[entry["name"]]
     is_whole = {
         name: all(os.path.exists(os.path.join(incoming, piece)) for piece in entry["pieces"])
         for name, entry in entries.items()
@@ -70,6 +77,14 @@ def unpack(directories, into):
     with concurrent.futures.ThreadPoolExecutor() as pool:  # lzma and files work outside of the interpreter's lock
         list(pool.map(lambda name: _join(incoming, into, entries[name]), whole))
     return whole, sorted(name for name in entries if not is_whole[name])
+
+
+def _is_there(into, entry):
+    path = os.path.join(into, os.path.basename(entry["name"]))
+    if not os.path.exists(path):
+        return False
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest() == entry["sha256"]
 
 
 def _join(incoming, into, entry):

@@ -8,6 +8,9 @@ import { metadataEntries } from './vocabulary-entries.mjs';
 /** GGUF's numbers of tensor types, and of files in which most tensors have one (general.file_type). */
 const types = { F32: { tensor: 0, file: 0 }, BF16: { tensor: 30, file: 32 } };
 
+/** @typedef {import('./safetensors.mjs').Hparams} Hparams */
+/** @typedef {import('./safetensors.mjs').Weights} Weights */
+
 /**
  * @param {{ weights: string, vocabulary: string, out: string, name: string, description: string }} options
  * @returns {Promise<{ nParams: number, nTokens: number }>} nTokens: that the model was trained on
@@ -15,18 +18,26 @@ const types = { F32: { tensor: 0, file: 0 }, BF16: { tensor: 30, file: 32 } };
 export async function exportGguf({ weights, vocabulary, out, name, description }) {
   const { metadata, tensors } = await readSafetensors(weights);
   const entries = metadataEntries(await readFile(vocabulary)).filter(({ key }) => key.startsWith('tokenizer.'));
-  /** @type {import('./safetensors.mjs').Hparams} */
+  /** @type {Hparams} */
   const hp = JSON.parse(metadata.hparams ?? 'null');
   if (hp === null || entries.length === 0) throw new SetupError(`${weights} or ${vocabulary} lacks its metadata.`);
-  const nParams = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+  const about = { name, description, organization: 'Outpost', license: 'mit' };
+  const nParams = await writeLlama({ out, about, hp, vocabulary: entries, tensors });
+  return { nParams, nTokens: Number(metadata.n_tokens) };
+}
 
+/**
+ * Writes a model of the architecture "llama" whose output is its token embedding.
+ * @param {{ out: string, about: { name: string, description: string, organization: string, license: string },
+ *   hp: Hparams, vocabulary: { bytes: Uint8Array }[], tensors: Weights[] }} model vocabulary: metadata as it lies in a file
+ * @returns {Promise<number>} of parameters
+ */
+export async function writeLlama({ out, about, hp, vocabulary, tensors }) {
+  const nParams = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const file = new GgufWriter();
   file.string('general.architecture', 'llama');
   file.string('general.type', 'model');
-  file.string('general.name', name);
-  file.string('general.description', description);
-  file.string('general.organization', 'Outpost');
-  file.string('general.license', 'mit');
+  for (const [key, value] of Object.entries(about)) file.string(`general.${key}`, value);
   file.string('general.size_label', `${Math.round(nParams / 1e5) / 10}M`);
   file.uint32('general.quantization_version', 2);
   const main = tensors.some(({ dtype }) => dtype === 'BF16') ? types.BF16 : types.F32;
@@ -43,7 +54,7 @@ export async function exportGguf({ weights, vocabulary, out, name, description }
   file.uint32('llama.rope.dimension_count', hp.n_embd / hp.n_head);
   file.float32('llama.rope.freq_base', hp.rope_freq_base);
   file.float32('llama.attention.layer_norm_rms_epsilon', hp.rms_eps);
-  for (const { bytes } of entries) file.entry(bytes);
+  for (const { bytes } of vocabulary) file.entry(bytes);
 
   for (const tensor of tensors) {
     // Vectors are f32 in GGUF files, whatever the matrices are.
@@ -54,7 +65,7 @@ export async function exportGguf({ weights, vocabulary, out, name, description }
   }
   await writeFile(`${out}.part`, file.bytes());
   await rename(`${out}.part`, out);
-  return { nParams, nTokens: Number(metadata.n_tokens) };
+  return nParams;
 }
 
 /** bf16 -> f32: the upper half of its bits. @param {Uint8Array} bytes */

@@ -1,8 +1,10 @@
 #!/bin/bash
 # The training of the pair on a lent machine, one short call at a time; what it starts goes on between calls.
 #
-#   start MINUTES PART...   unpacks the parts (the first holds the vocabulary) and starts the training of that many minutes
-#   add PART...             unpacks further parts; the trainer takes them at the end of its pass
+#   start MINUTES PART...   unpacks the parts, and starts the training of that many minutes as soon as what it begins with
+#                           is whole: weights to go on from, if the parts hold any, the vocabulary, and a shard. The same
+#                           call for every part: a trainer that runs takes further shards at the end of its pass, and one
+#                           that was cut off goes on from its checkpoint
 #   status                  how far it is
 #   minutes N               changes how long it trains in all
 #   pause | resume          for those who need the GPU for a moment; such time does not count
@@ -19,10 +21,21 @@ group=4 # parts of a call
 part_bytes=15500000
 options=${TRAIN_OPTIONS:---preset target --preset draft --batch 64 --micro 8 --workers 14 --compile}
 
-is_running() { [ -f "$state/pid" ] && kill -0 "$(cat "$state/pid")" 2> /dev/null; }
+# One that was killed may stay as a zombie where nobody waits for it, as in a container.
+is_running() {
+  local pid
+  pid=$(cat "$state/pid" 2> /dev/null) && kill -0 "$pid" 2> /dev/null && ! grep -qs '^State:.*Z' "/proc/$pid/status"
+}
+
+# Pieces of files that are not whole wait in .incoming.
+is_ready() {
+  [ -f "$state/data/vocabulary.json" ] && ls "$state/data"/*.tokens > /dev/null 2>&1 &&
+    ! ls "$state/data/.incoming" | grep -q safetensors
+}
 
 unpack() {
-  mkdir -p "$state/data"
+  mkdir -p "$state/data/.incoming"
+  [ $# -gt 0 ] || return 0
   "$python" "$here/carry.py" unpack "$@" --into "$state/data"
 }
 
@@ -35,29 +48,29 @@ pack_weights() {
   (cd "$state/back" && sha256sum back.* > SHA256SUMS)
 }
 
-case ${1:?start, add, status, minutes, pause, resume, finish, back or join} in
+case ${1:?start, status, minutes, pause, resume, finish, back or join} in
   start)
     minutes=${2:?MINUTES}
     shift 2
     unpack "$@"
-    [ -f "$state/data/vocabulary.json" ] || { echo "These parts do not hold the whole vocabulary." >&2 && exit 1; }
     if is_running; then
       echo "It runs already."
+    elif ! is_ready; then
+      echo "It starts when more parts are here."
+      exit 0
     else
       mkdir -p "$state/out" "$state/code"
       cp "$here"/*.py "$state/code/" # the checkout may change while it runs
+      # Weights that were trained before: a lower rate, and other batches than those they have seen.
+      first=$(find "$state/data" -name '*.safetensors' | sort | tail -n 1)
+      [ -z "$first" ] || options="--init $state/data --lr 2e-3 --seed $(cksum < "$first" | cut -d ' ' -f 1) $options"
       # shellcheck disable=SC2086
       setsid "$python" "$state/code/train.py" $options --data "$state/data" --vocabulary "$state/data/vocabulary.json" \
-        --out "$state/out" --train-minutes "$minutes" > "$state/log" 2>&1 < /dev/null &
+        --out "$state/out" --train-minutes "$minutes" >> "$state/log" 2>&1 < /dev/null &
       echo $! > "$state/pid"
     fi
-    sleep 20
+    sleep "${FORGE_WAIT:-20}"
     tail -n 5 "$state/log"
-    ;;
-  add)
-    shift
-    unpack "$@"
-    tail -n 3 "$state/log"
     ;;
   status)
     if is_running; then echo "running, process group $(cat "$state/pid")"; else echo "not running"; fi

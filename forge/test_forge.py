@@ -183,6 +183,7 @@ class CarryTest(unittest.TestCase):
             for part in parts[1:]:
                 _, waiting = carry.unpack([part], into)
             self.assertEqual(waiting, [])
+            self.assertEqual(carry.unpack(parts[:1], into), ([], []))  # a part that comes again is not waited for
             for name, data in contents.items():
                 with open(os.path.join(into, name), "rb") as file:
                     self.assertEqual(file.read(), data)

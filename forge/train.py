@@ -505,6 +505,8 @@ class Trainer:
             last = now
             pending = (dataclasses.replace(done), results, arguments.lr * factor, rate)
             if now - saved_at > 60 * arguments.save_every:
+                self._write(*pending)
+                pending = None
                 self._save()
                 saved_at = last = time.monotonic()
         if pending is not None:
@@ -526,6 +528,8 @@ class Trainer:
                 raise SystemExit(f"The loss or its gradient was no finite number 20 times, at step {done.step}.")
 
     def _save(self):
+        for log in self._logs:
+            log.flush()  # what a checkpoint has behind it is in the file
         progress = dataclasses.asdict(self._progress)
         state = {
             "learners": {
@@ -566,6 +570,9 @@ class LossLog:
         self._file = open(path, "w", newline="")
         self._writer = csv.writer(self._file)
         self._writer.writerows([self.columns, *rows])
+
+    def flush(self):
+        self._file.flush()
 
     def close(self):
         self._file.close()

@@ -16,6 +16,7 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   'test:e2e': async () => (await import('./tasks/test.mjs')).testE2e,
   'record-vectors': async () => (await import('./tasks/record-vectors.mjs')).recordVectors,
   bench: async () => (await import('./tasks/bench.mjs')).bench,
+  soak: async () => (await import('./tasks/soak.mjs')).soak,
   pictures: async () => (await import('./tasks/pictures.mjs')).pictures,
   'gpu-resources': async () => (await import('./tasks/gpu-resources.mjs')).gpuResources,
   'gpu-models': async () => (await import('./tasks/gpu-models.mjs')).gpuModels,

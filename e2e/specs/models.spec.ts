@@ -3,6 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
+import { splitModel } from '../../electron/services/models/testing/split-gguf.mjs';
 import { TestHub } from '../../electron/services/models/testing/test-hub.ts';
 import { tinyModelBytes } from '../../electron/services/models/testing/tiny-gguf.mjs';
 import { expect, test, writeFiles } from '../support/app.ts';
@@ -117,6 +118,66 @@ test.describe('Models', () => {
     await expect(card(page)).toContainText('Right on');
     // What had arrived was not fetched again, but for the last half megabyte of each connection.
     expect(hub.nBytesSent).toBeLessThan(0.75 * bytes.length);
+    await hub.stop();
+  });
+
+  test('a model in several files is fetched and loaded as one, and finds text by its meaning', async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
+    const hub = await withHub(outpost.userData);
+    const parts = splitModel(Buffer.from(small), 3);
+    for (const [i, bytes] of parts.entries()) {
+      hub.files.push({ repo: 'lab/split-GGUF', path: `split-0000${i + 1}-of-00003.gguf`, bytes });
+    }
+    await writeFiles(folder, { 'mountain.txt': 'A mountain.\n', 'river.txt': 'A river.\n' });
+    const page = await outpost.launch({ folder });
+    await outpost.waitForModel();
+    await openModels(page);
+    await dialog(page).getByRole('tab', { name: 'Find models' }).click();
+    await dialog(page).getByRole('searchbox').fill('split');
+    await page.keyboard.press('Enter');
+    await dialog(page).getByRole('button', { name: 'lab/split-GGUF' }).click();
+    await expect(dialog(page).getByRole('listitem', { name: /split-00001/ })).toContainText('in 3 parts');
+    await dialog(page)
+      .getByRole('button', { name: /^Will split/ })
+      .click();
+    // Types that were never measured here are measured before a speed is promised.
+    await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('measured on this machine', {
+      timeout: 60_000,
+    });
+    await dialog(page)
+      .getByRole('button', { name: /^Download split/ })
+      .click();
+    await dialog(page).getByRole('tab', { name: 'On this machine' }).click();
+    await model(page, /^tiny/).click();
+    await expect(card(page)).toContainText('Right on');
+    await expect(card(page).getByRole('region', { name: 'What it can do' })).toContainText('It continues', {
+      timeout: 60_000,
+    });
+    await card(page).getByRole('button', { name: 'Check the Hash' }).click();
+    await expect(card(page)).toContainText('Right on');
+
+    await dialog(page).getByRole('button', { name: 'From Other Apps' }).click();
+    await dialog(page)
+      .getByRole('button', { name: /^(Back|Cancel)$/ })
+      .click();
+    await card(page).getByRole('button', { name: 'Search by meaning' }).click();
+    await expect(card(page).getByRole('button', { name: 'Search by meaning' })).toHaveAttribute('aria-pressed', 'true');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+Shift+p');
+    await page.keyboard.type('search by meaning');
+    await page.keyboard.press('Enter');
+    const meaning = page.getByRole('dialog', { name: 'Search by Meaning' });
+    await meaning.getByRole('textbox').fill('A river.');
+    await page.keyboard.press('Enter');
+    const found = meaning.getByRole('list', { name: 'Found by meaning' });
+    await expect(found.getByRole('listitem')).toHaveCount(2, { timeout: 60_000 });
+    await picture('by meaning');
+    expect(await violations(page)).toEqual([]);
+    await found.getByRole('button', { name: /^river\.txt:1/ }).click();
+    await expect(page.getByRole('tab', { name: /river\.txt/ })).toBeVisible();
     await hub.stop();
   });
 

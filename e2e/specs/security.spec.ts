@@ -20,7 +20,10 @@ async function listen(): Promise<{ server: Server; url: string; visits: string[]
   return { server, url: `http://127.0.0.1:${port}`, visits };
 }
 
-test('nothing in the app reaches the network, and every attempt is in the list', async ({ outpost, picture }) => {
+test('nothing in the app reaches the network or leads the window away, and every attempt is in the list', async ({
+  outpost,
+  picture,
+}) => {
   const { server, url, visits } = await listen();
   const page = await outpost.launch();
   await outpost.waitForModel();
@@ -90,7 +93,6 @@ test('nothing in the app reaches the network, and every attempt is in the list',
   );
   expect(fromMain).toBe('ENETUNREACH');
   expect(visits).toEqual([]);
-  server.close();
 
   await expect(status(page)).toContainText(/0 connections, \d+ blocked/);
   await status(page)
@@ -104,11 +106,7 @@ test('nothing in the app reaches the network, and every attempt is in the list',
     await page.emulateMedia({ colorScheme });
     expect(await violations(page)).toEqual([]);
   }
-});
 
-test('the window cannot be led away', async ({ outpost }) => {
-  const { server, url, visits } = await listen();
-  await outpost.launch();
   // From main: Playwright itself would wait for ever for a navigation that is refused.
   const address = await outpost.electron.evaluate(async ({ BrowserWindow }, target) => {
     const [window] = BrowserWindow.getAllWindows();
@@ -128,7 +126,11 @@ test('the window cannot be led away', async ({ outpost }) => {
   await outpost.kill();
 });
 
-test('hostile text in replies, file names and files stays text', async ({ outpost, folder, picture }) => {
+test('hostile text in replies, file names and files stays text; links open only while the network is on', async ({
+  outpost,
+  folder,
+  picture,
+}) => {
   const { server, url, visits } = await listen();
   const name = '<img src=x onerror=document.title=1>.txt';
   await writeFiles(folder, { [name]: 'harmless\n', '..%2f..%2fescape.txt': 'x\n', 'a"b\'c`d.txt': 'x\n' });
@@ -143,6 +145,7 @@ test('hostile text in replies, file names and files stays text', async ({ outpos
       '```html\n<script>document.title = "owned"</script>\n```',
     ].join('\n\n'),
   ]);
+  storeConversation(outpost.userData, 'Links', ['Where?', 'See [the site](https://example.com/page?q=1).']);
   const page = await outpost.launch({ folder });
   await page.getByRole('button', { name: 'Conversations' }).click();
   await page
@@ -168,11 +171,7 @@ test('hostile text in replies, file names and files stays text', async ({ outpos
   expect(await page.title()).not.toContain('owned');
   expect(visits).toEqual([]);
   server.close();
-});
 
-test('links are opened only while the network is on', async ({ outpost }) => {
-  storeConversation(outpost.userData, 'Links', ['Where?', 'See [the site](https://example.com/page?q=1).']);
-  const page = await outpost.launch();
   await outpost.electron.evaluate(({ shell }) => {
     const opened: string[] = [];
     Object.assign(globalThis, { opened });

@@ -29,6 +29,13 @@ test('settings are searched, edited as JSON, and give commands other keys', asyn
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(dialog).toBeHidden();
 
+  const pixelRatio = () => page.evaluate(() => devicePixelRatio);
+  const before = await pixelRatio();
+  await page.keyboard.press('Control+Alt+Equal');
+  await expect.poll(pixelRatio).toBeGreaterThan(before);
+  await page.keyboard.press('Control+Alt+0');
+  await expect.poll(pixelRatio).toBe(before);
+
   await page.locator('.monaco-editor .view-lines').click();
   await page.keyboard.press('Control+s');
   await expect.poll(() => shownText(page)).toContain('"a": 1');

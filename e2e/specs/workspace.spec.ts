@@ -84,9 +84,24 @@ test.describe('Workspace', () => {
     await expect.poll(() => shownText(page)).toContain('a new thought, and one more');
   });
 
-  test('a change on disk under unsaved text is a question, not a loss', async ({ outpost, folder, picture }) => {
-    await writeFiles(folder, { 'a.txt': 'first\n' });
+  test('a change on disk under unsaved text is merged, or a question, never a loss', async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
+    await writeFiles(folder, { 'a.txt': 'first\n', 'b.txt': 'one\r\ntwo\r\nthree\r\n' });
     const page = await outpost.launch({ folder });
+    await openFile(page, 'b.txt');
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.type('mine ');
+    await writeFile(join(folder, 'b.txt'), 'one\r\ntwo\r\ntheirs\r\n');
+    await expect.poll(() => shownText(page)).toBe('mine one\ntwo\ntheirs\n');
+    await expect(page.getByRole('region', { name: 'Notifications' })).toContainText('b.txt changed on disk.');
+    await picture('merged');
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, 'b.txt')).toBeVisible();
+    expect(await readFile(join(folder, 'b.txt'), 'utf8')).toBe('mine one\r\ntwo\r\ntheirs\r\n');
+
     await openFile(page, 'a.txt');
     await typeAtEnd(page, 'mine');
     await writeFile(join(folder, 'a.txt'), 'theirs\n');

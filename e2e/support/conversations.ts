@@ -11,7 +11,7 @@ export function storeConversation(userData: string, title: string, texts: readon
   const { id } = conversations.create(title);
   database.exec('BEGIN');
   texts.forEach((content, i) => {
-    conversations.putMessage(id, message(`message-${i}`, i % 2 === 0 ? 'user' : 'assistant', content));
+    conversations.putMessage(id, message(`${id}-${i}`, i % 2 === 0 ? 'user' : 'assistant', content));
   });
   database.exec('COMMIT');
   database.close();

@@ -56,6 +56,7 @@ export const commandTable = [
   { id: 'terminal.new', title: 'New Terminal', menu: 'view', accelerator: 'Ctrl+Shift+`' },
   { id: 'chat.attachTerminal', title: 'Attach the Output of the Terminal', menu: 'chat' },
   { id: 'completion.toggle', title: 'Turn Inline Completion On or Off', menu: null },
+  { id: 'search.byMeaning', title: 'Search by Meaning', menu: 'view' },
   { id: 'completion.latency', title: 'Show the Latency of Suggestions', menu: 'help' },
   { id: 'completion.acceptWord', title: 'Accept a Word of the Suggestion', menu: null },
   {
@@ -70,7 +71,7 @@ export const commandTable = [
   { id: 'chat.attachFile', title: 'Attach This File', menu: 'chat' },
   { id: 'chat.attachSelection', title: 'Attach the Selection', menu: 'chat', accelerator: 'CmdOrCtrl+Alt+L' },
   { id: 'chat.attachSymbol', title: 'Attach the Function or Type at the Cursor', menu: 'chat' },
-  { id: 'chat.attachChanges', title: 'Attach Unsaved Changes of This File', menu: 'chat' },
+  { id: 'chat.attachChanges', title: 'Attach the Changes of This File', menu: 'chat' },
   { id: 'chat.attach', title: 'Attach a File or Folder…', menu: 'chat' },
   { id: 'chat.exportMarkdown', title: 'Export the Conversation as Markdown…', menu: 'chat' },
   { id: 'chat.exportJson', title: 'Export the Conversation as JSON…', menu: 'chat' },

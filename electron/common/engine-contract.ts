@@ -7,11 +7,13 @@ import { kvCheckSchema } from './kv-check.ts';
 import {
   assignmentSchema,
   benchmarkSchema,
+  deviceSchema,
   draftStatsSchema,
   engineEventSchema,
   modelIdSchema,
   modelSpecSchema,
   selfTestSchema,
+  weightSpeedsSchema,
 } from './role-contract.ts';
 import { samplerSettingsSchema } from './settings.ts';
 
@@ -188,6 +190,8 @@ export const completeResultSchema = z.object({
   reason: stopReasonSchema,
   /** Whether the suffix was used: false for a model without fill-in-the-middle tokens. */
   usedSuffix: z.boolean(),
+  /** How sure the model was of the text, 0 to 1: the mean probability of its tokens; null if there are none. */
+  confidence: z.number().min(0).max(1).nullable(),
   stats: generateStatsSchema,
 });
 export type CompleteResult = z.infer<typeof completeResultSchema>;
@@ -205,6 +209,13 @@ export const engineContract = {
   chat: procedure.input(chatRequestSchema).output(eventIterator(generateEventSchema)),
   /** An inline completion; runs before chat. */
   complete: procedure.input(completeRequestSchema).output(completeResultSchema),
+  /**
+   * What the model of the role "embedding" makes of each text, as directions of length 1; a text that is longer than its
+   * context is cut. @throws NOT_FOUND if no model has the role
+   */
+  embed: procedure
+    .input(z.object({ texts: z.array(z.string().max(100_000)).min(1).max(64) }))
+    .output(z.object({ modelId: modelIdSchema, vectors: z.array(z.array(z.number())) })),
   /** Tokens of the rendered conversation, for the context meter. */
   countTokens: procedure
     .input(z.object({ messages: z.array(chatMessageSchema).max(10_000), ...chatOptions }))
@@ -225,4 +236,10 @@ export const engineControlContract = {
   checkKv: procedure.input(modelSpecSchema).output(kvCheckSchema),
   /** What models have read and no reply needs now, in memory and in their files. */
   forget: procedure.output(z.object({})),
+  /** Takes about a second per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
+  measureSpeeds: procedure
+    .input(z.object({ types: z.array(z.string().max(20)).max(40), nThreads: z.int() }))
+    .output(weightSpeedsSchema),
+  /** GPUs that can be used now. */
+  gpus: procedure.output(z.array(deviceSchema)),
 };

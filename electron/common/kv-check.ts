@@ -1,16 +1,16 @@
 // What the check of the KV cache's presets found for one model, and which of them it lets through.
 import { z } from 'zod';
-import { type KvPresetId, kvPresetIds } from './model-facts.ts';
+import { type KvPresetId, kvPresetIdSchema } from './model-facts.ts';
 
 export const kvCheckSchema = z.object({
   atMs: z.number(),
   /** The smallest preset that passed; "exact" if none did, or if there was no check. */
-  chosen: z.enum(kvPresetIds),
+  chosen: kvPresetIdSchema,
   /** Predictions compared. */
   nTokens: z.int(),
   results: z.array(
     z.object({
-      preset: z.enum(kvPresetIds),
+      preset: kvPresetIdSchema,
       /** Of the next token's distribution from that with f16, in nats. */
       meanKld: z.number(),
       /** Part of the predictions whose likeliest token is another. */

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { errorInfoSchema } from './errors.ts';
 import { kvCheckSchema } from './kv-check.ts';
-import { machineSpeedSchema, modelFactsSchema } from './model-facts.ts';
-import { benchmarkSchema, modelIdSchema, modelRoleSchema, selfTestSchema } from './role-contract.ts';
+import { kvPresetIdSchema, machineSpeedSchema, modelFactsSchema } from './model-facts.ts';
+import { benchmarkSchema, deviceSchema, modelIdSchema, modelRoleSchema, selfTestSchema } from './role-contract.ts';
 import { samplerSettingsSchema } from './settings.ts';
 
 /** What of the settings a model has of its own; what is absent comes from the settings. */
@@ -15,6 +15,8 @@ export const modelOverridesSchema = z.object({
   ),
   nCtx: z.int().min(0).max(1_048_576).optional(),
   chatTemplate: z.string().max(200_000).optional(),
+  /** What computes it: "cuda:0". Absent: the processor. */
+  device: z.string().max(40).optional(),
   /** The model that drafts for it; null: none. Absent: that of the role "draft", if it has the same vocabulary. */
   draftId: modelIdSchema.nullable().optional(),
 });
@@ -46,6 +48,8 @@ export const modelEntrySchema = z.object({
   verifiedAtMs: z.number().nullable(),
   selfTest: selfTestSchema.nullable(),
   benchmark: benchmarkSchema.nullable(),
+  /** Tokens per second: expected before this model ever ran here, and as measured last. */
+  speed: z.object({ expected: z.number(), measured: z.number() }).nullable().default(null),
   kvCheck: kvCheckSchema.nullable(),
   overrides: modelOverridesSchema,
   notes: z.string().max(10_000),
@@ -77,6 +81,8 @@ export const catalogEntrySchema = z.object({
   license: z.string(),
   bytes: z.number(),
   roles: z.array(modelRoleSchema),
+  /** The name of the model that drafts for it best. */
+  draft: z.string().nullable(),
   isHere: z.boolean(),
 });
 export type CatalogEntry = z.infer<typeof catalogEntrySchema>;
@@ -97,8 +103,11 @@ export const modelsStateSchema = z.object({
     freeBytes: z.number(),
     /** Most memory of all models together, by the settings; 0 for no limit. */
     limitBytes: z.number(),
+    gpus: z.array(deviceSchema),
   }),
   speed: machineSpeedSchema,
+  /** What the settings say where a model has nothing of its own. */
+  defaults: z.object({ nCtx: z.int(), kvPreset: kvPresetIdSchema }),
   hub: z.object({ url: z.string(), hasToken: z.boolean() }),
 });
 export type ModelsState = z.infer<typeof modelsStateSchema>;

@@ -43,8 +43,8 @@ export const kvPresets = [
   { id: 'compact', name: 'Compact', bits: 3.2 },
   { id: 'max', name: 'Max', bits: 2.3 },
 ] as const;
-export const kvPresetIds = ['exact', 'safe', 'compact', 'max'] as const;
-export type KvPresetId = (typeof kvPresets)[number]['id'];
+export const kvPresetIdSchema = z.enum(kvPresets.map(({ id }) => id));
+export type KvPresetId = z.infer<typeof kvPresetIdSchema>;
 
 /** Bits of an element of keys or values. */
 export function kvBitsOf(preset: KvPresetId): number {
@@ -109,6 +109,13 @@ export function predictMemory(
   return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
 }
 
+/** On a GPU weights lie as they do in the file, the table of embeddings too; what else there is, is the same. */
+export function predictGpuMemory(facts: ModelFacts, question: FitQuestion): MemorySplit {
+  const { kv, draft, workspace } = predictMemory(facts, question);
+  const weights = facts.fileBytes;
+  return { weights, kv, workspace, draft, total: weights + kv + workspace + draft };
+}
+
 /** What this machine reads per second while it decodes, by tensor type, and how much it learned from real replies. */
 export const machineSpeedSchema = z.object({
   /** Bytes per second of weights, by type; a type that was not measured takes `other`. */
@@ -140,9 +147,14 @@ export function fitOf(neededBytes: number, freeBytes: number): Fit {
   return neededBytes <= freeBytes ? 'tight' : 'tooLarge';
 }
 
-/** The longest context that fits, in steps of 256; null if not even the shortest does. */
-export function longestContext(facts: ModelFacts, question: FitQuestion, freeBytes: number): number | null {
-  const fits = (nCtx: number) => fitOf(predictMemory(facts, { ...question, nCtx }).total, freeBytes) === 'fits';
+/** The longest context that fits, in steps of 256; null if not even the shortest does. @param predict for the device */
+export function longestContext(
+  facts: ModelFacts,
+  question: FitQuestion,
+  freeBytes: number,
+  predict = predictMemory,
+): number | null {
+  const fits = (nCtx: number) => fitOf(predict(facts, { ...question, nCtx }).total, freeBytes) === 'fits';
   const step = 256;
   let [low, high] = [0, Math.floor(facts.nCtxTrain / step)];
   if (high === 0) return fits(facts.nCtxTrain) ? facts.nCtxTrain : null;

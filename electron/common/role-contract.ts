@@ -27,6 +27,8 @@ export const modelSpecSchema = z.object({
   /** What to call it; null takes the name in the file. */
   name: z.string().nullable(),
   nThreads: z.int(),
+  /** "cpu", or one of the GPUs. No other takes its place. */
+  device: z.string(),
   nCtx: z.int(),
   /** How keys and values are kept. */
   kvPreset: z.enum(['exact', 'safe', 'compact', 'max']),
@@ -123,6 +125,19 @@ export const selfTestSchema = z.object({
   generation: checkResultSchema,
 });
 export type SelfTest = z.infer<typeof selfTestSchema>;
+
+/** Something that computes, and the memory that it has of its own. */
+export const deviceSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  totalBytes: z.number(),
+  freeBytes: z.number(),
+});
+export type Device = z.infer<typeof deviceSchema>;
+
+/** Bytes of weights that decoding reads per second, by tensor type. */
+export const weightSpeedsSchema = z.record(z.string(), z.number().gt(0));
+export type WeightSpeeds = z.infer<typeof weightSpeedsSchema>;
 
 export const benchmarkSchema = z.object({
   atMs: z.number(),

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { asElectronPort, connect } from '../testing/connect.ts';
 import { appError } from './app-error.ts';
 import { procedure } from './errors.ts';
-import { serveParentPorts } from './serve.ts';
+import { kMostMessageChars, serveParentPorts } from './serve.ts';
 
 const contract = {
   square: procedure.input(z.object({ n: z.number().max(100) })).output(z.number()),
@@ -166,6 +166,16 @@ it.each([
   const { client, port } = served();
   port.postMessage(message);
   expect(await client.square({ n: 3 })).toBe(9);
+});
+
+it('drops a call that is longer than any that is meant, unread', async () => {
+  const { client, port, log } = served();
+  const parse = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => parse.mockRestore());
+  port.postMessage(`{"i":"x","p":{"u":"/square","b":{"json":{"n":1}}}}${' '.repeat(kMostMessageChars)}`);
+  expect(await client.square({ n: 3 })).toBe(9);
+  expect(log).toHaveBeenCalledWith('A message was dropped:', expect.objectContaining({ name: 'ZodError' }));
+  expect(parse.mock.calls.some(([read]) => read.length > 1000)).toBe(false);
 });
 
 it('serves every port that main hands over, each client with its own router', async () => {

@@ -49,6 +49,9 @@ function isStream(value: unknown): value is AsyncIterator<unknown, unknown, unde
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
+/** Room for 64 texts of a million characters and a long conversation. More would only fill this process's memory. */
+export const kMostMessageChars = 96 * 2 ** 20;
+
 const text = z.string();
 /** How the library writes a call without files, an event of a stream, and an abort: what we use, and nothing else. */
 const messageSchema = z.union([
@@ -60,7 +63,7 @@ const messageSchema = z.union([
 /** Null, and logged, for what the library could not read: its error would end the process. */
 function parseMessage(data: unknown): object | null {
   try {
-    return messageSchema.parse(JSON.parse(text.parse(data)));
+    return messageSchema.parse(JSON.parse(text.max(kMostMessageChars).parse(data)));
   } catch (error) {
     // biome-ignore lint/suspicious/noConsole: a bug of ours, or a window that was taken over; the log should tell
     console.error('A message was dropped:', error);

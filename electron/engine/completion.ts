@@ -34,9 +34,17 @@ export async function complete(
       temperature: 0,
       stop: ends[mode],
       priority: isWarmUp ? 'background' : 'inline',
+      logProbs: !isWarmUp,
       ...defined({ texts, deadlineMs }),
     },
     signal,
   );
-  return { ...result, usedSuffix: usesSuffix };
+  const { logProbs, ...stats } = result.stats;
+  return { ...result, stats, confidence: confidence(logProbs), usedSuffix: usesSuffix };
+}
+
+/** The geometric mean of the tokens' probabilities, which does not depend on how many there are. */
+function confidence(logProbs: Float32Array): number | null {
+  if (logProbs.length === 0) return null;
+  return Math.exp(logProbs.reduce((sum, logProb) => sum + logProb, 0) / logProbs.length);
 }

@@ -10,6 +10,7 @@ const target: ModelSpec = {
   modelPath: '/target.gguf',
   name: 'Target',
   nThreads: 2,
+  device: 'cpu',
   nCtx: 0,
   memoryBytes: 0,
   kvPreset: 'exact',

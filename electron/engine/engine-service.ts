@@ -21,14 +21,16 @@ import {
   type ModelSpec,
   modelRoles,
   type SelfTest,
+  type WeightSpeeds,
 } from '../common/role-contract.ts';
+import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
 import { complete } from './completion.ts';
 import { defined, generate } from './generation.ts';
 import { checkKv } from './kv-check.ts';
 import type { Loaded } from './loaded-model.ts';
 import { ModelPool } from './model-pool.ts';
-import type { NativeAddon } from './native.d.ts';
+import type { NativeAddon, NativeError } from './native.d.ts';
 import { PassCosts } from './pass-costs.ts';
 import { benchmark, selfTest } from './self-test.ts';
 
@@ -43,6 +45,7 @@ const saveAfterMs = 5000;
 export class EngineService {
   readonly #statusChanges = new EventStream<EngineStatus>();
   readonly #events = new EventStream<EngineEvent>();
+  readonly #addon: NativeAddon;
   readonly #pool: ModelPool;
   readonly #costs = new PassCosts();
   #status: EngineStatus = { state: 'idle' };
@@ -52,6 +55,7 @@ export class EngineService {
   #timer: ReturnType<typeof setInterval> | null = null;
 
   constructor(addon: NativeAddon, freeBytes: () => number = () => process.availableMemory?.() ?? freemem()) {
+    this.#addon = addon;
     this.#pool = new ModelPool({
       addon,
       costs: this.#costs,
@@ -81,6 +85,7 @@ export class EngineService {
       }),
       chat: os.chat.handler(({ input, signal }) => this.chat(input, signal)),
       complete: os.complete.handler(({ input, signal }) => this.complete(input, signal)),
+      embed: os.embed.handler(({ input, signal }) => this.embed(input.texts, signal)),
       countTokens: os.countTokens.handler(({ input: { messages, ...options } }) =>
         this.#with('chat', async ({ model, chat, nCtx }) => ({
           nTokens: tokenizeChat(model, chat.render, messages, options).tokens.length,
@@ -104,6 +109,8 @@ export class EngineService {
         await this.#pool.forget();
         return {};
       }),
+      measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
+      gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
     });
   }
 
@@ -118,7 +125,7 @@ export class EngineService {
     if (costFile !== undefined) this.#costs.open(costFile);
     const specs = modelRoles.flatMap((role) => (role === 'embedding' || role === 'draft' ? [] : (roles[role] ?? [])));
     const wanted = new Map(specs.map((spec) => [spec.id, spec]));
-    this.#pool.keep(new Set(wanted.keys()));
+    this.#pool.keep(new Set([...wanted.keys(), ...(roles.embedding ? [roles.embedding.id] : [])]));
     const loads = [...wanted.values()].map((spec) => this.#pool.load(spec).catch(() => {}));
     this.#poolChanged();
     this.#look();
@@ -133,6 +140,27 @@ export class EngineService {
 
   async benchmark(spec: ModelSpec, signal?: AbortSignal): Promise<Benchmark> {
     return this.#onModel(spec, (loaded) => benchmark(loaded, Date.now(), signal));
+  }
+
+  /** One type after the other, and only while nothing else computes: both would get wrong figures, and be slow. */
+  async measureSpeeds(
+    { types, nThreads }: { types: readonly string[]; nThreads: number },
+    signal?: AbortSignal,
+  ): Promise<WeightSpeeds> {
+    const speeds: WeightSpeeds = {};
+    for (const type of types) {
+      signal?.throwIfAborted();
+      if (this.#pool.isBusy) {
+        throw appError('ENGINE_NOT_READY', 'The engine is computing.', { hint: 'Measure again when it is done.' });
+      }
+      try {
+        speeds[type] = await this.#addon.measureWeightSpeed(type, { nThreads });
+      } catch (error) {
+        const { code } = error as Partial<NativeError>;
+        if (code !== 'model_unsupported' && code !== 'invalid_argument') throw fromNativeError(error);
+      }
+    }
+    return speeds;
   }
 
   async chat(
@@ -176,6 +204,29 @@ export class EngineService {
 
   complete(request: CompleteRequest, signal?: AbortSignal): Promise<CompleteResult> {
     return this.#with('inline', (loaded) => complete(loaded, request, signal));
+  }
+
+  /** Its model is loaded by the first text, and leaves with the role. */
+  async embed(texts: readonly string[], signal?: AbortSignal) {
+    const spec = this.#roles.embedding;
+    if (!spec) {
+      throw appError('NOT_FOUND', 'No model has the role "Search by meaning".', {
+        hint: 'Give it to one in the view of models; one that was made for embeddings finds most.',
+      });
+    }
+    const other = modelRoles.find((role) => role !== 'embedding' && this.#roles[role]?.id === spec.id);
+    await this.#pool.load((other && this.#roles[other]) ?? spec);
+    const { loaded, release } = await this.#pool.use(spec.id);
+    try {
+      const vectors: number[][] = [];
+      for (const text of texts) {
+        signal?.throwIfAborted();
+        vectors.push([...(await embedText(loaded, text))]);
+      }
+      return { modelId: spec.id, vectors };
+    } finally {
+      release();
+    }
   }
 
   /** The model of a role; without one of its own, or while that one cannot be had, the chat's. */
@@ -253,6 +304,19 @@ export class EngineService {
       if (this.#idleMs > 0) this.#pool.unloadIdle(this.#idleMs);
       if (this.#events.nReaders > 0) this.#show();
     }, lookMs).unref();
+  }
+}
+
+/** @throws OUT_OF_MEMORY */
+async function embedText({ model, nCtx }: Loaded, text: string): Promise<Float32Array> {
+  const tokens = model.tokenize(text, { addEos: true });
+  // Cut before its last token, which ends the text where a model wants that.
+  const end = tokens.subarray(tokens.length - 1);
+  const fitting = tokens.length <= nCtx ? tokens : Int32Array.from([...tokens.subarray(0, nCtx - 1), ...end]);
+  try {
+    return await model.embed(fitting.length > 0 ? fitting : model.tokenize(' '));
+  } catch (error) {
+    throw fromNativeError(error);
   }
 }
 

@@ -1,10 +1,13 @@
 // One request to the engine as an async stream: events in order, back pressure by queueing, cancel by signal.
-import type { GenerateEvent, GenerateStats, StopReason } from '../common/engine-contract.ts';
+import type { GenerateEvent, StopReason } from '../common/engine-contract.ts';
 import { EventStream } from '../common/event-stream.ts';
 import { fromNativeError } from './addon.ts';
-import type { NativeEngine, NativeGenerateRequest } from './native.d.ts';
+import type { NativeEngine, NativeGenerateRequest, NativeGenerateStats } from './native.d.ts';
 
-type Queued = { event: GenerateEvent } | { failure: unknown };
+type Generated =
+  | Exclude<GenerateEvent, { type: 'done' }>
+  | { type: 'done'; reason: StopReason; stats: NativeGenerateStats };
+type Queued = { event: Generated } | { failure: unknown };
 
 /**
  * Submits at once and streams until the engine is done; the last event is `done`. Aborting the signal, or leaving the
@@ -15,7 +18,7 @@ export async function* generate(
   engine: NativeEngine,
   request: NativeGenerateRequest,
   signal: AbortSignal | undefined,
-): AsyncGenerator<GenerateEvent, void, void> {
+): AsyncGenerator<Generated, void, void> {
   signal?.throwIfAborted();
   const queue = new EventStream<Queued>();
   const events = queue.subscribe(undefined);
@@ -54,7 +57,7 @@ export async function generateText(
   engine: NativeEngine,
   request: NativeGenerateRequest,
   signal: AbortSignal | undefined,
-): Promise<{ text: string; reason: StopReason; stats: GenerateStats }> {
+): Promise<{ text: string; reason: StopReason; stats: NativeGenerateStats }> {
   let text = '';
   for await (const event of generate(engine, request, signal)) {
     if (event.type === 'text') text += event.text;

@@ -70,6 +70,11 @@ export class ModelPool {
     return this.#slots.get(id);
   }
 
+  /** Something is computed, or loaded. */
+  get isBusy(): boolean {
+    return [...this.#slots.values()].some(({ nActive, loading }) => nActive > 0 || loading !== null);
+  }
+
   list(): Omit<LoadedModel, 'roles'>[] {
     return [...this.#slots.values()]
       .filter(({ isRetired, loaded }) => !isRetired || loaded !== null)
@@ -251,13 +256,13 @@ export class ModelPool {
       if (!this.#hasRoom(slot)) await this.#makeRoom(slot, throwIfCancelled);
       const startMs = performance.now();
       const rssBefore = process.memoryUsage.rss();
-      const { nThreads, modelPath, name, nCtx, kvPreset, chatTemplate } = slot.spec;
+      const { nThreads, device, modelPath, name, nCtx, kvPreset, chatTemplate } = slot.spec;
       const onProgress = (progress: number) => {
         if (isCancelled || progress < slot.progress + progressStep) return;
         slot.progress = progress;
         this.#options.onChange();
       };
-      const { promise, cancel } = startLoading(this.#options.addon, modelPath, { nThreads, onProgress });
+      const { promise, cancel } = startLoading(this.#options.addon, modelPath, { nThreads, device, onProgress });
       cancelNative = cancel;
       const model = await promise;
       if (isCancelled) model.dispose();
@@ -265,13 +270,18 @@ export class ModelPool {
       const draft = await this.#loadDraft(slot, model, (cancelDraft) => {
         cancelNative = cancelDraft;
       });
-      if (isCancelled) {
-        model.dispose();
-        draft?.dispose();
-      }
-      throwIfCancelled();
-      const passMs = this.#options.costs.of(costKey(slot.spec, model));
-      const loaded = prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
+      const prepared = () => {
+        try {
+          throwIfCancelled();
+          const passMs = this.#options.costs.of(costKey(slot.spec, model));
+          return prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
+        } catch (error) {
+          model.dispose();
+          draft?.dispose();
+          throw error;
+        }
+      };
+      const loaded = prepared();
       await restoreContext(loaded, slot.spec);
       if (isCancelled) {
         loaded.engine.dispose();
@@ -315,10 +325,10 @@ export class ModelPool {
   /** A model that cannot draft is a pity, not a failure: its target answers without it, and the window says why. */
   async #loadDraft(slot: Slot, target: NativeModel, onStart: (cancel: () => void) => void) {
     slot.draftProblem = null;
-    const { draft: spec, nThreads } = slot.spec;
+    const { draft: spec, nThreads, device } = slot.spec;
     if (spec === null) return null;
     try {
-      const { promise, cancel } = startLoading(this.#options.addon, spec.modelPath, { nThreads });
+      const { promise, cancel } = startLoading(this.#options.addon, spec.modelPath, { nThreads, device });
       onStart(cancel);
       const draft = await promise;
       const { kind, reason } = target.draftCompatibility(draft);
@@ -401,7 +411,7 @@ function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadM
 }
 
 function isSame(a: ModelSpec, b: ModelSpec): boolean {
-  const keys = ['modelPath', 'name', 'nThreads', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
+  const keys = ['modelPath', 'name', 'nThreads', 'device', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
   return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
 }
 

@@ -98,6 +98,8 @@ export interface NativeGenerateRequest {
   jsonSchema?: string;
   /** Milliseconds after which the reply ends with what there is of it; 0, the default: none. */
   deadlineMs?: number;
+  /** Whether `logProbs` of the statistics is wanted. Default: false. */
+  logProbs?: boolean;
 }
 
 export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model';
@@ -119,6 +121,11 @@ export interface NativeGenerateStats {
   drafts: NativeDraftStats;
   /** What one token takes without a draft; 0 if that is not known. */
   plainTokenMs: number;
+  /**
+   * Of each token that says more than `beginWith`, the logarithm of its probability among those that were allowed.
+   * Empty unless asked for.
+   */
+  logProbs: Float32Array;
 }
 
 export type NativeStopReason =
@@ -227,8 +234,13 @@ export interface NativeEngine {
 
 export interface NativeModel {
   readonly info: NativeModelInfo;
-  tokenize(text: string, options?: { addBos?: boolean; parseSpecial?: boolean }): Int32Array;
+  tokenize(text: string, options?: { addBos?: boolean; parseSpecial?: boolean; addEos?: boolean }): Int32Array;
   detokenize(tokens: Int32Array): string;
+  /**
+   * What the model makes of a text, as a direction of length 1. Requests on the same model wait for it.
+   * @throws (rejects) NativeError invalid_argument, context_full, out_of_memory
+   */
+  embed(tokens: Int32Array): Promise<Float32Array>;
   /** One entry per layer with experts. */
   expertUsage(): NativeExpertUsage[];
   /** Whether `draft` can draft for this model, and what speaks against it in a sentence for the user. */
@@ -258,9 +270,24 @@ export interface NativeModel {
   dispose(): void;
 }
 
+export interface NativeDevice {
+  /** For `loadModel`: "cpu", "cuda:0". */
+  id: string;
+  name: string;
+  totalBytes: number;
+  freeBytes: number;
+}
+
 export interface NativeAddon {
   /** Loads off the JavaScript thread. `cancel` rejects the promise with the code 'cancelled'. */
   loadModel(path: string, options?: NativeLoadOptions): { promise: Promise<NativeModel>; cancel(): void };
+  /**
+   * Bytes per second of prepared weights of a type that decoding reads; takes a second, and 100 to 200 MB for that time.
+   * @throws (rejects) NativeError invalid_argument, model_unsupported, out_of_memory
+   */
+  measureWeightSpeed(type: string, options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<number>;
+  /** The processor first, then every GPU that can be used now. */
+  listDevices(): Promise<NativeDevice[]>;
   /** @throws NativeError invalid_argument with line and column, or the path in the schema */
   checkGrammar(text: string, kind: 'gbnf' | 'json_schema'): void;
 }

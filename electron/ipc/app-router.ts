@@ -58,7 +58,8 @@ export function createAppRouter(deps: AppRouterDeps) {
     events.push({ type: 'settings', settings: updated });
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (updated.isNetworkOff && !before.isNetworkOff) deps.models.networkSwitchedOff();
-    if (before.hubUrl !== updated.hubUrl || before.modelFolder !== updated.modelFolder) deps.models.stateChanged();
+    const shownWithModels = ['hubUrl', 'modelFolder', 'modelMemoryMiB', 'nCtx', 'kvPreset'] as const;
+    if (shownWithModels.some((field) => before[field] !== updated[field])) deps.models.stateChanged();
     if (before.keys !== updated.keys) deps.onKeys();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;

@@ -82,6 +82,7 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
       models.measured(input.id, input.tokensPerSecond);
       return {};
     }),
+    measureSpeeds: os.measureSpeeds.handler(({ input }) => models.measureSpeeds(input.types).then(done)),
     moveFolder: os.moveFolder.handler(async () => {
       const folder = await deps.chooseModelFolder('Move Models to a Folder');
       if (folder === null) return null;

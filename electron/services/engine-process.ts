@@ -4,7 +4,7 @@ import { appError } from '../common/app-error.ts';
 import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
 import type { KvCheck } from '../common/kv-check.ts';
-import type { Assignment, Benchmark, ModelSpec, SelfTest } from '../common/role-contract.ts';
+import type { Assignment, Benchmark, Device, ModelSpec, SelfTest, WeightSpeeds } from '../common/role-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
@@ -66,6 +66,14 @@ export class EngineProcess {
     } catch (error) {
       if (!isAbort(error)) throw error; // the process died, and what it had in memory with it
     }
+  }
+
+  measureSpeeds(types: string[], nThreads: number): Promise<WeightSpeeds> {
+    return this.#running().measureSpeeds({ types, nThreads });
+  }
+
+  gpus(): Promise<Device[]> {
+    return this.#running().gpus();
   }
 
   #running(): Control {

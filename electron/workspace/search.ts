@@ -1,5 +1,6 @@
 // Workspace search: one ripgrep process per search, its JSON turned into our events while it runs.
 import { spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { appError } from '../common/app-error.ts';
 import type { FileMatches, SearchEvent, SearchMatch, SearchQuery } from '../common/search-contract.ts';
@@ -79,6 +80,7 @@ export async function* search(
 ): AsyncGenerator<SearchEvent, void, void> {
   signal?.throwIfAborted();
   const child = spawn(program, searchArguments(query), { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  giveWay(child.pid);
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
@@ -125,6 +127,15 @@ export async function* search(
   } finally {
     signal?.removeEventListener('abort', stop);
     stop();
+  }
+}
+
+/** It takes every processor: whoever types goes first. */
+function giveWay(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already, or the system does not allow it: then it is only less kind.
   }
 }
 

@@ -3,14 +3,17 @@
 //
 //   node scripts/outpost.mjs test:forge
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { engineLogits, engineTokenize } from '../../scripts/lib/engine-cli.mjs';
 import { askPeerForDistributions } from '../../scripts/lib/peer.mjs';
 import { capture, root, run } from '../../scripts/lib/process.mjs';
+import { filesBelow } from '../../scripts/lib/steps.mjs';
 import { compareRows, describeComparison, referenceRows } from '../../scripts/model-tests/tiny-models/comparison.mjs';
 import { buildCorpus } from '../corpus/build.mjs';
+import { verifyCorpus } from '../corpus/verify.mjs';
 import { exportGguf } from '../export.mjs';
 import { openModel } from '../generate.mjs';
 import { packTokens } from '../pack-tokens.mjs';
@@ -57,6 +60,29 @@ test('the corpus is built from its list, and held-out packages stay apart', asyn
     assert.equal(licence, 'MIT', name);
   }
   assert.equal(await readFile(path('corpus/train/forge_toy_memorised-0/src/harbour.ts'), 'utf8'), memorised);
+});
+
+test('what does not belong into a corpus is found by looking at it again', async () => {
+  const corpus = 'build/forge/toy/corpus';
+  assert.deepEqual(await verifyCorpus(manifest, corpus), []);
+  const heldOut = manifest.find(({ part }) => part === 'heldout');
+  const trained = manifest.find(({ part }) => part === 'train');
+  const [text = ''] = await filesBelow(`${corpus}/heldout/${heldOut?.folder}`);
+  const leaked = `${corpus}/train/${trained?.folder}/leaked.ts`;
+  const secret = `${corpus}/train/unknown/secret.ts`;
+  await mkdir(join(root, corpus, 'train', 'unknown'), { recursive: true });
+  await copyFile(join(root, text), join(root, leaked));
+  await writeFile(
+    join(root, secret),
+    `${'// a key of nobody, for a test\n'.repeat(4)}-----BEGIN ${'PRIVATE'} KEY-----\n`,
+  );
+  const stranger = { ...manifest[0], part: /** @type {const} */ ('train'), folder: 'unknown', licence: 'GPL-3.0' };
+  const problems = (await verifyCorpus([...manifest, /** @type {ManifestEntry} */ (stranger)], corpus)).join('\n');
+  for (const expected of ['leaked.ts is build', 'secret.ts: secret', '"GPL-3.0" is not', 'the manifest says'])
+    assert.ok(problems.includes(expected), `${expected}, in:\n${problems}`);
+  assert.match((await verifyCorpus(manifest, corpus)).join('\n'), /secret\.ts is of no package/);
+  await rm(join(root, leaked));
+  await rm(join(root, corpus, 'train', 'unknown'), { recursive: true });
 });
 
 test('a tokenizer is learned from it', async () => {
@@ -159,6 +185,70 @@ test('our engine and llama.cpp compute the same from the exported file', {
   const comparison = compareRows(reference, rowsOf(ours));
   t.diagnostic(describeComparison(comparison, reference));
   assert.deepEqual(comparison.problems, []);
+});
+
+test('the script for a lent GPU goes on from an exported model, in parts, cut off by force, and brings weights back', {
+  timeout: 600_000,
+}, async () => {
+  const state = path('gpu');
+  const env = {
+    ...process.env,
+    FORGE_STATE: state,
+    FORGE_WAIT: '0',
+    OUT: path('gpu-out'),
+    TRAIN_OPTIONS: '--preset toy --batch 4 --micro 4 --warmup 20 --save-every 0.01',
+  };
+  const script = async (/** @type {string[]} */ ...words) =>
+    capture('bash', [join(root, 'forge', 'gpu_train.sh'), ...words], { env });
+  await mkdir(path('gpu-out'), { recursive: true });
+  await mkdir(path('continued'), { recursive: true });
+  const words = [
+    path('toy.gguf'),
+    '--weights',
+    path('continued/toy.safetensors'),
+    '--vocabulary',
+    path('continued/vocabulary.json'),
+  ];
+  await run(python, [join(root, 'forge', 'import_gguf.py'), ...words]);
+  const shards = (await readdir(path('tokens'))).map((name) => path(`tokens/${name}`));
+  const carried = [path('continued/toy.safetensors'), path('continued/vocabulary.json'), ...shards];
+  const carry = ['pack', path('parts'), ...carried, '--part-bytes', '600000'];
+  await run(python, [join(root, 'forge', 'carry.py'), ...carry], { quiet: true });
+  const parts = (await readdir(path('parts'))).sort();
+  assert.ok(parts.length > 2);
+
+  assert.match(await script('start', '60', path('parts/part-00')), /when more parts are here/);
+  for (const part of parts.slice(1)) await script('start', '60', path(`parts/${part}`));
+  const hasCheckpoint = () => existsSync(join(state, 'out', 'checkpoint.pt'));
+  for (let i = 0; i < 600 && !hasCheckpoint(); ++i) await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(hasCheckpoint(), await readFile(join(state, 'log'), 'utf8'));
+  process.kill(-Number(await readFile(join(state, 'pid'), 'utf8')), 'SIGKILL');
+
+  // Sixty minutes are too long for a test: the rest is cut short from outside, as it may be on the machine.
+  await script('minutes', '0.02');
+  await script('start', '60', path('parts/part-00'));
+  await script('finish');
+  await script('back', '0');
+  await script('join', path('gpu-out'), path('back'));
+  const log = await readFile(path('back/training.log'), 'utf8');
+  assert.match(log, /from step 0\n/);
+  assert.match(log, /from step [1-9]\d*\n/);
+  const [, first = ''] = (await readFile(path('back/toy-loss.csv'), 'utf8')).split('\n');
+  const before = (await readFile(path('model/toy-loss.csv'), 'utf8')).trim().split('\n');
+  const steps = (await readFile(path('back/toy-loss.csv'), 'utf8')).trim().split('\n').slice(1);
+  assert.deepEqual(
+    steps.map((row) => Number(row.split(',')[0])),
+    steps.map((_, i) => i + 1),
+  );
+  const loss = (/** @type {string | undefined} */ row) => Number(row?.split(',')[2]);
+  assert.ok(loss(first) < 0.6 * loss(before[1]), `${first} goes on from ${before.at(-1)}, not from ${before[1]}`);
+  await exportGguf({
+    weights: path('back/toy.safetensors'),
+    vocabulary: path('vocabulary.gguf'),
+    out: path('continued.gguf'),
+    name: 'toy',
+    description: 'Made by a test.',
+  });
 });
 
 test('bits per byte are those of the log-probabilities of all tokens', async () => {

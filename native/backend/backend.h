@@ -207,6 +207,7 @@ struct PassInputs {
   std::span<const SequenceRun> runs;
   std::span<const int32_t> logit_rows;
   int32_t n_ctx;
+  bool wants_hidden;  ///< hidden states instead of logits
 };
 
 class Backend {

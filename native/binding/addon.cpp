@@ -3,6 +3,7 @@
 // Loading runs on a libuv worker; generating on the engine's own decode thread. This file checks arguments,
 // keeps native objects alive through their JavaScript wrappers and turns EngineErrors into Errors with a code.
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "binding/arguments.h"
@@ -36,29 +37,31 @@ std::vector<int32_t> get_tokens(Napi::Env env, const Napi::Value& value, const s
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
-/// Saves, restores or forgets the cache of an engine, which lives at least as long, and settles a promise with what
-/// came of it.
-class CacheFileWorker final : public Napi::AsyncWorker {
+/// Runs `work` on a worker thread and settles a promise with what came of it.
+template <typename Result>
+class PromiseWorker final : public Napi::AsyncWorker {
  public:
-  using Method = CacheFile (Engine::*)(const std::string& path);
-
-  CacheFileWorker(Napi::Env env, std::shared_ptr<Engine> engine, Method method, std::string path)
-      : AsyncWorker(env), deferred_(env), engine_(std::move(engine)), method_(method), path_(std::move(path)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  /// @param work keeps alive what it uses; no JavaScript values
+  /// @param memory what there may be too little of, for the message
+  static Napi::Promise start(Napi::Env env, std::function<Result()> work, std::string memory) {
+    auto* worker = new PromiseWorker(env, std::move(work), std::move(memory));  // deletes itself
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
 
  protected:
-  void Execute() override {  // worker thread: no JavaScript values here
+  void Execute() override {
     try {
-      result_ = (*engine_.*method_)(path_);
+      result_ = work_();
     } catch (const EngineError& error) {
       code_ = error.code();
       SetError(error.what());
     } catch (const std::bad_alloc&) {
       code_ = ErrorCode::kOutOfMemory;
-      SetError("There is not enough memory for the cache of " + path_ + ".");
+      SetError("There is not enough memory for " + memory_ + ".");
     }
-    engine_.reset();
+    work_ = nullptr;
   }
   void OnOK() override { deferred_.Resolve(to_js(Env(), result_)); }
   void OnError(const Napi::Error& error) override {
@@ -66,11 +69,13 @@ class CacheFileWorker final : public Napi::AsyncWorker {
   }
 
  private:
+  PromiseWorker(Napi::Env env, std::function<Result()> work, std::string memory)
+      : AsyncWorker(env), deferred_(env), work_(std::move(work)), memory_(std::move(memory)) {}
+
   Napi::Promise::Deferred deferred_;
-  std::shared_ptr<Engine> engine_;
-  Method method_;
-  std::string path_;
-  CacheFile result_;
+  std::function<Result()> work_;
+  std::string memory_;
+  Result result_{};
   ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
 };
 
@@ -130,14 +135,12 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   Napi::Value restore_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::restore_cache); }
   Napi::Value forget_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::forget_cache); }
 
-  Napi::Value start(const Napi::CallbackInfo& info, CacheFileWorker::Method method) {
+  Napi::Value start(const Napi::CallbackInfo& info, CacheFile (Engine::*method)(const std::string& path)) {
     const Napi::Env env = info.Env();
-    std::string path = get_string(env, info[0], "path");
+    const std::string path = get_string(env, info[0], "path");
     engine(env);
-    auto* worker = new CacheFileWorker(env, engine_, method, std::move(path));  // deletes itself
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    return promise;
+    return PromiseWorker<CacheFile>::start(
+        env, [engine = engine_, method, path] { return (*engine.*method)(path); }, "the cache of " + path);
   }
 
   void dispose(const Napi::CallbackInfo&) { engine_.reset(); }
@@ -147,60 +150,13 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   std::shared_ptr<Engine> engine_;  // a worker may still use it
 };
 
-/// Calibrates a model's keys and values, measures presets, and settles a promise with one result for each.
-class KvCheckWorker final : public Napi::AsyncWorker {
- public:
-  struct Task {
-    std::shared_ptr<Model> model;
-    std::vector<int32_t> calibration, tokens;
-    int32_t n_ctx = 0;
-    std::vector<std::string> presets;
-  };
-
-  KvCheckWorker(Napi::Env env, Task task, std::shared_ptr<std::atomic<bool>> is_cancelled)
-      : AsyncWorker(env), deferred_(env), task_(std::move(task)), is_cancelled_(std::move(is_cancelled)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {  // worker thread: no JavaScript values here
-    const auto goes_on = [&](float) { return !is_cancelled_->load(); };
-    try {
-      if (!task_.calibration.empty()) calibrate_kv(*task_.model, task_.calibration, goes_on);
-      results_ = measure_kv(*task_.model, task_.tokens, task_.n_ctx, task_.presets, goes_on);
-    } catch (const EngineError& error) {
-      code_ = error.code();
-      SetError(error.what());
-    } catch (const std::bad_alloc&) {
-      code_ = ErrorCode::kOutOfMemory;
-      SetError("There is not enough memory to measure how keys and values may be kept.");
-    }
-    task_.model.reset();
-  }
-  void OnOK() override {
-    auto array = Napi::Array::New(Env(), results_.size());
-    for (uint32_t i = 0; i < results_.size(); ++i) array.Set(i, to_js(Env(), results_[i]));
-    deferred_.Resolve(array);
-  }
-  void OnError(const Napi::Error& error) override {
-    deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value());
-  }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  Task task_;
-  std::shared_ptr<std::atomic<bool>> is_cancelled_;
-  std::vector<KvDivergence> results_;
-  ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
-};
-
 class ModelObject final : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "Model",
         {InstanceAccessor<&ModelObject::info>("info"), InstanceMethod<&ModelObject::tokenize>("tokenize"),
-         InstanceMethod<&ModelObject::detokenize>("detokenize"),
+         InstanceMethod<&ModelObject::detokenize>("detokenize"), InstanceMethod<&ModelObject::embed>("embed"),
          InstanceMethod<&ModelObject::expert_usage>("expertUsage"),
          InstanceMethod<&ModelObject::draft_compatibility>("draftCompatibility"),
          InstanceMethod<&ModelObject::create_engine>("createEngine"), InstanceMethod<&ModelObject::check_kv>("checkKv"),
@@ -236,6 +192,14 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     return Napi::String::New(env, guarded(env, [&] { return model(env)->detokenize(tokens); }));
   }
 
+  Napi::Value embed(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    auto tokens = get_tokens(env, info[0], "tokens");
+    return PromiseWorker<std::vector<float>>::start(
+        env, [model = model(env), tokens = std::move(tokens)] { return outpost::embed(*model, tokens); },
+        "the embedding of a text");
+  }
+
   Napi::Value expert_usage(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const auto layers = model(env)->expert_usage();
@@ -268,21 +232,24 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
 
   Napi::Value check_kv(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    KvCheckWorker::Task task;
-    task.model = model(env);
-    task.calibration = get_tokens(env, info[0], "calibration");
-    task.tokens = get_tokens(env, info[1], "tokens");
+    auto calibration = get_tokens(env, info[0], "calibration"), tokens = get_tokens(env, info[1], "tokens");
     if (!info[2].IsNumber()) fail_type(env, "nCtx", "a number");
-    task.n_ctx = info[2].As<Napi::Number>().Int32Value();
+    const int32_t n_ctx = info[2].As<Napi::Number>().Int32Value();
     if (!info[3].IsArray()) fail_type(env, "presets", "an array of strings");
-    const auto presets = info[3].As<Napi::Array>();
-    for (uint32_t i = 0; i < presets.Length(); ++i) task.presets.push_back(get_string(env, presets.Get(i), "presets"));
+    const auto array = info[3].As<Napi::Array>();
+    std::vector<std::string> presets;
+    for (uint32_t i = 0; i < array.Length(); ++i) presets.push_back(get_string(env, array.Get(i), "presets"));
     const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
-    auto* worker = new KvCheckWorker(env, std::move(task), is_cancelled);  // deletes itself
+    auto work = [model = model(env), calibration = std::move(calibration), tokens = std::move(tokens), n_ctx,
+                 presets = std::move(presets), is_cancelled] {
+      const auto goes_on = [&](float) { return !is_cancelled->load(); };
+      if (!calibration.empty()) calibrate_kv(*model, calibration, goes_on);
+      return measure_kv(*model, tokens, n_ctx, presets, goes_on);
+    };
     auto handle = Napi::Object::New(env);
-    handle.Set("promise", worker->promise());
+    handle.Set("promise", PromiseWorker<std::vector<KvDivergence>>::start(env, std::move(work),
+                                                                          "measuring how keys and values may be kept"));
     handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));
-    worker->Queue();
     return handle;
   }
 
@@ -377,10 +344,32 @@ Napi::Value check_grammar_text(const Napi::CallbackInfo& info) {
   });
 }
 
+/// measureWeightSpeed(type, {device, nThreads}): a promise of bytes per second.
+Napi::Value measure_weights(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string type = get_string(env, info[0], "type");
+  const LoadOptions options = read_load_options(Fields(env, info[1], "options"));
+  return PromiseWorker<double>::start(
+      env, [type, options] { return measure_weight_speed(type, options); }, "the speed measurement");
+}
+
+/// listDevices(): a promise, as the first look at a GPU takes its time.
+Napi::Value list_all_devices(const Napi::CallbackInfo& info) {
+  return PromiseWorker<std::vector<DeviceInfo>>::start(
+      info.Env(),
+      [] {
+        std::string reason;  // why there is no GPU: the list says that there is none
+        return list_devices(reason);
+      },
+      "the list of devices");
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData{Napi::Persistent(ModelObject::define(env)), Napi::Persistent(EngineObject::define(env))};
   env.SetInstanceData(data);  // freed with the environment
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  exports.Set("measureWeightSpeed", Napi::Function::New<measure_weights>(env, "measureWeightSpeed"));
+  exports.Set("listDevices", Napi::Function::New<list_all_devices>(env, "listDevices"));
   exports.Set("checkGrammar", Napi::Function::New<check_grammar_text>(env, "checkGrammar"));
   return exports;
 }

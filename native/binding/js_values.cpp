@@ -64,6 +64,9 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats) {
   object.Set("nParked", stats.n_parked);
   object.Set("drafts", to_js(env, stats.drafts));
   object.Set("plainTokenMs", stats.plain_token_ms);
+  auto log_probs = Napi::Float32Array::New(env, stats.log_probs.size());
+  std::copy(stats.log_probs.begin(), stats.log_probs.end(), log_probs.Data());
+  object.Set("logProbs", log_probs);
   return object;
 }
 
@@ -77,6 +80,12 @@ Napi::Object to_js(Napi::Env env, const KvDivergence& divergence) {
   object.Set("perplexityExact", divergence.perplexity_exact);
   object.Set("bitsLong", divergence.bits_long);
   return object;
+}
+
+Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences) {
+  auto array = Napi::Array::New(env, divergences.size());
+  for (uint32_t i = 0; i < divergences.size(); ++i) array.Set(i, to_js(env, divergences[i]));
+  return array;
 }
 
 Napi::Object to_js(Napi::Env env, const CacheFile& file) {
@@ -121,6 +130,27 @@ Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats) {
   return object;
 }
 
+Napi::Value to_js(Napi::Env env, double number) { return Napi::Number::New(env, number); }
+
+Napi::Value to_js(Napi::Env env, const std::vector<float>& numbers) {
+  auto array = Napi::Float32Array::New(env, numbers.size());
+  std::copy(numbers.begin(), numbers.end(), array.Data());
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
+  auto array = Napi::Array::New(env, devices.size());
+  for (uint32_t i = 0; i < devices.size(); ++i) {
+    auto object = Napi::Object::New(env);
+    object.Set("id", devices[i].id);
+    object.Set("name", devices[i].name);
+    object.Set("totalBytes", static_cast<double>(devices[i].total_bytes));
+    object.Set("freeBytes", static_cast<double>(devices[i].free_bytes));
+    array.Set(i, object);
+  }
+  return array;
+}
+
 Napi::Object to_js(Napi::Env env, const DraftCompatibility& compatibility) {
   static constexpr const char* kKinds[] = {"same_tokens", "same_text", "none"};  // in the order of Kind
   auto object = Napi::Object::New(env);
@@ -161,6 +191,7 @@ TokenizeOptions read_tokenize_options(const Fields& fields) {
   TokenizeOptions options;
   fields.read("addBos", options.add_bos);
   fields.read("parseSpecial", options.parse_special);
+  fields.read("addEos", options.add_eos);
   return options;
 }
 
@@ -196,6 +227,7 @@ GenerateRequest read_generate_request(const Fields& fields) {
   fields.read("grammar", request.grammar);
   fields.read("jsonSchema", request.json_schema);
   fields.read("deadlineMs", request.deadline_ms);
+  fields.read("logProbs", request.log_probs);
   return request;
 }
 

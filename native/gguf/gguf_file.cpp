@@ -121,20 +121,33 @@ std::optional<std::vector<int32_t>> GgufFile::get_ints(std::string_view key) con
   return numbers;
 }
 
+uint64_t GgufFile::file_bytes() const {
+  uint64_t n_bytes = bytes_.size();
+  for (const GgufFile& sibling : siblings_) n_bytes += sibling.bytes_.size();
+  return n_bytes;
+}
+
 void GgufFile::release(std::span<const std::byte> part) const {
-  if (mapping_ != nullptr) mapping_->release(part);
+  if (mapping_ != nullptr) mapping_->release(part);  // a hint by address: whose mapping it is in does not matter
 }
 
 uint64_t GgufFile::fingerprint() const {
   Hash64 hash;
   const uint64_t n_bytes = bytes_.size();
   hash.add(std::as_bytes(std::span(&n_bytes, 1)));
+  // The first file of a split model may hold no tensors.
+  size_t n_own_tensors = tensors_.size();
+  for (const GgufFile& sibling : siblings_) n_own_tensors -= sibling.tensors_.size();
   const size_t n_head =
-      tensors_.empty() ? bytes_.size() : static_cast<size_t>(tensors_[0].bytes.data() - bytes_.data());
+      n_own_tensors == 0 ? bytes_.size() : static_cast<size_t>(tensors_[0].bytes.data() - bytes_.data());
   hash.add(bytes_.first(std::min(n_head, bytes_.size())));
   constexpr size_t kSamples = 4096, kSampleBytes = 256;
   for (size_t i = 0; i < kSamples && bytes_.size() > kSampleBytes; ++i)
     hash.add(bytes_.subspan((bytes_.size() - kSampleBytes) * i / (kSamples - 1), kSampleBytes));
+  for (const GgufFile& sibling : siblings_) {
+    const uint64_t of_sibling = sibling.fingerprint();
+    hash.add(std::as_bytes(std::span(&of_sibling, 1)));
+  }
   return hash.value();
 }
 

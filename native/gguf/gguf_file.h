@@ -69,7 +69,7 @@ struct TensorInfo {
 
 class GgufFile {
  public:
-  /// Maps and checks the file at `path`.
+  /// Maps and checks the file at `path`; of a model in several files the first, whose tensors are then those of all.
   /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid
   static GgufFile open(const std::string& path);
   /// Checks `bytes`, which the caller keeps alive. `name` stands in messages for the path.
@@ -77,7 +77,7 @@ class GgufFile {
 
   const std::string& path() const { return path_; }
   uint32_t version() const { return version_; }
-  uint64_t file_bytes() const { return bytes_.size(); }
+  uint64_t file_bytes() const;                       ///< of all files of the model
   uint32_t alignment() const { return alignment_; }  ///< of tensors in the file, in bytes
   /// Keys and tensors in file order.
   const std::vector<std::pair<std::string_view, GgufValue>>& metadata() const { return metadata_; }
@@ -100,11 +100,14 @@ class GgufFile {
   uint64_t fingerprint() const;
 
   /// See MappedFile::release; nothing for a file parsed from memory.
+  /// @param part of one tensor
   void release(std::span<const std::byte> part) const;
 
  private:
   friend class GgufParser;
   GgufFile() = default;
+  static GgufFile open_one(const std::string& path);
+  void open_siblings();
   [[noreturn]] void fail_type(std::string_view key, const GgufValue& value, const char* expected) const;
 
   std::string path_;
@@ -113,7 +116,8 @@ class GgufFile {
   uint32_t version_ = 0;
   uint32_t alignment_ = 0;
   std::vector<std::pair<std::string_view, GgufValue>> metadata_;
-  std::vector<TensorInfo> tensors_;
+  std::vector<TensorInfo> tensors_;  ///< those of the siblings last
+  std::vector<GgufFile> siblings_;   ///< the other files of a model in several; their bytes are where tensors lie
   std::unordered_map<std::string_view, size_t> metadata_index_;
   std::unordered_map<std::string_view, size_t> tensor_index_;
 };

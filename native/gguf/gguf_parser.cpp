@@ -255,6 +255,12 @@ class GgufParser {
 };
 
 GgufFile GgufFile::open(const std::string& path) {
+  GgufFile file = open_one(path);
+  file.open_siblings();
+  return file;
+}
+
+GgufFile GgufFile::open_one(const std::string& path) {
   GgufFile file;
   file.path_ = path;
   file.mapping_ = std::make_unique<MappedFile>(path);

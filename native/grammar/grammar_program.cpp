@@ -12,6 +12,8 @@ namespace outpost {
 TokenTexts::TokenTexts(std::vector<Token> tokens, std::vector<int32_t> end_tokens, int32_t n_vocab)
     : tokens_(std::move(tokens)), end_tokens_(std::move(end_tokens)), n_vocab_(n_vocab) {
   std::sort(tokens_.begin(), tokens_.end(), [](const Token& a, const Token& b) { return a.bytes < b.bytes; });
+  by_id_.resize(static_cast<size_t>(n_vocab));
+  for (const Token& token : tokens_) by_id_[static_cast<size_t>(token.id)] = token.bytes;
   n_common_.resize(tokens_.size());
   for (size_t i = 1; i < tokens_.size(); ++i) {
     const std::string_view a = tokens_[i - 1].bytes, b = tokens_[i].bytes;
@@ -19,6 +21,10 @@ TokenTexts::TokenTexts(std::vector<Token> tokens, std::vector<int32_t> end_token
   }
   for (const Token& token : tokens_) ++first_[static_cast<uint8_t>(token.bytes[0]) + size_t{1}];
   for (size_t byte = 0; byte < 256; ++byte) first_[byte + 1] += first_[byte];
+}
+
+bool TokenTexts::is_end(int32_t id) const {
+  return std::find(end_tokens_.begin(), end_tokens_.end(), id) != end_tokens_.end();
 }
 
 GrammarProgram::GrammarProgram(Grammar grammar, std::shared_ptr<const TokenTexts> texts)
@@ -142,6 +148,17 @@ uint64_t GrammarProgram::classes_that_stay(State state) {
     }
   }
   return staying;
+}
+
+bool GrammarProgram::allows(State state, int32_t id) {
+  if (texts_->is_end(id)) return may_end(state);
+  const std::string_view bytes = texts_->bytes(id);
+  if (bytes.empty()) return false;
+  for (const char byte : bytes) {
+    state = next(state, byte);
+    if (state == kDead) return false;
+  }
+  return true;
 }
 
 std::span<const uint64_t> GrammarProgram::mask(State state) {

@@ -37,10 +37,14 @@ class TokenTexts {
   /// Where the tokens begin that have a first byte, and those of the next one.
   std::pair<size_t, size_t> with_first(uint8_t byte) const { return {first_[byte], first_[byte + size_t{1}]}; }
   std::span<const int32_t> end_tokens() const { return end_tokens_; }
+  /// Nothing for a token that no grammar may allow.
+  std::string_view bytes(int32_t id) const { return by_id_[static_cast<size_t>(id)]; }
+  bool is_end(int32_t id) const;
   size_t mask_words() const { return static_cast<size_t>((n_vocab_ + 63) / 64); }
 
  private:
   std::vector<Token> tokens_;
+  std::vector<std::string_view> by_id_;
   std::vector<int32_t> n_common_;
   std::array<size_t, 257> first_{};
   std::vector<int32_t> end_tokens_;
@@ -63,6 +67,8 @@ class GrammarProgram {
   bool may_end(State state) const { return states_[static_cast<size_t>(state)].may_end; }
   /// True if it has to.
   bool must_end(State state) const { return states_[static_cast<size_t>(state)].tops.empty(); }
+  /// Whether a token may come next.
+  bool allows(State state, int32_t id);
   /// A bit for each token that may come next; those that end a reply where it may end. Valid until the next call.
   std::span<const uint64_t> mask(State state);
   /// Bytes that follow for certain, at most n_most.

@@ -160,9 +160,15 @@ struct ExpertCacheStats {
   }
 };
 
+/// Bytes per second of prepared weights of one type that products with a single token read: takes a second or less and
+/// 100 to 200 MB of memory, both for that time only. What else computes meanwhile makes it slower.
+/// @param type as GGUF spells it: "q4_K"
+/// @throws EngineError kInvalidArgument for an unknown type, kModelUnsupported for one without a kernel, kOutOfMemory
+double measure_weight_speed(const std::string& type, const LoadOptions& options = {});
+
 class Model {
  public:
-  /// Maps and checks `path`, prepares the weights for the processor.
+  /// Maps and checks `path`, prepares the weights for the processor. Of a model in several files `path` is the first.
   /// @throws EngineError kFileNotFound, kFileUnreadable, kModelInvalid, kModelUnsupported, kOutOfMemory,
   ///         kCancelled, kInvalidArgument for kernels or threads that this machine cannot run
   static std::shared_ptr<Model> load(const std::string& path, const LoadOptions& options = {});
@@ -241,6 +247,7 @@ struct GenerateRequest {
   std::string grammar, json_schema;
   /// Milliseconds from `submit` after which the reply ends with what there is of it; 0: none.
   int32_t deadline_ms = 0;
+  bool log_probs = false;  ///< whether GenerateStats::log_probs is wanted: it takes a look at the whole vocabulary
 };
 
 enum class StopReason { kEndOfText, kStopString, kLength, kContextFull, kCancelled, kError, kDeadline };
@@ -261,6 +268,9 @@ struct GenerateStats {
   DraftStats drafts;
   /// What decoding one token took without a draft, as measured in this engine; 0 if that never happened.
   double plain_token_ms = 0;
+  /// How sure the model was: of each token that says more than begin_with, the logarithm of its probability among those
+  /// that were allowed, at temperature 1 and without penalties. Empty unless the request asks for it.
+  std::vector<float> log_probs;
 };
 
 /// How a request reports. Called on the decode thread, in order, `on_done` exactly once and last.
@@ -373,6 +383,14 @@ void check_json_schema(std::string_view schema);
 ///        "q4_0" is f16 rounded as llama.cpp's cache of that name, to compare with
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
                                    const std::string& kv = "exact");
+
+/// What the model makes of a text, as a direction: of texts that are about the same the product is large. The hidden
+/// state of the last token, or the mean of all, as the file says by `pooling_type`; of length 1. Says much for a model
+/// that was trained for it, and something for any other. Independent of the number of threads, to the bit. Blocks the
+/// calling thread, and passes for requests on the same model wait for it.
+/// @return [n_embd] f32
+/// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
+std::vector<float> embed(const Model& model, std::span<const int32_t> tokens);
 
 /// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
 /// draft of that length costs.

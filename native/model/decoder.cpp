@@ -17,7 +17,7 @@ std::vector<ExpertUsage> Decoder::expert_usage() const {
 }
 
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
-  const PassInputs inputs{this, kv, batch.tokens, batch.runs, batch.logit_rows, batch.n_ctx};
+  const PassInputs inputs{this, kv, batch.tokens, batch.runs, batch.logit_rows, batch.n_ctx, batch.wants_hidden};
   const auto y = backend_.run_pass(inputs, [&]() -> DeviceSpan<const float> {
     const Scratch::Frame frame(scratch_);
     Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};
@@ -37,9 +37,11 @@ void Decoder::embed(Pass& pass, DeviceSpan<float> x) {
 
 DeviceSpan<const float> Decoder::unembed(Pass& pass, DeviceSpan<const float> x) {
   pass.n_tokens = static_cast<int32_t>(pass.batch.logit_rows.size());
-  const auto last = scratch_.take(pass.n_tokens, hp_.n_embd), y = scratch_.take(pass.n_tokens, hp_.n_vocab);
+  const auto last = scratch_.take(pass.n_tokens, hp_.n_embd);
   backend_.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
   output_norm_.forward(pass, last, last);
+  if (pass.batch.wants_hidden) return last;
+  const auto y = scratch_.take(pass.n_tokens, hp_.n_vocab);
   output_.forward(pass, y, last);
   if (logit_scale_ != 1.0f) backend_.scale(y, logit_scale_);
   if (logit_softcap_ > 0.0f) backend_.softcap(y, logit_softcap_);

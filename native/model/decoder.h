@@ -20,6 +20,8 @@ class Decoder : public Network {
   /// @param experts of this network's layers, in their order
   void set_experts(std::vector<const Experts*> experts) { experts_ = std::move(experts); }
   KvShape kv_shape() const override { return {hp_.n_layer, hp_.n_head_kv, hp_.head_dim_k, hp_.head_dim_v}; }
+  Pooling pooling() const override { return pooling_; }
+  void set_pooling(Pooling pooling) { pooling_ = pooling; }
   void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) final;
 
  protected:
@@ -37,7 +39,7 @@ class Decoder : public Network {
   float logit_softcap_ = 0.0f;  ///< 0: none
 
  private:
-  /// @return the logits of the wanted rows
+  /// @return the logits of the wanted rows, or their hidden states
   DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
   Backend& backend_;
@@ -46,6 +48,7 @@ class Decoder : public Network {
   Norm output_norm_;
   Linear output_;  // [n_vocab, n_embd]
   size_t weight_bytes_ = 0;
+  Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers
 };
 

@@ -31,6 +31,16 @@ std::string architecture_names() {
   return names;
 }
 
+/// `pooling_type` numbers as llama.h does: 1 is the mean, 3 the last token. Files of models for text have none, and the
+/// mean is then as good as anything.
+Pooling read_pooling(const ModelKeys& keys) {
+  constexpr int32_t kUnspecified = 0, kMean = 1, kLast = 3;
+  const int32_t type = keys.get("pooling_type", 0, 4, kUnspecified);
+  if (type != kUnspecified && type != kMean && type != kLast)
+    keys.fail_unsupported("pooling_type", " is ", type, "; supported are 1 (the mean) and 3 (the last token)");
+  return type == kLast ? Pooling::kLast : Pooling::kMean;
+}
+
 }  // namespace
 
 std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend,
@@ -46,6 +56,7 @@ std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Bac
   }
   WeightLoader loader(file, backend, on_progress);
   auto network = architecture->load(keys, n_vocab, loader);
+  network->set_pooling(read_pooling(keys));
   loader.check_all_used();
   keys.warn_of_unread();
   network->set_weight_bytes(loader.weight_bytes());

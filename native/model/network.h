@@ -18,7 +18,12 @@ struct Batch {
   std::span<const SequenceRun> runs;    ///< together they cover `tokens`, in order
   std::span<const int32_t> logit_rows;  ///< rows of the batch whose logits are wanted
   int32_t n_ctx;  ///< positions that a sequence in this cache may have; the same for all batches of one cache
+  /// In place of logits: what they are computed from, the normalized residual stream of these rows.
+  bool wants_hidden = false;
 };
+
+/// How the hidden states of a text become one vector.
+enum class Pooling { kMean, kLast };
 
 class Network {
  public:
@@ -26,9 +31,11 @@ class Network {
   virtual const Hparams& hparams() const = 0;
   virtual size_t weight_bytes() const = 0;
   virtual KvShape kv_shape() const = 0;
+  virtual Pooling pooling() const = 0;
   /// Of the layers that have experts; on any thread.
   virtual std::vector<ExpertUsage> expert_usage() const = 0;
-  /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`.
+  /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`;
+  /// [logit_rows.size(), n_embd] where the batch wants hidden states.
   /// One caller at a time.
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 };

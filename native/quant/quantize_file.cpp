@@ -22,7 +22,8 @@ constexpr int64_t kSlicesPerThread = 4;
 
 constexpr std::string_view kFileTypeKey = "general.file_type";
 constexpr std::string_view kVersionKey = "general.quantization_version";
-constexpr uint32_t kQuantizationVersion = 2;  // of ggml's block formats (ggml.h, GGML_QNT_VERSION)
+constexpr std::string_view kSplitKeys = "split.";  // what is written is one file
+constexpr uint32_t kQuantizationVersion = 2;       // of ggml's block formats (ggml.h, GGML_QNT_VERSION)
 
 /// Names of weights that steer many others and are small: not worth the error.
 constexpr std::string_view kKeptNames[] = {"_norm.weight", "ffn_gate_inp", "position_embd",  "pos_embd",
@@ -83,6 +84,7 @@ void collect_metadata(const GgufFile& in, TensorType type, Metadata& out) {
   out.file_type = encode_uint32_entry(kFileTypeKey, file_type_id(type));
   out.version = encode_uint32_entry(kVersionKey, kQuantizationVersion);
   for (const auto& [key, value] : in.metadata()) {
+    if (key.starts_with(kSplitKeys)) continue;
     out.entries.push_back(key == kFileTypeKey ? out.file_type : key == kVersionKey ? out.version : value.entry);
   }
   if (in.find(kFileTypeKey) == nullptr) out.entries.push_back(out.file_type);

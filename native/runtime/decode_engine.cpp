@@ -506,6 +506,7 @@ class DecodeEngine final : public Engine {
       request->drafter.reset();
     }
     request->stats.plain_token_ms = drafts_.cost.ms(1);
+    request->stats.log_probs = request->reply.log_probs();
     if (request->sequence != nullptr) kv_.retire(std::move(request->sequence));
     scheduler_.remove(request->id);
     running_.erase(request->id);

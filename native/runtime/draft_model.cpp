@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/strings.h"
 #include "core/urgent_work.h"
+#include "grammar/grammar_filter.h"
 
 namespace outpost {
 namespace {
@@ -120,9 +122,16 @@ std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_
   GrammarProgram* grammar = reply.grammar();
   GrammarProgram::State state = reply.grammar_state();
   for (;;) {
-    const auto mask = grammar == nullptr ? std::span<const uint64_t>{} : grammar->mask(state);
-    if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) break;
-    const int32_t id = sampler_.sample(logits_, history, {}, mask);
+    std::optional<GrammarFilter> filter;
+    if (grammar != nullptr) filter.emplace(*grammar, state);
+    int32_t id = 0;
+    try {
+      id = sampler_.sample(logits_, history, {}, filter ? &*filter : nullptr);
+    } catch (const EngineError& error) {
+      // A guess has led to where the vocabulary cannot spell what the grammar wants. The reply need not go there.
+      if (error.code() != ErrorCode::kInvalidArgument) throw;
+      break;
+    }
     if (vocabulary.is_end(id)) break;
     drafted.push_back(id);
     history.push_back(id);

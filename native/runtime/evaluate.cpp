@@ -1,6 +1,7 @@
 // Passes outside of any request, for tests, self-checks and measurements.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 
 #include "core/strings.h"
@@ -19,11 +20,12 @@ class PrivateSequence {
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
 
-  /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits are wanted
-  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows,
-               std::span<float> logits) const {
+  /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits, or hidden states, are
+  /// wanted
+  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows, std::span<float> logits,
+               bool wants_hidden = false) const {
     const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
-    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train}, *kv_, logits);
+    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, wants_hidden}, *kv_, logits);
     kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
   }
 
@@ -72,6 +74,35 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
     n_written += rows.size() * n_vocab;
   }
   return logits;
+}
+
+std::vector<float> embed(const Model& model, std::span<const int32_t> tokens) {
+  const auto& loaded = static_cast<const LoadedModel&>(model);
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  if (n_tokens == 0) throw EngineError(ErrorCode::kInvalidArgument, "There are no tokens to embed.");
+  check_context(loaded, n_tokens);
+  loaded.check_ids(tokens);
+
+  const bool is_mean = loaded.network().pooling() == Pooling::kMean;
+  const auto n_embd = static_cast<size_t>(loaded.info().n_embd);
+  constexpr int32_t kChunk = 256;
+  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format("exact"));
+  std::vector<double> sums(n_embd);
+  std::vector<float> hidden;
+  for (int32_t n_past = 0; n_past < n_tokens; n_past += kChunk) {
+    const int32_t n = std::min(kChunk, n_tokens - n_past);
+    std::vector<int32_t> rows;
+    for (int32_t i = is_mean ? 0 : std::max(0, n_tokens - 1 - n_past); i < n; ++i) rows.push_back(i);
+    hidden.resize(rows.size() * n_embd);
+    sequence.forward(tokens.subspan(static_cast<size_t>(n_past), static_cast<size_t>(n)), n_past, rows, hidden, true);
+    for (size_t i = 0; i < hidden.size(); ++i) sums[i % n_embd] += double{hidden[i]};
+  }
+  double length = 0;
+  for (const double sum : sums) length += sum * sum;
+  length = std::sqrt(length);
+  std::vector<float> vector(n_embd);
+  if (length > 0) std::transform(sums.begin(), sums.end(), vector.begin(), [&](double x) { return float(x / length); });
+  return vector;
 }
 
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,

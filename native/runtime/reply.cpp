@@ -1,8 +1,10 @@
 #include "runtime/reply.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/strings.h"
+#include "grammar/grammar_filter.h"
 
 namespace outpost {
 
@@ -11,6 +13,7 @@ Reply::Reply(const LoadedModel& model, const GenerateRequest& request, int32_t n
     : model_(model),
       n_predict_(request.n_predict),
       n_ctx_(n_ctx),
+      wants_log_probs_(request.log_probs),
       sampler_(request.sampler),
       text_(request.stop),
       history_(request.tokens),
@@ -23,11 +26,11 @@ int32_t Reply::n_left() const {
   return std::min(n_predict_ - n_decoded_, n_ctx_ + 1 - static_cast<int32_t>(history_.size()));
 }
 
-/// The tokens that may come: `allowed_`, or the mask that is returned; both empty if all may.
-std::span<const uint64_t> Reply::find_allowed() {
+/// The tokens that may come: `allowed_`, or what the grammar allows if that is empty.
+void Reply::find_allowed() {
   const std::string_view rest = begin_rest();
   model_.prefix_index().find(rest, allowed_);
-  if (rest.empty()) return grammar_ == nullptr ? std::span<const uint64_t>{} : grammar_->mask(grammar_state_);
+  if (rest.empty()) return;
   if (grammar_ != nullptr) {
     // What a token says beyond the text must be how the grammar begins.
     std::erase_if(allowed_, [&](int32_t id) {
@@ -40,16 +43,13 @@ std::span<const uint64_t> Reply::find_allowed() {
     throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", quoted(rest),
                                                           " could begin with, and the reply must begin so."));
   }
-  return {};
 }
 
 Reply::Step Reply::next(std::span<const float> logits) {
-  const std::span<const uint64_t> mask = find_allowed();
-  if (!mask.empty() && std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) {
-    throw EngineError(ErrorCode::kInvalidArgument,
-                      "The model has no token that the grammar allows here: its vocabulary cannot spell it.");
-  }
-  Step step{sampler_.sample(logits, history_, allowed_, mask), {}, false, {}};
+  find_allowed();
+  std::optional<GrammarFilter> filter;
+  if (grammar_ != nullptr && allowed_.empty()) filter.emplace(*grammar_, grammar_state_);
+  Step step{sampler_.sample(logits, history_, allowed_, filter ? &*filter : nullptr), {}, false, {}};
   const std::string_view bytes = model_.tokenizer().bytes(step.id);
   const size_t n_begun = std::min(bytes.size(), begin_rest().size());
   step.says_more = n_begun == begin_rest().size() && (begin_rest().empty() || bytes.size() > n_begun);
@@ -57,6 +57,9 @@ Reply::Step Reply::next(std::span<const float> logits) {
     step.reason = StopReason::kEndOfText;
     return step;
   }
+  if (wants_log_probs_ && step.says_more)
+    log_probs_.push_back(static_cast<float>(
+        sampler_.log_probability(logits, step.id, allowed_, filter ? filter->mask() : std::span<const uint64_t>{})));
   ++n_decoded_;
   history_.push_back(step.id);
   n_begun_ += n_begun;

@@ -39,6 +39,8 @@ class Reply {
   std::span<const int32_t> history() const { return history_; }
   std::span<const int32_t> said() const { return std::span(history_).last(static_cast<size_t>(n_decoded_)); }
   int32_t n_decoded() const { return n_decoded_; }
+  /// Of each token that said more than begin_with; empty unless the request asks for it.
+  const std::vector<float>& log_probs() const { return log_probs_; }
   /// The most tokens that could still come.
   int32_t n_left() const;
 
@@ -50,14 +52,16 @@ class Reply {
 
  private:
   std::string_view begin_rest() const { return std::string_view(begin_).substr(n_begun_); }
-  std::span<const uint64_t> find_allowed();
+  void find_allowed();
 
   const LoadedModel& model_;
   const int32_t n_predict_, n_ctx_;
+  const bool wants_log_probs_;
   Sampler sampler_;
   TextStream text_;
   std::vector<int32_t> history_;
   int32_t n_decoded_ = 0;
+  std::vector<float> log_probs_;
   std::string begin_;   // bytes that the reply's tokens must begin with
   size_t n_begun_ = 0;  // of these, said so far
   std::shared_ptr<GrammarProgram> grammar_;

@@ -64,8 +64,8 @@ Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history,
-                        std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
-  const auto kept = candidates(logits, history, allowed, mask);
+                        std::span<const int32_t> allowed, TokenFilter* filter) {
+  const auto kept = candidates(logits, history, allowed, filter);
   double u = random_.next();
   for (const Candidate& c : kept) {
     u -= c.probability;
@@ -74,8 +74,19 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   return kept.back().id;  // rounding left a rest
 }
 
+double Sampler::log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed,
+                                std::span<const uint64_t> mask) {
+  collect(logits, allowed, mask);
+  const double logit = logits[static_cast<size_t>(id)];
+  double largest = logit;
+  for (const Candidate& c : candidates_) largest = std::max<double>(largest, c.logit);
+  double sum = 0;
+  for (const Candidate& c : candidates_) sum += std::exp(c.logit - largest);
+  return logit - largest - std::log(sum);
+}
+
 std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
-                                               std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
+                                               std::span<const int32_t> allowed, TokenFilter* filter) {
   if (!are_finite(logits)) {
     throw EngineError(ErrorCode::kInternal,
                       "The model computed a logit that is not a number. The file may be damaged.");
@@ -91,16 +102,21 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
     logits = penalized_;
   }
 
-  const bool is_any_allowed = allowed.empty() && mask.empty();
+  const bool is_any_allowed = allowed.empty() && filter == nullptr;
+  const size_t n_best = params_.temperature == 0 ? 1 : static_cast<size_t>(params_.top_k);
   if (is_any_allowed && params_.temperature == 0) {
     const int32_t id = first_of_largest(logits);
     candidates_ = {{id, logits[static_cast<size_t>(id)], 1}};
     return candidates_;
   }
-  if (is_any_allowed && params_.top_k > 0) {
-    collect_best(logits, static_cast<size_t>(params_.top_k));
-  } else {
-    collect(logits, allowed, mask);
+  if (is_any_allowed && n_best > 0) {
+    collect_best(logits, n_best);
+  } else if (filter == nullptr || n_best == 0 || !collect_best(logits, n_best, *filter)) {
+    collect(logits, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
+  }
+  if (candidates_.empty()) {
+    throw EngineError(ErrorCode::kInvalidArgument,
+                      "The model has no token that the grammar allows here: its vocabulary cannot spell it.");
   }
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
@@ -150,6 +166,22 @@ void Sampler::collect_best(std::span<const float> logits, size_t n) {
     least = candidates_.back().logit;
     has_least = true;
   }
+}
+
+/// The same of those that a filter allows, if they are among the tokens that would be best without it.
+bool Sampler::collect_best(std::span<const float> logits, size_t n, TokenFilter& filter) {
+  collect_best(logits, 4 * n + 32);
+  std::sort(candidates_.begin(), candidates_.end(), is_better);
+  // Beyond these there may be more, and what is worst of them is not known to be better than others.
+  if (candidates_.size() > 4 * n + 32) candidates_.resize(4 * n + 32);
+  size_t n_allowed = 0;
+  for (const Candidate& candidate : candidates_) {
+    if (!filter.allows(candidate.id)) continue;
+    candidates_[n_allowed++] = candidate;
+    if (n_allowed == n) break;
+  }
+  candidates_.resize(n_allowed);
+  return n_allowed == n;
 }
 
 /// Makes the tokens to choose from candidates.

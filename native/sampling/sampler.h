@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "sampling/random.h"
+#include "sampling/token_filter.h"
 
 namespace outpost {
 
@@ -25,10 +26,16 @@ class Sampler {
   /// seed, also where somebody guesses ahead with a copy of this sampler.
   /// @param logits [n_vocab] @param history prompt and reply so far, the last repeat_last_n are penalized
   /// @param allowed the tokens to choose from, each once, in any order; empty allows all
-  /// @param mask a bit for each token that may be chosen; empty allows all. At most one of the two is given
-  /// @throws EngineError kInternal if the logits are not finite numbers (a damaged model)
+  /// @param filter what says which tokens may be chosen; none allows all. At most one of the two is given
+  /// @throws EngineError kInternal if the logits are not finite numbers (a damaged model), kInvalidArgument if the
+  /// filter allows no token
   int32_t sample(std::span<const float> logits, std::span<const int32_t> history, std::span<const int32_t> allowed = {},
-                 std::span<const uint64_t> mask = {});
+                 TokenFilter* filter = nullptr);
+
+  /// The logarithm of a token's probability among those that may be chosen, at temperature 1 and without penalties.
+  /// @pre logits are finite, and the token may be chosen
+  double log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed = {},
+                         std::span<const uint64_t> mask = {});
 
   /// Draws what `other` is going to draw, from any logits.
   void follow(const Sampler& other) {
@@ -38,10 +45,11 @@ class Sampler {
 
   /// What `sample` draws from: at least one candidate, most probable first, probabilities summing to 1.
   std::span<const Candidate> candidates(std::span<const float> logits, std::span<const int32_t> history,
-                                        std::span<const int32_t> allowed = {}, std::span<const uint64_t> mask = {});
+                                        std::span<const int32_t> allowed = {}, TokenFilter* filter = nullptr);
 
  private:
   void collect_best(std::span<const float> logits, size_t n);
+  bool collect_best(std::span<const float> logits, size_t n, TokenFilter& filter);
   void collect(std::span<const float> logits, std::span<const int32_t> allowed, std::span<const uint64_t> mask);
   SamplerParams params_;
   RandomStream random_;

@@ -163,9 +163,11 @@ TEST_CASE("the masks of a grammar are what a check of every token gives") {
           const bool is_allowed = program.next(state, tokens[i]) != GrammarProgram::kDead;
           const bool is_in_mask = (mask[(i + 1) / 64] >> ((i + 1) % 64) & 1) != 0;
           CHECK(is_in_mask == is_allowed);
+          CHECK(program.allows(state, static_cast<int32_t>(i) + 1) == is_allowed);
           if (is_allowed) allowed.push_back(static_cast<int32_t>(i));
         }
         CHECK(((mask[0] & 1) != 0) == program.may_end(state));
+        CHECK(program.allows(state, 0) == program.may_end(state));
         if (allowed.empty()) break;
         state = program.next(state, tokens[static_cast<size_t>(allowed[random() % allowed.size()])]);
       }

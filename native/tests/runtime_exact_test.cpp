@@ -61,6 +61,7 @@ GenerateRequest random_request(std::mt19937& random) {
   if (random() % 5 == 0) request.begin_with = random() % 2 == 0 ? " b" : " dago";
   if (random() % 5 == 0) request.grammar = "root ::= (\" \" [b-m] [aeio] | [b-g] \"a\")+";
   request.priority = static_cast<Priority>(random() % 4);
+  request.log_probs = true;
   return request;
 }
 
@@ -68,6 +69,7 @@ struct Outcome {
   std::string text;
   StopReason reason;
   int32_t n_decoded;
+  std::vector<float> log_probs;
   bool operator==(const Outcome&) const = default;
 };
 
@@ -79,7 +81,7 @@ std::vector<Outcome> run(Engine& engine, const std::vector<GenerateRequest>& req
   for (Recorder& recorder : recorders) {
     recorder.wait();
     CHECK(recorder.n_done_calls == 1);
-    outcomes.push_back({recorder.text(), recorder.reason, recorder.stats.n_decoded});
+    outcomes.push_back({recorder.text(), recorder.reason, recorder.stats.n_decoded, recorder.stats.log_probs});
     for (size_t i = 0; drafts != nullptr && i < kDraftSources; ++i) {
       (*drafts)[i].n_drafted += recorder.stats.drafts[i].n_drafted;
       (*drafts)[i].n_accepted += recorder.stats.drafts[i].n_accepted;
@@ -248,7 +250,8 @@ TEST_CASE("replies of requests that lose their pages to others are those of plai
     for (size_t i = 0; i < requests.size(); ++i) crowded->submit(requests[i], recorders[i].sink());
     for (size_t i = 0; i < requests.size(); ++i) {
       recorders[i].wait();
-      CHECK(Outcome{recorders[i].text(), recorders[i].reason, recorders[i].stats.n_decoded} == expected[i]);
+      CHECK(Outcome{recorders[i].text(), recorders[i].reason, recorders[i].stats.n_decoded,
+                    recorders[i].stats.log_probs} == expected[i]);
       n_parked += recorders[i].stats.n_parked;
     }
   }

@@ -103,6 +103,29 @@ TEST_CASE("the same seed gives the same text, another seed another") {
   CHECK(first.text() != other.text());
 }
 
+TEST_CASE("a reply says how likely each of its tokens was, if it is asked") {
+  GenerateRequest request = random_request(20, 1);
+  request.sampler.temperature = 0;
+  Recorder silent, asked;
+  run_alone(random_model(), request, silent);
+  CHECK(silent.stats.log_probs.empty());
+  request.log_probs = true;
+  run_alone(random_model(), request, asked);
+  CHECK(asked.text() == silent.text());
+  REQUIRE(asked.stats.log_probs.size() == static_cast<size_t>(asked.stats.n_decoded));
+
+  // The likeliest token every time, from logits that nothing else of the engine has seen.
+  std::vector<int32_t> history = request.tokens;
+  for (const float log_prob : asked.stats.log_probs) {
+    const auto logits = evaluate_logits(*random_model(), history, 1, 64);
+    const auto best = std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - *best);
+    CHECK(log_prob == doctest::Approx(-std::log(sum)).epsilon(1e-6));
+    history.push_back(static_cast<int32_t>(best - logits.begin()));
+  }
+}
+
 TEST_CASE("a request's reply is the same alone and among others") {
   constexpr size_t kRequests = 4;
   std::vector<GenerateRequest> requests;

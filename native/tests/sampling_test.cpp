@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "tests/support/throws_error.h"
@@ -65,6 +66,35 @@ std::vector<int32_t> draw(const SamplerParams& params, const std::vector<float>&
   std::vector<int32_t> ids;
   for (int i = 0; i < n; ++i) ids.push_back(sampler.sample(logits, {}));
   return ids;
+}
+
+/// Few values, so that many are equal; both zeros; rising and falling ones.
+std::vector<float> many_logits(size_t n, int kind, std::mt19937& random) {
+  std::vector<float> logits(n);
+  for (size_t i = 0; i < n; ++i) {
+    const float value = kind % 3 == 0   ? static_cast<float>(random() % 7) - 3.0f
+                        : kind % 3 == 1 ? static_cast<float>(i / 64) * (kind % 2 == 0 ? -1.0f : 1.0f)
+                                        : static_cast<float>(random() % 100000) * 1e-3f;
+    logits[i] = value == 0 && random() % 2 == 0 ? -0.0f : value;
+  }
+  return logits;
+}
+
+SamplerParams random_params(int kind, std::mt19937& random) {
+  SamplerParams params = plain();
+  params.temperature = kind % 4 == 0 ? 0.0f : 0.8f;
+  params.top_k = static_cast<int32_t>(1 + random() % 50);
+  params.repeat_penalty = kind % 5 == 0 ? 100.0f : 1.0f;
+  params.seed = random();
+  return params;
+}
+
+void check_same(std::span<const Candidate> found, std::span<const Candidate> expected) {
+  REQUIRE(found.size() == expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    CHECK(found[i].id == expected[i].id);
+    CHECK(found[i].probability == expected[i].probability);
+  }
 }
 
 }  // namespace
@@ -221,6 +251,23 @@ TEST_CASE("draws have the frequencies of the distribution") {
   }
 }
 
+TEST_CASE("the probability of a token is that among the tokens that may be chosen, whatever the sampler does") {
+  SamplerParams params = plain();
+  params.temperature = 0.3f;
+  params.top_k = 1;
+  params.repeat_penalty = 2.0f;
+  Sampler sampler(params);
+  const auto probability = [&](int32_t id, std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
+    return std::exp(sampler.log_probability(five_logits(), id, allowed, mask));
+  };
+  CHECK(probability(1, {}, {}) == doctest::Approx(0.2).epsilon(1e-6));
+  CHECK(probability(4, {}, {}) == doctest::Approx(0.05).epsilon(1e-6));
+  CHECK(probability(1, std::vector<int32_t>{1, 4}, {}) == doctest::Approx(0.8).epsilon(1e-6));
+  CHECK(probability(3, {}, std::vector<uint64_t>{0b11000}) == doctest::Approx(0.75).epsilon(1e-6));
+  CHECK(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 1) == 0);
+  CHECK(std::isfinite(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 0)));
+}
+
 TEST_CASE("wrong sampling parameters are refused by name") {
   const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
   const auto message = [](auto&& change) {
@@ -298,34 +345,56 @@ TEST_CASE("the order in which tokens are allowed does not matter") {
 }
 
 TEST_CASE("of many tokens the best are found as by sorting all of them") {
-  // A mask of everything takes the way on which every token is a candidate.
-  constexpr size_t kTokens = 3000;
-  const std::vector<uint64_t> all((kTokens + 63) / 64, ~uint64_t{0} >> 8);  // and less than everything at the end
+  // A list of tokens takes the way on which every one of them is a candidate.
+  std::vector<int32_t> all(3000);
+  std::iota(all.begin(), all.end(), 0);
   std::mt19937 random(3);
   for (int round = 0; round < 60; ++round) {
-    std::vector<float> logits(all.size() * 64, -1e30f);
-    for (size_t word = 0; word < all.size(); ++word) {
-      for (size_t bit = 0; bit < 56; ++bit) {
-        // Few values, so that many are equal; both zeros; rising and falling ones, and below every other.
-        const float value = round % 3 == 0   ? static_cast<float>(random() % 7) - 3.0f
-                            : round % 3 == 1 ? static_cast<float>(word) * (round % 2 == 0 ? -1.0f : 1.0f)
-                                             : static_cast<float>(random() % 100000) * 1e-3f;
-        logits[word * 64 + bit] = value == 0 && random() % 2 == 0 ? -0.0f : value;
-      }
-    }
-    SamplerParams params = plain();
-    params.temperature = round % 4 == 0 ? 0.0f : 0.8f;
-    params.top_k = static_cast<int32_t>(1 + random() % 50);
-    params.repeat_penalty = round % 5 == 0 ? 100.0f : 1.0f;
-    params.seed = random();
+    const auto logits = many_logits(all.size(), round, random);
+    const SamplerParams params = random_params(round, random);
     const std::vector<int32_t> history = {0, 1, 2, 2};
     Sampler fast(params), slow(params);
-    const auto found = fast.candidates(logits, history);
-    const auto sorted = slow.candidates(logits, history, {}, all);
-    REQUIRE(found.size() == sorted.size());
-    for (size_t i = 0; i < found.size(); ++i) {
-      CHECK(found[i].id == sorted[i].id);
-      CHECK(found[i].probability == sorted[i].probability);
-    }
+    check_same(fast.candidates(logits, history), slow.candidates(logits, history, all));
   }
+}
+
+TEST_CASE("tokens that a filter allows are chosen as from a list of them, with the mask only where few are") {
+  struct Filter : TokenFilter {
+    std::vector<uint64_t> bits;
+    int n_masks = 0;
+    bool allows(int32_t id) override { return (bits[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0; }
+    std::span<const uint64_t> mask() override {
+      ++n_masks;
+      return bits;
+    }
+  };
+  constexpr size_t kTokens = 3000;
+  std::mt19937 random(4);
+  int n_masks_of[3] = {};
+  for (int round = 0; round < 240; ++round) {
+    // Nearly all, half of them, and one in a hundred. The first is always there.
+    const unsigned of_hundred = round % 3 == 0 ? 99 : round % 3 == 1 ? 50 : 1;
+    Filter filter;
+    filter.bits.resize((kTokens + 63) / 64);
+    std::vector<int32_t> allowed;
+    for (int32_t id = 0; id < static_cast<int32_t>(kTokens); ++id) {
+      if (id != 0 && random() % 100 >= of_hundred) continue;
+      allowed.push_back(id);
+      filter.bits[static_cast<size_t>(id) / 64] |= uint64_t{1} << (id % 64);
+    }
+    const auto logits = many_logits(kTokens, round / 3, random);
+    const SamplerParams params = random_params(round / 3, random);
+    const std::vector<int32_t> history = {0, 1, 2, 2};
+    Sampler filtered(params), listed(params);
+    check_same(filtered.candidates(logits, history, {}, &filter), listed.candidates(logits, history, allowed));
+    n_masks_of[round % 3] += filter.n_masks;
+  }
+  CHECK(n_masks_of[0] == 0);
+  CHECK(n_masks_of[1] < 10);
+  CHECK(n_masks_of[2] > 40);
+  Filter none;
+  none.bits.resize(1);
+  CHECK(error_of([&] {
+          Sampler(plain()).sample(std::vector<float>{1, 2}, {}, {}, &none);
+        }) == ErrorCode::kInvalidArgument);
 }

@@ -16,6 +16,7 @@ import { LibraryStore } from '../features/models/library-store.ts';
 import { ModelStore } from '../features/models/model-store.ts';
 import { NetworkStore } from '../features/network/network-store.ts';
 import { ReviewStore } from '../features/review/review-store.ts';
+import { MeaningStore } from '../features/search/meaning-store.ts';
 import { SearchStore } from '../features/search/search-store.ts';
 import { SettingsStore } from '../features/settings/settings-store.ts';
 import type { Screen } from '../features/terminal/screen.ts';
@@ -58,6 +59,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   readonly buffers: BuffersStore;
   readonly tree: TreeStore;
   readonly search: SearchStore;
+  readonly meaning: MeaningStore;
   readonly operations: FileOperations;
   readonly reviews: ReviewStore;
   readonly chat: ChatStore;
@@ -93,9 +95,16 @@ export class AppModel<Texts extends TextStore = TextStore> {
       onError,
       onNote: this.notifications.note.bind(this.notifications),
     });
-    this.buffers = new BuffersStore({ workspace: api.workspace, texts, newId: () => crypto.randomUUID() });
+    this.buffers = new BuffersStore({
+      workspace: api.workspace,
+      texts,
+      newId: () => crypto.randomUUID(),
+      onMerged: (title) =>
+        this.notifications.note(`${title} changed on disk. What changed there is in your text, too.`),
+    });
     this.tree = new TreeStore(api.workspace);
     this.search = new SearchStore(api.workspace);
+    this.meaning = new MeaningStore(api.workspace, api.engine);
     this.git = new GitStore(api.workspace.git, () => {
       void this.tree.refresh();
       const paths = this.buffers.all().flatMap(({ path }) => (path === null ? [] : [path]));
@@ -203,11 +212,6 @@ export class AppModel<Texts extends TextStore = TextStore> {
     });
   }
 
-  /** Puts the cursor into the visible text, which may be on its way to the screen. */
-  focusEditor(): void {
-    requestAnimationFrame(() => this.editor?.focus());
-  }
-
   copy(text: string): void {
     void this.attempt(() => this.api.app.shell.writeClipboard({ text }));
   }
@@ -260,8 +264,10 @@ export class AppModel<Texts extends TextStore = TextStore> {
       if (now.reply !== null || before.reply === null) return;
       const stats = this.chat.shownMessages.at(-1)?.stats;
       const model = this.library.modelOf('chat');
-      if (!stats || !model || stats.nDecoded < enough || stats.decodeMs <= 0) return;
-      const tokensPerSecond = (stats.nDecoded * 1000) / stats.decodeMs;
+      // What a token costs by itself: what was guessed right ahead of it came for less.
+      const plainMs = stats?.plainTokenMs ?? 0;
+      if (!stats || !model || stats.nDecoded < enough || plainMs <= 0) return;
+      const tokensPerSecond = 1000 / plainMs;
       void this.attempt(() => this.api.app.models.measured({ id: model.id, tokensPerSecond }));
     });
   }
@@ -278,6 +284,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       recent: before ? [before, ...recent.filter(({ root }) => root !== before.root)] : recent,
     }));
     this.search.clear();
+    this.meaning.clear();
     this.contextFiles.clear();
     this.operations.clear();
     this.git.reset(workspace !== null);

@@ -3,11 +3,13 @@ import { useCallback, useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { ActivityDialog } from '../features/activity/activity-dialog.tsx';
+import { attach } from '../features/chat/attachments.ts';
 import { LatencyDialog } from '../features/completion/latency-dialog.tsx';
 import { BranchPicker } from '../features/git/branch-picker.tsx';
 import { EngineBanner } from '../features/models/engine-banner.tsx';
 import { ModelsDialog } from '../features/models/models-dialog.tsx';
 import { NetworkDialog } from '../features/network/network-dialog.tsx';
+import { MeaningDialog } from '../features/search/meaning-dialog.tsx';
 import { KeysDialog } from '../features/settings/keys-dialog.tsx';
 import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { SettingsJsonDialog } from '../features/settings/settings-json-dialog.tsx';
@@ -71,13 +73,7 @@ function Overlay({ model, commands }: AppProps) {
     if (!model.settings.current.hasSeenFirstSteps) void model.settings.update({ hasSeenFirstSteps: true });
   }, [model, close]);
   const hasFolder = useStore(model.workspace, (state) => state.workspace !== null);
-  const go = useCallback(
-    (place: Place) => {
-      // After the picker gave the focus back.
-      requestAnimationFrame(() => void goTo(model, place));
-    },
-    [model],
-  );
+  const go = useCallback((place: Place) => void goTo(model, place), [model]);
   const onAttach = useCallback((path: string, isFolder: boolean) => void attachPath(model, path, isFolder), [model]);
   const symbols = useCallback(() => activeSymbols(model), [model]);
   if (overlay === 'palette') return <Palette commands={commands} onClose={close} />;
@@ -97,6 +93,20 @@ function Overlay({ model, commands }: AppProps) {
   if (overlay === 'attach') return <AttachPicker workspace={model.api.workspace} onPick={onAttach} onClose={close} />;
   if (overlay === 'branches') return <BranchPicker git={model.git} onClose={close} />;
   if (overlay === 'latency') return <LatencyDialog completion={model.completion} onClose={close} />;
+  if (overlay === 'meaning') {
+    return (
+      <MeaningDialog
+        meaning={model.meaning}
+        onGo={({ path, line }) => {
+          close();
+          go({ path, line, column: 1 });
+        }}
+        onAttach={({ path, line, text }) => model.draft.attach(attach('selection', `${path}:${line}`, text))}
+        onManageModels={() => model.ui.setState({ overlay: 'models' })}
+        onClose={close}
+      />
+    );
+  }
   if (overlay === 'models') return <Models model={model} hasFolder={hasFolder} onClose={close} />;
   if (overlay === 'activity') return <AppActivity model={model} onClose={close} />;
   if (overlay === 'firstSteps') return <AppFirstSteps model={model} commands={commands} onClose={closeFirstSteps} />;
@@ -203,8 +213,7 @@ function Palette({ commands, onClose }: { commands: Commands; onClose: () => voi
       placeholder="Type a command"
       items={items}
       emptyText="No command matches."
-      // After the palette gave the focus back: a command may move it.
-      onPick={(id) => setTimeout(() => commands.all.find((command) => command.id === id)?.run())}
+      onPick={(id) => commands.all.find((command) => command.id === id)?.run()}
       onClose={onClose}
     />
   );

@@ -4,12 +4,22 @@ import { exportConversation } from '../features/chat/export.ts';
 import { unifiedDiff } from '../lib/line-diff.ts';
 import { declarationAround } from '../lib/outline.ts';
 import type { AppModel } from './app-model.ts';
+import { onceThere } from './focus.ts';
 
 const kMostFolderPaths = 20_000;
 
-/** Puts something into the next question: the active text, what is selected in it, or what is not saved of it. */
+/** Shows the chat, with the cursor in the next question. */
+export function focusChat(model: AppModel): void {
+  model.ui.setState({ isChatShown: true, isConversationListShown: false });
+  onceThere(
+    () => model.chatInput,
+    (input) => input.focus(),
+  );
+}
+
+/** Puts something into the next question: the active text, or a part of it, or what changed in it. */
 export async function attachActive(model: AppModel, kind: 'file' | 'selection' | 'symbol' | 'diff'): Promise<void> {
-  const { draft, notifications, api } = model;
+  const { draft, notifications } = model;
   const buffer = model.buffers.active;
   if (buffer?.status !== 'ready') return;
   const name = buffer.path ?? buffer.title;
@@ -26,12 +36,20 @@ export async function attachActive(model: AppModel, kind: 'file' | 'selection' |
     draft.attach(attach('symbol', `${found.name} (${name}:${found.startLine})`, found.text));
   } else {
     await model.attempt(async () => {
-      const onDisk = buffer.path === null ? '' : (await api.workspace.read({ path: buffer.path })).text;
-      if (onDisk === text) return notifications.note(`${buffer.title} has no unsaved changes.`);
-      draft.attach(attach('diff', name, unifiedDiff(onDisk, text)));
+      const before = await textBefore(model, buffer.path);
+      if (before === text) return notifications.note(`${buffer.title} has no changes.`);
+      draft.attach(attach('diff', name, unifiedDiff(before, text)));
     });
   }
-  model.chatInput?.focus();
+  focusChat(model);
+}
+
+/** What changes are told against: the last commit, or what is on disk of a file that is in none. */
+async function textBefore({ api, git }: AppModel, path: string | null): Promise<string> {
+  if (path === null) return '';
+  const isInRepository = git.store.getState().status?.state === 'repository';
+  const committed = isInRepository ? (await api.workspace.git.headText({ path })).text : null;
+  return committed ?? (await api.workspace.read({ path })).text;
 }
 
 /** @param path of a file, or of a folder, which is attached as the list of what is in it */
@@ -44,13 +62,14 @@ export async function attachPath(model: AppModel, path: string, isFolder: boolea
       draft.attach(attach('folder', path, below.join('\n')));
     } else draft.attach(attach('file', path, (await api.workspace.read({ path })).text));
   });
-  model.chatInput?.focus();
+  focusChat(model);
 }
 
 const kTerminalLines = 200;
 
 /** What is selected in the active terminal, or else its last lines. */
-export function attachTerminal({ terminals, draft, notifications, ui, chatInput }: AppModel): void {
+export function attachTerminal(model: AppModel): void {
+  const { terminals, draft, notifications } = model;
   const { active } = terminals;
   const text = active?.screen.text(kTerminalLines) ?? '';
   if (active === null || text === '') {
@@ -58,8 +77,7 @@ export function attachTerminal({ terminals, draft, notifications, ui, chatInput 
     return;
   }
   draft.attach(attach('terminal', active.title, text));
-  ui.setState({ isChatShown: true });
-  chatInput?.focus();
+  focusChat(model);
 }
 
 /** Saves the shown conversation where the user says. */

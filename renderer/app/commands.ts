@@ -2,7 +2,8 @@
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
-import { attachActive, attachTerminal, exportChat } from './chat-actions.ts';
+import { attachActive, attachTerminal, exportChat, focusChat } from './chat-actions.ts';
+import { focusEditor, onceThere } from './focus.ts';
 import type { Regions } from './regions.ts';
 
 export interface Command {
@@ -21,15 +22,6 @@ interface Actions {
   isEnabled?: () => boolean;
 }
 
-/** Runs `use` as soon as what a panel holds is drawn; on a busy machine that takes some frames. */
-function onceThere<T>(find: () => T | null, use: (found: T) => void, nFrames = 60): void {
-  requestAnimationFrame(() => {
-    const found = find();
-    if (found !== null) use(found);
-    else if (nFrames > 0) onceThere(find, use, nFrames - 1);
-  });
-}
-
 /** Shown with the focus elsewhere it gets the focus; shown with the focus it goes. */
 function toggleTerminal({ terminals, ui, editor }: AppModel): void {
   const isInside = document.activeElement?.closest('[data-region="terminal"]') !== null;
@@ -40,7 +32,10 @@ function toggleTerminal({ terminals, ui, editor }: AppModel): void {
   }
   terminals.ensure();
   ui.setState({ isTerminalShown: true });
-  requestAnimationFrame(() => terminals.active?.screen.focus());
+  onceThere(
+    () => terminals.active,
+    ({ screen }) => screen.focus(),
+  );
 }
 
 function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> {
@@ -53,13 +48,11 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     const id = activeId();
     if (id !== null) run(id);
   };
-  const focusChat = () => {
-    ui.setState({ isChatShown: true, isConversationListShown: false });
+  const focusRegion = (name: string) =>
     onceThere(
-      () => model.chatInput,
-      (input) => input.focus(),
+      () => document.querySelector(`[data-region="${name}"]`),
+      () => regions.focusNamed(name),
     );
-  };
   const showSearch = (isReplaceShown: boolean) => {
     const pattern = model.editor?.selectedWord() ?? '';
     model.search.change({ ...(pattern === '' ? {} : { pattern }), ...(isReplaceShown ? { isReplaceShown } : {}) });
@@ -72,7 +65,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       },
     );
   };
-  const goToTab = (step: number) => buffers.activateNext(step).then(() => model.focusEditor());
+  const goToTab = (step: number) => buffers.activateNext(step).then(() => focusEditor(model));
   const setFontSize = (step: number) => {
     const editorFontSize = Math.max(8, Math.min(32, settings.current.editorFontSize + step));
     return settings.update({ editorFontSize });
@@ -82,7 +75,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'file.new': {
       run: () => {
         buffers.newFile();
-        model.focusEditor();
+        focusEditor(model);
       },
     },
     'workspace.open': { run: () => model.openFolder() },
@@ -115,7 +108,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'git.open': {
       run: () => {
         ui.setState({ isSideShown: true, sideView: 'git' });
-        requestAnimationFrame(() => regions.focusNamed('git'));
+        focusRegion('git');
       },
       isEnabled: hasFolder,
     },
@@ -134,7 +127,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'view.focusExplorer': {
       run: () => {
         ui.setState({ isSideShown: true, sideView: 'explorer' });
-        requestAnimationFrame(() => regions.focusNamed('explorer'));
+        focusRegion('explorer');
       },
     },
     'view.focusEditor': { run: () => (model.editor ? model.editor.focus() : regions.focusNamed('editor')) },
@@ -142,7 +135,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       run: () => {
         if (buffers.store.getState().split) buffers.join();
         else buffers.splitRight();
-        model.focusEditor();
+        focusEditor(model);
       },
       isEnabled: hasFile,
     },
@@ -151,7 +144,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
         const { split } = buffers.store.getState();
         if (split === null) return;
         buffers.focusHalf(!split.isActiveRight);
-        model.focusEditor();
+        focusEditor(model);
       },
       isEnabled: () => buffers.store.getState().split !== null,
     },
@@ -180,6 +173,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       isEnabled: () => model.terminals.active !== null,
     },
     'completion.toggle': { run: () => settings.update({ inlineCompletion: !settings.current.inlineCompletion }) },
+    'search.byMeaning': { run: () => ui.setState({ overlay: 'meaning' }), isEnabled: hasFolder },
     'completion.latency': { run: () => ui.setState({ overlay: 'latency' }) },
     'completion.acceptWord': {
       run: () => model.editor?.run('editor.action.inlineSuggest.acceptNextWord'),
@@ -190,11 +184,11 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       isEnabled: hasFile,
     },
     'completion.trigger': { run: () => model.editor?.suggestInline(), isEnabled: hasFile },
-    'chat.focus': { run: focusChat },
+    'chat.focus': { run: () => focusChat(model) },
     'chat.new': {
       run: () => {
         void chat.select(null);
-        focusChat();
+        focusChat(model);
       },
     },
     'chat.attachFile': { run: () => attachActive(model, 'file'), isEnabled: hasFile },

@@ -1,29 +1,24 @@
 // Explorer, editor and chat side by side. Panels fold away by command or by dragging, and keep their sizes.
-import { type ReactNode, useCallback, useEffect, useMemo, useRef } from 'react';
-import { Group, Panel, type PanelImperativeHandle, Separator } from 'react-resizable-panels';
+import { useCallback, useEffect, useMemo, useRef } from 'react';
+import { Group, Panel, Separator } from 'react-resizable-panels';
 import { useStore } from 'zustand';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 import type { EditorHandle } from '../editor/editor-handle.ts';
 import type { MonacoTextStore } from '../editor/monaco-text-store.ts';
-import { ChatPanel } from '../features/chat/chat-panel.tsx';
-import { GitPanel } from '../features/git/git-panel.tsx';
-import { treeMarks } from '../features/git/git-store.ts';
 import { HeadDiff } from '../features/git/head-diff.tsx';
-import { notReadyReason } from '../features/models/model-store.ts';
-import { ModelWelcome } from '../features/models/model-welcome.tsx';
 import { ReviewView } from '../features/review/review-view.tsx';
-import { SearchPanel } from '../features/search/search-panel.tsx';
 import { TerminalPanel } from '../features/terminal/terminal-panel.tsx';
 import { Breadcrumbs } from '../features/workspace/breadcrumbs.tsx';
 import type { Buffer } from '../features/workspace/buffer.ts';
 import { EditorPane } from '../features/workspace/editor-pane.tsx';
-import { Explorer } from '../features/workspace/explorer.tsx';
 import { Welcome } from '../features/workspace/welcome.tsx';
 import type { AppModel } from './app-model.ts';
-import { exportChat } from './chat-actions.ts';
+import { Chat } from './chat-area.tsx';
 import type { Commands } from './commands.ts';
+import { focusEditor } from './focus.ts';
+import { FoldingPanel } from './folding-panel.tsx';
 import styles from './panels.module.css';
-import { applyCode, compareWithCommit, replaceFound, showInFile } from './text-actions.ts';
+import { Side } from './side-area.tsx';
 
 interface PanelsProps {
   model: AppModel<MonacoTextStore>;
@@ -105,93 +100,6 @@ function Centre({ model, commands }: PanelsProps) {
   );
 }
 
-function Side({ model }: Pick<PanelsProps, 'model'>) {
-  const view = useStore(model.ui, (state) => state.sideView);
-  const workspace = useStore(model.workspace, (state) => state.workspace);
-  const status = useStore(model.git.store, (state) => state.status);
-  const marks = useMemo(() => treeMarks(status), [status]);
-  const openFolder = useCallback(() => void model.openFolder(), [model]);
-  const searchInput = useCallback(
-    (input: HTMLInputElement | null) => {
-      model.searchInput = input;
-    },
-    [model],
-  );
-  if (view === 'search') {
-    return (
-      <search aria-label="Search in files" data-region="search" className={styles.explorer}>
-        <SearchPanel
-          search={model.search}
-          hasFolder={workspace !== null}
-          inputRef={searchInput}
-          onOpen={(path, { line, start, end }) =>
-            void showInFile(model, path, { startLine: line, startColumn: start + 1, endLine: line, endColumn: end + 1 })
-          }
-          onReplace={(files) => void replaceFound(model, files)}
-          onOpenFolder={openFolder}
-        />
-      </search>
-    );
-  }
-  if (view === 'git') {
-    return (
-      <section aria-label="Source control" data-region="git" className={styles.explorer}>
-        <GitPanel
-          git={model.git}
-          hasFolder={workspace !== null}
-          onOpenFolder={openFolder}
-          onCompare={(path) => void compareWithCommit(model, path)}
-          onSwitchBranch={() => model.ui.setState({ overlay: 'branches' })}
-        />
-      </section>
-    );
-  }
-  return (
-    <nav aria-label="Explorer" data-region="explorer" className={styles.explorer}>
-      <Explorer
-        workspace={workspace}
-        tree={model.tree}
-        buffers={model.buffers}
-        operations={model.operations}
-        marks={marks}
-        onOpenFolder={openFolder}
-      />
-    </nav>
-  );
-}
-
-interface FoldingPanelProps {
-  id: string;
-  defaultPx: number;
-  minPx: number;
-  isShown: boolean;
-  onShown: (isShown: boolean) => void;
-  children: ReactNode;
-}
-
-function FoldingPanel({ id, defaultPx, minPx, isShown, onShown, children }: FoldingPanelProps) {
-  const panel = useRef<PanelImperativeHandle>(null);
-  useEffect(() => {
-    if (isShown) panel.current?.expand();
-    else panel.current?.collapse();
-  }, [isShown]);
-  return (
-    <Panel
-      id={id}
-      panelRef={panel}
-      collapsible
-      defaultSize={defaultPx}
-      minSize={minPx}
-      groupResizeBehavior="preserve-pixel-size"
-      onResize={({ inPixels }, _id, before) => {
-        if (before) onShown(inPixels > 0);
-      }}
-    >
-      {isShown ? children : null}
-    </Panel>
-  );
-}
-
 /** One editor, or two side by side. */
 function Editor({ model, commands }: PanelsProps) {
   const isSplit = useStore(model.buffers.store, (state) => state.split !== null);
@@ -256,7 +164,7 @@ function Half({ model, commands, isRight, onHandle }: HalfProps) {
   const compared = useStore(model.git.store, (state) => state.compared);
   const activeId = useStore(model.buffers.store, (state) => state.activeId);
   const reviewedId = activeId !== null && reviews[activeId] ? activeId : null;
-  const onTabPicked = useCallback(() => model.focusEditor(), [model]);
+  const onTabPicked = useCallback(() => focusEditor(model), [model]);
   const ids = workspace
     ? (['file.quickOpen', 'chat.focus', 'palette.open', 'file.new'] as const)
     : (['chat.focus', 'palette.open', 'settings.open'] as const);
@@ -333,57 +241,6 @@ function Path({ model, buffer, label }: Pick<PanelsProps, 'model'> & { buffer: B
       line={line}
       onFolder={onFolder}
       onSymbols={onSymbols}
-    />
-  );
-}
-
-function Chat({ model, commands }: PanelsProps) {
-  const isListShown = useStore(model.ui, (state) => state.isConversationListShown);
-  const blockedReason = useStore(model.models.store, notReadyReason);
-  const hasEditor = useStore(
-    model.buffers.store,
-    ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
-  );
-  const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
-  const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
-  const copy = useCallback((text: string) => model.copy(text), [model]);
-  const attachActions = (
-    [
-      'chat.attachFile',
-      'chat.attachSelection',
-      'chat.attachSymbol',
-      'chat.attachChanges',
-      'chat.attachTerminal',
-      'chat.attach',
-    ] as const
-  ).map((id) => {
-    const { title, isEnabled, run } = commands.get(id);
-    // After the menu gave the focus back.
-    return { label: title, isDisabled: !isEnabled(), run: () => void setTimeout(run) };
-  });
-  const inputRef = useCallback(
-    (input: HTMLTextAreaElement | null) => {
-      model.chatInput = input;
-    },
-    [model],
-  );
-  return (
-    <ChatPanel
-      chat={model.chat}
-      draft={model.draft}
-      attachActions={attachActions}
-      onExport={(format) => void exportChat(model, format)}
-      inputRef={inputRef}
-      isListShown={isListShown}
-      onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}
-      blockedReason={blockedReason}
-      newShortcut={commands.get('chat.new').keys ?? []}
-      onInsert={hasEditor ? insert : null}
-      onApply={apply}
-      onCopy={copy}
-      onOpenLink={(url) => model.openLink(url)}
-      onRemove={({ id, title }) => model.removeConversation(id, title)}
-      empty={<ModelWelcome models={model.models} />}
     />
   );
 }

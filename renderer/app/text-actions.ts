@@ -8,6 +8,7 @@ import type { Place } from '../features/workspace/quick-open.tsx';
 import { type OutlineSymbol, outline } from '../lib/outline.ts';
 import { proposeText } from '../lib/propose-text.ts';
 import type { AppModel } from './app-model.ts';
+import { focusEditor } from './focus.ts';
 
 /** About a second: longer than a large file takes to be drawn. */
 const kMostFrames = 60;
@@ -24,27 +25,29 @@ export async function showInFile(model: AppModel, path: string, range: TextRange
   }
 }
 
-/** @return whether a key or a click has moved the focus since; ends the watch */
-function watchFocus(): () => boolean {
+/** @return whether a key or a click moved the focus while `work` went on */
+async function movesFocus(work: () => Promise<void>): Promise<boolean> {
   let focused: Element | null = null;
   const onInput = () => {
     focused ??= document.activeElement;
   };
-  for (const type of ['keydown', 'pointerdown']) addEventListener(type, onInput, { capture: true });
-  return () => {
-    for (const type of ['keydown', 'pointerdown']) removeEventListener(type, onInput, { capture: true });
+  const types = ['keydown', 'pointerdown'];
+  for (const type of types) addEventListener(type, onInput, { capture: true });
+  try {
+    await work();
     return focused !== null && document.activeElement !== focused && document.activeElement !== document.body;
-  };
+  } finally {
+    for (const type of types) removeEventListener(type, onInput, { capture: true });
+  }
 }
 
 /** Goes to a file, or to a line of it or of the active text. */
 export async function goTo(model: AppModel, { path, line, column }: Place): Promise<void> {
   const target = path ?? model.buffers.active?.path;
   if (line === null || target === undefined) {
-    const hasMoved = watchFocus();
-    if (path !== null) await model.buffers.open(path);
     // A file can take a moment to open: whoever went on to something else meanwhile stays there.
-    return hasMoved() ? undefined : model.focusEditor();
+    const hasMoved = path !== null && (await movesFocus(() => model.buffers.open(path)));
+    return hasMoved ? undefined : focusEditor(model);
   }
   const range = { startLine: line, startColumn: column, endLine: line, endColumn: column };
   const { activeId } = model.buffers.store.getState();

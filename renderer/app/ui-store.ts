@@ -14,6 +14,7 @@ export interface UiState {
     | 'activity'
     | 'firstSteps'
     | 'latency'
+    | 'meaning'
     | 'models'
     | 'branches'
     | 'keys'

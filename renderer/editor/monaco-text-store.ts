@@ -2,6 +2,7 @@
 // text from disk is kept, so that saving restores the endings of untouched lines.
 import type { TextStep } from '../lib/edit-trail.ts';
 import { restoreLineEndings } from '../lib/line-endings.ts';
+import { textEdits } from '../lib/text-edits.ts';
 import { monaco, withoutBracketColors } from './monaco.ts';
 import type { TextStore } from './text-store.ts';
 
@@ -55,8 +56,12 @@ export class MonacoTextStore implements TextStore {
     const { model } = this.#open(id);
     // What was typed just before stays a step of its own.
     model.pushStackElement();
-    const edit = minimalEdit(model, text);
-    if (edit) model.pushEditOperations([], [edit], () => null);
+    const edits = textEdits(model.getValue(), text.replace(/\r\n|\r|\n/g, model.getEOL()));
+    const operations = edits.map(({ start, end, text: inserted }) => ({
+      range: monaco.Range.fromPositions(model.getPositionAt(start), model.getPositionAt(end)),
+      text: inserted,
+    }));
+    if (operations.length > 0) model.pushEditOperations([], operations, () => null);
     model.pushStackElement();
   }
 
@@ -65,6 +70,14 @@ export class MonacoTextStore implements TextStore {
     this.edit(id, text);
     this.#rememberMixed(open, text);
     this.markSaved(id, this.snapshot(id), text);
+  }
+
+  merge(id: string, text: string, onDisk: string): void {
+    const open = this.#open(id);
+    this.edit(id, text);
+    this.#rememberMixed(open, text);
+    if (text === onDisk) this.markSaved(id, this.snapshot(id), text);
+    else this.markUnsaved(id);
   }
 
   snapshot(id: string): number {
@@ -154,34 +167,4 @@ function followed(model: monaco.editor.ITextModel): string | null {
 
 function bufferUri(id: string, path: string | null): monaco.Uri {
   return monaco.Uri.from({ scheme: 'buffer', authority: id, path: `/${path ?? 'untitled'}` });
-}
-
-/** One edit from the first to the last difference, so that cursor and folding outside of it stay. */
-function minimalEdit(
-  model: monaco.editor.ITextModel,
-  text: string,
-): monaco.editor.IIdentifiedSingleEditOperation | null {
-  const eol = model.getEOL();
-  const before = model.getValue();
-  const after = text.replace(/\r\n|\r|\n/g, eol);
-  if (before === after) return null;
-  let head = 0;
-  const shorter = Math.min(before.length, after.length);
-  while (head < shorter && before.charCodeAt(head) === after.charCodeAt(head)) head += 1;
-  let tail = 0;
-  while (
-    tail < shorter - head &&
-    before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)
-  )
-    tail += 1;
-  const start = model.getPositionAt(head);
-  const end = model.getPositionAt(before.length - tail);
-  // getPositionAt moves out of the middle of a surrogate pair or "\r\n"; take what those positions really span.
-  const from = model.getOffsetAt(start);
-  const to = model.getOffsetAt(end);
-  return {
-    range: monaco.Range.fromPositions(start, end),
-    text: after.slice(from, after.length - (before.length - to)),
-    forceMoveMarkers: false,
-  };
 }

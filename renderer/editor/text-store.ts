@@ -9,6 +9,8 @@ export interface TextStore {
   edit(id: string, text: string): void;
   /** Replaces the text with what is on disk; it counts as saved. */
   reset(id: string, text: string): void;
+  /** As `edit`, for a text that took in what another program wrote: saved only if it is what is on disk. */
+  merge(id: string, text: string, onDisk: string): void;
   /** Names the present state, so that a save knows whether the user typed meanwhile. */
   snapshot(id: string): number;
   /** `text`, taken at `snapshot`, is on disk now. */

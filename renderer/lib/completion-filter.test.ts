@@ -28,6 +28,14 @@ describe('filterCompletion', () => {
     expect(filter('<strong>a</strong>')).toEqual({ text: '<strong>a</strong>' });
   });
 
+  it('drops what the model was not sure of, and trusts it where it says nothing', () => {
+    const sure = (confidence: number | null) => filterCompletion('x + y', { prefix: 'a = ', suffix: '', confidence });
+    expect(sure(0.05)).toEqual({ reason: 'low-confidence' });
+    expect(sure(0.9)).toEqual({ text: 'x + y' });
+    expect(sure(null)).toEqual({ text: 'x + y' });
+    expect(filter('x + y', 'a = ')).toEqual({ text: 'x + y' });
+  });
+
   it('drops a copy of the line above, also across the part already typed', () => {
     expect(filter('log(1);', 'log(1);\n')).toEqual({ reason: 'repeats-above' });
     expect(filter('g(1);', 'log(1);\n\nlo')).toEqual({ reason: 'repeats-above' });

@@ -85,6 +85,7 @@ export class FakeEngine {
   failure: Error | null = null;
   completion = '';
   completionError: Error | null = null;
+  confidence: number | null = 0.9;
 
   constructor(status: EngineStatus = { state: 'ready', model: kFakeModel }) {
     this.#status = status;
@@ -109,8 +110,22 @@ export class FakeEngine {
       this.completeRequests.push(request);
       await pause(this.stepMs, options?.signal);
       if (this.completionError) throw this.completionError;
-      return { text: this.completion, reason: 'end_of_text', usedSuffix: false, stats: kStats };
+      return {
+        text: this.completion,
+        reason: 'end_of_text',
+        usedSuffix: false,
+        confidence: this.confidence,
+        stats: kStats,
+      };
     },
+    embed: async ({ texts }) => ({
+      modelId: 'file:/models/embed.gguf',
+      // A text points to where its first letter does: texts that begin alike are alike.
+      vectors: texts.map((text) => {
+        const angle = (text.toLowerCase().charCodeAt(0) || 0) / 20;
+        return [Math.cos(angle), Math.sin(angle)];
+      }),
+    }),
     countTokens: async ({ messages }) => ({
       nTokens: Math.ceil(messages.reduce((sum, message) => sum + message.content.length, 0) / 3.5),
       nCtx: kFakeModel.nCtx,

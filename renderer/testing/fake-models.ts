@@ -56,6 +56,7 @@ export function fakeModel(more: Partial<ModelEntry> = {}): ModelEntry {
       generation: { outcome: 'passed', detail: 'It continues "def add(a, b): return" with "a + b".' },
     },
     benchmark: { atMs: 0, nPrompt: 256, prefillTokensPerSecond: 284.6, nDecoded: 128, decodeTokensPerSecond: 68.9 },
+    speed: null,
     kvCheck: null,
     overrides: { sampler: {} },
     notes: '',
@@ -79,6 +80,7 @@ export class FakeModels {
         license: 'Apache-2.0',
         bytes: 322_591_712,
         roles: ['chat'],
+        draft: null,
         isHere: true,
       },
     ],
@@ -86,8 +88,9 @@ export class FakeModels {
     workspaceRoles: [],
     folder: '/home/you/.config/Outpost/models',
     folderFreeBytes: 120 * gib,
-    memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib, limitBytes: 0 },
+    memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib, limitBytes: 0, gpus: [] },
     speed: { bytesPerSecond: { iq2_xxs: 20e9 }, other: 27e9, overheadSeconds: 0.0005 },
+    defaults: { nCtx: 0, kvPreset: 'exact' },
     hub: { url: 'https://hub.example', hasToken: false },
   };
   hub: HubModel[] = [];
@@ -136,6 +139,7 @@ export class FakeModels {
     checkKv: async (input) => this.#called('checkKv', input),
     cancelJob: async (input) => this.#called('cancelJob', input),
     measured: async (input) => this.#called('measured', input),
+    measureSpeeds: async (input) => this.#called('measureSpeeds', input),
     moveFolder: async () => null,
     setToken: async (input) => this.#called('setToken', input),
   };

@@ -3,8 +3,13 @@ import type { TextStore } from '../editor/text-store.ts';
 
 interface FakeText {
   text: string;
+  /** The number of this state; a state that was undone keeps its own. */
   version: number;
+  nVersions: number;
   saved: number | null;
+  /** States before this one, newest last, and those that were undone. */
+  undo: { text: string; version: number }[];
+  redo: { text: string; version: number }[];
 }
 
 export class FakeTexts implements TextStore {
@@ -12,7 +17,7 @@ export class FakeTexts implements TextStore {
   readonly #listeners = new Set<(id: string) => void>();
 
   create(id: string, text: string, path: string | null): { languageId: string } {
-    this.#texts.set(id, { text, version: 1, saved: 1 });
+    this.#texts.set(id, { text, version: 1, nVersions: 1, saved: 1, undo: [], redo: [] });
     return { languageId: languageOf(path) };
   }
 
@@ -23,9 +28,28 @@ export class FakeTexts implements TextStore {
   edit(id: string, text: string): void {
     const entry = this.#get(id);
     if (entry.text === text) return;
-    entry.text = text;
-    entry.version += 1;
+    entry.undo.push({ text: entry.text, version: entry.version });
+    entry.redo = [];
+    entry.nVersions += 1;
+    Object.assign(entry, { text, version: entry.nVersions });
     this.#changed(id);
+  }
+
+  merge(id: string, text: string, onDisk: string): void {
+    this.edit(id, text);
+    if (text === onDisk) this.markSaved(id, this.snapshot(id));
+    else this.markUnsaved(id);
+  }
+
+  /** @return whether there was something to take back */
+  undo(id: string): boolean {
+    const { undo, redo } = this.#get(id);
+    return this.#step(id, undo, redo);
+  }
+
+  redo(id: string): boolean {
+    const { undo, redo } = this.#get(id);
+    return this.#step(id, redo, undo);
   }
 
   reset(id: string, text: string): void {
@@ -72,6 +96,16 @@ export class FakeTexts implements TextStore {
     const entry = this.#texts.get(id);
     if (!entry) throw new Error(`No open text has the id ${id}.`);
     return entry;
+  }
+
+  #step(id: string, from: FakeText['undo'], to: FakeText['undo']): boolean {
+    const entry = this.#get(id);
+    const state = from.pop();
+    if (state === undefined) return false;
+    to.push({ text: entry.text, version: entry.version });
+    Object.assign(entry, state);
+    this.#changed(id);
+    return true;
   }
 
   #changed(id: string): void {

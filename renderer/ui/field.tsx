@@ -124,9 +124,13 @@ interface ChoiceFieldProps<T extends string> {
   onChange: (value: T) => void;
 }
 
+/** Longer names, all together, would leave no room for the label beside them. */
+const kMostCharsBeside = 40;
+
 export function ChoiceField<T extends string>({ label, hint, value, options, onChange }: ChoiceFieldProps<T>) {
+  const nChars = options.reduce((n, option) => n + option.label.length, 0);
   return (
-    <Field label={label} hint={hint}>
+    <Field label={label} hint={hint} isStacked={nChars > kMostCharsBeside}>
       {({ id, hintId }) => (
         <ToggleGroup.Root
           id={id}

@@ -1,6 +1,7 @@
 // Type to filter, arrows to move, Enter to choose: the command palette and "Go to File" (ARIA combobox pattern).
 import { Dialog as Radix } from 'radix-ui';
 import { type ReactNode, useEffect, useId, useMemo, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { fuzzyFilter } from '../lib/fuzzy.ts';
 import dialogStyles from './dialog.module.css';
 import styles from './picker.module.css';
@@ -48,8 +49,9 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   const pick = (index: number) => {
     const item = found[index]?.item;
     if (!item || item.isDisabled) return;
-    onClose();
-    onPick(item.id);
+    // What is picked may move the focus: it comes after the picker has gone and given the focus back.
+    flushSync(onClose);
+    setTimeout(() => onPick(item.id));
   };
 
   return (

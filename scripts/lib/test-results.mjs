@@ -85,14 +85,15 @@ export function reportPath(report) {
  * @param {string} report a file name
  * @param {string[]} files
  * @param {NodeJS.ProcessEnv} env
+ * @param {number} [concurrency] files at a time
  */
-export async function runNodeTests(report, files, env) {
+export async function runNodeTests(report, files, env, concurrency = 1) {
   return runCounted({
     report,
     command: process.execPath,
     args: (path) => [
       '--test',
-      '--test-concurrency=1', // they measure, and use all cores
+      `--test-concurrency=${concurrency}`,
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       '--test-reporter=tap',
@@ -110,7 +111,7 @@ export async function runNodeTests(report, files, env) {
  * @param {() => Promise<Counts>} body
  * @returns {Promise<{ name: string, time: string } & Counts>}
  */
-export async function runPart(name, body) {
+async function runPart(name, body) {
   console.log(`\n━━ ${name}`);
   const start = performance.now();
   const counts = await body().catch((error) => {
@@ -118,6 +119,17 @@ export async function runPart(name, body) {
     return { passed: 0, failed: 1 };
   });
   return { name, time: seconds(start), ...counts };
+}
+
+/**
+ * Runs parts one after the other, prints what each took and found, and sets the exit code.
+ * @param {[string, () => Promise<Counts>][]} parts
+ */
+export async function runParts(parts) {
+  const results = [];
+  for (const [name, body] of parts) results.push(await runPart(name, body));
+  console.log(`\n${summaryTable(results)}`);
+  finish(addCounts(results));
 }
 
 /** @param {({ name: string, time: string } & Counts)[]} parts */

@@ -1,7 +1,8 @@
 // `npm run bench -- spec [--model FILE] [--draft FILE] [--only ROWS] [--threads N] [--limit N] [--no-write]`: what drafts
 // are worth, each kind of text with and without them in turns on the same engine, and recorded edits replayed with the
-// cost of real passes. ROWS are some of edits, copy, completion, draft and random, with commas between them. Writes the
-// section "spec" of docs/speculation.md from the rows of this run and those of earlier ones on this machine.
+// cost of real passes. `--draft stories15M` fetches and converts that model. ROWS are some of edits, copy, completion,
+// draft and random, with commas between them. Writes the section "spec" of docs/speculation.md from the rows of this run
+// and those of earlier ones on this machine.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +11,7 @@ import { keepRows, machineFacts, modelName } from '../lib/bench-rows.mjs';
 import { barPlot, markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
 import { capture, root, SetupError } from '../lib/process.mjs';
+import { ensureStoriesModel } from '../lib/stories-model.mjs';
 import { formatTable } from '../lib/table.mjs';
 
 /** @typedef {Awaited<ReturnType<typeof openEngine>>} Opened */
@@ -38,7 +40,8 @@ export async function benchSpec(words) {
   const chosen = values.only?.split(',') ?? Object.keys(parts).filter((part) => part !== 'draft' || values.draft);
   const unknown = chosen.find((part) => !(part in parts));
   if (unknown !== undefined) throw new SetupError(`--only knows ${Object.keys(parts).join(', ')}; not ${unknown}.`);
-  const opened = await openEngine(values);
+  const draft = values.draft === 'stories15M' ? await ensureStoriesModel() : values.draft;
+  const opened = await openEngine({ ...values, ...(draft === undefined ? {} : { draft }) });
   /** @type {Row[]} */
   const measured = [];
   for (const name of chosen) {

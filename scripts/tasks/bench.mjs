@@ -1,6 +1,6 @@
 // `npm run bench [-- --pairs N --threads N]`: our engine and llama.cpp on the same model file and threads, in
 // turns, so that whatever else the machine does meets both. The ratios of the pairs are what counts.
-// `npm run bench -- matrix`, `-- spec`, `-- latency`, `-- kv`, `-- ui`: bench-matrix.mjs and so on.
+// `npm run bench -- matrix`, `-- spec`, `-- latency`, `-- kv`, `-- predictions`, `-- ui`: bench-matrix.mjs and so on.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +38,7 @@ export async function bench(words) {
   if (words[0] === 'kv') return (await import('./bench-kv.mjs')).benchKv(words.slice(1));
   if (words[0] === 'matrix') return (await import('./bench-matrix.mjs')).benchMatrix(words.slice(1));
   if (words[0] === 'spec') return (await import('./bench-spec.mjs')).benchSpec(words.slice(1));
+  if (words[0] === 'predictions') return (await import('./bench-predictions.mjs')).benchPredictions();
   if (words[0] === 'latency') return (await import('./bench-latency.mjs')).benchLatency(words.slice(1));
   if (words[0] === 'ui') return (await import('./bench-ui.mjs')).benchUi(words.slice(1));
   const { values } = parseArgs({ args: words, options: countOptions });

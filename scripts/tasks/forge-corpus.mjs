@@ -1,15 +1,34 @@
-// `node scripts/outpost.mjs forge-corpus`: the text that our own models are trained on, below build/forge/corpus.
-import { copyFile } from 'node:fs/promises';
+// `node scripts/outpost.mjs forge-corpus [--verify]`: the text that our own models are trained on, below build/forge/corpus.
+// --verify looks at one that is there again, file by file, against forge/corpus/manifest.json.
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { buildCorpus, corpusTable, readPackageList } from '../../forge/corpus/build.mjs';
-import { root } from '../lib/process.mjs';
+import { verifyCorpus } from '../../forge/corpus/verify.mjs';
+import { root, SetupError } from '../lib/process.mjs';
 import { ensurePackageTools } from '../lib/source-packages.mjs';
 import { step } from '../lib/steps.mjs';
 
-export async function forgeCorpus() {
+/** @param {string[]} words */
+export async function forgeCorpus(words) {
+  const { values } = parseArgs({ args: words, options: { verify: { type: 'boolean' } } });
+  const committed = join(root, 'forge', 'corpus', 'manifest.json');
+  if (values.verify) {
+    /** @type {import('../../forge/corpus/build.mjs').ManifestEntry[]} */
+    const manifest = JSON.parse(await readFile(committed, 'utf8'));
+    const problems = await step('Corpus, file by file', () => verifyCorpus(manifest, 'build/forge/corpus'));
+    console.log(`\n${corpusTable(manifest)}`);
+    if (problems.length > 0)
+      throw new SetupError(`${problems.length} things are wrong:\n  ${problems.slice(0, 50).join('\n  ')}`);
+    const nFiles = manifest.reduce((sum, { files }) => sum + files, 0);
+    console.log(
+      `${nFiles} files of ${manifest.length} packages are as the manifest says, once each, and by the rules.`,
+    );
+    return;
+  }
   await ensurePackageTools();
   const out = join(root, 'build', 'forge', 'corpus');
   const manifest = await step('Corpus of our own models', async () => buildCorpus(await readPackageList(), out));
-  await copyFile(join(out, 'manifest.json'), join(root, 'forge', 'corpus', 'manifest.json'));
+  await copyFile(join(out, 'manifest.json'), committed);
   console.log(`\n${corpusTable(manifest)}`);
 }

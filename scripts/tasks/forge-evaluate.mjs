@@ -1,66 +1,62 @@
-// `node scripts/outpost.mjs forge-evaluate [MODEL.gguf ...]`: bits per byte of held-out packages and infilling, for the given
-// models beside the default one (TinyLlama).
-import { existsSync } from 'node:fs';
+// `node scripts/outpost.mjs forge-evaluate [--quick] [--only PARTS] [--model MODEL.gguf] [--threads N] [--report]`: our pair
+// beside TinyLlama, everything that forge/evaluation/README.md shows, which it writes. PARTS are some of bits, infilling, lines,
+// tokens, acceptance and latency, with commas between them. What was measured before is kept below build/forge/evaluation
+// and not measured again: a run that is cut off goes on, and --report shows what there is. --quick takes an eighth of the
+// tasks and writes nothing. --model measures another model in the place of ours.
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { bitsPerByte, infillingScore, readTasks } from '../../forge/evaluate.mjs';
+import { parseArgs } from 'node:util';
+import { parts, reportOf } from '../../forge/evaluation/parts.mjs';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
+import { ensureDependencies } from '../lib/dependencies.mjs';
+import { writeSection } from '../lib/doc-section.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
 import { buildNative } from '../lib/native-build.mjs';
-import { root } from '../lib/process.mjs';
-import { step } from '../lib/steps.mjs';
-import { formatTable } from '../lib/table.mjs';
+import { root, SetupError } from '../lib/process.mjs';
+import { ensureSystemPackages } from '../lib/system-packages.mjs';
 
-const languages = ['typescript', 'python', 'cpp', 'rust', 'go'];
-const nTasks = 100;
+/** @typedef {import('../../forge/evaluation/measure.mjs').Contestant} Contestant */
 
 /** @param {string[]} words */
 export async function forgeEvaluate(words) {
+  const string = /** @type {const} */ ({ type: 'string' });
+  const boolean = /** @type {const} */ ({ type: 'boolean' });
+  const { values } = parseArgs({
+    args: words,
+    options: { quick: boolean, only: string, model: string, threads: string },
+  });
+  const chosen = values.only?.split(',') ?? Object.keys(parts);
+  const unknown = chosen.find((part) => !(part in parts));
+  if (unknown !== undefined) throw new SetupError(`--only knows ${Object.keys(parts).join(', ')}; not ${unknown}.`);
+  await ensureSystemPackages(['build']);
+  await ensureDependencies();
   const native = await buildNative('release');
-  const program = engineProgram(native);
-  const addon = join(native, 'outpost_engine.node');
   const manifest = JSON.parse(await readFile(join(root, 'forge', 'corpus', 'manifest.json'), 'utf8'));
-  const models = [...words.map((path) => resolve(path)), await ensureDefaultModel()];
-  const rows = [['bits per byte', ...languages]];
-  for (const model of models) {
-    await step(`bits per byte: ${basename(model)}`, async () => {
-      const options = { program, model, corpus: 'build/forge/corpus', manifest, languages, bytes: 60_000, nCtx: 2048 };
-      const results = await bitsPerByte(options);
-      const value = (/** @type {string} */ language) => results.find((result) => result.language === language);
-      rows.push([basename(model), ...languages.map((language) => value(language)?.bitsPerByte.toFixed(3) ?? '')]);
-    });
-  }
-  console.log(`\n${formatTable(rows)}\n`);
-
-  const folder = join(root, '..', 'shared', 'data', 'code', 'human-eval-infilling');
-  if (!existsSync(folder)) {
-    console.log(`SKIPPED: infilling, because there is no ${folder}.`);
-    return;
-  }
-  const scores = [['infilling', 'task', 'exact', 'of', 'tokens per reply', 'ms per reply']];
-  for (const [name, file] of [
-    ['single line', 'HumanEval-SingleLineInfilling.jsonl.gz'],
-    ['random span', 'HumanEval-RandomSpanInfillingLight.jsonl.gz'],
-  ]) {
-    const all = await readTasks(join(folder, file ?? ''));
-    // Evenly spread: neighbours are of one function.
-    const tasks = all.filter(
-      (_, i) => Math.floor((i * nTasks) / all.length) !== Math.floor(((i - 1) * nTasks) / all.length),
-    );
-    for (const model of models) {
-      const score = await step(`${name}: ${basename(model)}`, () =>
-        infillingScore({ addon, model, tasks, isSingleLine: name === 'single line' }),
-      );
-      const { exact, tokensPerReply, msPerReply } = score;
-      scores.push([
-        basename(model),
-        name ?? '',
-        `${exact}`,
-        `${score.tasks}`,
-        tokensPerReply.toFixed(1),
-        msPerReply.toFixed(0),
-      ]);
-    }
-  }
-  console.log(`\n${formatTable(scores)}`);
+  const shipped = join(root, 'resources', 'models');
+  /** @type {Contestant} */
+  const ours = {
+    name: values.model === undefined ? 'outpost-code' : basename(values.model, '.gguf'),
+    path: values.model === undefined ? join(shipped, 'outpost-code-q4_K.gguf') : resolve(values.model),
+    draft: join(shipped, 'outpost-code-draft-q4_K.gguf'),
+  };
+  /** @type {Contestant} */
+  const baseline = { name: 'TinyLlama-1.1B', path: await ensureDefaultModel() };
+  const context = {
+    folder: join(root, 'build', 'forge', 'evaluation'),
+    program: engineProgram(native),
+    addon: join(native, 'outpost_engine.node'),
+    corpus: 'build/forge/corpus',
+    data: join(root, '..', 'shared', 'data', 'code', 'human-eval-infilling'),
+    manifest,
+    nThreads: Number(values.threads ?? 0),
+    isQuick: values.quick === true,
+    contestants: [ours, baseline],
+  };
+  /** @type {import('../../forge/evaluation/parts.mjs').Section[]} */
+  const sections = [];
+  for (const part of chosen) sections.push(await /** @type {any} */ (parts)[part](context));
+  const text = reportOf(sections);
+  console.log(`\n${text}`);
+  if (!context.isQuick && values.model === undefined && values.only === undefined)
+    await writeSection('forge/evaluation/README.md', 'evaluation', text);
 }

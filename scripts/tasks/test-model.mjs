@@ -33,9 +33,11 @@ export async function modelPart() {
     OUTPOST_DEFAULT_MODEL: await ensureDefaultModel(),
     OUTPOST_HAS_PEER: (await ensurePeer()) ? '1' : '0',
   };
+  // Two at a time: llama.cpp's half of a comparison uses one core. What is measured is memory, of a process of its own.
   return runNodeTests(
     'model.tap',
     files.map((file) => join(root, 'scripts', 'model-tests', file)),
     env,
+    2,
   );
 }

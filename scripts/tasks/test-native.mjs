@@ -6,26 +6,25 @@ import { ensureDependencies } from '../lib/dependencies.mjs';
 import { buildNative } from '../lib/native-build.mjs';
 import { isInstalled, root, SetupError, succeeds } from '../lib/process.mjs';
 import { ensureSystemPackages } from '../lib/system-packages.mjs';
-import { addCounts, countCtest, finish, runCounted, runNodeTests, runPart, skipped } from '../lib/test-results.mjs';
+import { countCtest, runCounted, runNodeTests, runParts, skipped } from '../lib/test-results.mjs';
 
 /** @typedef {import('../lib/test-results.mjs').Counts} Counts */
 
 const fuzzSeconds = process.env.OUTPOST_FUZZ_SECONDS ?? '20';
 
+/** @type {[string, () => Promise<Counts>][]} */
+export const nativeParts = [
+  ['native units, release', () => unitTests('release')],
+  ['native units, sanitizers', () => unitTests('sanitize')],
+  ['native units for ARM, emulated', armTests],
+  [`fuzzing, ${fuzzSeconds} s per target`, fuzz],
+  ['addon in Node', addonTests],
+];
+
 export async function testNative() {
   await ensureSystemPackages(['build', 'test']);
   await ensureDependencies();
-  finish(await nativePart());
-}
-
-export async function nativePart() {
-  return addCounts([
-    await runPart('native units, release', () => unitTests('release')),
-    await runPart('native units, sanitizers', () => unitTests('sanitize')),
-    await runPart('native units for ARM, emulated', armTests),
-    await runPart(`fuzzing, ${fuzzSeconds} s per target`, fuzz),
-    await runPart('addon in Node', addonTests),
-  ]);
+  await runParts(nativeParts);
 }
 
 /** @param {'release' | 'sanitize'} preset */

@@ -5,21 +5,19 @@ import { ensureDependencies } from '../lib/dependencies.mjs';
 import { hasDisplay, virtualDisplay } from '../lib/display.mjs';
 import { root } from '../lib/process.mjs';
 import {
-  addCounts,
   countPlaywright,
   countVitest,
   finish,
   reportPath,
   runCounted,
-  runPart,
+  runParts,
   skipped,
-  summaryTable,
 } from '../lib/test-results.mjs';
 import { prepare } from './build.mjs';
 import { bin, check } from './check.mjs';
 import { forgePart } from './test-forge.mjs';
 import { modelPart } from './test-model.mjs';
-import { nativePart } from './test-native.mjs';
+import { nativeParts } from './test-native.mjs';
 
 /** @typedef {import('../lib/test-results.mjs').Counts} Counts */
 
@@ -31,17 +29,14 @@ const parts = [
   ['prepare', () => asOneTest(() => prepare({ withTests: true }))],
   ['check', () => asOneTest(check)],
   ['unit', unitPart],
-  ['native', nativePart],
+  ...nativeParts,
   ['model', modelPart],
   ['forge', forgePart],
   ['e2e', e2ePart],
 ];
 
 export async function test() {
-  const results = [];
-  for (const [name, body] of parts) results.push(await runPart(name, body));
-  console.log(`\n${summaryTable(results)}`);
-  finish(addCounts(results));
+  await runParts(parts);
 }
 
 export async function testUnit() {

@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import type {
   NativeAddon,
   NativeCacheFile,
+  NativeDevice,
   NativeDraftStats,
   NativeEngine,
   NativeErrorCode,
@@ -100,6 +101,7 @@ export const stats: NativeGenerateStats = {
   nParked: 0,
   drafts: noDrafts,
   plainTokenMs: 1,
+  logProbs: new Float32Array(),
 };
 
 const noExperts: NativeExpertCacheStats = {
@@ -116,7 +118,7 @@ export interface FakeRequest {
   request: NativeGenerateRequest;
   sink: NativeSink;
   isCancelled: boolean;
-  done(reason: NativeStopReason, error?: Error & { code: NativeErrorCode }): void;
+  done(reason: NativeStopReason, error?: Error & { code: NativeErrorCode }, more?: Partial<NativeGenerateStats>): void;
 }
 
 /** Requests run when the test says so; `cancel` ends one as the real engine does. */
@@ -135,10 +137,10 @@ export class FakeEngine implements NativeEngine {
       request,
       sink,
       isCancelled: false,
-      done: (reason, error) => {
+      done: (reason, error, more) => {
         if (isDone) return;
         isDone = true;
-        sink.onDone(reason, stats, error);
+        sink.onDone(reason, { ...stats, ...more }, error);
       },
     };
     this.requests.push(submitted);
@@ -204,6 +206,10 @@ export interface FakeLoad {
 
 export class FakeAddon implements NativeAddon {
   readonly loads: FakeLoad[] = [];
+  devices: NativeDevice[] = [{ id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33 }];
+  measureWeightSpeed = (type: string): Promise<number> =>
+    type === 'i64' ? Promise.reject(nativeError('model_unsupported')) : Promise.resolve(1e9);
+  listDevices = (): Promise<NativeDevice[]> => Promise.resolve(this.devices);
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
   checkKv: NativeModel['checkKv'] = () => ({ promise: Promise.resolve([]), cancel: () => {} });
@@ -224,6 +230,7 @@ export class FakeAddon implements NativeAddon {
           info: whole,
           tokenize,
           detokenize: show,
+          embed: async (tokens) => Float32Array.of(tokens.length, 0),
           expertUsage: () => [],
           dispose: () => {
             load.isDisposed = true;

@@ -20,9 +20,13 @@ const modelSchema = z.object({
   about: z.string(),
   file: z.string(),
   license: z.string(),
+  /** Of a model of a hub without a hash: about. The hub's list is what counts. */
   bytes: z.int(),
-  sha256: z.string(),
+  /** Null: as the hub says. */
+  sha256: z.string().nullable(),
   roles: z.array(modelRoleSchema),
+  /** The model of this catalog that drafts for it best. */
+  draft: z.string().optional(),
   /** Carried by packages of the configured registry. */
   parts: z.array(partSchema).optional(),
   /** Below resources/models/; there or not, as the app was built. */
@@ -46,6 +50,11 @@ export const catalogModels: readonly CatalogModel[] = parsed.models;
 const found = parsed.models.find(({ id }) => id === parsed.default);
 if (!found) throw new Error('resources/models.json names a default model that it does not list.');
 export const defaultModel: CatalogModel = found;
+
+/** Whether a file came from where the catalog says that this model is. */
+export function isFromHub({ hub }: CatalogModel, url: string | undefined): boolean {
+  return hub !== undefined && (url?.endsWith(`/${hub.repo}/resolve/main/${hub.path}`) ?? false);
+}
 
 /** Where models that came with the app are: setup's clone has them in the source tree. */
 function bundledFolders(): string[] {

@@ -202,21 +202,43 @@ describe('a download', () => {
     expect((await readFile(path)).equals(other)).toBe(true);
   });
 
-  it('waits as long as the limit says', async () => {
+  it('pays for every byte at the rate of the limit, but for the last piece of each part', async () => {
     const { run } = await setUp();
-    let waited = 0;
     let nowMs = 0;
+    const waits: number[] = [];
     const limit = new RateLimit(
-      () => 1_000_000,
+      () => 1000,
       () => nowMs,
+      async (ms) => {
+        waits.push(ms);
+        nowMs += ms;
+      },
     );
-    limit.take = async (n) => {
-      waited += n;
-      nowMs += n;
-    };
-    await run({ tools: { limit } });
-    // The last piece of a part is not waited for.
-    expect(waited).toBeLessThanOrEqual(nBytes);
+    await limit.take(500, new AbortController().signal);
+    await limit.take(250, new AbortController().signal);
+    expect(waits).toEqual([500, 250]);
+    // A file in one part arrives in pieces, as its server writes them.
+    waits.length = 0;
+    await run({ tools: { limit, nConnections: 1, partBytes: 2 * nBytes } });
+    const nPaid = waits.reduce((sum, ms) => sum + ms, 0);
+    expect(nPaid).toBeLessThanOrEqual(nBytes);
+  });
+
+  it('stops before the disk is full, and goes on when there is room again', async () => {
+    let free = 2 ** 40;
+    const { hub, path, run, codeOf } = await setUp({
+      fault: (_request, n) => {
+        if (n === 5) free = 1000; // another program took it
+        return 'none';
+      },
+    });
+    expect(await codeOf(run({ tools: { freeBytes: async () => free, nConnections: 1 } }))).toBe('DISK_FULL');
+    expect(existsSync(path)).toBe(false);
+    hub.requests.length = 0;
+    free = 2 ** 40;
+    expect(await codeOf(run({ tools: { freeBytes: async () => free } }))).toBe('OK');
+    expect((await readFile(path)).equals(content)).toBe(true);
+    expect(hub.requests.length).toBeLessThan(12); // not from the beginning
   });
 });
 
@@ -249,12 +271,13 @@ describe('for random faults', () => {
     for (let attempt = 0; attempt < 3 && !existsSync(path); attempt++) {
       const stop = new AbortController();
       const timer = setTimeout(() => stop.abort(new DOMException('Restart.', 'AbortError')), 20 + next() * 300);
-      const code = await run({ signal: stop.signal, tools: { idleMs: 40 } }).then(
+      const freeBytes = async () => (next() < rate / 5 ? 1000 : 2 ** 40);
+      const code = await run({ signal: stop.signal, tools: { idleMs: 40, freeBytes } }).then(
         () => 'OK',
         (error: unknown) => (stop.signal.aborted ? 'stopped' : toErrorInfo(error).code),
       );
       clearTimeout(timer);
-      expect(['OK', 'stopped', 'NETWORK_FAILED', 'DOWNLOAD_MISMATCH']).toContain(code);
+      expect(['OK', 'stopped', 'NETWORK_FAILED', 'DOWNLOAD_MISMATCH', 'DISK_FULL']).toContain(code);
       expect(existsSync(path)).toBe(code === 'OK');
       if (next() < 0.5 && existsSync(journalPath(path))) {
         // A crash that cut the journal off.

@@ -169,7 +169,7 @@ async function keptBeginning(filling: Filling, part: number): Promise<Beginning>
 
 /** Several parts at once; the first that fails for good ends the others. */
 async function fetchMissing(filling: Filling): Promise<void> {
-  const { journal, file, loader, remote, tools, signal, onProgress } = filling;
+  const { journal, file, loader, remote, path, tools, signal, onProgress } = filling;
   const missing = Array.from({ length: countParts(filling) }, (_, part) => part).filter((i) => !journal.parts.has(i));
   let nDone = remote.bytes - missing.reduce((sum, part) => sum + partRange(filling, part).bytes, 0);
   const report = (nNew: number) => {
@@ -177,6 +177,15 @@ async function fetchMissing(filling: Filling): Promise<void> {
     onProgress({ step: 'downloading', nDone, nTotal: remote.bytes });
   };
   report(0);
+  // Other programs write, too: stopped before the disk is full, all that has arrived is good.
+  let nUnchecked = 0;
+  const checkSpace = async (n: number) => {
+    nUnchecked += n;
+    if (nUnchecked < tools.partBytes) return;
+    nUnchecked = 0;
+    const free = await tools.freeBytes(dirname(path));
+    if (free < reserveBytes) throw diskFull(path, remote.bytes - nDone + reserveBytes, free);
+  };
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const work = async () => {
@@ -187,6 +196,7 @@ async function fetchMissing(filling: Filling): Promise<void> {
       let nNoted = beginning.bytes;
       const arrived = async (n: number, { bytes, hash }: Beginning) => {
         report(n);
+        await checkSpace(n);
         if (bytes < nNoted) nNoted = bytes; // it starts over
         if (bytes - nNoted < noteBytes || bytes === range.bytes) return;
         nNoted = bytes;

@@ -87,6 +87,12 @@ export class Journal {
 
 const toText = (line: Line) => `${JSON.stringify(line)}\n`;
 
+/** The hash of the whole file that a journal is about, "sha256:…"; null if it has none, or there is no journal. */
+export async function expectedHashIn(path: string): Promise<string | null> {
+  const [first] = await readLines(path);
+  return first && 'file' in first ? first.file.hash : null;
+}
+
 function isSame(a: FileIdentity, b: FileIdentity): boolean {
   if (a.bytes !== b.bytes || a.partBytes !== b.partBytes || a.hash !== b.hash) return false;
   return a.hash !== null || (a.etag !== null && a.etag === b.etag);

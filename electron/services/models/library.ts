@@ -10,7 +10,7 @@ import { type ModelEntry, type ModelSource, modelEntrySchema } from '../../commo
 import { bundledPath, catalogId, catalogModels, defaultModel, defaultModelPath } from './catalog.ts';
 import { asDiskError } from './disk-errors.ts';
 import { readGgufHeader } from './gguf-header.ts';
-import { modelFacts } from './model-facts.ts';
+import { type ModelFile, modelFacts, splitModelFacts } from './model-facts.ts';
 import { partsPath } from './parts.ts';
 
 const storedSchema = modelEntrySchema
@@ -83,7 +83,10 @@ export class Library {
       });
     }
     const name = facts.name.trim() || basename(path).replace(/\.gguf$/i, '');
-    await this.#put({ id, name, path, origin, ...(known ? {} : { addedAtMs: Date.now() }), ...more });
+    const addedAtMs = known?.addedAtMs ?? Date.now();
+    // What was just verified is so for the file as it is now, also in place of another that was known.
+    const isNew = more.verifiedAtMs ? { modifiedMs: 0 } : {};
+    await this.#put({ id, name, path, origin, addedAtMs, ...isNew, ...more });
     const stored = this.#stored.get(id);
     if (stored) await this.#look(stored);
     this.#save();
@@ -162,8 +165,8 @@ export class Library {
       // Facts of an earlier version of the app lack what this one reads.
       const isRead = isSame && model.facts?.vocabulary !== '';
       if (isRead && model.state === 'ready') return;
-      const facts = isRead ? model.facts : await readFacts(model.path);
-      const results = isSame ? {} : { verifiedAtMs: null, selfTest: null, benchmark: null, kvCheck: null };
+      const facts = isRead ? model.facts : splitModelFacts(await Promise.all(files.map(readHead)));
+      const results = isSame ? {} : { verifiedAtMs: null, selfTest: null, benchmark: null, speed: null, kvCheck: null };
       const keep = model.modifiedMs === 0 ? { verifiedAtMs: model.verifiedAtMs } : {};
       const found = { files, bytes, modifiedMs, facts, state: 'ready' as const, problem: null };
       this.#stored.set(model.id, { ...model, ...found, ...results, ...keep });
@@ -197,6 +200,7 @@ const fresh: Omit<Stored, 'id' | 'name' | 'path' | 'origin'> = {
   verifiedAtMs: null,
   selfTest: null,
   benchmark: null,
+  speed: null,
   kvCheck: null,
   overrides: { sampler: {} },
   notes: '',
@@ -215,8 +219,13 @@ export function partsOf(path: string): string[] {
   });
 }
 
-/** @throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND, IO_ERROR */
+/** Of one file. @throws MODEL_INVALID, MODEL_UNSUPPORTED, FILE_NOT_FOUND, IO_ERROR */
 export async function readFacts(path: string) {
+  const { header, bytes, what } = await readHead(path);
+  return modelFacts(header, bytes, what);
+}
+
+async function readHead(path: string): Promise<ModelFile> {
   const what = basename(path);
   const file = await open(path, 'r').catch((error: unknown) => {
     throw asDiskError(error, path);
@@ -228,7 +237,7 @@ export async function readFacts(path: string) {
       const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
       return buffer.subarray(0, bytesRead);
     }, what);
-    return modelFacts(header, size, what);
+    return { header, bytes: size, what };
   } catch (error) {
     throw asDiskError(error, path);
   } finally {

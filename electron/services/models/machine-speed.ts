@@ -1,10 +1,11 @@
 // How fast this machine reads weights while it decodes: what predictions of tokens per second are made of. It starts
-// from a guess, and every measured reply makes it better.
+// from a guess; the engine measures the types that somebody asks about, and every measured reply makes it better.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { type MachineSpeed, type ModelFacts, machineSpeedSchema } from '../../common/model-facts.ts';
+import type { WeightSpeeds } from '../../common/role-contract.ts';
 
 /** Two channels of ordinary memory; wrong by a factor of two in either direction until something was measured. */
-const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
+export const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
 /** A model that reads less per token is slow for other reasons than memory: it says nothing about larger ones. */
 const leastRead = 64 << 20;
 /** Weight of the newest measurement. */
@@ -27,8 +28,20 @@ export class SpeedFile {
     return this.#speed;
   }
 
+  /** What the engine measured of types that were not known. */
+  measured(speeds: WeightSpeeds): void {
+    const { bytesPerSecond, other } = this.#speed;
+    const known = { ...speeds, ...bytesPerSecond };
+    const middle = Object.values(known).sort((a, b) => a - b)[Object.keys(known).length >> 1];
+    this.#set({ ...this.#speed, bytesPerSecond: known, other: middle ?? other });
+  }
+
   learn(facts: ModelFacts, tokensPerSecond: number): void {
-    this.#speed = learned(this.#speed, facts, tokensPerSecond);
+    this.#set(learned(this.#speed, facts, tokensPerSecond));
+  }
+
+  #set(speed: MachineSpeed): void {
+    this.#speed = speed;
     try {
       writeFileSync(`${this.#path}.new`, JSON.stringify(this.#speed));
       renameSync(`${this.#path}.new`, this.#path);

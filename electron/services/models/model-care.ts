@@ -9,17 +9,18 @@ import type { ModelEntry } from '../../common/model-contract.ts';
 import type { Benchmark, ModelSpec, SelfTest } from '../../common/role-contract.ts';
 import { catalogId, catalogModels } from './catalog.ts';
 import { asDiskError } from './disk-errors.ts';
-import type { Downloads } from './downloads.ts';
+import type { Downloads, QueuedFile } from './downloads.ts';
 import { hashFile } from './file-hash.ts';
+import { expectedHashIn } from './journal.ts';
 import { type Library, readFacts } from './library.ts';
-import type { SpeedFile } from './machine-speed.ts';
 import { idOf } from './model-sources.ts';
 import { journalPath, partsPath, unfinishedPath } from './parts.ts';
 
 export interface ModelCareOptions {
   library: Library;
   downloads: Downloads;
-  speed: SpeedFile;
+  /** Tokens per second of a model, one after the other. */
+  onMeasured: (id: string, tokensPerSecond: number) => void;
   specOf: (model: ModelEntry) => ModelSpec;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
@@ -40,60 +41,74 @@ export class ModelCare {
     this.#library = options.library;
   }
 
-  /** Hashes the whole file again. @throws DOWNLOAD_MISMATCH with what can be done */
+  /** Hashes every file again. @throws DOWNLOAD_MISMATCH with what can be done */
   verify(id: string): Promise<void> {
     return this.#job(id, 'verify', async ({ files, source, path }, { signal, onProgress }) => {
       await this.#library.refresh();
       await readFacts(path);
-      const expected = expectedHash(id, source?.sha256 ?? null);
-      if (expected === null || files.length > 1) {
+      const expected = await Promise.all(
+        files.map((file) => (files.length > 1 ? downloadedHash(file) : knownHash(id, source?.sha256 ?? null))),
+      );
+      if (expected.some((hash) => hash === null)) {
         throw appError('NOT_FOUND', 'Nobody said what the hash of this file should be.', {
           hint: 'Its head and the length of its tensors are right. Only what is downloaded from a hub has a hash.',
         });
       }
-      const size = this.#library.mustGet(id).bytes;
-      const { hex } = await hashFile(path, { signal, onProgress: (nDone) => onProgress(nDone / size) });
-      if (hex === expected)
-        return this.#library.change(id, { verifiedAtMs: Date.now(), state: 'ready', problem: null });
-      const problem = appError(
-        'DOWNLOAD_MISMATCH',
-        `${basename(path)} is damaged: its hash is not the one it should have.`,
-        {
-          hint: source?.url
-            ? 'Repair it: only the damaged parts are fetched again.'
-            : 'Get it again from where it came.',
-          detail: `expected ${expected}\ngot ${hex}`,
-        },
-      );
-      this.#library.change(id, { state: 'damaged', problem: toErrorInfo(problem), verifiedAtMs: null });
-      throw problem;
+      const { bytes: size } = this.#library.mustGet(id);
+      let nBefore = 0;
+      for (const [i, file] of files.entries()) {
+        const { hex, bytes } = await hashFile(file, {
+          signal,
+          onProgress: (nDone) => onProgress((nBefore + nDone) / size),
+        });
+        nBefore += bytes;
+        if (hex === expected[i]) continue;
+        const problem = appError(
+          'DOWNLOAD_MISMATCH',
+          `${basename(file)} is damaged: its hash is not the one it should have.`,
+          {
+            hint: source?.url
+              ? 'Repair it: only the damaged parts are fetched again.'
+              : 'Get it again from where it came.',
+            detail: `expected ${expected[i]}\ngot ${hex}`,
+          },
+        );
+        this.#library.change(id, { state: 'damaged', problem: toErrorInfo(problem), verifiedAtMs: null });
+        throw problem;
+      }
+      this.#library.change(id, { verifiedAtMs: Date.now(), state: 'ready', problem: null });
     });
   }
 
-  /** Fetches again what of a downloaded file is wrong. */
+  /** Fetches again what of a downloaded model is wrong. */
   async repair(id: string): Promise<void> {
-    const { path, source, origin, name, files } = this.#library.mustGet(id);
-    if (origin !== 'downloaded' || !source?.url || files.length !== 1) {
+    const { source, origin, name, files } = this.#library.mustGet(id);
+    if (origin !== 'downloaded' || !source?.url) {
       throw appError('NOT_FOUND', 'Outpost did not download this file, and cannot get it again.', {
         hint: 'Replace the file, then check it again.',
       });
     }
-    // As an unfinished download whose parts are known by their hashes: what does not have its hash is fetched again.
-    await rename(path, unfinishedPath(path));
-    await rename(partsPath(path), journalPath(path)).catch(() => {});
+    const queued: QueuedFile[] = [];
+    for (const [i, file] of files.entries()) {
+      const sha256 = files.length > 1 ? await downloadedHash(file) : source.sha256;
+      queued.push({
+        url: files.length > 1 ? urlOfPart(source.url, i) : source.url,
+        name: basename(file),
+        bytes: null,
+        hash: sha256 === null ? null : { algorithm: 'sha256', hex: sha256 },
+      });
+      // As an unfinished download whose parts are known by their hashes: what does not have its hash is fetched again.
+      await rename(file, unfinishedPath(file)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw asDiskError(error, file);
+      });
+      await rename(partsPath(file), journalPath(file)).catch(() => {});
+    }
     this.#library.change(id, { state: 'missing', problem: null });
     this.#options.downloads.add({
       id: idOf(source.url),
       title: name,
-      folder: dirname(path),
-      files: [
-        {
-          url: source.url,
-          name: basename(path),
-          bytes: null,
-          hash: source.sha256 ? { algorithm: 'sha256', hex: source.sha256 } : null,
-        },
-      ],
+      folder: dirname(files[0] ?? ''),
+      files: queued,
       source,
       assemble: null,
       isPaused: false,
@@ -128,7 +143,7 @@ export class ModelCare {
     return this.#job(id, 'benchmark', async (model, { signal }) => {
       const benchmark = await this.#options.benchmark(this.#options.specOf(model), signal);
       this.#library.change(id, { benchmark });
-      if (model.facts) this.#options.speed.learn(model.facts, benchmark.decodeTokensPerSecond);
+      this.#options.onMeasured(id, benchmark.decodeTokensPerSecond);
     });
   }
 
@@ -195,8 +210,19 @@ interface JobRun {
   onProgress: (fraction: number) => void;
 }
 
-function expectedHash(id: string, fromSource: string | null): string | null {
+function knownHash(id: string, fromSource: string | null): string | null {
   return fromSource ?? catalogModels.find((model) => catalogId(model) === id)?.sha256 ?? null;
+}
+
+/** What the hub said of a file, as it is noted beside it; null where nobody did. */
+async function downloadedHash(file: string): Promise<string | null> {
+  const [algorithm, hex] = (await expectedHashIn(partsPath(file)))?.split(':') ?? [];
+  return algorithm === 'sha256' && hex !== undefined ? hex : null;
+}
+
+/** @param first the URL of the first part */
+function urlOfPart(first: string, i: number): string {
+  return first.replace(/-00001(-of-\d{5}\.gguf)$/i, `-${String(i + 1).padStart(5, '0')}$1`);
 }
 
 /** Also to another disk, where a rename is not possible. */

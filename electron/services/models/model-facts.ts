@@ -124,6 +124,27 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   };
 }
 
+export interface ModelFile {
+  header: GgufHeader;
+  bytes: number;
+  /** Names the file in errors. */
+  what: string;
+}
+
+/** Of a model in several files: the first describes it, and each holds some of its tensors. @throws as modelFacts */
+export function splitModelFacts(files: readonly ModelFile[]): ModelFacts {
+  const [first, ...rest] = files;
+  if (!first) throw new Error('A model without files.');
+  for (const { header, bytes, what } of rest) modelFacts(header, bytes, what); // each is whole
+  const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0);
+  const header = {
+    ...first.header,
+    tensors: files.flatMap(({ header: { tensors } }) => tensors),
+    fileBytes: sum(files.map((file) => file.header.fileBytes)),
+  };
+  return modelFacts(header, sum(files.map(({ bytes }) => bytes)), first.what);
+}
+
 function kvElements(
   architecture: string,
   number: (key: string, otherwise: number) => number,

@@ -11,7 +11,7 @@ import type { QueuedDownload } from './downloads.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { getFollowing, type HttpGet, readBody } from './http.ts';
 import { FolderHub, fileGet, fileNameOf, HttpHub, type Hub, type Listed } from './hub.ts';
-import { modelFacts } from './model-facts.ts';
+import { type ModelFile, splitModelFacts } from './model-facts.ts';
 import { registryFiles } from './registry.ts';
 
 export interface ModelSourcesOptions {
@@ -50,7 +50,7 @@ export class ModelSources {
     if (!file)
       throw appError('NOT_FOUND', `${repo} does not have this file any more.`, { hint: 'Search for it again.' });
     const get = this.get(`Reading the head of a file of ${repo}.`);
-    const heads: ModelFacts[] = [];
+    const heads: ModelFile[] = [];
     for (const part of file.parts) {
       const url = hub.fileUrl(repo, part.path);
       const header = await readGgufHeader(async (offset, bytes) => {
@@ -77,9 +77,9 @@ export class ModelSources {
         }
         return Buffer.concat(chunks);
       }, basename(part.path));
-      heads.push(modelFacts(header, part.bytes, basename(part.path)));
+      heads.push({ header, bytes: part.bytes, what: basename(part.path) });
     }
-    return joined(heads);
+    return splitModelFacts(heads);
   }
 
   /** What has to be fetched for a file of a hub. */
@@ -109,7 +109,24 @@ export class ModelSources {
   async fromCatalog(id: string): Promise<QueuedDownload> {
     const model = catalogModels.find((candidate) => candidate.id === id);
     if (!model) throw appError('NOT_FOUND', 'The catalog does not have this model any more.');
-    if (model.hub) return this.fromHub(model.hub.repo, model.hub.path);
+    if (model.hub) {
+      const queued = await this.fromHub(model.hub.repo, model.hub.path);
+      const { sha256 } = queued.source;
+      if (model.sha256 !== null && sha256 !== null && sha256 !== model.sha256) {
+        throw appError('DOWNLOAD_MISMATCH', `The hub lists another file as ${model.name} than Outpost knows.`, {
+          hint: 'Search for it on the hub to take it all the same.',
+          detail: `expected ${model.sha256}\ngot ${sha256}`,
+        });
+      }
+      const hash = model.sha256 === null ? null : { algorithm: 'sha256' as const, hex: model.sha256 };
+      return {
+        ...queued,
+        title: model.name,
+        files: queued.files.map((file) => ({ ...file, hash: file.hash ?? hash })),
+        source: { ...queued.source, sha256: sha256 ?? model.sha256, license: model.license },
+      };
+    }
+    if (model.sha256 === null) throw new Error(`${id} of the catalog has no hash.`);
     const files = await registryFiles(model, this.get(`Looking for ${model.name}.`), forever);
     return {
       id: idOf(`catalog:${id}`),
@@ -148,20 +165,3 @@ export class ModelSources {
 
 /** The same download has the same id, so that asking twice does not fetch twice. */
 export const idOf = (url: string) => createHash('sha256').update(url).digest('hex').slice(0, 16);
-
-/** Facts of a split model: the first part's head, and everybody's weights. */
-function joined(heads: readonly ModelFacts[]): ModelFacts {
-  const [first, ...rest] = heads;
-  if (!first) throw new Error('A model without parts.');
-  const sum = { ...first, readPerToken: { ...first.readPerToken } };
-  for (const part of rest) {
-    sum.fileBytes += part.fileBytes;
-    sum.nParams += part.nParams;
-    sum.packedBytes += part.packedBytes;
-    sum.tableBytes += part.tableBytes;
-    for (const [type, bytes] of Object.entries(part.readPerToken)) {
-      sum.readPerToken[type] = (sum.readPerToken[type] ?? 0) + bytes;
-    }
-  }
-  return sum;
-}

@@ -14,17 +14,26 @@ import type {
   ModelOverrides,
   ModelsState,
 } from '../../common/model-contract.ts';
-import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import {
+  contextOf,
+  type KvPresetId,
+  kvBitsOf,
+  type ModelFacts,
+  predictMemory,
+  predictTokensPerSecond,
+} from '../../common/model-facts.ts';
 import {
   type Assignment,
   type Benchmark,
+  type Device,
   type ModelRole,
   type ModelSpec,
   modelRoles,
   type SelfTest,
+  type WeightSpeeds,
 } from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
-import { catalogId, catalogModelOf, catalogModels, defaultModel } from './catalog.ts';
+import { catalogId, catalogModelOf, catalogModels, defaultModel, isFromHub } from './catalog.ts';
 import { freeBytesOf } from './download-file.ts';
 import { Downloads, type QueuedDownload } from './downloads.ts';
 import type { HttpGet } from './http.ts';
@@ -56,6 +65,9 @@ export interface ModelsServiceOptions {
   checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
   /** Of what models have read, the engine's memory. */
   forget: () => Promise<void>;
+  /** @throws ENGINE_NOT_READY while it starts, or computes */
+  measureSpeeds: (types: string[], nThreads: number) => Promise<WeightSpeeds>;
+  gpus: () => Promise<Device[]>;
 }
 
 /** Nobody reads faster. */
@@ -72,6 +84,8 @@ export class ModelsService {
   readonly #sources: ModelSources;
   readonly care: ModelCare;
   readonly #changes = new EventStream<ModelsState>();
+  #measuring: Promise<void> = Promise.resolve();
+  #gpus: Device[] = [];
   #pushTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: ModelsServiceOptions) {
@@ -109,7 +123,7 @@ export class ModelsService {
     this.care = new ModelCare({
       library: this.#library,
       downloads: this.#downloads,
-      speed: this.#speed,
+      onMeasured: (id, tokensPerSecond) => this.measured(id, tokensPerSecond),
       specOf: (model) => this.#spec(model),
       selfTest,
       benchmark,
@@ -134,6 +148,7 @@ export class ModelsService {
   }
 
   async watch(signal: AbortSignal | undefined): Promise<AsyncGenerator<ModelsState, void, void>> {
+    void this.#lookAtGpus();
     return this.#changes.subscribe(signal, [await this.state()]);
   }
 
@@ -143,17 +158,18 @@ export class ModelsService {
     return {
       models,
       downloads: this.#downloads.list(),
-      catalog: catalogModels
-        .filter(({ bundled }) => bundled === undefined)
-        .map(({ id, name, about, license, bytes, roles }) => ({
-          id,
-          name,
-          about,
-          license,
-          bytes,
-          roles,
-          isHere: models.some((model) => model.id === `catalog:${id}` && model.state === 'ready'),
-        })),
+      catalog: catalogModels.map((known) => ({
+        id: known.id,
+        name: known.name,
+        about: known.about,
+        license: known.license,
+        bytes: known.bytes,
+        roles: known.roles,
+        draft: catalogModels.find(({ id }) => id === known.draft)?.name ?? null,
+        isHere: models.some(
+          ({ id, state, source }) => state === 'ready' && (id === catalogId(known) || isFromHub(known, source?.url)),
+        ),
+      })),
       roles: this.roles(),
       workspaceRoles: this.#roles.ofFolder(this.#options.root()),
       folder: this.folder,
@@ -162,8 +178,11 @@ export class ModelsService {
         totalBytes: totalmem(),
         freeBytes: process.availableMemory(),
         limitBytes: this.#options.settings().modelMemoryMiB * 2 ** 20,
+        gpus: this.#gpus,
       },
       speed: this.#speed.current,
+      // A model that is not here was not checked.
+      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#kvPreset({ kvCheck: null }) },
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };
   }
@@ -226,9 +245,12 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
-    const kvPreset = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
+    const { nThreads, nCtx } = this.#options.settings();
     const { facts = null, overrides, id, path, origin, name } = model;
+    const device = overrides?.device ?? 'cpu';
+    const isOnGpu = device !== 'cpu';
+    // A model may have been checked on the processor: GPUs keep f16 only.
+    const kvPreset = this.#kvPreset(isOnGpu ? { kvCheck: null } : model);
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
@@ -244,13 +266,20 @@ export class ModelsService {
       modelPath: path,
       name: isNamed && name ? name : null,
       nThreads,
+      device,
       nCtx: wanted,
       kvPreset,
-      memoryBytes: facts ? memoryOf(facts) : 0,
+      // A GPU's memory is its own: whether it is enough, the GPU says.
+      memoryBytes: facts && !isOnGpu ? memoryOf(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
       contextFile: this.#contextFile(id),
     };
+  }
+
+  #kvPreset({ kvCheck }: Pick<Partial<ModelEntry>, 'kvCheck'>): KvPresetId {
+    const { kvPreset } = this.#options.settings();
+    return kvPreset === 'auto' ? (kvCheck?.chosen ?? 'exact') : kvPreset;
   }
 
   /** Where the engine keeps what a model has read. */
@@ -349,14 +378,35 @@ export class ModelsService {
     const { notes, overrides } = change;
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
-    const loadedWith = ['nCtx', 'chatTemplate', 'draftId'] as const;
+    const loadedWith = ['nCtx', 'chatTemplate', 'device', 'draftId'] as const;
     if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
   /** A reply was measured: predictions learn from it. */
   measured(id: string, tokensPerSecond: number): void {
-    const facts = this.#library.get(id)?.facts;
-    if (facts && tokensPerSecond > 0) this.#speed.learn(facts, tokensPerSecond);
+    const model = this.#library.get(id);
+    if (!model?.facts || !(tokensPerSecond > 0) || model.overrides.device) return;
+    const expected = model.speed?.expected ?? predictTokensPerSecond(model.facts, this.#speed.current);
+    this.#library.change(id, { speed: { expected, measured: tokensPerSecond } });
+    this.#speed.learn(model.facts, tokensPerSecond);
+  }
+
+  /** One after the other: two at once would slow each other down. @throws ENGINE_NOT_READY, OUT_OF_MEMORY */
+  measureSpeeds(types: readonly string[]): Promise<void> {
+    const measure = async () => {
+      const unknown = types.filter((type) => this.#speed.current.bytesPerSecond[type] === undefined);
+      if (unknown.length === 0) return;
+      this.#speed.measured(await this.#options.measureSpeeds(unknown, this.#options.settings().nThreads));
+      this.#changed();
+    };
+    this.#measuring = this.#measuring.catch(() => {}).then(measure);
+    return this.#measuring;
+  }
+
+  /** Those that there are now, and what they have free. None while the engine does not run. */
+  async #lookAtGpus(): Promise<void> {
+    this.#gpus = await this.#options.gpus().catch(() => []);
+    if (this.#gpus.length > 0) this.#changed();
   }
 
   /** @throws IO_ERROR, PERMISSION_DENIED */

@@ -3,11 +3,13 @@
 export class RateLimit {
   readonly #bytesPerSecond: () => number;
   readonly #nowMs: () => number;
+  readonly #sleep: typeof sleep;
   #freeAtMs = 0;
 
-  constructor(bytesPerSecond: () => number, nowMs: () => number = () => performance.now()) {
+  constructor(bytesPerSecond: () => number, nowMs: () => number = () => performance.now(), pause = sleep) {
     this.#bytesPerSecond = bytesPerSecond;
     this.#nowMs = nowMs;
+    this.#sleep = pause;
   }
 
   /** Waits until `n` bytes that arrived are paid for: the connection fills up meanwhile, and its sender slows down. */
@@ -17,7 +19,7 @@ export class RateLimit {
     const nowMs = this.#nowMs();
     this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + (n / rate) * 1000;
     const waitMs = this.#freeAtMs - nowMs;
-    if (waitMs >= 5) await sleep(waitMs, signal);
+    if (waitMs >= 5) await this.#sleep(waitMs, signal);
   }
 }
 

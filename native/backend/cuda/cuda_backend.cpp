@@ -147,7 +147,8 @@ class CudaBackend final : public Backend {
                            inputs.n_ctx,
                            n_splits_,
                            int64_t(inputs.tokens.size()),
-                           int64_t(inputs.logit_rows.size())};
+                           int64_t(inputs.logit_rows.size()),
+                           int64_t(inputs.wants_hidden)};
     for (const SequenceRun& run : inputs.runs) key.push_back(run.n_tokens);
     if (const CudaGraphs::Graph* known = graphs_.find(key)) {
       const CudaGraphs::Graph graph = known->graph != nullptr ? *known : record(key, operations);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -32,6 +33,11 @@ class TempDir {
   std::string write(std::string_view name, std::string_view bytes) const {
     std::ofstream(dir_ / name, std::ios::binary) << bytes;
     return path(name);
+  }
+
+  std::string read(std::string_view name) const {
+    std::ifstream file(dir_ / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
   }
 
  private:

@@ -80,6 +80,7 @@ std::string TinyLlama::bytes() const {
   writer.add_float(architecture + ".attention.layer_norm_rms_epsilon", rms_eps);
   writer.add_float(architecture + ".rope.freq_base", rope_freq_base);
   if (!rope_scaling_type.empty()) writer.add_string(architecture + ".rope.scaling.type", rope_scaling_type);
+  if (pooling_type != 0) writer.add_uint32(architecture + ".pooling_type", static_cast<uint32_t>(pooling_type));
   if (rope_scaling_factor != 0) writer.add_float(architecture + ".rope.scaling.factor", rope_scaling_factor);
   add_spm_vocabulary(writer, pieces);
   for (const TinyTensor& tensor : tensors) {

@@ -35,6 +35,7 @@ struct TinyLlama {
   float rope_freq_base = 500.0f;  // likewise
   std::string rope_scaling_type;  ///< not written if empty
   float rope_scaling_factor = 0;  ///< not written if 0
+  int32_t pooling_type = 0;       ///< likewise
   std::vector<TinyTensor> tensors;
 
   int32_t n_vocab() const { return kFirstPiece + static_cast<int32_t>(pieces.size()); }

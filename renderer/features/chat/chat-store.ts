@@ -5,35 +5,19 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { AppApi, EngineApi } from '../../../electron/common/api.ts';
 import type { Attachment, Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
-import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import type { Settings } from '../../../electron/common/settings.ts';
 import { newestLeaf, pathTo, withParents } from './branches.ts';
+import {
+  type ChatState,
+  newestFirst,
+  newMessage,
+  noChat,
+  withConversation,
+  withMessage,
+  withNewest,
+} from './chat-state.ts';
 import { originalOf, titleFrom, toChatMessages } from './messages.ts';
-import { type Reply, runReply } from './reply.ts';
-
-export interface QueuedQuestion {
-  id: string;
-  conversationId: string;
-  text: string;
-  attachments: readonly Attachment[];
-}
-
-export interface ChatState {
-  /** Newest first; conversations that wait for their deletion are not in it. */
-  conversations: readonly Conversation[];
-  /** The one that is shown; null for a new one that has no message yet. */
-  conversationId: string | null;
-  /** Messages of the conversations that were shown since the start: all branches, in the order of their making. */
-  messages: Readonly<Record<string, readonly StoredMessage[]>>;
-  loading: 'list' | 'messages' | null;
-  /** Why the list or the messages could not be read or stored. */
-  error: ErrorInfo | null;
-  reply: Reply | null;
-  /** Questions that wait for the running reply to end. */
-  queue: readonly QueuedQuestion[];
-  /** Tokens of the shown conversation; null while unknown. */
-  context: { nTokens: number; nCtx: number } | null;
-}
+import { runReply } from './reply.ts';
 
 export interface ChatDeps {
   conversations: AppApi['conversations'];
@@ -61,16 +45,7 @@ export class ChatStore {
 
   constructor(deps: ChatDeps) {
     this.#deps = deps;
-    this.store = createStore<ChatState>(() => ({
-      conversations: [],
-      conversationId: null,
-      messages: {},
-      loading: null,
-      error: null,
-      reply: null,
-      queue: [],
-      context: null,
-    }));
+    this.store = createStore<ChatState>(() => noChat);
   }
 
   get shownMessages(): readonly StoredMessage[] {
@@ -82,7 +57,7 @@ export class ChatStore {
   async load(conversationId: string | null): Promise<void> {
     await this.#guard('list', async () => {
       const conversations = await this.#deps.conversations.list();
-      this.store.setState({ conversations: [...conversations].sort((a, b) => b.updatedAtMs - a.updatedAtMs) });
+      this.store.setState({ conversations: newestFirst(conversations) });
     });
     if (this.store.getState().conversations.some(({ id }) => id === conversationId)) await this.select(conversationId);
   }
@@ -109,11 +84,7 @@ export class ChatStore {
     const trimmed = title.trim().slice(0, 200);
     if (trimmed === '') return;
     await this.#guard(null, () => this.#deps.conversations.rename({ id, title: trimmed }));
-    this.store.setState(({ conversations }) => ({
-      conversations: conversations.map((conversation) =>
-        conversation.id === id ? { ...conversation, title: trimmed } : conversation,
-      ),
-    }));
+    this.store.setState((state) => withConversation(state, id, { title: trimmed }));
   }
 
   /** Hides a conversation now and deletes it later, so that it can be brought back with `undoRemove`. */
@@ -139,7 +110,7 @@ export class ChatStore {
     clearTimeout(deletion.timer);
     this.#deletions.delete(id);
     this.store.setState(({ conversations }) => ({
-      conversations: [...conversations, deletion.conversation].sort((a, b) => b.updatedAtMs - a.updatedAtMs),
+      conversations: newestFirst([...conversations, deletion.conversation]),
     }));
   }
 
@@ -290,27 +261,12 @@ export class ChatStore {
   }
 
   #setLeaf(id: string, leafId: string): void {
-    this.store.setState(({ conversations }) => ({
-      conversations: conversations.map((known) => (known.id === id ? { ...known, leafId } : known)),
-    }));
+    this.store.setState((state) => withConversation(state, id, { leafId }));
     if (!this.#deletions.has(id)) void this.#guard(null, () => this.#deps.conversations.setLeaf({ id, leafId }));
   }
 
   #message(role: StoredMessage['role'], content: string, parentId: string | null): StoredMessage {
-    const { newId, nowMs } = this.#deps;
-    const status = role === 'user' ? 'complete' : 'streaming';
-    return {
-      id: newId(),
-      parentId,
-      role,
-      content,
-      status,
-      error: null,
-      stats: null,
-      reason: null,
-      modelName: null,
-      createdAtMs: nowMs(),
-    };
+    return newMessage(this.#deps.newId(), role, content, parentId, this.#deps.nowMs());
   }
 
   async #put(conversationId: string, message: StoredMessage): Promise<void> {
@@ -320,12 +276,7 @@ export class ChatStore {
 
   /** Moves a conversation to the top of the list. */
   #touch(id: string): void {
-    this.store.setState(({ conversations }) => {
-      const touched = conversations.find((conversation) => conversation.id === id);
-      if (!touched) return {};
-      const rest = conversations.filter((conversation) => conversation !== touched);
-      return { conversations: [{ ...touched, updatedAtMs: this.#deps.nowMs() }, ...rest] };
-    });
+    this.store.setState((state) => withNewest(state, id, this.#deps.nowMs()));
   }
 
   #setMessages(id: string, list: readonly StoredMessage[]): void {
@@ -333,11 +284,7 @@ export class ChatStore {
   }
 
   #replaceMessage(id: string, message: StoredMessage): void {
-    const list = this.store.getState().messages[id] ?? [];
-    this.#setMessages(
-      id,
-      list.map((old) => (old.id === message.id ? message : old)),
-    );
+    this.store.setState((state) => withMessage(state, id, message));
   }
 
   async #guard(loading: ChatState['loading'], call: () => Promise<unknown>): Promise<void> {

@@ -20,7 +20,7 @@ import { IconButton } from '../../ui/button.tsx';
 import { Menu, type MenuAction } from '../../ui/menu.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import { Tooltip } from '../../ui/tooltip.tsx';
-import type { QueuedQuestion } from './chat-store.ts';
+import type { QueuedQuestion } from './chat-state.ts';
 import styles from './composer.module.css';
 import type { DraftStore } from './draft-store.ts';
 

@@ -1,7 +1,7 @@
 // A conversation as a file for people (Markdown, the shown branch) or for programs (JSON, all of it).
 import type { Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
 import { pathTo } from './branches.ts';
-import type { ChatState } from './chat-store.ts';
+import type { ChatState } from './chat-state.ts';
 
 export function toMarkdown({ title }: Pick<Conversation, 'title'>, path: readonly StoredMessage[]): string {
   const parts = path.map(({ role, content, modelName, attachments = [] }) => {

@@ -16,6 +16,7 @@ interface CompletionChipProps {
 const kReasons = {
   empty: 'The model suggested nothing here.',
   'special-token': 'The model left the text; its answer was dropped.',
+  'low-confidence': 'The model was not sure of its suggestion, and it was dropped.',
   'repeats-above': 'The suggestion repeated the line above and was dropped.',
   'repeats-below': 'The suggestion repeated what follows and was dropped.',
   repetition: 'The suggestion repeated itself and was dropped.',

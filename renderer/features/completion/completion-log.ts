@@ -24,6 +24,32 @@ export interface LoggedSuggestion {
   nChars: number;
 }
 
+/** Takes the times of one request while it goes its way. */
+export class LogEntry {
+  readonly #path: string;
+  readonly #elapsedMs: () => number;
+  #last = 0;
+  readonly #spans = { waitMs: 0, engineMs: 0, filterMs: 0 };
+
+  constructor(path: string, elapsedMs: () => number) {
+    this.#path = path;
+    this.#elapsedMs = elapsedMs;
+  }
+
+  /** The span ends here; the next begins. */
+  mark(span: 'waitMs' | 'engineMs' | 'filterMs'): void {
+    const nowMs = this.#elapsedMs();
+    this.#spans[span] = nowMs - this.#last;
+    this.#last = nowMs;
+  }
+
+  of(outcome: LoggedSuggestion['outcome'], more: Partial<LoggedSuggestion> = {}): Omit<LoggedSuggestion, 'id'> {
+    const totalMs = this.#elapsedMs();
+    const nothing = { reason: null, stats: null, nChars: 0, paintMs: null, atMs: 0 };
+    return { path: this.#path, outcome, totalMs, ...this.#spans, ...nothing, ...more };
+  }
+}
+
 const kMostKept = 200;
 
 export function logged(log: readonly LoggedSuggestion[], entry: Omit<LoggedSuggestion, 'id'>): LoggedSuggestion[] {

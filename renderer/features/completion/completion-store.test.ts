@@ -94,6 +94,15 @@ describe('a request', () => {
     expect(engine.completeRequests.at(-1)?.suffix).toBe('o\n}\n');
   });
 
+  it('is not shown while the model is not sure of it, unless the user asks', async () => {
+    engine.completion = 'x + y';
+    engine.confidence = 0.05;
+    const place = { prefix: 'total = ', suffix: '\n' };
+    expect(await suggest({ ...place, isExplicit: false })).toBeNull();
+    expect(completion.store.getState().status).toEqual({ state: 'none', reason: 'low-confidence' });
+    expect(await suggest({ ...place, isExplicit: true })).toBe('x + y');
+  });
+
   it('is made inside of a line only for a model that sees both sides', async () => {
     const inside = { isExplicit: false, prefix: 'call(', suffix: ' + b)\n' };
     expect(await suggest(inside)).toBeNull();

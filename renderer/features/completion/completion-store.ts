@@ -8,7 +8,7 @@ import type { InlineSuggester, SuggestRequest } from '../../editor/inline-comple
 import { addedClosers, type FilterReason, type FilterResult, filterCompletion } from '../../lib/completion-filter.ts';
 import { BackOff } from './back-off.ts';
 import { CompletionCache, isSamePlace } from './completion-cache.ts';
-import { type LoggedSuggestion, logged, painted } from './completion-log.ts';
+import { LogEntry, type LoggedSuggestion, logged, painted } from './completion-log.ts';
 import { completionMode, silence } from './completion-rules.ts';
 import type { ContextFile } from './context-files.ts';
 import { pause } from './pause.ts';
@@ -99,7 +99,8 @@ export class CompletionStore implements InlineSuggester {
       const result = await this.#ask(place, signal);
       signal.throwIfAborted();
       log.mark('engineMs');
-      const filtered = this.#filter(place, result.text);
+      // Asked for it, the user wants to see even what the model is not sure of.
+      const filtered = this.#filter(place, isExplicit ? { ...result, confidence: null } : result);
       log.mark('filterMs');
       if ('reason' in filtered) {
         this.#log(log.of('dropped', { reason: filtered.reason, stats: result.stats }));
@@ -148,8 +149,8 @@ export class CompletionStore implements InlineSuggester {
   /** What the engine would write on one line between two texts; null if that is not fit to be shown. */
   async writeLine(place: Place, signal: AbortSignal): Promise<string | null> {
     if (!this.#deps.isModelReady() || !this.#deps.fillsGaps()) return null;
-    const { text } = await this.#ask(place, signal, { mode: 'line' });
-    const filtered = filterCompletion(text.split('\n', 1)[0] ?? '', place);
+    const { text, confidence } = await this.#ask(place, signal, { mode: 'line' });
+    const filtered = filterCompletion(text.split('\n', 1)[0] ?? '', { ...place, confidence });
     return 'text' in filtered ? filtered.text : null;
   }
 
@@ -213,9 +214,9 @@ export class CompletionStore implements InlineSuggester {
     return suffix;
   }
 
-  #filter({ prefix, suffix }: Place, text: string): FilterResult {
+  #filter({ prefix, suffix }: Place, { text, confidence }: Pick<CompleteResult, 'text' | 'confidence'>): FilterResult {
     const raw = completionMode(prefix, restOfLine(suffix)) === 'line' ? (text.split('\n', 1)[0] ?? '') : text;
-    return filterCompletion(raw, { prefix, suffix, deleted: this.#deleted });
+    return filterCompletion(raw, { prefix, suffix, deleted: this.#deleted, confidence });
   }
 
   #show(place: Place, text: string, entry: Omit<LoggedSuggestion, 'id'>): string {
@@ -234,7 +235,7 @@ export class CompletionStore implements InlineSuggester {
     const abort = new AbortController();
     const run = async () => {
       const result = await this.#ask(place, abort.signal);
-      const filtered = this.#filter(place, result.text);
+      const filtered = this.#filter(place, result);
       if (!abort.signal.aborted && 'text' in filtered) this.#cache.add({ ...place, text: filtered.text });
     };
     // Nobody waits for it: whatever goes wrong shows when it is asked for.
@@ -270,32 +271,6 @@ export class CompletionStore implements InlineSuggester {
 
   #set(status: CompletionStatus): void {
     this.store.setState({ status });
-  }
-}
-
-/** Takes the times of one request while it goes its way. */
-class LogEntry {
-  readonly #path: string;
-  readonly #elapsedMs: () => number;
-  #last = 0;
-  readonly #spans = { waitMs: 0, engineMs: 0, filterMs: 0 };
-
-  constructor(path: string, elapsedMs: () => number) {
-    this.#path = path;
-    this.#elapsedMs = elapsedMs;
-  }
-
-  /** The span ends here; the next begins. */
-  mark(span: 'waitMs' | 'engineMs' | 'filterMs'): void {
-    const nowMs = this.#elapsedMs();
-    this.#spans[span] = nowMs - this.#last;
-    this.#last = nowMs;
-  }
-
-  of(outcome: LoggedSuggestion['outcome'], more: Partial<LoggedSuggestion> = {}): Omit<LoggedSuggestion, 'id'> {
-    const totalMs = this.#elapsedMs();
-    const nothing = { reason: null, stats: null, nChars: 0, paintMs: null, atMs: 0 };
-    return { path: this.#path, outcome, totalMs, ...this.#spans, ...nothing, ...more };
   }
 }
 

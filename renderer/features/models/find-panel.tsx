@@ -109,25 +109,34 @@ function Results({ models, found }: { models: LibraryStore; found: readonly HubM
   );
 }
 
+const roleNames = { chat: 'chat', inline: 'completion', draft: 'drafts', embedding: 'search by meaning' };
+
 function Catalog({ models }: { models: LibraryStore }) {
   const catalog = useStore(models.store, (state) => state.library?.catalog) ?? [];
+  const downloads = useStore(models.store, (state) => state.library?.downloads) ?? [];
   return (
-    <section aria-label="Tried and recommended">
-      <h3 className={styles.heading}>Tried and recommended</h3>
+    <section aria-label="Recommended">
+      <h3 className={styles.heading}>Recommended</h3>
       <ul className={styles.list}>
-        {catalog.map(({ id, name, about, license, bytes, isHere }) => (
+        {catalog.map(({ id, name, about, license, bytes, roles, draft, isHere }) => (
           <li key={id} className={styles.card}>
             <div>
               <span className={styles.name}>{name}</span>
               <p className={styles.text}>{about}</p>
               <span className={styles.about}>
-                {formatBytes(bytes)} · {license}
+                {formatBytes(bytes)} · {license} · for {roles.map((role) => roleNames[role]).join(' and ')}
+                {draft === null ? '' : ` · ${draft} drafts for it`}
               </span>
             </div>
             {isHere ? (
               <span className={styles.about}>Already here</span>
+            ) : downloads.some(({ title }) => title === name) ? (
+              <span className={styles.about}>On its way</span>
             ) : (
-              <Button onClick={() => void models.run((app) => app.downloadFromCatalog({ id }))}>
+              <Button
+                aria-label={`Download ${name}`}
+                onClick={() => void models.run((app) => app.downloadFromCatalog({ id }))}
+              >
                 <Download size={14} aria-hidden />
                 Download
               </Button>

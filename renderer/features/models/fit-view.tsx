@@ -1,30 +1,37 @@
 // Whether a model fits, and what would change that: memory by what it is for against what is free now, and the speed to
 // expect. The same functions decide in main before a model is loaded.
-import { useId, useState } from 'react';
+import { useEffect, useId, useState } from 'react';
+import { useStore } from 'zustand';
 import { draftMemory } from '../../../electron/common/draft-fit.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import {
   contextOf,
   type FitQuestion,
   fitOf,
+  kvBitsOf,
+  kvPresetIdSchema,
   kvPresets,
   longestContext,
   type ModelFacts,
+  predictGpuMemory,
   predictMemory,
   predictTokensPerSecond,
 } from '../../../electron/common/model-facts.ts';
 import { formatBytes, formatCount, formatRate } from '../../lib/format.ts';
+import { Button } from '../../ui/button.tsx';
 import styles from './fit-view.module.css';
+import type { LibraryStore } from './library-store.ts';
 
 interface FitViewProps {
+  models: LibraryStore;
   facts: ModelFacts;
   library: ModelsState;
   /** What it takes on the disk; null if it is there already. */
   diskBytes: number | null;
-  /** Memory that would be free if the model, which is loaded, were not. */
-  reusableBytes: number;
   /** Context that is set; 0 for what fits. */
   nCtx?: number;
+  /** What is set to compute it. */
+  device?: string;
   /** Of the model that drafts for it. */
   draft?: ModelFacts | null;
 }
@@ -35,20 +42,32 @@ const verdicts = {
   tooLarge: 'Does not fit into what is free now',
 };
 
-export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 0, draft = null }: FitViewProps) {
-  const { totalBytes, limitBytes } = library.memory;
-  const nowFree = library.memory.freeBytes + reusableBytes;
-  const freeBytes = limitBytes > 0 ? Math.min(nowFree, limitBytes) : nowFree;
-  const [nCtx, setNCtx] = useState(contextOf(facts.nCtxTrain, facts.kvElementsPerToken * 2, set, totalBytes));
-  const [kvBits, setKvBits] = useState<number>(kvPresets[0].bits);
-  const contextId = useId();
-  const kvId = useId();
+export function FitView({
+  models,
+  facts,
+  library,
+  diskBytes,
+  nCtx: set = library.defaults.nCtx,
+  device: ownDevice = 'cpu',
+  draft = null,
+}: FitViewProps) {
+  const { totalBytes, limitBytes, freeBytes: freeRam, gpus } = library.memory;
+  const [device, chooseDevice] = useState(ownDevice);
+  const gpu = gpus.find(({ id }) => id === device);
+  const hasLimit = gpu === undefined && limitBytes > 0;
+  const nowFree = gpu ? gpu.freeBytes : freeRam;
+  const freeBytes = hasLimit ? Math.min(nowFree, limitBytes) : nowFree;
+  const [preset, setPreset] = useState(library.defaults.kvPreset);
+  const kvBits = kvBitsOf(preset);
+  const [nCtx, setNCtx] = useState(
+    contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, set, gpu?.totalBytes ?? totalBytes),
+  );
+  const ids = { context: useId(), kv: useId(), device: useId() };
   const question: FitQuestion = { nCtx, kvBits, draftBytes: draft ? draftMemory(draft, nCtx) : 0 };
-  const split = predictMemory(facts, question);
-  const fit = limitBytes > 0 && split.total > limitBytes ? 'tooLarge' : fitOf(split.total, nowFree);
-  const longest = longestContext(facts, question, freeBytes);
-  const isMeasured = Object.keys(facts.readPerToken).some((type) => library.speed.bytesPerSecond[type] !== undefined);
-  const rate = predictTokensPerSecond(facts, library.speed);
+  const predict = gpu ? predictGpuMemory : predictMemory;
+  const split = predict(facts, question);
+  const fit = hasLimit && split.total > limitBytes ? 'tooLarge' : fitOf(split.total, nowFree);
+  const longest = longestContext(facts, question, freeBytes, predict);
   const isDiskShort = diskBytes !== null && library.folderFreeBytes !== null && diskBytes > library.folderFreeBytes;
   const scale = Math.max(split.total, freeBytes);
   const part = (bytes: number) => ({ width: `${(bytes / scale) * 100}%` });
@@ -56,7 +75,7 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
     <section aria-label="Will it fit" className={styles.fit}>
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
         {verdicts[fit]}: {formatBytes(split.total)} of {formatBytes(freeBytes)}{' '}
-        {limitBytes > 0 ? 'that the settings allow' : 'free memory'}
+        {hasLimit ? 'that the settings allow' : gpu ? `free memory of ${gpu.name}` : 'free memory'}
       </p>
       <div aria-hidden className={styles.bar}>
         <span className={styles.weights} style={part(split.weights)} />
@@ -77,11 +96,7 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
             <dd>{formatBytes(split.draft)}</dd>
           </>
         ) : null}
-        <dt>Expected speed</dt>
-        <dd>
-          about {formatRate(rate)}
-          {isMeasured ? ', by what this machine did before' : ', a guess until something was measured here'}
-        </dd>
+        {gpu ? null : <ExpectedSpeed models={models} facts={facts} library={library} />}
         {diskBytes === null ? null : (
           <>
             <dt>Disk</dt>
@@ -93,9 +108,9 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
         )}
       </dl>
       <div className={styles.what}>
-        <label htmlFor={contextId}>What if the context had {formatCount(nCtx)} tokens?</label>
+        <label htmlFor={ids.context}>What if the context had {formatCount(nCtx)} tokens?</label>
         <input
-          id={contextId}
+          id={ids.context}
           type="range"
           min={Math.min(256, facts.nCtxTrain)}
           max={Math.max(256, facts.nCtxTrain)}
@@ -103,19 +118,37 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
           value={nCtx}
           onChange={(event) => setNCtx(Number(event.target.value))}
         />
-        <label htmlFor={kvId}>What if keys and values were</label>
+        <label htmlFor={ids.kv}>What if keys and values were</label>
         <select
-          id={kvId}
+          id={ids.kv}
           className={styles.select}
-          value={kvBits}
-          onChange={(event) => setKvBits(Number(event.target.value))}
+          value={preset}
+          onChange={(event) => setPreset(kvPresetIdSchema.parse(event.target.value))}
         >
           {kvPresets.map(({ id, name, bits }) => (
-            <option key={id} value={bits}>
+            <option key={id} value={id}>
               {name}, {bits} bits
             </option>
           ))}
         </select>
+        {gpus.length > 0 ? (
+          <>
+            <label htmlFor={ids.device}>What if it computed on</label>
+            <select
+              id={ids.device}
+              className={styles.select}
+              value={device}
+              onChange={(event) => chooseDevice(event.target.value)}
+            >
+              <option value="cpu">the processor</option>
+              {gpus.map(({ id, name }) => (
+                <option key={id} value={id}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </>
+        ) : null}
       </div>
       {fit === 'fits' ? null : (
         <p className={styles.advice}>
@@ -125,5 +158,36 @@ export function FitView({ facts, library, diskBytes, reusableBytes, nCtx: set = 
         </p>
       )}
     </section>
+  );
+}
+
+/** Types of weights that were never measured here are measured now, if the engine has nothing else to do. */
+function ExpectedSpeed({ models, facts, library }: Pick<FitViewProps, 'models' | 'facts' | 'library'>) {
+  const isMeasuring = useStore(models.store, (state) => state.isMeasuring);
+  const unknown = Object.keys(facts.readPerToken).filter((type) => library.speed.bytesPerSecond[type] === undefined);
+  const key = unknown.join();
+  useEffect(() => {
+    if (key !== '') void models.measureSpeeds(key.split(','));
+  }, [models, key]);
+  const rate = predictTokensPerSecond(facts, library.speed);
+  return (
+    <>
+      <dt>Expected speed</dt>
+      <dd>
+        {unknown.length > 0 && isMeasuring ? (
+          'measuring this machine…'
+        ) : (
+          <>
+            about {formatRate(rate)}
+            {unknown.length === 0 ? ', by what was measured on this machine' : ', a guess: '}
+            {unknown.length === 0 ? null : (
+              <Button kind="quiet" onClick={() => void models.measureSpeeds(unknown)}>
+                Measure This Machine
+              </Button>
+            )}
+          </>
+        )}
+      </dd>
+    </>
   );
 }

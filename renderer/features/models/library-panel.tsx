@@ -1,5 +1,5 @@
 // Models on this machine: the list, and the card of the one that is chosen.
-import { FolderSearch, HardDrive, Plus, TriangleAlert } from 'lucide-react';
+import { AppWindow, FolderSearch, HardDrive, Plus, TriangleAlert } from 'lucide-react';
 import { useStore } from 'zustand';
 import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
 import type { LoadedModel } from '../../../electron/common/role-contract.ts';
@@ -12,7 +12,7 @@ import styles from './library-panel.module.css';
 import type { LibraryStore } from './library-store.ts';
 import { ModelCard } from './model-card.tsx';
 
-const roleNames = { chat: 'Chat', inline: 'Completion', draft: 'Draft', embedding: 'Embedding' };
+const roleNames = { chat: 'Chat', inline: 'Completion', draft: 'Draft', embedding: 'Search by meaning' };
 
 export function LibraryPanel({ models, hasFolder }: { models: LibraryStore; hasFolder: boolean }) {
   const library = useStore(models.store, (state) => state.library);
@@ -32,6 +32,10 @@ export function LibraryPanel({ models, hasFolder }: { models: LibraryStore; hasF
           <Button onClick={() => void models.scan('folder')}>
             <FolderSearch size={14} aria-hidden />
             Scan a Folder…
+          </Button>
+          <Button onClick={() => void models.scan('others')}>
+            <AppWindow size={14} aria-hidden />
+            From Other Apps
           </Button>
         </div>
         <ul aria-label="Models on this machine" className={styles.list}>
@@ -70,7 +74,11 @@ export function LibraryPanel({ models, hasFolder }: { models: LibraryStore; hasF
           hasFolder={hasFolder}
         />
       ) : (
-        <EmptyState title="No models yet" text="Find one, or add a GGUF file that you have." />
+        <EmptyState title="No models yet" text="Find one, or add a GGUF file that you have.">
+          <Button kind="primary" onClick={() => models.show('find')}>
+            Find Models
+          </Button>
+        </EmptyState>
       )}
     </div>
   );

@@ -45,6 +45,8 @@ export interface LibraryState {
   facts: Readonly<Record<string, RemoteFacts>>;
   /** What a scan found; null while none was made. */
   found: readonly FoundModel[] | null;
+  /** How fast this machine is with some types of weights is being measured. */
+  isMeasuring: boolean;
 }
 
 export interface LibraryDeps {
@@ -72,6 +74,7 @@ export class LibraryStore {
       files: null,
       facts: {},
       found: null,
+      isMeasuring: false,
     }));
   }
 
@@ -151,6 +154,20 @@ export class LibraryStore {
       set({ step: 'read', facts: await this.#deps.app.remoteFacts({ repo, path }) });
     } catch (error) {
       set({ step: 'failed', error: toErrorInfo(error) });
+    }
+  }
+
+  /** So that an expected speed is no guess. An engine that is busy measures another time. */
+  async measureSpeeds(types: readonly string[]): Promise<void> {
+    if (this.store.getState().isMeasuring) return;
+    this.store.setState({ isMeasuring: true });
+    try {
+      await this.#deps.app.measureSpeeds({ types: [...types] });
+    } catch (error) {
+      const info = toErrorInfo(error);
+      if (!isAbort(error) && info.code !== 'ENGINE_NOT_READY') this.#deps.onError(info);
+    } finally {
+      this.store.setState({ isMeasuring: false });
     }
   }
 

@@ -3,12 +3,13 @@ import { useState } from 'react';
 import { draftOf } from '../../../electron/common/draft-fit.ts';
 import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
 import type { LoadedModel } from '../../../electron/common/role-contract.ts';
-import { formatBytes, formatCount } from '../../lib/format.ts';
+import { formatBytes, formatCount, formatRate } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import { CacheLine } from './cache-line.tsx';
+import { DeviceChoice } from './device-choice.tsx';
 import { DraftChoice } from './draft-choice.tsx';
 import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
@@ -74,20 +75,29 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         <div className={styles.job} role="status">
           {jobs[job.kind]}
           <ProgressBar label={jobs[job.kind]} value={job.progress ?? 0} />
+          {job.kind === 'move' ? null : (
+            <Button kind="quiet" onClick={() => void models.run((app) => app.cancelJob({ id }))}>
+              Stop
+            </Button>
+          )}
         </div>
       ) : null}
       <ModelRoles models={models} model={model} library={library} hasFolder={hasFolder} />
       <DraftChoice models={models} model={model} library={library} />
       {loaded ? <InMemory models={models} model={model} loaded={loaded} /> : null}
       {loaded ? <DraftSpeed loaded={loaded} /> : null}
-      {facts ? <Facts model={model} /> : null}
+      {library.memory.gpus.length > 0 ? (
+        <DeviceChoice models={models} model={model} gpus={library.memory.gpus} />
+      ) : null}
+      {facts ? <Facts model={model} library={library} /> : null}
       {facts && loaded?.state !== 'ready' ? (
         <FitView
+          models={models}
           facts={facts}
           library={library}
           diskBytes={null}
-          reusableBytes={0}
-          nCtx={model.overrides.nCtx ?? 0}
+          nCtx={model.overrides.nCtx ?? library.defaults.nCtx}
+          device={model.overrides.device ?? 'cpu'}
           draft={draftOf(model, library.models, library.roles)?.facts ?? null}
         />
       ) : null}
@@ -119,15 +129,23 @@ const jobs = {
   move: 'Moving its file',
 };
 
-function Facts({ model: { facts, verifiedAtMs, source } }: { model: ModelEntry }) {
+function Facts({
+  model: { id, facts, verifiedAtMs, source, speed },
+  library,
+}: {
+  model: ModelEntry;
+  library: ModelsState;
+}) {
   if (!facts) return null;
+  const listed = library.catalog.find((known) => `catalog:${known.id}` === id);
   const { architecture, fileType, nParams, nCtxTrain, nVocab, nLayer, hasFim, license } = facts;
   const rows: [string, string][] = [
     ['Kind', `${architecture}, ${weightsText(nParams)} in ${nLayer} layers, mostly ${fileType}`],
     ['Context', `${formatCount(nCtxTrain)} tokens`],
     ['Vocabulary', `${formatCount(nVocab)} tokens, ${hasFim ? 'with' : 'without'} those for filling in`],
-    ['License', source?.license ?? license ?? 'The file does not say'],
+    ['License', listed?.license ?? source?.license ?? license ?? 'The file does not say'],
     ['Hash', verifiedAtMs === null ? 'Not checked' : `Right on ${new Date(verifiedAtMs).toLocaleDateString('en')}`],
+    ...(speed ? [['Speed', speedText(speed)] satisfies [string, string]] : []),
   ];
   return (
     <dl className={styles.facts}>
@@ -139,6 +157,12 @@ function Facts({ model: { facts, verifiedAtMs, source } }: { model: ModelEntry }
       ))}
     </dl>
   );
+}
+
+function speedText({ expected, measured }: NonNullable<ModelEntry['speed']>): string {
+  const percent = Math.round((measured / expected - 1) * 100);
+  const off = percent === 0 ? '' : ` (${Math.abs(percent)} % ${percent > 0 ? 'more' : 'less'})`;
+  return `${formatRate(measured)}${off}; ${formatRate(expected)} were expected before it ran here`;
 }
 
 function weightsText(n: number): string {

@@ -17,7 +17,7 @@ const names: Record<ModelRole, string> = {
   chat: 'Chat',
   inline: 'Inline completion',
   draft: 'Draft for a larger model',
-  embedding: 'Embedding',
+  embedding: 'Search by meaning',
 };
 
 export function ModelRoles({ models, model, library, hasFolder }: ModelRolesProps) {

@@ -82,7 +82,7 @@ function Row({ models, file }: { models: LibraryStore; file: HubFile }) {
         </div>
       ) : null}
       {facts?.step === 'read' && library ? (
-        <FitView facts={facts.facts} library={library} diskBytes={bytes} reusableBytes={0} />
+        <FitView models={models} facts={facts.facts} library={library} diskBytes={bytes} />
       ) : null}
     </div>
   );

@@ -15,7 +15,7 @@ beforeEach(async () => {
   fake = createFakeApi({ 'a.txt': 'a' });
   texts = new FakeTexts();
   errors = [];
-  buffers = new BuffersStore({ workspace: fake.api.workspace, texts, newId: () => 'id1' });
+  buffers = new BuffersStore({ workspace: fake.api.workspace, texts, newId: () => 'id1', onMerged: () => {} });
   backups = new Backups(fake.api.app.backups, buffers, texts, ({ message }) => errors.push(message));
   await buffers.open('a.txt');
 });

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeTexts } from '../../testing/fake-texts.ts';
 import { FakeWorkspace } from '../../testing/fake-workspace.ts';
-import { BuffersStore, shownIn } from './buffers-store.ts';
+import { shownIn } from './buffers-state.ts';
+import { BuffersStore } from './buffers-store.ts';
 
 let workspace: FakeWorkspace;
 let texts: FakeTexts;
@@ -11,7 +12,12 @@ beforeEach(() => {
   workspace = new FakeWorkspace({ 'src/a.ts': 'a\n', 'b.txt': 'b\n', 'c.txt': 'c\n' });
   texts = new FakeTexts();
   let nextId = 1;
-  buffers = new BuffersStore({ workspace: workspace.api, texts, newId: () => `id${nextId++}` });
+  buffers = new BuffersStore({
+    workspace: workspace.api,
+    texts,
+    newId: () => `id${nextId++}`,
+    onMerged: () => {},
+  });
 });
 
 const active = () => {
@@ -145,50 +151,6 @@ describe('closing', () => {
     workspace.writeError = null;
     await buffers.save(id, { closeAfter: true });
     expect(buffers.get(id)).toBeUndefined();
-  });
-});
-
-describe('changes on disk', () => {
-  it('follows in a clean buffer', async () => {
-    await buffers.open('b.txt');
-    workspace.put('b.txt', 'theirs');
-    await buffers.filesChanged(['b.txt']);
-    expect(texts.text(active().id)).toBe('theirs');
-    expect(active().isDirty).toBe(false);
-  });
-
-  it('marks an unsaved buffer and leaves its text alone', async () => {
-    const id = await openAndType('b.txt', 'mine');
-    workspace.put('b.txt', 'theirs');
-    await buffers.filesChanged(['b.txt']);
-    expect(active().disk).toBe('changed');
-    expect(texts.text(id)).toBe('mine');
-    await buffers.reload(id);
-    expect(texts.text(id)).toBe('theirs');
-    expect(active()).toMatchObject({ disk: 'same', isDirty: false });
-  });
-
-  it('does not take its own write for a change', async () => {
-    const id = await openAndType('b.txt', 'mine');
-    await buffers.save(id);
-    await buffers.filesChanged(['b.txt']);
-    expect(active()).toMatchObject({ disk: 'same', isDirty: false });
-  });
-
-  it('keeps the text of a deleted file as unsaved, and saving creates it again', async () => {
-    await buffers.open('b.txt');
-    const { id } = active();
-    workspace.remove('b.txt');
-    await buffers.filesChanged(['b.txt']);
-    expect(active()).toMatchObject({ disk: 'deleted', isDirty: true });
-    expect(await buffers.save(id)).toBe(true);
-    expect(workspace.textOf('b.txt')).toBe('b\n');
-  });
-
-  it('follows a renamed folder', async () => {
-    await buffers.open('src/a.ts');
-    buffers.pathRenamed('src', 'lib');
-    expect(active().path).toBe('lib/a.ts');
   });
 });
 

@@ -1,6 +1,6 @@
-// Open files: tabs, reading, saving, and what to do when the disk changes underneath. The texts live in the text
-// store; the API and the store are passed in, so that tests script them. Nothing here drops unsaved text without
-// an explicit answer of the user.
+// Open files: tabs, reading, closing. Saving and changes on disk are in buffer-disk.ts. The texts live in the text store;
+// the API and the store are passed in, so that tests script them. Nothing here drops unsaved text without an explicit
+// answer of the user.
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { WorkspaceApi } from '../../../electron/common/api.ts';
 import type { Backup } from '../../../electron/common/app-contract.ts';
@@ -8,50 +8,47 @@ import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { TextStore } from '../../editor/text-store.ts';
 import { baseName } from '../../lib/paths.ts';
 import { type Buffer, newBuffer, untitledTitle } from './buffer.ts';
-
-/** What a half of the editor shows; without a split there is only the left one. */
-export function shownIn({ activeId, split }: BuffersState, isRight: boolean): string | null {
-  return split === null || split.isActiveRight === isRight ? activeId : split.otherId;
-}
-
-/** A question that waits for the user. */
-export type BufferPrompt = { kind: 'close' | 'conflict' | 'saveAs'; id: string; closeAfter: boolean };
-
-export interface BuffersState {
-  buffers: Readonly<Record<string, Buffer>>;
-  /** Buffer ids in the order of their tabs. */
-  tabs: readonly string[];
-  /** The one that has the keyboard, or had it last. */
-  activeId: string | null;
-  /** The editor is split: what the half shows that `activeId` is not in. */
-  split: { otherId: string | null; isActiveRight: boolean } | null;
-  prompt: BufferPrompt | null;
-}
+import { BufferDisk, type SaveOptions } from './buffer-disk.ts';
+import {
+  type BufferPrompt,
+  type BuffersState,
+  noBuffers,
+  withOtherHalf,
+  withoutTab,
+  withTab,
+  withTabMoved,
+} from './buffers-state.ts';
 
 export interface BuffersDeps {
   workspace: WorkspaceApi;
   texts: TextStore;
   newId: () => string;
+  /** What another program wrote is in a text that had unsaved changes. */
+  onMerged: (title: string) => void;
 }
 
 export class BuffersStore {
   readonly store: StoreApi<BuffersState>;
   readonly #deps: BuffersDeps;
+  readonly #disk: BufferDisk;
 
   constructor(deps: BuffersDeps) {
     this.#deps = deps;
-    this.store = createStore<BuffersState>(() => ({
-      buffers: {},
-      tabs: [],
-      activeId: null,
-      split: null,
-      prompt: null,
-    }));
-    deps.texts.onChange((id) => {
+    this.store = createStore<BuffersState>(() => noBuffers);
+    const { workspace, texts, onMerged } = deps;
+    const open = {
+      get: (id: string) => this.get(id),
+      patch: this.#patch.bind(this),
+      ask: (prompt: BufferPrompt) => this.store.setState({ prompt, activeId: prompt.id }),
+      discard: (id: string) => this.discard(id),
+    };
+    this.#disk = new BufferDisk(open, { workspace, texts, onMerged });
+    texts.onChange((id) => {
       const buffer = this.get(id);
       if (!buffer) return;
-      const isDirty = deps.texts.isDirty(id);
+      const isDirty = texts.isDirty(id);
       if (isDirty !== buffer.isDirty) this.#patch(id, { isDirty });
+      this.#disk.textChanged(id);
     });
   }
 
@@ -117,6 +114,7 @@ export class BuffersStore {
     }
     const { languageId } = texts.create(backup.id, diskText, backup.path);
     if (disk.disk !== 'same') texts.markUnsaved(backup.id);
+    else this.#disk.isOnDisk(backup.id, diskText);
     texts.edit(backup.id, backup.text);
     this.#patch(backup.id, { ...disk, languageId, status: 'ready', isDirty: texts.isDirty(backup.id) });
   }
@@ -154,15 +152,14 @@ export class BuffersStore {
 
   /** The keyboard goes to a half. */
   focusHalf(isRight: boolean): void {
-    const { activeId, split } = this.store.getState();
+    const { split } = this.store.getState();
     if (split === null || split.isActiveRight === isRight) return;
-    this.store.setState({ activeId: split.otherId, split: { otherId: activeId, isActiveRight: isRight } });
+    this.store.setState(withOtherHalf);
     if (split.otherId !== null) void this.activate(split.otherId);
   }
 
   moveTab(id: string, toIndex: number): void {
-    const tabs = this.store.getState().tabs.filter((tab) => tab !== id);
-    this.store.setState({ tabs: [...tabs.slice(0, toIndex), id, ...tabs.slice(toIndex)] });
+    this.store.setState((state) => withTabMoved(state, id, toIndex));
   }
 
   /** Reads a file that is not in the text store yet: the first time, or again after a failure. */
@@ -174,6 +171,7 @@ export class BuffersStore {
       const file = await this.#deps.workspace.read({ path });
       if (this.get(id)?.status !== 'reading') return; // closed meanwhile
       const { languageId } = this.#deps.texts.create(id, file.text, path);
+      this.#disk.isOnDisk(id, file.text);
       const { encoding, eol, isReadOnly, version } = file;
       this.#patch(id, { status: 'ready', languageId, encoding, eol, isReadOnly, version });
     } catch (error) {
@@ -191,25 +189,15 @@ export class BuffersStore {
 
   /** Closes a tab and drops its text. */
   discard(id: string): void {
-    const { tabs, activeId, buffers, prompt, split } = this.store.getState();
-    const index = tabs.indexOf(id);
-    const rest = tabs.filter((tab) => tab !== id);
-    const { [id]: removed, ...kept } = buffers;
-    const neighbour = rest[Math.min(index, rest.length - 1)] ?? null;
-    const nextPrompt = prompt?.id === id ? null : prompt;
-    this.store.setState({
-      tabs: rest,
-      buffers: kept,
-      activeId: activeId === id ? neighbour : activeId,
-      split:
-        split === null || rest.length === 0
-          ? null
-          : { ...split, otherId: split.otherId === id ? neighbour : split.otherId },
-      prompt: nextPrompt,
-    });
+    const { buffers, activeId } = this.store.getState();
+    const removed = buffers[id];
+    if (!removed) return;
+    this.store.setState((state) => withoutTab(state, id));
     // After the state: views must let go of the text before it is disposed.
-    if (removed && (removed.status === 'ready' || removed.path === null)) this.#deps.texts.dispose(id);
-    if (neighbour !== null && activeId === id) void this.activate(neighbour);
+    if (removed.status === 'ready' || removed.path === null) this.#deps.texts.dispose(id);
+    this.#disk.forget(id);
+    const next = this.store.getState().activeId;
+    if (activeId === id && next !== null) void this.activate(next);
   }
 
   /** Drops every tab: another folder is opened. Unsaved text must be in backups by then. */
@@ -230,77 +218,34 @@ export class BuffersStore {
   }
 
   /**
-   * Writes the text. Asks for a name if there is none, and what to do if the file changed on disk.
-   * @param overwrite skips the check against the version on disk: the user said so
+   * Writes the text. Asks for a name if there is none, and what to do if the file changed on disk so that it cannot be
+   * merged.
    * @return whether everything typed before the call is on disk
    */
-  async save(id: string, { overwrite = false, closeAfter = false } = {}): Promise<boolean> {
+  async save(id: string, options: Partial<SaveOptions> = {}): Promise<boolean> {
+    const { overwrite = false, closeAfter = false } = options;
     const buffer = this.get(id);
     if (buffer?.status !== 'ready' || buffer.isSaving) return false;
     if (buffer.path === null) {
       this.askSaveAs(id, closeAfter);
       return false;
     }
-    return this.#write(buffer, buffer.path, { overwrite, closeAfter });
+    return this.#disk.write(buffer, buffer.path, { overwrite, closeAfter });
   }
 
   /** Gives the text a new name. An existing file is not replaced. @return whether it was written */
   async saveAs(id: string, path: string, closeAfter = false): Promise<boolean> {
     const buffer = this.get(id);
     if (buffer?.status !== 'ready' || buffer.isSaving) return false;
-    return this.#write({ ...buffer, version: null }, path, { overwrite: false, closeAfter });
+    return this.#disk.write({ ...buffer, version: null }, path, { overwrite: false, closeAfter });
   }
 
   async saveAll(): Promise<void> {
     for (const buffer of this.all()) if (buffer.isDirty) await this.save(buffer.id);
   }
 
-  async #write(buffer: Buffer, path: string, options: { overwrite: boolean; closeAfter: boolean }): Promise<boolean> {
-    const { texts, workspace } = this.#deps;
-    const { id, encoding, version } = buffer;
-    const isRename = path !== buffer.path;
-    this.#patch(id, { isSaving: true, saveError: null });
-    const snapshot = texts.snapshot(id);
-    const text = texts.text(id);
-    try {
-      const written = await workspace.write({ path, text, encoding, version, overwrite: options.overwrite });
-      if (!this.get(id)) return true;
-      texts.markSaved(id, snapshot, text);
-      const renamed = isRename ? { path, title: baseName(path), ...texts.setPath(id, path) } : {};
-      const isDirty = texts.isDirty(id);
-      this.#patch(id, {
-        ...renamed,
-        version: written.version,
-        isSaving: false,
-        disk: 'same',
-        isReadOnly: false,
-        isDirty,
-      });
-      if (options.closeAfter && !isDirty) this.discard(id);
-      return true;
-    } catch (error) {
-      const info = toErrorInfo(error);
-      this.#patch(id, { isSaving: false, saveError: info });
-      const isConflict = info.code === 'FILE_CHANGED_ON_DISK' || (info.code === 'FILE_EXISTS' && !isRename);
-      if (isConflict) {
-        this.#patch(id, { disk: 'changed', saveError: null });
-        this.store.setState({ prompt: { kind: 'conflict', id, closeAfter: options.closeAfter }, activeId: id });
-      }
-      return false;
-    }
-  }
-
-  /** Takes the text from disk and drops the unsaved changes: the user said so. Undo brings them back. */
-  async reload(id: string): Promise<void> {
-    const buffer = this.get(id);
-    if (!buffer?.path) return;
-    try {
-      const { text, encoding, eol, isReadOnly, version } = await this.#deps.workspace.read({ path: buffer.path });
-      this.#deps.texts.reset(id, text);
-      this.#patch(id, { encoding, eol, isReadOnly, version, disk: 'same', saveError: null, isDirty: false });
-    } catch (error) {
-      this.#patch(id, { saveError: toErrorInfo(error) });
-    }
+  reload(id: string): Promise<void> {
+    return this.#disk.reload(id);
   }
 
   dismissSaveError(id: string): void {
@@ -317,41 +262,15 @@ export class BuffersStore {
     }
   }
 
-  /** Files that may have changed on disk: clean buffers follow, dirty ones are marked. */
+  /** Files that may have changed on disk: clean buffers follow, dirty ones merge or are marked. */
   async filesChanged(paths: readonly string[]): Promise<void> {
     const changed = new Set(paths);
     const open = this.all().filter(({ path, status }) => path !== null && changed.has(path) && status === 'ready');
-    await Promise.all(open.map(({ id, path }) => this.#compareWithDisk(id, path ?? '')));
-  }
-
-  async #compareWithDisk(id: string, path: string): Promise<void> {
-    try {
-      const file = await this.#deps.workspace.read({ path });
-      const buffer = this.get(id);
-      if (!buffer || buffer.isSaving || buffer.version === file.version) return;
-      if (buffer.isDirty) {
-        this.#patch(id, { disk: 'changed' });
-        return;
-      }
-      this.#deps.texts.reset(id, file.text);
-      const { encoding, eol, isReadOnly, version } = file;
-      this.#patch(id, { encoding, eol, isReadOnly, version, disk: 'same', isDirty: false });
-    } catch (error) {
-      if (toErrorInfo(error).code !== 'FILE_NOT_FOUND' || !this.get(id)) return;
-      // The text here is now the only copy: unsaved, and the next save creates the file again.
-      this.#deps.texts.markUnsaved(id);
-      this.#patch(id, { disk: 'deleted', version: null, isDirty: true });
-    }
+    await Promise.all(open.map(({ id, path }) => this.#disk.compare(id, path ?? '')));
   }
 
   #add(buffer: Buffer): void {
-    this.store.setState(({ buffers, tabs, activeId }) => {
-      const after = tabs.indexOf(activeId ?? '') + 1 || tabs.length;
-      return {
-        buffers: { ...buffers, [buffer.id]: buffer },
-        tabs: [...tabs.slice(0, after), buffer.id, ...tabs.slice(after)],
-      };
-    });
+    this.store.setState((state) => withTab(state, buffer));
   }
 
   #patch(id: string, patch: Partial<Buffer>): void {

@@ -10,7 +10,8 @@ import { EmptyState } from '../../ui/empty-state.tsx';
 import { Spinner } from '../../ui/progress.tsx';
 import type { Buffer } from './buffer.ts';
 import { BufferNotices } from './buffer-notices.tsx';
-import { type BuffersStore, shownIn } from './buffers-store.ts';
+import { shownIn } from './buffers-state.ts';
+import type { BuffersStore } from './buffers-store.ts';
 import styles from './editor-pane.module.css';
 import { TabBar, tabId } from './tab-bar.tsx';
 

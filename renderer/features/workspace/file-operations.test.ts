@@ -18,7 +18,7 @@ beforeEach(async () => {
   workspace = new FakeWorkspace({ 'src/a.ts': 'a', 'src/b.ts': 'b', 'lib/c.ts': 'c' });
   texts = new FakeTexts();
   let nIds = 0;
-  buffers = new BuffersStore({ workspace: workspace.api, texts, newId: () => `${++nIds}` });
+  buffers = new BuffersStore({ workspace: workspace.api, texts, newId: () => `${++nIds}`, onMerged: () => {} });
   tree = new TreeStore(workspace.api);
   await tree.reset(['src', 'lib']);
   operations = new FileOperations({ workspace: workspace.api, tree, buffers, onNote, onError });

@@ -1,0 +1,1 @@
+export function splitModel(file: Buffer, count: number): Buffer[];

@@ -1,0 +1,146 @@
+// How long a completion takes: of a text that the engine has not seen, and one key after another request. Only worth
+// something on a machine that does nothing else.
+
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { quantile, sum } from '../../scripts/lib/bench-addon.mjs';
+import { markdownTable } from '../../scripts/lib/doc-section.mjs';
+import { SetupError } from '../../scripts/lib/process.mjs';
+import { step } from '../../scripts/lib/steps.mjs';
+import { sha256 } from '../../scripts/tokenizer/corpus.mjs';
+import { filled, isExact, membersOf } from './filled.mjs';
+import { openFiller } from './models.mjs';
+import { lineTasks } from './samples.mjs';
+import { estimate } from './statistics.mjs';
+import { openStore } from './store.mjs';
+import { inWords, percent } from './words.mjs';
+
+/** @typedef {import('./samples.mjs').Task} Task */
+/** @typedef {import('./measure.mjs').Contestant} Contestant */
+/** @typedef {import('./models.mjs').Filled} Filled */
+/** @typedef {import('./measure.mjs').FilledRow} FilledRow */
+/** @typedef {import('./filled.mjs').Context} Context */
+/** @typedef {import('./filled.mjs').Section} Section */
+/** @typedef {{ id: string, cold: Filled, warm: Filled }} LatencyRow */
+/** @typedef {{ cold: number[], warm: number[], first: number[], prefillMs: number, decodeMs: number, chars: number }} Speed */
+
+/** Of each task the quickest of so many: what disturbs only makes it slower. */
+const nTimes = 2;
+
+/**
+ * @param {{ folder: string, addon: string, contestant: Contestant, tasks: Task[], machine: string, nThreads: number }} options
+ * @returns {Promise<LatencyRow[]>}
+ */
+export async function measureLatency({ folder, addon, contestant, tasks, machine, nThreads }) {
+  /** @type {Awaited<ReturnType<typeof openStore<LatencyRow>>>} */
+  const store = await openStore(join(folder, `latency-${contestant.name}.jsonl`));
+  const keyOf = (/** @type {Task} */ { id }) => sha256(JSON.stringify([machine, contestant.path, nThreads, id]));
+  const missing = tasks.filter((task) => !store.rows.has(keyOf(task)));
+  if (missing.length > 0) {
+    const filler = await openFiller({ addon, model: contestant.path, draft: contestant.draft, nThreads });
+    for (const task of missing) {
+      const cold = [];
+      const warm = [];
+      for (let i = 0; i < nTimes; ++i) {
+        filler.forget();
+        cold.push(await filler.fill({ ...task, prefix: task.prefix.slice(0, -1) }));
+        warm.push(await filler.fill(task));
+      }
+      await store.add(keyOf(task), { id: task.id, cold: quickest(cold), warm: quickest(warm) });
+    }
+    filler.dispose();
+  }
+  return tasks.map((task) => /** @type {LatencyRow} */ (store.rows.get(keyOf(task))));
+}
+
+/** @param {Filled[]} times @returns {Filled} */
+function quickest(times) {
+  return times.reduce((best, one) => (one.ms < best.ms ? one : best));
+}
+
+/** @param {Context} context @returns {Promise<Section>} */
+export async function latency(context) {
+  const all = await lineTasks(context.corpus, context.manifest, 1);
+  // Two cursors of each file: the others see almost the same text.
+  const tasks = all.filter((_, i) => i % 2 === 1).slice(0, context.isQuick ? 2 : 12);
+  const machine = cpus()[0]?.model ?? 'unknown';
+  const results = [];
+  for (const contestant of context.contestants)
+    results.push(
+      await step(`latency: ${contestant.name}`, () => measureLatency({ ...context, contestant, tasks, machine })),
+    );
+  const speeds = results.map((rows) => {
+    const cold = rows.map((row) => row.cold);
+    const warm = rows.map((row) => row.warm);
+    const both = [...cold, ...warm];
+    const nNew = sum(cold.map(({ nPrompt, nReused }) => nPrompt - nReused));
+    return {
+      cold: cold.map(({ ms }) => ms),
+      warm: warm.map(({ ms }) => ms),
+      first: warm.map(({ ttftMs }) => ttftMs),
+      prefillMs: sum(cold.map(({ prefillMs }) => prefillMs)) / nNew,
+      decodeMs: sum(both.map((row) => row.decodeMs)) / sum(both.map(({ nTokens }) => nTokens)),
+      chars: sum(both.map(({ text }) => text.length)) / sum(both.map(({ decodeMs }) => decodeMs / 1000)),
+    };
+  });
+  const [ours, theirs] = speeds;
+  if (ours === undefined || theirs === undefined) throw new SetupError('The latency of two models is needed.');
+  const p = (/** @type {number[]} */ values, /** @type {number} */ part) => quantile(values, part);
+  const ms = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
+  const row = (/** @type {string} */ name, /** @type {(speed: Speed) => number} */ of, isRate = false) => {
+    const [a, b] = [of(ours), of(theirs)];
+    const show = (/** @type {number} */ value) => (isRate ? value.toFixed(0) : ms(value));
+    return [name, show(a), show(b), `${(isRate ? a / b : b / a).toFixed(1)}×`];
+  };
+  const head = ['', ...context.contestants.map(({ name }) => name), 'ours is faster by'];
+  const table = markdownTable([
+    head,
+    row('prefill, tokens per second', ({ prefillMs }) => 1000 / prefillMs, true),
+    row('decode, tokens per second, with the draft', ({ decodeMs }) => 1000 / decodeMs, true),
+    row('decode, characters per second', ({ chars }) => chars, true),
+    row('a completion of text not seen before, median', ({ cold }) => p(cold, 0.5)),
+    row('a completion after the next key, median', ({ warm }) => p(warm, 0.5)),
+    row('… time to its first token, median', ({ first }) => p(first, 0.5)),
+  ]);
+  const lines = [
+    `${machine}, ${context.nThreads === 0 ? 'all cores' : `${context.nThreads} threads`}, ${tasks.length} completions to the end of the line in held-out files, as the app asks for them.`,
+    table,
+    await withinBudget(context, ours, theirs),
+  ];
+  return { title: 'Latency', text: lines.join('\n\n') };
+}
+
+/**
+ * The baseline where it may take no longer than our pair does in nine of ten cases. Its time for each task follows from its
+ * tokens and its speed.
+ * @param {Context} context @param {{ cold: number[], warm: number[] }} ours
+ * @param {{ prefillMs: number, decodeMs: number }} theirs
+ */
+async function withinBudget(context, ours, { prefillMs, decodeMs }) {
+  const { few, ours: allOurs, theirs } = await filled(context);
+  const mine = allOurs.slice(0, few.length);
+  const rows = /** @type {[string, number, (row: FilledRow) => number][]} */ ([
+    ['of text not seen before', quantile(ours.cold, 0.9), (row) => row.nPrompt * prefillMs + row.nTokens * decodeMs],
+    ['after the next key', quantile(ours.warm, 0.9), (row) => prefillMs + row.nTokens * decodeMs],
+  ]).map(([name, budget, timeOf]) => {
+    const inTime = theirs.map((row) => timeOf(row) <= budget);
+    const hits = theirs.map((row, i) => row.isExact && inTime[i] === true);
+    const lineOnly = (/** @type {boolean[]} */ values) => membersOf(few, values, 'single line');
+    return [
+      name,
+      `${budget.toFixed(0)} ms`,
+      percent(estimate(lineOnly(inTime)).value),
+      inWords(estimate(lineOnly(hits)), percent),
+      inWords(estimate(lineOnly(mine.map(isExact))), percent),
+    ];
+  });
+  const [pair, baseline] = context.contestants;
+  const head = [
+    'single lines, exact, in the time our pair takes (p90)',
+    'time',
+    `${baseline.name} is done`,
+    baseline.name,
+    pair.name,
+  ];
+  return markdownTable([head, ...rows]);
+}

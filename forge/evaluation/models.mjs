@@ -1,0 +1,108 @@
+// A model that fills in gaps as the app has it do: with the app's own code for the prompt, and its draft.
+import { createRequire } from 'node:module';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { submit } from '../../scripts/lib/bench-addon.mjs';
+import { root } from '../../scripts/lib/process.mjs';
+
+/** @typedef {import('./samples.mjs').Task} Task */
+/** @typedef {import('../../electron/engine/native.d.ts').NativeModel} NativeModel */
+/** @typedef {typeof import('../../electron/engine/completion-formats.ts') & typeof import('../../electron/engine/completion-prompt.ts')} AppCode */
+/**
+ * @typedef {object} Filled
+ * @property {string} text
+ * @property {number} nPrompt
+ * @property {number} nReused
+ * @property {number} nTokens
+ * @property {number} nPasses
+ * @property {number} nDrafted
+ * @property {number} nAccepted
+ * @property {number} prefillMs
+ * @property {number} ttftMs
+ * @property {number} decodeMs
+ * @property {number} ms from the request to the end of the reply
+ */
+
+const nCtx = 2048;
+
+/** The app's modules are TypeScript, which Node 20 does not run. @returns {Promise<AppCode>} */
+async function appCode() {
+  const { rolldown } = await import('rolldown');
+  const input = ['formats', 'prompt'].map((name) => join(root, 'electron', 'engine', `completion-${name}.ts`));
+  const bundle = await rolldown({ input, platform: 'node', logLevel: 'warn' });
+  const folder = join(root, 'build', 'forge', 'evaluation', 'app');
+  await bundle.write({ dir: folder, format: 'esm' });
+  await bundle.close();
+  const modules = input.map((path) => pathToFileURL(join(folder, basename(path).replace('.ts', '.js'))).href);
+  return Object.assign({}, ...(await Promise.all(modules.map((url) => import(url)))));
+}
+
+/**
+ * @param {{ addon: string, model: string, draft?: string | undefined, nThreads: number }} options
+ */
+export async function openFiller({ addon, model: path, draft: draftPath, nThreads }) {
+  const { fimFormat, completionPrompt } = await appCode();
+  /** @type {import('../../electron/engine/native.d.ts').NativeAddon} */
+  const { loadModel } = createRequire(import.meta.url)(addon);
+  const load = (/** @type {string} */ file) => loadModel(file, { nThreads }).promise;
+  const model = await load(path);
+  const draftModel = draftPath === undefined ? undefined : await load(draftPath);
+  const createEngine = () => model.createEngine({ nCtx, ...(draftModel === undefined ? {} : { draftModel }) });
+  let engine = createEngine();
+  const format = fimFormat(model);
+
+  return {
+    dispose: () => engine.dispose(),
+
+    /** Begins anew, with nothing in the cache. */
+    forget: () => {
+      engine.dispose();
+      engine = createEngine();
+    },
+
+    /** @param {Task} task @returns {Promise<Filled>} */
+    fill: async (task) => {
+      const isLine = task.kind !== 'random span';
+      const { prefix, suffix, path, repository, maxTokens } = task;
+      const nBegin = 32; // at most: what stands before the cursor already is said again
+      const request = { path, prefix, suffix, repository, files: [] };
+      const { tokens, beginWith } = completionPrompt(model, format, request, nCtx - maxTokens - nBegin);
+      const startMs = performance.now();
+      const { text, stats } = await submit(engine, {
+        tokens,
+        beginWith,
+        nPredict: maxTokens + (beginWith === '' ? 0 : model.tokenize(beginWith, { addBos: false }).length),
+        temperature: 0,
+        stop: isLine ? ['\n'] : [],
+      }).done;
+      const { nDrafted, nAccepted } = stats.drafts.model;
+      return {
+        text: format === null && !isLine ? cutAtSuffix(text, suffix) : text,
+        nPrompt: stats.nPrompt,
+        nReused: stats.nReused,
+        nTokens: stats.nDecoded,
+        nPasses: stats.nPasses,
+        nDrafted,
+        nAccepted,
+        prefillMs: stats.prefillMs,
+        ttftMs: stats.ttftMs,
+        decodeMs: stats.decodeMs,
+        ms: performance.now() - startMs,
+      };
+    },
+  };
+}
+
+/**
+ * A model that sees the prefix only does not know where to stop: what it writes of the suffix's first line is taken away.
+ * @param {string} text @param {string} suffix
+ */
+export function cutAtSuffix(text, suffix) {
+  const first = suffix.split('\n').find((line) => line.trim().length >= 3);
+  const at = first === undefined ? -1 : text.indexOf(first);
+  if (at < 0) return text;
+  // The line ends between the two are the suffix's.
+  const blank = suffix.slice(0, suffix.indexOf(first ?? ''));
+  const cut = text.slice(0, at);
+  return cut.endsWith(blank) ? cut.slice(0, cut.length - blank.length) : cut;
+}

@@ -1,0 +1,38 @@
+import { createServer } from 'node:net';
+import { expect, it } from 'vitest';
+import { findSandbox, passes } from './sandbox.mjs';
+
+const sandbox = await findSandbox().catch(() => null);
+
+it.skipIf(sandbox === null)(
+  'tells programs that pass from those that fail, and keeps both to their limits',
+  async () => {
+    const command = sandbox?.command ?? [];
+    const results = await Promise.all(
+      [
+        'import math\nassert math.sqrt(4) == 2\n',
+        'import re, collections, itertools, string, hashlib, datetime, random, heapq, typing\n',
+        'assert 1 + 1 == 3\n',
+        'def f(:\n',
+        "open('left-behind', 'w').write('x')\n",
+        "import os\nos.system('true')\n",
+        "import subprocess\nsubprocess.run(['true'])\n",
+        'x = bytearray(2 << 30)\n',
+      ].map((program) => passes(command, program)),
+    );
+    expect(results).toEqual([true, true, false, false, false, false, false, false]);
+  },
+);
+
+it.skipIf(sandbox === null || sandbox.hasNetwork)('reaches no network, whatever its code does', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const connect = `import socket\nsocket.create_connection(('127.0.0.1', ${port}), 5)\n`;
+  // By a Python without our limits in the same namespace: it is the system that refuses.
+  const words = sandbox?.command ?? [];
+  const bare = [...words.slice(0, words.indexOf('-I')), '-c', connect];
+  expect(await passes(bare, '')).toBe(false);
+  expect(await passes([bare[bare.length - 3] ?? '', '-c', connect], '')).toBe(true);
+  server.close();
+});

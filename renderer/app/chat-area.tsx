@@ -1,0 +1,60 @@
+// The chat, connected to the editor, the commands and the model.
+import { useCallback } from 'react';
+import { useStore } from 'zustand';
+import { ChatPanel } from '../features/chat/chat-panel.tsx';
+import { notReadyReason } from '../features/models/model-store.ts';
+import { ModelWelcome } from '../features/models/model-welcome.tsx';
+import type { AppModel } from './app-model.ts';
+import { exportChat } from './chat-actions.ts';
+import type { Commands } from './commands.ts';
+import { applyCode } from './text-actions.ts';
+
+export function Chat({ model, commands }: { model: AppModel; commands: Commands }) {
+  const isListShown = useStore(model.ui, (state) => state.isConversationListShown);
+  const blockedReason = useStore(model.models.store, notReadyReason);
+  const hasEditor = useStore(
+    model.buffers.store,
+    ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
+  );
+  const insert = useCallback((text: string) => model.editor?.insert(text), [model]);
+  const apply = useCallback((code: string, label: string) => void applyCode(model, code, label), [model]);
+  const copy = useCallback((text: string) => model.copy(text), [model]);
+  const attachActions = (
+    [
+      'chat.attachFile',
+      'chat.attachSelection',
+      'chat.attachSymbol',
+      'chat.attachChanges',
+      'chat.attachTerminal',
+      'chat.attach',
+    ] as const
+  ).map((id) => {
+    const { title, isEnabled, run } = commands.get(id);
+    return { label: title, isDisabled: !isEnabled(), run };
+  });
+  const inputRef = useCallback(
+    (input: HTMLTextAreaElement | null) => {
+      model.chatInput = input;
+    },
+    [model],
+  );
+  return (
+    <ChatPanel
+      chat={model.chat}
+      draft={model.draft}
+      attachActions={attachActions}
+      onExport={(format) => void exportChat(model, format)}
+      inputRef={inputRef}
+      isListShown={isListShown}
+      onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}
+      blockedReason={blockedReason}
+      newShortcut={commands.get('chat.new').keys ?? []}
+      onInsert={hasEditor ? insert : null}
+      onApply={apply}
+      onCopy={copy}
+      onOpenLink={(url) => model.openLink(url)}
+      onRemove={({ id, title }) => model.removeConversation(id, title)}
+      empty={<ModelWelcome models={model.models} />}
+    />
+  );
+}
