@@ -365,6 +365,7 @@ export class ModelsService {
 
   async remove(id: string): Promise<number> {
     const { path } = this.#library.mustGet(id);
+    this.care.cancel(id); // a check that still ran would report on what is gone
     const freed = await this.#library.remove(id);
     rmSync(calibrationPath(path), { force: true });
     rmSync(this.#contextFile(id), { force: true });
