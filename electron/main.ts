@@ -81,10 +81,10 @@ async function start(): Promise<void> {
     onAssignment: () => void engine.load(),
     selfTest: (spec, signal) => engine.selfTest(spec, signal),
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
-    checkKv: (spec, signal) => engine.checkKv(spec, signal),
-    forget: () => engine.forget(),
     measureSpeeds: (types, nThreads) => engine.measureSpeeds(types, nThreads),
     gpus: () => engine.gpus(),
+    checkKv: (spec, signal) => engine.checkKv(spec, signal),
+    forget: () => engine.forget(),
   });
   const workspace = new WorkspaceProcess({
     entry: join(bundle, 'workspace-host.js'),

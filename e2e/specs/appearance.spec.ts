@@ -3,37 +3,33 @@ import { violations } from '../support/axe.ts';
 import { storeConversation } from '../support/conversations.ts';
 import { ask, openFile, replies } from '../support/window.ts';
 
-for (const theme of ['light', 'dark'] as const) {
-  test(`${theme} theme: readable, and named for assistive technology`, async ({ outpost, folder, picture }) => {
-    await writeFiles(folder, {
-      'src/queue.ts': `// A bounded queue.\nexport class Queue<T> {\n  readonly #items: T[] = [];\n\n  constructor(readonly capacity: number) {}\n\n  push(item: T): boolean {\n    if (this.#items.length === this.capacity) return false;\n    this.#items.push(item);\n    return true;\n  }\n}\n`,
-      'src/main.py': 'print("hello")\n',
-      'README.md': '# Orbit\n',
-    });
-    const page = await outpost.launch({ folder });
-    await page.emulateMedia({ colorScheme: theme });
-    await expect(page.locator('html')).toHaveAttribute('data-theme', theme);
-    await outpost.waitForModel();
-    await picture('welcome');
-    expect(await violations(page)).toEqual([]);
-
-    await page.getByRole('treeitem', { name: 'src' }).click();
-    await openFile(page, 'queue.ts');
-    await ask(page, 'Explain in two sentences what a queue is, then show a small TypeScript example in a code block.');
-    await expect(replies(page)).toHaveAttribute('aria-busy', 'false', { timeout: 90_000 });
-    await picture('working');
-    expect(await violations(page)).toEqual([]);
-
-    await page.keyboard.press('Control+,');
-    await picture('settings');
-    expect(await violations(page)).toEqual([]);
-    await page.keyboard.press('Escape');
-
-    await page.keyboard.press('Control+Shift+p');
-    await picture('palette');
-    expect(await violations(page)).toEqual([]);
+test('readable, and named for assistive technology, from the welcome to a reply', async ({
+  outpost,
+  folder,
+  picture,
+}) => {
+  await writeFiles(folder, {
+    'src/queue.ts': `// A bounded queue.\nexport class Queue<T> {\n  readonly #items: T[] = [];\n\n  constructor(readonly capacity: number) {}\n\n  push(item: T): boolean {\n    if (this.#items.length === this.capacity) return false;\n    this.#items.push(item);\n    return true;\n  }\n}\n`,
+    'src/main.py': 'print("hello")\n',
+    'README.md': '# Orbit\n',
   });
-}
+  const page = await outpost.launch({ folder });
+  const look = async (view: string) => {
+    for (const theme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: theme });
+      await expect(page.locator('html')).toHaveAttribute('data-theme', theme);
+      await picture(`${view} ${theme}`);
+      expect(await violations(page), `${view}, ${theme}`).toEqual([]);
+    }
+  };
+  await outpost.waitForModel();
+  await look('welcome');
+  await page.getByRole('treeitem', { name: 'src' }).click();
+  await openFile(page, 'queue.ts');
+  await ask(page, 'Explain in two sentences what a queue is, then show a small TypeScript example in a code block.');
+  await expect(replies(page)).toHaveAttribute('aria-busy', 'false', { timeout: 90_000 });
+  await look('working');
+});
 
 test('a theme switch colours the open file and the code of the chat at once', async ({ outpost, folder }) => {
   const code = 'export class Queue {}\n';

@@ -16,7 +16,11 @@ def multiply(a, b):
 `;
 
 test.describe('Inline completion', () => {
-  test('ghost text appears, Escape dismisses it, Tab accepts it', async ({ outpost, folder, picture }) => {
+  test('ghost text appears, Escape dismisses it, Tab accepts it; it can be turned off', async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
     await writeFiles(folder, { 'math.py': source });
     const page = await outpost.launch({ folder });
     await outpost.waitForModel();
@@ -37,6 +41,21 @@ test.describe('Inline completion', () => {
     await page.keyboard.press('Tab');
     await expect.poll(() => shownText(page)).toContain(`def divide(a, b):\n    return ${suggested}`);
     await picture('accepted');
+
+    // The model that wrote it is loaded beside that of the chat, and fills gaps.
+    await page.keyboard.press('Control+Shift+m');
+    const models = page.getByRole('dialog', { name: 'Models' });
+    const own = models.getByRole('button', { name: /^Outpost Code .*Completion/s });
+    await expect(own).toContainText('Loaded');
+    await own.click();
+    await models.getByRole('button', { name: 'Try Out' }).click();
+    await expect(models).toContainText('It fills the gap in', { timeout: 60_000 });
+    await page.keyboard.press('Escape');
+
+    await status(page)
+      .getByRole('button', { name: /completion/i })
+      .click();
+    await expect(status(page)).toContainText('off');
   });
 
   test('the next keystroke cancels the request in the engine', async ({ outpost, folder }) => {
@@ -57,27 +76,5 @@ test.describe('Inline completion', () => {
     const cancelled = await outpost.engineSeconds();
     await page.waitForTimeout(1500);
     expect((await outpost.engineSeconds()) - cancelled).toBeLessThan(0.2);
-  });
-
-  test('the model for completions is loaded beside that of the chat, and fills gaps', async ({ outpost }) => {
-    const page = await outpost.launch();
-    await outpost.waitForModel();
-    await page.keyboard.press('Control+Shift+m');
-    const models = page.getByRole('dialog', { name: 'Models' });
-    const own = models.getByRole('button', { name: /^Outpost Code .*Completion/s });
-    await expect(own).toContainText('Loaded', { timeout: 60_000 });
-    await own.click();
-    await models.getByRole('button', { name: 'Try Out' }).click();
-    await expect(models).toContainText('It fills the gap in', { timeout: 60_000 });
-  });
-
-  test('it can be turned off', async ({ outpost, folder }) => {
-    await writeFiles(folder, { 'math.py': source });
-    const page = await outpost.launch({ folder });
-    await outpost.waitForModel();
-    await status(page)
-      .getByRole('button', { name: /completion/i })
-      .click();
-    await expect(status(page)).toContainText('off');
   });
 });

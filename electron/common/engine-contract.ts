@@ -232,14 +232,14 @@ export const engineControlContract = {
   selfTest: procedure.input(modelSpecSchema).output(selfTestSchema),
   /** Takes two minutes at most. @throws why it cannot be loaded */
   benchmark: procedure.input(modelSpecSchema).output(benchmarkSchema),
-  /** Finds the fewest bits for keys and values that change little; a minute at most. @throws why it cannot be loaded */
-  checkKv: procedure.input(modelSpecSchema).output(kvCheckSchema),
-  /** What models have read and no reply needs now, in memory and in their files. */
-  forget: procedure.output(z.object({})),
   /** Takes about a second per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
   measureSpeeds: procedure
     .input(z.object({ types: z.array(z.string().max(20)).max(40), nThreads: z.int() }))
     .output(weightSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),
+  /** Finds the fewest bits for keys and values that change little; a minute at most. @throws why it cannot be loaded */
+  checkKv: procedure.input(modelSpecSchema).output(kvCheckSchema),
+  /** What models have read and no reply needs now, in memory and in their files. */
+  forget: procedure.output(z.object({})),
 };

@@ -7,6 +7,57 @@ import type { NativeModelInfo } from './native.d.ts';
 import { FakeAddon, nativeError } from './testing/fake-addon.ts';
 import { assigned, chatRequest, collect, completeRequest, file, other, ready, served } from './testing/served.ts';
 
+describe('what main asks of the machine', () => {
+  it('is the speed of weights by type, without those that have no kernel, and only of an idle engine', async () => {
+    const { client, control, engine } = await ready();
+    expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], nThreads: 2 })).toEqual({
+      q4_K: 1e9,
+      q8_0: 1e9,
+    });
+    const events = collect(await client.chat(chatRequest()));
+    const chat = await engine.submitted(0);
+    await expect(control.measureSpeeds({ types: ['q4_K'], nThreads: 2 })).rejects.toThrow('computing');
+    chat.done('end_of_text');
+    await events;
+  });
+
+  it('is the GPUs, of which one computes a model that is set to it', async () => {
+    const { addon, service, control } = served();
+    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
+    addon.devices = [...addon.devices, gpu];
+    expect(await control.gpus()).toEqual([gpu]);
+    const loading = service.assign(assigned({ chat: { ...file, device: 'cuda:0' } }));
+    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0' });
+    addon.lastLoad.succeed();
+    await loading;
+  });
+});
+
+describe('the role for search by meaning', () => {
+  it('loads its model with the first text, which is cut to what fits, and unloads it with the role', async () => {
+    const { addon, service, client } = served();
+    await expect(client.embed({ texts: ['a'] })).rejects.toThrow('No model has the role');
+    const embedding = { ...other('embedding'), nCtx: 8 };
+    const loading = service.assign(assigned({ chat: file, embedding }));
+    addon.lastLoad.succeed();
+    await loading;
+    expect(addon.loads).toHaveLength(1);
+    const embedded = client.embed({ texts: ['abc', 'a text that is longer than its context'] });
+    await expect.poll(() => addon.loads.length).toBe(2);
+    addon.lastLoad.succeed();
+    // The fake model points by the number of tokens, of which one begins the text.
+    expect(await embedded).toEqual({
+      modelId: embedding.id,
+      vectors: [
+        [4, 0],
+        [8, 0],
+      ],
+    });
+    await service.assign(assigned({ chat: file }));
+    expect(addon.lastLoad.isDisposed).toBe(true);
+  });
+});
+
 describe('loading', () => {
   it('forgets what models have read, in memory and in their files', async () => {
     const { addon, service, control } = served();

@@ -102,6 +102,8 @@ export class EngineService {
       assign: os.assign.handler(({ input }) => this.assign(input)),
       selfTest: os.selfTest.handler(({ input, signal }) => this.selfTest(input, signal)),
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
+      measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
+      gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
       checkKv: os.checkKv.handler(({ input, signal }) =>
         this.#onModel(input, (loaded) => checkKv(loaded, Date.now(), signal)),
       ),
@@ -109,8 +111,6 @@ export class EngineService {
         await this.#pool.forget();
         return {};
       }),
-      measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
-      gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
     });
   }
 

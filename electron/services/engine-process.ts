@@ -55,6 +55,14 @@ export class EngineProcess {
     return this.#running().benchmark(spec, { signal });
   }
 
+  measureSpeeds(types: string[], nThreads: number): Promise<WeightSpeeds> {
+    return this.#running().measureSpeeds({ types, nThreads });
+  }
+
+  gpus(): Promise<Device[]> {
+    return this.#running().gpus();
+  }
+
   checkKv(spec: ModelSpec, signal: AbortSignal): Promise<KvCheck> {
     return this.#running().checkKv(spec, { signal });
   }
@@ -66,14 +74,6 @@ export class EngineProcess {
     } catch (error) {
       if (!isAbort(error)) throw error; // the process died, and what it had in memory with it
     }
-  }
-
-  measureSpeeds(types: string[], nThreads: number): Promise<WeightSpeeds> {
-    return this.#running().measureSpeeds({ types, nThreads });
-  }
-
-  gpus(): Promise<Device[]> {
-    return this.#running().gpus();
   }
 
   #running(): Control {

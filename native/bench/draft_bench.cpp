@@ -17,10 +17,10 @@
 
 #include "draft/suffix_index.h"
 #include "gguf/gguf_file.h"
-#include "grammar/grammar_filter.h"
 #include "grammar/grammar_program.h"
 #include "grammar/json_schema.h"
 #include "runtime/grammar_cache.h"
+#include "runtime/grammar_filter.h"
 #include "sampling/sampler.h"
 #include "tokenizer/tokenizer.h"
 

@@ -6,7 +6,7 @@
 
 #include "core/strings.h"
 #include "core/urgent_work.h"
-#include "grammar/grammar_filter.h"
+#include "runtime/grammar_filter.h"
 
 namespace outpost {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "core/strings.h"
-#include "grammar/grammar_filter.h"
+#include "runtime/grammar_filter.h"
 
 namespace outpost {
 
@@ -58,8 +58,8 @@ Reply::Step Reply::next(std::span<const float> logits) {
     return step;
   }
   if (wants_log_probs_ && step.says_more)
-    log_probs_.push_back(static_cast<float>(
-        sampler_.log_probability(logits, step.id, allowed_, filter ? filter->mask() : std::span<const uint64_t>{})));
+    log_probs_.push_back(
+        static_cast<float>(sampler_.log_probability(logits, step.id, allowed_, filter ? &*filter : nullptr)));
   ++n_decoded_;
   history_.push_back(step.id);
   n_begun_ += n_begun;

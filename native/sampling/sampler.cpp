@@ -75,8 +75,8 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
 }
 
 double Sampler::log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed,
-                                std::span<const uint64_t> mask) {
-  collect(logits, allowed, mask);
+                                TokenFilter* filter) {
+  collect(logits, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
   const double logit = logits[static_cast<size_t>(id)];
   double largest = logit;
   for (const Candidate& c : candidates_) largest = std::max<double>(largest, c.logit);

@@ -35,7 +35,7 @@ class Sampler {
   /// The logarithm of a token's probability among those that may be chosen, at temperature 1 and without penalties.
   /// @pre logits are finite, and the token may be chosen
   double log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed = {},
-                         std::span<const uint64_t> mask = {});
+                         TokenFilter* filter = nullptr);
 
   /// Draws what `other` is going to draw, from any logits.
   void follow(const Sampler& other) {

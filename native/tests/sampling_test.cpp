@@ -97,6 +97,17 @@ void check_same(std::span<const Candidate> found, std::span<const Candidate> exp
   }
 }
 
+/// Allows what has its bit set.
+struct MaskFilter : TokenFilter {
+  std::vector<uint64_t> bits;
+  int n_masks = 0;
+  bool allows(int32_t id) override { return (bits[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0; }
+  std::span<const uint64_t> mask() override {
+    ++n_masks;
+    return bits;
+  }
+};
+
 }  // namespace
 
 TEST_CASE("with everything off the distribution is the softmax") {
@@ -257,13 +268,15 @@ TEST_CASE("the probability of a token is that among the tokens that may be chose
   params.top_k = 1;
   params.repeat_penalty = 2.0f;
   Sampler sampler(params);
-  const auto probability = [&](int32_t id, std::span<const int32_t> allowed, std::span<const uint64_t> mask) {
-    return std::exp(sampler.log_probability(five_logits(), id, allowed, mask));
+  const auto probability = [&](int32_t id, std::span<const int32_t> allowed = {}, TokenFilter* filter = nullptr) {
+    return std::exp(sampler.log_probability(five_logits(), id, allowed, filter));
   };
-  CHECK(probability(1, {}, {}) == doctest::Approx(0.2).epsilon(1e-6));
-  CHECK(probability(4, {}, {}) == doctest::Approx(0.05).epsilon(1e-6));
-  CHECK(probability(1, std::vector<int32_t>{1, 4}, {}) == doctest::Approx(0.8).epsilon(1e-6));
-  CHECK(probability(3, {}, std::vector<uint64_t>{0b11000}) == doctest::Approx(0.75).epsilon(1e-6));
+  CHECK(probability(1) == doctest::Approx(0.2).epsilon(1e-6));
+  CHECK(probability(4) == doctest::Approx(0.05).epsilon(1e-6));
+  CHECK(probability(1, std::vector<int32_t>{1, 4}) == doctest::Approx(0.8).epsilon(1e-6));
+  MaskFilter filter;
+  filter.bits = {0b11000};
+  CHECK(probability(3, {}, &filter) == doctest::Approx(0.75).epsilon(1e-6));
   CHECK(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 1) == 0);
   CHECK(std::isfinite(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 0)));
 }
@@ -359,22 +372,13 @@ TEST_CASE("of many tokens the best are found as by sorting all of them") {
 }
 
 TEST_CASE("tokens that a filter allows are chosen as from a list of them, with the mask only where few are") {
-  struct Filter : TokenFilter {
-    std::vector<uint64_t> bits;
-    int n_masks = 0;
-    bool allows(int32_t id) override { return (bits[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0; }
-    std::span<const uint64_t> mask() override {
-      ++n_masks;
-      return bits;
-    }
-  };
   constexpr size_t kTokens = 3000;
   std::mt19937 random(4);
   int n_masks_of[3] = {};
   for (int round = 0; round < 240; ++round) {
     // Nearly all, half of them, and one in a hundred. The first is always there.
     const unsigned of_hundred = round % 3 == 0 ? 99 : round % 3 == 1 ? 50 : 1;
-    Filter filter;
+    MaskFilter filter;
     filter.bits.resize((kTokens + 63) / 64);
     std::vector<int32_t> allowed;
     for (int32_t id = 0; id < static_cast<int32_t>(kTokens); ++id) {
@@ -392,7 +396,7 @@ TEST_CASE("tokens that a filter allows are chosen as from a list of them, with t
   CHECK(n_masks_of[0] == 0);
   CHECK(n_masks_of[1] < 10);
   CHECK(n_masks_of[2] > 40);
-  Filter none;
+  MaskFilter none;
   none.bits.resize(1);
   CHECK(error_of([&] {
           Sampler(plain()).sample(std::vector<float>{1, 2}, {}, {}, &none);

@@ -3,6 +3,9 @@ import { useEffect } from 'react';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
 
+/** What keeps the keys for itself. The editor's own widgets, such as "find", call themselves dialogs, too, even closed. */
+const kModal = '[role="dialog"]:not(.monaco-editor *), [role="alertdialog"], [role="menu"]:not(.monaco-editor *)';
+
 /** Control with a letter is what shells are used with; with Shift or Alt, and with other keys, it is ours. */
 function belongsToShell({ target, ctrlKey, shiftKey, altKey, key }: KeyboardEvent): boolean {
   const isInside = target instanceof Element && target.closest('.xterm') !== null;
@@ -12,7 +15,7 @@ function belongsToShell({ target, ctrlKey, shiftKey, altKey, key }: KeyboardEven
 export function useShortcuts(model: AppModel, commands: Commands): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.isComposing || document.querySelector('[role="dialog"], [role="alertdialog"], [role="menu"]')) return;
+      if (event.isComposing || document.querySelector(kModal)) return;
       const command = commands.forKey(event);
       if (command && !belongsToShell(event)) {
         event.preventDefault();

@@ -17,6 +17,7 @@ const typescriptLayers = {
   'electron/ipc': ['electron/services', 'electron/windows', 'electron/common'],
   'electron/network': ['electron/common'],
   'electron/engine': ['electron/network', 'electron/common'],
+  'electron/engine/testing': ['electron/testing', 'electron/engine', 'electron/network', 'electron/common'],
   'electron/workspace': ['electron/network', 'electron/common'],
   'electron/terminal': ['electron/network', 'electron/common'],
   electron: ['electron/windows', 'electron/ipc', 'electron/services', 'electron/network', 'electron/common'],

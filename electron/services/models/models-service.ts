@@ -62,12 +62,12 @@ export interface ModelsServiceOptions {
   onAssignment: () => void;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
-  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
-  /** Of what models have read, the engine's memory. */
-  forget: () => Promise<void>;
   /** @throws ENGINE_NOT_READY while it starts, or computes */
   measureSpeeds: (types: string[], nThreads: number) => Promise<WeightSpeeds>;
   gpus: () => Promise<Device[]>;
+  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** Of what models have read, the engine's memory. */
+  forget: () => Promise<void>;
 }
 
 /** Nobody reads faster. */
@@ -181,10 +181,15 @@ export class ModelsService {
         gpus: this.#gpus,
       },
       speed: this.#speed.current,
-      // A model that is not here was not checked.
-      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#kvPreset({ kvCheck: null }) },
+      defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#usualKvPreset() },
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };
+  }
+
+  /** What a check would choose for a model that is not here is not known: f16, which always passes. */
+  #usualKvPreset(): KvPresetId {
+    const { kvPreset } = this.#options.settings();
+    return kvPreset === 'auto' ? 'exact' : kvPreset;
   }
 
   // Roles
@@ -245,12 +250,13 @@ export class ModelsService {
   }
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx } = this.#options.settings();
+    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
     const { facts = null, overrides, id, path, origin, name } = model;
     const device = overrides?.device ?? 'cpu';
     const isOnGpu = device !== 'cpu';
-    // A model may have been checked on the processor: GPUs keep f16 only.
-    const kvPreset = this.#kvPreset(isOnGpu ? { kvCheck: null } : model);
+    // What was checked on the processor means nothing to a GPU, which keeps f16 only.
+    const checked = (isOnGpu ? null : model.kvCheck?.chosen) ?? 'exact';
+    const kvPreset = chosen === 'auto' ? checked : chosen;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
@@ -275,11 +281,6 @@ export class ModelsService {
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
       contextFile: this.#contextFile(id),
     };
-  }
-
-  #kvPreset({ kvCheck }: Pick<Partial<ModelEntry>, 'kvCheck'>): KvPresetId {
-    const { kvPreset } = this.#options.settings();
-    return kvPreset === 'auto' ? (kvCheck?.chosen ?? 'exact') : kvPreset;
   }
 
   /** Where the engine keeps what a model has read. */
