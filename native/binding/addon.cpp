@@ -150,53 +150,6 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   std::shared_ptr<Engine> engine_;  // a worker may still use it
 };
 
-/// Calibrates a model's keys and values, measures presets, and settles a promise with one result for each.
-class KvCheckWorker final : public Napi::AsyncWorker {
- public:
-  struct Task {
-    std::shared_ptr<Model> model;
-    std::vector<int32_t> calibration, tokens;
-    int32_t n_ctx = 0;
-    std::vector<std::string> presets;
-  };
-
-  KvCheckWorker(Napi::Env env, Task task, std::shared_ptr<std::atomic<bool>> is_cancelled)
-      : AsyncWorker(env), deferred_(env), task_(std::move(task)), is_cancelled_(std::move(is_cancelled)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {  // worker thread: no JavaScript values here
-    const auto goes_on = [&](float) { return !is_cancelled_->load(); };
-    try {
-      if (!task_.calibration.empty()) calibrate_kv(*task_.model, task_.calibration, goes_on);
-      results_ = measure_kv(*task_.model, task_.tokens, task_.n_ctx, task_.presets, goes_on);
-    } catch (const EngineError& error) {
-      code_ = error.code();
-      SetError(error.what());
-    } catch (const std::bad_alloc&) {
-      code_ = ErrorCode::kOutOfMemory;
-      SetError("There is not enough memory to measure how keys and values may be kept.");
-    }
-    task_.model.reset();
-  }
-  void OnOK() override {
-    auto array = Napi::Array::New(Env(), results_.size());
-    for (uint32_t i = 0; i < results_.size(); ++i) array.Set(i, to_js(Env(), results_[i]));
-    deferred_.Resolve(array);
-  }
-  void OnError(const Napi::Error& error) override {
-    deferred_.Reject(to_js_error(Env(), code_, error.Message().c_str()).Value());
-  }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  Task task_;
-  std::shared_ptr<std::atomic<bool>> is_cancelled_;
-  std::vector<KvDivergence> results_;
-  ErrorCode code_ = ErrorCode::kInternal;  // of an exception that was not an EngineError
-};
-
 class ModelObject final : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -279,21 +232,24 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
 
   Napi::Value check_kv(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    KvCheckWorker::Task task;
-    task.model = model(env);
-    task.calibration = get_tokens(env, info[0], "calibration");
-    task.tokens = get_tokens(env, info[1], "tokens");
+    auto calibration = get_tokens(env, info[0], "calibration"), tokens = get_tokens(env, info[1], "tokens");
     if (!info[2].IsNumber()) fail_type(env, "nCtx", "a number");
-    task.n_ctx = info[2].As<Napi::Number>().Int32Value();
+    const int32_t n_ctx = info[2].As<Napi::Number>().Int32Value();
     if (!info[3].IsArray()) fail_type(env, "presets", "an array of strings");
-    const auto presets = info[3].As<Napi::Array>();
-    for (uint32_t i = 0; i < presets.Length(); ++i) task.presets.push_back(get_string(env, presets.Get(i), "presets"));
+    const auto array = info[3].As<Napi::Array>();
+    std::vector<std::string> presets;
+    for (uint32_t i = 0; i < array.Length(); ++i) presets.push_back(get_string(env, array.Get(i), "presets"));
     const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
-    auto* worker = new KvCheckWorker(env, std::move(task), is_cancelled);  // deletes itself
+    auto work = [model = model(env), calibration = std::move(calibration), tokens = std::move(tokens), n_ctx,
+                 presets = std::move(presets), is_cancelled] {
+      const auto goes_on = [&](float) { return !is_cancelled->load(); };
+      if (!calibration.empty()) calibrate_kv(*model, calibration, goes_on);
+      return measure_kv(*model, tokens, n_ctx, presets, goes_on);
+    };
     auto handle = Napi::Object::New(env);
-    handle.Set("promise", worker->promise());
+    handle.Set("promise", PromiseWorker<std::vector<KvDivergence>>::start(env, std::move(work),
+                                                                          "measuring how keys and values may be kept"));
     handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));
-    worker->Queue();
     return handle;
   }
 

@@ -82,6 +82,12 @@ Napi::Object to_js(Napi::Env env, const KvDivergence& divergence) {
   return object;
 }
 
+Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences) {
+  auto array = Napi::Array::New(env, divergences.size());
+  for (uint32_t i = 0; i < divergences.size(); ++i) array.Set(i, to_js(env, divergences[i]));
+  return array;
+}
+
 Napi::Object to_js(Napi::Env env, const CacheFile& file) {
   auto object = Napi::Object::New(env);
   object.Set("nTokens", static_cast<double>(file.n_tokens));

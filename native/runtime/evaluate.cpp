@@ -86,7 +86,7 @@ std::vector<float> embed(const Model& model, std::span<const int32_t> tokens) {
   const bool is_mean = loaded.network().pooling() == Pooling::kMean;
   const auto n_embd = static_cast<size_t>(loaded.info().n_embd);
   constexpr int32_t kChunk = 256;
-  const PrivateSequence sequence(loaded, n_tokens, "exact");
+  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format("exact"));
   std::vector<double> sums(n_embd);
   std::vector<float> hidden;
   for (int32_t n_past = 0; n_past < n_tokens; n_past += kChunk) {

@@ -1,9 +1,11 @@
-// `npm run bench -- kv [--model FILE.gguf] [--text FILE] [--windows N] [--context N] [--threads N]`: what formats of
-// keys and values cost in quality, beside llama.cpp's quantized caches on the same tokens, and attention's time and
-// bytes at 1K to 128K positions. Writes tables, a plot and the raw figures into build/bench/.
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+// `npm run bench -- kv [--model FILE.gguf] [--text FILE] [--windows N] [--context N] [--threads N] [--peer]`: what
+// formats of keys and values cost in quality, with and without a calibration, beside f16 rounded as llama.cpp's q4_0
+// cache; whole steps, attention and bytes at 1K to 128K positions; going on with a saved session; a second question
+// about one prefix. --peer asks llama.cpp itself as well, which takes minutes. Writes tables, a plot and the raw figures
+// into build/bench/ and docs/kv-cache.md.
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
@@ -18,7 +20,15 @@ import { formatTable } from '../lib/table.mjs';
 
 const directory = join(root, 'build', 'bench');
 const presets = ['safe', 'compact', 'max'];
-const formats = [...presets, 'k8v8', 'k4v4', 'k4v3', 'k4v2', 'k3v4'];
+const formats = [
+  ...presets,
+  ...presets.map((name) => `${name}-plain`),
+  'k8v8-plain',
+  'k4v4-plain',
+  'k4v4',
+  'k4v2',
+  'q4_0',
+];
 /** Bits per element of llama.cpp's caches, with the f16 scale of each 32. */
 const peerBits = { Q4_0: 4.5, Q8_0: 8.5 };
 
@@ -27,6 +37,9 @@ const peerBits = { Q4_0: 4.5, Q8_0: 8.5 };
  *   perplexity: number, perplexity_exact: number, n_tokens: number }} Ours
  * @typedef {{ kvCache: 'Q4_0' | 'Q8_0', meanKld: number, p99Kld: number, flips: number, nTokens: number }} Peers
  * @typedef {{ shape: string, depth: number, kv: string, ms: number, bytes: number }} Timed
+ * @typedef {Omit<Timed, 'shape'> & { step: string }} Step a whole step of a model
+ * @typedef {{ session: number, kv: string, prefill_ms: number, resume_ms: number, prefix: number, question: number,
+ *   second_ms: number, alone_ms: number }} Reuse
  */
 
 /** @param {string[]} words */
@@ -39,6 +52,7 @@ export async function benchKv(words) {
       windows: { type: 'string', default: '2' },
       context: { type: 'string', default: '2048' },
       threads: { type: 'string', default: String(Math.max(1, cpus().length)) },
+      peer: { type: 'boolean', default: false },
     },
   });
   const [nWindows, nCtx, nThreads] = [values.windows, values.context, values.threads].map(Number);
@@ -46,7 +60,7 @@ export async function benchKv(words) {
     throw new SetupError('--windows, --context and --threads are whole numbers above 0.');
   await ensureSystemPackages(['build']);
   await ensureDependencies();
-  const hasPeer = await ensurePeer();
+  const hasPeer = values.peer && (await ensurePeer());
   const build = await buildNative('release');
   await run('cmake', ['--build', build, '--target', 'outpost-kv-bench'], { quiet: true });
   const program = engineProgram(build);
@@ -54,10 +68,16 @@ export async function benchKv(words) {
   await mkdir(directory, { recursive: true });
   const text = values.text ?? (await writeOwnCode());
 
+  // A link: the calibration is written beside the model, and this one is for the benchmark only.
+  const linked = join(directory, 'kv-model.gguf');
+  await rm(linked, { force: true });
+  await symlink(resolve(model), linked);
+  console.log('• the calibration, on another text than the measurement …');
+  await run(program, ['calibrate', linked, await writeCalibrationText(), '--tokens', '4096'], { quiet: true });
   console.log('• our formats against f16 …');
   const options = ['--ctx', `${nCtx}`, '--chunks', `${nWindows}`, '--threads', `${nThreads}`, '--json'];
   const ours = /** @type {Ours[]} */ (
-    parseLines(await capture(program, ['kld', model, text, '--kv', formats.join(','), ...options]))
+    parseLines(await capture(program, ['kld', linked, text, '--kv', formats.join(','), ...options]))
   );
   console.log('• llama.cpp with q4_0 and q8_0 caches against its f16 …');
   const peers = hasPeer ? await askPeer({ program, model }, text, Number(nCtx), Number(nWindows)) : [];
@@ -65,7 +85,13 @@ export async function benchKv(words) {
   const timed = /** @type {Timed[]} */ (
     parseLines(await capture(join(build, 'outpost-kv-bench'), ['--threads', `${nThreads}`]))
   );
-  await report({ model, nThreads: Number(nThreads), nCtx: Number(nCtx), ours, peers, timed });
+  console.log('• whole steps at depth, saved sessions, shared prefixes …');
+  const whole = /** @type {(Step | Reuse)[]} */ (
+    parseLines(await capture(join(build, 'outpost-kv-bench'), ['--model', model, '--threads', `${nThreads}`]))
+  );
+  const steps = whole.filter((line) => 'step' in line).map(({ step, ...rest }) => ({ shape: step, ...rest }));
+  const reuse = whole.filter((line) => 'session' in line);
+  await report({ model, nThreads: Number(nThreads), nCtx: Number(nCtx), ours, peers, timed, steps, reuse });
 }
 
 /** Code that no model was trained on: our own. @returns {Promise<string>} its path */
@@ -78,6 +104,15 @@ async function writeOwnCode() {
   const texts = await Promise.all(chosen.map((file) => readFile(join(root, file), 'utf8')));
   const path = join(directory, 'kv-text.txt');
   await writeFile(path, texts.join('\n').slice(0, 400_000));
+  return path;
+}
+
+/** Nothing of what is measured. @returns {Promise<string>} its path */
+async function writeCalibrationText() {
+  const files = (await capture('git', ['ls-files', 'scripts/lib/*.mjs', 'native/model/*.cpp'])).trim().split('\n');
+  const texts = await Promise.all(files.map((file) => readFile(join(root, file), 'utf8')));
+  const path = join(directory, 'kv-calibration-text.txt');
+  await writeFile(path, texts.join('\n').slice(0, 60_000));
   return path;
 }
 
@@ -111,8 +146,11 @@ async function askPeer(engine, text, nCtx, nWindows) {
   return JSON.parse(output).figures;
 }
 
-/** @param {{ model: string, nThreads: number, nCtx: number, ours: Ours[], peers: Peers[], timed: Timed[] }} measured */
-async function report({ model, nThreads, nCtx, ours, peers, timed }) {
+/**
+ * @param {{ model: string, nThreads: number, nCtx: number, ours: Ours[], peers: Peers[], timed: Timed[], steps: Timed[],
+ *   reuse: Reuse[] }} measured
+ */
+async function report({ model, nThreads, nCtx, ours, peers, timed, steps, reuse }) {
   const quality = [
     ['keys and values', `bits at ${nCtx}`, 'bits at 32K', 'mean KLD', 'p99 KLD', 'flips, %', 'perplexity', 'of f16'],
     ...ours.map((o) => [
@@ -131,24 +169,44 @@ async function report({ model, nThreads, nCtx, ours, peers, timed }) {
       return [`llama.cpp ${p.kvCache}`, bits, bits, p.meanKld.toFixed(5), p.p99Kld.toFixed(4), flips, '', ''];
     }),
   ];
-  const exactMs = new Map(timed.filter(({ kv }) => kv === 'exact').map((t) => [`${t.shape} ${t.depth}`, t]));
-  const speed = [
-    ['shape', 'positions', 'keys and values', 'ms', 'bytes', 'of f16', 'times as fast'],
-    ...timed.map((t) => {
-      const exact = exactMs.get(`${t.shape} ${t.depth}`);
-      const share = exact === undefined ? '' : `${((100 * t.bytes) / exact.bytes).toFixed(1)} %`;
-      const ratio = exact === undefined ? '' : (exact.ms / t.ms).toFixed(2);
-      return [t.shape, `${t.depth}`, t.kv, t.ms.toFixed(3), `${t.bytes}`, share, ratio];
-    }),
+  const measuredTables = [
+    quality,
+    speedTable('attention of one layer of', timed),
+    speedTable('a step of', steps),
+    [
+      [
+        'session',
+        'keys and values',
+        'prefill, ms',
+        'from its file, ms',
+        'times as fast',
+        'question',
+        'alone, ms',
+        'ratio',
+      ],
+      ...reuse.map((r) => [
+        `${r.session}`,
+        r.kv,
+        r.prefill_ms.toFixed(1),
+        r.resume_ms.toFixed(1),
+        (r.prefill_ms / r.resume_ms).toFixed(1),
+        `${r.question} after ${r.prefix}: ${r.second_ms.toFixed(1)} ms`,
+        r.alone_ms.toFixed(1),
+        (r.second_ms / r.alone_ms).toFixed(2),
+      ]),
+    ],
   ];
   const date = new Date().toISOString().slice(0, 10);
   const facts = `${cpus()[0]?.model ?? 'unknown'}, ${nThreads} threads, ${date}; ${model.split('/').at(-1)}, own code`;
-  console.log(`\n${facts}\n\n${formatTable(quality)}\n\n${formatTable(speed)}`);
-  const tables = [quality, speed].map(([head = [], ...rows]) =>
+  console.log(`\n${facts}\n\n${measuredTables.map(formatTable).join('\n\n')}`);
+  const tables = measuredTables.map(([head = [], ...rows]) =>
     [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n'),
   );
   await writeFile(join(directory, 'kv.md'), `${facts}\n\n${tables.join('\n\n')}\n`);
-  await writeFile(join(directory, 'kv.json'), `${JSON.stringify({ facts, ours, peers, timed }, null, 1)}\n`);
+  await writeFile(
+    join(directory, 'kv.json'),
+    `${JSON.stringify({ facts, ours, peers, timed, steps, reuse }, null, 1)}\n`,
+  );
   const points = [
     ...ours.map((o) => ({ x: o.bits_32k, y: o.mean_kld, label: o.kv, group: presets.includes(o.kv) ? 0 : 2 })),
     ...peers.map((p) => ({ x: peerBits[p.kvCache], y: p.meanKld, label: `llama.cpp ${p.kvCache}`, group: 1 })),
@@ -159,4 +217,18 @@ async function report({ model, nThreads, nCtx, ours, peers, timed }) {
   const plot = '![Bits per element and divergence of each format](pictures/kv.svg)';
   await writeSection('docs/kv-cache.md', 'kv', `${facts}\n\n${tables.join('\n\n')}\n\n${plot}`);
   console.log('\nWritten: docs/kv-cache.md, build/bench/kv.md, kv.json and kv.svg');
+}
+
+/** @param {string} what @param {Timed[]} timed */
+function speedTable(what, timed) {
+  const exact = new Map(timed.filter(({ kv }) => kv === 'exact').map((t) => [`${t.shape} ${t.depth}`, t]));
+  return [
+    [what, 'positions', 'keys and values', 'ms', 'bytes', 'of f16', 'times as fast'],
+    ...timed.map((t) => {
+      const f16 = exact.get(`${t.shape} ${t.depth}`);
+      const share = f16 === undefined ? '' : `${((100 * t.bytes) / f16.bytes).toFixed(1)} %`;
+      const ratio = f16 === undefined ? '' : (f16.ms / t.ms).toFixed(2);
+      return [t.shape, `${t.depth}`, t.kv, t.ms.toFixed(3), `${t.bytes}`, share, ratio];
+    }),
+  ];
 }

@@ -251,8 +251,12 @@ export class ModelsService {
 
   #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
     const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
-    const kvPreset = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const { facts = null, overrides, id, path, origin, name } = model;
+    const device = overrides?.device ?? 'cpu';
+    const isOnGpu = device !== 'cpu';
+    // What was checked on the processor means nothing to a GPU, which keeps f16 only.
+    const checked = (isOnGpu ? null : model.kvCheck?.chosen) ?? 'exact';
+    const kvPreset = chosen === 'auto' ? checked : chosen;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';
@@ -263,8 +267,6 @@ export class ModelsService {
       const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
       return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
     };
-    const device = overrides?.device ?? 'cpu';
-    const isOnGpu = device !== 'cpu';
     return {
       id,
       modelPath: path,
@@ -364,6 +366,7 @@ export class ModelsService {
 
   async remove(id: string): Promise<number> {
     const { path } = this.#library.mustGet(id);
+    this.care.cancel(id); // a check that still ran would report on what is gone
     const freed = await this.#library.remove(id);
     rmSync(calibrationPath(path), { force: true });
     rmSync(this.#contextFile(id), { force: true });
