@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { toErrorInfo } from '../../common/error-info.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { downloadFile } from './download-file.ts';
@@ -237,6 +237,53 @@ describe('a download', () => {
     hub.requests.length = 0;
     free = 2 ** 40;
     expect(await codeOf(run({ tools: { freeBytes: async () => free } }))).toBe('OK');
+    expect((await readFile(path)).equals(content)).toBe(true);
+    expect(hub.requests.length).toBeLessThan(12); // not from the beginning
+  });
+});
+
+describe('a disk that is nearly full', () => {
+  /** Of all open files. */
+  async function fileHandles(): Promise<{ write: FileHandle['write'] }> {
+    const handle = await open(join(await temporaryFolder(), 'any'), 'w');
+    await handle.close();
+    return Object.getPrototypeOf(handle);
+  }
+
+  it('may take less than it is given: the rest is written after that', async () => {
+    const handles = await fileHandles();
+    const { write } = handles;
+    const spy = vi.spyOn(handles, 'write').mockImplementation(function (
+      this: FileHandle,
+      ...[data, offset, length, position]: unknown[]
+    ) {
+      const half = Math.ceil((length as number) / 2);
+      return Reflect.apply(write, this, [data, offset, half, position]) as never;
+    });
+    onTestFinished(() => spy.mockRestore());
+    const { path, run, codeOf } = await setUp();
+    expect(await codeOf(run({ source: { hash: null } }))).toBe('OK');
+    expect((await readFile(path)).equals(content)).toBe(true);
+  });
+
+  it('refuses a write: what has arrived is kept, and there is no file in place', async () => {
+    const handles = await fileHandles();
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+      code: 'ENOSPC',
+      syscall: 'write',
+    });
+    const { write } = handles;
+    let nWrites = 0;
+    const spy = vi.spyOn(handles, 'write').mockImplementation(function (this: FileHandle, ...words: unknown[]) {
+      if (++nWrites > 5) return Promise.reject(full) as never;
+      return Reflect.apply(write, this, words) as never;
+    });
+    const { hub, path, run, codeOf } = await setUp();
+    expect(await codeOf(run({ tools: { nConnections: 1 } }))).toBe('DISK_FULL');
+    expect(existsSync(path)).toBe(false);
+    spy.mockRestore();
+    hub.requests.length = 0;
+    expect(await codeOf(run())).toBe('OK');
     expect((await readFile(path)).equals(content)).toBe(true);
     expect(hub.requests.length).toBeLessThan(12); // not from the beginning
   });

@@ -8,6 +8,7 @@ import { isAbort } from '../../common/error-info.ts';
 import { getFollowing, type HttpResponse, tryLater, withoutStalls } from './http.ts';
 import type { DownloadSource, DownloadTools } from './parts.ts';
 import { sleep } from './rate-limit.ts';
+import { writeAll } from './write-all.ts';
 
 export interface RemoteFile {
   bytes: number;
@@ -106,7 +107,7 @@ export class PartLoader {
         for await (const chunk of withoutStalls(response, this.#tools.idleMs, this.#host)) {
           signal.throwIfAborted();
           const wanted = chunk.subarray(0, bytes - nDone);
-          await file.write(wanted, 0, wanted.length, offset + nDone);
+          await writeAll(file, wanted, offset + nDone);
           hash.update(wanted);
           nDone += wanted.length;
           await onBytes(wanted.length, { bytes: nDone, hash });

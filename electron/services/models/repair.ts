@@ -5,6 +5,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { appError } from '../../common/app-error.ts';
 import { hashRange } from './file-hash.ts';
 import { countParts, type Filling, partRange, unfinishedPath } from './parts.ts';
+import { writeAll } from './write-all.ts';
 
 /**
  * @param actual the hash that the file has
@@ -55,7 +56,7 @@ async function copy(from: FileHandle, to: FileHandle, offset: number, bytes: num
   for (let at = offset; at < offset + bytes; ) {
     const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, offset + bytes - at), at);
     if (bytesRead === 0) throw new Error('A part that was fetched again is not there.');
-    await to.write(buffer, 0, bytesRead, at);
+    await writeAll(to, buffer.subarray(0, bytesRead), at);
     at += bytesRead;
   }
 }
