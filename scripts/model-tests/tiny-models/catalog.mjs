@@ -1,5 +1,5 @@
 // Every tiny model that the engine is compared with llama.cpp on.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root } from '../../lib/process.mjs';
 import { deepseekModels } from './families/deepseek.mjs';
@@ -53,6 +53,8 @@ export async function writeTinyModel(model, fileName = model.name, tensors = ten
   const bytes = ggufBytes(model, tensors);
   const path = join(directory, `${fileName}.gguf`);
   await mkdir(directory, { recursive: true });
-  await writeFile(path, bytes);
+  // In one step: files of tests run side by side, and another one may have the model mapped.
+  await writeFile(`${path}.${process.pid}`, bytes);
+  await rename(`${path}.${process.pid}`, path);
   return { path, sha256: sha256(bytes) };
 }
