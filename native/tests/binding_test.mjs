@@ -286,10 +286,10 @@ describe('generate', () => {
     const euros = await generate(engine, { tokens: Int32Array.of(euro), beginWith: '€', stop: ['€'] });
     assert.deepEqual([euros.text, euros.stats.nDecoded, euros.reason], ['', 3, 'end_of_text']);
     for (const beginWith of ['', undefined]) assert.equal((await generate(engine, { tokens, beginWith })).text, ' world');
-    // How likely each token was that said more than this, if it is asked.
+    // How likely each token was that said more than this, if it is asked: " wor" and "ld".
     assert.equal(reply.stats.logProbs.length, 0);
     const sure = await generate(engine, { tokens, beginWith: ' w', logProbs: true });
-    assert.equal(sure.stats.logProbs.length, 1);
+    assert.equal(sure.stats.logProbs.length, 2);
     assert.ok(sure.stats.logProbs.every((logProb) => logProb <= 0 && logProb > -1));
     engine.dispose();
   });

@@ -1,7 +1,7 @@
 // `node scripts/outpost.mjs soak [--minutes N] [--seed N] [--model FILE] [--draft FILE]`: random requests of all classes to a
 // real engine with too little memory for all of them, for 30 minutes or as long as said. Some are cancelled, some have a
 // deadline. Every reply has to be the one that the request gets alone and without drafts, or where it was ended early, the
-// beginning of it; nobody may wait for more than a minute; afterwards nothing may be held, and memory may not have grown.
+// beginning of it; nobody may wait for more than a minute; afterwards no request may be left, nor memory have grown.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,9 +51,9 @@ export async function soak(words) {
   });
   const endMs = performance.now() + minutes * 60_000;
   const { done, errors, grown } = await disturb(engine, known, random, endMs);
-  const { nActive, kvBytesUsed } = engine.stats();
-  if (nActive !== 0 || kvBytesUsed !== 0)
-    errors.push(`When all had ended, ${nActive} requests and ${kvBytesUsed} bytes of the cache were still held.`);
+  // Pages stay in the cache for later requests; requests must not.
+  const { nActive } = engine.stats();
+  if (nActive !== 0) errors.push(`When all had ended, ${nActive} requests were still there.`);
   if (grown > grownMiB)
     errors.push(`Memory has grown by ${grown.toFixed(0)} MiB since the first fifth; expected at most ${grownMiB}.`);
   engine.dispose();
