@@ -1,5 +1,5 @@
 // `npm run bench -- predictions`: tokens per second as the view of models expects them, from what the
-// engine measures of single tensor types, against what models then do. On a quiet machine they agree within 20 %.
+// engine measures of single tensor types, against what models then do. On a quiet machine they have to agree within 20 %.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
