@@ -1,0 +1,166 @@
+// outpost-gpu-bench [gemm] [attention]: what the kernels for many tokens reach on a GPU, beside what its matrix units can
+// do when nothing has to be brought to them. Each figure is the median of several runs. Exit code 0 without a device too.
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/launchers.h"
+#include "kernels/portable/attention_tiles.h"
+#include "kernels/tests/cuda_array.h"
+#include "tests/support/quantized_data.h"
+
+namespace {
+
+using namespace outpost;
+using namespace outpost::gpu;
+using test::cuda::check;
+using test::cuda::DeviceArray;
+
+constexpr int kRuns = 7;
+
+/// Milliseconds of one launch, the median of kRuns after one that does not count.
+double median_ms(const std::function<void(int)>& launch) {
+  cudaEvent_t begin = nullptr, end = nullptr;
+  check(cudaEventCreate(&begin), "an event");
+  check(cudaEventCreate(&end), "an event");
+  std::vector<float> times;
+  for (int run = 0; run <= kRuns; ++run) {
+    float ms = 0;
+    check(cudaEventRecord(begin), "an event");
+    launch(run);
+    check(cudaEventRecord(end), "an event");
+    check(cudaEventSynchronize(end), "computing");
+    check(cudaEventElapsedTime(&ms, begin, end), "an event");
+    if (run > 0) times.push_back(ms);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+/// TFLOP/s of bf16 products alone.
+double measure_rate(int32_t n_multiprocessors) {
+  DeviceArray<float> y("y", static_cast<size_t>(n_multiprocessors) * 256);
+  double n_operations = 0;
+  const double ms = median_ms([&](int) {
+    check(launch_matrix_rate(nullptr, y, n_multiprocessors, 50000, n_operations), "matrix_rate");
+  });
+  return n_operations / ms * 1e-9;
+}
+
+void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) {
+  constexpr int kCopies = 4;  // one after the other, so that weights come from memory as in a model
+  const test::FileMatrix matrix = test::random_matrix(type, 128, n_cols, 1);
+  const DeviceType device_type(type, can_widen(type, n_cols));
+  const size_t n_bytes = device_bytes(device_type, n_rows * n_cols);
+  std::vector<std::byte> bytes;
+  if (device_type.is_wide) {
+    DeviceArray<std::byte> narrow("narrow", matrix.bytes), wide("wide", device_bytes(device_type, 128 * n_cols));
+    check(launch_widen(nullptr, type, narrow.pointer(), wide.pointer(), 128 * n_cols), "widen");
+    bytes = wide.values();
+  } else {
+    bytes = matrix.bytes;
+  }
+  std::vector<std::byte> all;
+  while (all.size() < n_bytes) all.insert(all.end(), bytes.begin(), bytes.end());
+  all.resize(n_bytes);
+  std::vector<std::unique_ptr<DeviceArray<std::byte>>> weights;
+  for (int i = 0; i < kCopies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", all));
+  for (const int32_t n_tokens : {64, 512, 2048}) {
+    const auto width = static_cast<int32_t>(n_cols);
+    DeviceArray<float> x("x", test::random_f32(static_cast<size_t>(n_tokens * n_cols), 2));
+    DeviceArray<uint32_t> image("image", image_words(n_tokens, width));
+    DeviceArray<float> scales("scales", static_cast<size_t>(n_tokens));
+    DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
+    const GemmParams params{static_cast<int32_t>(n_rows), width / 32, n_tokens, 0};
+    const double halve_ms = median_ms(
+        [&](int) { check(launch_halve(nullptr, x, image, scales, {n_tokens, width}), "halve_activations"); });
+    const double ms = median_ms([&](int run) {
+      check(launch_gemm(nullptr, device_type, weights[static_cast<size_t>(run % kCopies)]->pointer(), {image, scales},
+                        nullptr, y, params),
+            "gemm_wgmma");
+    });
+    const double tflops = 2e-9 * static_cast<double>(n_rows * n_cols) * n_tokens / ms;
+    std::printf("gemm %-5s %6lld x %-6lld %5d tokens  %8.3f ms  %6.1f TFLOP/s  %3.0f %%   image %.3f ms\n",
+                tensor_type_traits(type).name, static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens,
+                ms, tflops, 100 * tflops / rate, halve_ms);
+    std::fflush(stdout);
+  }
+}
+
+/// Heads as of an 8B model: 32, of which 4 share keys, of 128 elements.
+void measure_attention(int32_t n_tokens, double rate) {
+  constexpr int32_t kHeads = 32, kHeadsKv = 8, kDim = 128;
+  const int64_t stride = int64_t{kPage} * kHeadsKv * 2 * kDim;
+  const int32_t n_pages = (n_tokens + kPage - 1) / kPage;
+  std::vector<uint16_t> halves(static_cast<size_t>(n_pages * stride));
+  std::mt19937 random(3);
+  for (uint16_t& half : halves) half = static_cast<uint16_t>((random() & 0x83ff) | 0x3800);  // 0.5 to 1, either sign
+  std::vector<int32_t> table(static_cast<size_t>(n_pages)), positions(static_cast<size_t>(n_tokens));
+  std::iota(table.begin(), table.end(), 0);
+  std::iota(positions.begin(), positions.end(), 0);
+  std::vector<AttentionTile> tiles, small_tiles;
+  append_tiles(tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kFlashRows);
+  append_tiles(small_tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kAttentionRows);
+  std::reverse(tiles.begin(), tiles.end());
+  DeviceArray<uint16_t> pages("pages", halves);
+  DeviceArray<int32_t> page_table("page_table", table), device_positions("positions", positions);
+  DeviceArray<AttentionTile> device_tiles("tiles", tiles), device_small_tiles("tiles", small_tiles);
+  DeviceArray<float> q("q", test::random_f32(static_cast<size_t>(n_tokens * kHeads * kDim), 4));
+  DeviceArray<float> y("y", static_cast<size_t>(n_tokens * kHeads * kDim));
+  const AttentionKernelParams params{{kHeadsKv, kDim, kDim, stride, 0}, kHeads, n_tokens, 0, 0, 0.088388f, 0};
+  AttentionArrays arrays{q, pages, page_table, device_tiles, device_positions, nullptr, y, nullptr, nullptr};
+  const double operations = 2.0 * n_tokens * n_tokens * kHeads * kDim;
+  const double ms = median_ms(
+      [&](int) { check(launch_flash(nullptr, arrays, static_cast<int32_t>(tiles.size()), params), "flash_prefill"); });
+  std::printf("attention %5d tokens  flash_prefill %8.3f ms  %6.1f TFLOP/s  %3.0f %%", n_tokens, ms,
+              operations / ms * 1e-9, 100 * operations / ms * 1e-9 / rate);
+  if (n_tokens <= 2048) {
+    arrays.tiles = device_small_tiles;
+    const double slow_ms = median_ms([&](int) {
+      check(launch_attention(nullptr, arrays, static_cast<int32_t>(small_tiles.size()), 1, params), "attention");
+    });
+    std::printf("   attention %8.3f ms", slow_ms);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> parts(argv + 1, argv + argc);
+  const auto wants = [&](const char* part) {
+    return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+  };
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) {
+    std::printf("no CUDA device. Nothing was measured.\n");
+    return 0;
+  }
+  try {
+    const bool has_wgmma = has_gemm();
+    const double rate = has_wgmma ? measure_rate(properties.multiProcessorCount) : 0;
+    std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name, rate);
+    if (wants("attention")) {
+      for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
+    }
+    if (wants("gemm") && has_wgmma) {
+      for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
+        measure_gemm(type, 4096, 4096, rate);
+        measure_gemm(type, 14336, 4096, rate);
+        measure_gemm(type, 4096, 14336, rate);
+      }
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAILED: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
