@@ -1,5 +1,5 @@
-// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0), and what
-// the emulator does instead: the copy at once. It does not find a wait that is missing.
+// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0), and
+// what the emulator does instead: the copy at once. It does not find a wait that is missing.
 #pragma once
 
 #include "kernels/portable/dialect.h"
@@ -11,10 +11,10 @@ namespace gpu {
 
 /// Sixteen bytes, of which those past n_bytes become zeros and are not read; both addresses are multiples of 16.
 GPU_FN void copy_async16(void* to, const void* from, uint32_t n_bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-               "l"(from), "r"(n_bytes)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(n_bytes)
+      : "memory");
 }
 /// The copies of this thread since the last commit become a group.
 GPU_FN void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }

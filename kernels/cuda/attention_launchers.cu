@@ -25,20 +25,32 @@ cudaError_t launch_dims(cudaStream_t stream, const AttentionArrays& a, int32_t n
 static_assert(kPrefillRows == kFlashRows);
 
 template <int kDim>
+constexpr int32_t kFlashBytes = 2 * PrefillShape<kDim>::kShared;
+
+template <int kDim>
 cudaError_t launch_flash_dim(cudaStream_t stream, const AttentionArrays& a, int32_t n_tiles,
                              const AttentionKernelParams& params) {
-  constexpr int32_t kSharedBytes = 2 * PrefillShape<kDim>::kShared;
   const auto kernel = flash_prefill<kDim>;
   if (const cudaError_t error =
-          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kFlashBytes<kDim>);
       error != cudaSuccess)
     return error;
-  kernel<<<dim3(n_tiles, params.kv.n_head_kv), kPrefillThreads, kSharedBytes, stream>>>(
+  kernel<<<dim3(n_tiles, params.kv.n_head_kv), kPrefillThreads, kFlashBytes<kDim>, stream>>>(
       a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
   return cudaGetLastError();
 }
 
 }  // namespace
+
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
+  if (head_dim_k != head_dim_v) return false;
+  if (head_dim_k != 256) return head_dim_k == 64 || head_dim_k == 80 || head_dim_k == 96 || head_dim_k == 128;
+  // The largest needs more shared memory than blocks of most devices before 9.0 can have.
+  int device = 0, n_bytes = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
+         n_bytes >= kFlashBytes<256> + 1024;
+}
 
 cudaError_t launch_flash(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles,
                          const AttentionKernelParams& params) {

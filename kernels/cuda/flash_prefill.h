@@ -1,9 +1,9 @@
 // Flash attention (arXiv:2205.14135, arXiv:2307.08691) for many tokens at once, on f16 matrix units: 64 rows, each a
 // query head of a token, share keys and values, a page of which is copied while the one before is computed with.
 //
-// Queries, times the scale of scores, and weights of the softmax are rounded to f16; sums and the softmax are f32. A row
-// takes positions in pages from the first that any row of its tile sees. A page of which it sees nothing changes none of
-// its bits, so they do not depend on what else is in its tile or how the text was cut into passes.
+// Queries, times the scale of scores, and weights of the softmax are rounded to f16; sums and the softmax are f32. A
+// row takes positions in pages from the first that any row of its tile sees. A page of which it sees nothing changes
+// none of its bits, so they do not depend on what else is in its tile or how the text was cut into passes.
 #pragma once
 
 #include "kernels/cuda/async_copy.h"
@@ -54,7 +54,8 @@ GPU_FN void bring_page(SharedPtr<uint16_t> keys, DevicePtr<const uint16_t> page_
   }
 }
 
-/// Where this lane's row begins for load_matrices: of two matrices down (kIsAcross false) or across, then the other two.
+/// Where this lane's row begins for load_matrices: of two matrices down (kIsAcross false) or across, then the other
+/// two.
 template <bool kIsAcross>
 GPU_FN int32_t matrix_row(int32_t lane, int32_t pitch) {
   const int32_t first = lane / 8 % 2, second = lane / 16;
@@ -125,8 +126,7 @@ flash_prefill(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t
   const int32_t own_row = 16 * here.warp + here.lane / 4;
   const int32_t row_positions[2] = {tile.first_position + own_row / tile.n_heads,
                                     tile.first_position + (own_row + 8) / tile.n_heads};
-  const SharedPtr<uint16_t> own_queries =
-      queries + (16 * here.warp * kPitch + matrix_row<false>(here.lane, kPitch));
+  const SharedPtr<uint16_t> own_queries = queries + (16 * here.warp * kPitch + matrix_row<false>(here.lane, kPitch));
   constexpr bool kHoldsQueries = kDim <= 128;
   Words4 held_queries[kHoldsQueries ? kSteps : 1];
   if (kHoldsQueries) {
@@ -134,9 +134,7 @@ flash_prefill(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t
         load_matrices<false>(own_queries + 16 * k);
   }
   float totals[kValueBlocks][4];
-  GPU_UNROLL for (int32_t j = 0; j < kValueBlocks; ++j) {
-    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) totals[j][i] = 0;
-  }
+  GPU_UNROLL for (int32_t j = 0; j < kValueBlocks; ++j) { GPU_UNROLL for (int32_t i = 0; i < 4; ++i) totals[j][i] = 0; }
   SoftmaxState states[2] = {{-infinity32(), 0}, {-infinity32(), 0}};  // a sum is that of this thread's columns
 
   for (int32_t stage = 0; start <= last_position; start += kPage, stage ^= 1) {
@@ -217,7 +215,8 @@ flash_prefill(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t
 
     const SharedPtr<uint16_t> own_values = values + matrix_row<false>(here.lane, kPitch);
     GPU_UNROLL for (int32_t k = 0; k < kPage / 16; ++k) {
-      const Words4 a = {pack_halves(scores[2 * k][0], scores[2 * k][1]), pack_halves(scores[2 * k][2], scores[2 * k][3]),
+      const Words4 a = {pack_halves(scores[2 * k][0], scores[2 * k][1]),
+                        pack_halves(scores[2 * k][2], scores[2 * k][3]),
                         pack_halves(scores[2 * k + 1][0], scores[2 * k + 1][1]),
                         pack_halves(scores[2 * k + 1][2], scores[2 * k + 1][3])};
       GPU_UNROLL for (int32_t j = 0; j < kValueBlocks; j += 2) {

@@ -45,7 +45,7 @@ template <int kHalves>
 GPU_FN void multiply_step(float (&sums)[kHalves], const uint32_t (&low)[8], const uint32_t (&high)[8],
                           uint64_t activations) {
   GPU_UNROLL for (int32_t k = 0; k < 4; ++k)
-    wgmma_f16(sums, low[2 * k], high[2 * k], low[2 * k + 1], high[2 * k + 1], activations + 2 * k);
+      wgmma_f16(sums, low[2 * k], high[2 * k], low[2 * k + 1], high[2 * k + 1], activations + 2 * k);
 }
 
 /// What the blocks' barriers are for, one each of a stage or a chunk.
@@ -56,8 +56,8 @@ struct GemmBarriers {
 
 /// The warp that copies.
 template <typename Block, int kTokens>
-GPU_FN void bring(GemmBarriers& barriers, uint8_t* steps, uint8_t* chunks, const uint8_t* weight,
-                  const uint8_t* image, const GemmParams& p, int32_t row, int32_t token, int32_t lane) {
+GPU_FN void bring(GemmBarriers& barriers, uint8_t* steps, uint8_t* chunks, const uint8_t* weight, const uint8_t* image,
+                  const GemmParams& p, int32_t row, int32_t token, int32_t lane) {
   using Shape = GemmShape<Block, kTokens>;
   using Source = typename Shape::Source;
   const int32_t n_steps = image_steps(32 * p.n_groups);
@@ -184,14 +184,15 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
 
 #endif
 
-/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows), rounded
-/// up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a: its static shared memory says so.
+/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
+/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a: its static shared memory
+/// says so.
 /// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
 /// @param bias [n_rows] or unused, y [n_tokens, n_rows]
 template <typename Block, int kTokens>
 static __global__ void __launch_bounds__(kGemmThreads, 1)
-gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
-           GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+    gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+               GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
 #ifdef OUTPOST_HAS_WGMMA
   using Shape = GemmShape<Block, kTokens>;
   extern __shared__ uint8_t dynamic_shared[];

@@ -88,11 +88,8 @@ cudaError_t launch_attention(cudaStream_t stream, const AttentionArrays& arrays,
 
 /// Rows of a tile that append_tiles has to be given for launch_flash.
 inline constexpr int32_t kFlashRows = 64;
-/// Whether launch_flash computes with heads of these dimensions.
-inline bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
-  return head_dim_k == head_dim_v &&
-         (head_dim_k == 64 || head_dim_k == 80 || head_dim_k == 96 || head_dim_k == 128 || head_dim_k == 256);
-}
+/// Whether launch_flash computes with heads of these dimensions on the current device.
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v);
 /// Many tokens at once, on matrix units. Tiles that are long should come first. positions, partial and states are not
 /// used. @return cudaErrorInvalidValue where has_flash says no
 cudaError_t launch_flash(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles,

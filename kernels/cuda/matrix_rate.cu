@@ -12,7 +12,8 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
 #ifdef OUTPOST_HAS_WGMMA
   extern __shared__ uint8_t dynamic_shared[];
   uint8_t* stages = dynamic_shared + (0u - shared_address(dynamic_shared)) % 1024u;
-  // Random signs and fractions of magnitudes from 1 to 2: a device computes faster with zeros, which cost it less power.
+  // Random signs and fractions of magnitudes from 1 to 2: a device computes faster with zeros, which cost it less
+  // power.
   uint32_t random = (blockIdx.x * kRateThreads + threadIdx.x) * 2654435761u + 12345u;
   const auto next = [&random] {
     random = random * 1664525u + 1013904223u;
@@ -22,7 +23,10 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
     reinterpret_cast<uint32_t*>(stages)[i] = next();
   uint32_t a[kProducts][4];
   GPU_UNROLL for (int32_t k = 0; k < kProducts; ++k) {
-    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) a[k][i] = next();
+    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) {
+      a[k][i] = next();
+      asm volatile("" : "+r"(a[k][i]));  // in a register of its own, and not computed again
+    }
   }
   float sums[128];
   GPU_UNROLL for (int32_t i = 0; i < 128; ++i) sums[i] = 0;
@@ -33,7 +37,7 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
     wgmma_fence();
     const uint64_t stage = b + round % kStages * (kStageBytes >> 4);
     GPU_UNROLL for (int32_t k = 0; k < kProducts; ++k)
-      wgmma_bf16(sums, a[k][0], a[k][1], a[k][2], a[k][3], stage + 2 * k);
+        wgmma_bf16(sums, a[k][0], a[k][1], a[k][2], a[k][3], stage + 2 * k);
     wgmma_commit();
     wgmma_wait<1>();
   }
@@ -46,7 +50,8 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
 
 }  // namespace
 
-cudaError_t launch_matrix_rate(cudaStream_t stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations) {
+cudaError_t launch_matrix_rate(cudaStream_t stream, float* y, int32_t n_blocks, int32_t n_rounds,
+                               double& n_operations) {
   if (!has_gemm()) return cudaErrorInvalidValue;
   constexpr int32_t kSharedBytes = 1024 + kStages * kStageBytes;
   if (const cudaError_t error =

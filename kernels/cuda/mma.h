@@ -1,8 +1,9 @@
 // Matrix units of NVIDIA devices (compute capability 8.0 and above), and under the emulator their definition: PTX ISA,
 // "Matrix fragments for mma.m16n8k16". A warp multiplies A [16, 16] by B [16, 8], both signed bytes or both f16.
 //
-// Bytes: with q = lane / 4 and c = lane % 4 a lane holds, four bytes to a word: of A row q (a0) and row q + 8 (a1), columns 4c
-// to 4c + 3; of B column q (b), rows 4c to 4c + 3; of the sum rows q (0, 1) and q + 8 (2, 3), columns 2c and 2c + 1.
+// Bytes: with q = lane / 4 and c = lane % 4 a lane holds, four bytes to a word: of A row q (a0) and row q + 8 (a1),
+// columns 4c to 4c + 3; of B column q (b), rows 4c to 4c + 3; of the sum rows q (0, 1) and q + 8 (2, 3), columns 2c and
+// 2c + 1.
 //
 // f16: two to a word, of A rows q (a0, a2) and q + 8 (a1, a3), columns 2c and 2c + 1 (a0, a1), 2c + 8 and 2c + 9 (a2,
 // a3); of B column q, rows 2c and 2c + 1 (b0), 2c + 8 and 2c + 9 (b1); of the sum, f32, the same as of bytes.
@@ -34,8 +35,8 @@ GPU_FN void mma_f16(float (&sum)[4], Words4 a, uint32_t b0, uint32_t b1) {
       : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
-/// Four matrices [8, 8] of f16: lane l says where row l % 8 of matrix l / 8 begins, a multiple of 16 bytes. A lane gets,
-/// of each, elements 2c and 2c + 1 of row q; of its transpose if kIsTransposed.
+/// Four matrices [8, 8] of f16: lane l says where row l % 8 of matrix l / 8 begins, a multiple of 16 bytes. A lane
+/// gets, of each, elements 2c and 2c + 1 of row q; of its transpose if kIsTransposed.
 template <bool kIsTransposed>
 GPU_FN Words4 load_matrices(const uint16_t* row) {
   Words4 words;
@@ -122,7 +123,7 @@ GPU_FN Words4 load_matrices(SharedPtr<const uint16_t> row, Site site = Site::her
     for (int32_t i = 0; i < 2; ++i) {
       const int32_t from_row = kIsTransposed ? 2 * (lane % 4) + i : lane / 4;
       const int32_t from_column = kIsTransposed ? lane / 4 : 2 * (lane % 4) + i;
-      const auto start = emulator::exchanged<SharedPtr<const uint16_t>>(given, 8 * matrix + from_row);
+      const auto start = emulator::exchanged<SharedPtr<const uint16_t> >(given, 8 * matrix + from_row);
       if (start.offset() % 16 != 0)
         throw emulator::Fault(emulator::FaultKind::kMisaligned, emulator::describe_thread() + " loads matrices");
       words[matrix] |= uint32_t{start[from_column]} << (16 * i);

@@ -61,8 +61,8 @@ struct ElementSource {
   template <int kHalf>
   static GPU_FN void decode(const uint8_t* chunk, int32_t g, uint32_t (&pairs)[8]) {
     const Element* elements = reinterpret_cast<const Element*>(chunk) + 32 * g + 16 * kHalf;
-    GPU_UNROLL for (int32_t i = 0; i < 8; ++i)
-      pairs[i] = half_pair(float_of(elements[2 * i]), float_of(elements[2 * i + 1]));
+    GPU_UNROLL for (int32_t i = 0; i < 8; ++i) pairs[i] =
+        half_pair(float_of(elements[2 * i]), float_of(elements[2 * i + 1]));
   }
 };
 template <>

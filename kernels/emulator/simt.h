@@ -17,8 +17,8 @@ namespace outpost::emulator {
 
 inline constexpr int kWarpSize = 32;
 inline constexpr int kMaxThreads = 1024;
-/// What a block may declare: the least that a supported device has (Apple GPUs). A launch of a kernel for CUDA alone may
-/// say more.
+/// What a block may declare: the least that a supported device has (Apple GPUs). A launch of a kernel for CUDA alone
+/// may say more.
 inline constexpr size_t kMaxSharedBytes = 32 * 1024;
 
 struct Dim3 {

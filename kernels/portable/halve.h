@@ -77,8 +77,8 @@ halve_activations(GPU_IN(0, float, x), GPU_IO(1, uint32_t, image), GPU_IO(2, flo
     const int32_t column = image_column(step, word);
     uint32_t pair = 0;
     if (factor > 0 && column < p.n_cols)
-      pair = uint32_t(half_of_float(values[column] * factor)) |
-             uint32_t(half_of_float(values[column + 1] * factor)) << 16;
+      pair = uint32_t(half_of_float(values[column] * factor)) | uint32_t(half_of_float(values[column + 1] * factor))
+                                                                    << 16;
     image[step * step_words + int64_t(row) * (kImageStep / 2) + image_place(row, word)] = pair;
   }
 }

@@ -68,7 +68,8 @@ void check_token(const Sequence& s, int32_t t, const float* got) {
 void check_case(const AttentionCase& c, int32_t n_tokens, uint32_t seed) {
   const Sequence s = make_sequence(c, n_tokens, seed);
   const std::vector<float> y = attend(s, 0, n_tokens, Schedule::kRandom);
-  for (int32_t t = 0; t < n_tokens; t += t < n_tokens - 9 ? 7 : 1) check_token(s, t, &y[index(t, 0, c.n_head, 0, c.dim_v)]);
+  for (int32_t t = 0; t < n_tokens; t += t < n_tokens - 9 ? 7 : 1)
+    check_token(s, t, &y[index(t, 0, c.n_head, 0, c.dim_v)]);
 }
 
 }  // namespace
@@ -109,9 +110,9 @@ TEST_CASE("gpu flash_prefill: the f16 instructions follow their definitions") {
 #endif
 
 TEST_CASE("gpu flash_prefill: equals the textbook softmax for every way of sharing heads") {
-  check_case({2, 2, 64, 64}, 131, 1);   // a KV head for each query head
-  check_case({8, 2, 64, 64}, 70, 2);    // four share one
-  check_case({24, 1, 64, 64}, 20, 3);   // all share one: rows that fill no tile
+  check_case({2, 2, 64, 64}, 131, 1);  // a KV head for each query head
+  check_case({8, 2, 64, 64}, 70, 2);   // four share one
+  check_case({24, 1, 64, 64}, 20, 3);  // all share one: rows that fill no tile
   check_case({3, 1, 128, 128}, 70, 4);
 }
 

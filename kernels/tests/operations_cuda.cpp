@@ -27,8 +27,8 @@ void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<
                const HalveParams& params) {
   check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
 }
-void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
-              DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params) {
+void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params) {
   check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params), "gemm_wgmma");
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,

@@ -101,8 +101,8 @@ std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, const std::v
   DeviceImage image(x, static_cast<int32_t>(matrix.n_cols));
   DeviceArray<std::byte> narrow = device_bytes_of(matrix);
   DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens * matrix.n_rows)), device_bias("bias", bias);
-  const GemmParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32),
-                          image.n_tokens, bias.empty() ? 0 : 1};
+  const GemmParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32), image.n_tokens,
+                          bias.empty() ? 0 : 1};
   if (is_wide) {
     const int64_t n_elements = matrix.n_rows * matrix.n_cols;
     DeviceArray<std::byte> wide("wide", device_bytes({matrix.type, true}, n_elements));
@@ -134,8 +134,8 @@ void check_product(const FileMatrix& matrix, const std::vector<float>& x, const 
       // Both factors are rounded to 11 bits: 2^-11 each; a subnormal f16 weight by 2^-25. A weight with an offset may
       // be a small difference of f32 values as large as the largest. The matrix units add 16 products and the sum so
       // far with at least 22 bits of the largest of them.
-      const double tolerance = (0x1.01p-10 + static_cast<double>(n_cols) * 0x1p-22) * sum_product +
-                               (0x1p-25 + 0x1p-21 * largest) * sum_x;
+      const double tolerance =
+          (0x1.01p-10 + static_cast<double>(n_cols) * 0x1p-22) * sum_product + (0x1p-25 + 0x1p-21 * largest) * sum_x;
       const double got = y[t * n_rows + row];
       if (!(std::abs(got - sum) <= tolerance) && ++n_wrong <= 3)
         FAIL_CHECK("row ", row, " of token ", t, ": got ", got, ", expected ", sum, " +- ", tolerance);
@@ -180,8 +180,8 @@ TEST_CASE("gpu gemm: rows, tokens and columns that fill no tile") {
       int64_t n_rows, n_cols, n_tokens;
     };
     for (const Shape& shape : {Shape{1, 256, 17}, Shape{200, 1280, 130}, Shape{131, 2304, 257},
-                               Shape{is_small ? 5 : 3, is_small ? 32 : 256, 33},
-                               Shape{145, is_small ? 1056 : 512, 300}, Shape{70, is_small ? 160 : 768, 40}}) {
+                               Shape{is_small ? 5 : 3, is_small ? 32 : 256, 33}, Shape{145, is_small ? 1056 : 512, 300},
+                               Shape{70, is_small ? 160 : 768, 40}}) {
       CAPTURE(shape.n_rows);
       CAPTURE(shape.n_cols);
       CAPTURE(shape.n_tokens);
@@ -216,7 +216,8 @@ TEST_CASE("gpu gemm: adds the bias once, and a row with a NaN is NaN alone") {
   const auto plain = multiply(matrix, false, x), biased = multiply(matrix, false, x, bias);
   // With the bias the end is one rounding, without it there is one before.
   for (size_t i = 0; i < plain.size(); ++i)
-    if (!(std::abs(biased[i] - (plain[i] + bias[i % 137])) <= 0x1p-23f * (std::abs(plain[i]) + std::abs(bias[i % 137]))))
+    if (!(std::abs(biased[i] - (plain[i] + bias[i % 137])) <=
+          0x1p-23f * (std::abs(plain[i]) + std::abs(bias[i % 137]))))
       FAIL_CHECK("element ", i);
   x[7 * 256 + 3] = std::numeric_limits<float>::quiet_NaN();
   x[9 * 256 + 3] = std::numeric_limits<float>::infinity();

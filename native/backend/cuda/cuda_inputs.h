@@ -98,8 +98,8 @@ class CudaInputs {
     int32_t first_token = 0;
     size_t page_table = 0;
     for (const SequenceRun& run : runs_) {
-      gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table),
-                        shape.n_group, shape.n_rows);
+      gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), shape.n_group,
+                        shape.n_rows);
       first_token += run.n_tokens;
       page_table += n_pages(run);
     }

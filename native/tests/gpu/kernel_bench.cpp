@@ -1,5 +1,6 @@
-// outpost-gpu-bench [gemm] [attention]: what the kernels for many tokens reach on a GPU, beside what its matrix units can
-// do when nothing has to be brought to them. Each figure is the median of several runs. Exit code 0 without a device too.
+// outpost-gpu-bench [gemm] [attention]: what the kernels for many tokens reach on a GPU, beside what its matrix units
+// can do when nothing has to be brought to them. Each figure is the median of several runs. Exit code 0 without a
+// device too.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -48,9 +49,8 @@ double median_ms(const std::function<void(int)>& launch) {
 double measure_rate(int32_t n_multiprocessors) {
   DeviceArray<float> y("y", static_cast<size_t>(n_multiprocessors) * 256);
   double n_operations = 0;
-  const double ms = median_ms([&](int) {
-    check(launch_matrix_rate(nullptr, y, n_multiprocessors, 50000, n_operations), "matrix_rate");
-  });
+  const double ms = median_ms(
+      [&](int) { check(launch_matrix_rate(nullptr, y, n_multiprocessors, 50000, n_operations), "matrix_rate"); });
   return n_operations / ms * 1e-9;
 }
 
@@ -79,8 +79,9 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) 
     DeviceArray<float> scales("scales", static_cast<size_t>(n_tokens));
     DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
     const GemmParams params{static_cast<int32_t>(n_rows), width / 32, n_tokens, 0};
-    const double halve_ms = median_ms(
-        [&](int) { check(launch_halve(nullptr, x, image, scales, {n_tokens, width}), "halve_activations"); });
+    const double halve_ms = median_ms([&](int) {
+      check(launch_halve(nullptr, x, image, scales, {n_tokens, width}), "halve_activations");
+    });
     const double ms = median_ms([&](int run) {
       check(launch_gemm(nullptr, device_type, weights[static_cast<size_t>(run % kCopies)]->pointer(), {image, scales},
                         nullptr, y, params),
