@@ -11,6 +11,7 @@
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
+#include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
@@ -19,6 +20,7 @@
 #include "tests/support/quantized_data.h"
 
 #ifdef OUTPOST_ON_GPU
+#include "kernels/cuda/launchers.h"
 #include "kernels/tests/cuda_array.h"
 #else
 #include "kernels/emulator/simt.h"
@@ -112,6 +114,9 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
                            DeviceArray<uint16_t>& pages, int32_t n_tokens, const gpu::RopeKvParams& params);
 void run_attention(const DeviceAttention& arrays, const gpu::AttentionKernelParams& params, int32_t n_rows,
                    Schedule schedule = Schedule::kInOrder);
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
+               int32_t n_tiles, const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
                const gpu::SampleParams& params);
 void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const gpu::SampleParams& params,
@@ -144,6 +149,13 @@ void run_experts_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, De
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const gpu::CombineParams& params);
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const gpu::HalveParams& params);
+#ifdef OUTPOST_ON_GPU  // the emulator has no wgmma
+void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+              DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
+              const gpu::GemmParams& params);
+#endif
 
 inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)
     : DeviceActivations(static_cast<int32_t>(x.size() / 32), is_in_super_groups) {

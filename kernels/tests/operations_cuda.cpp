@@ -24,6 +24,14 @@ int32_t tile_rows(int32_t) { return kAttentionRows; }
 void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
   check_launch(launch_quantize(kStream, x, output_of(y), {y.n_groups, y.is_super ? 1 : 0}), "quantize_activations");
 }
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const HalveParams& params) {
+  check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
+}
+void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params) {
+  check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params), "gemm_wgmma");
+}
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
                        const ResidualNormParams& params) {
@@ -75,6 +83,12 @@ void run_attention(const DeviceAttention& a, const AttentionKernelParams& params
     arrays.states = a.states;
   }
   check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
+}
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y, int32_t n_tiles,
+               const AttentionKernelParams& params, Schedule) {
+  const AttentionArrays arrays{q, pages, page_tables, tiles, nullptr, sinks, y, nullptr, nullptr};
+  check_launch(launch_flash(kStream, arrays, n_tiles, params), "flash_prefill");
 }
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
                const SampleParams& params) {

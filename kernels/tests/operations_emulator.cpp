@@ -5,6 +5,7 @@
 
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
+#include "kernels/cuda/flash_prefill.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/superblock_mma.h"
 #include "kernels/tests/operations.h"
@@ -51,6 +52,11 @@ void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
   launch({{blocks_of(y.n_groups, kQuantizeThreads / 4)}, kQuantizeThreads}, [&] {
     quantize_activations(x, y.codes, y.scales, y.sums, y.pairs, {y.n_groups, y.is_super ? 1 : 0});
   });
+}
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const HalveParams& params) {
+  launch({{image_rows(params.n_tokens)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_activations(x, image, scales, params); });
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
@@ -125,6 +131,25 @@ void run_attention(const DeviceAttention& a, const AttentionKernelParams& params
   if (params.kv.head_dim_k <= 128) return run_attention_dims<8, 128, 128>(a, params, schedule);
   if (params.kv.head_dim_k <= 256) return run_attention_dims<8, 256, 256>(a, params, schedule);
   run_attention_dims<8, 576, 512>(a, params, schedule);
+}
+
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y, int32_t n_tiles,
+               const AttentionKernelParams& params, Schedule schedule) {
+  const auto run = [&]<int kDim>() {
+    constexpr size_t kSharedBytes = 2 * PrefillShape<kDim>::kShared + sizeof(uint32_t) * kPage;
+    launch({{n_tiles, params.kv.n_head_kv}, kPrefillThreads, schedule, 4, kSharedBytes},
+           [&] { flash_prefill<kDim>(q, pages, page_tables, tiles, sinks, y, params); });
+  };
+  REQUIRE(params.kv.head_dim_k == params.kv.head_dim_v);
+  switch (params.kv.head_dim_k) {
+    case 64: return run.operator()<64>();
+    case 80: return run.operator()<80>();
+    case 96: return run.operator()<96>();
+    case 128: return run.operator()<128>();
+    case 256: return run.operator()<256>();
+    default: FAIL("a dimension without a kernel");
+  }
 }
 
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,

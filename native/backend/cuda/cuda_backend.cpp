@@ -30,6 +30,7 @@ class CudaBackend final : public Backend {
     check_cuda(cudaGetDeviceProperties(&properties, device), "reading the properties of the device");
     name_ = concat("cuda:", device, " (", properties.name, ")");
     n_multiprocessors_ = properties.multiProcessorCount;
+    has_gemm_ = gpu::has_gemm();
     check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
 
@@ -41,7 +42,8 @@ class CudaBackend final : public Backend {
   }
 
   const char* name() const override { return name_.c_str(); }
-  int32_t n_prefill() const override { return 512; }
+  // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
+  int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
 
   // ---- memory
 
@@ -127,6 +129,7 @@ class CudaBackend final : public Backend {
     use();
     pending_ = {};
     quantized_ = {};
+    halved_ = {};
     pass_tokens_ = inputs.tokens;
     if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) graphs_.clear();
     for (CudaRope* rope : ropes_) {
@@ -257,6 +260,7 @@ class CudaBackend final : public Backend {
       const auto n_y = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_rows());
       const DeviceSpan<float> inputs = {reserve(spare_, n_x), n_x}, results = {reserve(other_spare_, n_y), n_y};
       quantized_ = {};
+      halved_ = {};
       launched(
           gpu::launch_copy_columns(stream_, inputs.data, x.data,
                                    {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride, h * x_stride}),
@@ -336,14 +340,17 @@ class CudaBackend final : public Backend {
     }
     const auto& storage = static_cast<const CudaKvStorage&>(kv);
     const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
-    if (inputs_.need_tiles(stream_, n_group)) graphs_.clear();
-    const int32_t n_tiles = inputs_.n_tiles(n_group);
+    // By the tokens of the pass, as products are: what a token gets does not depend on how many there are above that.
+    const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
+    const CudaInputs::TileShape shape = {n_group, is_flash ? gpu::kFlashRows : gpu::kAttentionRows};
+    if (inputs_.need_tiles(stream_, shape)) graphs_.clear();
+    const int32_t n_tiles = inputs_.n_tiles(shape);
     // Splits are computed by blocks of their own where there would be too few to fill the device.
-    const bool is_split = n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
+    const bool is_split = !is_flash && n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
     gpu::AttentionArrays arrays{q.data,
                                 storage.pages(),
                                 inputs_.page_tables(),
-                                inputs_.tiles(n_group),
+                                inputs_.tiles(shape),
                                 inputs_.positions(),
                                 params.sinks.size > 0 ? params.sinks.data : nullptr,
                                 write(y),
@@ -357,7 +364,10 @@ class CudaBackend final : public Backend {
     const gpu::AttentionKernelParams kernel_params{
         storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
         params.scale,       params.softcap};
-    launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
+    if (is_flash)
+      launched(gpu::launch_flash(stream_, arrays, n_tiles, kernel_params), "flash_prefill");
+    else
+      launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
   }
 
   void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
@@ -395,6 +405,7 @@ class CudaBackend final : public Backend {
   /// For an operation that writes to `y`: codes of what was there are stale.
   float* write(DeviceSpan<float> y) {
     if (quantized_.data != nullptr && overlap(y, quantized_)) quantized_ = {};
+    if (halved_.data != nullptr && overlap(y, halved_)) halved_ = {};
     return y.data;
   }
 
@@ -450,8 +461,26 @@ class CudaBackend final : public Backend {
     return n;
   }
 
+  /// The image of n_tokens rows, for products with many tokens.
+  gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols) {
+    const size_t size = static_cast<size_t>(n_tokens) * static_cast<size_t>(n_cols);
+    auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_tokens, n_cols)));
+    float* scales = reserve(image_scales_, static_cast<size_t>(n_tokens));
+    if (halved_.data != x.data || halved_.size != size) {
+      launched(gpu::launch_halve(stream_, x.data, image, scales, {n_tokens, n_cols}), "halve_activations");
+      halved_ = {x.data, size};
+    }
+    return {image, scales};
+  }
+
   void multiply(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                 int32_t n_tokens) {
+    if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
+      const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
+      const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
+      launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "gemm_wgmma");
+      return;
+    }
     if (!matrix.has_blocks()) {
       const gpu::FloatMatvecParams params{matrix.n_rows(), matrix.n_cols(), n_tokens, bias != nullptr ? 1 : 0};
       launched(gpu::launch_float_matvec(stream_, matrix.type().type, matrix.data(), x.data, bias, write(y), params),
@@ -575,6 +604,9 @@ class CudaBackend final : public Backend {
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
   bool is_quantized_super_ = false;
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
+  DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
+  bool has_gemm_ = false;
+  DeviceBytes image_, image_scales_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
 };
