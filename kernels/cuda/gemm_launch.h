@@ -14,7 +14,8 @@ struct GemmLaunch {
   const float* bias;
   float* y;
   GemmParams params;
-  int32_t n_multiprocessors;
+  int32_t tile_tokens;  ///< 256 or 128
+  bool is_paired;       ///< only with 256
 };
 
 // gemm_type.cu.in has the definitions, a file for each type.

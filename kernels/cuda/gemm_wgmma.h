@@ -1,6 +1,6 @@
 // Products of weights of any type with many tokens on Hopper's matrix units: f16 inputs, f32 sums.
 //
-// A block does 128 rows and kTokens tokens. One warp brings what the others need: steps of 64 columns of the
+// A block does 128 rows and kTokens tokens. One warpgroup brings what the others need: steps of 64 columns of the
 // activations' image (kernels/portable/halve.h) by bulk copies, and the bytes of the rows' blocks, 256 columns at a
 // time. Two warpgroups of 64 rows each decode weights straight into the registers that the matrix units read: while the
 // product of a step runs, a thread decodes the next step's. Weights take no other way through shared memory than as the
@@ -18,8 +18,9 @@ namespace outpost {
 namespace gpu {
 
 OUTPOST_CONSTANT int kGemmConsumers = 8;  ///< warps, of two warpgroups
-/// A third group, of which one warp copies: registers are given to whole groups.
+/// A third group copies, as registers are given to whole groups: a warp activations, three weights.
 OUTPOST_CONSTANT int kGemmThreads = 32 * (kGemmConsumers + 4);
+OUTPOST_CONSTANT int kGemmCopiers = 96;  ///< threads that copy weights
 OUTPOST_CONSTANT int kGemmRows = 128;
 OUTPOST_CONSTANT int kGemmStages = 4;  ///< steps of activations in shared memory
 OUTPOST_CONSTANT int kGemmChunks = 2;  ///< chunks of weights
@@ -54,22 +55,42 @@ struct GemmBarriers {
   uint64_t chunk_is_there[kGemmChunks], chunk_is_free[kGemmChunks];
 };
 
-/// The warp that copies.
+/// The warp that copies activations; one lane of it is enough. Of a pair, each block copies half of a step to both.
+template <typename Block, int kTokens, int kPair>
+GPU_FN void bring_steps(GemmBarriers& barriers, uint8_t* steps, const uint8_t* image, const GemmParams& p,
+                        int32_t token) {
+  using Shape = GemmShape<Block, kTokens>;
+  const int32_t n_steps = image_steps(32 * p.n_groups);
+  const int64_t image_step = int64_t(image_rows(p.n_tokens)) * (2 * kImageStep);
+  constexpr int32_t kPartBytes = Shape::kStepBytes / kPair;
+  const int32_t part = kPair == 1 ? 0 : int32_t(rank_in_pair()) * kPartBytes;
+  const uint8_t* from = image + int64_t(token) * (2 * kImageStep) + part;
+  for (int32_t step = 0; step < n_steps; ++step, from += image_step) {
+    const int32_t stage = step % kGemmStages;
+    wait_for(&barriers.step_is_free[stage], (step / kGemmStages + 1) % 2);
+    arrive_and_expect(&barriers.step_is_there[stage], Shape::kStepBytes);
+    uint8_t* to = steps + stage * Shape::kStepBytes + part;
+    if (kPair == 1)
+      copy_bulk(to, from, kPartBytes, &barriers.step_is_there[stage]);
+    else
+      copy_bulk_to_pair(to, from, kPartBytes, &barriers.step_is_there[stage]);
+  }
+}
+
+/// The warps that copy weights. @param thread_id among them
 template <typename Block, int kTokens>
-GPU_FN void bring(GemmBarriers& barriers, uint8_t* steps, uint8_t* chunks, const uint8_t* weight, const uint8_t* image,
-                  const GemmParams& p, int32_t row, int32_t token, int32_t lane) {
+GPU_FN void bring_chunks(GemmBarriers& barriers, uint8_t* chunks, const uint8_t* weight, const GemmParams& p,
+                         int32_t row, int32_t thread_id) {
   using Shape = GemmShape<Block, kTokens>;
   using Source = typename Shape::Source;
-  const int32_t n_steps = image_steps(32 * p.n_groups);
   const int64_t row_bytes = int64_t(p.n_groups) * Source::kChunkBytes / Source::kChunkGroups;
   const uint8_t* end = weight + p.n_rows * row_bytes;
-  const int64_t image_step = int64_t(image_rows(p.n_tokens)) * (2 * kImageStep);
-  const uint8_t* from = image + int64_t(token) * (2 * kImageStep);
-  for (int32_t chunk = 0; chunk * Shape::kChunkSteps < n_steps; ++chunk) {
+  const int32_t n_chunks = (image_steps(32 * p.n_groups) + Shape::kChunkSteps - 1) / Shape::kChunkSteps;
+  for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
     const int32_t place = chunk % kGemmChunks;
     wait_for(&barriers.chunk_is_free[place], (chunk / kGemmChunks + 1) % 2);
 #pragma unroll 4
-    for (int32_t i = lane; i < kGemmRows * Shape::kPieces; i += 32) {
+    for (int32_t i = thread_id; i < kGemmRows * Shape::kPieces; i += kGemmCopiers) {
       const int32_t r = i / Shape::kPieces, piece = i % Shape::kPieces;
       const uint8_t* start =
           weight + (row + r < p.n_rows ? row + r : p.n_rows - 1) * row_bytes + int64_t(chunk) * Source::kChunkBytes;
@@ -80,22 +101,11 @@ GPU_FN void bring(GemmBarriers& barriers, uint8_t* steps, uint8_t* chunks, const
                      n_left < 16 ? uint32_t(n_left) : 16u);
     }
     arrive_after_copies(&barriers.chunk_is_there[place]);
-    if (lane == 0) {
-      for (int32_t i = 0; i < Shape::kChunkSteps; ++i) {
-        const int32_t step = chunk * Shape::kChunkSteps + i, stage = step % kGemmStages;
-        if (step >= n_steps) break;
-        wait_for(&barriers.step_is_free[stage], (step / kGemmStages + 1) % 2);
-        arrive_and_expect(&barriers.step_is_there[stage], Shape::kStepBytes);
-        copy_bulk(steps + stage * Shape::kStepBytes, from + step * image_step, Shape::kStepBytes,
-                  &barriers.step_is_there[stage]);
-      }
-    }
-    __syncwarp();
   }
 }
 
 /// One thread of the two warpgroups: a step of the loop over columns.
-template <typename Block, int kTokens>
+template <typename Block, int kTokens, int kPair>
 struct GemmConsumer {
   using Shape = GemmShape<Block, kTokens>;
   using Source = typename Shape::Source;
@@ -130,8 +140,10 @@ struct GemmConsumer {
     multiply_step(sums, low, high, first_step + stage * (Shape::kStepBytes >> 4));
     wgmma_commit();
     wgmma_wait<1>();
-    if (lane == 0) {
-      if (step > 0) arrive(&barriers.step_is_free[(step - 1) % kGemmStages]);
+    if (step > 0) {
+      uint64_t* is_free = &barriers.step_is_free[(step - 1) % kGemmStages];
+      if (kPair == 1 && lane == 0) arrive(is_free);
+      if (kPair > 1 && lane < kPair) arrive_at(is_free, uint32_t(lane));
     }
     if (step % Shape::kChunkSteps == Shape::kChunkSteps - 1) {
       __syncwarp();  // all lanes have decoded
@@ -141,7 +153,7 @@ struct GemmConsumer {
 };
 
 /// The threads of the two warpgroups.
-template <typename Block, int kTokens>
+template <typename Block, int kTokens, int kPair>
 GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t* chunks, const uint8_t* weight,
                     const float* scales, const float* bias, float* y, const GemmParams& p, int32_t row, int32_t token,
                     Here here) {
@@ -149,14 +161,14 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
   const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
   const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
   const int32_t last_row = p.n_rows - 1, first = row + own_row, second = first + 8;
-  const GemmConsumer<Block, kTokens> consumer{barriers,
-                                              chunks,
-                                              wgmma_descriptor(shared_address(steps)),
-                                              {weight + (first < last_row ? first : last_row) * row_bytes,
-                                               weight + (second < last_row ? second : last_row) * row_bytes},
-                                              own_row,
-                                              p.n_groups,
-                                              here.lane};
+  const GemmConsumer<Block, kTokens, kPair> consumer{barriers,
+                                                     chunks,
+                                                     wgmma_descriptor(shared_address(steps)),
+                                                     {weight + (first < last_row ? first : last_row) * row_bytes,
+                                                      weight + (second < last_row ? second : last_row) * row_bytes},
+                                                     own_row,
+                                                     p.n_groups,
+                                                     here.lane};
   float sums[kTokens / 2];
   uint32_t low[2][8], high[2][8];
   GPU_UNROLL for (int32_t i = 0; i < kTokens / 2; ++i) sums[i] = 0;
@@ -185,11 +197,11 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
 #endif
 
 /// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
-/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a: its static shared memory
-/// says so.
+/// rounded up; kSharedBytes of dynamic shared memory. kPair is 2 for clusters of two blocks with neighbouring rows,
+/// which copy activations for each other. Empty where it is not compiled for 9.0a.
 /// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
 /// @param bias [n_rows] or unused, y [n_tokens, n_rows]
-template <typename Block, int kTokens>
+template <typename Block, int kTokens, int kPair>
 static __global__ void __launch_bounds__(kGemmThreads, 1)
     gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
                GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
@@ -204,22 +216,31 @@ static __global__ void __launch_bounds__(kGemmThreads, 1)
   if (here.thread_id == 0) {
     for (int32_t i = 0; i < kGemmStages; ++i) {
       init_barrier(&barriers.step_is_there[i], 1);
-      init_barrier(&barriers.step_is_free[i], kGemmConsumers);
+      init_barrier(&barriers.step_is_free[i], kGemmConsumers * kPair);
     }
     for (int32_t i = 0; i < kGemmChunks; ++i) {
-      init_barrier(&barriers.chunk_is_there[i], 32);
+      init_barrier(&barriers.chunk_is_there[i], kGemmCopiers);
       init_barrier(&barriers.chunk_is_free[i], kGemmConsumers);
     }
     publish_barriers();
   }
-  block_barrier();
+  if (kPair == 1)
+    block_barrier();
+  else
+    pair_barrier();
   if (here.warp >= kGemmConsumers) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-    if (here.warp == kGemmConsumers)
-      bring<Block, kTokens>(barriers, steps, chunks, weight, image, p, row, token, here.lane);
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
+    if (here.warp > kGemmConsumers)
+      bring_chunks<Block, kTokens>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
+    else if (here.lane == 0)
+      bring_steps<Block, kTokens, kPair>(barriers, steps, image, p, token);
   } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-    consume<Block, kTokens>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
+    consume<Block, kTokens, kPair>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
+  }
+  if (kPair > 1) {
+    __syncwarp();
+    pair_barrier();  // the other block may still copy to this one, or arrive here
   }
 #endif
 }

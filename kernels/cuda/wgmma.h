@@ -140,10 +140,11 @@ GPU_FN void arrive_and_expect(uint64_t* barrier, uint32_t n_bytes) {
 GPU_FN void arrive_after_copies(uint64_t* barrier) {
   asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
-/// Until the phase of this parity is over: 0 for the first, and 1 returns at once before the first has ended.
+/// Until the phase of this parity is over: 0 for the first, and 1 returns at once before the first has ended. What has
+/// not come after seconds never will: the launch fails, rather than hang.
 GPU_FN void wait_for(uint64_t* barrier, uint32_t parity) {
-  uint32_t is_over = 0;
-  while (is_over == 0) {
+  for (uint32_t n_tries = 0;; ++n_tries) {
+    uint32_t is_over;
     asm volatile(
         "{\n.reg .pred p;\n"
         "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
@@ -151,6 +152,9 @@ GPU_FN void wait_for(uint64_t* barrier, uint32_t parity) {
         : "=r"(is_over)
         : "r"(shared_address(barrier)), "r"(parity)
         : "memory");
+    if (is_over != 0) return;
+    // With a trap in it, ptxas would not give registers to warpgroups: a store to nowhere ends the launch as well.
+    if (n_tries == 1u << 24) asm volatile("st.global.u32 [%0], %1;" ::"l"(uint64_t{0}), "r"(0) : "memory");
   }
 }
 
@@ -162,6 +166,36 @@ GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* ba
                    shared_address(to)),
                "l"(from), "r"(n_bytes), "r"(shared_address(barrier))
                : "memory");
+}
+/// To the same place in both blocks of a pair; a barrier of each counts what arrives there.
+GPU_FN void copy_bulk_to_pair(void* to, const void* from, uint32_t n_bytes, uint64_t* barrier) {
+  const uint16_t both = 3;
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
+      "%4;" ::"r"(shared_address(to)),
+      "l"(from), "r"(n_bytes), "r"(shared_address(barrier)), "h"(both)
+      : "memory");
+}
+
+// ---- a pair: two blocks of a cluster
+
+GPU_FN uint32_t rank_in_pair() {
+  uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+/// At the barrier that block `rank` has at this place.
+GPU_FN void arrive_at(uint64_t* barrier, uint32_t rank) {
+  asm volatile(
+      "{\n.reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(shared_address(barrier)),
+      "r"(rank)
+      : "memory");
+}
+/// All threads of both blocks.
+GPU_FN void pair_barrier() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
 
 }  // namespace gpu

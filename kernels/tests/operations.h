@@ -154,7 +154,7 @@ void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<
 #ifdef OUTPOST_ON_GPU  // the emulator has no wgmma
 void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
               DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
-              const gpu::GemmParams& params);
+              const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny);
 #endif
 
 inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)

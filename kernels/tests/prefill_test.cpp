@@ -97,7 +97,7 @@ namespace {
 
 /// x * matrix^T, [n_tokens, n_rows]
 std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, const std::vector<float>& x,
-                            const std::vector<float>& bias = {}) {
+                            const std::vector<float>& bias = {}, GemmTile tile = kGemmAny) {
   DeviceImage image(x, static_cast<int32_t>(matrix.n_cols));
   DeviceArray<std::byte> narrow = device_bytes_of(matrix);
   DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens * matrix.n_rows)), device_bias("bias", bias);
@@ -107,9 +107,9 @@ std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, const std::v
     const int64_t n_elements = matrix.n_rows * matrix.n_cols;
     DeviceArray<std::byte> wide("wide", device_bytes({matrix.type, true}, n_elements));
     run_widen(matrix.type, narrow, wide, n_elements);
-    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params);
+    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params, tile);
   } else {
-    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params);
+    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params, tile);
   }
   return y.values();
 }
@@ -204,6 +204,31 @@ TEST_CASE("gpu gemm: bits of a token do not depend on the number of tokens, in t
       const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
       const std::vector<float> y = multiply(matrix, false, part);
       CHECK(std::equal(y.begin(), y.end(), all.end() - n_tokens * n_rows));
+    }
+  }
+}
+
+TEST_CASE("gpu gemm: all tiles give the same bits") {
+  if (!has_gemm()) return;
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
+    for (const int64_t n_rows : {100, 128, 300}) {
+      CAPTURE(n_rows);
+      const FileMatrix matrix = random_matrix(type, n_rows, 1536, /*seed=*/10);
+      const auto x = random_f32(300 * 1536, /*seed=*/11);
+      const auto small = multiply(matrix, false, x, {}, kGemmSmall);
+      CHECK(multiply(matrix, false, x, {}, kGemmLarge) == small);
+    }
+  }
+}
+
+TEST_CASE("gpu gemm_paired: blocks that copy for each other give the bits of those that do not") {
+  if (!has_gemm()) return;
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
+    for (const int64_t n_rows : {100, 256, 700}) {
+      CAPTURE(n_rows);
+      const FileMatrix matrix = random_matrix(type, n_rows, 1536, /*seed=*/10);
+      const auto x = random_f32(600 * 1536, /*seed=*/11);
+      CHECK(multiply(matrix, false, x, {}, kGemmPaired) == multiply(matrix, false, x, {}, kGemmLarge));
     }
   }
 }
