@@ -16,8 +16,11 @@ struct DeviceType {
   DeviceType(TensorType type_of_file, bool has_wide_blocks = false) : type(type_of_file), is_wide(has_wide_blocks) {}
 };
 
-/// Whether products with such weights take activations of which 256 share a scale, rather than 32.
-inline bool takes_super_groups(DeviceType type) { return tensor_type_traits(type.type).block_elements == 256; }
+/// Whether products with such weights take activations of which 256 share a scale, rather than 32: where the CPU does.
+inline bool takes_super_groups(DeviceType type) {
+  return tensor_type_traits(type.type).block_elements == 256 && type.type != TensorType::kIQ1_S &&
+         type.type != TensorType::kIQ1_M && type.type != TensorType::kQ8_K;
+}
 /// Whether kernels/portable/superblock.h has the blocks.
 inline bool is_superblock(DeviceType type) {
   return type.type == TensorType::kQ4_K || type.type == TensorType::kQ5_K ||

@@ -1,7 +1,7 @@
 // Flash attention (arXiv:2205.14135) over the paged f16 cache: the query heads of a KV head and neighbouring tokens
 // are the rows of a tile, and each key and value is read once for all of them.
 //
-// Numerics do not depend on the batch: positions are taken in splits of 256 that begin at multiples of it, a split is a
+// Numerics do not depend on the batch: positions are taken in splits of 64 that begin at multiples of it, a split is a
 // softmax of its own, summed in an order of its own, and splits are merged in the order of positions. A block may do
 // one split (decode: many blocks for few tokens; attention_merge does the rest) or all of them (prefill): the bits are
 // the same, and what a row does not see is skipped, whatever other rows of its tile see.
@@ -83,7 +83,7 @@ template <int kRows, int kMaxDimK>
 GPU_FN void score_split(SharedPtr<float> scores, SharedPtr<float> queries, DevicePtr<const uint16_t> pages,
                         DevicePtr<const int32_t> page_table, GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv,
                         int32_t split, int32_t first, int32_t last, int32_t n_rows, Here here) {
-  enum { kSteps = (kMaxDimK + 31) / 32, kSlots = kMaxDimK <= 128 ? 2 : 1, kSlotsOfBlock = 4 * kAttentionWarps };
+  enum { kSteps = (kMaxDimK + 31) / 32, kSlots = kMaxDimK <= 128 ? 4 : 1, kSlotsOfBlock = 4 * kAttentionWarps };
   const int32_t part = here.lane % 8, dim = kv.head_dim_k;
   const int32_t begin = first / kSlotsOfBlock * kSlotsOfBlock;
   for (int32_t base = begin; base <= last; base += kSlots * kSlotsOfBlock) {
@@ -205,7 +205,8 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
   // Rows whose softmax a warp does.
   const int32_t kWarpRows = (kRows + kAttentionWarps - 1) / kAttentionWarps;
   GPU_SHARED(float, queries, kRows* kMaxDimK);
-  GPU_SHARED(float, scores, kRows* kKvSplit);  // and then the parts of half the rows
+  enum { kParts = kAttentionWarps * ((kRows + 1) / 2) * kMaxDimV, kScores = kRows * kKvSplit };
+  GPU_SHARED(float, scores, kIsShared && kParts > kScores ? kParts : kScores);  // and then the parts of half the rows
   GPU_SHARED(float, split_factors, 2 * kRows);
   allow_next();
   wait_for_previous();
@@ -355,24 +356,28 @@ attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, i
   const int32_t head = here.block_x, token = here.block_y, dim_v = p.kv.head_dim_v;
   const int32_t position = positions[token];
   const int32_t first_split = first_visible(position, p.n_window) / kKvSplit, last_split = position / kKvSplit;
-  const int32_t kAtOnce = 8;
+  enum { kAtOnce = 8 };
   for (int32_t d = here.thread_id; d < dim_v; d += kAttentionThreads) {
     SoftmaxState state = {-infinity32(), 0};
     float total = 0;
-    for (int32_t begin = first_split; begin <= last_split; begin += kAtOnce) {
-      SoftmaxState next[kAtOnce];
-      float values[kAtOnce];
-      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {  // all are asked for before the first is used
-        if (begin + i <= last_split) {
-          const int64_t at = (int64_t(begin + i) * p.n_tokens + token) * p.n_head + head;
-          next[i] = {states[2 * at], states[2 * at + 1]};
-          values[i] = partial[at * dim_v + d];
+    // Eight splits are asked for while the eight before are merged.
+    SoftmaxState states_of[2][kAtOnce] = {};
+    float values_of[2][kAtOnce] = {};
+    for (int32_t begin = first_split - kAtOnce; begin <= last_split; begin += kAtOnce) {
+      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {
+        states_of[0][i] = states_of[1][i];
+        values_of[0][i] = values_of[1][i];
+        const int32_t split = begin + kAtOnce + i;
+        if (split <= last_split) {
+          const int64_t at = (int64_t(split) * p.n_tokens + token) * p.n_head + head;
+          states_of[1][i] = {states[2 * at], states[2 * at + 1]};
+          values_of[1][i] = partial[at * dim_v + d];
         }
       }
       GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {
-        if (begin + i <= last_split) {
-          const MergeFactors factors = merge(state, next[i]);
-          total = merged(total, values[i], factors);
+        if (begin + i >= first_split && begin + i <= last_split) {
+          const MergeFactors factors = merge(state, states_of[0][i]);
+          total = merged(total, values_of[0][i], factors);
         }
       }
     }

@@ -25,7 +25,7 @@ GPU_FN int64_t value_at(GPU_PARAMS_REF(KvLayout) kv, int32_t page, int32_t head,
          (int64_t(head) * kPage + slot) * kv.head_dim_v;
 }
 
-OUTPOST_CONSTANT int kKvSplit = 256;  ///< positions of a softmax of its own
+OUTPOST_CONSTANT int kKvSplit = 64;  ///< positions of a softmax of its own; divides a page
 
 /// Rows of attention that share keys and values: neighbouring tokens of one sequence, and neighbouring ones of the
 /// query heads that share a KV head.

@@ -55,6 +55,8 @@ residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_IN(2, float, addend)
   allow_next();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
+  float own_weight[8] = {0, 0, 0, 0, 0, 0, 0, 0};  // of the first step: asked for before there is anything to norm
+  if (8 * here.thread_id < p.width) load_eight(own_weight, weight + 8 * here.thread_id);
   wait_for_previous();
   const int32_t n_steps = (p.width + 8 * kNormThreads - 1) / (8 * kNormThreads);
   float values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -81,7 +83,8 @@ residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_IN(2, float, addend)
     float normed[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     if (is_there) {
       if (n_steps > 1) load_eight(values, x + row + first);  // of one step they are still there
-      GPU_UNROLL for (int32_t i = 0; i < 8; ++i) normed[i] = values[i] * factor * weight[first + i];
+      if (step > 0) load_eight(own_weight, weight + first);
+      GPU_UNROLL for (int32_t i = 0; i < 8; ++i) normed[i] = values[i] * factor * own_weight[i];
       store_eight(y + row + first, normed);
     }
     quantize_eight(normed, (row + first) / 8, is_there, p.is_super != 0, here.lane, codes, scales, sums, pairs);
