@@ -1,5 +1,6 @@
 #include "kernels/cuda/flash_prefill.h"
 #include "kernels/cuda/launchers.h"
+#include "kernels/cuda/overlapped_launch.h"
 
 namespace outpost::gpu {
 namespace {
@@ -8,18 +9,18 @@ template <int kMaxDimK, int kMaxDimV>
 cudaError_t launch_dims(cudaStream_t stream, const AttentionArrays& a, int32_t n_tiles, int32_t n_splits,
                         const AttentionKernelParams& params) {
   if (a.partial == nullptr) {
-    attention<kAttentionRows, kMaxDimK, kMaxDimV, false>
-        <<<dim3(n_tiles, params.kv.n_head_kv), kAttentionThreads, 0, stream>>>(
-            a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
-    return cudaGetLastError();
+    const OverlappedLaunch launch(stream, dim3(n_tiles, params.kv.n_head_kv), kAttentionThreads);
+    return launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, false>, a.q, a.pages, a.page_tables, a.tiles, a.sinks,
+                  a.y, a.partial, a.states, params);
   }
-  attention<kAttentionRows, kMaxDimK, kMaxDimV, true>
-      <<<dim3(n_tiles, params.kv.n_head_kv, n_splits), kAttentionThreads, 0, stream>>>(
-          a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) return error;
-  attention_merge<<<dim3(params.n_head, params.n_tokens), kAttentionThreads, 0, stream>>>(
-      a.partial, a.states, a.positions, a.sinks, a.y, params);
-  return cudaGetLastError();
+  const OverlappedLaunch launch(stream, dim3(n_tiles, params.kv.n_head_kv, n_splits), kAttentionThreads);
+  if (const cudaError_t error = launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, true>, a.q, a.pages,
+                                       a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
+      error != cudaSuccess) {
+    return error;
+  }
+  const OverlappedLaunch merge(stream, dim3(params.n_head, params.n_tokens), kAttentionThreads);
+  return merge(attention_merge, a.partial, a.states, a.positions, a.sinks, a.y, params);
 }
 
 static_assert(kPrefillRows == kFlashRows);

@@ -16,6 +16,7 @@
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 
 namespace outpost::gpu {
@@ -25,17 +26,24 @@ struct QuantizedInput {
   const uint32_t* codes;
   const float* scales;
   const uint32_t* sums;
+  const uint32_t* pairs;
+};
+/// The same to be written.
+struct QuantizedOutput {
+  uint32_t* codes;
+  float* scales;
+  uint32_t* sums;
+  uint32_t* pairs;
 };
 
 // ---- vector_launchers.cu
 /// @param addend null: none
 cudaError_t launch_residual_norm(cudaStream_t stream, float* y, float* x, const float* addend, const float* weight,
-                                 uint32_t* codes, float* scales, uint32_t* sums, int32_t n_rows,
-                                 const ResidualNormParams& params);
+                                 const QuantizedOutput& codes, int32_t n_rows, const ResidualNormParams& params);
 /// @param narrow blocks of the file, n_elements in all, can_widen
 cudaError_t launch_widen(cudaStream_t stream, TensorType type, const void* narrow, void* wide, int64_t n_elements);
-cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
-                            int32_t n_groups);
+cudaError_t launch_quantize(cudaStream_t stream, const float* x, const QuantizedOutput& codes,
+                            const QuantizeParams& params);
 cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
                             const NormParams& params);
 cudaError_t launch_layer_norm(cudaStream_t stream, float* y, const float* x, const float* weight, const float* bias,
@@ -110,6 +118,16 @@ cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table
 /// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
 cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params);
+/// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock and
+/// there are at most kMatvecMaxTokens tokens.
+struct MatrixProduct {
+  const void* weight;
+  const float* bias;  ///< null: none
+  float* y;
+  int32_t n_rows;
+};
+cudaError_t launch_matvec_set(cudaStream_t stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                              const QuantizedInput& x, int32_t n_groups, int32_t n_tokens);
 /// Both weights are of one type; kMatvecMaxTokens tokens at most.
 cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,

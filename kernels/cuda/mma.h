@@ -4,6 +4,7 @@
 // Bytes: with q = lane / 4 and c = lane % 4 a lane holds, four bytes to a word: of A row q (a0) and row q + 8 (a1),
 // columns 4c to 4c + 3; of B column q (b), rows 4c to 4c + 3; of the sum rows q (0, 1) and q + 8 (2, 3), columns 2c and
 // 2c + 1.
+// m16n8k32 is the same with 32 columns of A and rows of B: words a2, a3 and b1 have those from 16 on.
 //
 // f16: two to a word, of A rows q (a0, a2) and q + 8 (a1, a3), columns 2c and 2c + 1 (a0, a1), 2c + 8 and 2c + 9 (a2,
 // a3); of B column q, rows 2c and 2c + 1 (b0), 2c + 8 and 2c + 9 (b1); of the sum, f32, the same as of bytes.
@@ -25,6 +26,13 @@ GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b) {
   asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
       : "+r"(sum.values[0]), "+r"(sum.values[1]), "+r"(sum.values[2]), "+r"(sum.values[3])
       : "r"(a0), "r"(a1), "r"(b));
+  return sum;
+}
+
+GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sum.values[0]), "+r"(sum.values[1]), "+r"(sum.values[2]), "+r"(sum.values[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
   return sum;
 }
 
@@ -88,6 +96,11 @@ GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b, Site site
     }
   }
   return sum;
+}
+
+GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
+                     Site site = Site::here()) {
+  return mma_s8(mma_s8(sum, a0, a1, b0, site), a2, a3, b1, site);
 }
 
 /// Products and their sum in f64, rounded once: units of a device are not as exact.

@@ -15,6 +15,7 @@
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 #include "tests/support/quantized_data.h"
 
@@ -42,16 +43,22 @@ inline DeviceArray<std::byte> device_bytes_of(const FileMatrix& matrix) { return
 struct DeviceActivations {
   DeviceArray<uint32_t> codes;
   DeviceArray<float> scales;
-  DeviceArray<uint32_t> sums;
+  DeviceArray<uint32_t> sums, pairs;
   int32_t n_groups;
+  bool is_super;  ///< 256 values share a scale, rather than 32
 
-  explicit DeviceActivations(const std::vector<float>& x);
+  explicit DeviceActivations(const std::vector<float>& x, bool is_in_super_groups = false);
+  /// As the backend quantizes them for weights of this type.
+  DeviceActivations(const std::vector<float>& x, gpu::DeviceType type)
+      : DeviceActivations(x, takes_super_groups(type)) {}
   /// Not written yet.
-  explicit DeviceActivations(int32_t n)
+  explicit DeviceActivations(int32_t n, bool is_in_super_groups = false)
       : codes("codes", static_cast<size_t>(n) * 8),
         scales("scales", static_cast<size_t>(n)),
         sums("sums", static_cast<size_t>(n)),
-        n_groups(n) {}
+        pairs("pairs", static_cast<size_t>(n + 1) / 2),
+        n_groups(n),
+        is_super(is_in_super_groups) {}
 };
 
 /// The choices of experts, sorted.
@@ -118,6 +125,9 @@ void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std:
 /// Up to kMatvecMaxTokens tokens by matvec, more by matmul. @param has_wide_blocks weight is in wide blocks
 void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
+/// Three matrices with one input. Only types that is_superblock.
+void run_matvec_set(gpu::DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const gpu::SuperParams& params);
 void run_matvec_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up,
                       DeviceActivations& x, DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias,
                       DeviceArray<float>& y, const gpu::MatvecParams& params);
@@ -147,8 +157,8 @@ void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<
               const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny);
 #endif
 
-inline DeviceActivations::DeviceActivations(const std::vector<float>& x)
-    : DeviceActivations(static_cast<int32_t>(x.size() / 32)) {
+inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)
+    : DeviceActivations(static_cast<int32_t>(x.size() / 32), is_in_super_groups) {
   DeviceArray<float> input("x", x);
   run_quantize(input, *this);
 }
