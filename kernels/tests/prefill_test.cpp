@@ -144,8 +144,6 @@ void check_product(const FileMatrix& matrix, const std::vector<float>& x, const 
   CHECK(n_wrong == 0);
 }
 
-bool has_blocks(TensorType type) { return tensor_type_traits(type).block_elements > 1; }
-
 template <typename Check>
 void for_each_type(const Check& check) {
   if (!has_gemm()) {
