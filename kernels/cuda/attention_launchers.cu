@@ -14,8 +14,8 @@ cudaError_t launch_dims(cudaStream_t stream, const AttentionArrays& a, int32_t n
                   a.y, a.partial, a.states, params);
   }
   const OverlappedLaunch launch(stream, dim3(n_tiles, params.kv.n_head_kv, n_splits), kAttentionThreads);
-  if (const cudaError_t error = launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, true>, a.q, a.pages,
-                                       a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
+  if (const cudaError_t error = launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, true>, a.q, a.pages, a.page_tables,
+                                       a.tiles, a.sinks, a.y, a.partial, a.states, params);
       error != cudaSuccess) {
     return error;
   }

@@ -63,7 +63,7 @@ cudaError_t launch_matvec_set(cudaStream_t stream, DeviceType type, const Matrix
   if (n_products > kSuperMatrices) return cudaErrorInvalidValue;
   SuperLaunch launch;
   launch.x = x;
-  launch.params = {{}, n_groups / 8, n_tokens, 0, 0, 0, 0};
+  launch.params = {{}, n_groups / 8, n_tokens, 0, 0};
   for (int32_t i = 0; i < n_products; ++i) {
     launch.matrices[i] = products[i];
     launch.params.n_rows[i] = products[i].n_rows;
@@ -80,8 +80,8 @@ cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void
     launch.matrices[0] = {gate, gate_bias, y, params.n_rows};
     launch.matrices[1] = {up, up_bias, nullptr, params.n_rows};
     launch.x = x;
-    launch.params = {{params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, 0, 0,
-                     params.gate};
+    launch.params = {
+        {params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, params.gate};
     launch.is_gated = true;
     return launch_super_type(stream, type, launch);
   }

@@ -7,48 +7,30 @@
 
 namespace outpost::gpu {
 
-/// Blocks of threads that the current device has room for.
-inline int32_t resident_blocks(const void* kernel, int32_t n_threads) {
-  int device = 0, n_of_one = 1, n_multiprocessors = 1;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess ||
-      cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n_of_one, kernel, n_threads, 0) != cudaSuccess) {
-    (void)cudaGetLastError();
-    return 0;
-  }
-  return n_of_one * n_multiprocessors;
-}
-
-/// @param n_resident blocks of threads that work side by side, or 0: a block for each of the rows
 template <typename Block, typename Kernel>
 cudaError_t launch_super_kernel(cudaStream_t stream, const SuperLaunch& a, int32_t n_threads, int32_t rows_of_block,
-                                int32_t n_resident, Kernel kernel) {
+                                Kernel kernel) {
   int32_t n_blocks = 0;
   for (int32_t i = 0; i < (a.is_gated ? 1 : kSuperMatrices); ++i)
     n_blocks += (a.params.n_rows[i] + rows_of_block - 1) / rows_of_block;
   if (n_blocks == 0) return cudaSuccess;  // an empty grid is an error
   const auto weight = [&](int32_t i) { return static_cast<const Block*>(a.matrices[i].weight); };
   const MatrixProduct* m = a.matrices;
-  SuperParams params = a.params;
-  params.n_tiles = n_blocks;
-  params.n_grid = n_resident > 0 && n_resident < n_blocks ? n_resident : n_blocks;
-  const OverlappedLaunch launch(stream, dim3(params.n_grid), n_threads);
+  const OverlappedLaunch launch(stream, dim3(n_blocks), n_threads);
   return launch(kernel, weight(0), weight(1), weight(2), a.x.codes, a.x.scales, a.x.sums, a.x.pairs, m[0].bias,
-                m[1].bias, m[2].bias, m[0].y, m[1].y, m[2].y, params);
+                m[1].bias, m[2].bias, m[0].y, m[1].y, m[2].y, a.params);
 }
 
 template <typename Block, bool kIsGated>
 cudaError_t launch_super_tokens(cudaStream_t stream, const SuperLaunch& a) {
   if (a.params.n_tokens == 1) {
     return launch_super_kernel<Block>(stream, a, kSuperThreads, kIsGated ? kSuperBlockRows / 2 : kSuperBlockRows,
-                                      0, superblock_matvec<Block, kIsGated>);
+                                      superblock_matvec<Block, kIsGated>);
   }
-  const auto with = [&](auto kernel) {
-    static const int32_t n_resident = resident_blocks(reinterpret_cast<const void*>(kernel), kSuperMmaThreads);
-    return launch_super_kernel<Block>(stream, a, kSuperMmaThreads, kSuperMmaRows, n_resident, kernel);
-  };
-  if (a.params.n_tokens <= 8) return with(superblock_mma<Block, 1, kIsGated>);
-  return with(superblock_mma<Block, 2, kIsGated>);
+  if (a.params.n_tokens <= 8) {
+    return launch_super_kernel<Block>(stream, a, kSuperMmaThreads, kSuperMmaRows, superblock_mma<Block, 1, kIsGated>);
+  }
+  return launch_super_kernel<Block>(stream, a, kSuperMmaThreads, kSuperMmaRows, superblock_mma<Block, 2, kIsGated>);
 }
 
 /// kMatvecMaxTokens tokens at most.

@@ -216,25 +216,32 @@ GPU_FN void multiply_block(GPU_LOCAL MmaSums<WideQ8_0, kTiles>& sums, GPU_LOCAL 
   }
 }
 
-/// What a warp multiplies by next: block `block` of 16 rows, or nothing if there is no such block.
-struct MmaStep {
-  int32_t tile;    ///< 16 rows, of all matrices in turn
-  int32_t is_up;   ///< of a gated pair: 0, then 1
-  int32_t block;
-};
-
-template <bool kIsGated>
-GPU_FN MmaStep next_step(MmaStep step, int32_t n_super, int32_t warp, int32_t n_blocks_of_grid) {
-  step.block += kSuperSlots;
-  if (step.block < n_super) return step;
-  step.block = warp;
-  if (kIsGated && step.is_up == 0) {
-    step.is_up = 1;
-  } else {
-    step.is_up = 0;
-    step.tile += n_blocks_of_grid;
+/// A warp's blocks of 16 rows. @param is_first whether nobody has waited for the launch before this one yet
+template <typename Block, int kTiles>
+GPU_FN void multiply_slot(GPU_LOCAL MmaSums<Block, kTiles>& sums, DevicePtr<const Block> first,
+                          DevicePtr<const Block> second, GPU_LOCAL const SuperInput& x,
+                          GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t n_super, int32_t warp, int32_t place,
+                          bool is_first) {
+  GPU_UNROLL for (int32_t channel = 0; channel < SuperTraits<Block>::kChannels; ++channel) {
+    GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
+      GPU_UNROLL for (int32_t i = 0; i < 4; ++i) sums.values[channel][tile][i] = 0;
+    }
   }
-  return step;
+  MmaRow<Block> rows[2] = {}, next[2] = {};
+  if (warp < n_super) {
+    load_row(rows[0], first[warp], place);
+    load_row(rows[1], second[warp], place);
+  }
+  if (is_first) wait_for_previous();
+  for (int32_t block = warp; block < n_super; block += kSuperSlots) {
+    if (block + kSuperSlots < n_super) {
+      load_row(next[0], first[block + kSuperSlots], place);
+      load_row(next[1], second[block + kSuperSlots], place);
+    }
+    multiply_block(sums, rows, x, tokens, block, place);
+    rows[0] = next[0];
+    rows[1] = next[1];
+  }
 }
 
 /// The slots of all warps, in the order of superblock_matvec: thread t gets the sum of row t / (8 * kTiles), token
@@ -267,11 +274,10 @@ GPU_FN float add_slots(GPU_LOCAL const MmaSums<Block, kTiles>& sums, SharedPtr<f
   return sum_of_channels<kChannels>(channels);
 }
 
-/// As superblock_matvec for up to 8 * kTiles tokens: y_i [n_tokens, n_rows[i]]. Blocks of threads take tiles of 16 rows in
-/// turn, and ask for the first weights of the next tile before they end with one.
-/// Grid: as many blocks as the device has room for, at most p.n_tiles: 16 rows of each matrix; gated: of y.
+/// As superblock_matvec for up to 8 * kTiles tokens: y_i [n_tokens, n_rows[i]].
+/// Grid: blocks of 16 rows of each matrix; gated: of y.
 template <typename Block, int kTiles, bool kIsGated>
-GPU_RESIDENT_KERNEL(kSuperMmaThreads, (kTiles == 1 && sizeof(MmaRow<Block>) <= 48 ? 3 : 2))
+GPU_KERNEL(kSuperMmaThreads)
 superblock_mma(GPU_IN(0, Block, weight_0), GPU_IN(1, Block, weight_1), GPU_IN(2, Block, weight_2),
                GPU_IN(3, uint32_t, x_codes), GPU_IN(4, float, x_scales), GPU_IN(5, uint32_t, x_sums),
                GPU_IN(6, uint32_t, x_pairs), GPU_IN(7, float, bias_0), GPU_IN(8, float, bias_1),
@@ -281,7 +287,11 @@ superblock_mma(GPU_IN(0, Block, weight_0), GPU_IN(1, Block, weight_1), GPU_IN(2,
   GPU_SHARED(float, scratch, kSuperSlots* kSuperMmaRows * 8 * kTiles);
   allow_next();
   const Here here = GPU_HERE;
+  const SuperPlace place = kIsGated ? SuperPlace{0, here.block_x} : super_place(p, here.block_x, kSuperMmaRows);
+  const int32_t n_rows = p.n_rows[place.matrix], row = place.block * kSuperMmaRows;
   const int32_t quad = here.lane / 4, column = here.lane % 4;
+  const int64_t rows[2] = {row + quad < n_rows ? row + quad : n_rows - 1,
+                           row + quad + 8 < n_rows ? row + quad + 8 : n_rows - 1};
   MmaTokens<kTiles> tokens;
   GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
     // Tokens past the end repeat the last; nobody reads their sums.
@@ -293,48 +303,26 @@ superblock_mma(GPU_IN(0, Block, weight_0), GPU_IN(1, Block, weight_1), GPU_IN(2,
     }
   }
   const SuperInput x = {x_codes, x_scales, x_sums, x_pairs};
-  MmaStep step = {here.block_x, 0, here.warp};
-  MmaRow<Block> rows[2] = {}, next[2] = {};
-  MmaSums<Block, kTiles> sums = {};
-  float gate = 0;
-  const auto load = [&](MmaRow<Block>(&to)[2], MmaStep at) {
-    if (at.tile >= p.n_tiles || at.block >= p.n_super) return;
-    const SuperPlace place = kIsGated ? SuperPlace{at.is_up, at.tile} : super_place(p, at.tile, kSuperMmaRows);
-    const DevicePtr<const Block> weight = place.matrix == 0 ? weight_0 : place.matrix == 1 ? weight_1 : weight_2;
-    const int32_t last = p.n_rows[place.matrix] - 1, row = place.block * kSuperMmaRows + quad;
-    load_row(to[0], weight[int64_t(row < last ? row : last) * p.n_super + at.block], column);
-    load_row(to[1], weight[int64_t(row + 8 < last ? row + 8 : last) * p.n_super + at.block], column);
-  };
-  load(rows, step);
-  wait_for_previous();  // weights are nobody's result
-  while (step.tile < p.n_tiles) {
-    const MmaStep following = next_step<kIsGated>(step, p.n_super, here.warp, p.n_grid);
-    load(next, following);
-    if (step.block < p.n_super) multiply_block(sums, rows, x, tokens, step.block, column);
-    rows[0] = next[0];
-    rows[1] = next[1];
-    if (following.tile != step.tile || following.is_up != step.is_up) {
-      float value = add_slots(sums, scratch, here);
-      sums = {};
-      const SuperPlace place = kIsGated ? SuperPlace{0, step.tile} : super_place(p, step.tile, kSuperMmaRows);
-      const int32_t n_rows = p.n_rows[place.matrix];
-      const int32_t row = place.block * kSuperMmaRows + here.thread_id / kColumns, token = here.thread_id % kColumns;
-      if (here.thread_id < kSuperMmaRows * kColumns && row < n_rows && token < p.n_tokens) {
-        const int32_t i_bias = kIsGated ? step.is_up : place.matrix;
-        const DevicePtr<const float> bias = i_bias == 0 ? bias_0 : i_bias == 1 ? bias_1 : bias_2;
-        const bool has_bias = kIsGated ? p.has_bias != 0 : ((p.has_bias >> place.matrix) & 1) != 0;
-        if (has_bias) value += bias[row];
-        if (kIsGated && step.is_up == 0) {
-          gate = value;
-        } else {
-          if (kIsGated) value = gated(gate, value, p.gate);
-          const DevicePtr<float> y = place.matrix == 0 ? y_0 : place.matrix == 1 ? y_1 : y_2;
-          y[int64_t(token) * n_rows + row] = value;
-        }
-      }
-    }
-    step = following;
+  const DevicePtr<const Block> weight = place.matrix == 0 ? weight_0 : place.matrix == 1 ? weight_1 : weight_2;
+  MmaSums<Block, kTiles> sums;
+  multiply_slot(sums, weight + rows[0] * p.n_super, weight + rows[1] * p.n_super, x, tokens, p.n_super, here.warp,
+                column, true);
+  float value = add_slots(sums, scratch, here), up = 0;
+  if (kIsGated) {
+    multiply_slot(sums, weight_1 + rows[0] * p.n_super, weight_1 + rows[1] * p.n_super, x, tokens, p.n_super, here.warp,
+                  column, false);
+    up = add_slots(sums, scratch, here);
   }
+  const int32_t own_row = row + here.thread_id / kColumns, token = here.thread_id % kColumns;
+  if (here.thread_id >= kSuperMmaRows * kColumns || own_row >= n_rows || token >= p.n_tokens) return;
+  const DevicePtr<const float> bias = place.matrix == 0 ? bias_0 : place.matrix == 1 ? bias_1 : bias_2;
+  if (((p.has_bias >> place.matrix) & 1) != 0) value += bias[own_row];
+  if (kIsGated) {
+    if (p.has_bias != 0) up += bias_1[own_row];
+    value = gated(value, up, p.gate);
+  }
+  const DevicePtr<float> y = place.matrix == 0 ? y_0 : place.matrix == 1 ? y_1 : y_2;
+  y[int64_t(token) * n_rows + own_row] = value;
 }
 
 }  // namespace gpu

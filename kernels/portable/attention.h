@@ -206,7 +206,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
   const int32_t kWarpRows = (kRows + kAttentionWarps - 1) / kAttentionWarps;
   GPU_SHARED(float, queries, kRows* kMaxDimK);
   enum { kParts = kAttentionWarps * ((kRows + 1) / 2) * kMaxDimV, kScores = kRows * kKvSplit };
-  GPU_SHARED(float, scores, kIsShared && kParts > kScores ? kParts : kScores);  // and then the parts of half the rows
+  GPU_SHARED(float, scores, kIsShared&& kParts > kScores ? kParts : kScores);  // and then the parts of half the rows
   GPU_SHARED(float, split_factors, 2 * kRows);
   allow_next();
   wait_for_previous();

@@ -4,8 +4,6 @@
 #include <cstdint>
 
 #define GPU_KERNEL(threads) static __global__ void __launch_bounds__(threads)
-/// Of which at least n blocks are resident on a multiprocessor: it gets no more registers than that leaves.
-#define GPU_RESIDENT_KERNEL(threads, n) static __global__ void __launch_bounds__(threads, n)
 #define GPU_FN __device__ __forceinline__
 #define GPU_IN(index, type, name) const type* __restrict__ name
 #define GPU_IO(index, type, name) type* name

@@ -11,7 +11,6 @@
 #include "kernels/emulator/simt.h"
 
 #define GPU_KERNEL(threads) inline void
-#define GPU_RESIDENT_KERNEL(threads, n) inline void
 #define GPU_FN inline
 #define GPU_IN(index, type, name) ::outpost::emulator::Pointer<const type> name
 #define GPU_IO(index, type, name) ::outpost::emulator::Pointer<type> name

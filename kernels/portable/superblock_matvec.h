@@ -21,7 +21,6 @@ struct SuperParams {
   int32_t n_super;                 ///< blocks in a row
   int32_t n_tokens;
   int32_t has_bias;  ///< of matrix i: bit i
-  int32_t n_tiles, n_grid;  ///< of superblock_mma: tiles of all matrices, and blocks of threads
   int32_t gate;  ///< kind of the gate (gate.h): matrices 0 and 1 are gate and up, and y[0] what the gate makes of both
 };
 

@@ -161,7 +161,7 @@ TEST_CASE("gpu matvec: three matrices with one input are three products") {
         y_b("y_b", static_cast<size_t>(3 * n_tokens)), y_c("y_c", static_cast<size_t>(17 * n_tokens));
     DeviceArray<std::byte>* weights[] = {&a, &b, &c};
     DeviceArray<float>*biases[] = {&device_bias, &device_bias, &device_bias}, *ys[] = {&y_a, &y_b, &y_c};
-    run_matvec_set(type, weights, activations, biases, ys, {{21, 3, 17}, 3, n_tokens, 4, 0, 0, 0});
+    run_matvec_set(type, weights, activations, biases, ys, {{21, 3, 17}, 3, n_tokens, 4, 0});
     CHECK(y_a.values() == multiply(matrices[0], x));
     CHECK(y_b.values() == multiply(matrices[1], x));
     CHECK(y_c.values() == multiply(matrices[2], x, bias));

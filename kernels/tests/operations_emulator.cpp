@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
 #include "kernels/cuda/flash_prefill.h"
@@ -183,12 +181,9 @@ void run_super_blocks(DevicePtr<const Block> (&weights)[3], DeviceActivations& x
   int32_t n_blocks = 0;
   for (const int32_t n_rows : params.n_rows) n_blocks += blocks_of(n_rows, rows_of_block);
   if (kIsGated) n_blocks /= 2;
-  SuperParams all = params;
-  all.n_tiles = n_blocks;
-  all.n_grid = n_blocks = params.n_tokens > 1 ? std::min(n_blocks, 2) : n_blocks;  // some do more than one tile
   const auto run = [&](const auto& kernel) {
     kernel(weights[0], weights[1], weights[2], x.codes, x.scales, x.sums, x.pairs, *biases[0], *biases[1], *biases[2],
-           *ys[0], *ys[1], *ys[2], all);
+           *ys[0], *ys[1], *ys[2], params);
   };
   if (params.n_tokens == 1) {
     launch({{n_blocks}, kSuperThreads, schedule, 1}, [&] { run(superblock_matvec<Block, kIsGated>); });
@@ -223,7 +218,7 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
   if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
     DeviceArray<std::byte>* weights[] = {&weight, &weight, &weight};
     DeviceArray<float>*biases[] = {&bias, &bias, &bias}, *ys[] = {&y, &y, &y};
-    const SuperParams super{{params.n_rows, 0, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, 0, 0, 0};
+    const SuperParams super{{params.n_rows, 0, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, 0};
     return run_super<false>(type, weights, x, biases, ys, super, schedule);
   }
   const bool is_known = visit_type(type, [&]<typename Block>() {

@@ -216,6 +216,8 @@ class Backend {
   virtual const char* name() const = 0;  ///< shown to the user: "cpu (avx512)"
   /// Tokens of a prompt that are best computed in one pass: 10 to 15 ms of work for a mid-sized model.
   virtual int32_t n_prefill() const { return 256; }
+  /// Tokens of a pass below which it takes as long as with so many.
+  virtual int32_t n_least_prefill() const { return 32; }
 
   /// Runs `operations`, which issue a whole forward pass and return where its logits will lie. The tokens, runs and
   /// rows that they hand on are those of `inputs`. A device may have recorded an earlier pass with inputs of this shape

@@ -59,7 +59,7 @@ class DecodeEngine final : public Engine {
         parts_(std::move(parts)),
         n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill()),
         kv_(model_->backend(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
-        scheduler_({n_prefill_, options.slice_ms, options.n_sequences}),
+        scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->backend().n_least_prefill()}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {

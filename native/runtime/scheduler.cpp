@@ -4,18 +4,9 @@
 #include <tuple>
 
 namespace outpost {
-namespace {
-
-/// Smaller slices read the weights too often for each token. With models for which this many take longer than a slice
-/// should, others wait longer.
-constexpr int32_t kLeastSlice = 32;
-/// Slices start small: what a token costs is not known before the first.
-constexpr int32_t kFirstSlice = 32;
-
-}  // namespace
 
 Scheduler::Scheduler(const Limits& limits)
-    : limits_(limits), n_slice_(limits.slice_ms > 0 ? std::min(kFirstSlice, limits.n_slice) : limits.n_slice) {}
+    : limits_(limits), n_slice_(limits.slice_ms > 0 ? std::min(limits.n_least, limits.n_slice) : limits.n_slice) {}
 
 void Scheduler::add(uint64_t id, Priority priority, double now_ms, int32_t n_pending) {
   tasks_.emplace(id, Task{id, priority, n_pending, now_ms, n_passes_});
@@ -72,11 +63,11 @@ void Scheduler::ran(uint64_t id, double now_ms) {
 }
 
 void Scheduler::observe_slice(int32_t n_prompt, double ms) {
-  if (limits_.slice_ms <= 0 || n_prompt < kLeastSlice / 2 || ms <= 0) return;
+  if (limits_.slice_ms <= 0 || n_prompt < limits_.n_least / 2 || ms <= 0) return;
   const double fitting = n_prompt * limits_.slice_ms / ms;
   // At most half or double at once: one pass may have been disturbed, or have started cold.
   const double next = std::clamp(fitting, n_slice_ * 0.5, n_slice_ * 2.0);
-  n_slice_ = std::clamp(static_cast<int32_t>(next), std::min(kLeastSlice, limits_.n_slice), limits_.n_slice);
+  n_slice_ = std::clamp(static_cast<int32_t>(next), std::min(limits_.n_least, limits_.n_slice), limits_.n_slice);
 }
 
 void Scheduler::hold_pages(uint64_t id, bool holds) {

@@ -44,6 +44,7 @@ class CudaBackend final : public Backend {
   const char* name() const override { return name_.c_str(); }
   // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
   int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
+  int32_t n_least_prefill() const override { return has_gemm_ ? 512 : 64; }
 
   // ---- memory
 
