@@ -142,7 +142,12 @@ GenerateStats answer(Engine& engine, std::vector<int32_t> tokens, Priority prior
   request.priority = priority;
   std::promise<GenerateStats> done;
   GenerateSink sink;
-  sink.on_done = [&](StopReason, const GenerateStats& stats, const EngineError*) { done.set_value(stats); };
+  sink.on_done = [&](StopReason, const GenerateStats& stats, const EngineError* error) {
+    if (error != nullptr)
+      done.set_exception(std::make_exception_ptr(*error));
+    else
+      done.set_value(stats);
+  };
   engine.submit(std::move(request), std::move(sink));
   return done.get_future().get();
 }

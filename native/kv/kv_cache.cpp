@@ -190,18 +190,21 @@ KvCache::Start KvCache::find_start(std::span<const int32_t> tokens) {
   return start;
 }
 
-std::unique_ptr<KvSequence> KvCache::begin(std::span<const int32_t> tokens, int32_t n_positions) {
+std::unique_ptr<KvSequence> KvCache::begin(std::span<const int32_t> tokens, int32_t n_positions, int32_t n_next) {
   Start start = find_start(tokens);
-  auto sequence = begin(start, tokens, n_positions);
+  auto sequence = begin(start, tokens, n_positions, n_next);
   if (sequence == nullptr && start.part != nullptr) {
     // Its rows are not worth that nothing runs: the page that holds them may be the one that is missing.
     start.part = nullptr;
-    sequence = begin(start, tokens, n_positions);
+    sequence = begin(start, tokens, n_positions, n_next);
   }
   return sequence;
 }
 
-std::unique_ptr<KvSequence> KvCache::begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions) {
+std::unique_ptr<KvSequence> KvCache::begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions,
+                                           int32_t n_next) {
+  const auto n_held = static_cast<int32_t>(start.whole.size()) * kKvPageSize + start.n_part;
+  if (storage_->is_compressed() && n_next < n_positions - n_held) n_positions = n_held + n_next;
   auto sequence = std::make_unique<KvSequence>();
   for (KvNode* node : start.whole) {
     hold(*sequence, *node);

@@ -61,8 +61,11 @@ class KvCache {
   /// A sequence that holds the longest cached prefix of `tokens` (never all of them: the last one must be
   /// computed to have logits) and pages for `n_positions` in all. Finished texts are evicted if need be.
   /// @pre n_positions >= tokens.size()
+  /// @param n_next of a compressed cache: pages for so many positions after those that it holds do at first; `extend`
+  ///   adds others, when what lies before them has been packed. All at once would need them all fresh.
   /// @return null if running sequences leave too little: expected, the caller waits. Nothing has changed then.
-  std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions);
+  std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions,
+                                    int32_t n_next = std::numeric_limits<int32_t>::max());
 
   /// Adds pages for positions up to n_positions in all: a pass over them cannot fail then. What the sequence holds now
   /// counts as accepted, and its whole pages are shared from here on. Finished texts are evicted if need be.
@@ -103,7 +106,8 @@ class KvCache {
   };
 
   Start find_start(std::span<const int32_t> tokens);
-  std::unique_ptr<KvSequence> begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions);
+  std::unique_ptr<KvSequence> begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions,
+                                    int32_t n_next);
   Count count() const;
   bool make_room(uint64_t n_bytes);
   void drop_spares(uint64_t n_bytes);

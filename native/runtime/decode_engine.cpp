@@ -325,7 +325,7 @@ class DecodeEngine final : public Engine {
     if (request.sequence != nullptr)
       return kv_.extend(*request.sequence, request.sequence->n_past() + std::min(n_tokens, request.n_pending()));
     const auto history = request.reply.history();
-    request.sequence = kv_.begin(history, static_cast<int32_t>(history.size()));
+    request.sequence = kv_.begin(history, static_cast<int32_t>(history.size()), std::max(n_tokens, 1));
     if (request.sequence == nullptr) return false;
     scheduler_.hold_pages(request.id, true);
     scheduler_.set_pending(request.id, request.n_pending());

@@ -127,6 +127,29 @@ TEST_CASE("logits after a restored context have the bits that they had before") 
   }
 }
 
+TEST_CASE("a prompt as long as the context runs in the memory that an engine takes for it, with every preset") {
+  const TempDir dir;
+  TinyLlama tiny = tiny_llama();
+  tiny.n_ctx_train = 4096;
+  const auto model = load(dir, tiny);
+  for (const KvPreset preset : {KvPreset::kExact, KvPreset::kSafe, KvPreset::kCompact, KvPreset::kMax}) {
+    CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
+    const auto engine = Engine::create(model, with(preset));
+    Recorder one, other;
+    GenerateRequest request;
+    request.n_predict = 4;
+    for (Recorder* recorder : {&one, &other}) {  // side by side: one waits for the other's pages
+      request.tokens = random_text(4090, recorder == &one ? 5 : 6);
+      engine->submit(request, recorder->sink());
+    }
+    for (Recorder* recorder : {&one, &other}) {
+      recorder->wait();
+      CHECK_FALSE(recorder->error.has_value());
+      CHECK(recorder->reason != StopReason::kError);
+    }
+  }
+}
+
 TEST_CASE("an engine that takes over the context of another computes the new part only, and says the same") {
   const TempDir dir;
   const auto model = load(dir, tiny_llama());
