@@ -47,7 +47,7 @@ test.describe('Models', () => {
     await page.keyboard.type('small');
     await page.keyboard.press('Enter');
     await dialog(page).getByRole('button', { name: 'lab/small-GGUF' }).press('Enter');
-    await dialog(page).getByRole('button', { name: 'Will small-q8_0.gguf fit?' }).press('Enter');
+    await dialog(page).getByRole('button', { name: 'Will It Fit? small-q8_0.gguf' }).press('Enter');
     await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('Fits:');
     // The head alone was asked for: the file was not.
     expect(hub.requests.every(({ range }) => range !== null)).toBe(true);
@@ -141,7 +141,7 @@ test.describe('Models', () => {
     await dialog(page).getByRole('button', { name: 'lab/split-GGUF' }).click();
     await expect(dialog(page).getByRole('listitem', { name: /split-00001/ })).toContainText('in 3 parts');
     await dialog(page)
-      .getByRole('button', { name: /^Will split/ })
+      .getByRole('button', { name: /^Will It Fit. split/ })
       .click();
     // Types that were never measured here are measured before a speed is promised.
     await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('measured on this machine', {

@@ -83,7 +83,12 @@ export class LibraryStore {
     const { app, engine, onNote } = this.#deps;
     void follow(
       (options) => app.watch(undefined, options),
-      (library) => this.store.setState({ library }),
+      (library) => {
+        const hereOf = (state: ModelsState | null) => state?.models.map(({ id, state }) => `${id} ${state}`).join();
+        const isOther = hereOf(library) !== hereOf(this.store.getState().library);
+        this.store.setState({ library });
+        if (isOther) void this.#listFiles(); // one of them may be here now
+      },
       signal,
     );
     void follow(
@@ -130,6 +135,12 @@ export class LibraryStore {
 
   async openRepo(repo: string | null): Promise<void> {
     this.store.setState({ repo, files: repo === null ? null : { step: 'loading' }, facts: {} });
+    await this.#listFiles();
+  }
+
+  /** Those of the repository that is shown. A list that is there stays until there is a newer one. */
+  async #listFiles(): Promise<void> {
+    const { repo } = this.store.getState();
     if (repo === null) return;
     const set = (files: FilesState) => {
       if (this.store.getState().repo === repo) this.store.setState({ files });
@@ -137,7 +148,7 @@ export class LibraryStore {
     try {
       set({ step: 'listed', files: await this.#deps.app.files({ repo }) });
     } catch (error) {
-      set({ step: 'failed', error: toErrorInfo(error) });
+      if (this.store.getState().files?.step !== 'listed') set({ step: 'failed', error: toErrorInfo(error) });
     }
   }
 
