@@ -2,6 +2,7 @@
 // window, which shows it.
 import { z } from 'zod';
 import { errorInfoSchema } from './errors.ts';
+import { layerSpeedSchema } from './model-facts.ts';
 
 export const modelRoles = ['chat', 'inline', 'draft', 'embedding'] as const;
 export const modelRoleSchema = z.enum(modelRoles);
@@ -135,9 +136,12 @@ export const deviceSchema = z.object({
 });
 export type Device = z.infer<typeof deviceSchema>;
 
-/** Bytes of weights that decoding reads per second, by tensor type. */
-export const weightSpeedsSchema = z.record(z.string(), z.number().gt(0));
-export type WeightSpeeds = z.infer<typeof weightSpeedsSchema>;
+/** What was measured of a machine: bytes of weights that decoding reads per second, by tensor type, and the rest. */
+export const measuredSpeedsSchema = z.object({
+  weights: z.record(z.string(), z.number().gt(0)),
+  layer: layerSpeedSchema,
+});
+export type MeasuredSpeeds = z.infer<typeof measuredSpeedsSchema>;
 
 export const benchmarkSchema = z.object({
   atMs: z.number(),

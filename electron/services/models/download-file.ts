@@ -90,16 +90,25 @@ async function openUnfinished(source: DownloadSource, remote: RemoteFile, path: 
   const there = await stat(unfinished).catch(() => null);
   // A sparse file has its full length from the start; what it takes on the disk are its blocks.
   const taken = there ? Math.min(bytes, there.blocks * 512) : 0;
-  const needed = bytes - taken + reserveBytes;
-  const free = await tools.freeBytes(dirname(path));
-  if (free < needed) throw diskFull(path, needed, free);
+  await throwIfDiskFull(path, bytes - taken, tools.freeBytes);
   const journal = await Journal.open(journalPath(path), { bytes, partBytes, hash, etag });
   const file = await open(unfinished, there ? 'r+' : 'w+');
   if (there?.size !== bytes) await truncate(unfinished, bytes);
   return { journal, file };
 }
 
-export function diskFull(path: string, needed: number, free: number) {
+/** @throws DISK_FULL if a file cannot grow by so much where it is to be */
+export async function throwIfDiskFull(
+  path: string,
+  bytes: number,
+  freeBytes: (folder: string) => Promise<number>,
+): Promise<void> {
+  const needed = bytes + reserveBytes;
+  const free = await freeBytes(dirname(path));
+  if (free < needed) throw diskFull(path, needed, free);
+}
+
+function diskFull(path: string, needed: number, free: number) {
   const inGiB = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
   return appError('DISK_FULL', `${basename(path)} needs ${inGiB(needed)} of disk space; ${inGiB(free)} are free.`, {
     hint: 'Free some space, or choose another folder for models; then go on.',

@@ -1,5 +1,6 @@
 // The queue of downloads. It is on disk: what ran when the app ended, however it ended, goes on at the next start.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { toErrorInfo } from '../../common/error-info.ts';
@@ -7,7 +8,8 @@ import type { ErrorInfo } from '../../common/errors.ts';
 import type { DownloadView } from '../../common/model-contract.ts';
 import { modelSourceSchema } from '../../common/model-contract.ts';
 import { discardDownload, downloadFile } from './download-file.ts';
-import type { DownloadProgress, DownloadTools } from './parts.ts';
+import { type DownloadProgress, type DownloadTools, partsPath } from './parts.ts';
+import { SpeedMeter } from './speed-meter.ts';
 
 const fileSchema = z.object({
   url: z.string(),
@@ -41,6 +43,7 @@ export interface DownloadsOptions {
   onDone: (download: QueuedDownload, paths: string[], isVerified: boolean) => Promise<void>;
   /** Makes one file of the archives that arrived. @returns its path */
   assemble: (download: QueuedDownload, archives: string[], signal: AbortSignal) => Promise<string>;
+  isInLibrary: (path: string) => boolean;
   onChange: () => void;
   nowMs?: () => number;
 }
@@ -96,6 +99,11 @@ export class Downloads {
     });
   }
 
+  /** Something is to come from the package registry. */
+  get hasPackages(): boolean {
+    return this.#jobs.some(({ queued }) => queued.assemble !== null);
+  }
+
   has(id: string): boolean {
     return this.#jobs.some(({ queued }) => queued.id === id);
   }
@@ -137,7 +145,17 @@ export class Downloads {
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
     job.abort?.abort(new DOMException('Removed.', 'AbortError'));
     await job.running;
-    for (const { name } of job.queued.files) await discardDownload(join(job.queued.folder, name));
+    const { folder, files, assemble } = job.queued;
+    if (assemble) await discardDownload(join(folder, assemble.name));
+    for (const { name } of files) {
+      const path = join(folder, name);
+      await discardDownload(path);
+      // A part that is complete belongs to nobody, unless a model of the library is to be mended.
+      if (consistsOfParts(job.queued) && !this.#options.isInLibrary(path)) {
+        await rm(path, { force: true });
+        await rm(partsPath(path), { force: true });
+      }
+    }
     this.#changed();
     this.#next();
   }
@@ -216,8 +234,8 @@ export class Downloads {
         isVerified &&= result.isVerified;
         job.nBefore += result.bytes;
       } catch (error) {
-        // A part of a split model that arrived before the app ended.
-        const isPartOfMore = queued.files.length > 1 && toErrorInfo(error).code === 'FILE_EXISTS';
+        // A part of a split model, or an archive, that arrived before the app ended.
+        const isPartOfMore = consistsOfParts(queued) && toErrorInfo(error).code === 'FILE_EXISTS';
         if (!isPartOfMore) throw error;
         job.nBefore += bytes ?? 0;
       }
@@ -247,6 +265,10 @@ export class Downloads {
   }
 }
 
+function consistsOfParts({ files, assemble }: QueuedDownload): boolean {
+  return files.length > 1 || assemble !== null;
+}
+
 function totalOf({ files }: QueuedDownload): number | null {
   return files.every(({ bytes }) => bytes !== null) ? files.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) : null;
 }
@@ -260,29 +282,3 @@ function readQueue(path: string): QueuedDownload[] {
     return []; // none was written, or it is damaged: nothing arrived is lost by that
   }
 }
-
-/** Bytes per second over the last seconds. */
-class SpeedMeter {
-  readonly #nowMs: () => number;
-  #marks: { atMs: number; nDone: number }[] = [];
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
-  }
-
-  reached(nDone: number): void {
-    const atMs = this.#nowMs();
-    const last = this.#marks.at(-1);
-    if (last && nDone < last.nDone) this.#marks = [];
-    if (last && atMs - last.atMs < 100) return;
-    this.#marks = [...this.#marks.filter((mark) => atMs - mark.atMs < windowMs), { atMs, nDone }];
-  }
-
-  bytesPerSecond(): number {
-    const [first, last] = [this.#marks[0], this.#marks.at(-1)];
-    if (!first || !last || last.atMs - first.atMs < 200) return 0;
-    return ((last.nDone - first.nDone) * 1000) / (last.atMs - first.atMs);
-  }
-}
-
-const windowMs = 5000;
