@@ -9,7 +9,7 @@ import type { NotificationsStore } from './notifications-store.ts';
 export function Notifications({ notifications }: { notifications: NotificationsStore }) {
   const items = useStore(notifications.store, (state) => state.items);
   return (
-    <section aria-label="Notifications" aria-live="polite" className={styles.region}>
+    <section aria-label="Notifications" aria-live="polite" className={styles.region} data-over-dialogs="">
       {items.map(({ id, kind, message, hint, detail, action }) => (
         <div key={id} className={styles.item}>
           <Notice

@@ -7,7 +7,7 @@ import { toErrorInfo } from '../../common/error-info.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import type { DownloadView } from '../../common/model-contract.ts';
 import { modelSourceSchema } from '../../common/model-contract.ts';
-import { discardDownload, downloadFile } from './download-file.ts';
+import { arrivedBytes, discardDownload, downloadFile } from './download-file.ts';
 import { type DownloadProgress, type DownloadTools, partsPath } from './parts.ts';
 import { SpeedMeter } from './speed-meter.ts';
 
@@ -56,6 +56,8 @@ interface Job {
   progress: DownloadProgress | { step: 'assembling'; nDone: number; nTotal: number | null };
   /** Of files that are complete. */
   nBefore: number;
+  /** Of all files. */
+  nArrived: number;
   error: ErrorInfo | null;
   abort: AbortController | null;
   speed: SpeedMeter;
@@ -77,14 +79,25 @@ export class Downloads {
   /** Goes on with what the last session left. */
   start(): void {
     this.#next();
+    for (const job of this.#jobs) void this.#lookAtDisk(job);
+  }
+
+  /** How far one is that did not run yet. */
+  async #lookAtDisk(job: Job): Promise<void> {
+    const { folder, files } = job.queued;
+    const arrived = await Promise.all(files.map(({ name }) => arrivedBytes(join(folder, name))));
+    if (job.nArrived > 0) return;
+    job.nArrived = arrived.reduce((sum, bytes) => sum + bytes, 0);
+    this.#options.onChange();
   }
 
   list(): DownloadView[] {
-    return this.#jobs.map(({ queued, state, progress, nBefore, error, speed }) => {
+    return this.#jobs.map(({ queued, state, progress, nArrived, error, speed }) => {
       const nTotal = totalOf(queued);
-      const nDone = progress.step === 'downloading' ? nBefore + progress.nDone : progress.nDone;
       const bytesPerSecond = state === 'running' && progress.step === 'downloading' ? speed.bytesPerSecond() : 0;
-      const isCounted = progress.step === 'downloading' || progress.step === 'connecting';
+      // One that does not run is as far as what has arrived, whatever it did last.
+      const isCounted = state !== 'running' || progress.step === 'downloading' || progress.step === 'connecting';
+      const nDone = isCounted ? nArrived : progress.nDone;
       return {
         id: queued.id,
         title: queued.title,
@@ -188,6 +201,7 @@ export class Downloads {
       state: queued.isPaused ? 'paused' : 'queued',
       progress: { step: 'connecting', nDone: 0, nTotal },
       nBefore: 0,
+      nArrived: 0,
       error: null,
       abort: null,
       speed: new SpeedMeter(this.#options.nowMs ?? (() => performance.now())),
@@ -227,7 +241,10 @@ export class Downloads {
       const source = { url, token: token(url), bytes, hash };
       try {
         const result = await downloadFile(source, path, tools(queued), signal, (progress) => {
-          if (progress.step === 'downloading') job.speed.reached(job.nBefore + progress.nDone);
+          if (progress.step === 'downloading') {
+            job.nArrived = job.nBefore + progress.nDone;
+            job.speed.reached(job.nArrived);
+          }
           job.progress = progress;
           this.#options.onChange();
         });

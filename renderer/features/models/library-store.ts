@@ -119,8 +119,13 @@ export class LibraryStore {
     this.store.setState({ view, ...(selectedId === undefined ? {} : { selectedId }) });
   }
 
+  /** On a server, nothing to look for brings back what is recommended; of a folder it shows everything. */
   async search(query: string): Promise<void> {
     this.#searching?.abort();
+    if (query === '' && /^https?:/.test(this.store.getState().library?.hub.url ?? '')) {
+      this.store.setState({ query, hub: { step: 'idle' }, repo: null, files: null, facts: {} });
+      return;
+    }
     const searching = new AbortController();
     this.#searching = searching;
     this.store.setState({ query, hub: { step: 'searching' }, repo: null, files: null, facts: {} });

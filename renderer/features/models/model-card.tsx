@@ -46,7 +46,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         {path} ({origins[origin]})
       </p>
       {problem ? (
-        <div role="alert">
+        <div role="alert" ref={comeIntoView}>
           <Notice
             kind="error"
             message={problem.message}
@@ -61,7 +61,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         </div>
       ) : null}
       {loaded?.error ? (
-        <div role="alert">
+        <div role="alert" ref={comeIntoView}>
           <Notice
             kind="error"
             message={loaded.error.message}
@@ -120,6 +120,9 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
     </article>
   );
 }
+
+/** What went wrong stands above; the button that was pressed may be far below. */
+const comeIntoView = (alert: HTMLElement | null) => alert?.scrollIntoView({ block: 'nearest' });
 
 const jobs = {
   verify: 'Checking the hash of the whole file',
