@@ -69,6 +69,27 @@ test.describe('Models', () => {
     await expect(replies(page).last()).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
     await expect(replies(page).last()).toContainText('tok/s');
 
+    // What the model has of its own holds for its replies, until it is taken back.
+    const lengthOf = async (question: string) => {
+      await page.keyboard.press('Escape');
+      const n = await replies(page).count();
+      await ask(page, question);
+      await expect(replies(page).nth(n)).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+      return (await replies(page).nth(n).innerText()).length;
+    };
+    const own = card(page).locator('summary', { hasText: 'Settings of this model' });
+    await openModels(page);
+    await own.click();
+    await card(page).getByLabel('Longest reply, tokens').fill('1');
+    await page.keyboard.press('Enter');
+    await expect(own).toContainText('(changed)');
+    const short = await lengthOf('And now?');
+    await openModels(page);
+    await own.click();
+    await card(page).getByRole('button', { name: 'Take Everything from the Settings' }).click();
+    await expect(own).not.toContainText('(changed)');
+    expect(await lengthOf('And now?')).toBeGreaterThan(short + 20);
+
     await openModels(page);
     await card(page).getByRole('button', { name: 'Delete…' }).click();
     const question = page.getByRole('alertdialog');
