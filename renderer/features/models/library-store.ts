@@ -240,6 +240,16 @@ export class LibraryStore {
     return this.run(() => this.#deps.app.setRole({ role, ...(id === undefined ? {} : { id }), isEverywhere }));
   }
 
+  /** What is found to be damaged is said by the model itself. */
+  async verify(id: string): Promise<void> {
+    try {
+      await this.#deps.app.verify({ id });
+    } catch (error) {
+      const info = toErrorInfo(error);
+      if (!isAbort(error) && info.code !== 'DOWNLOAD_MISMATCH') this.#deps.onError(info);
+    }
+  }
+
   /** For everything that is one call: its failure is shown. */
   async run(call: (app: AppApi['models'], engine: EngineApi) => Promise<unknown>): Promise<void> {
     try {

@@ -105,7 +105,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
       <KvCheckView models={models} model={model} />
       <ModelOverrides models={models} model={model} />
       <div className={styles.actions}>
-        <Button disabled={job !== null} onClick={() => void models.run((app) => app.verify({ id }))}>
+        <Button disabled={job !== null} onClick={() => void models.verify(id)}>
           Check the Hash
         </Button>
         {origin === 'default' || origin === 'bundled' ? null : (
@@ -122,7 +122,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
 }
 
 /** What went wrong stands above; the button that was pressed may be far below. */
-const comeIntoView = (alert: HTMLElement | null) => alert?.scrollIntoView({ block: 'nearest' });
+const comeIntoView = (alert: HTMLElement | null) => alert?.scrollIntoView({ block: 'center' });
 
 const jobs = {
   verify: 'Checking the hash of the whole file',
