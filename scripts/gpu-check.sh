@@ -7,6 +7,7 @@
 #   scripts/gpu-check.sh --kernels      every kernel against its definition
 #   scripts/gpu-check.sh --models       whole models against the CPU; build/gpu-models or $OUTPOST_GPU_MODELS has them
 #                                       (`node scripts/outpost.mjs gpu-models` writes them)
+#   scripts/gpu-check.sh --bench        what the kernels alone reach
 #   scripts/gpu-check.sh --speed        the speed table, on generated models in $TMPDIR (16 GB)
 #   --shapes "1b-q4_K 8b-q4_K"          which models --speed measures
 #
@@ -18,14 +19,14 @@ export PATH="$PATH:/usr/local/cuda/bin"
 parts="" shapes="1b-q4_K 1b-q8_0 8b-q4_K 8b-q8_0"
 while [ $# -gt 0 ]; do
   case "$1" in
-    --build | --kernels | --models | --speed) parts="$parts ${1#--}" ;;
+    --build | --kernels | --models | --bench | --speed) parts="$parts ${1#--}" ;;
     --shapes) shapes="$2"; shift ;;
-    *) sed -n '2,17p' "$0"; exit 2 ;;
+    *) sed -n '2,18p' "$0"; exit 2 ;;
   esac
   shift
 done
 writes_page=0
-if [ -z "$parts" ]; then parts="build kernels models speed"; writes_page=1; fi
+if [ -z "$parts" ]; then parts="build kernels models bench speed"; writes_page=1; fi
 logs=build/gpu-logs
 mkdir -p $logs
 build=build/native/gpu
@@ -49,7 +50,7 @@ doctest=/usr/include
     -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
     -DDOCTEST_INCLUDE_DIR="$doctest" &&
     start=$SECONDS &&
-    cmake --build $build --target outpost-gpu-tests outpost-gpu-models outpost-engine outpost-write-large-model &&
+    cmake --build $build --target outpost-gpu-tests outpost-gpu-models outpost-gpu-bench outpost-engine outpost-write-large-model &&
     echo "built in $((SECONDS - start)) s"
 } >$logs/build.log 2>&1 || { grep -E -A8 "error|FAILED" $logs/build.log | head -60; echo "the build failed"; exit 1; }
 tail -1 $logs/build.log
@@ -71,6 +72,11 @@ if has models; then
   grep -E "FAILED|models failed|no CUDA" $logs/models.log | head -40
 fi
 
+if has bench; then
+  echo "== bench"
+  $build/outpost-gpu-bench 2>&1 | tee $logs/bench.log || failed=1
+fi
+
 if has speed; then
   echo "== speed"
   : >$logs/speed.log
@@ -87,7 +93,7 @@ if [ $writes_page = 1 ]; then
     echo "# GPU results"
     echo
     echo "Written by \`scripts/gpu-check.sh\` on ${name:-no GPU}, $(date -u +%Y-%m-%d), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)."
-    for part in kernels-table models speed; do
+    for part in kernels-table models bench speed; do
       echo; echo "## ${part%-table}"; echo; echo '```'; cat $logs/$part.log; echo '```'
     done
   } >docs/gpu-results.md

@@ -16,6 +16,14 @@ struct DeviceType {
   DeviceType(TensorType type_of_file, bool has_wide_blocks = false) : type(type_of_file), is_wide(has_wide_blocks) {}
 };
 
+/// Whether products with such weights take activations of which 256 share a scale, rather than 32.
+inline bool takes_super_groups(DeviceType type) { return tensor_type_traits(type.type).block_elements == 256; }
+/// Whether kernels/portable/superblock.h has the blocks.
+inline bool is_superblock(DeviceType type) {
+  return type.type == TensorType::kQ4_K || type.type == TensorType::kQ5_K ||
+         (type.is_wide && (type.type == TensorType::kQ6_K || type.type == TensorType::kQ8_0));
+}
+
 /// Whether there are wide blocks for rows of this type and width.
 inline bool can_widen(TensorType type, int64_t n_cols) {
   return (type == TensorType::kQ8_0 || type == TensorType::kQ6_K) && n_cols % 256 == 0;

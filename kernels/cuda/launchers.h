@@ -12,9 +12,11 @@
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
+#include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 
 namespace outpost::gpu {
@@ -24,17 +26,24 @@ struct QuantizedInput {
   const uint32_t* codes;
   const float* scales;
   const uint32_t* sums;
+  const uint32_t* pairs;
+};
+/// The same to be written.
+struct QuantizedOutput {
+  uint32_t* codes;
+  float* scales;
+  uint32_t* sums;
+  uint32_t* pairs;
 };
 
 // ---- vector_launchers.cu
 /// @param addend null: none
 cudaError_t launch_residual_norm(cudaStream_t stream, float* y, float* x, const float* addend, const float* weight,
-                                 uint32_t* codes, float* scales, uint32_t* sums, int32_t n_rows,
-                                 const ResidualNormParams& params);
+                                 const QuantizedOutput& codes, int32_t n_rows, const ResidualNormParams& params);
 /// @param narrow blocks of the file, n_elements in all, can_widen
 cudaError_t launch_widen(cudaStream_t stream, TensorType type, const void* narrow, void* wide, int64_t n_elements);
-cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
-                            int32_t n_groups);
+cudaError_t launch_quantize(cudaStream_t stream, const float* x, const QuantizedOutput& codes,
+                            const QuantizeParams& params);
 cudaError_t launch_rms_norm(cudaStream_t stream, float* y, const float* x, const float* weight, int32_t n_rows,
                             const NormParams& params);
 cudaError_t launch_layer_norm(cudaStream_t stream, float* y, const float* x, const float* weight, const float* bias,
@@ -85,6 +94,15 @@ struct AttentionArrays {
 cudaError_t launch_attention(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                              const AttentionKernelParams& params);
 
+/// Rows of a tile that append_tiles has to be given for launch_flash.
+inline constexpr int32_t kFlashRows = 64;
+/// Whether launch_flash computes with heads of these dimensions on the current device.
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v);
+/// Many tokens at once, on matrix units. Tiles that are long should come first. positions, partial and states are not
+/// used. @return cudaErrorInvalidValue where has_flash says no
+cudaError_t launch_flash(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles,
+                         const AttentionKernelParams& params);
+
 // ---- float_launchers.cu. cudaErrorInvalidValue for a type with blocks, except of launch_embed.
 /// Any number of tokens, kMatvecMaxTokens at a time.
 cudaError_t launch_float_matvec(cudaStream_t stream, TensorType type, const void* weight, const float* x,
@@ -100,10 +118,53 @@ cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table
 /// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
 cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params);
+/// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock and
+/// there are at most kMatvecMaxTokens tokens.
+struct MatrixProduct {
+  const void* weight;
+  const float* bias;  ///< null: none
+  float* y;
+  int32_t n_rows;
+};
+cudaError_t launch_matvec_set(cudaStream_t stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                              const QuantizedInput& x, int32_t n_groups, int32_t n_tokens);
 /// Both weights are of one type; kMatvecMaxTokens tokens at most.
 cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,
                                 const MatvecParams& params);
+
+// ---- gemm_launchers.cu: products with many tokens on Hopper's matrix units
+/// Activations as halve_activations leaves them.
+struct HalvedInput {
+  const uint32_t* image;
+  const float* scales;
+};
+/// Words of the image.
+inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
+  return static_cast<size_t>((n_cols + kImageSlice - 1) / kImageSlice * kImageSlice / 2) *
+         static_cast<size_t>((n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens);
+}
+/// Whether the current device has these matrix units and this build has code for them.
+bool has_gemm();
+/// Whether launch_gemm multiplies by rows of this type and width: all blocks, f16 and bf16.
+inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
+cudaError_t launch_halve(cudaStream_t stream, const float* x, uint32_t* image, float* scales,
+                         const HalveParams& params);
+/// Tiles of a product, all with the same bits: 256 tokens, 256 in two blocks of a cluster that copy activations for
+/// each other, 128 tokens; kGemmAny is what choose_gemm_tile says.
+enum GemmTile { kGemmAny, kGemmLarge, kGemmPaired, kGemmSmall };
+GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
+/// @param weight begins at a multiple of 16 bytes
+/// @return cudaErrorInvalidValue where has_gemm or can_gemm says no
+cudaError_t launch_gemm(cudaStream_t stream, DeviceType type, const void* weight, const HalvedInput& x,
+                        const float* bias, float* y, const GemmParams& params, GemmTile tile = kGemmAny);
+
+// ---- matrix_rate.cu
+/// Nothing but bf16 products of inputs that are there, to measure what the matrix units can do.
+/// @param y [n_blocks, 256] @param n_operations multiplications and additions that it does
+cudaError_t launch_matrix_rate(cudaStream_t stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations);
+
+// ---- matvec_launchers.cu
 struct ExpertLists {
   const int32_t* order;
   const int32_t* tiles;

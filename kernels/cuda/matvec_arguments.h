@@ -17,4 +17,12 @@ struct MatvecLaunch {
   ExpertParams params{};
 };
 
+/// Of products with superblocks: if is_gated, matrices[0] and [1] are gate and up, and matrices[0].y the result.
+struct SuperLaunch {
+  MatrixProduct matrices[kSuperMatrices] = {};
+  QuantizedInput x;
+  SuperParams params{};
+  bool is_gated = false;
+};
+
 }  // namespace outpost::gpu

@@ -6,6 +6,9 @@ namespace outpost::gpu {
 // matvec_type.cu.in has the definitions, a file for each type.
 template <typename Block>
 cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& arguments);
+// superblock_type.cu.in, alike.
+template <typename Block>
+cudaError_t launch_super(cudaStream_t stream, const SuperLaunch& arguments);
 
 namespace {
 
@@ -25,16 +28,63 @@ cudaError_t launch_type(cudaStream_t stream, DeviceType type, const MatvecLaunch
   return visit_device_block(type, launch) ? launch.error : cudaErrorInvalidValue;
 }
 
+cudaError_t launch_super_type(cudaStream_t stream, DeviceType type, const SuperLaunch& arguments) {
+  switch (type.type) {
+    case TensorType::kQ4_K: return launch_super<BlockQ4_K>(stream, arguments);
+    case TensorType::kQ5_K: return launch_super<BlockQ5_K>(stream, arguments);
+    case TensorType::kQ6_K: return launch_super<WideQ6_K>(stream, arguments);
+    case TensorType::kQ8_0: return launch_super<WideQ8_0>(stream, arguments);
+    default: return cudaErrorInvalidValue;
+  }
+}
+
 }  // namespace
 
 cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                           const float* bias, float* y, const MatvecParams& params) {
+  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+    const MatrixProduct product = {weight, params.has_bias ? bias : nullptr, y, params.n_rows};
+    return launch_matvec_set(stream, type, &product, 1, x, params.n_groups, params.n_tokens);
+  }
   return launch_type(stream, type, {weight, nullptr, x, bias, nullptr, nullptr, y, {params, 1}});
+}
+
+cudaError_t launch_matvec_set(cudaStream_t stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                              const QuantizedInput& x, int32_t n_groups, int32_t n_tokens) {
+  if (!is_superblock(type) || n_tokens > kMatvecMaxTokens) {
+    for (int32_t i = 0; i < n_products; ++i) {
+      const MatrixProduct& p = products[i];
+      const MatvecParams params{p.n_rows, n_groups, n_tokens, p.bias != nullptr ? 1 : 0, 0};
+      if (const cudaError_t error = launch_matvec(stream, type, p.weight, x, p.bias, p.y, params); error != cudaSuccess)
+        return error;
+    }
+    return cudaSuccess;
+  }
+  if (n_products > kSuperMatrices) return cudaErrorInvalidValue;
+  SuperLaunch launch;
+  launch.x = x;
+  launch.params = {{}, n_groups / 8, n_tokens, 0, 0};
+  for (int32_t i = 0; i < n_products; ++i) {
+    launch.matrices[i] = products[i];
+    launch.params.n_rows[i] = products[i].n_rows;
+    launch.params.has_bias |= (products[i].bias != nullptr ? 1 : 0) << i;
+  }
+  return launch_super_type(stream, type, launch);
 }
 
 cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                 const QuantizedInput& x, const float* gate_bias, const float* up_bias, float* y,
                                 const MatvecParams& params) {
+  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+    SuperLaunch launch;
+    launch.matrices[0] = {gate, gate_bias, y, params.n_rows};
+    launch.matrices[1] = {up, up_bias, nullptr, params.n_rows};
+    launch.x = x;
+    launch.params = {{params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias,
+                     params.gate};
+    launch.is_gated = true;
+    return launch_super_type(stream, type, launch);
+  }
   return launch_type(stream, type, {gate, up, x, gate_bias, up_bias, nullptr, y, {params, 1}});
 }
 

@@ -1,4 +1,5 @@
 #include "kernels/cuda/launchers.h"
+#include "kernels/cuda/overlapped_launch.h"
 
 namespace outpost::gpu {
 namespace {
@@ -9,21 +10,20 @@ uint32_t row_blocks(const RowParams& params) { return element_blocks(int64_t{par
 
 }  // namespace
 
-cudaError_t launch_quantize(cudaStream_t stream, const float* x, uint32_t* codes, float* scales, uint32_t* sums,
-                            int32_t n_groups) {
-  if (n_groups == 0) return cudaSuccess;  // an empty grid is an error
-  quantize_activations<<<blocks_of(n_groups, kQuantizeThreads / 32), kQuantizeThreads, 0, stream>>>(
-      x, codes, scales, sums, QuantizeParams{n_groups});
-  return cudaGetLastError();
+cudaError_t launch_quantize(cudaStream_t stream, const float* x, const QuantizedOutput& codes,
+                            const QuantizeParams& params) {
+  if (params.is_super && params.n_groups % 8 != 0) return cudaErrorInvalidValue;
+  if (params.n_groups == 0) return cudaSuccess;  // an empty grid is an error
+  const OverlappedLaunch launch(stream, dim3(blocks_of(params.n_groups, kQuantizeThreads / 4)), kQuantizeThreads);
+  return launch(quantize_activations, x, codes.codes, codes.scales, codes.sums, codes.pairs, params);
 }
 
 cudaError_t launch_residual_norm(cudaStream_t stream, float* y, float* x, const float* addend, const float* weight,
-                                 uint32_t* codes, float* scales, uint32_t* sums, int32_t n_rows,
-                                 const ResidualNormParams& params) {
-  if (params.width % 32 != 0) return cudaErrorInvalidValue;
+                                 const QuantizedOutput& codes, int32_t n_rows, const ResidualNormParams& params) {
+  if (params.width % (params.is_super ? 256 : 32) != 0) return cudaErrorInvalidValue;
   if (n_rows == 0) return cudaSuccess;
-  residual_norm<<<n_rows, kNormThreads, 0, stream>>>(y, x, addend, weight, codes, scales, sums, params);
-  return cudaGetLastError();
+  const OverlappedLaunch launch(stream, dim3(n_rows), kNormThreads);
+  return launch(residual_norm, y, x, addend, weight, codes.codes, codes.scales, codes.sums, codes.pairs, params);
 }
 
 cudaError_t launch_widen(cudaStream_t stream, TensorType type, const void* narrow, void* wide, int64_t n_elements) {
@@ -111,9 +111,8 @@ cudaError_t launch_rope_and_store_kv(cudaStream_t stream, float* q, const float*
                                      const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
                                      const RopeKvParams& params) {
   if (n_tokens == 0) return cudaSuccess;  // an empty grid is an error
-  const dim3 grid(params.n_head + 2 * params.kv.n_head_kv, n_tokens);
-  rope_and_store_kv<<<grid, kRopeThreads, 0, stream>>>(q, k, v, turns, positions, slots, pages, params);
-  return cudaGetLastError();
+  const OverlappedLaunch launch(stream, dim3(params.n_head + 2 * params.kv.n_head_kv, n_tokens), kRopeThreads);
+  return launch(rope_and_store_kv, q, k, v, turns, positions, slots, pages, params);
 }
 
 cudaError_t launch_top_k(cudaStream_t stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,

@@ -247,9 +247,10 @@ Region* Run::declare_shared(const char* name, size_t size_bytes, size_t element_
   }
   size_t sum = size_bytes;
   for (size_t k = 0; k < n_shared_; ++k) sum += shared_[k]->size_bytes();
-  if (sum > kMaxSharedBytes)
+  if (sum > config_.max_shared_bytes)
     throw Fault(FaultKind::kSharedMemory, "`" + std::string(name) + "` makes " + std::to_string(sum) +
-                                              " bytes of shared memory, of " + std::to_string(kMaxSharedBytes));
+                                              " bytes of shared memory, of " +
+                                              std::to_string(config_.max_shared_bytes));
   ++n_shared_;
   if (i < shared_.size() && is_same()) return shared_[i].get();  // of the block before
   shared_.resize(i);

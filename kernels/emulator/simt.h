@@ -17,7 +17,8 @@ namespace outpost::emulator {
 
 inline constexpr int kWarpSize = 32;
 inline constexpr int kMaxThreads = 1024;
-/// What a block may declare: the least that a supported device has (Apple GPUs; CUDA allows 48 KiB).
+/// What a block may declare: the least that a supported device has (Apple GPUs). A launch of a kernel for CUDA alone
+/// may say more.
 inline constexpr size_t kMaxSharedBytes = 32 * 1024;
 
 struct Dim3 {
@@ -32,6 +33,7 @@ struct LaunchConfig {
   int32_t n_threads = kWarpSize;  ///< of a block, a multiple of the warp size
   Schedule schedule = Schedule::kInOrder;
   uint64_t seed = 0;
+  size_t max_shared_bytes = kMaxSharedBytes;
 };
 
 /// Runs `kernel` once per thread. Throws the first Fault; memory is then as the kernel left it.

@@ -1,9 +1,9 @@
 // Flash attention (arXiv:2205.14135) over the paged f16 cache: the query heads of a KV head and neighbouring tokens
 // are the rows of a tile, and each key and value is read once for all of them.
 //
-// Numerics do not depend on the batch: positions are taken in tiles of 32 and splits of 256 that begin at multiples
-// of these, a split is a softmax of its own, and splits are merged in the order of positions. A block may do one
-// split (decode: many blocks for few tokens; attention_merge does the rest) or all of them (prefill): the bits are
+// Numerics do not depend on the batch: positions are taken in splits of 256 that begin at multiples of it, a split is a
+// softmax of its own, summed in an order of its own, and splits are merged in the order of positions. A block may do
+// one split (decode: many blocks for few tokens; attention_merge does the rest) or all of them (prefill): the bits are
 // the same, and what a row does not see is skipped, whatever other rows of its tile see.
 #pragma once
 
@@ -77,33 +77,112 @@ GPU_FN float masked_score(float score, int32_t position, int32_t row_position,
   return p.softcap > 0 ? p.softcap * tanh32(scaled / p.softcap) : scaled;
 }
 
-/// Scores of the positions `first` to `last` of a tile for every row, to `scores` [kRows, 32]; not masked. Eight lanes
-/// share a position: its key is read once, and with their neighbours they read whole sectors.
+/// Scores of the positions `first` to `last` of a split for every row, to `scores` [kRows, kKvSplit]; not masked. Eight
+/// lanes share a position: its key is read once, and with their neighbours they read whole sectors.
 template <int kRows, int kMaxDimK>
-GPU_FN void score_tile(SharedPtr<float> scores, SharedPtr<float> queries, DevicePtr<const uint16_t> keys, int32_t first,
-                       int32_t last, int32_t n_rows, int32_t dim, Here here) {
-  const int32_t part = here.lane % 8;
-  for (int32_t pass = 0; pass < kKvTile / (4 * kAttentionWarps); ++pass) {
-    const int32_t slot = (pass * kAttentionWarps + here.warp) * 4 + here.lane / 8;
-    float sums[kRows];
-    GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) sums[r] = 0;
-    if (slot >= first && slot <= last) {
-      for (int32_t d = 4 * part; d < dim; d += 32) {
-        const Float4 key = load_half4(keys + int64_t(slot) * dim + d);
-        GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
-          if (r < n_rows) {
-            const SharedPtr<float> query = queries + r * kMaxDimK + d;
-            sums[r] = fma32(query[0], key.x, sums[r]);
-            sums[r] = fma32(query[1], key.y, sums[r]);
-            sums[r] = fma32(query[2], key.z, sums[r]);
-            sums[r] = fma32(query[3], key.w, sums[r]);
+GPU_FN void score_split(SharedPtr<float> scores, SharedPtr<float> queries, DevicePtr<const uint16_t> pages,
+                        DevicePtr<const int32_t> page_table, GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv,
+                        int32_t split, int32_t first, int32_t last, int32_t n_rows, Here here) {
+  enum { kSteps = (kMaxDimK + 31) / 32, kSlots = kMaxDimK <= 128 ? 2 : 1, kSlotsOfBlock = 4 * kAttentionWarps };
+  const int32_t part = here.lane % 8, dim = kv.head_dim_k;
+  const int32_t begin = first / kSlotsOfBlock * kSlotsOfBlock;
+  for (int32_t base = begin; base <= last; base += kSlots * kSlotsOfBlock) {
+    // All keys are asked for before the first is used.
+    Float4 keys[kSlots][kSteps];
+    GPU_UNROLL for (int32_t i = 0; i < kSlots; ++i) {
+      const int32_t slot = base + i * kSlotsOfBlock + 4 * here.warp + here.lane / 8;
+      const bool is_there = slot >= first && slot <= last;
+      const int32_t page = is_there ? int32_t(page_table[(split * kKvSplit + slot) / kPage]) : 0;
+      const DevicePtr<const uint16_t> key = pages + key_at(kv, page, head_kv, slot % kPage);
+      GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+        const int32_t d = 32 * step + 4 * part;
+        keys[i][step] = is_there && d < dim ? load_half4(key + d) : Float4{0, 0, 0, 0};
+      }
+    }
+    GPU_UNROLL for (int32_t i = 0; i < kSlots; ++i) {
+      const int32_t slot = base + i * kSlotsOfBlock + 4 * here.warp + here.lane / 8;
+      GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
+        if (r < n_rows) {  // the whole block
+          float sum = 0;
+          GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+            const int32_t d = 32 * step + 4 * part;
+            if (d < dim) {
+              const Float4 query = load_float4(queries + r * kMaxDimK + d);
+              sum = fma32(query.x, keys[i][step].x, sum);
+              sum = fma32(query.y, keys[i][step].y, sum);
+              sum = fma32(query.z, keys[i][step].z, sum);
+              sum = fma32(query.w, keys[i][step].w, sum);
+            }
           }
+          GPU_UNROLL for (int32_t distance = 4; distance > 0; distance /= 2) sum += shuffle_xor(sum, distance);
+          if (part == r % 8 && slot < kKvSplit) scores[r * kKvSplit + slot] = sum;
         }
       }
     }
+  }
+}
+
+/// The softmax of a row over a split, by a warp: scores become weights, 0 for what the row does not see.
+GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t first, int32_t last, int32_t row_position,
+                              GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
+  enum { kSteps = kKvSplit / 32 };
+  float row_scores[kSteps];
+  SoftmaxState state = {-infinity32(), 0};
+  bool has_nan = false, is_empty = true;
+  GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+    const int32_t slot = 32 * step + lane;
+    row_scores[step] = -infinity32();
+    if (slot >= first && slot <= last)
+      row_scores[step] = masked_score(scores[slot], split * kKvSplit + slot, row_position, p);
+    has_nan = has_nan || !(row_scores[step] == row_scores[step]);
+    is_empty = is_empty && row_scores[step] == -infinity32();
+    state.max = max32(state.max, row_scores[step]);
+  }
+  state.max = warp_max(state.max);
+  if (ballot(has_nan) != 0) state.max = float_of_bits(0x7fc00000u);
+  is_empty = ballot(!is_empty) == 0;
+  float sum = 0;
+  GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+    const bool is_seen = !is_empty && !(row_scores[step] == -infinity32());
+    const float weight = is_seen ? exp32(row_scores[step] - state.max) : 0.0f;
+    scores[32 * step + lane] = weight;
+    sum += weight;
+  }
+  state.sum = warp_sum(sum);
+  return state;
+}
+
+/// sums[r] += weights[r, k] * values[k] for the positions `first` to `last` of a split, of four dimensions from d on.
+template <int kRows>
+GPU_FN void add_values(GPU_LOCAL float (&sums)[kRows][4], SharedPtr<float> weights, DevicePtr<const uint16_t> pages,
+                       DevicePtr<const int32_t> page_table, GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv, int32_t split,
+                       int32_t first, int32_t last, int32_t d, int32_t n_rows) {
+  for (int32_t begin = first / 8 * 8; begin <= last; begin += 8) {
+    const int32_t page = page_table[(split * kKvSplit + begin) / kPage];
+    const DevicePtr<const uint16_t> values = pages + value_at(kv, page, head_kv, begin % kPage) + d;
+    // Eight are asked for before the first is used. Those before `first` and after `last` are not there.
+    Float4 loaded[8];
+    GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
+      const int32_t k = begin + j;
+      loaded[j] = k >= first && k <= last ? load_half4(values + int64_t(j) * kv.head_dim_v) : Float4{0, 0, 0, 0};
+    }
     GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
-      GPU_UNROLL for (int32_t distance = 4; distance > 0; distance /= 2) sums[r] += shuffle_xor(sums[r], distance);
-      if (part == r % 8 && r < n_rows) scores[r * kKvTile + slot] = sums[r];
+      if (r < n_rows) {
+        GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+          const Float4 four = load_float4(weights + r * kKvSplit + begin + 4 * part);
+          const float w[4] = {four.x, four.y, four.z, four.w};
+          GPU_UNROLL for (int32_t j = 0; j < 4; ++j) {
+            // A weight of 0 may be that of a position which the row does not see: its value may be anything.
+            const Float4 value = loaded[4 * part + j];
+            if (w[j] != 0) {
+              sums[r][0] = fma32(w[j], value.x, sums[r][0]);
+              sums[r][1] = fma32(w[j], value.y, sums[r][1]);
+              sums[r][2] = fma32(w[j], value.z, sums[r][2]);
+              sums[r][3] = fma32(w[j], value.w, sums[r][3]);
+            }
+          }
+        }
+      }
     }
   }
 }
@@ -120,13 +199,16 @@ GPU_KERNEL(kAttentionThreads)
 attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, page_tables),
           GPU_IN(3, AttentionTile, tiles), GPU_IN(4, float, sinks), GPU_IO(5, float, y), GPU_IO(6, float, partial),
           GPU_IO(7, float, states), GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {
-  // Dimensions of the values that a thread sums up, and rows whose softmax a warp does.
-  const int32_t kDims = (kMaxDimV + kAttentionThreads - 1) / kAttentionThreads;
+  // Values of up to 128 dimensions: a warp has a quarter of the positions and all dimensions, four to a lane; the parts
+  // are added at last, and a thread has one dimension of the sum. More: a thread has four dimensions of all positions.
+  enum { kIsShared = kMaxDimV <= 128 ? 1 : 0, kDims = kIsShared ? 1 : 4 };
+  // Rows whose softmax a warp does.
   const int32_t kWarpRows = (kRows + kAttentionWarps - 1) / kAttentionWarps;
   GPU_SHARED(float, queries, kRows* kMaxDimK);
-  GPU_SHARED(float, scores, kRows* kKvTile);
-  GPU_SHARED(float, tile_factors, kRows);
+  GPU_SHARED(float, scores, kRows* kKvSplit);  // and then the parts of half the rows
   GPU_SHARED(float, split_factors, 2 * kRows);
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv;
@@ -139,6 +221,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
     if (here.block_z < split || here.block_z > last_split) return;  // the whole block
     split = last_split = here.block_z;
   }
+  const DevicePtr<const int32_t> page_table = page_tables + tile.page_table;
 
   for (int32_t i = here.thread_id; i < n_rows * dim_k; i += kAttentionThreads) {
     const int32_t row = i / dim_k, d = i % dim_k;
@@ -148,85 +231,34 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
   }
   block_barrier();
 
-  float totals[kRows][kDims], sums[kRows][kDims];
-  SoftmaxState total_states[kWarpRows], row_states[kWarpRows];  // every lane has those of its warp's rows
+  float totals[kRows][kDims], results[kRows][kDims];
+  SoftmaxState total_states[kWarpRows];  // every lane has those of its warp's rows
   GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) total_states[i] = {-infinity32(), 0};
-  GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) { GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) totals[r][i] = 0; }
+  GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
+    GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) totals[r][i] = results[r][i] = 0;
+  }
 
   for (; split <= last_split; ++split) {
-    GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) row_states[i] = {-infinity32(), 0};
-    GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) { GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) sums[r][i] = 0; }
-    const int32_t split_end = (split + 1) * kKvSplit;
-    const int32_t begin = first_position > split * kKvSplit ? first_position / kKvTile * kKvTile : split * kKvSplit;
-    const int32_t end = last_position + 1 < split_end ? last_position + 1 : split_end;
-    for (int32_t start = begin; start < end; start += kKvTile) {
-      const int32_t page = page_tables[tile.page_table + start / kPage], slot = start % kPage;
-      const int32_t first = first_position > start ? first_position - start : 0;
-      const int32_t last = end - start < kKvTile ? end - start - 1 : kKvTile - 1;
-      score_tile<kRows, kMaxDimK>(scores, queries, pages + key_at(p.kv, page, head_kv, slot), first, last, n_rows,
-                                  dim_k, here);
-      block_barrier();
-
-      GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) {
-        const int32_t row = here.warp + i * kAttentionWarps;
-        if (row < n_rows) {  // the whole warp
-          const int32_t row_position = tile.first_position + row / tile.n_heads;
-          float score = -infinity32();
-          if (here.lane >= first && here.lane <= last)
-            score = masked_score(scores[row * kKvTile + here.lane], start + here.lane, row_position, p);
-          const float max = max32(row_states[i].max, warp_max(score));
-          const bool is_empty = !(max > -infinity32()) && ballot(!(score == -infinity32())) == 0;
-          const float weight = is_empty || score == -infinity32() ? 0.0f : exp32(score - max);
-          const float factor = row_states[i].max == -infinity32() ? 1.0f : exp32(row_states[i].max - max);
-          row_states[i].sum = row_states[i].sum * factor + warp_sum(weight);
-          row_states[i].max = max;
-          scores[row * kKvTile + here.lane] = weight;
-          if (here.lane == 0) tile_factors[row] = factor;
-        }
-      }
-      block_barrier();
-
-      const DevicePtr<const uint16_t> values = pages + value_at(p.kv, page, head_kv, slot);
-      GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-        const int32_t d = here.thread_id + i * kAttentionThreads;
-        if (d < dim_v) {
-          GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
-            if (r < n_rows) sums[r][i] *= tile_factors[r];
-          }
-          // Eight values are asked for before the first is used. Those before `first` and after `last` are not there.
-          for (int32_t begin_k = first / 8 * 8; begin_k <= last; begin_k += 8) {
-            float loaded[8];
-            GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
-              const int32_t k = begin_k + j;
-              loaded[j] = k >= first && k <= last ? float_of_half(values[int64_t(k) * dim_v + d]) : 0.0f;
-            }
-            GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
-              GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
-                // A weight of 0 may be that of a position which the row does not see.
-                if (r < n_rows) {
-                  const float weight = scores[r * kKvTile + begin_k + j];
-                  if (weight != 0) sums[r][i] = fma32(weight, loaded[j], sums[r][i]);
-                }
-              }
-            }
-          }
-        }
-      }
-      block_barrier();
-    }
+    const int32_t start = split * kKvSplit;
+    const int32_t first = first_position > start ? first_position - start : 0;
+    const int32_t last = last_position - start < kKvSplit ? last_position - start : kKvSplit - 1;
+    score_split<kRows, kMaxDimK>(scores, queries, pages, page_table, p.kv, head_kv, split, first, last, n_rows, here);
+    block_barrier();
 
     GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) {
       const int32_t row = here.warp + i * kAttentionWarps;
-      if (row < n_rows) {
-        const int64_t at = (int64_t(split) * p.n_tokens + tile.first_token + row / tile.n_heads) * p.n_head +
-                           head_kv * n_group + tile.first_head + row % tile.n_heads;
+      if (row < n_rows) {  // the whole warp
+        const SoftmaxState state = weigh_row(scores + row * kKvSplit, split, first, last,
+                                             tile.first_position + row / tile.n_heads, p, here.lane);
         if (kIsSplit) {
+          const int64_t at = (int64_t(split) * p.n_tokens + tile.first_token + row / tile.n_heads) * p.n_head +
+                             head_kv * n_group + tile.first_head + row % tile.n_heads;
           if (here.lane == 0) {
-            states[2 * at] = row_states[i].max;
-            states[2 * at + 1] = row_states[i].sum;
+            states[2 * at] = state.max;
+            states[2 * at + 1] = state.sum;
           }
         } else {
-          const MergeFactors factors = merge(total_states[i], row_states[i]);
+          const MergeFactors factors = merge(total_states[i], state);
           if (here.lane == 0) {
             split_factors[2 * row] = factors.old_factor;
             split_factors[2 * row + 1] = factors.next_factor;
@@ -235,11 +267,50 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
       }
     }
     block_barrier();
+
+    float sums[kRows][4];
+    GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) { GPU_UNROLL for (int32_t i = 0; i < 4; ++i) sums[r][i] = 0; }
+    const int32_t d = 4 * (kIsShared ? here.lane : here.thread_id);
+    if (d < dim_v) {
+      const int32_t kPart = kKvSplit / kAttentionWarps;
+      const int32_t begin = kIsShared ? here.warp * kPart : 0, end = kIsShared ? begin + kPart : kKvSplit;
+      add_values<kRows>(sums, scores, pages, page_table, p.kv, head_kv, split, first > begin ? first : begin,
+                        last < end - 1 ? last : end - 1, d, n_rows);
+    }
+    if (kIsShared) {
+      const int32_t kHalf = (kRows + 1) / 2;
+      GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+        block_barrier();  // nobody reads weights, or the parts of the other half, any more
+        if (d < dim_v) {
+          GPU_UNROLL for (int32_t r = 0; r < kHalf; ++r) {
+            const int32_t row = part * kHalf + r;
+            if (row < n_rows && row < kRows) {
+              const GPU_LOCAL float* own = sums[row < kRows ? row : 0];
+              store_float4(scores + (here.warp * kHalf + r) * kMaxDimV + d, Float4{own[0], own[1], own[2], own[3]});
+            }
+          }
+        }
+        block_barrier();
+        GPU_UNROLL for (int32_t r = 0; r < kHalf; ++r) {
+          const int32_t row = part * kHalf + r;
+          if (row < n_rows && row < kRows && here.thread_id < dim_v) {
+            float sum = 0;
+            GPU_UNROLL for (int32_t w = 0; w < kAttentionWarps; ++w) sum +=
+                scores[(w * kHalf + r) * kMaxDimV + here.thread_id];
+            results[row < kRows ? row : 0][0] = sum;
+          }
+        }
+      }
+    } else {
+      GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
+        GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) results[r][i] = sums[r][i];
+      }
+    }
     if (!kIsSplit) {
       GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
         if (r < n_rows) {
           const MergeFactors factors = {split_factors[2 * r], split_factors[2 * r + 1]};
-          GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) totals[r][i] = merged(totals[r][i], sums[r][i], factors);
+          GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) totals[r][i] = merged(totals[r][i], results[r][i], factors);
         }
       }
       block_barrier();
@@ -251,7 +322,7 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
       const int32_t row = here.warp + i * kAttentionWarps;
       if (row < n_rows && here.lane == 0) {
         const float sink = p.has_sinks ? float(sinks[head_kv * n_group + tile.first_head + row % tile.n_heads]) : 0.0f;
-        tile_factors[row] = final_factor(total_states[i], p.has_sinks != 0, sink);
+        split_factors[row] = final_factor(total_states[i], p.has_sinks != 0, sink);
       }
     }
     block_barrier();
@@ -261,12 +332,12 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
       const int64_t token = tile.first_token + r / tile.n_heads;
       const int64_t head = head_kv * n_group + tile.first_head + r % tile.n_heads;
       GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-        const int32_t d = here.thread_id + i * kAttentionThreads;
+        const int32_t d = kDims * here.thread_id + i;
         if (d < dim_v) {
           if (kIsSplit)
-            partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = sums[r][i];
+            partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = results[r][i];
           else
-            y[(token * p.n_head + head) * dim_v + d] = totals[r][i] * tile_factors[r];
+            y[(token * p.n_head + head) * dim_v + d] = totals[r][i] * split_factors[r];
         }
       }
     }
@@ -278,18 +349,32 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
 GPU_KERNEL(kAttentionThreads)
 attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, int32_t, positions),
                 GPU_IN(3, float, sinks), GPU_IO(4, float, y), GPU_PARAMS(5, AttentionKernelParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t head = here.block_x, token = here.block_y, dim_v = p.kv.head_dim_v;
   const int32_t position = positions[token];
   const int32_t first_split = first_visible(position, p.n_window) / kKvSplit, last_split = position / kKvSplit;
+  const int32_t kAtOnce = 8;
   for (int32_t d = here.thread_id; d < dim_v; d += kAttentionThreads) {
     SoftmaxState state = {-infinity32(), 0};
     float total = 0;
-    for (int32_t split = first_split; split <= last_split; ++split) {
-      const int64_t at = (int64_t(split) * p.n_tokens + token) * p.n_head + head;
-      const SoftmaxState next = {states[2 * at], states[2 * at + 1]};
-      const MergeFactors factors = merge(state, next);
-      total = merged(total, partial[at * dim_v + d], factors);
+    for (int32_t begin = first_split; begin <= last_split; begin += kAtOnce) {
+      SoftmaxState next[kAtOnce];
+      float values[kAtOnce];
+      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {  // all are asked for before the first is used
+        if (begin + i <= last_split) {
+          const int64_t at = (int64_t(begin + i) * p.n_tokens + token) * p.n_head + head;
+          next[i] = {states[2 * at], states[2 * at + 1]};
+          values[i] = partial[at * dim_v + d];
+        }
+      }
+      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {
+        if (begin + i <= last_split) {
+          const MergeFactors factors = merge(state, next[i]);
+          total = merged(total, values[i], factors);
+        }
+      }
     }
     const float factor = final_factor(state, p.has_sinks != 0, p.has_sinks ? float(sinks[head]) : 0.0f);
     y[(int64_t(token) * p.n_head + head) * dim_v + d] = total * factor;

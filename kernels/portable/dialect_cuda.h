@@ -25,6 +25,7 @@ using SharedPtr = T*;
 using BlockBytes = const uint8_t*;
 using Float4 = float4;
 using Words4 = uint4;
+using Words2 = uint2;
 
 struct Here {
   int32_t block_x, block_y, block_z, thread_id, lane, warp;
@@ -37,6 +38,20 @@ struct Here {
         lane(int32_t(t % 32)),
         warp(int32_t(t / 32)) {}
 };
+
+// ---- launches that follow each other: the next may start when all blocks of this one have said so, and waits until
+// this
+// ---- one has ended before it touches anything but weights (PTX ISA, griddepcontrol). Only launches that ask for it.
+GPU_FN void allow_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+GPU_FN void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 // ---- threads that meet
 GPU_FN void block_barrier() { __syncthreads(); }
@@ -78,11 +93,14 @@ GPU_FN uint16_t half_of_float(float x) {
 }
 GPU_FN int32_t count_bits(uint32_t bits) { return __popc(bits); }
 GPU_FN int32_t dot4(int32_t a, int32_t b, int32_t c) { return __dp4a(a, b, c); }
+GPU_FN int32_t dot2_low(uint32_t a, uint32_t b, int32_t c) { return __dp2a_lo(int32_t(a), int32_t(b), c); }
+GPU_FN int32_t dot2_high(uint32_t a, uint32_t b, int32_t c) { return __dp2a_hi(int32_t(a), int32_t(b), c); }
 GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) { return __byte_perm(low, high, selector); }
 
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 GPU_FN void store_float4(float* p, Float4 v) { *reinterpret_cast<float4*>(p) = v; }
+GPU_FN Words2 load_words2(const uint32_t* p) { return *reinterpret_cast<const uint2*>(p); }
 GPU_FN Words4 load_words4(const uint32_t* p) { return *reinterpret_cast<const uint4*>(p); }
 /// Four neighbouring f16.
 GPU_FN Float4 load_half4(const uint16_t* p) {
@@ -101,6 +119,9 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   }
   return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
 }
+
+/// Eight bytes of a block whose address is a multiple of 8.
+GPU_FN Words2 load_bytes8(BlockBytes p) { return *reinterpret_cast<const uint2*>(p); }
 
 /// Sixteen bytes of a block whose address is a multiple of 16.
 GPU_FN Words4 load_bytes16(BlockBytes p) { return *reinterpret_cast<const uint4*>(p); }

@@ -40,6 +40,9 @@ struct Float4 {
 struct Words4 {
   uint32_t x, y, z, w;
 };
+struct Words2 {
+  uint32_t x, y;
+};
 
 struct Here {
   int32_t block_x = emulator::block_index().x;
@@ -49,6 +52,10 @@ struct Here {
   int32_t lane = thread_id % emulator::kWarpSize;
   int32_t warp = thread_id / emulator::kWarpSize;
 };
+
+// ---- launches that follow each other: here one has ended before the next begins
+GPU_FN void allow_next() {}
+GPU_FN void wait_for_previous() {}
 
 // ---- threads that meet
 GPU_FN void block_barrier(Site site = Site::here()) { emulator::barrier(site); }
@@ -94,6 +101,13 @@ GPU_FN int32_t dot4(int32_t a, int32_t b, int32_t c) {
   return c;
 }
 
+/// c plus the products of the two signed halves of `a` with the two low, or high, signed bytes of `b`.
+GPU_FN int32_t dot2_low(uint32_t a, uint32_t b, int32_t c) {
+  return c + static_cast<int16_t>(a) * static_cast<int8_t>(b) +
+         static_cast<int16_t>(a >> 16) * static_cast<int8_t>(b >> 8);
+}
+GPU_FN int32_t dot2_high(uint32_t a, uint32_t b, int32_t c) { return dot2_low(a, b >> 16, c); }
+
 /// Byte i of the result is byte (selector >> 4i) & 7 of the eight bytes of `low` and `high`.
 GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
   const uint64_t bytes = low | uint64_t{high} << 32;
@@ -113,6 +127,11 @@ GPU_FN Float4 load_float4(DevicePtr<const float> p) {
 }
 GPU_FN void store_float4(DevicePtr<float> p, Float4 v) {
   std::memcpy(p.access_many(4, emulator::Access::kWrite), &v, sizeof(v));
+}
+GPU_FN Words2 load_words2(DevicePtr<const uint32_t> p) {
+  Words2 v;
+  std::memcpy(&v, p.access_many(2, emulator::Access::kRead), sizeof(v));
+  return v;
 }
 GPU_FN Words4 load_words4(DevicePtr<const uint32_t> p) {
   Words4 v;
@@ -134,6 +153,15 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   uint32_t word;
   std::memcpy(&word, p, sizeof(word));
   return word;
+}
+
+/// Eight bytes of a block whose address is a multiple of 8.
+GPU_FN Words2 load_bytes8(BlockBytes p) {
+  if (reinterpret_cast<uintptr_t>(p) % 8 != 0)
+    throw emulator::Fault(emulator::FaultKind::kMisaligned, emulator::describe_thread() + " loads bytes of a block");
+  Words2 words;
+  std::memcpy(&words, p, sizeof(words));
+  return words;
 }
 
 /// Sixteen bytes of a block whose address is a multiple of 16.

@@ -31,6 +31,7 @@ using SharedPtr = threadgroup T*;
 using BlockBytes = device const uint8_t*;
 using Float4 = metal::float4;
 using Words4 = metal::uint4;
+using Words2 = metal::uint2;
 
 struct Here {
   int32_t block_x, block_y, block_z, thread_id, lane, warp;
@@ -43,6 +44,10 @@ struct Here {
         lane(int32_t(t % 32)),
         warp(int32_t(t / 32)) {}
 };
+
+// ---- launches that follow each other: Metal starts one when what it depends on has ended
+GPU_FN void allow_next() {}
+GPU_FN void wait_for_previous() {}
 
 // ---- threads that meet
 GPU_FN void block_barrier() {
@@ -83,6 +88,11 @@ GPU_FN int32_t dot4(int32_t a, int32_t b, int32_t c) {
   for (int32_t i = 0; i < 4; ++i) c += int32_t(int8_t(a >> (8 * i))) * int32_t(int8_t(b >> (8 * i)));
   return c;
 }
+/// c plus the products of the two signed halves of `a` with the two low, or high, signed bytes of `b`.
+GPU_FN int32_t dot2_low(uint32_t a, uint32_t b, int32_t c) {
+  return c + int32_t(int16_t(a)) * int32_t(int8_t(b)) + int32_t(int16_t(a >> 16)) * int32_t(int8_t(b >> 8));
+}
+GPU_FN int32_t dot2_high(uint32_t a, uint32_t b, int32_t c) { return dot2_low(a, b >> 16, c); }
 /// Byte i of the result is byte (selector >> 4i) & 7 of the eight bytes of `low` and `high`.
 GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
   const uint64_t bytes = uint64_t(low) | uint64_t(high) << 32;
@@ -93,7 +103,10 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
 
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(device const float* p) { return *reinterpret_cast<device const metal::float4*>(p); }
+GPU_FN Float4 load_float4(threadgroup const float* p) { return *reinterpret_cast<threadgroup const metal::float4*>(p); }
+GPU_FN void store_float4(threadgroup float* p, Float4 v) { *reinterpret_cast<threadgroup metal::float4*>(p) = v; }
 GPU_FN void store_float4(device float* p, Float4 v) { *reinterpret_cast<device metal::float4*>(p) = v; }
+GPU_FN Words2 load_words2(device const uint32_t* p) { return *reinterpret_cast<device const metal::uint2*>(p); }
 GPU_FN Words4 load_words4(device const uint32_t* p) { return *reinterpret_cast<device const metal::uint4*>(p); }
 GPU_FN Float4 load_half4(device const uint16_t* p) {
   Float4 v;
@@ -114,6 +127,7 @@ GPU_FN uint32_t load_bytes4(BlockBytes p) {
   return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
 }
 
+GPU_FN Words2 load_bytes8(BlockBytes p) { return *reinterpret_cast<device const metal::uint2*>(p); }
 GPU_FN Words4 load_bytes16(BlockBytes p) { return *reinterpret_cast<device const metal::uint4*>(p); }
 
 }  // namespace gpu

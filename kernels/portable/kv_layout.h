@@ -25,7 +25,6 @@ GPU_FN int64_t value_at(GPU_PARAMS_REF(KvLayout) kv, int32_t page, int32_t head,
          (int64_t(head) * kPage + slot) * kv.head_dim_v;
 }
 
-OUTPOST_CONSTANT int kKvTile = 32;    ///< positions that attention takes at once; divides a page
 OUTPOST_CONSTANT int kKvSplit = 256;  ///< positions of a softmax of its own
 
 /// Rows of attention that share keys and values: neighbouring tokens of one sequence, and neighbouring ones of the

@@ -6,7 +6,7 @@
 namespace outpost {
 namespace gpu {
 
-OUTPOST_CONSTANT int kNormThreads = 256;
+OUTPOST_CONSTANT int kNormThreads = 512;
 OUTPOST_CONSTANT int kNormWarps = kNormThreads / 32;
 
 struct NormParams {
@@ -15,8 +15,10 @@ struct NormParams {
   int32_t has_bias;
 };
 
+GPU_FN float add_square(float sum, float value) { return fma32(value, value, sum); }
+
 /// y[r, i] = x[r, i] * weight[i] / sqrt(mean_i(x[r, i]^2) + eps)   (arXiv:1910.07467); y may be x.
-/// Grid: a block for each row.
+/// Squares are added in eights of neighbours, as residual_norm does. Grid: a block for each row.
 GPU_KERNEL(kNormThreads)
 rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight),
          GPU_PARAMS(3, NormParams, p) GPU_GRID) {
@@ -24,9 +26,10 @@ rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
   float sum = 0;
-  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {
-    const float value = x[row + i];
-    sum = fma32(value, value, sum);
+  for (int32_t first = 8 * here.thread_id; first < p.width; first += 8 * kNormThreads) {
+    GPU_UNROLL for (int32_t i = 0; i < 8; ++i) {
+      if (first + i < p.width) sum = add_square(sum, x[row + first + i]);
+    }
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
   const float factor = 1.0f / sqrt32(sum / float(p.width) + p.eps);
@@ -34,38 +37,54 @@ rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight
 }
 
 struct ResidualNormParams {
-  int32_t width;  ///< a multiple of 32
+  int32_t width;  ///< a multiple of 32, and of 256 if is_super
   float eps;
   int32_t has_addend;
-  float factor;  ///< of the addend
+  float factor;      ///< of the addend
+  int32_t is_super;  ///< see QuantizeParams
 };
 
 /// What follows each other between the layers, to the same bits in one launch: add (if has_addend), rms_norm and
-/// quantize_activations: x += factor * addend, y = rms_norm(x), and y as groups of codes.
-/// Grid: a block for each row.
+/// quantize_activations: x += factor * addend, y = rms_norm(x), and y as codes.
+/// Grid: a block for each row. x, addend, weight and y begin at multiples of 16 bytes.
 GPU_KERNEL(kNormThreads)
 residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_IN(2, float, addend), GPU_IN(3, float, weight),
               GPU_IO(4, uint32_t, codes), GPU_IO(5, float, scales), GPU_IO(6, uint32_t, sums),
-              GPU_PARAMS(7, ResidualNormParams, p) GPU_GRID) {
+              GPU_IO(7, uint32_t, pairs), GPU_PARAMS(8, ResidualNormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
+  allow_next();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
+  wait_for_previous();
+  const int32_t n_steps = (p.width + 8 * kNormThreads - 1) / (8 * kNormThreads);
+  float values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
   float sum = 0;
-  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {
-    float value = x[row + i];
-    if (p.has_addend) {
-      value = fma32(p.factor, addend[row + i], value);
-      x[row + i] = value;
+  for (int32_t step = 0; step < n_steps; ++step) {
+    const int32_t first = 8 * (step * kNormThreads + here.thread_id);
+    if (first < p.width) {
+      load_eight(values, x + row + first);
+      if (p.has_addend) {
+        float addends[8];
+        load_eight(addends, addend + row + first);
+        GPU_UNROLL for (int32_t i = 0; i < 8; ++i) values[i] = fma32(p.factor, addends[i], values[i]);
+        store_eight(x + row + first, values);
+      }
+      GPU_UNROLL for (int32_t i = 0; i < 8; ++i) sum = add_square(sum, values[i]);
     }
-    sum = fma32(value, value, sum);
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
   const float factor = 1.0f / sqrt32(sum / float(p.width) + p.eps);
-  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {  // whole warps: the width is a multiple of 32
-    const float value = x[row + i] * factor * weight[i];
-    y[row + i] = value;
-    const QuantizedGroup group = quantize_group(value, here.lane);
-    store_group(group, (row + i) / 32, here.lane, codes, scales, sums);
+  for (int32_t step = 0; step < n_steps; ++step) {
+    const int32_t first = 8 * (step * kNormThreads + here.thread_id);
+    if (first - 8 * here.lane >= p.width) break;  // the whole warp
+    const bool is_there = first < p.width;
+    float normed[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    if (is_there) {
+      if (n_steps > 1) load_eight(values, x + row + first);  // of one step they are still there
+      GPU_UNROLL for (int32_t i = 0; i < 8; ++i) normed[i] = values[i] * factor * weight[first + i];
+      store_eight(y + row + first, normed);
+    }
+    quantize_eight(normed, (row + first) / 8, is_there, p.is_super != 0, here.lane, codes, scales, sums, pairs);
   }
 }
 

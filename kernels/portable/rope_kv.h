@@ -44,6 +44,8 @@ GPU_KERNEL(kRopeThreads)
 rope_and_store_kv(GPU_IO(0, float, q), GPU_IN(1, float, k), GPU_IN(2, float, v), GPU_IN(3, float, turns),
                   GPU_IN(4, int32_t, positions), GPU_IN(5, int32_t, slots), GPU_IO(6, uint16_t, pages),
                   GPU_PARAMS(7, RopeKvParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t head = here.block_x, token = here.block_y;
   const DevicePtr<const float> turn = turns + int64_t(positions[token]) * p.n_pairs * 2;

@@ -7,11 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <random>
 
-#include "core/half.h"
 #include "kernels/portable/attention_tiles.h"
-#include "kernels/tests/operations.h"
+#include "kernels/tests/attention_data.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
@@ -19,93 +17,10 @@ using namespace outpost::test;
 
 namespace {
 
-struct Case {
-  int32_t n_head, n_head_kv, dim_k, dim_v;
-  int32_t n_window = 0;
-  float softcap = 0;
-  bool has_sinks = false;
-};
-
-/// One sequence: inputs of all its tokens, and its keys and values in pages.
-struct Sequence {
-  Case shape;
-  int32_t n_tokens;
-  std::vector<float> q, k, v, sinks;
-  std::vector<int32_t> page_table;
-  std::vector<uint16_t> pages;
-  KvLayout kv;
-};
-
-size_t index(int64_t a, int64_t b, int64_t n_b, int64_t c, int64_t n_c) {
-  return static_cast<size_t>((a * n_b + b) * n_c + c);
-}
-
-Sequence make_sequence(const Case& shape, int32_t n_tokens, uint32_t seed) {
-  Sequence s{shape, n_tokens, {}, {}, {}, {}, {}, {}, {}};
-  const auto n = static_cast<size_t>(n_tokens);
-  s.q = random_f32(n * static_cast<size_t>(shape.n_head * shape.dim_k), seed);
-  s.k = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_k), seed + 1);
-  s.v = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_v), seed + 2);
-  for (float& x : s.q) x *= 4;  // sharp enough that the softmax has a clear maximum
-  if (shape.has_sinks) s.sinks = random_f32(static_cast<size_t>(shape.n_head), seed + 3);
-
-  // Two layers, of which this is the second; pages in any order, and one that belongs to nobody. What is not written
-  // is NaN.
-  const int64_t layer = int64_t{kPage} * shape.n_head_kv * (shape.dim_k + shape.dim_v);
-  s.kv = {shape.n_head_kv, shape.dim_k, shape.dim_v, 2 * layer, layer};
-  const int32_t n_pages = (n_tokens + kPage - 1) / kPage;
-  s.page_table.resize(static_cast<size_t>(n_pages));
-  std::iota(s.page_table.begin(), s.page_table.end(), 1);
-  std::shuffle(s.page_table.begin(), s.page_table.end(), std::mt19937(seed));
-  s.pages.assign(static_cast<size_t>((n_pages + 1) * s.kv.page_stride), 0xffff);
-  for (int32_t p = 0; p < n_tokens; ++p) {
-    const int32_t page = s.page_table[static_cast<size_t>(p / kPage)];
-    for (int32_t h = 0; h < shape.n_head_kv; ++h) {
-      for (int32_t d = 0; d < shape.dim_k; ++d)
-        s.pages[static_cast<size_t>(key_at(s.kv, page, h, p % kPage) + d)] =
-            float_to_half(s.k[index(p, h, shape.n_head_kv, d, shape.dim_k)]);
-      for (int32_t d = 0; d < shape.dim_v; ++d)
-        s.pages[static_cast<size_t>(value_at(s.kv, page, h, p % kPage) + d)] =
-            float_to_half(s.v[index(p, h, shape.n_head_kv, d, shape.dim_v)]);
-    }
-  }
-  return s;
-}
-
-/// Position by position in f64, from the definitions of the softmax, the soft cap, the window and the sink.
-std::vector<double> reference(const Sequence& s, int32_t t) {
-  const Case& c = s.shape;
-  const auto stored = [](float x) { return double{half_to_float(float_to_half(x))}; };
-  std::vector<double> y;
-  for (int32_t h = 0; h < c.n_head; ++h) {
-    const int32_t h_kv = h / (c.n_head / c.n_head_kv);
-    std::vector<double> scores;
-    const int32_t first = c.n_window > 0 ? std::max(0, t - c.n_window + 1) : 0;
-    for (int32_t p = first; p <= t; ++p) {
-      double score = 0;
-      for (int32_t d = 0; d < c.dim_k; ++d)
-        score += double{s.q[index(t, h, c.n_head, d, c.dim_k)]} * stored(s.k[index(p, h_kv, c.n_head_kv, d, c.dim_k)]);
-      score /= std::sqrt(static_cast<double>(c.dim_k));
-      scores.push_back(c.softcap > 0 ? c.softcap * std::tanh(score / c.softcap) : score);
-    }
-    double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
-    if (c.has_sinks) max = std::max(max, double{s.sinks[static_cast<size_t>(h)]});
-    for (double& score : scores) sum += score = std::exp(score - max);
-    if (c.has_sinks) sum += std::exp(s.sinks[static_cast<size_t>(h)] - max);
-    for (int32_t d = 0; d < c.dim_v; ++d) {
-      double value = 0;
-      for (int32_t p = first; p <= t; ++p)
-        value += scores[static_cast<size_t>(p - first)] * stored(s.v[index(p, h_kv, c.n_head_kv, d, c.dim_v)]);
-      y.push_back(value / sum);
-    }
-  }
-  return y;
-}
-
 /// The tokens `first` to first + n - 1 of a sequence, as one batch.
 std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_split, int32_t n_rows_of_tile = 8,
                           Schedule schedule = Schedule::kInOrder) {
-  const Case& c = s.shape;
+  const AttentionCase& c = s.shape;
   std::vector<AttentionTile> tiles;
   append_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, tile_rows(n_rows_of_tile));
   std::vector<int32_t> positions(static_cast<size_t>(n));
@@ -141,7 +56,7 @@ void check_close(const std::vector<float>& got, const std::vector<double>& expec
 }
 
 /// The tokens at the ends of tiles, pages and splits, one at a time.
-void check_case(const Case& c, int32_t n_tokens, uint32_t seed) {
+void check_case(const AttentionCase& c, int32_t n_tokens, uint32_t seed) {
   const Sequence s = make_sequence(c, n_tokens, seed);
   for (const int32_t t : {0, 1, 31, 32, 63, 64, 255, 256, 300}) {
     if (t >= n_tokens) break;
@@ -173,7 +88,7 @@ TEST_CASE("gpu attention: windows, soft caps and sinks follow their definitions"
 }
 
 TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the order of blocks") {
-  for (const Case& c : {Case{4, 2, 32, 32}, Case{4, 1, 32, 32, /*n_window=*/40, 0, true}}) {
+  for (const AttentionCase& c : {AttentionCase{4, 2, 32, 32}, AttentionCase{4, 1, 32, 32, /*n_window=*/40, 0, true}}) {
     const int32_t n_tokens = 290;
     const Sequence s = make_sequence(c, n_tokens, 13);
     const auto width = static_cast<int64_t>(c.n_head * c.dim_v);
@@ -191,7 +106,7 @@ TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the ord
 }
 
 TEST_CASE("gpu attention: a value that a token does not see cannot spoil it, whoever shares its tile") {
-  const Case c{2, 1, 32, 32};
+  const AttentionCase c{2, 1, 32, 32};
   Sequence s = make_sequence(c, 8, 14);
   const std::vector<float> clean = attend(s, 4, 1, false);
   for (int32_t d = 0; d < 32; ++d) s.pages[static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, 6) + d)] = 0x7c00;
@@ -201,7 +116,7 @@ TEST_CASE("gpu attention: a value that a token does not see cannot spoil it, who
 }
 
 TEST_CASE("gpu attention: two sequences of one batch do not touch each other") {
-  const Case c{4, 2, 32, 32};
+  const AttentionCase c{4, 2, 32, 32};
   const Sequence a = make_sequence(c, 70, 15), b = make_sequence(c, 9, 16);
   // The pages of b lie behind those of a.
   std::vector<uint16_t> pages_of_both = a.pages;

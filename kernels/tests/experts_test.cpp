@@ -143,7 +143,7 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
   const auto run = [&](int32_t first) {
     const int32_t n = n_tokens - first, n_choices = n * n_used;
     const auto count = static_cast<size_t>(n_choices);
-    DeviceActivations activations(std::vector<float>(x.begin() + first * n_embd, x.end()));
+    DeviceActivations activations(std::vector<float>(x.begin() + first * n_embd, x.end()), type);
     DeviceArray<float> device_logits("logits", std::vector<float>(logits.begin() + first * n_expert, logits.end()));
     DeviceArray<float> weights("weights", count), hidden("hidden", count * n_ff), results("results", count * n_embd);
     DeviceArray<float> y("y", static_cast<size_t>(n * n_embd));
@@ -154,7 +154,7 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
     run_group_experts(experts, lists, n_expert);
     const ExpertParams gated_params{{n_ff, n_embd / 32, 0, 1, kGateSwiGlu}, n_used};
     run_experts_gated(type, gate, up, activations, device_gate_bias, device_up_bias, lists, hidden, gated_params);
-    DeviceActivations hidden_activations(hidden.values());
+    DeviceActivations hidden_activations(hidden.values(), type);
     const ExpertParams down_params{{n_embd, n_ff / 32, 0, 1, 0}, 1};
     run_experts_matvec(type, down, hidden_activations, device_down_bias, lists, results, down_params);
     run_combine_experts(results, weights, y, CombineParams{n, n_used, n_embd});

@@ -29,7 +29,7 @@ bool is_small_block(TensorType type) { return tensor_type_traits(type).block_ele
 std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& bias = {},
                             Schedule schedule = Schedule::kInOrder) {
   const auto n_tokens = static_cast<int32_t>(static_cast<int64_t>(x.size()) / matrix.n_cols);
-  DeviceActivations activations(x);
+  DeviceActivations activations(x, matrix.type);
   DeviceArray<float> y("y", static_cast<size_t>(n_tokens * matrix.n_rows)), device_bias("bias", bias);
   const MatvecParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32), n_tokens,
                             bias.empty() ? 0 : 1, 0};
@@ -96,7 +96,7 @@ TEST_CASE("gpu matvec: any activations are within the error of quantizing them t
 
 TEST_CASE("gpu matvec: bits do not depend on the number of tokens or on the order of warps and blocks") {
   for_each_type([](TensorType type) {
-    const int64_t n_rows = 21, n_cols = is_small_block(type) ? 480 : 512;
+    const int64_t n_rows = 21, n_cols = is_small_block(type) ? 480 : 2560;  // of superblocks, more than slots
     const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
     const auto x = random_f32(static_cast<size_t>(16 * n_cols), /*seed=*/6);
     const std::vector<float> all = multiply(matrix, x, {}, Schedule::kRandom);
@@ -117,46 +117,81 @@ TEST_CASE("gpu matvec: adds the bias once") {
 }
 
 TEST_CASE("gpu matvec: a gated pair is the gate of two products") {
-  for (const int32_t gate : {kGateSwiGlu, kGateGeGlu, kGateSwiGluOai}) {
-    for (const bool has_bias : {false, true}) {
-      CAPTURE(gate);
-      const FileMatrix a = random_matrix(TensorType::kQ6_K, 18, 512, 10),
-                       b = random_matrix(TensorType::kQ6_K, 18, 512, 11);
-      const auto x = random_f32(5 * 512, 12), bias_a = random_f32(18, 13), bias_b = random_f32(18, 14);
-      const auto left = multiply(a, x, has_bias ? bias_a : std::vector<float>{});
-      const auto right = multiply(b, x, has_bias ? bias_b : std::vector<float>{});
+  struct Case {
+    TensorType type;
+    int32_t gate, n_tokens;
+    bool has_bias;
+  };
+  for (const Case& c :
+       {Case{TensorType::kQ6_K, kGateSwiGlu, 5, true}, Case{TensorType::kIQ4_XS, kGateGeGlu, 5, false},
+        Case{TensorType::kQ4_K, kGateSwiGluOai, 1, true}, Case{TensorType::kQ4_K, kGateSwiGlu, 5, true},
+        Case{TensorType::kQ5_K, kGateGeGlu, 1, false}, Case{TensorType::kQ5_K, kGateSwiGluOai, 16, false}}) {
+    CAPTURE(std::string(tensor_type_traits(c.type).name));
+    CAPTURE(c.n_tokens);
+    const FileMatrix a = random_matrix(c.type, 18, 512, 10), b = random_matrix(c.type, 18, 512, 11);
+    const auto x = random_f32(static_cast<size_t>(c.n_tokens) * 512, 12);
+    const auto bias_a = random_f32(18, 13), bias_b = random_f32(18, 14);
+    const auto left = multiply(a, x, c.has_bias ? bias_a : std::vector<float>{});
+    const auto right = multiply(b, x, c.has_bias ? bias_b : std::vector<float>{});
 
-      DeviceActivations activations(x);
-      DeviceArray<std::byte> weight_a = device_bytes_of(a), weight_b = device_bytes_of(b);
-      DeviceArray<float> y("y", left.size()), device_a("gate_bias", bias_a), device_b("up_bias", bias_b);
-      const MatvecParams params{18, 16, 5, has_bias ? 1 : 0, gate};
-      run_matvec_gated(TensorType::kQ6_K, weight_a, weight_b, activations, device_a, device_b, y, params);
-      // The gate's exponential is the device's own here, and the host's there: both are off by an ulp or two.
-      const auto got = y.values();
-      for (size_t i = 0; i < left.size(); ++i)
-        CHECK(std::abs(got[i] - gated(left[i], right[i], gate)) <= 32 * 0x1p-24 * std::abs(left[i] * right[i]) + 1e-30);
-    }
+    DeviceActivations activations(x, c.type);
+    DeviceArray<std::byte> weight_a = device_bytes_of(a), weight_b = device_bytes_of(b);
+    DeviceArray<float> y("y", left.size()), device_a("gate_bias", bias_a), device_b("up_bias", bias_b);
+    const MatvecParams params{18, 16, c.n_tokens, c.has_bias ? 1 : 0, c.gate};
+    run_matvec_gated(c.type, weight_a, weight_b, activations, device_a, device_b, y, params);
+    // The gate's exponential is the device's own here, and the host's there: both are off by an ulp or two.
+    const auto got = y.values();
+    for (size_t i = 0; i < left.size(); ++i)
+      CHECK(std::abs(got[i] - gated(left[i], right[i], c.gate)) <= 32 * 0x1p-24 * std::abs(left[i] * right[i]) + 1e-30);
   }
 }
 
-TEST_CASE("gpu matvec: wide blocks give the bits of those that they are made of") {
+TEST_CASE("gpu matvec: three matrices with one input are three products") {
+  for (const int32_t n_tokens : {1, 9}) {
+    CAPTURE(n_tokens);
+    const TensorType type = TensorType::kQ4_K;
+    const int64_t n_cols = 768;
+    const FileMatrix matrices[] = {random_matrix(type, 21, n_cols, 30), random_matrix(type, 3, n_cols, 31),
+                                   random_matrix(type, 17, n_cols, 32)};
+    const auto x = random_f32(static_cast<size_t>(n_tokens * n_cols), 33), bias = random_f32(17, 34);
+    DeviceActivations activations(x, type);
+    DeviceArray<std::byte> a = device_bytes_of(matrices[0]), b = device_bytes_of(matrices[1]),
+                           c = device_bytes_of(matrices[2]);
+    DeviceArray<float> device_bias("bias", bias), y_a("y_a", static_cast<size_t>(21 * n_tokens)),
+        y_b("y_b", static_cast<size_t>(3 * n_tokens)), y_c("y_c", static_cast<size_t>(17 * n_tokens));
+    DeviceArray<std::byte>* weights[] = {&a, &b, &c};
+    DeviceArray<float>*biases[] = {&device_bias, &device_bias, &device_bias}, *ys[] = {&y_a, &y_b, &y_c};
+    run_matvec_set(type, weights, activations, biases, ys, {{21, 3, 17}, 3, n_tokens, 4, 0});
+    CHECK(y_a.values() == multiply(matrices[0], x));
+    CHECK(y_b.values() == multiply(matrices[1], x));
+    CHECK(y_c.values() == multiply(matrices[2], x, bias));
+  }
+}
+
+TEST_CASE("gpu matvec: wide blocks are those that they are made of, with the same bits for any number of tokens") {
   for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ6_K}) {
     CAPTURE(std::string(tensor_type_traits(type).name));
-    const int64_t n_rows = 19, n_cols = 1280;
+    const int64_t n_rows = 19, n_cols = 2560;  // more blocks than slots
     const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/22);
     DeviceArray<std::byte> narrow = device_bytes_of(matrix);
     DeviceArray<std::byte> wide("wide", device_bytes({type, true}, n_rows * n_cols));
     REQUIRE(can_widen(type, n_cols));
     run_widen(type, narrow, wide, n_rows * n_cols);
-    for (const int32_t n_tokens : {1, 3, 16, 18}) {
+    const auto x = random_f32(static_cast<size_t>(18 * n_cols), /*seed=*/23);
+    DeviceArray<float> none("bias", std::vector<float>{});
+    std::vector<float> last;
+    for (const int32_t n_tokens : {1, 3, 8, 9, 16, 18}) {
       CAPTURE(n_tokens);
-      DeviceActivations x(random_f32(static_cast<size_t>(n_tokens * n_cols), /*seed=*/23));
-      DeviceArray<float> none("bias", std::vector<float>{}), y("y", static_cast<size_t>(n_tokens * n_rows));
-      DeviceArray<float> expected("expected", static_cast<size_t>(n_tokens * n_rows));
+      const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+      DeviceActivations activations(part, DeviceType{type, true});
+      DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
       const MatvecParams params{static_cast<int32_t>(n_rows), static_cast<int32_t>(n_cols / 32), n_tokens, 0, 0};
-      run_matvec(type, narrow, x, none, expected, params);
-      run_matvec({type, true}, wide, x, none, y, params);
-      CHECK(y.values() == expected.values());
+      run_matvec({type, true}, wide, activations, none, y, params, Schedule::kRandom);
+      check_product(matrix, part, y.values(), 0.5 / 127);  // |x| <= 1
+      const auto all = y.values();
+      const std::vector<float> own(all.end() - n_rows, all.end());
+      if (n_tokens == 1) last = own;
+      if (n_tokens <= kMatvecMaxTokens) CHECK(own == last);
     }
     DeviceArray<int32_t> tokens("tokens", std::vector<int32_t>{18, 0});
     DeviceArray<float> rows("rows", 2 * static_cast<size_t>(n_cols)), same("same", 2 * static_cast<size_t>(n_cols));

@@ -11,13 +11,16 @@
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
+#include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
+#include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 #include "tests/support/quantized_data.h"
 
 #ifdef OUTPOST_ON_GPU
+#include "kernels/cuda/launchers.h"
 #include "kernels/tests/cuda_array.h"
 #else
 #include "kernels/emulator/simt.h"
@@ -40,16 +43,22 @@ inline DeviceArray<std::byte> device_bytes_of(const FileMatrix& matrix) { return
 struct DeviceActivations {
   DeviceArray<uint32_t> codes;
   DeviceArray<float> scales;
-  DeviceArray<uint32_t> sums;
+  DeviceArray<uint32_t> sums, pairs;
   int32_t n_groups;
+  bool is_super;  ///< 256 values share a scale, rather than 32
 
-  explicit DeviceActivations(const std::vector<float>& x);
+  explicit DeviceActivations(const std::vector<float>& x, bool is_in_super_groups = false);
+  /// As the backend quantizes them for weights of this type.
+  DeviceActivations(const std::vector<float>& x, gpu::DeviceType type)
+      : DeviceActivations(x, takes_super_groups(type)) {}
   /// Not written yet.
-  explicit DeviceActivations(int32_t n)
+  explicit DeviceActivations(int32_t n, bool is_in_super_groups = false)
       : codes("codes", static_cast<size_t>(n) * 8),
         scales("scales", static_cast<size_t>(n)),
         sums("sums", static_cast<size_t>(n)),
-        n_groups(n) {}
+        pairs("pairs", static_cast<size_t>(n + 1) / 2),
+        n_groups(n),
+        is_super(is_in_super_groups) {}
 };
 
 /// The choices of experts, sorted.
@@ -105,6 +114,9 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
                            DeviceArray<uint16_t>& pages, int32_t n_tokens, const gpu::RopeKvParams& params);
 void run_attention(const DeviceAttention& arrays, const gpu::AttentionKernelParams& params, int32_t n_rows,
                    Schedule schedule = Schedule::kInOrder);
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
+               int32_t n_tiles, const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
                const gpu::SampleParams& params);
 void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const gpu::SampleParams& params,
@@ -113,6 +125,9 @@ void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std:
 /// Up to kMatvecMaxTokens tokens by matvec, more by matmul. @param has_wide_blocks weight is in wide blocks
 void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
+/// Three matrices with one input. Only types that is_superblock.
+void run_matvec_set(gpu::DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const gpu::SuperParams& params);
 void run_matvec_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up,
                       DeviceActivations& x, DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias,
                       DeviceArray<float>& y, const gpu::MatvecParams& params);
@@ -134,9 +149,16 @@ void run_experts_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, De
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const gpu::CombineParams& params);
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const gpu::HalveParams& params);
+#ifdef OUTPOST_ON_GPU  // the emulator has no wgmma
+void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+              DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
+              const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny);
+#endif
 
-inline DeviceActivations::DeviceActivations(const std::vector<float>& x)
-    : DeviceActivations(static_cast<int32_t>(x.size() / 32)) {
+inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)
+    : DeviceActivations(static_cast<int32_t>(x.size() / 32), is_in_super_groups) {
   DeviceArray<float> input("x", x);
   run_quantize(input, *this);
 }

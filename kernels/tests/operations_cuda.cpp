@@ -13,7 +13,8 @@ namespace {
 
 constexpr cudaStream_t kStream = nullptr;
 
-QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums}; }
+QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
+QuantizedOutput output_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
 ExpertLists lists_of(DeviceLists& lists) { return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices}; }
 
 }  // namespace
@@ -21,14 +22,20 @@ ExpertLists lists_of(DeviceLists& lists) { return {lists.order, lists.tiles, lis
 int32_t tile_rows(int32_t) { return kAttentionRows; }
 
 void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
-  check_launch(launch_quantize(kStream, x, y.codes, y.scales, y.sums, y.n_groups), "quantize_activations");
+  check_launch(launch_quantize(kStream, x, output_of(y), {y.n_groups, y.is_super ? 1 : 0}), "quantize_activations");
+}
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const HalveParams& params) {
+  check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
+}
+void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmTile tile) {
+  check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params, tile), "gemm_wgmma");
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
                        const ResidualNormParams& params) {
-  check_launch(
-      launch_residual_norm(kStream, y, x, addend, weight, codes.codes, codes.scales, codes.sums, n_rows, params),
-      "residual_norm");
+  check_launch(launch_residual_norm(kStream, y, x, addend, weight, output_of(codes), n_rows, params), "residual_norm");
 }
 void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
                   const NormParams& params, Schedule) {
@@ -77,6 +84,12 @@ void run_attention(const DeviceAttention& a, const AttentionKernelParams& params
   }
   check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
 }
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y, int32_t n_tiles,
+               const AttentionKernelParams& params, Schedule) {
+  const AttentionArrays arrays{q, pages, page_tables, tiles, nullptr, sinks, y, nullptr, nullptr};
+  check_launch(launch_flash(kStream, arrays, n_tiles, params), "flash_prefill");
+}
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
                const SampleParams& params) {
   check_launch(launch_top_k(kStream, logits, tokens, values, n_rows, params), "top_k");
@@ -91,6 +104,17 @@ void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std:
 void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const MatvecParams& params, Schedule) {
   check_launch(launch_matvec(kStream, type, weight.pointer(), input_of(x), bias, y, params), "matvec");
+}
+void run_matvec_set(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params) {
+  MatrixProduct products[3];
+  for (int32_t i = 0; i < 3; ++i) {
+    const bool has_bias = ((params.has_bias >> i) & 1) != 0;
+    products[i] = {weights[i]->pointer(), has_bias ? static_cast<const float*>(*biases[i]) : nullptr,
+                   static_cast<float*>(*ys[i]), params.n_rows[i]};
+  }
+  check_launch(launch_matvec_set(kStream, type, products, 3, input_of(x), params.n_super * 8, params.n_tokens),
+               "matvec_set");
 }
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,

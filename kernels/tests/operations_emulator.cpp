@@ -5,7 +5,9 @@
 
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
+#include "kernels/cuda/flash_prefill.h"
 #include "kernels/cuda/matmul.h"
+#include "kernels/cuda/superblock_mma.h"
 #include "kernels/tests/operations.h"
 
 namespace outpost::test {
@@ -47,14 +49,20 @@ int32_t element_blocks(const RowParams& params) { return element_blocks(int64_t{
 int32_t tile_rows(int32_t n) { return n; }
 
 void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
-  launch({{(y.n_groups + 7) / 8}, kQuantizeThreads},
-         [&] { quantize_activations(x, y.codes, y.scales, y.sums, {y.n_groups}); });
+  launch({{blocks_of(y.n_groups, kQuantizeThreads / 4)}, kQuantizeThreads}, [&] {
+    quantize_activations(x, y.codes, y.scales, y.sums, y.pairs, {y.n_groups, y.is_super ? 1 : 0});
+  });
+}
+void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+               const HalveParams& params) {
+  launch({{image_rows(params.n_tokens)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_activations(x, image, scales, params); });
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
                        const ResidualNormParams& params) {
   launch({{n_rows}, kNormThreads, Schedule::kRandom, 1},
-         [&] { residual_norm(y, x, addend, weight, codes.codes, codes.scales, codes.sums, params); });
+         [&] { residual_norm(y, x, addend, weight, codes.codes, codes.scales, codes.sums, codes.pairs, params); });
 }
 void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
                   const NormParams& params, Schedule schedule) {
@@ -125,6 +133,25 @@ void run_attention(const DeviceAttention& a, const AttentionKernelParams& params
   run_attention_dims<8, 576, 512>(a, params, schedule);
 }
 
+void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
+               DeviceArray<AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y, int32_t n_tiles,
+               const AttentionKernelParams& params, Schedule schedule) {
+  const auto run = [&]<int kDim>() {
+    constexpr size_t kSharedBytes = 2 * PrefillShape<kDim>::kShared + sizeof(uint32_t) * kPage;
+    launch({{n_tiles, params.kv.n_head_kv}, kPrefillThreads, schedule, 4, kSharedBytes},
+           [&] { flash_prefill<kDim>(q, pages, page_tables, tiles, sinks, y, params); });
+  };
+  REQUIRE(params.kv.head_dim_k == params.kv.head_dim_v);
+  switch (params.kv.head_dim_k) {
+    case 64: return run.operator()<64>();
+    case 80: return run.operator()<80>();
+    case 96: return run.operator()<96>();
+    case 128: return run.operator()<128>();
+    case 256: return run.operator()<256>();
+    default: FAIL("a dimension without a kernel");
+  }
+}
+
 void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
                const SampleParams& params) {
   launch({{n_rows}, kSampleThreads, Schedule::kRandom, 1}, [&] { top_k(logits, tokens, values, params); });
@@ -144,8 +171,56 @@ void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std:
   });
 }
 
+namespace {
+
+/// As launch_super of the CUDA launchers. Arrays that a launch does not use are any.
+template <bool kIsGated, typename Block>
+void run_super_blocks(DevicePtr<const Block> (&weights)[3], DeviceActivations& x, DeviceArray<float>* (&biases)[3],
+                      DeviceArray<float>* (&ys)[3], const SuperParams& params, Schedule schedule) {
+  const int32_t rows_of_block = params.n_tokens > 1 ? kSuperMmaRows : kIsGated ? kSuperBlockRows / 2 : kSuperBlockRows;
+  int32_t n_blocks = 0;
+  for (const int32_t n_rows : params.n_rows) n_blocks += blocks_of(n_rows, rows_of_block);
+  if (kIsGated) n_blocks /= 2;
+  const auto run = [&](const auto& kernel) {
+    kernel(weights[0], weights[1], weights[2], x.codes, x.scales, x.sums, x.pairs, *biases[0], *biases[1], *biases[2],
+           *ys[0], *ys[1], *ys[2], params);
+  };
+  if (params.n_tokens == 1) {
+    launch({{n_blocks}, kSuperThreads, schedule, 1}, [&] { run(superblock_matvec<Block, kIsGated>); });
+  } else if (params.n_tokens <= 8) {
+    launch({{n_blocks}, kSuperMmaThreads, schedule, 1}, [&] { run(superblock_mma<Block, 1, kIsGated>); });
+  } else {
+    launch({{n_blocks}, kSuperMmaThreads, schedule, 1}, [&] { run(superblock_mma<Block, 2, kIsGated>); });
+  }
+}
+
+template <bool kIsGated>
+void run_super(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+               DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params,
+               Schedule schedule) {
+  const auto with = [&]<typename Block>() {
+    DevicePtr<const Block> blocks[] = {as<const Block>(*weights[0]), as<const Block>(*weights[1]),
+                                       as<const Block>(*weights[2])};
+    run_super_blocks<kIsGated>(blocks, x, biases, ys, params, schedule);
+  };
+  switch (type.type) {
+    case TensorType::kQ4_K: return with.template operator()<BlockQ4_K>();
+    case TensorType::kQ5_K: return with.template operator()<BlockQ5_K>();
+    case TensorType::kQ6_K: return with.template operator()<WideQ6_K>();
+    default: return with.template operator()<WideQ8_0>();
+  }
+}
+
+}  // namespace
+
 void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const MatvecParams& params, Schedule schedule) {
+  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+    DeviceArray<std::byte>* weights[] = {&weight, &weight, &weight};
+    DeviceArray<float>*biases[] = {&bias, &bias, &bias}, *ys[] = {&y, &y, &y};
+    const SuperParams super{{params.n_rows, 0, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, 0};
+    return run_super<false>(type, weights, x, biases, ys, super, schedule);
+  }
   const bool is_known = visit_type(type, [&]<typename Block>() {
     const auto blocks = as<const Block>(weight);
     if (params.n_tokens > kMatvecMaxTokens) {
@@ -162,9 +237,21 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
   REQUIRE(is_known);
 }
 
+void run_matvec_set(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params) {
+  run_super<false>(type, weights, x, biases, ys, params, Schedule::kRandom);
+}
+
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
                       const MatvecParams& params) {
+  if (is_superblock(type)) {
+    DeviceArray<std::byte>* weights[] = {&gate, &up, &gate};
+    DeviceArray<float>*biases[] = {&gate_bias, &up_bias, &gate_bias}, *ys[] = {&y, &y, &y};
+    const SuperParams super{
+        {params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, params.gate};
+    return run_super<true>(type, weights, x, biases, ys, super, Schedule::kInOrder);
+  }
   REQUIRE(params.n_tokens <= 8);
   visit_type(type, [&]<typename Block>() {
     launch({{row_blocks(params)}, kMatvecThreads}, [&] {

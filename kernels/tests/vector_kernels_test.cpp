@@ -46,15 +46,22 @@ TEST_CASE("gpu norm: rms_norm follows its definition for every width, in place o
     DeviceArray<float> weight("weight", w), input("x", x), y("y", x.size()), in_place("x", x, RegionKind::kValues);
     run_rms_norm(y, input, weight, n_rows, params);
     run_rms_norm(in_place, in_place, weight, n_rows, params, Schedule::kRandom);
-    // Sums of squares have no cancellation: 17 additions a thread, 5 + 8 after it, and six roundings of the rest.
+    // Sums of squares have no cancellation: 17 additions a thread, 5 + 16 after it, and six roundings of the rest.
     check_close(y.values(), expected, 40 * 0x1p-24);
     CHECK(in_place.values() == y.values());
   }
 }
 
 TEST_CASE("gpu norm: residual_norm gives the bits of add, rms_norm and quantize_activations") {
-  for (const int32_t width : {32, 256, 4128}) {
-    for (const bool has_addend : {false, true}) {
+  struct Case {
+    int32_t width;
+    bool is_super, has_addend;
+  };
+  // Beyond what a block does in one step, too.
+  for (const Case& c : {Case{32, false, false}, Case{256, true, true}, Case{4128, false, true}, Case{4352, true, false},
+                        Case{4352, true, true}}) {
+    const auto [width, is_super, has_addend] = c;
+    {
       CAPTURE(width);
       CAPTURE(has_addend);
       const int32_t n_rows = 2;
@@ -62,17 +69,19 @@ TEST_CASE("gpu norm: residual_norm gives the bits of add, rms_norm and quantize_
       DeviceArray<float> x("x", random_f32(n, 30), RegionKind::kValues), addend("addend", random_f32(n, 31));
       DeviceArray<float> added("added", x.values(), RegionKind::kValues), y("y", n), expected("expected", n);
       DeviceArray<float> weight("weight", random_f32(static_cast<size_t>(width), 32));
-      DeviceActivations codes(n_rows * width / 32);
-      run_residual_norm(y, x, addend, weight, codes, n_rows, {width, 1e-5f, has_addend ? 1 : 0, 0.75f});
+      DeviceActivations codes(n_rows * width / 32, is_super);
+      run_residual_norm(y, x, addend, weight, codes, n_rows,
+                        {width, 1e-5f, has_addend ? 1 : 0, 0.75f, is_super ? 1 : 0});
 
       if (has_addend) run_add(added, addend, {static_cast<int32_t>(n), 0.75f, 0});
       run_rms_norm(expected, added, weight, n_rows, {width, 1e-5f, 0});
-      DeviceActivations expected_codes(expected.values());
+      DeviceActivations expected_codes(expected.values(), is_super);
       CHECK(x.values() == added.values());
       CHECK(y.values() == expected.values());
       CHECK(codes.codes.values() == expected_codes.codes.values());
       CHECK(codes.scales.values() == expected_codes.scales.values());
       CHECK(codes.sums.values() == expected_codes.sums.values());
+      if (is_super) CHECK(codes.pairs.values() == expected_codes.pairs.values());
     }
   }
 }

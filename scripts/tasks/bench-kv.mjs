@@ -64,14 +64,14 @@ export async function benchKv(words) {
   const build = await buildNative('release');
   await run('cmake', ['--build', build, '--target', 'outpost-kv-bench'], { quiet: true });
   const program = engineProgram(build);
-  const model = values.model ?? (await ensureDefaultModel());
+  const model = resolve(values.model ?? (await ensureDefaultModel()));
   await mkdir(directory, { recursive: true });
   const text = values.text ?? (await writeOwnCode());
 
   // A link: the calibration is written beside the model, and this one is for the benchmark only.
   const linked = join(directory, 'kv-model.gguf');
   await rm(linked, { force: true });
-  await symlink(resolve(model), linked);
+  await symlink(model, linked);
   console.log('• the calibration, on another text than the measurement …');
   await run(program, ['calibrate', linked, await writeCalibrationText(), '--tokens', '4096'], { quiet: true });
   console.log('• our formats against f16 …');

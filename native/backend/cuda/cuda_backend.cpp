@@ -30,6 +30,7 @@ class CudaBackend final : public Backend {
     check_cuda(cudaGetDeviceProperties(&properties, device), "reading the properties of the device");
     name_ = concat("cuda:", device, " (", properties.name, ")");
     n_multiprocessors_ = properties.multiProcessorCount;
+    has_gemm_ = gpu::has_gemm();
     check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
 
@@ -41,7 +42,8 @@ class CudaBackend final : public Backend {
   }
 
   const char* name() const override { return name_.c_str(); }
-  int32_t n_prefill() const override { return 512; }
+  // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
+  int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
 
   // ---- memory
 
@@ -127,6 +129,7 @@ class CudaBackend final : public Backend {
     use();
     pending_ = {};
     quantized_ = {};
+    halved_ = {};
     pass_tokens_ = inputs.tokens;
     if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) graphs_.clear();
     for (CudaRope* rope : ropes_) {
@@ -202,12 +205,13 @@ class CudaBackend final : public Backend {
     }
     settle();
     write(y);
-    reserve_codes(y.size);
+    const bool is_super = width % 256 == 0 && super_bytes_ * 2 >= weight_bytes_;
+    const gpu::ResidualNormParams params{width, eps, addend.y.data != nullptr ? 1 : 0, addend.factor, is_super ? 1 : 0};
     launched(gpu::launch_residual_norm(stream_, y.data, const_cast<float*>(x.data), addend.y.data, weight.data,
-                                       codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>(), n_rows,
-                                       {width, eps, addend.y.data != nullptr ? 1 : 0, addend.factor}),
+                                       reserve_codes(y.size), n_rows, params),
              "residual_norm");
     quantized_ = y;
+    is_quantized_super_ = is_super;
   }
 
   void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
@@ -219,9 +223,7 @@ class CudaBackend final : public Backend {
 
   void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) override {
     settle();
-    for (const MatmulTask& task : tasks) {
-      multiply(static_cast<const CudaWeight*>(task.weight)->matrix(), task.result, x, task.bias.data, n_tokens);
-    }
+    while (!tasks.empty()) tasks = tasks.subspan(multiply_alike(tasks, x, n_tokens));
   }
 
   void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
@@ -232,7 +234,7 @@ class CudaBackend final : public Backend {
     const bool is_alike = a.type().type == b.type().type && a.type().is_wide == b.type().is_wide &&
                           (pair.gate_bias.size > 0) == (pair.up_bias.size > 0);
     if (a.has_blocks() && is_alike && n_tokens <= gpu::kMatvecMaxTokens) {
-      const gpu::QuantizedInput input = quantize(x);
+      const gpu::QuantizedInput input = quantize(x, a.type());
       const gpu::MatvecParams params{a.n_rows(), a.n_cols() / 32, n_tokens, pair.gate_bias.size > 0 ? 1 : 0,
                                      static_cast<int32_t>(gate)};
       launched(gpu::launch_matvec_gated(stream_, a.type(), a.data(), b.data(), input, pair.gate_bias.data,
@@ -258,6 +260,7 @@ class CudaBackend final : public Backend {
       const auto n_y = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_rows());
       const DeviceSpan<float> inputs = {reserve(spare_, n_x), n_x}, results = {reserve(other_spare_, n_y), n_y};
       quantized_ = {};
+      halved_ = {};
       launched(
           gpu::launch_copy_columns(stream_, inputs.data, x.data,
                                    {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride, h * x_stride}),
@@ -337,14 +340,17 @@ class CudaBackend final : public Backend {
     }
     const auto& storage = static_cast<const CudaKvStorage&>(kv);
     const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
-    if (inputs_.need_tiles(stream_, n_group)) graphs_.clear();
-    const int32_t n_tiles = inputs_.n_tiles(n_group);
+    // By the tokens of the pass, as products are: what a token gets does not depend on how many there are above that.
+    const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
+    const CudaInputs::TileShape shape = {n_group, is_flash ? gpu::kFlashRows : gpu::kAttentionRows};
+    if (inputs_.need_tiles(stream_, shape)) graphs_.clear();
+    const int32_t n_tiles = inputs_.n_tiles(shape);
     // Splits are computed by blocks of their own where there would be too few to fill the device.
-    const bool is_split = n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
+    const bool is_split = !is_flash && n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
     gpu::AttentionArrays arrays{q.data,
                                 storage.pages(),
                                 inputs_.page_tables(),
-                                inputs_.tiles(n_group),
+                                inputs_.tiles(shape),
                                 inputs_.positions(),
                                 params.sinks.size > 0 ? params.sinks.data : nullptr,
                                 write(y),
@@ -358,7 +364,10 @@ class CudaBackend final : public Backend {
     const gpu::AttentionKernelParams kernel_params{
         storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
         params.scale,       params.softcap};
-    launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
+    if (is_flash)
+      launched(gpu::launch_flash(stream_, arrays, n_tiles, kernel_params), "flash_prefill");
+    else
+      launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
   }
 
   void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
@@ -396,6 +405,7 @@ class CudaBackend final : public Backend {
   /// For an operation that writes to `y`: codes of what was there are stale.
   float* write(DeviceSpan<float> y) {
     if (quantized_.data != nullptr && overlap(y, quantized_)) quantized_ = {};
+    if (halved_.data != nullptr && overlap(y, halved_)) halved_ = {};
     return y.data;
   }
 
@@ -409,32 +419,75 @@ class CudaBackend final : public Backend {
     return memory.as<float>();
   }
 
-  void reserve_codes(size_t n) {
+  gpu::QuantizedOutput reserve_codes(size_t n) {
     reserve(codes_, n / 4);
     reserve(scales_, n / 32);
     reserve(sums_, n / 32);
+    reserve(pairs_, n / 64);
+    return {codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>(), pairs_.as<uint32_t>()};
   }
 
-  gpu::QuantizedInput quantize(DeviceSpan<const float> x) {
-    if (quantized_.data != x.data || quantized_.size != x.size) {
-      reserve_codes(x.size);
-      launched(gpu::launch_quantize(stream_, x.data, codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>(),
-                                    int_of(x.size / 32)),
+  /// x as weights of this type are multiplied by.
+  gpu::QuantizedInput quantize(DeviceSpan<const float> x, DeviceType type) {
+    const bool is_super = gpu::takes_super_groups(type);
+    const gpu::QuantizedOutput codes = reserve_codes(x.size);
+    if (quantized_.data != x.data || quantized_.size != x.size || is_quantized_super_ != is_super) {
+      launched(gpu::launch_quantize(stream_, x.data, codes, {int_of(x.size / 32), is_super ? 1 : 0}),
                "quantize_activations");
       quantized_ = x;
+      is_quantized_super_ = is_super;
     }
-    return {codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>()};
+    return {codes.codes, codes.scales, codes.sums, codes.pairs};
+  }
+
+  /// The first task and those after it that one launch can take along. @return how many these were
+  size_t multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
+    const CudaMatrix& first = static_cast<const CudaWeight*>(tasks[0].weight)->matrix();
+    size_t n = 0;
+    gpu::MatrixProduct products[gpu::kSuperMatrices];
+    for (; n < std::min(tasks.size(), size_t{gpu::kSuperMatrices}); ++n) {
+      const CudaMatrix& matrix = static_cast<const CudaWeight*>(tasks[n].weight)->matrix();
+      if (matrix.type().type != first.type().type || matrix.type().is_wide != first.type().is_wide) break;
+      products[n] = {matrix.data(), tasks[n].bias.data, tasks[n].result.data, matrix.n_rows()};
+    }
+    if (n < 2 || !gpu::is_superblock(first.type()) || n_tokens > gpu::kMatvecMaxTokens) {
+      multiply(first, tasks[0].result, x, tasks[0].bias.data, n_tokens);
+      return 1;
+    }
+    const gpu::QuantizedInput input = quantize(x, first.type());
+    for (size_t i = 0; i < n; ++i) write(tasks[i].result);
+    launched(gpu::launch_matvec_set(stream_, first.type(), products, int_of(n), input, first.n_cols() / 32, n_tokens),
+             "matvec_set");
+    return n;
+  }
+
+  /// The image of n_tokens rows, for products with many tokens.
+  gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols) {
+    const size_t size = static_cast<size_t>(n_tokens) * static_cast<size_t>(n_cols);
+    auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_tokens, n_cols)));
+    float* scales = reserve(image_scales_, static_cast<size_t>(n_tokens));
+    if (halved_.data != x.data || halved_.size != size) {
+      launched(gpu::launch_halve(stream_, x.data, image, scales, {n_tokens, n_cols}), "halve_activations");
+      halved_ = {x.data, size};
+    }
+    return {image, scales};
   }
 
   void multiply(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                 int32_t n_tokens) {
+    if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
+      const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
+      const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
+      launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "gemm_wgmma");
+      return;
+    }
     if (!matrix.has_blocks()) {
       const gpu::FloatMatvecParams params{matrix.n_rows(), matrix.n_cols(), n_tokens, bias != nullptr ? 1 : 0};
       launched(gpu::launch_float_matvec(stream_, matrix.type().type, matrix.data(), x.data, bias, write(y), params),
                "float_matvec");
       return;
     }
-    const gpu::QuantizedInput input = quantize(x);
+    const gpu::QuantizedInput input = quantize(x, matrix.type());
     const gpu::MatvecParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0, 0};
     launched(gpu::launch_matvec(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "matvec");
   }
@@ -515,6 +568,8 @@ class CudaBackend final : public Backend {
       check_cuda(cudaStreamSynchronize(stream_), "preparing a weight");
       memory = std::move(wide);
     }
+    weight_bytes_ += n_bytes;
+    if (gpu::takes_super_groups(type)) super_bytes_ += n_bytes;
     return std::make_unique<CudaMatrix>(type, n_rows, view.n_cols, std::move(memory));
   }
 
@@ -546,8 +601,13 @@ class CudaBackend final : public Backend {
   std::span<const int32_t> pass_tokens_;  // of the pass that is computed
   int32_t n_splits_ = 1;
   Pending pending_;
-  DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_ and sums_
-  DeviceBytes codes_, scales_, sums_, partial_, states_, spare_, other_spare_;
+  DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
+  bool is_quantized_super_ = false;
+  uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
+  DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
+  bool has_gemm_ = false;
+  DeviceBytes image_, image_scales_;
+  DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
 };
 
@@ -562,7 +622,7 @@ void CudaBackend::multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y
         "float_experts");
     return;
   }
-  const gpu::QuantizedInput input = quantize(x);
+  const gpu::QuantizedInput input = quantize(x, matrix.type());
   const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, n_used};
   launched(gpu::launch_experts_matvec(stream_, matrix.type(), matrix.data(), input, bias, lists, write(y), params),
            "experts_matvec");
@@ -607,7 +667,7 @@ void CudaBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Dev
                         (gate_bias == nullptr) == (up_bias == nullptr);
   const auto gate_kind = static_cast<int32_t>(experts.gate_kind);
   if (gate.has_blocks() && is_alike) {
-    const gpu::QuantizedInput input = quantize(x);
+    const gpu::QuantizedInput input = quantize(x, gate.type());
     const gpu::ExpertParams params{{n_ff, gate.n_cols() / 32, 0, gate_bias != nullptr ? 1 : 0, gate_kind}, n_used};
     launched(gpu::launch_experts_gated(stream_, gate.type(), gate.data(), up.data(), input, gate_bias, up_bias, lists,
                                        write(hidden), params),

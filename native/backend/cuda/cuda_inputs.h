@@ -25,10 +25,16 @@ class CudaInputs {
     return upload(stream);
   }
 
-  /// Makes the tiles for groups of n_group heads that share keys. @return whether anything was copied
-  bool need_tiles(cudaStream_t stream, int32_t n_group) {
-    if (std::find(groups_.begin(), groups_.end(), n_group) != groups_.end()) return false;
-    groups_.push_back(n_group);
+  /// Tiles of attention: heads that share keys, and rows of a tile.
+  struct TileShape {
+    int32_t n_group, n_rows;
+    bool operator==(const TileShape&) const = default;
+  };
+
+  /// Makes the tiles of this shape. @return whether anything was copied
+  bool need_tiles(cudaStream_t stream, TileShape shape) {
+    if (std::find(shapes_.begin(), shapes_.end(), shape) != shapes_.end()) return false;
+    shapes_.push_back(shape);
     upload(stream);
     return true;
   }
@@ -43,10 +49,10 @@ class CudaInputs {
   const int32_t* rows() const { return at(rows_at_); }
   const int32_t* page_tables() const { return at(page_tables_at_); }
   /// @pre need_tiles was called
-  const gpu::AttentionTile* tiles(int32_t n_group) const {
-    return reinterpret_cast<const gpu::AttentionTile*>(at(tiles_at_[group_index(n_group)]));
+  const gpu::AttentionTile* tiles(TileShape shape) const {
+    return reinterpret_cast<const gpu::AttentionTile*>(at(tiles_at_[shape_index(shape)]));
   }
-  int32_t n_tiles(int32_t n_group) const { return n_tiles_[group_index(n_group)]; }
+  int32_t n_tiles(TileShape shape) const { return n_tiles_[shape_index(shape)]; }
   int32_t n_tokens() const { return static_cast<int32_t>(n_positions_); }
   int32_t last_position() const { return last_position_; }
 
@@ -54,8 +60,8 @@ class CudaInputs {
   static_assert(sizeof(gpu::AttentionTile) == 6 * sizeof(int32_t));
 
   const int32_t* at(size_t i) const { return device_.as<int32_t>() + i; }
-  size_t group_index(int32_t n_group) const {
-    return static_cast<size_t>(std::find(groups_.begin(), groups_.end(), n_group) - groups_.begin());
+  size_t shape_index(TileShape shape) const {
+    return static_cast<size_t>(std::find(shapes_.begin(), shapes_.end(), shape) - shapes_.begin());
   }
 
   bool upload(cudaStream_t stream) {
@@ -78,7 +84,7 @@ class CudaInputs {
     words_.insert(words_.end(), rows_.begin(), rows_.end());
     tiles_at_.clear();
     n_tiles_.clear();
-    for (const int32_t n_group : groups_) append_group(n_group);
+    for (const TileShape shape : shapes_) append_shape(shape);
     page_tables_at_ = words_.size();
     for (const SequenceRun& run : runs_) {
       const auto pages = run.page_table.first(n_pages(run));
@@ -87,16 +93,18 @@ class CudaInputs {
     return copy(stream);
   }
 
-  void append_group(int32_t n_group) {
+  void append_shape(TileShape shape) {
     std::vector<gpu::AttentionTile> tiles;
     int32_t first_token = 0;
     size_t page_table = 0;
     for (const SequenceRun& run : runs_) {
-      gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), n_group,
-                        gpu::kAttentionRows);
+      gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), shape.n_group,
+                        shape.n_rows);
       first_token += run.n_tokens;
       page_table += n_pages(run);
     }
+    // The last see most: what takes longest begins first.
+    std::reverse(tiles.begin(), tiles.end());
     tiles_at_.push_back(words_.size());
     n_tiles_.push_back(static_cast<int32_t>(tiles.size()));
     for (const gpu::AttentionTile& tile : tiles) {
@@ -125,7 +133,7 @@ class CudaInputs {
     return has_moved;
   }
 
-  std::vector<int32_t> groups_;  ///< heads that share keys, of all models so far
+  std::vector<TileShape> shapes_;  ///< of all models so far
   std::vector<int32_t> tokens_, rows_, words_;
   std::vector<SequenceRun> runs_;  ///< of the pass that is computed: their page tables live as long
   size_t positions_at_ = 0, slots_at_ = 0, rows_at_ = 0, page_tables_at_ = 0, n_positions_ = 0;

@@ -1,0 +1,81 @@
+#include "kernels/cuda/device_block.h"
+#include "kernels/cuda/gemm_launch.h"
+#include "kernels/cuda/gemm_wgmma.h"
+
+namespace outpost::gpu {
+namespace {
+
+/// Says by its shared memory what it was compiled for: code for another architecture may run on the same device.
+static __global__ void has_wgmma() {
+#ifdef OUTPOST_HAS_WGMMA
+  __shared__ volatile int32_t mark;
+  mark = 1;
+#endif
+}
+
+struct LaunchGemm {
+  cudaStream_t stream;
+  const GemmLaunch& arguments;
+  cudaError_t error = cudaErrorInvalidValue;
+
+  template <typename Block>
+  void operator()() {
+    error = launch_gemm_block<Block>(stream, arguments);
+  }
+};
+
+int64_t waves(const GemmParams& params, int32_t n_tokens, int32_t n_multiprocessors) {
+  const int64_t n_blocks =
+      int64_t{(params.n_tokens + n_tokens - 1) / n_tokens} * ((params.n_rows + kGemmRows - 1) / kGemmRows);
+  return (n_blocks + n_multiprocessors - 1) / n_multiprocessors;
+}
+
+}  // namespace
+
+GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors) {
+  // Half the tokens are more than half the work, as weights are decoded for fewer; but they may fill the device better.
+  const bool is_large = 3 * waves(params, 256, n_multiprocessors) <= 2 * waves(params, 128, n_multiprocessors);
+  return is_large ? kGemmLarge : kGemmSmall;
+}
+
+bool has_gemm() {
+  cudaFuncAttributes attributes{};
+  if (cudaFuncGetAttributes(&attributes, has_wgmma) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return false;
+  }
+  return attributes.sharedSizeBytes > 0;
+}
+
+cudaError_t launch_halve(cudaStream_t stream, const float* x, uint32_t* image, float* scales,
+                         const HalveParams& params) {
+  if (params.n_tokens == 0) return cudaSuccess;  // an empty grid is an error
+  const int32_t n_rows = (params.n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens;
+  halve_activations<<<n_rows, kHalveThreads, 0, stream>>>(x, image, scales, params);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_gemm(cudaStream_t stream, DeviceType type, const void* weight, const HalvedInput& x,
+                        const float* bias, float* y, const GemmParams& params, GemmTile tile) {
+  if (!can_gemm(type, int64_t{32} * params.n_groups) || !has_gemm()) return cudaErrorInvalidValue;
+  if (params.n_tokens == 0) return cudaSuccess;
+  if (tile == kGemmAny) {
+    int device = 0, n_multiprocessors = 0;
+    if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+    if (const cudaError_t error = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
+        error != cudaSuccess)
+      return error;
+    tile = choose_gemm_tile(params, n_multiprocessors);
+  }
+  LaunchGemm launch{stream,
+                    {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256, tile == kGemmPaired}};
+  if (type.type == TensorType::kF16)
+    launch.operator()<ElementF16>();
+  else if (type.type == TensorType::kBF16)
+    launch.operator()<ElementBF16>();
+  else
+    visit_device_block(type, launch);
+  return launch.error;
+}
+
+}  // namespace outpost::gpu

@@ -1,0 +1,251 @@
+// Products of weights of any type with many tokens on Hopper's matrix units: f16 inputs, f32 sums.
+//
+// A block does 128 rows and kTokens tokens. One warpgroup brings what the others need: steps of 64 columns of the
+// activations' image (kernels/portable/halve.h) by bulk copies, and the bytes of the rows' blocks, 256 columns at a
+// time. Two warpgroups of 64 rows each decode weights straight into the registers that the matrix units read: while the
+// product of a step runs, a thread decodes the next step's. Weights take no other way through shared memory than as the
+// bytes of the file.
+//
+// A row's sum takes its columns in one order, whatever kTokens and the number of tokens: a token's result does not
+// depend on what else is in the batch.
+#pragma once
+
+#include "kernels/cuda/weight_source.h"
+#include "kernels/cuda/wgmma.h"
+#include "kernels/portable/halve.h"
+
+namespace outpost {
+namespace gpu {
+
+OUTPOST_CONSTANT int kGemmConsumers = 8;  ///< warps, of two warpgroups
+/// A third group copies, as registers are given to whole groups: a warp activations, three weights.
+OUTPOST_CONSTANT int kGemmThreads = 32 * (kGemmConsumers + 4);
+OUTPOST_CONSTANT int kGemmCopiers = 96;  ///< threads that copy weights
+OUTPOST_CONSTANT int kGemmRows = 128;
+OUTPOST_CONSTANT int kGemmStages = 4;  ///< steps of activations in shared memory
+OUTPOST_CONSTANT int kGemmChunks = 2;  ///< chunks of weights
+
+#ifdef __CUDACC__
+
+template <typename Block, int kTokens>
+struct GemmShape {
+  using Source = WeightSource<Block>;
+  static constexpr int32_t kStepBytes = kTokens * 2 * kImageStep;
+  static constexpr int32_t kChunkSteps = Source::kChunkGroups / 2;
+  /// Pieces of 16 bytes that a chunk touches at most, and from a row to the next: an odd number, so that eight rows lie
+  /// in different banks.
+  static constexpr int32_t kPieces = Source::kIsAligned ? Source::kChunkBytes / 16 : (Source::kChunkBytes + 30) / 16;
+  static constexpr int32_t kPitch = 16 * (kPieces | 1);
+  static constexpr int32_t kChunkPitch = kGemmRows * kPitch;
+  static constexpr int32_t kSharedBytes = 1024 + kGemmStages * kStepBytes + kGemmChunks * kChunkPitch;
+};
+
+#ifdef OUTPOST_HAS_WGMMA
+
+template <int kHalves>
+GPU_FN void multiply_step(float (&sums)[kHalves], const uint32_t (&low)[8], const uint32_t (&high)[8],
+                          uint64_t activations) {
+  GPU_UNROLL for (int32_t k = 0; k < 4; ++k)
+      wgmma_f16(sums, low[2 * k], high[2 * k], low[2 * k + 1], high[2 * k + 1], activations + 2 * k);
+}
+
+/// What the blocks' barriers are for, one each of a stage or a chunk.
+struct GemmBarriers {
+  uint64_t step_is_there[kGemmStages], step_is_free[kGemmStages];
+  uint64_t chunk_is_there[kGemmChunks], chunk_is_free[kGemmChunks];
+};
+
+/// The warp that copies activations; one lane of it is enough. Of a pair, each block copies half of a step to both.
+template <typename Block, int kTokens, int kPair>
+GPU_FN void bring_steps(GemmBarriers& barriers, uint8_t* steps, const uint8_t* image, const GemmParams& p,
+                        int32_t token) {
+  using Shape = GemmShape<Block, kTokens>;
+  const int32_t n_steps = image_steps(32 * p.n_groups);
+  const int64_t image_step = int64_t(image_rows(p.n_tokens)) * (2 * kImageStep);
+  constexpr int32_t kPartBytes = Shape::kStepBytes / kPair;
+  const int32_t part = kPair == 1 ? 0 : int32_t(rank_in_pair()) * kPartBytes;
+  const uint8_t* from = image + int64_t(token) * (2 * kImageStep) + part;
+  for (int32_t step = 0; step < n_steps; ++step, from += image_step) {
+    const int32_t stage = step % kGemmStages;
+    wait_for(&barriers.step_is_free[stage], (step / kGemmStages + 1) % 2);
+    arrive_and_expect(&barriers.step_is_there[stage], Shape::kStepBytes);
+    uint8_t* to = steps + stage * Shape::kStepBytes + part;
+    if (kPair == 1)
+      copy_bulk(to, from, kPartBytes, &barriers.step_is_there[stage]);
+    else
+      copy_bulk_to_pair(to, from, kPartBytes, &barriers.step_is_there[stage]);
+  }
+}
+
+/// The warps that copy weights. @param thread_id among them
+template <typename Block, int kTokens>
+GPU_FN void bring_chunks(GemmBarriers& barriers, uint8_t* chunks, const uint8_t* weight, const GemmParams& p,
+                         int32_t row, int32_t thread_id) {
+  using Shape = GemmShape<Block, kTokens>;
+  using Source = typename Shape::Source;
+  const int64_t row_bytes = int64_t(p.n_groups) * Source::kChunkBytes / Source::kChunkGroups;
+  const uint8_t* end = weight + p.n_rows * row_bytes;
+  const int32_t n_chunks = (image_steps(32 * p.n_groups) + Shape::kChunkSteps - 1) / Shape::kChunkSteps;
+  for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
+    const int32_t place = chunk % kGemmChunks;
+    wait_for(&barriers.chunk_is_free[place], (chunk / kGemmChunks + 1) % 2);
+#pragma unroll 4
+    for (int32_t i = thread_id; i < kGemmRows * Shape::kPieces; i += kGemmCopiers) {
+      const int32_t r = i / Shape::kPieces, piece = i % Shape::kPieces;
+      const uint8_t* start =
+          weight + (row + r < p.n_rows ? row + r : p.n_rows - 1) * row_bytes + int64_t(chunk) * Source::kChunkBytes;
+      const uint8_t* aligned = Source::kIsAligned ? start : start - (reinterpret_cast<uintptr_t>(start) & 15u);
+      const int64_t n_left = end - (aligned + 16 * piece);
+      if (n_left > 0)
+        copy_async16(chunks + place * Shape::kChunkPitch + r * Shape::kPitch + 16 * piece, aligned + 16 * piece,
+                     n_left < 16 ? uint32_t(n_left) : 16u);
+    }
+    arrive_after_copies(&barriers.chunk_is_there[place]);
+  }
+}
+
+/// One thread of the two warpgroups: a step of the loop over columns.
+template <typename Block, int kTokens, int kPair>
+struct GemmConsumer {
+  using Shape = GemmShape<Block, kTokens>;
+  using Source = typename Shape::Source;
+
+  GemmBarriers& barriers;
+  const uint8_t* chunks;
+  uint64_t first_step;  ///< descriptor of stage 0
+  const uint8_t* weight_rows[2];
+  int32_t own_row, n_groups, lane;
+
+  /// Step 2 * slice + kHalf: decodes, starts its product, and waits for the one before.
+  template <int kHalf>
+  GPU_FN void step(float (&sums)[kTokens / 2], uint32_t (&low)[8], uint32_t (&high)[8], int32_t slice) const {
+    const int32_t step = 2 * slice + kHalf, chunk = step / Shape::kChunkSteps, stage = step % kGemmStages;
+    const int32_t place = chunk % kGemmChunks;
+    if (step % Shape::kChunkSteps == 0) wait_for(&barriers.chunk_is_there[place], chunk / kGemmChunks % 2);
+    const int32_t g = 4 * slice % Source::kChunkGroups + lane % 4;
+    const uint8_t* rows[2];
+    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
+      rows[i] = chunks + place * Shape::kChunkPitch + (own_row + 8 * i) * Shape::kPitch;
+      if (!Source::kIsAligned)
+        rows[i] += reinterpret_cast<uintptr_t>(weight_rows[i] + int64_t(chunk) * Source::kChunkBytes) & 15u;
+    }
+    if (Source::kGroups == 1 && 4 * slice + lane % 4 >= n_groups) {
+      GPU_UNROLL for (int32_t i = 0; i < 8; ++i) low[i] = high[i] = 0;
+    } else {
+      Source::template decode<kHalf>(rows[0], g, low);
+      Source::template decode<kHalf>(rows[1], g, high);
+    }
+    wait_for(&barriers.step_is_there[stage], step / kGemmStages % 2);
+    wgmma_fence();
+    multiply_step(sums, low, high, first_step + stage * (Shape::kStepBytes >> 4));
+    wgmma_commit();
+    wgmma_wait<1>();
+    if (step > 0) {
+      uint64_t* is_free = &barriers.step_is_free[(step - 1) % kGemmStages];
+      if (kPair == 1 && lane == 0) arrive(is_free);
+      if (kPair > 1 && lane < kPair) arrive_at(is_free, uint32_t(lane));
+    }
+    if (step % Shape::kChunkSteps == Shape::kChunkSteps - 1) {
+      __syncwarp();  // all lanes have decoded
+      if (lane == 0) arrive(&barriers.chunk_is_free[place]);
+    }
+  }
+};
+
+/// The threads of the two warpgroups.
+template <typename Block, int kTokens, int kPair>
+GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t* chunks, const uint8_t* weight,
+                    const float* scales, const float* bias, float* y, const GemmParams& p, int32_t row, int32_t token,
+                    Here here) {
+  using Shape = GemmShape<Block, kTokens>;
+  const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
+  const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
+  const int32_t last_row = p.n_rows - 1, first = row + own_row, second = first + 8;
+  const GemmConsumer<Block, kTokens, kPair> consumer{barriers,
+                                                     chunks,
+                                                     wgmma_descriptor(shared_address(steps)),
+                                                     {weight + (first < last_row ? first : last_row) * row_bytes,
+                                                      weight + (second < last_row ? second : last_row) * row_bytes},
+                                                     own_row,
+                                                     p.n_groups,
+                                                     here.lane};
+  float sums[kTokens / 2];
+  uint32_t low[2][8], high[2][8];
+  GPU_UNROLL for (int32_t i = 0; i < kTokens / 2; ++i) sums[i] = 0;
+  const int32_t n_slices = image_steps(32 * p.n_groups) / 2;
+  for (int32_t slice = 0; slice < n_slices; ++slice) {
+    consumer.template step<0>(sums, low[0], high[0], slice);
+    consumer.template step<1>(sums, low[1], high[1], slice);
+  }
+  wgmma_wait<0>();
+
+  const float biases[2] = {p.has_bias && first <= last_row ? bias[first] : 0.0f,
+                           p.has_bias && second <= last_row ? bias[second] : 0.0f};
+  GPU_UNROLL for (int32_t j = 0; j < kTokens / 8; ++j) {
+    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
+      const int32_t t = token + 8 * j + 2 * (here.lane % 4) + i;
+      if (t < p.n_tokens) {
+        const float scale = scales[t];
+        float* to = y + int64_t(t) * p.n_rows;
+        if (first <= last_row) to[first] = fma32(sums[4 * j + i], scale, biases[0]);
+        if (second <= last_row) to[second] = fma32(sums[4 * j + 2 + i], scale, biases[1]);
+      }
+    }
+  }
+}
+
+#endif
+
+/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
+/// rounded up; kSharedBytes of dynamic shared memory. kPair is 2 for clusters of two blocks with neighbouring rows,
+/// which copy activations for each other. Empty where it is not compiled for 9.0a.
+/// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
+/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
+template <typename Block, int kTokens, int kPair>
+static __global__ void __launch_bounds__(kGemmThreads, 1)
+    gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+               GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+#ifdef OUTPOST_HAS_WGMMA
+  using Shape = GemmShape<Block, kTokens>;
+  extern __shared__ uint8_t dynamic_shared[];
+  __shared__ GemmBarriers barriers;
+  const Here here = GPU_HERE;
+  const int32_t token = here.block_x * kTokens, row = here.block_y * kGemmRows;
+  uint8_t* steps = dynamic_shared + (0u - shared_address(dynamic_shared)) % 1024u;
+  uint8_t* chunks = steps + kGemmStages * Shape::kStepBytes;
+  if (here.thread_id == 0) {
+    for (int32_t i = 0; i < kGemmStages; ++i) {
+      init_barrier(&barriers.step_is_there[i], 1);
+      init_barrier(&barriers.step_is_free[i], kGemmConsumers * kPair);
+    }
+    for (int32_t i = 0; i < kGemmChunks; ++i) {
+      init_barrier(&barriers.chunk_is_there[i], kGemmCopiers);
+      init_barrier(&barriers.chunk_is_free[i], kGemmConsumers);
+    }
+    publish_barriers();
+  }
+  if (kPair == 1)
+    block_barrier();
+  else
+    pair_barrier();
+  if (here.warp >= kGemmConsumers) {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
+    if (here.warp > kGemmConsumers)
+      bring_chunks<Block, kTokens>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
+    else if (here.lane == 0)
+      bring_steps<Block, kTokens, kPair>(barriers, steps, image, p, token);
+  } else {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
+    consume<Block, kTokens, kPair>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
+  }
+  if (kPair > 1) {
+    __syncwarp();
+    pair_barrier();  // the other block may still copy to this one, or arrive here
+  }
+#endif
+}
+
+#endif
+
+}  // namespace gpu
+}  // namespace outpost

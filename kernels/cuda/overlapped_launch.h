@@ -1,0 +1,47 @@
+// A launch of a kernel that says allow_next() and wait_for_previous(): on compute capability 9.0 and above it starts
+// while the launch before it still runs, and so hides its own start and, in products, the first reads of weights. CUDA
+// C++ programming guide, "Programmatic dependent launch". Captured graphs keep it.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <utility>
+
+namespace outpost::gpu {
+
+class OverlappedLaunch {
+ public:
+  OverlappedLaunch(cudaStream_t stream, dim3 grid, int32_t n_threads) {
+    config_.gridDim = grid;
+    config_.blockDim = dim3(static_cast<uint32_t>(n_threads));
+    config_.stream = stream;
+  }
+
+  template <typename... Params, typename... Args>
+  cudaError_t operator()(void (*kernel)(Params...), Args&&... args) const {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = config_;
+    // Code of an older architecture does not wait: its launches have to follow each other.
+    if (waits(reinterpret_cast<const void*>(kernel))) {
+      config.attrs = &attribute;
+      config.numAttrs = 1;
+    }
+    return cudaLaunchKernelEx(&config, kernel, Params(std::forward<Args>(args))...);
+  }
+
+ private:
+  /// All kernels of the library are compiled for the same architectures.
+  static bool waits(const void* kernel) {
+    static const bool result = [kernel] {
+      cudaFuncAttributes attributes{};
+      return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
+    }();
+    return result;
+  }
+
+  cudaLaunchConfig_t config_{};
+};
+
+}  // namespace outpost::gpu

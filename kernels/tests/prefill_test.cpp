@@ -1,0 +1,255 @@
+// What computes many tokens at once on matrix units: activations as f16 images, products with weights of every type
+// against sums in double precision, and flash attention against the textbook softmax. The products need a device with
+// Hopper's matrix units; the rest runs under the emulator too.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/half.h"
+#include "kernels/common/visit_block.h"
+#include "kernels/portable/halve.h"
+#include "kernels/tests/operations.h"
+
+using namespace outpost;
+using namespace outpost::gpu;
+using namespace outpost::test;
+
+namespace {
+
+struct DeviceImage {
+  DeviceArray<uint32_t> words;
+  DeviceArray<float> scales;
+  int32_t n_tokens, n_cols;
+
+  DeviceImage(const std::vector<float>& x, int32_t n_columns)
+      : words("image", static_cast<size_t>(image_steps(n_columns)) * 32 *
+                           static_cast<size_t>(image_rows(static_cast<int32_t>(x.size()) / n_columns))),
+        scales("scales", x.size() / static_cast<size_t>(n_columns)),
+        n_tokens(static_cast<int32_t>(x.size()) / n_columns),
+        n_cols(n_columns) {
+    DeviceArray<float> values("x", x);
+    run_halve(values, words, scales, {n_tokens, n_cols});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("gpu halve: every column has its place in the image, as f16 of the value over the row's power of two") {
+  const int32_t n_tokens = 11, n_cols = 160;  // a slice and a quarter
+  std::vector<float> x = random_f32(static_cast<size_t>(n_tokens * n_cols), 1);
+  for (int32_t i = 0; i < n_cols; ++i) {
+    x[static_cast<size_t>(n_cols + i)] *= 1e-30f;
+    x[static_cast<size_t>(2 * n_cols + i)] *= 1e30f;
+    x[static_cast<size_t>(3 * n_cols + i)] = 0;
+  }
+  DeviceImage image(x, n_cols);
+  const auto words = image.words.values();
+  const auto scales = image.scales.values();
+  const auto n_rows = static_cast<size_t>(image_rows(n_tokens));
+  REQUIRE(words.size() == 4 * n_rows * 32);
+  std::vector<int> n_seen(words.size(), 0);
+  for (int32_t t = 0; t < n_tokens; ++t) {
+    float most = 0;
+    for (int32_t column = 0; column < 256; ++column) {
+      // The definition of the order from the fragments of the instruction: column = 128 slice + 32 c + 16 half + 4 k +
+      // 2 h + e is, in step 2 slice + half, the 16 columns number k, and in these number 8 h + 2 c + e.
+      const int32_t slice = column / 128, c = column % 128 / 32, half = column % 32 / 16, k = column % 16 / 4;
+      const int32_t in_step = 16 * k + 8 * (column % 4 / 2) + 2 * c + column % 2;
+      const int32_t piece = in_step / 8 ^ t % 8;
+      const size_t word = (static_cast<size_t>(2 * slice + half) * n_rows + static_cast<size_t>(t)) * 32 +
+                          static_cast<size_t>(piece * 4 + in_step % 8 / 2);
+      ++n_seen[word];
+      const float got = half_to_float(static_cast<uint16_t>(words[word] >> (16 * (in_step % 2))));
+      const float value = column < n_cols ? x[static_cast<size_t>(t * n_cols + column)] : 0;
+      const float scale = scales[static_cast<size_t>(t)];
+      CHECK(got == half_to_float(float_to_half(value / scale)));  // the division is exact: a power of two
+      most = std::max(most, std::abs(got));
+    }
+    CHECK((t == 3 ? most == 0 : most >= 0x1p14f && most <= 0x1p15f));
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool is_token = i / 32 % n_rows < static_cast<size_t>(n_tokens);
+    if (n_seen[i] != (is_token ? 2 : 0) || (!is_token && words[i] != 0)) FAIL_CHECK("word ", i, " of the image");
+  }
+}
+
+TEST_CASE("gpu halve: a row with an infinity or a NaN becomes zeros with the scale NaN, alone") {
+  std::vector<float> x = random_f32(3 * 128, 2);
+  x[5] = std::numeric_limits<float>::quiet_NaN();
+  x[2 * 128 + 127] = -std::numeric_limits<float>::infinity();
+  DeviceImage image(x, 128);
+  const auto scales = image.scales.values();
+  CHECK(std::isnan(scales[0]));
+  CHECK(scales[1] > 0);
+  CHECK(std::isnan(scales[2]));
+  const auto words = image.words.values();
+  for (size_t i = 0; i < 32; ++i) {
+    CHECK(words[i] == 0);
+    CHECK(words[64 + i] == 0);
+  }
+}
+
+#ifdef OUTPOST_ON_GPU
+
+namespace {
+
+/// x * matrix^T, [n_tokens, n_rows]
+std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, const std::vector<float>& x,
+                            const std::vector<float>& bias = {}, GemmTile tile = kGemmAny) {
+  DeviceImage image(x, static_cast<int32_t>(matrix.n_cols));
+  DeviceArray<std::byte> narrow = device_bytes_of(matrix);
+  DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens * matrix.n_rows)), device_bias("bias", bias);
+  const GemmParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32), image.n_tokens,
+                          bias.empty() ? 0 : 1};
+  if (is_wide) {
+    const int64_t n_elements = matrix.n_rows * matrix.n_cols;
+    DeviceArray<std::byte> wide("wide", device_bytes({matrix.type, true}, n_elements));
+    run_widen(matrix.type, narrow, wide, n_elements);
+    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params, tile);
+  } else {
+    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params, tile);
+  }
+  return y.values();
+}
+
+/// Some tokens' elements against their sums in f64.
+void check_product(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& y) {
+  const std::vector<float> w = matrix.values();
+  const auto n_rows = static_cast<size_t>(matrix.n_rows), n_cols = static_cast<size_t>(matrix.n_cols);
+  const size_t n_tokens = x.size() / n_cols;
+  size_t n_wrong = 0;
+  double largest = 0;
+  for (const float value : w) largest = std::max(largest, std::abs(double{value}));
+  for (size_t t = 0; t < n_tokens; t += t + 6 < n_tokens ? 5 : 1) {
+    for (size_t row = 0; row < n_rows; ++row) {
+      double sum = 0, sum_product = 0, sum_x = 0;
+      for (size_t col = 0; col < n_cols; ++col) {
+        const double product = double{w[row * n_cols + col]} * x[t * n_cols + col];
+        sum += product;
+        sum_product += std::abs(product);
+        sum_x += std::abs(double{x[t * n_cols + col]});
+      }
+      // Both factors are rounded to 11 bits: 2^-11 each; a subnormal f16 weight by 2^-25. A weight with an offset may
+      // be a small difference of f32 values as large as the largest. The matrix units add 16 products and the sum so
+      // far with at least 22 bits of the largest of them.
+      const double tolerance =
+          (0x1.01p-10 + static_cast<double>(n_cols) * 0x1p-22) * sum_product + (0x1p-25 + 0x1p-21 * largest) * sum_x;
+      const double got = y[t * n_rows + row];
+      if (!(std::abs(got - sum) <= tolerance) && ++n_wrong <= 3)
+        FAIL_CHECK("row ", row, " of token ", t, ": got ", got, ", expected ", sum, " +- ", tolerance);
+    }
+  }
+  CHECK(n_wrong == 0);
+}
+
+bool has_blocks(TensorType type) { return tensor_type_traits(type).block_elements > 1; }
+
+template <typename Check>
+void for_each_type(const Check& check) {
+  if (!has_gemm()) {
+    MESSAGE("this device, or this build for it, has no wgmma: nothing was checked");
+    return;
+  }
+  for (const TensorType type : kCpuTypes) {
+    if (!can_gemm(type, 256)) continue;
+    for (const bool is_wide : {false, true}) {
+      if (is_wide && !can_widen(type, 256)) continue;
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      CAPTURE(is_wide);
+      check(type, is_wide);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gpu gemm: one tile equals the exact sum of every type up to the rounding to f16") {
+  for_each_type([](TensorType type, bool is_wide) {
+    const FileMatrix matrix = random_matrix(type, 128, 256, /*seed=*/1);
+    const auto x = random_f32(128 * 256, /*seed=*/2);
+    check_product(matrix, x, multiply(matrix, is_wide, x));
+  });
+}
+
+TEST_CASE("gpu gemm: rows, tokens and columns that fill no tile") {
+  for_each_type([](TensorType type, bool is_wide) {
+    const bool is_small = tensor_type_traits(type).block_elements <= 32 && !is_wide;
+    struct Shape {
+      int64_t n_rows, n_cols, n_tokens;
+    };
+    for (const Shape& shape : {Shape{1, 256, 17}, Shape{200, 1280, 130}, Shape{131, 2304, 257},
+                               Shape{is_small ? 5 : 3, is_small ? 32 : 256, 33}, Shape{145, is_small ? 1056 : 512, 300},
+                               Shape{70, is_small ? 160 : 768, 40}}) {
+      CAPTURE(shape.n_rows);
+      CAPTURE(shape.n_cols);
+      CAPTURE(shape.n_tokens);
+      const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/3);
+      const auto x = random_f32(static_cast<size_t>(shape.n_tokens * shape.n_cols), /*seed=*/4);
+      check_product(matrix, x, multiply(matrix, is_wide, x));
+    }
+  });
+}
+
+TEST_CASE("gpu gemm: bits of a token do not depend on the number of tokens, in tiles of either size") {
+  if (!has_gemm()) return;
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kBF16}) {
+    const int64_t n_rows = 20000, n_cols = 512;  // enough for the larger tile
+    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
+    const auto x = random_f32(static_cast<size_t>(700 * n_cols), /*seed=*/6);
+    const std::vector<float> all = multiply(matrix, false, x);
+    for (const int64_t n_tokens : {17, 64, 129, 256, 513}) {
+      CAPTURE(n_tokens);
+      const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+      const std::vector<float> y = multiply(matrix, false, part);
+      CHECK(std::equal(y.begin(), y.end(), all.end() - n_tokens * n_rows));
+    }
+  }
+}
+
+TEST_CASE("gpu gemm: all tiles give the same bits") {
+  if (!has_gemm()) return;
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
+    for (const int64_t n_rows : {100, 128, 300}) {
+      CAPTURE(n_rows);
+      const FileMatrix matrix = random_matrix(type, n_rows, 1536, /*seed=*/10);
+      const auto x = random_f32(300 * 1536, /*seed=*/11);
+      const auto small = multiply(matrix, false, x, {}, kGemmSmall);
+      CHECK(multiply(matrix, false, x, {}, kGemmLarge) == small);
+    }
+  }
+}
+
+TEST_CASE("gpu gemm_paired: blocks that copy for each other give the bits of those that do not") {
+  if (!has_gemm()) return;
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
+    for (const int64_t n_rows : {100, 256, 700}) {
+      CAPTURE(n_rows);
+      const FileMatrix matrix = random_matrix(type, n_rows, 1536, /*seed=*/10);
+      const auto x = random_f32(600 * 1536, /*seed=*/11);
+      CHECK(multiply(matrix, false, x, {}, kGemmPaired) == multiply(matrix, false, x, {}, kGemmLarge));
+    }
+  }
+}
+
+TEST_CASE("gpu gemm: adds the bias once, and a row with a NaN is NaN alone") {
+  if (!has_gemm()) return;
+  const FileMatrix matrix = random_matrix(TensorType::kQ4_K, 137, 256, /*seed=*/7);
+  auto x = random_f32(40 * 256, /*seed=*/8);
+  const auto bias = random_f32(137, /*seed=*/9);
+  const auto plain = multiply(matrix, false, x), biased = multiply(matrix, false, x, bias);
+  // With the bias the end is one rounding, without it there is one before.
+  for (size_t i = 0; i < plain.size(); ++i)
+    if (!(std::abs(biased[i] - (plain[i] + bias[i % 137])) <=
+          0x1p-23f * (std::abs(plain[i]) + std::abs(bias[i % 137]))))
+      FAIL_CHECK("element ", i);
+  x[7 * 256 + 3] = std::numeric_limits<float>::quiet_NaN();
+  x[9 * 256 + 3] = std::numeric_limits<float>::infinity();
+  const auto spoiled = multiply(matrix, false, x);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    if (i / 137 == 7 || i / 137 == 9 ? !std::isnan(spoiled[i]) : spoiled[i] != plain[i]) FAIL_CHECK("element ", i);
+  }
+}
+
+#endif

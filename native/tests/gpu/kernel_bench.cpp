@@ -1,0 +1,268 @@
+// outpost-gpu-bench [matvec] [gemm] [pairs] [attention]: what the kernels for few and for many tokens reach on a GPU,
+// beside what its memory, or its matrix units when nothing has to be brought to them, can do. Tiles that the backend
+// would choose have a *; "pairs" measures those of two blocks too. Each figure is the median of several runs. Exit code
+// 0 without a device too.
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/launchers.h"
+#include "kernels/portable/attention_tiles.h"
+#include "kernels/tests/cuda_array.h"
+#include "tests/support/quantized_data.h"
+
+namespace {
+
+using namespace outpost;
+using namespace outpost::gpu;
+using test::cuda::check;
+using test::cuda::DeviceArray;
+
+constexpr int kRuns = 7;
+
+/// Milliseconds of one launch, the median of kRuns after one that does not count.
+double median_ms(const std::function<void(int)>& launch) {
+  cudaEvent_t begin = nullptr, end = nullptr;
+  check(cudaEventCreate(&begin), "an event");
+  check(cudaEventCreate(&end), "an event");
+  std::vector<float> times;
+  for (int run = 0; run <= kRuns; ++run) {
+    float ms = 0;
+    check(cudaEventRecord(begin), "an event");
+    launch(run);
+    check(cudaEventRecord(end), "an event");
+    check(cudaEventSynchronize(end), "computing");
+    check(cudaEventElapsedTime(&ms, begin, end), "an event");
+    if (run > 0) times.push_back(ms);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+/// TFLOP/s of bf16 products alone.
+double measure_rate(int32_t n_multiprocessors) {
+  DeviceArray<float> y("y", static_cast<size_t>(n_multiprocessors) * 256);
+  double n_operations = 0;
+  const double ms = median_ms(
+      [&](int) { check(launch_matrix_rate(nullptr, y, n_multiprocessors, 50000, n_operations), "matrix_rate"); });
+  return n_operations / ms * 1e-9;
+}
+
+/// [n_rows, n_cols] of this type as the backend keeps it: 128 random rows again and again.
+std::vector<std::byte> device_weight(DeviceType type, int64_t n_rows, int64_t n_cols) {
+  const test::FileMatrix matrix = test::random_matrix(type.type, 128, n_cols, 1);
+  std::vector<std::byte> bytes = matrix.bytes;
+  if (type.is_wide) {
+    DeviceArray<std::byte> narrow("narrow", matrix.bytes), wide("wide", device_bytes(type, 128 * n_cols));
+    check(launch_widen(nullptr, type.type, narrow.pointer(), wide.pointer(), 128 * n_cols), "widen");
+    bytes = wide.values();
+  }
+  std::vector<std::byte> all;
+  const size_t n_bytes = device_bytes(type, n_rows * n_cols);
+  while (all.size() < n_bytes) all.insert(all.end(), bytes.begin(), bytes.end());
+  all.resize(n_bytes);
+  return all;
+}
+
+/// GB/s of a copy, bytes read and bytes written.
+double measure_copy() {
+  constexpr size_t kBytes = size_t{1} << 30;
+  void *from = nullptr, *to = nullptr;
+  check(cudaMalloc(&from, kBytes), "memory");
+  check(cudaMalloc(&to, kBytes), "memory");
+  const double ms =
+      median_ms([&](int) { check(cudaMemcpyAsync(to, from, kBytes, cudaMemcpyDeviceToDevice), "a copy"); });
+  cudaFree(from);
+  cudaFree(to);
+  return 2e-6 * kBytes / ms;
+}
+
+/// Products with few tokens, one after the other as in a recorded pass, with more weights than caches hold.
+void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gated, double copy_rate) {
+  constexpr int kLaunches = 48;
+  const DeviceType device_type(type, can_widen(type, n_cols));
+  const std::vector<std::byte> bytes = device_weight(device_type, n_rows, n_cols);
+  const size_t n_copies = std::max<size_t>(2, (size_t{400} << 20) / bytes.size());
+  std::vector<std::unique_ptr<DeviceArray<std::byte>>> weights;
+  for (size_t i = 0; i < n_copies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", bytes));
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
+  std::printf("matvec %-5s %6lld x %-6lld%s", tensor_type_traits(type).name, static_cast<long long>(n_rows),
+              static_cast<long long>(n_cols), is_gated ? " gated" : "      ");
+  double first_ms = 0;
+  for (const int32_t n_tokens : {1, 2, 8, 16}) {
+    const auto n = static_cast<size_t>(n_tokens * n_cols);
+    DeviceArray<float> x("x", test::random_f32(n, 2)), y("y", static_cast<size_t>(n_tokens * n_rows));
+    DeviceArray<uint32_t> codes("codes", n / 4), sums("sums", n / 32), pairs("pairs", n / 64);
+    DeviceArray<float> scales("scales", n / 32);
+    const auto n_groups = static_cast<int32_t>(n_cols / 32);
+    check(launch_quantize(nullptr, x, {codes, scales, sums, pairs},
+                          {n_groups * n_tokens, takes_super_groups(device_type) ? 1 : 0}),
+          "quantize_activations");
+    check(cudaDeviceSynchronize(), "computing");
+    const QuantizedInput input{codes, scales, sums, pairs};
+    const MatvecParams params{static_cast<int32_t>(n_rows), n_groups, n_tokens, 0, 0};
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t pass = nullptr;
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
+    for (size_t i = 0; i < kLaunches; ++i) {
+      const auto* weight = weights[i % n_copies]->pointer();
+      const auto* other = weights[(i + 1) % n_copies]->pointer();
+      check(is_gated ? launch_matvec_gated(stream, device_type, weight, other, input, nullptr, nullptr, y, params)
+                     : launch_matvec(stream, device_type, weight, input, nullptr, y, params),
+            "matvec");
+      if (is_gated) ++i;
+    }
+    check(cudaStreamEndCapture(stream, &graph), "recording");
+    check(cudaGraphInstantiate(&pass, graph, 0), "recording");
+    std::vector<double> times;
+    cudaEvent_t begin = nullptr, end = nullptr;
+    check(cudaEventCreate(&begin), "an event");
+    check(cudaEventCreate(&end), "an event");
+    for (int run = 0; run <= kRuns; ++run) {
+      float ms = 0;
+      check(cudaEventRecord(begin, stream), "an event");
+      check(cudaGraphLaunch(pass, stream), "a pass");
+      check(cudaEventRecord(end, stream), "an event");
+      check(cudaEventSynchronize(end), "computing");
+      check(cudaEventElapsedTime(&ms, begin, end), "an event");
+      if (run > 0) times.push_back(ms);
+    }
+    std::sort(times.begin(), times.end());
+    const double ms = times[times.size() / 2] / kLaunches, rate = 1e-6 * static_cast<double>(bytes.size()) / ms;
+    if (n_tokens == 1) first_ms = ms;
+    std::printf("  %2d: %6.2f us %5.0f GB/s %3.0f %% (%.2f)", n_tokens, ms * 1000, rate, 100 * rate / copy_rate,
+                ms / first_ms);
+    cudaGraphExecDestroy(pass);
+    cudaGraphDestroy(graph);
+    cudaEventDestroy(begin);
+    cudaEventDestroy(end);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+  cudaStreamDestroy(stream);
+}
+
+void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, int32_t n_multiprocessors,
+                  bool has_pairs) {
+  constexpr int kCopies = 4;  // one after the other, so that weights come from memory as in a model
+  const DeviceType device_type(type, can_widen(type, n_cols));
+  const std::vector<std::byte> all = device_weight(device_type, n_rows, n_cols);
+  std::vector<std::unique_ptr<DeviceArray<std::byte>>> weights;
+  for (int i = 0; i < kCopies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", all));
+  for (const int32_t n_tokens : {64, 512, 2048}) {
+    const auto width = static_cast<int32_t>(n_cols);
+    DeviceArray<float> x("x", test::random_f32(static_cast<size_t>(n_tokens * n_cols), 2));
+    DeviceArray<uint32_t> image("image", image_words(n_tokens, width));
+    DeviceArray<float> scales("scales", static_cast<size_t>(n_tokens));
+    DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
+    const GemmParams params{static_cast<int32_t>(n_rows), width / 32, n_tokens, 0};
+    const double halve_ms = median_ms([&](int) {
+      check(launch_halve(nullptr, x, image, scales, {n_tokens, width}), "halve_activations");
+    });
+    std::printf("gemm %-5s %6lld x %-6lld %5d tokens  image %.3f ms", tensor_type_traits(type).name,
+                static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens, halve_ms);
+    const GemmTile chosen = choose_gemm_tile(params, n_multiprocessors);
+    for (const auto& [tile, name] : {std::pair(kGemmLarge, "256"), {kGemmSmall, "128"}, {kGemmPaired, "2x256"}}) {
+      if (tile == kGemmPaired && !has_pairs) continue;
+      const double ms = median_ms([&, tile = tile](int run) {
+        check(launch_gemm(nullptr, device_type, weights[static_cast<size_t>(run % kCopies)]->pointer(), {image, scales},
+                          nullptr, y, params, tile),
+              "gemm_wgmma");
+      });
+      const double tflops = 2e-9 * static_cast<double>(n_rows * n_cols) * n_tokens / ms;
+      std::printf("  %s%s: %.3f ms %.0f TFLOP/s %.0f %%", tile == chosen ? "*" : "", name, ms, tflops,
+                  100 * tflops / rate);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+}
+
+/// Heads as of an 8B model: 32, of which 4 share keys, of 128 elements.
+void measure_attention(int32_t n_tokens, double rate) {
+  constexpr int32_t kHeads = 32, kHeadsKv = 8, kDim = 128;
+  const int64_t stride = int64_t{kPage} * kHeadsKv * 2 * kDim;
+  const int32_t n_pages = (n_tokens + kPage - 1) / kPage;
+  std::vector<uint16_t> halves(static_cast<size_t>(n_pages * stride));
+  std::mt19937 random(3);
+  for (uint16_t& half : halves) half = static_cast<uint16_t>((random() & 0x83ff) | 0x3800);  // 0.5 to 1, either sign
+  std::vector<int32_t> table(static_cast<size_t>(n_pages)), positions(static_cast<size_t>(n_tokens));
+  std::iota(table.begin(), table.end(), 0);
+  std::iota(positions.begin(), positions.end(), 0);
+  std::vector<AttentionTile> tiles, small_tiles;
+  append_tiles(tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kFlashRows);
+  append_tiles(small_tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kAttentionRows);
+  std::reverse(tiles.begin(), tiles.end());
+  DeviceArray<uint16_t> pages("pages", halves);
+  DeviceArray<int32_t> page_table("page_table", table), device_positions("positions", positions);
+  DeviceArray<AttentionTile> device_tiles("tiles", tiles), device_small_tiles("tiles", small_tiles);
+  DeviceArray<float> q("q", test::random_f32(static_cast<size_t>(n_tokens * kHeads * kDim), 4));
+  DeviceArray<float> y("y", static_cast<size_t>(n_tokens * kHeads * kDim));
+  const AttentionKernelParams params{{kHeadsKv, kDim, kDim, stride, 0}, kHeads, n_tokens, 0, 0, 0.088388f, 0};
+  AttentionArrays arrays{q, pages, page_table, device_tiles, device_positions, nullptr, y, nullptr, nullptr};
+  const double operations = 2.0 * n_tokens * n_tokens * kHeads * kDim;
+  const double ms = median_ms(
+      [&](int) { check(launch_flash(nullptr, arrays, static_cast<int32_t>(tiles.size()), params), "flash_prefill"); });
+  std::printf("attention %5d tokens  flash_prefill %8.3f ms  %6.1f TFLOP/s  %3.0f %%", n_tokens, ms,
+              operations / ms * 1e-9, 100 * operations / ms * 1e-9 / rate);
+  if (n_tokens <= 2048) {
+    arrays.tiles = device_small_tiles;
+    const double slow_ms = median_ms([&](int) {
+      check(launch_attention(nullptr, arrays, static_cast<int32_t>(small_tiles.size()), 1, params), "attention");
+    });
+    std::printf("   attention %8.3f ms", slow_ms);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> parts(argv + 1, argv + argc);
+  const auto wants = [&](const char* part) {
+    return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+  };
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) {
+    std::printf("no CUDA device. Nothing was measured.\n");
+    return 0;
+  }
+  try {
+    const bool has_wgmma = has_gemm();
+    const double rate = has_wgmma ? measure_rate(properties.multiProcessorCount) : 0;
+    std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name, rate);
+    if (wants("matvec")) {
+      const double copy_rate = measure_copy();
+      std::printf("%.0f GB/s of a copy; a matrix of a pair counts as one\n", copy_rate);
+      for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K, TensorType::kQ5_K}) {
+        measure_matvec(type, 4096, 4096, false, copy_rate);
+        measure_matvec(type, 14336, 4096, true, copy_rate);
+        measure_matvec(type, 4096, 14336, false, copy_rate);
+      }
+    }
+    if (wants("attention")) {
+      for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
+    }
+    if ((wants("gemm") || wants("pairs")) && has_wgmma) {
+      for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
+        measure_gemm(type, 4096, 4096, rate, properties.multiProcessorCount, wants("pairs"));
+        measure_gemm(type, 14336, 4096, rate, properties.multiProcessorCount, wants("pairs"));
+        measure_gemm(type, 4096, 14336, rate, properties.multiProcessorCount, wants("pairs"));
+      }
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAILED: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
