@@ -30,6 +30,17 @@ async function openModels(page: Page): Promise<void> {
   await expect(dialog(page)).toBeVisible();
 }
 
+/** As from the system's file manager. */
+async function drop(page: Page, files: string[]): Promise<void> {
+  const box = await dialog(page).boundingBox();
+  const at = { x: (box?.x ?? 0) + 400, y: (box?.y ?? 0) + 300 };
+  const debug = await page.context().newCDPSession(page);
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await debug.send('Input.dispatchDragEvent', { type, ...at, data: { items: [], files, dragOperationsMask: 1 } });
+  }
+  await debug.detach();
+}
+
 test.describe('Models', () => {
   test('found, fitted, downloaded, checked, loaded, asked, and deleted', async ({ outpost, picture }) => {
     const hub = await withHub(outpost.userData, { redirects: true });
@@ -63,6 +74,7 @@ test.describe('Models', () => {
     expect(await violations(page)).toEqual([]);
 
     await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await expect(model(page, /^tiny/)).toContainText('Loaded');
     await page.keyboard.press('Escape');
     await expect(status(page)).toContainText('tiny');
     await ask(page, 'Hello?');
@@ -96,6 +108,7 @@ test.describe('Models', () => {
     await expect(question).toContainText('disk space');
     await question.getByRole('button', { name: 'Delete' }).click();
     await expect(model(page, /^tiny/)).toHaveCount(0);
+    await expect(page.getByRole('region', { name: 'Notifications' })).toContainText(/was deleted; .* are free again/);
     await page.keyboard.press('Escape');
     await outpost.waitForModel();
     // Every connection is in the list.
@@ -252,6 +265,7 @@ test.describe('Models', () => {
   }) => {
     const hub = await withHub(outpost.userData, {}, { sampler: { temperature: 0, maxTokens: 400 } });
     await writeFiles(folder, { 'deep/below/small.gguf': Buffer.from(small), 'notes.txt': 'no model' });
+    await writeFiles(outpost.userData, { 'dropped.gguf': Buffer.from(small) });
     const page = await outpost.launch();
     await outpost.waitForModel();
     await ask(page, 'Tell me a very long story about a mountain.');
@@ -261,6 +275,18 @@ test.describe('Models', () => {
       native.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, folder);
     await openModels(page);
+    await drop(page, [join(folder, 'notes.txt')]);
+    const notes = page.getByRole('region', { name: 'Notifications' });
+    await expect(notes).toContainText('What was dropped is no model file.');
+    // A click on a note leaves the dialog open.
+    await notes.getByRole('button', { name: 'Dismiss' }).click();
+    await expect(notes).not.toContainText('dropped');
+    await drop(page, [join(outpost.userData, 'dropped.gguf')]);
+    await expect(card(page)).toContainText('used where it lies');
+    await card(page).getByRole('button', { name: 'Take Out of the List…' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Take Out' }).click();
+    await expect(model(page, /^tiny/)).toHaveCount(0);
+
     await dialog(page).getByRole('button', { name: 'Scan a Folder…' }).click();
     await expect(dialog(page).getByRole('region', { name: 'Found models' })).toContainText('small.gguf');
     await dialog(page).getByRole('button', { name: 'Add 1 Model' }).click();

@@ -38,7 +38,9 @@ export const modelSpecSchema = z.object({
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),
   /** A smaller model that guesses ahead for it; counted in `memoryBytes`. */
-  draft: z.object({ id: modelIdSchema, modelPath: z.string(), name: z.string() }).nullable(),
+  draft: z
+    .object({ id: modelIdSchema, modelPath: z.string(), name: z.string(), memoryBytes: z.number().min(0) })
+    .nullable(),
   /** Where what it has read is kept while it is not loaded; null keeps nothing. */
   contextFile: z.string().nullable(),
 });
@@ -84,7 +86,9 @@ export const loadedModelSchema = z.object({
   idleSinceMs: z.number(),
   /** Before it was loaded, and what is there now. */
   predictedBytes: z.number(),
-  memory: z.object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), grown: z.number() }).nullable(),
+  memory: z
+    .object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), draft: z.number(), grown: z.number() })
+    .nullable(),
   /** The model that drafts for it, or why the one that should does not. */
   draft: z.object({ name: z.string(), problem: z.string().nullable() }).nullable(),
   /** Since it was loaded; null while it is not. */

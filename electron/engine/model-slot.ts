@@ -71,10 +71,11 @@ export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, '
   };
 }
 
-function memoryOf({ loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
+function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
   if (!loaded || !info) return null;
   const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
-  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, grown: grownBytes };
+  const draft = loaded.draft ? (spec.draft?.memoryBytes ?? 0) : 0;
+  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, draft, grown: grownBytes };
 }
 
 function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {

@@ -33,11 +33,6 @@ export function Dialog({
         <Radix.Content
           role={role}
           className={`${styles.dialog} ${size === 'normal' ? '' : styles[size]}`}
-          onInteractOutside={(event) => {
-            // A click on a notification is none on what is behind the dialog.
-            const isOver = event.target instanceof Element && event.target.closest('[data-over-dialogs]') !== null;
-            if (isOver) event.preventDefault();
-          }}
           {...(description === undefined ? { 'aria-describedby': undefined } : {})}
         >
           <div className={styles.head}>

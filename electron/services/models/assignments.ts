@@ -105,11 +105,8 @@ export class Assignments {
     const isNamed = origin === 'default' || origin === 'bundled';
     const known = this.#library.get(id);
     const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
-    const memoryOf = (of: ModelFacts): number => {
-      const fitting = contextFor(of, wanted, kvBits);
-      const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
-      return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
-    };
+    const fitting = facts ? contextFor(facts, wanted, kvBits) : wanted;
+    const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
     return {
       id,
       modelPath: path,
@@ -119,9 +116,9 @@ export class Assignments {
       nCtx: wanted,
       kvPreset,
       // A GPU's memory is its own: whether it is enough, the GPU says.
-      memoryBytes: facts && !isOnGpu ? memoryOf(facts) : 0,
+      memoryBytes: facts && !isOnGpu ? predictMemory(facts, { nCtx: fitting, kvBits, draftBytes }).total : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
-      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
+      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name, memoryBytes: draftBytes },
       contextFile: this.#contextFile(id),
     };
   }

@@ -14,6 +14,7 @@ import type {
 import type { ModelFacts } from '../../../electron/common/model-facts.ts';
 import type { LoadedModel, ModelRole } from '../../../electron/common/role-contract.ts';
 import { follow } from '../../lib/follow.ts';
+import { formatBytes } from '../../lib/format.ts';
 
 export type HubState =
   | { step: 'idle' }
@@ -230,7 +231,7 @@ export class LibraryStore {
       this.store.setState({ selectedId: null });
       this.#deps.onNote(
         freedBytes > 0
-          ? `“${name}” was deleted; ${(freedBytes / 2 ** 30).toFixed(2)} GiB are free again.`
+          ? `“${name}” was deleted; ${formatBytes(freedBytes)} are free again.`
           : `“${name}” was taken out of the list. Its file is where it was.`,
       );
     });

@@ -193,7 +193,8 @@ function InMemory({ models, model, loaded }: { models: LibraryStore; model: Mode
     <section aria-label="In memory" className={styles.memory}>
       <p>
         {formatBytes(actual)} in memory: weights {formatBytes(memory.weights)}, context {formatBytes(memory.kv)}, of
-        which {formatBytes(memory.kvUsed)} are in use.
+        which {formatBytes(memory.kvUsed)} are in use
+        {memory.draft > 0 ? `, and ${formatBytes(memory.draft)} for the draft model` : ''}.
         {predicted > 0 ? ` Expected before it was loaded: ${formatBytes(predicted)}.` : ''}
       </p>
       {loaded.cache ? <CacheLine cache={loaded.cache} usedBytes={memory.kvUsed} /> : null}
