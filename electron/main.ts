@@ -14,7 +14,7 @@ import { sealNetwork } from './network/seal.ts';
 import { Conversations } from './services/conversations.ts';
 import { openDatabase } from './services/database.ts';
 import { EngineProcess } from './services/engine-process.ts';
-import { electronHttp } from './services/models/electron-http.ts';
+import { ElectronHttp } from './services/models/electron-http.ts';
 import { HubToken } from './services/models/hub-token.ts';
 import { ModelsService } from './services/models/models-service.ts';
 import { NetworkLedger } from './services/network-ledger.ts';
@@ -70,13 +70,13 @@ async function start(): Promise<void> {
     onNetworkAttempt: (target) => network.blocked('engine', target),
   });
   // A session of its own: no cookies, no cache, and none of the window's requests.
-  const hubSession = session.fromPartition('models', { cache: false });
+  const hubHttp = new ElectronHttp(session.fromPartition('models', { cache: false }), process.env);
   const models: ModelsService = new ModelsService({
     dataFolder: dataDirectory,
     settings: () => settings.current,
     root: () => workspaces.current?.root ?? null,
     token: new HubToken(join(dataDirectory, 'hub-token'), safeStorage),
-    http: (purpose) => electronHttp(hubSession, network.gate(purpose)),
+    http: (purpose) => hubHttp.through(network.gate(purpose)),
     onNotice: (error) => events.notice(error),
     onAssignment: () => void engine.load(),
     selfTest: (spec, signal) => engine.selfTest(spec, signal),

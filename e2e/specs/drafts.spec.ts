@@ -31,6 +31,14 @@ test('a draft model is loaded with its target, its worth is shown, and it can be
   await openCard(page, /^Outpost Code 73M/);
   await expect(guesses(page)).toContainText('Outpost Code Draft 11M (Q4_K) drafts.', { timeout: 60_000 });
   await expect(guesses(page).getByRole('row', { name: /Draft model/ })).toBeVisible();
+  await expect(card(page).getByRole('region', { name: 'In memory' })).toContainText(
+    /and [\d.]+ MiB for the draft model/,
+  );
+  await expect(
+    dialog(page)
+      .getByRole('listitem')
+      .filter({ hasText: /^Draft models/ }),
+  ).toContainText(/[1-9][\d.]* MiB/);
   const choice = card(page).getByRole('combobox', { name: 'Draft model' });
   await expect(choice.locator('option').first()).toHaveText('Automatic: Outpost Code Draft 11M (Q4_K)');
   await card(page).getByText('Why not the others').click();

@@ -30,6 +30,17 @@ async function openModels(page: Page): Promise<void> {
   await expect(dialog(page)).toBeVisible();
 }
 
+/** As from the system's file manager. */
+async function drop(page: Page, files: string[]): Promise<void> {
+  const box = await dialog(page).boundingBox();
+  const at = { x: (box?.x ?? 0) + 400, y: (box?.y ?? 0) + 300 };
+  const debug = await page.context().newCDPSession(page);
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await debug.send('Input.dispatchDragEvent', { type, ...at, data: { items: [], files, dragOperationsMask: 1 } });
+  }
+  await debug.detach();
+}
+
 test.describe('Models', () => {
   test('found, fitted, downloaded, checked, loaded, asked, and deleted', async ({ outpost, picture }) => {
     const hub = await withHub(outpost.userData, { redirects: true });
@@ -47,7 +58,7 @@ test.describe('Models', () => {
     await page.keyboard.type('small');
     await page.keyboard.press('Enter');
     await dialog(page).getByRole('button', { name: 'lab/small-GGUF' }).press('Enter');
-    await dialog(page).getByRole('button', { name: 'Will small-q8_0.gguf fit?' }).press('Enter');
+    await dialog(page).getByRole('button', { name: 'Will It Fit? small-q8_0.gguf' }).press('Enter');
     await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('Fits:');
     // The head alone was asked for: the file was not.
     expect(hub.requests.every(({ range }) => range !== null)).toBe(true);
@@ -63,11 +74,33 @@ test.describe('Models', () => {
     expect(await violations(page)).toEqual([]);
 
     await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await expect(model(page, /^tiny/)).toContainText('Loaded');
     await page.keyboard.press('Escape');
     await expect(status(page)).toContainText('tiny');
     await ask(page, 'Hello?');
     await expect(replies(page).last()).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
     await expect(replies(page).last()).toContainText('tok/s');
+
+    // What the model has of its own holds for its replies, until it is taken back.
+    const lengthOf = async (question: string) => {
+      await page.keyboard.press('Escape');
+      const n = await replies(page).count();
+      await ask(page, question);
+      await expect(replies(page).nth(n)).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
+      return (await replies(page).nth(n).innerText()).length;
+    };
+    const own = card(page).locator('summary', { hasText: 'Settings of this model' });
+    await openModels(page);
+    await own.click();
+    await card(page).getByLabel('Longest reply, tokens').fill('1');
+    await page.keyboard.press('Enter');
+    await expect(own).toContainText('(changed)');
+    const short = await lengthOf('And now?');
+    await openModels(page);
+    await own.click();
+    await card(page).getByRole('button', { name: 'Take Everything from the Settings' }).click();
+    await expect(own).not.toContainText('(changed)');
+    expect(await lengthOf('And now?')).toBeGreaterThan(short + 20);
 
     await openModels(page);
     await card(page).getByRole('button', { name: 'Delete…' }).click();
@@ -75,6 +108,7 @@ test.describe('Models', () => {
     await expect(question).toContainText('disk space');
     await question.getByRole('button', { name: 'Delete' }).click();
     await expect(model(page, /^tiny/)).toHaveCount(0);
+    await expect(page.getByRole('region', { name: 'Notifications' })).toContainText(/was deleted; .* are free again/);
     await page.keyboard.press('Escape');
     await outpost.waitForModel();
     // Every connection is in the list.
@@ -141,7 +175,7 @@ test.describe('Models', () => {
     await dialog(page).getByRole('button', { name: 'lab/split-GGUF' }).click();
     await expect(dialog(page).getByRole('listitem', { name: /split-00001/ })).toContainText('in 3 parts');
     await dialog(page)
-      .getByRole('button', { name: /^Will split/ })
+      .getByRole('button', { name: /^Will It Fit. split/ })
       .click();
     // Types that were never measured here are measured before a speed is promised.
     await expect(dialog(page).getByRole('region', { name: 'Will it fit' })).toContainText('measured on this machine', {
@@ -231,6 +265,7 @@ test.describe('Models', () => {
   }) => {
     const hub = await withHub(outpost.userData, {}, { sampler: { temperature: 0, maxTokens: 400 } });
     await writeFiles(folder, { 'deep/below/small.gguf': Buffer.from(small), 'notes.txt': 'no model' });
+    await writeFiles(outpost.userData, { 'dropped.gguf': Buffer.from(small) });
     const page = await outpost.launch();
     await outpost.waitForModel();
     await ask(page, 'Tell me a very long story about a mountain.');
@@ -240,6 +275,18 @@ test.describe('Models', () => {
       native.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, folder);
     await openModels(page);
+    await drop(page, [join(folder, 'notes.txt')]);
+    const notes = page.getByRole('region', { name: 'Notifications' });
+    await expect(notes).toContainText('What was dropped is no model file.');
+    // A click on a note leaves the dialog open.
+    await notes.getByRole('button', { name: 'Dismiss' }).click();
+    await expect(notes).not.toContainText('dropped');
+    await drop(page, [join(outpost.userData, 'dropped.gguf')]);
+    await expect(card(page)).toContainText('used where it lies');
+    await card(page).getByRole('button', { name: 'Take Out of the List…' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Take Out' }).click();
+    await expect(model(page, /^tiny/)).toHaveCount(0);
+
     await dialog(page).getByRole('button', { name: 'Scan a Folder…' }).click();
     await expect(dialog(page).getByRole('region', { name: 'Found models' })).toContainText('small.gguf');
     await dialog(page).getByRole('button', { name: 'Add 1 Model' }).click();

@@ -27,6 +27,10 @@ export interface LaunchOptions {
   model?: string;
   /** The first steps appear as for a new user. */
   isNewUser?: boolean;
+  /** More variables of the environment. */
+  env?: Record<string, string>;
+  /** Switches of Chromium. */
+  switches?: string[];
 }
 
 // Found by Playwright through the `electron` package. Given as `executablePath`, Playwright would take it for a
@@ -53,17 +57,18 @@ export class OutpostApp {
     return this.#page;
   }
 
-  async launch({ folder, model, isNewUser = false }: LaunchOptions = {}): Promise<Page> {
+  async launch({ folder, model, isNewUser = false, env = {}, switches = [] }: LaunchOptions = {}): Promise<Page> {
     // The likeliest token always: a story must not depend on chance.
     const settings = { sampler: { temperature: 0 }, ...(isNewUser ? {} : { hasSeenFirstSteps: true }) };
     await writeFile(join(this.userData, 'settings.json'), JSON.stringify(settings), { flag: 'wx' }).catch(() => {});
     const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     this.#app = await _electron.launch({
-      args: [...sandbox, root, ...(folder ? [folder] : [])],
+      args: [...sandbox, ...switches, root, ...(folder ? [folder] : [])],
       env: {
         ...(process.env as Record<string, string>),
         OUTPOST_USER_DATA: this.userData,
         OUTPOST_DEFAULT_MODEL: model ?? environment('OUTPOST_DEFAULT_MODEL'),
+        ...env,
       },
     });
     this.#page = await this.#app.firstWindow();

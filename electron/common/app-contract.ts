@@ -197,8 +197,10 @@ export const appContract = {
     /** Finds the fewest bits for keys and values that change little; a minute at most. */
     checkKv: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
     cancelJob: procedure.input(z.object({ id: modelIdSchema })).output(nothing),
-    /** What a reply of the model took: predictions learn from it. */
-    measured: procedure.input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0) })).output(nothing),
+    /** What a reply of the model took, with `nPast` positions in the context: predictions learn from it. */
+    measured: procedure
+      .input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0), nPast: z.number().min(0) }))
+      .output(nothing),
     /** Measures how fast this machine reads weights of these types, as far as it is not known. Takes seconds. */
     measureSpeeds: procedure.input(z.object({ types: z.array(z.string().max(20)).max(40) })).output(nothing),
     /** Shows a folder dialog and moves what was downloaded; null if the user cancels. */

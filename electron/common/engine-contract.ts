@@ -10,10 +10,10 @@ import {
   deviceSchema,
   draftStatsSchema,
   engineEventSchema,
+  measuredSpeedsSchema,
   modelIdSchema,
   modelSpecSchema,
   selfTestSchema,
-  weightSpeedsSchema,
 } from './role-contract.ts';
 import { samplerSettingsSchema } from './settings.ts';
 
@@ -232,10 +232,10 @@ export const engineControlContract = {
   selfTest: procedure.input(modelSpecSchema).output(selfTestSchema),
   /** Takes two minutes at most. @throws why it cannot be loaded */
   benchmark: procedure.input(modelSpecSchema).output(benchmarkSchema),
-  /** Takes about a second per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
+  /** Takes a second, and about one more per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
   measureSpeeds: procedure
     .input(z.object({ types: z.array(z.string().max(20)).max(40), nThreads: z.int() }))
-    .output(weightSpeedsSchema),
+    .output(measuredSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),
   /** Finds the fewest bits for keys and values that change little; a minute at most. @throws why it cannot be loaded */

@@ -116,24 +116,46 @@ export function predictGpuMemory(facts: ModelFacts, question: FitQuestion): Memo
   return { weights, kv, workspace, draft, total: weights + kv + workspace + draft };
 }
 
+/** What a token costs in a layer besides its weights. */
+export const layerSpeedSchema = z.object({
+  /** Norms, rotation, sums, and starting every operation. */
+  secondsPerLayer: z.number().gt(0),
+  /** Keys and values that attention reads. */
+  kvBytesPerSecond: z.number().gt(0),
+});
+export type LayerSpeed = z.infer<typeof layerSpeedSchema>;
+
 /** What this machine reads per second while it decodes, by tensor type, and how much it learned from real replies. */
 export const machineSpeedSchema = z.object({
   /** Bytes per second of weights, by type; a type that was not measured takes `other`. */
   bytesPerSecond: z.record(z.string(), z.number()),
   other: z.number(),
-  /** Seconds per token that no weight explains. */
+  /** Null until it was measured. */
+  layer: layerSpeedSchema.nullable().default(null),
+  /** Seconds per token that are in no layer: between two passes, and at both ends of each. */
   overheadSeconds: z.number(),
 });
 export type MachineSpeed = z.infer<typeof machineSpeedSchema>;
 
-/** @param nPast positions in the context: their keys and values are read for every token */
-export function predictTokensPerSecond(facts: ModelFacts, speed: MachineSpeed, nPast = 0, kvBits = 16): number {
-  const kv = (nPast * facts.kvElementsPerToken * kvBits) / 8 / speed.other;
-  const seconds = Object.entries(facts.readPerToken).reduce(
-    (sum, [type, bytes]) => sum + bytes / (speed.bytesPerSecond[type] ?? speed.other),
-    kv + speed.overheadSeconds,
-  );
-  return 1 / seconds;
+/** Seconds that a token takes to read the weights. */
+export function weightSeconds({ readPerToken }: ModelFacts, { bytesPerSecond, other }: MachineSpeed): number {
+  return Object.entries(readPerToken).reduce((sum, [type, bytes]) => sum + bytes / (bytesPerSecond[type] ?? other), 0);
+}
+
+/**
+ * Seconds that a token takes for everything else.
+ * @param nPast positions in the context: their keys and values are read for every token. Those of fewer bits than 16 count
+ *   as if they had 16: what is saved by reading less is spent on taking them apart.
+ */
+export function secondsBesides(facts: ModelFacts, speed: MachineSpeed, nPast: number): number {
+  const { secondsPerLayer, kvBytesPerSecond } = speed.layer ?? { secondsPerLayer: 0, kvBytesPerSecond: speed.other };
+  const kvBytes = nPast * facts.kvElementsPerToken * 2;
+  return speed.overheadSeconds + facts.nLayer * secondsPerLayer + kvBytes / kvBytesPerSecond;
+}
+
+/** @param nPast positions in the context */
+export function predictTokensPerSecond(facts: ModelFacts, speed: MachineSpeed, nPast: number): number {
+  return 1 / (weightSeconds(facts, speed) + secondsBesides(facts, speed, nPast));
 }
 
 /** Kept free for everything else that runs: the window itself, and what the system needs to stay quick. */

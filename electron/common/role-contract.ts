@@ -2,6 +2,7 @@
 // window, which shows it.
 import { z } from 'zod';
 import { errorInfoSchema } from './errors.ts';
+import { layerSpeedSchema } from './model-facts.ts';
 
 export const modelRoles = ['chat', 'inline', 'draft', 'embedding'] as const;
 export const modelRoleSchema = z.enum(modelRoles);
@@ -37,7 +38,9 @@ export const modelSpecSchema = z.object({
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),
   /** A smaller model that guesses ahead for it; counted in `memoryBytes`. */
-  draft: z.object({ id: modelIdSchema, modelPath: z.string(), name: z.string() }).nullable(),
+  draft: z
+    .object({ id: modelIdSchema, modelPath: z.string(), name: z.string(), memoryBytes: z.number().min(0) })
+    .nullable(),
   /** Where what it has read is kept while it is not loaded; null keeps nothing. */
   contextFile: z.string().nullable(),
 });
@@ -83,7 +86,9 @@ export const loadedModelSchema = z.object({
   idleSinceMs: z.number(),
   /** Before it was loaded, and what is there now. */
   predictedBytes: z.number(),
-  memory: z.object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), grown: z.number() }).nullable(),
+  memory: z
+    .object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), draft: z.number(), grown: z.number() })
+    .nullable(),
   /** The model that drafts for it, or why the one that should does not. */
   draft: z.object({ name: z.string(), problem: z.string().nullable() }).nullable(),
   /** Since it was loaded; null while it is not. */
@@ -135,9 +140,12 @@ export const deviceSchema = z.object({
 });
 export type Device = z.infer<typeof deviceSchema>;
 
-/** Bytes of weights that decoding reads per second, by tensor type. */
-export const weightSpeedsSchema = z.record(z.string(), z.number().gt(0));
-export type WeightSpeeds = z.infer<typeof weightSpeedsSchema>;
+/** What was measured of a machine: bytes of weights that decoding reads per second, by tensor type, and the rest. */
+export const measuredSpeedsSchema = z.object({
+  weights: z.record(z.string(), z.number().gt(0)),
+  layer: layerSpeedSchema,
+});
+export type MeasuredSpeeds = z.infer<typeof measuredSpeedsSchema>;
 
 export const benchmarkSchema = z.object({
   atMs: z.number(),

@@ -16,7 +16,7 @@ const target: ModelSpec = {
   kvPreset: 'exact',
   chatTemplate: null,
   contextFile: null,
-  draft: { id: 'file:/draft.gguf', modelPath: '/draft.gguf', name: 'Draft' },
+  draft: { id: 'file:/draft.gguf', modelPath: '/draft.gguf', name: 'Draft', memoryBytes: 5e6 },
 };
 const assigned = (chat: ModelSpec): Assignment => ({
   roles: { chat, inline: null, draft: null, embedding: null },
@@ -49,7 +49,11 @@ describe('a draft model', () => {
     draft.succeed({ name: 'Draft' });
     expect(await loading).toMatchObject({ state: 'ready', model: { name: 'Target' } });
     expect(addon.engineOptions?.draftModel?.info.name).toBe('Draft');
-    expect(await shown(service)).toMatchObject({ draft: { name: 'Draft', problem: null }, decoding: { nDecoded: 0 } });
+    expect(await shown(service)).toMatchObject({
+      draft: { name: 'Draft', problem: null },
+      decoding: { nDecoded: 0 },
+      memory: { draft: 5e6 },
+    });
     await service.assign({ ...assigned(target), roles: { chat: null, inline: null, draft: null, embedding: null } });
     expect(addon.loads.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
   });
@@ -65,7 +69,7 @@ describe('a draft model', () => {
     expect(await loading).toMatchObject({ state: 'ready' });
     expect(addon.engineOptions).not.toHaveProperty('draftModel');
     expect(draft.isDisposed).toBe(true);
-    expect(await shown(service)).toMatchObject({ draft: { problem: 'It is not small enough.' } });
+    expect(await shown(service)).toMatchObject({ draft: { problem: 'It is not small enough.' }, memory: { draft: 0 } });
   });
 
   it('that cannot be loaded does not keep its target from answering', async () => {

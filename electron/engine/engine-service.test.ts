@@ -8,8 +8,8 @@ describe('what main asks of the machine', () => {
   it('is the speed of weights by type, without those that have no kernel, and only of an idle engine', async () => {
     const { client, control, engine } = await ready();
     expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], nThreads: 2 })).toEqual({
-      q4_K: 1e9,
-      q8_0: 1e9,
+      weights: { q4_K: 1e9, q8_0: 1e9 },
+      layer: { secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 },
     });
     const events = collect(await client.chat(chatRequest()));
     const chat = await engine.submitted(0);

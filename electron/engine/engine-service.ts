@@ -17,11 +17,11 @@ import {
   type Assignment,
   type Benchmark,
   type EngineEvent,
+  type MeasuredSpeeds,
   type ModelRole,
   type ModelSpec,
   modelRoles,
   type SelfTest,
-  type WeightSpeeds,
 } from '../common/role-contract.ts';
 import { fromNativeError } from './addon.ts';
 import { buildChatPrompt, tokenizeChat } from './chat-prompt.ts';
@@ -146,21 +146,28 @@ export class EngineService {
   async measureSpeeds(
     { types, nThreads }: { types: readonly string[]; nThreads: number },
     signal?: AbortSignal,
-  ): Promise<WeightSpeeds> {
-    const speeds: WeightSpeeds = {};
-    for (const type of types) {
+  ): Promise<MeasuredSpeeds> {
+    const throwIfBusy = () => {
       signal?.throwIfAborted();
-      if (this.#pool.isBusy) {
-        throw appError('ENGINE_NOT_READY', 'The engine is computing.', { hint: 'Measure again when it is done.' });
-      }
+      if (!this.#pool.isBusy) return;
+      throw appError('ENGINE_NOT_READY', 'The engine is computing.', { hint: 'Measure again when it is done.' });
+    };
+    const weights: MeasuredSpeeds['weights'] = {};
+    for (const type of types) {
+      throwIfBusy();
       try {
-        speeds[type] = await this.#addon.measureWeightSpeed(type, { nThreads });
+        weights[type] = await this.#addon.measureWeightSpeed(type, { nThreads });
       } catch (error) {
         const { code } = error as Partial<NativeError>;
         if (code !== 'model_unsupported' && code !== 'invalid_argument') throw fromNativeError(error);
       }
     }
-    return speeds;
+    throwIfBusy();
+    try {
+      return { weights, layer: await this.#addon.measureLayerSpeed({ nThreads }) };
+    } catch (error) {
+      throw fromNativeError(error);
+    }
   }
 
   async chat(

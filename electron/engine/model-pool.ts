@@ -1,15 +1,24 @@
 // The models that are in memory. Several at once, within what is free: a model is loaded when a role or a request wants
 // it, and the one that was used longest ago makes room. What runs is never ended for another model.
-import { basename } from 'node:path';
 import { appError } from '../common/app-error.ts';
-import type { ModelInfo } from '../common/engine-contract.ts';
 import { toErrorInfo } from '../common/error-info.ts';
-import type { ErrorInfo } from '../common/errors.ts';
 import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
 import { fromNativeError } from './addon.ts';
-import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
-import type { NativeAddon, NativeModel } from './native.d.ts';
+import type { Loaded } from './loaded-model.ts';
+import {
+  costKey,
+  describeSlot,
+  isSame,
+  nameOf,
+  newSlot,
+  nTokensOf,
+  outOfMemory,
+  reserveBytes,
+  type Slot,
+} from './model-slot.ts';
+import type { NativeAddon } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
+import { SlotLoad } from './slot-load.ts';
 
 export interface ModelPoolOptions {
   addon: NativeAddon;
@@ -23,32 +32,6 @@ export interface ModelPoolOptions {
   onNotice: (message: string) => void;
 }
 
-interface Slot {
-  spec: ModelSpec;
-  state: LoadedModel['state'];
-  progress: number;
-  loaded: Loaded | null;
-  info: ModelInfo | null;
-  error: ErrorInfo | null;
-  /** Of the load that runs. */
-  loading: Promise<Loaded> | null;
-  cancel: () => void;
-  nActive: number;
-  lastUsedMs: number;
-  /** To be unloaded as soon as nothing runs. */
-  isRetired: boolean;
-  /** How much the process grew while it was loaded. */
-  grownBytes: number;
-  /** Why its draft model does not draft. */
-  draftProblem: string | null;
-  /** Tokens it had read and written when its context was saved last. */
-  nSaved: number;
-}
-
-/** `onChange` comes at most this often for how far a load is. */
-const progressStep = 0.01;
-/** Left free: the system gets slow before memory runs out. */
-const reserveBytes = 128 * 2 ** 20;
 /** What passes take is written down at most this often while a model is in use. */
 const keepCostsMs = 30_000;
 
@@ -78,21 +61,7 @@ export class ModelPool {
   list(): Omit<LoadedModel, 'roles'>[] {
     return [...this.#slots.values()]
       .filter(({ isRetired, loaded }) => !isRetired || loaded !== null)
-      .map((slot) => ({
-        id: slot.spec.id,
-        name: slot.info?.name ?? slot.spec.name ?? basename(slot.spec.modelPath),
-        state: slot.state,
-        progress: slot.progress,
-        error: slot.error,
-        isPinned: this.#pinned.has(slot.spec.id),
-        nActive: slot.nActive,
-        idleSinceMs: slot.lastUsedMs,
-        predictedBytes: slot.spec.memoryBytes,
-        memory: memoryOf(slot),
-        draft: slot.spec.draft && { name: slot.spec.draft.name, problem: slot.draftProblem },
-        decoding: decodingOf(slot),
-        cache: cacheOf(slot),
-      }));
+      .map((slot) => describeSlot(slot, this.#pinned.has(slot.spec.id)));
   }
 
   /** Loads a model if it is not there; one with other settings takes the place of the one before at once. */
@@ -103,7 +72,7 @@ export class ModelPool {
       slot = undefined;
     }
     if (!slot) {
-      slot = this.#newSlot(spec);
+      slot = newSlot(spec, this.#options.nowMs());
       this.#slots.set(spec.id, slot);
     }
     slot.isRetired = false;
@@ -129,8 +98,7 @@ export class ModelPool {
       slot.lastUsedMs = this.#options.nowMs();
       this.#keepCosts(slot, keepCostsMs);
       if (slot.nActive === 0 && slot.isRetired) this.#drop(slot);
-      this.#onReleased.resolve();
-      this.#onReleased = Promise.withResolvers();
+      this.#somethingWasReleased();
       this.#options.onChange();
     };
     try {
@@ -215,91 +183,24 @@ export class ModelPool {
     return slot.loading;
   }
 
-  #newSlot(spec: ModelSpec): Slot {
-    return {
-      spec,
-      state: 'loading',
-      progress: 0,
-      loaded: null,
-      info: null,
-      error: null,
-      loading: null,
-      cancel: () => {},
-      nActive: 0,
-      lastUsedMs: this.#options.nowMs(),
-      isRetired: false,
-      grownBytes: 0,
-      draftProblem: null,
-      nSaved: 0,
-    };
-  }
-
   #start(slot: Slot): Promise<Loaded> {
     slot.state = 'loading';
     slot.progress = 0;
     slot.error = null;
-    let isCancelled = false;
-    let cancelNative = () => {};
-    const cancelled = Promise.withResolvers<void>();
+    const { addon, costs, nowMs, onChange } = this.#options;
+    const load = new SlotLoad(slot, { addon, costs, nowMs, onProgress: onChange });
     slot.cancel = () => {
-      isCancelled = true;
-      cancelled.resolve();
-      cancelNative();
-      this.#onReleased.resolve(); // it may be waiting for room
-      this.#onReleased = Promise.withResolvers();
-    };
-    const throwIfCancelled = () => {
-      if (isCancelled) throw new DOMException('The load was cancelled.', 'AbortError');
+      load.cancel();
+      this.#somethingWasReleased(); // it may be waiting for room
     };
     const run = async (): Promise<Loaded> => {
-      throwIfCancelled();
-      if (!this.#hasRoom(slot)) await this.#makeRoom(slot, throwIfCancelled);
-      const startMs = performance.now();
-      const rssBefore = process.memoryUsage.rss();
-      const { nThreads, device, modelPath, name, nCtx, kvPreset, chatTemplate } = slot.spec;
-      const onProgress = (progress: number) => {
-        if (isCancelled || progress < slot.progress + progressStep) return;
-        slot.progress = progress;
-        this.#options.onChange();
-      };
-      const { promise, cancel } = startLoading(this.#options.addon, modelPath, { nThreads, device, onProgress });
-      cancelNative = cancel;
-      const model = await promise;
-      if (isCancelled) model.dispose();
-      throwIfCancelled();
-      const draft = await this.#loadDraft(slot, model, (cancelDraft) => {
-        cancelNative = cancelDraft;
-      });
-      const prepared = () => {
-        try {
-          throwIfCancelled();
-          const passMs = this.#options.costs.of(costKey(slot.spec, model));
-          return prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
-        } catch (error) {
-          model.dispose();
-          draft?.dispose();
-          throw error;
-        }
-      };
-      const loaded = prepared();
-      await restoreContext(loaded, slot.spec);
-      if (isCancelled) {
-        loaded.engine.dispose();
-        model.dispose();
-        draft?.dispose();
-      }
-      throwIfCancelled();
-      slot.nSaved = nTokensOf(loaded);
-      slot.loaded = loaded;
-      slot.info = toModelInfo(loaded, name, performance.now() - startMs);
-      slot.state = 'ready';
-      slot.lastUsedMs = this.#options.nowMs();
-      slot.grownBytes = Math.max(0, process.memoryUsage.rss() - rssBefore);
-      return loaded;
+      load.throwIfCancelled();
+      if (!this.#hasRoom(slot)) await this.#makeRoom(slot, () => load.throwIfCancelled());
+      return load.run();
     };
     const loading = this.#queue ? this.#queue.then(run) : run();
     // A load that was cancelled gives way at once; the next must not wait for its end.
-    const turn: Promise<void> = Promise.race([loading, cancelled.promise])
+    const turn: Promise<void> = Promise.race([loading, load.cancelled])
       .catch(() => {})
       .then(() => {
         if (this.#queue === turn) this.#queue = null;
@@ -307,7 +208,7 @@ export class ModelPool {
     this.#queue = turn;
     const settled = loading
       .catch((error: unknown) => {
-        if (isCancelled) throw error;
+        if (load.isCancelled) throw error;
         const mapped = fromNativeError(error);
         slot.state = 'failed';
         slot.error = toErrorInfo(mapped);
@@ -315,30 +216,16 @@ export class ModelPool {
       })
       .finally(() => {
         slot.loading = null;
-        if (!isCancelled) this.#options.onChange();
+        if (!load.isCancelled) onChange();
       });
     settled.catch(() => {}); // a failure is a state; whoever asked hears of it
-    this.#options.onChange();
+    onChange();
     return settled;
   }
 
-  /** A model that cannot draft is a pity, not a failure: its target answers without it, and the window says why. */
-  async #loadDraft(slot: Slot, target: NativeModel, onStart: (cancel: () => void) => void) {
-    slot.draftProblem = null;
-    const { draft: spec, nThreads, device } = slot.spec;
-    if (spec === null) return null;
-    try {
-      const { promise, cancel } = startLoading(this.#options.addon, spec.modelPath, { nThreads, device });
-      onStart(cancel);
-      const draft = await promise;
-      const { kind, reason } = target.draftCompatibility(draft);
-      if (kind !== 'none') return draft;
-      draft.dispose();
-      slot.draftProblem = reason;
-    } catch (error) {
-      slot.draftProblem = toErrorInfo(fromNativeError(error)).message;
-    }
-    return null;
+  #somethingWasReleased(): void {
+    this.#onReleased.resolve();
+    this.#onReleased = Promise.withResolvers();
   }
 
   /** @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
@@ -349,8 +236,7 @@ export class ModelPool {
       const [oldest] = others.sort((a, b) => a.lastUsedMs - b.lastUsedMs);
       if (oldest) {
         this.#free(oldest);
-        const names = [oldest, slot].map(({ info, spec }) => info?.name ?? spec.name ?? basename(spec.modelPath));
-        this.#options.onNotice(`${names[0]} was unloaded to make room for ${names[1]}.`);
+        this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
         this.#options.onChange();
       } else if ([...this.#slots.values()].some((other) => other !== slot && other.nActive > 0)) {
         await this.#onReleased.promise;
@@ -399,69 +285,4 @@ export class ModelPool {
     if (slot.loaded) this.#free(slot);
     if (this.#slots.get(slot.spec.id) === slot) this.#slots.delete(slot.spec.id);
   }
-}
-
-/** Arguments that the addon refuses at once fail like everything that goes wrong later. */
-function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadModel']>) {
-  try {
-    return addon.loadModel(...args);
-  } catch (error) {
-    return { promise: Promise.reject(error), cancel: () => {} };
-  }
-}
-
-function isSame(a: ModelSpec, b: ModelSpec): boolean {
-  const keys = ['modelPath', 'name', 'nThreads', 'device', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
-  return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
-}
-
-function memoryOf({ loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
-  if (!loaded || !info) return null;
-  const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
-  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, grown: grownBytes };
-}
-
-/** What a pass takes depends on the file, on what computes, and on how many threads do. */
-function costKey({ nThreads }: ModelSpec, { info }: NativeModel): string {
-  return [info.path, info.fileBytes, info.backend, nThreads].join('\n');
-}
-
-function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {
-  if (!loaded) return null;
-  const { nDecoded, nPasses, decodeMs, plainTokenMs, drafts } = loaded.engine.stats();
-  return { nDecoded, nPasses, decodeMs, plainTokenMs, drafts };
-}
-
-function nameOf({ info, spec }: Slot): string {
-  return info?.name ?? spec.name ?? basename(spec.modelPath);
-}
-
-function nTokensOf({ engine }: Loaded): number {
-  const { nPrompt, nDecoded } = engine.stats();
-  return nPrompt + nDecoded;
-}
-
-/** What was saved before is a gift: whatever is wrong with it, the model reads again. */
-async function restoreContext({ engine }: Loaded, { contextFile }: ModelSpec): Promise<void> {
-  if (contextFile === null) return;
-  await engine.restoreCache(contextFile).catch(() => {});
-}
-
-function cacheOf({ loaded, spec }: Slot): LoadedModel['cache'] {
-  if (!loaded) return null;
-  const { kvBytesPerToken, nHead, nHeadKv } = loaded.model.info;
-  const { nKvPages: nPages, nKvTokens: nTokens, nPrompt, nReused } = loaded.engine.stats();
-  const f16Bytes = nTokens * kvBytesPerToken;
-  const mhaBytes = (f16Bytes * nHead) / Math.max(1, nHeadKv);
-  return { preset: spec.kvPreset, nPages, nTokens, f16Bytes, mhaBytes, nPrompt, nReused };
-}
-
-function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {
-  const inGiB = (bytes: number) => `${(Math.max(0, bytes) / 2 ** 30).toFixed(2)} GiB`;
-  const room = free - reserveBytes;
-  const name = spec.name ?? basename(spec.modelPath);
-  const where = limitBytes > 0 ? 'the memory limit of the settings leaves' : 'the system can give';
-  return appError('OUT_OF_MEMORY', `${name} needs ${inGiB(spec.memoryBytes)} of memory; ${where} ${inGiB(room)}.`, {
-    hint: `Choose a shorter context or a smaller model, ${limitBytes > 0 ? 'or raise the limit.' : 'or close other programs.'}`,
-  });
 }

@@ -286,6 +286,16 @@ export interface NativeAddon {
    * @throws (rejects) NativeError invalid_argument, model_unsupported, out_of_memory
    */
   measureWeightSpeed(type: string, options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<number>;
+  /**
+   * What a token costs besides its weights; takes half a second, and 150 MB for that time.
+   * @throws (rejects) NativeError invalid_argument, out_of_memory
+   */
+  measureLayerSpeed(options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<{
+    /** Norms, rotation, sums, and starting every operation. */
+    secondsPerLayer: number;
+    /** Keys and values in f16 that attention reads. */
+    kvBytesPerSecond: number;
+  }>;
   /** The processor first, then every GPU that can be used now. */
   listDevices(): Promise<NativeDevice[]>;
   /** @throws NativeError invalid_argument with line and column, or the path in the schema */

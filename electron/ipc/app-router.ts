@@ -59,7 +59,7 @@ export function createAppRouter(deps: AppRouterDeps) {
     if (before.zoomPercent !== updated.zoomPercent) deps.onZoom(updated.zoomPercent);
     if (updated.isNetworkOff && !before.isNetworkOff) deps.models.networkSwitchedOff();
     const shownWithModels = ['hubUrl', 'modelFolder', 'modelMemoryMiB', 'nCtx', 'kvPreset'] as const;
-    if (shownWithModels.some((field) => before[field] !== updated[field])) deps.models.stateChanged();
+    if (shownWithModels.some((field) => before[field] !== updated[field])) deps.models.changed();
     if (before.keys !== updated.keys) deps.onKeys();
     if (loadSettings.some((field) => before[field] !== updated[field])) void engine.load();
     return updated;

@@ -45,14 +45,14 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
     download: os.download.handler(({ input }) => models.download(input.repo, input.path).then(done)),
     downloadFromCatalog: os.downloadFromCatalog.handler(({ input }) => models.downloadFromCatalog(input.id).then(done)),
     pauseDownload: os.pauseDownload.handler(({ input }) => {
-      models.pause(input.id);
+      models.downloads.pause(input.id);
       return {};
     }),
     resumeDownload: os.resumeDownload.handler(({ input }) => {
-      models.resume(input.id);
+      models.downloads.resume(input.id);
       return {};
     }),
-    removeDownload: os.removeDownload.handler(({ input }) => models.removeDownload(input.id).then(done)),
+    removeDownload: os.removeDownload.handler(({ input }) => models.downloads.remove(input.id).then(done)),
     chooseImport: os.chooseImport.handler(async () => {
       const paths = await deps.chooseModelFiles();
       return paths === null ? null : models.import(paths, 'imported');
@@ -79,10 +79,10 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
       return {};
     }),
     measured: os.measured.handler(({ input }) => {
-      models.measured(input.id, input.tokensPerSecond);
+      models.machine.measured(input.id, input.tokensPerSecond, input.nPast);
       return {};
     }),
-    measureSpeeds: os.measureSpeeds.handler(({ input }) => models.measureSpeeds(input.types).then(done)),
+    measureSpeeds: os.measureSpeeds.handler(({ input }) => models.machine.measureSpeeds(input.types).then(done)),
     moveFolder: os.moveFolder.handler(async () => {
       const folder = await deps.chooseModelFolder('Move Models to a Folder');
       if (folder === null) return null;

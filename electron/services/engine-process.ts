@@ -4,7 +4,7 @@ import { appError } from '../common/app-error.ts';
 import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
 import type { KvCheck } from '../common/kv-check.ts';
-import type { Assignment, Benchmark, Device, ModelSpec, SelfTest, WeightSpeeds } from '../common/role-contract.ts';
+import type { Assignment, Benchmark, Device, MeasuredSpeeds, ModelSpec, SelfTest } from '../common/role-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
 
@@ -55,7 +55,7 @@ export class EngineProcess {
     return this.#running().benchmark(spec, { signal });
   }
 
-  measureSpeeds(types: string[], nThreads: number): Promise<WeightSpeeds> {
+  measureSpeeds(types: string[], nThreads: number): Promise<MeasuredSpeeds> {
     return this.#running().measureSpeeds({ types, nThreads });
   }
 

@@ -353,6 +353,14 @@ Napi::Value measure_weights(const Napi::CallbackInfo& info) {
       env, [type, options] { return measure_weight_speed(type, options); }, "the speed measurement");
 }
 
+/// measureLayerSpeed({device, nThreads}): a promise of {secondsPerLayer, kvBytesPerSecond}.
+Napi::Value measure_layers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const LoadOptions options = read_load_options(Fields(env, info[0], "options"));
+  return PromiseWorker<LayerSpeed>::start(
+      env, [options] { return measure_layer_speed(options); }, "the speed measurement");
+}
+
 /// listDevices(): a promise, as the first look at a GPU takes its time.
 Napi::Value list_all_devices(const Napi::CallbackInfo& info) {
   return PromiseWorker<std::vector<DeviceInfo>>::start(
@@ -369,6 +377,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);  // freed with the environment
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
   exports.Set("measureWeightSpeed", Napi::Function::New<measure_weights>(env, "measureWeightSpeed"));
+  exports.Set("measureLayerSpeed", Napi::Function::New<measure_layers>(env, "measureLayerSpeed"));
   exports.Set("listDevices", Napi::Function::New<list_all_devices>(env, "listDevices"));
   exports.Set("checkGrammar", Napi::Function::New<check_grammar_text>(env, "checkGrammar"));
   return exports;

@@ -88,6 +88,13 @@ Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences) {
   return array;
 }
 
+Napi::Object to_js(Napi::Env env, const LayerSpeed& speed) {
+  auto object = Napi::Object::New(env);
+  object.Set("secondsPerLayer", speed.seconds_per_layer);
+  object.Set("kvBytesPerSecond", speed.kv_bytes_per_second);
+  return object;
+}
+
 Napi::Object to_js(Napi::Env env, const CacheFile& file) {
   auto object = Napi::Object::New(env);
   object.Set("nTokens", static_cast<double>(file.n_tokens));

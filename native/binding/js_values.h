@@ -13,6 +13,7 @@ Napi::Object to_js(Napi::Env env, const KvDivergence& divergence);
 Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences);
 Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats);
 Napi::Value to_js(Napi::Env env, double number);
+Napi::Object to_js(Napi::Env env, const LayerSpeed& speed);
 Napi::Value to_js(Napi::Env env, const std::vector<float>& numbers);
 Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
 Napi::Object to_js(Napi::Env env, const DraftCompatibility& compatibility);

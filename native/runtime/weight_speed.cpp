@@ -1,6 +1,7 @@
 // How fast a device reads weights of one type while it decodes: what a prediction of tokens per second is made of.
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,7 +18,9 @@ namespace {
 // than the caches of a desktop processor hold.
 constexpr int64_t kRows = 4096, kCols = 2048;
 constexpr size_t kTotalBytes = size_t{96} << 20;
-constexpr size_t kRounds = 5;
+// Long enough that a moment in which something else ran does not count for much.
+constexpr size_t kLeastRounds = 5;
+constexpr double kLeastSeconds = 0.4;
 
 TensorType type_named(const std::string& name) {
   for (uint32_t id = 0; id < 256; ++id) {
@@ -57,7 +60,8 @@ double measure_weight_speed(const std::string& type_name, const LoadOptions& opt
       {"the input of the speed measurement", TensorType::kF32, 1, kCols, std::as_bytes(std::span(input))});
   const auto y = backend->alloc_f32(static_cast<size_t>(kRows));
   std::vector<double> seconds;
-  for (size_t round = 0; round <= kRounds; ++round) {
+  double sum = 0;
+  for (bool is_first = true; seconds.size() < kLeastRounds || sum < kLeastSeconds; is_first = false) {
     const auto start = std::chrono::steady_clock::now();
     for (const auto& weight : weights) {
       const MatmulTask task{weight.get(), y->span()};
@@ -65,10 +69,14 @@ double measure_weight_speed(const std::string& type_name, const LoadOptions& opt
     }
     backend->read(host, y->span());  // waits for the device
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    if (round > 0) seconds.push_back(time.count());  // the first round touches the memory
+    if (is_first) continue;  // it touches the memory
+    seconds.push_back(time.count());
+    sum += time.count();
   }
-  std::nth_element(seconds.begin(), seconds.begin() + kRounds / 2, seconds.end());
-  return static_cast<double>(n_bytes) / seconds[kRounds / 2];
+  // What else runs on the machine only makes some of them slower.
+  const auto quarter = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 4);
+  std::nth_element(seconds.begin(), quarter, seconds.end());
+  return static_cast<double>(n_bytes) / *quarter;
 }
 
 }  // namespace outpost

@@ -78,6 +78,17 @@ TEST_CASE("what cannot be embedded is said") {
   CHECK(error_of([&] { Model::load(dir.write("cls.gguf", tiny.bytes())); }) == ErrorCode::kModelUnsupported);
 }
 
+TEST_CASE("what a layer costs besides its weights is measured") {
+  LoadOptions options;
+  options.n_threads = 1;
+  const LayerSpeed speed = measure_layer_speed(options);
+  CHECK(speed.seconds_per_layer > 1e-7);
+  CHECK(speed.seconds_per_layer < 0.1);
+  CHECK(speed.kv_bytes_per_second > 1e6);
+  options.n_threads = -1;
+  CHECK(error_of([&] { measure_layer_speed(options); }) == ErrorCode::kInvalidArgument);
+}
+
 TEST_CASE("the speed of weights is measured for every type that has a kernel") {
   LoadOptions options;
   options.n_threads = 1;

@@ -27,6 +27,7 @@ import { FileOperations } from '../features/workspace/file-operations.ts';
 import { TreeStore } from '../features/workspace/tree-store.ts';
 import { follow } from '../lib/follow.ts';
 import { followContext, openTexts } from './completion-context.ts';
+import { learnFromReplies } from './learn-from-replies.ts';
 import { NotificationsStore } from './notifications-store.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { reviewedFiles } from './text-actions.ts';
@@ -170,7 +171,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     );
     void this.models.follow(forever);
     this.library.follow(forever);
-    this.#learnFromReplies();
+    learnFromReplies(this);
     void follow(
       (options) => api.workspace.watch(undefined, options),
       (event) => {
@@ -255,21 +256,6 @@ export class AppModel<Texts extends TextStore = TextStore> {
     const own = Object.entries(this.library.modelOf('chat')?.overrides.sampler ?? {});
     const present = Object.fromEntries(own.filter(([, value]) => value !== undefined));
     return { ...settings, sampler: { ...settings.sampler, ...present } };
-  }
-
-  /** What a reply took makes predictions for other models better. A short one says little. */
-  #learnFromReplies(): void {
-    const enough = 32;
-    this.chat.store.subscribe((now, before) => {
-      if (now.reply !== null || before.reply === null) return;
-      const stats = this.chat.shownMessages.at(-1)?.stats;
-      const model = this.library.modelOf('chat');
-      // What a token costs by itself: what was guessed right ahead of it came for less.
-      const plainMs = stats?.plainTokenMs ?? 0;
-      if (!stats || !model || stats.nDecoded < enough || plainMs <= 0) return;
-      const tokensPerSecond = 1000 / plainMs;
-      void this.attempt(() => this.api.app.models.measured({ id: model.id, tokensPerSecond }));
-    });
   }
 
   async #close(): Promise<void> {

@@ -15,7 +15,7 @@ describe('format', () => {
   });
 
   it('shows rates and durations in the unit people compare', () => {
-    expect(formatRate(23.44)).toBe('23.4 tok/s');
+    expect([23.44, 202.46].map(formatRate)).toEqual(['23.4 tok/s', '202 tok/s']);
     expect([840, 2340, 65_000].map(formatDuration)).toEqual(['840 ms', '2.3 s', '1 min 5 s']);
   });
 

@@ -28,7 +28,7 @@ export function formatBytes(bytes: number): string {
 
 /** "23.4 tok/s"; one decimal, because below 10 it is what people compare. */
 export function formatRate(tokensPerSecond: number): string {
-  return `${tokensPerSecond.toFixed(1)} tok/s`;
+  return `${tokensPerSecond.toFixed(tokensPerSecond < 99.95 ? 1 : 0)} tok/s`;
 }
 
 /** "840 ms", "2.3 s", "1 min 5 s". */

@@ -34,7 +34,7 @@ const kFakeLoaded: LoadedModel = {
   nActive: 0,
   idleSinceMs: 0,
   predictedBytes: 445_000_000,
-  memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, grown: 440_000_000 },
+  memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, draft: 0, grown: 440_000_000 },
   draft: null,
   decoding: {
     nDecoded: 1840,

@@ -89,7 +89,12 @@ export class FakeModels {
     folder: '/home/you/.config/Outpost/models',
     folderFreeBytes: 120 * gib,
     memory: { totalBytes: 16 * gib, freeBytes: 9.4 * gib, limitBytes: 0, gpus: [] },
-    speed: { bytesPerSecond: { iq2_xxs: 20e9 }, other: 27e9, overheadSeconds: 0.0005 },
+    speed: {
+      bytesPerSecond: { iq2_xxs: 20e9 },
+      other: 27e9,
+      layer: { secondsPerLayer: 3e-5, kvBytesPerSecond: 10e9 },
+      overheadSeconds: 0.0005,
+    },
     defaults: { nCtx: 0, kvPreset: 'exact' },
     hub: { url: 'https://hub.example', hasToken: false },
   };

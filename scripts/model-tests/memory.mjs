@@ -49,7 +49,7 @@ for (const [type, options] of Object.entries(generated)) {
     skip: process.platform !== 'linux',
   }, async () => {
     const path = join(folder, `${type}.gguf`);
-    await writeFile(path, tinyModelBytes(options));
+    await writeFile(path, tinyModelBytes({ ...options, isUniform: true }));
     await compare(path);
   });
 }

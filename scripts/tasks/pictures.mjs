@@ -9,8 +9,8 @@ const kept = join(root, 'docs', 'pictures');
 
 export async function pictures() {
   await rm(made, { recursive: true, force: true });
-  const { failed } = await runStories(['views.spec.ts']);
-  if (failed > 0) throw new SetupError('The story that takes the pictures failed. The old pictures are still there.');
+  const { failed } = await runStories(['views.spec.ts', 'models-view.spec.ts']);
+  if (failed > 0) throw new SetupError('A story that takes pictures failed. The old pictures are still there.');
   const files = (await readdir(made)).flatMap((file) => {
     const [, view, theme] = / - ([\w-]+) (light|dark|contrast)\.png$/.exec(file) ?? [];
     return view && theme ? [{ file, name: `${view}-${theme}.png` }] : [];

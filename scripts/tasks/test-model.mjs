@@ -17,6 +17,7 @@ const files = [
   'architectures.mjs',
   'architecture-faults.mjs',
   'memory.mjs',
+  'registry.mjs',
 ];
 
 export async function testModel() {

@@ -209,6 +209,7 @@ export class FakeAddon implements NativeAddon {
   devices: NativeDevice[] = [{ id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33 }];
   measureWeightSpeed = (type: string): Promise<number> =>
     type === 'i64' ? Promise.reject(nativeError('model_unsupported')) : Promise.resolve(1e9);
+  measureLayerSpeed = () => Promise.resolve({ secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 });
   listDevices = (): Promise<NativeDevice[]> => Promise.resolve(this.devices);
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import catalog from '../../../resources/models.json' with { type: 'json' };
+import type { CatalogEntry, ModelEntry } from '../../common/model-contract.ts';
 import { type ModelRole, modelRoleSchema } from '../../common/role-contract.ts';
 
 const partSchema = z.object({
@@ -51,11 +52,6 @@ const found = parsed.models.find(({ id }) => id === parsed.default);
 if (!found) throw new Error('resources/models.json names a default model that it does not list.');
 export const defaultModel: CatalogModel = found;
 
-/** Whether a file came from where the catalog says that this model is. */
-export function isFromHub({ hub }: CatalogModel, url: string | undefined): boolean {
-  return hub !== undefined && (url?.endsWith(`/${hub.repo}/resolve/main/${hub.path}`) ?? false);
-}
-
 /** Where models that came with the app are: setup's clone has them in the source tree. */
 function bundledFolders(): string[] {
   const installed = process.resourcesPath ? [join(process.resourcesPath, 'models')] : [];
@@ -84,3 +80,27 @@ export function catalogModelOf(role: ModelRole): CatalogModel | null {
 }
 
 export const catalogId = ({ id }: CatalogModel) => `catalog:${id}`;
+
+/** What the window shows of it. */
+export function catalogEntry(known: CatalogModel, models: readonly ModelEntry[]): CatalogEntry {
+  const { id, name, about, license, bytes, roles } = known;
+  const isIt = ({ id, source }: ModelEntry) =>
+    id === catalogId(known) ||
+    isFromHub(known, source?.url) ||
+    (known.sha256 !== null && source?.sha256 === known.sha256);
+  return {
+    id,
+    name,
+    about,
+    license,
+    bytes,
+    roles,
+    draft: catalogModels.find(({ id }) => id === known.draft)?.name ?? null,
+    isHere: models.some((model) => model.state === 'ready' && isIt(model)),
+  };
+}
+
+/** Whether a file came from where the catalog says that this model is. */
+function isFromHub({ hub }: CatalogModel, url: string | undefined): boolean {
+  return hub !== undefined && (url?.endsWith(`/${hub.repo}/resolve/main/${hub.path}`) ?? false);
+}

@@ -190,6 +190,11 @@ describe('a download', () => {
     expect(await codeOf(run({ source: { url: hub.fileUrl('lab/model', 'gone.gguf') } }))).toBe('FILE_EXISTS');
   });
 
+  it('does not wait for a server that takes the connection and never answers', async () => {
+    const { run, codeOf } = await setUp({ fault: () => 'silent' });
+    expect(await codeOf(run({ tools: { idleMs: 20 } }))).toBe('NETWORK_FAILED');
+  });
+
   it('starts over if the file was replaced and nothing tells the two apart but its version', async () => {
     const { hub, served, path, run, codeOf } = await setUp();
     const source = { hash: null, bytes: null };

@@ -1,6 +1,7 @@
 // One file from a URL to its place on disk. What is there in the end is the exact file, or nothing: parts are written
 // beside it, the whole is hashed, and only then it gets its name. Whatever happens before leaves what is needed to go on.
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdir, open, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { appError } from '../../common/app-error.ts';
@@ -42,6 +43,19 @@ export async function freeBytesOf(folder: string): Promise<number> {
 export async function discardDownload(path: string): Promise<void> {
   await rm(unfinishedPath(path), { force: true });
   await Journal.remove(journalPath(path));
+}
+
+/** A sparse file has its full length from the start; what it takes on the disk are its blocks. */
+function takenBytes(file: Stats | null, bytes: number): number {
+  return file ? Math.min(bytes, file.blocks * 512) : 0;
+}
+
+/** About as much of a file as is on the disk, whole or not. */
+export async function arrivedBytes(path: string): Promise<number> {
+  const whole = await stat(path).catch(() => null);
+  if (whole) return whole.size;
+  const unfinished = await stat(unfinishedPath(path)).catch(() => null);
+  return takenBytes(unfinished, unfinished?.size ?? 0);
 }
 
 /**
@@ -88,18 +102,25 @@ async function openUnfinished(source: DownloadSource, remote: RemoteFile, path: 
   const hash = source.hash === null ? null : `${source.hash.algorithm}:${source.hash.hex}`;
   const { bytes, etag } = remote;
   const there = await stat(unfinished).catch(() => null);
-  // A sparse file has its full length from the start; what it takes on the disk are its blocks.
-  const taken = there ? Math.min(bytes, there.blocks * 512) : 0;
-  const needed = bytes - taken + reserveBytes;
-  const free = await tools.freeBytes(dirname(path));
-  if (free < needed) throw diskFull(path, needed, free);
+  await throwIfDiskFull(path, bytes - takenBytes(there, bytes), tools.freeBytes);
   const journal = await Journal.open(journalPath(path), { bytes, partBytes, hash, etag });
   const file = await open(unfinished, there ? 'r+' : 'w+');
   if (there?.size !== bytes) await truncate(unfinished, bytes);
   return { journal, file };
 }
 
-export function diskFull(path: string, needed: number, free: number) {
+/** @throws DISK_FULL if a file cannot grow by so much where it is to be */
+export async function throwIfDiskFull(
+  path: string,
+  bytes: number,
+  freeBytes: (folder: string) => Promise<number>,
+): Promise<void> {
+  const needed = bytes + reserveBytes;
+  const free = await freeBytes(dirname(path));
+  if (free < needed) throw diskFull(path, needed, free);
+}
+
+function diskFull(path: string, needed: number, free: number) {
   const inGiB = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
   return appError('DISK_FULL', `${basename(path)} needs ${inGiB(needed)} of disk space; ${inGiB(free)} are free.`, {
     hint: 'Free some space, or choose another folder for models; then go on.',

@@ -1,13 +1,15 @@
 // The queue of downloads. It is on disk: what ran when the app ended, however it ended, goes on at the next start.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { toErrorInfo } from '../../common/error-info.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import type { DownloadView } from '../../common/model-contract.ts';
 import { modelSourceSchema } from '../../common/model-contract.ts';
-import { discardDownload, downloadFile } from './download-file.ts';
-import type { DownloadProgress, DownloadTools } from './parts.ts';
+import { arrivedBytes, discardDownload, downloadFile } from './download-file.ts';
+import { type DownloadProgress, type DownloadTools, partsPath } from './parts.ts';
+import { SpeedMeter } from './speed-meter.ts';
 
 const fileSchema = z.object({
   url: z.string(),
@@ -41,6 +43,7 @@ export interface DownloadsOptions {
   onDone: (download: QueuedDownload, paths: string[], isVerified: boolean) => Promise<void>;
   /** Makes one file of the archives that arrived. @returns its path */
   assemble: (download: QueuedDownload, archives: string[], signal: AbortSignal) => Promise<string>;
+  isInLibrary: (path: string) => boolean;
   onChange: () => void;
   nowMs?: () => number;
 }
@@ -53,6 +56,8 @@ interface Job {
   progress: DownloadProgress | { step: 'assembling'; nDone: number; nTotal: number | null };
   /** Of files that are complete. */
   nBefore: number;
+  /** Of all files. */
+  nArrived: number;
   error: ErrorInfo | null;
   abort: AbortController | null;
   speed: SpeedMeter;
@@ -74,14 +79,25 @@ export class Downloads {
   /** Goes on with what the last session left. */
   start(): void {
     this.#next();
+    for (const job of this.#jobs) void this.#lookAtDisk(job);
+  }
+
+  /** How far one is that did not run yet. */
+  async #lookAtDisk(job: Job): Promise<void> {
+    const { folder, files } = job.queued;
+    const arrived = await Promise.all(files.map(({ name }) => arrivedBytes(join(folder, name))));
+    if (job.nArrived > 0) return;
+    job.nArrived = arrived.reduce((sum, bytes) => sum + bytes, 0);
+    this.#options.onChange();
   }
 
   list(): DownloadView[] {
-    return this.#jobs.map(({ queued, state, progress, nBefore, error, speed }) => {
+    return this.#jobs.map(({ queued, state, progress, nArrived, error, speed }) => {
       const nTotal = totalOf(queued);
-      const nDone = progress.step === 'downloading' ? nBefore + progress.nDone : progress.nDone;
       const bytesPerSecond = state === 'running' && progress.step === 'downloading' ? speed.bytesPerSecond() : 0;
-      const isCounted = progress.step === 'downloading' || progress.step === 'connecting';
+      // One that does not run is as far as what has arrived, whatever it did last.
+      const isCounted = state !== 'running' || progress.step === 'downloading' || progress.step === 'connecting';
+      const nDone = isCounted ? nArrived : progress.nDone;
       return {
         id: queued.id,
         title: queued.title,
@@ -94,6 +110,11 @@ export class Downloads {
         error,
       };
     });
+  }
+
+  /** Something is to come from the package registry. */
+  get hasPackages(): boolean {
+    return this.#jobs.some(({ queued }) => queued.assemble !== null);
   }
 
   has(id: string): boolean {
@@ -137,7 +158,17 @@ export class Downloads {
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
     job.abort?.abort(new DOMException('Removed.', 'AbortError'));
     await job.running;
-    for (const { name } of job.queued.files) await discardDownload(join(job.queued.folder, name));
+    const { folder, files, assemble } = job.queued;
+    if (assemble) await discardDownload(join(folder, assemble.name));
+    for (const { name } of files) {
+      const path = join(folder, name);
+      await discardDownload(path);
+      // A part that is complete belongs to nobody, unless a model of the library is to be mended.
+      if (consistsOfParts(job.queued) && !this.#options.isInLibrary(path)) {
+        await rm(path, { force: true });
+        await rm(partsPath(path), { force: true });
+      }
+    }
     this.#changed();
     this.#next();
   }
@@ -170,6 +201,7 @@ export class Downloads {
       state: queued.isPaused ? 'paused' : 'queued',
       progress: { step: 'connecting', nDone: 0, nTotal },
       nBefore: 0,
+      nArrived: 0,
       error: null,
       abort: null,
       speed: new SpeedMeter(this.#options.nowMs ?? (() => performance.now())),
@@ -209,15 +241,18 @@ export class Downloads {
       const source = { url, token: token(url), bytes, hash };
       try {
         const result = await downloadFile(source, path, tools(queued), signal, (progress) => {
-          if (progress.step === 'downloading') job.speed.reached(job.nBefore + progress.nDone);
+          if (progress.step === 'downloading') {
+            job.nArrived = job.nBefore + progress.nDone;
+            job.speed.reached(job.nArrived);
+          }
           job.progress = progress;
           this.#options.onChange();
         });
         isVerified &&= result.isVerified;
         job.nBefore += result.bytes;
       } catch (error) {
-        // A part of a split model that arrived before the app ended.
-        const isPartOfMore = queued.files.length > 1 && toErrorInfo(error).code === 'FILE_EXISTS';
+        // A part of a split model, or an archive, that arrived before the app ended.
+        const isPartOfMore = consistsOfParts(queued) && toErrorInfo(error).code === 'FILE_EXISTS';
         if (!isPartOfMore) throw error;
         job.nBefore += bytes ?? 0;
       }
@@ -247,6 +282,10 @@ export class Downloads {
   }
 }
 
+function consistsOfParts({ files, assemble }: QueuedDownload): boolean {
+  return files.length > 1 || assemble !== null;
+}
+
 function totalOf({ files }: QueuedDownload): number | null {
   return files.every(({ bytes }) => bytes !== null) ? files.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) : null;
 }
@@ -260,29 +299,3 @@ function readQueue(path: string): QueuedDownload[] {
     return []; // none was written, or it is damaged: nothing arrived is lost by that
   }
 }
-
-/** Bytes per second over the last seconds. */
-class SpeedMeter {
-  readonly #nowMs: () => number;
-  #marks: { atMs: number; nDone: number }[] = [];
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
-  }
-
-  reached(nDone: number): void {
-    const atMs = this.#nowMs();
-    const last = this.#marks.at(-1);
-    if (last && nDone < last.nDone) this.#marks = [];
-    if (last && atMs - last.atMs < 100) return;
-    this.#marks = [...this.#marks.filter((mark) => atMs - mark.atMs < windowMs), { atMs, nDone }];
-  }
-
-  bytesPerSecond(): number {
-    const [first, last] = [this.#marks[0], this.#marks.at(-1)];
-    if (!first || !last || last.atMs - first.atMs < 200) return 0;
-    return ((last.nDone - first.nDone) * 1000) / (last.atMs - first.atMs);
-  }
-}
-
-const windowMs = 5000;

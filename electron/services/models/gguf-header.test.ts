@@ -74,9 +74,9 @@ describe('the prediction', () => {
     expect(facts.readPerToken).toEqual({ q8_0: 3 * 7 * matrix + head });
     expect(facts.kvElementsPerToken).toBe(3 * 2 * 256);
     expect(kvBytes(facts, 1024, 16)).toBe(2 * 1024 * 3 * 2 * 256 * 2);
-    const speed = { bytesPerSecond: { q8_0: 1e9 }, other: 2e9, overheadSeconds: 0 };
-    expect(predictTokensPerSecond(facts, speed)).toBeCloseTo(1e9 / (3 * 7 * matrix + head));
-    expect(predictTokensPerSecond(facts, speed, 1000)).toBeLessThan(predictTokensPerSecond(facts, speed));
+    const speed = { bytesPerSecond: { q8_0: 1e9 }, other: 2e9, layer: null, overheadSeconds: 0 };
+    expect(predictTokensPerSecond(facts, speed, 0)).toBeCloseTo(1e9 / (3 * 7 * matrix + head));
+    expect(predictTokensPerSecond(facts, speed, 1000)).toBeLessThan(predictTokensPerSecond(facts, speed, 0));
     const question = { nCtx: 4096, kvBits: 16, draftBytes: 0 };
     const { total } = predictMemory(facts, question);
     expect([fitOf(total, total + 2 ** 30), fitOf(total, total + 1), fitOf(total, total - 1)]).toEqual([

@@ -70,16 +70,7 @@ export class HttpHub implements Hub {
     const url = `${this.#url}${path}`;
     const { host } = new URL(url);
     const request = { url, headers: { accept: 'application/json' }, token: this.#token(), signal };
-    const { response } = await getFollowing(this.#get, request).catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (error instanceof Error && 'defined' in error) throw error;
-      throw appError(
-        'NETWORK_FAILED',
-        `${host} could not be reached.`,
-        { hint: 'Check the connection and the address of the hub in the settings.', detail: String(error) },
-        error,
-      );
-    });
+    const { response } = await getFollowing(this.#get, request);
     if (response.status === 401 || response.status === 403) {
       response.cancel();
       throw appError('HUB_GATED', `${host} does not show this model${this.#token() ? ' for your token' : ''}.`, {

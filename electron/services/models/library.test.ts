@@ -48,6 +48,7 @@ async function setUp() {
     onDone: async ({ source }, [first = ''], isVerified) => {
       await library.add(first, 'downloaded', { source, verifiedAtMs: isVerified ? 1 : null });
     },
+    isInLibrary: (path) => library.hasFile(path),
     onChange: () => {},
   });
   const unused = () => Promise.reject(new Error('Not in this test.'));

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { appError } from '../../common/app-error.ts';
 import { toErrorInfo } from '../../common/error-info.ts';
-import { type ModelEntry, type ModelSource, modelEntrySchema } from '../../common/model-contract.ts';
+import { type FoundModel, type ModelEntry, type ModelSource, modelEntrySchema } from '../../common/model-contract.ts';
 import { bundledPath, catalogId, catalogModels, defaultModel, defaultModelPath } from './catalog.ts';
 import { asDiskError } from './disk-errors.ts';
 import { readGgufHeader } from './gguf-header.ts';
@@ -48,6 +48,16 @@ export class Library {
     const model = this.get(id);
     if (!model) throw appError('NOT_FOUND', 'This model is not in the library any more.');
     return model;
+  }
+
+  /** A file of a model that is known, there or not. */
+  hasFile(path: string): boolean {
+    return [...this.#stored.values()].some(({ files }) => files.includes(path));
+  }
+
+  unknownOf(found: readonly FoundModel[]): FoundModel[] {
+    const known = new Set([...this.#stored.values()].map(({ path }) => path));
+    return found.filter(({ path }) => !known.has(path));
   }
 
   /** Looks at every file again, and at what comes with the app. */

@@ -1,11 +1,17 @@
 // How fast this machine reads weights while it decodes: what predictions of tokens per second are made of. It starts
 // from a guess; the engine measures the types that somebody asks about, and every measured reply makes it better.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { type MachineSpeed, type ModelFacts, machineSpeedSchema } from '../../common/model-facts.ts';
-import type { WeightSpeeds } from '../../common/role-contract.ts';
+import {
+  type MachineSpeed,
+  type ModelFacts,
+  machineSpeedSchema,
+  secondsBesides,
+  weightSeconds,
+} from '../../common/model-facts.ts';
+import type { MeasuredSpeeds } from '../../common/role-contract.ts';
 
 /** Two channels of ordinary memory; wrong by a factor of two in either direction until something was measured. */
-export const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, overheadSeconds: 0.0005 };
+export const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, layer: null, overheadSeconds: 0.0005 };
 /** A model that reads less per token is slow for other reasons than memory: it says nothing about larger ones. */
 const leastRead = 64 << 20;
 /** Weight of the newest measurement. */
@@ -28,16 +34,17 @@ export class SpeedFile {
     return this.#speed;
   }
 
-  /** What the engine measured of types that were not known. */
-  measured(speeds: WeightSpeeds): void {
+  /** What the engine measured, of types that were not known. */
+  measured({ weights, layer }: MeasuredSpeeds): void {
     const { bytesPerSecond, other } = this.#speed;
-    const known = { ...speeds, ...bytesPerSecond };
+    const known = { ...weights, ...bytesPerSecond };
     const middle = Object.values(known).sort((a, b) => a - b)[Object.keys(known).length >> 1];
-    this.#set({ ...this.#speed, bytesPerSecond: known, other: middle ?? other });
+    this.#set({ ...this.#speed, bytesPerSecond: known, layer, other: middle ?? other });
   }
 
-  learn(facts: ModelFacts, tokensPerSecond: number): void {
-    this.#set(learned(this.#speed, facts, tokensPerSecond));
+  /** @param nPast positions that were in the context, in the middle of the reply */
+  learn(facts: ModelFacts, tokensPerSecond: number, nPast: number): void {
+    this.#set(learned(this.#speed, facts, tokensPerSecond, nPast));
   }
 
   #set(speed: MachineSpeed): void {
@@ -50,16 +57,16 @@ export class SpeedFile {
 }
 
 /** Each type that a model has moves by as much as its part of the reading is. */
-export function learned(speed: MachineSpeed, { readPerToken }: ModelFacts, tokensPerSecond: number): MachineSpeed {
-  const seconds = 1 / tokensPerSecond - speed.overheadSeconds;
-  const entries = Object.entries(readPerToken);
+export function learned(speed: MachineSpeed, facts: ModelFacts, tokensPerSecond: number, nPast: number): MachineSpeed {
+  const entries = Object.entries(facts.readPerToken);
   const total = entries.reduce((sum, [, bytes]) => sum + bytes, 0);
-  if (!(seconds > 0) || total < leastRead) return speed;
-  const predicted = entries.reduce(
-    (sum, [type, bytes]) => sum + bytes / (speed.bytesPerSecond[type] ?? speed.other),
-    0,
-  );
-  const factor = predicted / seconds;
+  if (total < leastRead) return speed;
+  // A token in less time than its layers were said to take alone: something else ran when they were measured.
+  const isDisturbed = facts.nLayer * (speed.layer?.secondsPerLayer ?? 0) > 0.5 / tokensPerSecond;
+  if (isDisturbed) return learned({ ...speed, layer: null }, facts, tokensPerSecond, nPast);
+  const seconds = 1 / tokensPerSecond - secondsBesides(facts, speed, nPast);
+  if (!(seconds > 0)) return speed;
+  const factor = weightSeconds(facts, speed) / seconds;
   const bytesPerSecond = { ...speed.bytesPerSecond };
   for (const [type, bytes] of entries) {
     const before = bytesPerSecond[type];

@@ -19,8 +19,8 @@ import { journalPath, partsPath, unfinishedPath } from './parts.ts';
 export interface ModelCareOptions {
   library: Library;
   downloads: Downloads;
-  /** Tokens per second of a model, one after the other. */
-  onMeasured: (id: string, tokensPerSecond: number) => void;
+  /** Tokens per second of a model, one after the other, with `nPast` positions in the context. */
+  onMeasured: (id: string, tokensPerSecond: number, nPast: number) => void;
   specOf: (model: ModelEntry) => ModelSpec;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
@@ -143,7 +143,8 @@ export class ModelCare {
     return this.#job(id, 'benchmark', async (model, { signal }) => {
       const benchmark = await this.#options.benchmark(this.#options.specOf(model), signal);
       this.#library.change(id, { benchmark });
-      this.#options.onMeasured(id, benchmark.decodeTokensPerSecond);
+      const { decodeTokensPerSecond, nPrompt, nDecoded } = benchmark;
+      this.#options.onMeasured(id, decodeTokensPerSecond, nPrompt + nDecoded / 2);
     });
   }
 

@@ -6,13 +6,13 @@ import { appError } from '../../common/app-error.ts';
 import type { HubModel } from '../../common/model-contract.ts';
 import type { ModelFacts } from '../../common/model-facts.ts';
 import type { Settings } from '../../common/settings.ts';
-import { catalogModels } from './catalog.ts';
+import { type CatalogModel, catalogModels } from './catalog.ts';
 import type { QueuedDownload } from './downloads.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { getFollowing, type HttpGet, readBody } from './http.ts';
 import { FolderHub, fileGet, fileNameOf, HttpHub, type Hub, type Listed } from './hub.ts';
 import { type ModelFile, splitModelFacts } from './model-facts.ts';
-import { registryFiles } from './registry.ts';
+import { npmRegistry, type Registry, registryFiles } from './registry.ts';
 
 export interface ModelSourcesOptions {
   settings: () => Settings;
@@ -21,6 +21,9 @@ export interface ModelSourcesOptions {
   http: (purpose: string) => HttpGet;
   /** Where downloads are to be. */
   folder: () => string;
+  /** What npm is configured to. */
+  registry?: () => Promise<Registry | null>;
+  catalog?: readonly CatalogModel[];
 }
 
 const mostHeaderRequest = 8 << 20;
@@ -28,6 +31,7 @@ const forever = new AbortController().signal;
 
 export class ModelSources {
   readonly #options: ModelSourcesOptions;
+  #registry: Registry | null = null;
 
   constructor(options: ModelSourcesOptions) {
     this.#options = options;
@@ -107,7 +111,7 @@ export class ModelSources {
   }
 
   async fromCatalog(id: string): Promise<QueuedDownload> {
-    const model = catalogModels.find((candidate) => candidate.id === id);
+    const model = (this.#options.catalog ?? catalogModels).find((candidate) => candidate.id === id);
     if (!model) throw appError('NOT_FOUND', 'The catalog does not have this model any more.');
     if (model.hub) {
       const queued = await this.fromHub(model.hub.repo, model.hub.path);
@@ -127,7 +131,8 @@ export class ModelSources {
       };
     }
     if (model.sha256 === null) throw new Error(`${id} of the catalog has no hash.`);
-    const files = await registryFiles(model, this.get(`Looking for ${model.name}.`), forever);
+    await this.findRegistry();
+    const files = await registryFiles(model, this.#registry, this.get(`Looking for ${model.name}.`), forever);
     return {
       id: idOf(`catalog:${id}`),
       title: model.name,
@@ -155,11 +160,17 @@ export class ModelSources {
     return (request) => (request.url.startsWith('file:') ? fileGet(request) : http(request));
   }
 
-  /** The token is for the hub, and for nobody else. */
+  /** Before downloads of an earlier session go on: the registry's token is nowhere but in npm's configuration. */
+  async findRegistry(): Promise<void> {
+    this.#registry = await (this.#options.registry ?? npmRegistry)();
+  }
+
+  /** A token is for the hub or the registry that it came with, and for nobody else. */
   tokenFor(url: string): string | null {
-    const { hubUrl } = this.#options.settings();
-    const isHub = URL.canParse(hubUrl) && new URL(hubUrl).origin === new URL(url).origin && !url.startsWith('file:');
-    return isHub ? this.#options.token() : null;
+    if (url.startsWith('file:')) return null;
+    const isAt = (address: string) => URL.canParse(address) && new URL(address).origin === new URL(url).origin;
+    if (isAt(this.#options.settings().hubUrl)) return this.#options.token();
+    return this.#registry !== null && isAt(this.#registry.url) ? this.#registry.token : null;
   }
 }
 

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { totalmem } from 'node:os';
+// Everything that the window and the engine ask about models: what is here and what can be had, what is on its way, who
+// has which role, and how fast they are. Each of it is a module of its own; here they meet.
+import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ErrorInfo } from '../../common/errors.ts';
 import { EventStream } from '../../common/event-stream.ts';
 import type { KvCheck } from '../../common/kv-check.ts';
@@ -14,31 +13,17 @@ import type {
   ModelOverrides,
   ModelsState,
 } from '../../common/model-contract.ts';
-import {
-  contextOf,
-  type KvPresetId,
-  kvBitsOf,
-  type ModelFacts,
-  predictMemory,
-  predictTokensPerSecond,
-} from '../../common/model-facts.ts';
-import {
-  type Assignment,
-  type Benchmark,
-  type Device,
-  type ModelRole,
-  type ModelSpec,
-  modelRoles,
-  type SelfTest,
-  type WeightSpeeds,
-} from '../../common/role-contract.ts';
+import type { KvPresetId, ModelFacts } from '../../common/model-facts.ts';
+import type { Assignment, Benchmark, Device, MeasuredSpeeds, ModelSpec, SelfTest } from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
-import { catalogId, catalogModelOf, catalogModels, defaultModel, isFromHub } from './catalog.ts';
+import { Assignments } from './assignments.ts';
+import { catalogEntry, catalogId, catalogModels, defaultModel } from './catalog.ts';
 import { freeBytesOf } from './download-file.ts';
 import { Downloads, type QueuedDownload } from './downloads.ts';
 import type { HttpGet } from './http.ts';
 import type { HubToken } from './hub-token.ts';
 import { Library } from './library.ts';
+import { Machine } from './machine.ts';
 import { SpeedFile } from './machine-speed.ts';
 import { calibrationPath, ModelCare } from './model-care.ts';
 import { findModels, findOthersModels } from './model-folders.ts';
@@ -46,7 +31,6 @@ import { ModelSources } from './model-sources.ts';
 import type { DownloadTools } from './parts.ts';
 import { RateLimit } from './rate-limit.ts';
 import { assembleArchives } from './registry.ts';
-import { RoleChoices, type Roles } from './roles.ts';
 
 export interface ModelsServiceOptions {
   /** Where the app keeps what it knows. */
@@ -63,7 +47,7 @@ export interface ModelsServiceOptions {
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
   /** @throws ENGINE_NOT_READY while it starts, or computes */
-  measureSpeeds: (types: string[], nThreads: number) => Promise<WeightSpeeds>;
+  measureSpeeds: (types: string[], nThreads: number) => Promise<MeasuredSpeeds>;
   gpus: () => Promise<Device[]>;
   checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
   /** Of what models have read, the engine's memory. */
@@ -78,24 +62,28 @@ const idleMs = 30_000;
 export class ModelsService {
   readonly #options: ModelsServiceOptions;
   readonly #library: Library;
-  readonly #downloads: Downloads;
-  readonly #roles: RoleChoices;
-  readonly #speed: SpeedFile;
+  readonly downloads: Downloads;
+  readonly #assignments: Assignments;
+  readonly machine: Machine;
   readonly #sources: ModelSources;
   readonly care: ModelCare;
   readonly #changes = new EventStream<ModelsState>();
-  #measuring: Promise<void> = Promise.resolve();
-  #gpus: Device[] = [];
   #pushTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: ModelsServiceOptions) {
     this.#options = options;
-    const inData = (name: string) => join(options.dataFolder, name);
-    mkdirSync(inData('contexts'), { recursive: true });
-    const onChange = () => this.#changed();
+    const { dataFolder, settings, root } = options;
+    const inData = (name: string) => join(dataFolder, name);
+    const onChange = () => this.changed();
     this.#library = new Library(inData('models.json'), onChange);
-    this.#roles = new RoleChoices(inData('model-roles.json'));
-    this.#speed = new SpeedFile(inData('machine-speed.json'));
+    this.#assignments = new Assignments({ dataFolder, settings, root, library: this.#library });
+    this.machine = new Machine({
+      speed: new SpeedFile(inData('machine-speed.json')),
+      library: this.#library,
+      measure: (types) => options.measureSpeeds(types, settings().nThreads),
+      gpus: options.gpus,
+      onChange,
+    });
     const limit = new RateLimit(() => options.settings().downloadLimitKiB * 1024);
     this.#sources = new ModelSources({
       settings: options.settings,
@@ -103,7 +91,7 @@ export class ModelsService {
       http: options.http,
       folder: () => this.folder,
     });
-    this.#downloads = new Downloads({
+    this.downloads = new Downloads({
       path: inData('downloads.json'),
       tools: ({ title }): DownloadTools => ({
         get: this.#sources.get(`Downloading ${title}.`),
@@ -116,15 +104,16 @@ export class ModelsService {
       }),
       token: (url) => this.#sources.tokenFor(url),
       assemble: assembleArchives,
+      isInLibrary: (path) => this.#library.hasFile(path),
       onDone: (queued, paths, isVerified) => this.#arrived(queued, paths, isVerified),
       onChange,
     });
     const { selfTest, benchmark, checkKv, onNotice } = options;
     this.care = new ModelCare({
       library: this.#library,
-      downloads: this.#downloads,
-      onMeasured: (id, tokensPerSecond) => this.measured(id, tokensPerSecond),
-      specOf: (model) => this.#spec(model),
+      downloads: this.downloads,
+      onMeasured: (...reply) => this.machine.measured(...reply),
+      specOf: (model) => this.#assignments.specOf(model),
       selfTest,
       benchmark,
       checkKv,
@@ -135,12 +124,13 @@ export class ModelsService {
 
   async start(): Promise<void> {
     await this.#library.refresh();
-    this.#downloads.start();
+    if (this.downloads.hasPackages) await this.#sources.findRegistry();
+    this.downloads.start();
     this.#options.onAssignment();
   }
 
   close(): Promise<void> {
-    return this.#downloads.close();
+    return this.downloads.close();
   }
 
   get folder(): string {
@@ -148,7 +138,7 @@ export class ModelsService {
   }
 
   async watch(signal: AbortSignal | undefined): Promise<AsyncGenerator<ModelsState, void, void>> {
-    void this.#lookAtGpus();
+    void this.machine.lookAtGpus();
     return this.#changes.subscribe(signal, [await this.state()]);
   }
 
@@ -157,30 +147,14 @@ export class ModelsService {
     const free = await freeBytesOf(this.folder).catch(() => freeBytesOf(this.#options.dataFolder).catch(() => null));
     return {
       models,
-      downloads: this.#downloads.list(),
-      catalog: catalogModels.map((known) => ({
-        id: known.id,
-        name: known.name,
-        about: known.about,
-        license: known.license,
-        bytes: known.bytes,
-        roles: known.roles,
-        draft: catalogModels.find(({ id }) => id === known.draft)?.name ?? null,
-        isHere: models.some(
-          ({ id, state, source }) => state === 'ready' && (id === catalogId(known) || isFromHub(known, source?.url)),
-        ),
-      })),
-      roles: this.roles(),
-      workspaceRoles: this.#roles.ofFolder(this.#options.root()),
+      downloads: this.downloads.list(),
+      catalog: catalogModels.map((known) => catalogEntry(known, models)),
+      roles: this.#assignments.roles(),
+      workspaceRoles: this.#assignments.rolesOfFolder(),
       folder: this.folder,
       folderFreeBytes: free,
-      memory: {
-        totalBytes: totalmem(),
-        freeBytes: process.availableMemory(),
-        limitBytes: this.#options.settings().modelMemoryMiB * 2 ** 20,
-        gpus: this.#gpus,
-      },
-      speed: this.#speed.current,
+      memory: this.machine.memory(this.#options.settings().modelMemoryMiB * 2 ** 20),
+      speed: this.machine.speed,
       defaults: { nCtx: this.#options.settings().nCtx, kvPreset: this.#usualKvPreset() },
       hub: { url: this.#options.settings().hubUrl, hasToken: this.#options.token.current !== null },
     };
@@ -194,106 +168,25 @@ export class ModelsService {
 
   // Roles
 
-  roles(): Roles {
-    const { modelPath } = this.#options.settings();
-    const own = (role: ModelRole) => {
-      const model = catalogModelOf(role);
-      return model ? catalogId(model) : null;
-    };
-    const chat = modelPath === null ? catalogId(defaultModel) : `file:${modelPath}`;
-    return this.#roles.resolve(this.#options.root(), {
-      chat,
-      inline: own('inline'),
-      draft: own('draft'),
-      embedding: own('embedding'),
-    });
-  }
-
-  /** What the engine is to have loaded. A role whose model is not known to the library is tried all the same. */
   assignment(): Assignment {
-    const { modelMemoryMiB, modelIdleMinutes } = this.#options.settings();
-    const roles = this.roles();
-    const specOf = (role: ModelRole): ModelSpec | null => {
-      const id = roles[role];
-      if (id === null) return null;
-      const model = this.#library.get(id);
-      if (model) return model.state === 'missing' && role !== 'chat' ? null : this.#spec(model);
-      return id.startsWith('file:') ? this.#spec({ id, path: id.slice('file:'.length) }) : null;
-    };
-    return {
-      roles: Object.fromEntries(modelRoles.map((role) => [role, specOf(role)])) as Assignment['roles'],
-      limitBytes: modelMemoryMiB * 2 ** 20,
-      idleMs: modelIdleMinutes * 60_000,
-      costFile: join(this.#options.dataFolder, 'pass-costs.json'),
-    };
+    return this.#assignments.current();
   }
 
-  /** @param isEverywhere else in the open folder only; undefined as id takes the folder's own choice back */
-  async setRole(role: ModelRole, id: string | null | undefined, isEverywhere: boolean): Promise<void> {
-    if (typeof id === 'string') this.#library.mustGet(id);
-    this.#roles.set(role, id, isEverywhere ? null : this.#options.root());
-    this.#options.onAssignment();
-    this.#changed();
+  /** @throws NOT_FOUND, IO_ERROR */
+  async setRole(...choice: Parameters<Assignments['setRole']>): Promise<void> {
+    this.#assignments.setRole(...choice);
+    this.#assigned();
   }
 
-  /** The chat's model from now on, in the folder that is open too; null for the default one. */
   async chooseChat(id: string | null): Promise<void> {
-    this.#roles.set('chat', undefined, this.#options.root());
-    this.#roles.set('chat', id ?? catalogId(defaultModel), null);
-    this.#options.onAssignment();
-    this.#changed();
-  }
-
-  /** Something of the state that is kept elsewhere is another. */
-  stateChanged(): void {
-    this.#changed();
-  }
-
-  #spec(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
-    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
-    const { facts = null, overrides, id, path, origin, name } = model;
-    const device = overrides?.device ?? 'cpu';
-    const isOnGpu = device !== 'cpu';
-    // What was checked on the processor means nothing to a GPU, which keeps f16 only.
-    const checked = (isOnGpu ? null : model.kvCheck?.chosen) ?? 'exact';
-    const kvPreset = chosen === 'auto' ? checked : chosen;
-    const wanted = overrides?.nCtx ?? nCtx;
-    const kvBits = kvBitsOf(kvPreset);
-    const isNamed = origin === 'default' || origin === 'bundled';
-    const known = this.#library.get(id);
-    const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
-    const memoryOf = (of: ModelFacts): number => {
-      const fitting = contextFor(of, wanted, kvBits);
-      const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
-      return predictMemory(of, { nCtx: fitting, kvBits, draftBytes }).total;
-    };
-    return {
-      id,
-      modelPath: path,
-      name: isNamed && name ? name : null,
-      nThreads,
-      device,
-      nCtx: wanted,
-      kvPreset,
-      // A GPU's memory is its own: whether it is enough, the GPU says.
-      memoryBytes: facts && !isOnGpu ? memoryOf(facts) : 0,
-      chatTemplate: overrides?.chatTemplate ?? null,
-      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name },
-      contextFile: this.#contextFile(id),
-    };
-  }
-
-  /** Where the engine keeps what a model has read. */
-  #contextFile(id: string): string {
-    const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
-    return join(this.#options.dataFolder, 'contexts', `${name}.kv`);
+    this.#assignments.chooseChat(id);
+    this.#assigned();
   }
 
   /** Everything that models have read: a conversation that is deleted leaves nothing behind. */
   async forgetContexts(): Promise<void> {
     await this.#options.forget();
-    const folder = join(this.#options.dataFolder, 'contexts');
-    for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true });
+    this.#assignments.forgetContexts();
   }
 
   // What could be had
@@ -315,19 +208,15 @@ export class ModelsService {
   // Downloads
 
   async download(repo: string, path: string): Promise<void> {
-    this.#downloads.add(await this.#sources.fromHub(repo, path));
+    this.downloads.add(await this.#sources.fromHub(repo, path));
   }
 
   async downloadFromCatalog(id: string): Promise<void> {
-    this.#downloads.add(await this.#sources.fromCatalog(id));
+    this.downloads.add(await this.#sources.fromCatalog(id));
   }
 
-  pause = (id: string): void => this.#downloads.pause(id);
-  resume = (id: string): void => this.#downloads.resume(id);
-  removeDownload = (id: string): Promise<void> => this.#downloads.remove(id);
-
   networkSwitchedOff(): void {
-    this.#downloads.stopAll({
+    this.downloads.stopAll({
       code: 'NETWORK_OFF',
       message: 'The network was switched off.',
       hint: 'Switch it on in the list of connections, then go on: what has arrived is kept.',
@@ -339,6 +228,11 @@ export class ModelsService {
     if (first === undefined) return;
     const verifiedAtMs = isVerified ? Date.now() : null;
     const { id } = await this.#library.add(first, 'downloaded', { source: queued.source, verifiedAtMs });
+    // The default model, of which this machine had none, does its work from now on.
+    const own = catalogId(defaultModel);
+    if (queued.source.sha256 === defaultModel.sha256 && this.#assignments.roles().chat === own) {
+      if (this.#library.get(own)?.state !== 'ready') await this.chooseChat(id);
+    }
     void this.care.tryOut(id);
   }
 
@@ -352,16 +246,11 @@ export class ModelsService {
   }
 
   async findIn(folder: string): Promise<FoundModel[]> {
-    return this.#unknown(await findModels(folder, basename(folder)));
+    return this.#library.unknownOf(await findModels(folder, basename(folder)));
   }
 
   async findOthers(): Promise<FoundModel[]> {
-    return this.#unknown(await findOthersModels());
-  }
-
-  #unknown(found: FoundModel[]): FoundModel[] {
-    const known = new Set(this.#library.list().map(({ path }) => path));
-    return found.filter(({ path }) => !known.has(path));
+    return this.#library.unknownOf(await findOthersModels());
   }
 
   async remove(id: string): Promise<number> {
@@ -369,10 +258,9 @@ export class ModelsService {
     this.care.cancel(id); // a check that still ran would report on what is gone
     const freed = await this.#library.remove(id);
     rmSync(calibrationPath(path), { force: true });
-    rmSync(this.#contextFile(id), { force: true });
-    this.#roles.replace(id, undefined);
-    this.#options.onAssignment();
-    this.#changed();
+    this.#assignments.forgetContext(id);
+    this.#assignments.replace(id, undefined);
+    this.#assigned();
     return freed;
   }
 
@@ -384,54 +272,27 @@ export class ModelsService {
     if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
-  /** A reply was measured: predictions learn from it. */
-  measured(id: string, tokensPerSecond: number): void {
-    const model = this.#library.get(id);
-    if (!model?.facts || !(tokensPerSecond > 0) || model.overrides.device) return;
-    const expected = model.speed?.expected ?? predictTokensPerSecond(model.facts, this.#speed.current);
-    this.#library.change(id, { speed: { expected, measured: tokensPerSecond } });
-    this.#speed.learn(model.facts, tokensPerSecond);
-  }
-
-  /** One after the other: two at once would slow each other down. @throws ENGINE_NOT_READY, OUT_OF_MEMORY */
-  measureSpeeds(types: readonly string[]): Promise<void> {
-    const measure = async () => {
-      const unknown = types.filter((type) => this.#speed.current.bytesPerSecond[type] === undefined);
-      if (unknown.length === 0) return;
-      this.#speed.measured(await this.#options.measureSpeeds(unknown, this.#options.settings().nThreads));
-      this.#changed();
-    };
-    this.#measuring = this.#measuring.catch(() => {}).then(measure);
-    return this.#measuring;
-  }
-
-  /** Those that there are now, and what they have free. None while the engine does not run. */
-  async #lookAtGpus(): Promise<void> {
-    this.#gpus = await this.#options.gpus().catch(() => []);
-    if (this.#gpus.length > 0) this.#changed();
-  }
-
   /** @throws IO_ERROR, PERMISSION_DENIED */
   async moveFolder(folder: string): Promise<void> {
-    await this.care.moveAll(this.folder, folder, (id, newId) => this.#roles.replace(id, newId));
-    this.#options.onAssignment();
-    this.#changed();
+    await this.care.moveAll(this.folder, folder, (id, newId) => this.#assignments.replace(id, newId));
+    this.#assigned();
   }
 
   setToken(token: string | null): void {
     this.#options.token.set(token);
-    this.#changed();
+    this.changed();
   }
 
-  #changed(): void {
+  #assigned(): void {
+    this.#options.onAssignment();
+    this.changed();
+  }
+
+  /** Something of the state is another. */
+  changed(): void {
     this.#pushTimer ??= setTimeout(() => {
       this.#pushTimer = null;
       if (this.#changes.nReaders > 0) void this.state().then((state) => this.#changes.push(state));
     }, pushMs);
   }
 }
-
-const _forever = new AbortController().signal;
-
-const contextFor = (facts: ModelFacts, wanted: number, kvBits: number) =>
-  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, totalmem());

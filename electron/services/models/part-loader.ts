@@ -7,6 +7,7 @@ import { appError } from '../../common/app-error.ts';
 import { isAbort } from '../../common/error-info.ts';
 import { getFollowing, type HttpResponse, tryLater, withoutStalls } from './http.ts';
 import type { DownloadSource, DownloadTools } from './parts.ts';
+import { ProxyError } from './proxy.ts';
 import { sleep } from './rate-limit.ts';
 import { writeAll } from './write-all.ts';
 
@@ -129,7 +130,8 @@ export class PartLoader {
   async #request(offset: number, bytes: number, signal: AbortSignal): Promise<HttpResponse> {
     const { url, token } = this.#source;
     const headers = { range: `bytes=${offset}-${offset + bytes - 1}`, 'accept-encoding': 'identity' };
-    const { response } = await getFollowing(this.#tools.get, { url, headers, token, signal });
+    const answerMs = this.#tools.idleMs;
+    const { response } = await getFollowing(this.#tools.get, { url, headers, token, signal, answerMs });
     const { status } = response;
     if (status === 200 || status === 206) return response;
     response.cancel();
@@ -154,6 +156,17 @@ export class PartLoader {
     throw new RetryableError(`${this.#host} was asked for bytes ${offset} to ${offset + bytes - 1} and sends ${got}`);
   }
 
+  #givenUp(error: Error): Error {
+    const cause = error.cause instanceof Error ? error.cause : error;
+    if (cause instanceof ProxyError) {
+      const hint = `${cause.hint} Then go on: what has arrived is kept.`;
+      return appError('NETWORK_FAILED', cause.message, { hint }, cause);
+    }
+    const message = `${this.#host} could not be reached, or broke off ${mostAttempts} times in a row.`;
+    const hint = 'Check the connection, then go on: what has arrived is kept.';
+    return appError('NETWORK_FAILED', message, { hint, detail: cause.message }, cause);
+  }
+
   /** Failures count from the last byte that arrived. */
   async #withRetries<T>(signal: AbortSignal, attempt: (progressed: () => void) => Promise<T>): Promise<T> {
     for (let nFailed = 0; ; ) {
@@ -165,14 +178,7 @@ export class PartLoader {
         signal.throwIfAborted();
         if (!isRetryable(error)) throw error;
         nFailed += 1;
-        if (nFailed >= mostAttempts) {
-          throw appError(
-            'NETWORK_FAILED',
-            `${this.#host} could not be reached, or broke off ${mostAttempts} times in a row.`,
-            { hint: 'Check the connection, then go on: what has arrived is kept.', detail: (error as Error).message },
-            error,
-          );
-        }
+        if (nFailed >= mostAttempts) throw this.#givenUp(error as Error);
         const afterMs = error instanceof RetryableError ? error.afterMs : 0;
         await sleep(Math.max(afterMs, this.#tools.retryMs(nFailed)), signal);
       }
@@ -180,10 +186,13 @@ export class PartLoader {
   }
 }
 
-/** Of the network's errors everything; of ours only those that say so. Errors of the disk are final. */
+/** Of the network's errors everything; of ours only those that it caused. Errors of the disk are final. */
 function isRetryable(error: unknown): boolean {
   if (error instanceof RetryableError) return true;
-  if (error instanceof ORPCError) return error.code === 'NETWORK_FAILED' && error.data?.hint === undefined;
+  if (error instanceof ORPCError) {
+    const { code, data, cause } = error;
+    return code === 'NETWORK_FAILED' && (data?.hint === undefined || cause instanceof Error);
+  }
   if (isAbort(error) || !(error instanceof Error)) return false;
   const { code, syscall } = error as NodeJS.ErrnoException;
   return !(syscall !== undefined && ['open', 'read', 'write', 'ftruncate'].includes(syscall) && code !== 'ECONNRESET');

@@ -1,7 +1,7 @@
 // What is on its way: how far, how fast, how long still, and what stands in its way.
 import { Pause, Play, X } from 'lucide-react';
 import type { DownloadView } from '../../../electron/common/model-contract.ts';
-import { formatBytes, formatDuration } from '../../lib/format.ts';
+import { formatBytes } from '../../lib/format.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
@@ -79,6 +79,13 @@ function stateText({ state, step, nDone, nTotal, bytesPerSecond, secondsLeft }: 
   if (state === 'failed') return `Stopped at ${size}`;
   if (step !== 'downloading') return `${steps[step]}…`;
   const speed = bytesPerSecond > 0 ? `, ${formatBytes(bytesPerSecond)}/s` : '';
-  const left = secondsLeft !== null ? `, ${formatDuration(secondsLeft * 1000)} left` : '';
+  const left = secondsLeft !== null ? `, ${timeLeft(secondsLeft)} left` : '';
   return `${size}${speed}${left}`;
+}
+
+/** Coarse: it is a guess. */
+function timeLeft(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -89,7 +89,8 @@ export function FindPanel({ models, isNetworkOff, onOpenConnections }: FindPanel
 }
 
 function Results({ models, found }: { models: LibraryStore; found: readonly HubModel[] }) {
-  if (found.length === 0) return <EmptyState title="Nothing was found" text="Try fewer or other words." />;
+  if (found.length === 0)
+    return <EmptyState title="Nothing was found" text="Try fewer or other words, or none for what is recommended." />;
   return (
     <ul aria-label="Found on the hub" className={styles.list}>
       {found.map(({ repo, nDownloads, license, isGated }) => (

@@ -96,7 +96,7 @@ export function FitView({
             <dd>{formatBytes(split.draft)}</dd>
           </>
         ) : null}
-        {gpu ? null : <ExpectedSpeed models={models} facts={facts} library={library} />}
+        {gpu ? null : <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} />}
         {diskBytes === null ? null : (
           <>
             <dt>Disk</dt>
@@ -161,27 +161,35 @@ export function FitView({
   );
 }
 
-/** Types of weights that were never measured here are measured now, if the engine has nothing else to do. */
-function ExpectedSpeed({ models, facts, library }: Pick<FitViewProps, 'models' | 'facts' | 'library'>) {
+interface ExpectedSpeedProps extends Pick<FitViewProps, 'models' | 'facts' | 'library'> {
+  nCtx: number;
+}
+
+/** What was never measured here is measured now, if the engine has nothing else to do. */
+function ExpectedSpeed({ models, facts, library, nCtx }: ExpectedSpeedProps) {
   const isMeasuring = useStore(models.store, (state) => state.isMeasuring);
-  const unknown = Object.keys(facts.readPerToken).filter((type) => library.speed.bytesPerSecond[type] === undefined);
-  const key = unknown.join();
+  const { speed } = library;
+  const types = Object.keys(facts.readPerToken);
+  const isKnown = speed.layer !== null && types.every((type) => speed.bytesPerSecond[type] !== undefined);
+  const key = types.join();
   useEffect(() => {
-    if (key !== '') void models.measureSpeeds(key.split(','));
-  }, [models, key]);
-  const rate = predictTokensPerSecond(facts, library.speed);
+    if (!isKnown) void models.measureSpeeds(key.split(','));
+  }, [models, isKnown, key]);
+  const [first, last] = [0, nCtx].map((nPast) => formatRate(predictTokensPerSecond(facts, speed, nPast)));
+  const atTheEnd = first === last ? '' : `, ${last} at the end of the context`;
   return (
     <>
       <dt>Expected speed</dt>
       <dd>
-        {unknown.length > 0 && isMeasuring ? (
+        {!isKnown && isMeasuring ? (
           'measuring this machine…'
         ) : (
           <>
-            about {formatRate(rate)}
-            {unknown.length === 0 ? ', by what was measured on this machine' : ', a guess: '}
-            {unknown.length === 0 ? null : (
-              <Button kind="quiet" onClick={() => void models.measureSpeeds(unknown)}>
+            about {first}
+            {atTheEnd}
+            {isKnown ? ', by what was measured on this machine' : ', a guess: '}
+            {isKnown ? null : (
+              <Button kind="quiet" onClick={() => void models.measureSpeeds(types)}>
                 Measure This Machine
               </Button>
             )}

@@ -14,6 +14,7 @@ import type {
 import type { ModelFacts } from '../../../electron/common/model-facts.ts';
 import type { LoadedModel, ModelRole } from '../../../electron/common/role-contract.ts';
 import { follow } from '../../lib/follow.ts';
+import { formatBytes } from '../../lib/format.ts';
 
 export type HubState =
   | { step: 'idle' }
@@ -83,7 +84,12 @@ export class LibraryStore {
     const { app, engine, onNote } = this.#deps;
     void follow(
       (options) => app.watch(undefined, options),
-      (library) => this.store.setState({ library }),
+      (library) => {
+        const hereOf = (state: ModelsState | null) => state?.models.map(({ id, state }) => `${id} ${state}`).join();
+        const isOther = hereOf(library) !== hereOf(this.store.getState().library);
+        this.store.setState({ library });
+        if (isOther) void this.#listFiles(); // one of them may be here now
+      },
       signal,
     );
     void follow(
@@ -114,8 +120,13 @@ export class LibraryStore {
     this.store.setState({ view, ...(selectedId === undefined ? {} : { selectedId }) });
   }
 
+  /** On a server, nothing to look for brings back what is recommended; of a folder it shows everything. */
   async search(query: string): Promise<void> {
     this.#searching?.abort();
+    if (query === '' && /^https?:/.test(this.store.getState().library?.hub.url ?? '')) {
+      this.store.setState({ query, hub: { step: 'idle' }, repo: null, files: null, facts: {} });
+      return;
+    }
     const searching = new AbortController();
     this.#searching = searching;
     this.store.setState({ query, hub: { step: 'searching' }, repo: null, files: null, facts: {} });
@@ -130,6 +141,12 @@ export class LibraryStore {
 
   async openRepo(repo: string | null): Promise<void> {
     this.store.setState({ repo, files: repo === null ? null : { step: 'loading' }, facts: {} });
+    await this.#listFiles();
+  }
+
+  /** Those of the repository that is shown. A list that is there stays until there is a newer one. */
+  async #listFiles(): Promise<void> {
+    const { repo } = this.store.getState();
     if (repo === null) return;
     const set = (files: FilesState) => {
       if (this.store.getState().repo === repo) this.store.setState({ files });
@@ -137,7 +154,7 @@ export class LibraryStore {
     try {
       set({ step: 'listed', files: await this.#deps.app.files({ repo }) });
     } catch (error) {
-      set({ step: 'failed', error: toErrorInfo(error) });
+      if (this.store.getState().files?.step !== 'listed') set({ step: 'failed', error: toErrorInfo(error) });
     }
   }
 
@@ -214,7 +231,7 @@ export class LibraryStore {
       this.store.setState({ selectedId: null });
       this.#deps.onNote(
         freedBytes > 0
-          ? `“${name}” was deleted; ${(freedBytes / 2 ** 30).toFixed(2)} GiB are free again.`
+          ? `“${name}” was deleted; ${formatBytes(freedBytes)} are free again.`
           : `“${name}” was taken out of the list. Its file is where it was.`,
       );
     });
@@ -222,6 +239,16 @@ export class LibraryStore {
 
   setRole(role: ModelRole, id: string | null | undefined, isEverywhere: boolean): Promise<void> {
     return this.run(() => this.#deps.app.setRole({ role, ...(id === undefined ? {} : { id }), isEverywhere }));
+  }
+
+  /** What is found to be damaged is said by the model itself. */
+  async verify(id: string): Promise<void> {
+    try {
+      await this.#deps.app.verify({ id });
+    } catch (error) {
+      const info = toErrorInfo(error);
+      if (!isAbort(error) && info.code !== 'DOWNLOAD_MISMATCH') this.#deps.onError(info);
+    }
   }
 
   /** For everything that is one call: its failure is shown. */

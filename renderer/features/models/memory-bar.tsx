@@ -5,22 +5,22 @@ import { formatBytes } from '../../lib/format.ts';
 import type { LibraryStore } from './library-store.ts';
 import styles from './memory-bar.module.css';
 
-const kinds = ['weights', 'kv', 'other'] as const;
-const kindNames = { weights: 'Weights', kv: 'Context (KV cache)', other: 'Working memory' };
+const kinds = ['weights', 'kv', 'other', 'draft'] as const;
+const kindNames = { weights: 'Weights', kv: 'Context (KV cache)', other: 'Working memory', draft: 'Draft models' };
 
 export function MemoryBar({ models, library }: { models: LibraryStore; library: ModelsState }) {
   const loaded = useStore(models.store, (state) => state.loaded);
   const { totalBytes, freeBytes } = library.memory;
   const parts = loaded.flatMap(({ memory, predictedBytes }) => {
     if (!memory) return [];
-    const { weights, kv } = memory;
-    return [{ weights, kv, other: Math.max(0, predictedBytes - weights - kv) }];
+    const { weights, kv, draft } = memory;
+    return [{ weights, kv, draft, other: Math.max(0, predictedBytes - weights - kv - draft) }];
   });
   const sum = Object.fromEntries(kinds.map((kind) => [kind, parts.reduce((n, part) => n + part[kind], 0)])) as Record<
     (typeof kinds)[number],
     number
   >;
-  const ours = sum.weights + sum.kv + sum.other;
+  const ours = kinds.reduce((n, kind) => n + sum[kind], 0);
   const others = Math.max(0, totalBytes - freeBytes - ours);
   const width = (bytes: number) => ({ width: `${(bytes / totalBytes) * 100}%` });
   const label = `Memory: models take ${formatBytes(ours)}, ${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} are free`;

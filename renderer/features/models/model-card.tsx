@@ -46,7 +46,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         {path} ({origins[origin]})
       </p>
       {problem ? (
-        <div role="alert">
+        <div role="alert" ref={comeIntoView}>
           <Notice
             kind="error"
             message={problem.message}
@@ -61,7 +61,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
         </div>
       ) : null}
       {loaded?.error ? (
-        <div role="alert">
+        <div role="alert" ref={comeIntoView}>
           <Notice
             kind="error"
             message={loaded.error.message}
@@ -105,7 +105,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
       <KvCheckView models={models} model={model} />
       <ModelOverrides models={models} model={model} />
       <div className={styles.actions}>
-        <Button disabled={job !== null} onClick={() => void models.run((app) => app.verify({ id }))}>
+        <Button disabled={job !== null} onClick={() => void models.verify(id)}>
           Check the Hash
         </Button>
         {origin === 'default' || origin === 'bundled' ? null : (
@@ -120,6 +120,9 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
     </article>
   );
 }
+
+/** What went wrong stands above; the button that was pressed may be far below. */
+const comeIntoView = (alert: HTMLElement | null) => alert?.scrollIntoView({ block: 'center' });
 
 const jobs = {
   verify: 'Checking the hash of the whole file',
@@ -190,7 +193,8 @@ function InMemory({ models, model, loaded }: { models: LibraryStore; model: Mode
     <section aria-label="In memory" className={styles.memory}>
       <p>
         {formatBytes(actual)} in memory: weights {formatBytes(memory.weights)}, context {formatBytes(memory.kv)}, of
-        which {formatBytes(memory.kvUsed)} are in use.
+        which {formatBytes(memory.kvUsed)} are in use
+        {memory.draft > 0 ? `, and ${formatBytes(memory.draft)} for the draft model` : ''}.
         {predicted > 0 ? ` Expected before it was loaded: ${formatBytes(predicted)}.` : ''}
       </p>
       {loaded.cache ? <CacheLine cache={loaded.cache} usedBytes={memory.kvUsed} /> : null}

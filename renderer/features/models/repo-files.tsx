@@ -62,13 +62,15 @@ function Row({ models, file }: { models: LibraryStore; file: HubFile }) {
         <Button
           aria-busy={facts?.step === 'reading'}
           onClick={() => void models.readFacts(path)}
-          aria-label={`Will ${path} fit?`}
+          aria-label={`Will It Fit? ${path}`}
         >
           {facts?.step === 'reading' ? <Spinner /> : null}
           Will It Fit?
         </Button>
         {isHere ? (
           <span className={styles.about}>Already here</span>
+        ) : library?.downloads.some(({ title }) => title === titleOf(path)) ? (
+          <span className={styles.about}>On its way</span>
         ) : (
           <Button kind="primary" onClick={() => void models.download(path)} aria-label={`Download ${path}`}>
             <Download size={14} aria-hidden />
@@ -86,4 +88,9 @@ function Row({ models, file }: { models: LibraryStore; file: HubFile }) {
       ) : null}
     </div>
   );
+}
+
+/** What its download is called. */
+function titleOf(path: string): string {
+  return (path.split('/').at(-1) ?? path).replace(/\.gguf$/i, '');
 }

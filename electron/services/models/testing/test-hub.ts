@@ -1,5 +1,5 @@
 // A hub for tests: an HTTP server on this machine with ranges, redirects and tokens, which misbehaves as it is told.
-// It speaks the part of the public interface of model hubs that Outpost uses.
+// It speaks the part of the public interface of model hubs that Outpost uses, and that of a package registry.
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +11,8 @@ export type Fault =
   | 'drop'
   /** Sends a part of the body and then nothing. */
   | 'stall'
+  /** Never answers. */
+  | 'silent'
   /** Says a shorter length, and sends it. */
   | 'short'
   /** Sends more than was asked for. */
@@ -51,11 +53,18 @@ interface Options {
   gated?: { repo: string; token: string };
   /** Files are on another port, as with content networks. */
   redirects?: boolean;
+  /** The name of the host of that port. */
+  storageHost?: string;
   bytesPerSecond?: number;
+  /** Searches get no answer. */
+  isSilent?: boolean;
 }
 
 export class TestHub {
   readonly files: HubFile[] = [];
+  packages: { name: string; version: string; archive: Buffer }[] = [];
+  /** Needed for packages. */
+  packageToken: string | null = null;
   readonly requests: HubRequest[] = [];
   /** Bytes of bodies that were sent. */
   nBytesSent = 0;
@@ -78,8 +87,12 @@ export class TestHub {
     return hub;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.port}`;
   }
 
   fileUrl(repo: string, path: string): string {
@@ -97,7 +110,16 @@ export class TestHub {
     const url = new URL(request.url ?? '/', this.url);
     const path = decodeURIComponent(url.pathname);
     if (path === '/api/models') {
+      if (this.options.isSilent) return;
       this.#search(url.searchParams.get('search') ?? '', response);
+      return;
+    }
+    const described = this.packages.find(({ name, version }) => path === `/${name}/${version}`);
+    if (described) {
+      if (!this.#isPackageAllowed(request)) return void response.writeHead(401).end();
+      const { name, version, archive } = described;
+      const integrity = `sha512-${createHash('sha512').update(archive).digest('base64')}`;
+      json(response, { dist: { tarball: `${this.url}${tarballPath(name, version)}`, integrity } });
       return;
     }
     const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/main$/.exec(path);
@@ -107,7 +129,8 @@ export class TestHub {
     }
     if (this.options.redirects && path.includes('/resolve/')) {
       if (!this.#isAllowed(path, request)) return void response.writeHead(401).end();
-      const storage = `http://127.0.0.1:${(this.#storage.address() as AddressInfo).port}${request.url}`;
+      const { storageHost = '127.0.0.1' } = this.options;
+      const storage = `http://${storageHost}:${(this.#storage.address() as AddressInfo).port}${request.url}`;
       response.writeHead(302, { location: storage }).end();
       return;
     }
@@ -151,6 +174,10 @@ export class TestHub {
     return !gated || !path.includes(gated.repo) || headers.authorization === `Bearer ${gated.token}`;
   }
 
+  #isPackageAllowed({ headers }: IncomingMessage): boolean {
+    return this.packageToken === null || headers.authorization === `Bearer ${this.packageToken}`;
+  }
+
   #content(request: IncomingMessage, response: ServerResponse): void {
     const { hasRanges = true, hasEtags = true, redirects = false } = this.options;
     const path = decodeURIComponent(new URL(request.url ?? '/', this.url).pathname);
@@ -160,35 +187,42 @@ export class TestHub {
       authorization: request.headers.authorization ?? null,
     };
     this.requests.push(asked);
-    const file = this.files.find((candidate) => path === `/${candidate.repo}/resolve/main/${candidate.path}`);
-    if (!file) return void response.writeHead(404).end();
+    const bytes = this.#bytesOf(path);
+    if (!bytes) return void response.writeHead(404).end();
+    if (path.endsWith('.tgz') && !this.#isPackageAllowed(request)) return void response.writeHead(401).end();
     if (!redirects && !this.#isAllowed(path, request)) return void response.writeHead(401).end();
     const fault = this.options.fault?.(asked, this.#nContent++) ?? 'none';
+    if (fault === 'silent') return;
     if (fault === 'refuse') return void request.socket.destroy();
     if (fault === 'tooMany') return void response.writeHead(429, { 'retry-after': '0' }).end('slow down');
     if (fault === 'broken') return void response.writeHead(500).end('broken');
     if (fault === 'notSatisfiable') {
-      return void response.writeHead(416, { 'content-range': `bytes */${file.bytes.length}` }).end();
+      return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
     }
 
-    const total = file.bytes.length;
+    const total = bytes.length;
     const range = hasRanges && fault !== 'whole' ? /^bytes=(\d+)-(\d+)$/.exec(asked.range ?? '') : null;
     const start = range ? Number(range[1]) : 0;
     const end = range ? Math.min(Number(range[2]) + 1, total) : total;
     if (start >= total) return void response.writeHead(416).end();
     const isElsewhere = fault === 'wrongRange' || fault === 'lyingRange';
     const from = isElsewhere ? (start + 1) % Math.max(1, total - (end - start)) : start;
-    let body = Buffer.from(file.bytes.subarray(from, from + (end - start)));
+    let body = Buffer.from(bytes.subarray(from, from + (end - start)));
     if (fault === 'wrongByte') body[Math.floor(body.length / 2)] = (body[Math.floor(body.length / 2)] ?? 0) ^ 0x40;
     if (fault === 'long') body = Buffer.concat([body, Buffer.from('more than that')]);
     if (fault === 'short') body = body.subarray(0, Math.floor(body.length / 2));
     const said = fault === 'wrongRange' ? from : start;
     response.writeHead(range ? 206 : 200, {
       'content-length': String(body.length),
-      ...(hasEtags ? { etag: `"${createHash('sha1').update(file.bytes).digest('hex')}"` } : {}),
+      ...(hasEtags ? { etag: `"${createHash('sha1').update(bytes).digest('hex')}"` } : {}),
       ...(range ? { 'content-range': `bytes ${said}-${said + (end - start) - 1}/${total}` } : {}),
     });
     void this.#send(response, body, fault);
+  }
+
+  #bytesOf(path: string): Uint8Array | undefined {
+    const file = this.files.find((candidate) => path === `/${candidate.repo}/resolve/main/${candidate.path}`);
+    return file?.bytes ?? this.packages.find(({ name, version }) => path === tarballPath(name, version))?.archive;
   }
 
   async #send(response: ServerResponse, body: Buffer, fault: Fault): Promise<void> {
@@ -208,6 +242,8 @@ export class TestHub {
     else response.end();
   }
 }
+
+const tarballPath = (name: string, version: string) => `/${name}/-/${name}-${version}.tgz`;
 
 function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));

@@ -8,6 +8,8 @@ export interface TinyOptions {
   padding?: number;
   seed?: string;
   chatTemplate?: string;
+  /** All tensors of a shape have the same numbers: quick to make, for where only their size matters. */
+  isUniform?: boolean;
 }
 
 /** A llama without biases, as wide in its feed-forward part as its embedding. */

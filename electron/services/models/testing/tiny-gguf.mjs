@@ -1,14 +1,26 @@
 // Small models with random weights, as files: for the tests of everything that handles model files. They load and run.
 // Written by the generator that also makes the models of `npm run test:model`.
-import { ggufBytes } from '../../../../scripts/model-tests/tiny-models/tiny-model.mjs';
+import { ggufBytes, tensorData } from '../../../../scripts/model-tests/tiny-models/tiny-model.mjs';
 
 /** A llama without biases, as wide in its feed-forward part as its embedding. */
-export function tinyModelBytes({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding = 0, seed = 'tiny', chatTemplate }) {
+export function tinyModelBytes(options) {
+  const model = tinyModel(options);
+  if (!options.isUniform) return ggufBytes(model);
+  const made = new Map();
+  const tensors = model.tensors.map((tensor) => {
+    const key = `${tensor.type} ${tensor.shape}`;
+    if (!made.has(key)) made.set(key, tensorData({ ...model, tensors: [tensor] })[0].bytes);
+    return { ...tensor, bytes: made.get(key) };
+  });
+  return ggufBytes(model, tensors);
+}
+
+function tinyModel({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding = 0, seed = 'tiny', chatTemplate }) {
   const headDim = Math.min(64, nEmbd);
   const nHead = nEmbd / headDim;
   const matrix = (name, shape) => ({ name, shape, type, rms: 1 / Math.sqrt(nEmbd), mean: 0 });
   const norm = (name) => ({ name, shape: [nEmbd], type: 'f32', rms: 0.1, mean: 1 });
-  return ggufBytes({
+  return {
     name: `${seed}-${nLayer}-${nEmbd}-${type}`,
     architecture: 'llama',
     metadata: {
@@ -41,5 +53,5 @@ export function tinyModelBytes({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding
       matrix('output.weight', [307, nEmbd]),
     ],
     ignored: {},
-  });
+  };
 }

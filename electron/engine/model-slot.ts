@@ -1,0 +1,124 @@
+// A model's place in the pool: what it is to be, how far it is, and what it looks like from outside.
+import { basename } from 'node:path';
+import { appError } from '../common/app-error.ts';
+import type { ModelInfo } from '../common/engine-contract.ts';
+import type { ErrorInfo } from '../common/errors.ts';
+import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
+import type { Loaded } from './loaded-model.ts';
+import type { NativeModel } from './native.d.ts';
+
+export interface Slot {
+  spec: ModelSpec;
+  state: LoadedModel['state'];
+  progress: number;
+  loaded: Loaded | null;
+  info: ModelInfo | null;
+  error: ErrorInfo | null;
+  /** Of the load that runs. */
+  loading: Promise<Loaded> | null;
+  cancel: () => void;
+  nActive: number;
+  lastUsedMs: number;
+  /** To be unloaded as soon as nothing runs. */
+  isRetired: boolean;
+  /** How much the process grew while it was loaded. */
+  grownBytes: number;
+  /** Why its draft model does not draft. */
+  draftProblem: string | null;
+  /** Tokens it had read and written when its context was saved last. */
+  nSaved: number;
+}
+
+/** Left free: the system gets slow before memory runs out. */
+export const reserveBytes = 128 * 2 ** 20;
+
+export function newSlot(spec: ModelSpec, nowMs: number): Slot {
+  return {
+    spec,
+    state: 'loading',
+    progress: 0,
+    loaded: null,
+    info: null,
+    error: null,
+    loading: null,
+    cancel: () => {},
+    nActive: 0,
+    lastUsedMs: nowMs,
+    isRetired: false,
+    grownBytes: 0,
+    draftProblem: null,
+    nSaved: 0,
+  };
+}
+
+/** What the window shows of it. */
+export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, 'roles'> {
+  const { spec, state, progress, error, nActive, lastUsedMs, draftProblem } = slot;
+  return {
+    id: spec.id,
+    name: nameOf(slot),
+    state,
+    progress,
+    error,
+    isPinned,
+    nActive,
+    idleSinceMs: lastUsedMs,
+    predictedBytes: spec.memoryBytes,
+    memory: memoryOf(slot),
+    draft: spec.draft && { name: spec.draft.name, problem: draftProblem },
+    decoding: decodingOf(slot),
+    cache: cacheOf(slot),
+  };
+}
+
+function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
+  if (!loaded || !info) return null;
+  const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
+  const draft = loaded.draft ? (spec.draft?.memoryBytes ?? 0) : 0;
+  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, draft, grown: grownBytes };
+}
+
+function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {
+  if (!loaded) return null;
+  const { nDecoded, nPasses, decodeMs, plainTokenMs, drafts } = loaded.engine.stats();
+  return { nDecoded, nPasses, decodeMs, plainTokenMs, drafts };
+}
+
+function cacheOf({ loaded, spec }: Slot): LoadedModel['cache'] {
+  if (!loaded) return null;
+  const { kvBytesPerToken, nHead, nHeadKv } = loaded.model.info;
+  const { nKvPages: nPages, nKvTokens: nTokens, nPrompt, nReused } = loaded.engine.stats();
+  const f16Bytes = nTokens * kvBytesPerToken;
+  const mhaBytes = (f16Bytes * nHead) / Math.max(1, nHeadKv);
+  return { preset: spec.kvPreset, nPages, nTokens, f16Bytes, mhaBytes, nPrompt, nReused };
+}
+
+/** What makes it another model for the engine is the same. */
+export function isSame(a: ModelSpec, b: ModelSpec): boolean {
+  const keys = ['modelPath', 'name', 'nThreads', 'device', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
+  return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
+}
+
+export function nameOf({ info, spec }: Slot): string {
+  return info?.name ?? spec.name ?? basename(spec.modelPath);
+}
+
+export function nTokensOf({ engine }: Loaded): number {
+  const { nPrompt, nDecoded } = engine.stats();
+  return nPrompt + nDecoded;
+}
+
+/** What a pass takes depends on the file, on what computes, and on how many threads do. */
+export function costKey({ nThreads }: ModelSpec, { info }: NativeModel): string {
+  return [info.path, info.fileBytes, info.backend, nThreads].join('\n');
+}
+
+export function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {
+  const inGiB = (bytes: number) => `${(Math.max(0, bytes) / 2 ** 30).toFixed(2)} GiB`;
+  const room = free - reserveBytes;
+  const name = spec.name ?? basename(spec.modelPath);
+  const where = limitBytes > 0 ? 'the memory limit of the settings leaves' : 'the system can give';
+  return appError('OUT_OF_MEMORY', `${name} needs ${inGiB(spec.memoryBytes)} of memory; ${where} ${inGiB(room)}.`, {
+    hint: `Choose a shorter context or a smaller model, ${limitBytes > 0 ? 'or raise the limit.' : 'or close other programs.'}`,
+  });
+}

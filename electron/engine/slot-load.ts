@@ -1,0 +1,133 @@
+// One load of one model into its slot. It can be given up at any time; what was prepared by then is freed.
+import { toErrorInfo } from '../common/error-info.ts';
+import type { ModelSpec } from '../common/role-contract.ts';
+import { fromNativeError } from './addon.ts';
+import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
+import { costKey, nTokensOf, type Slot } from './model-slot.ts';
+import type { NativeAddon, NativeModel } from './native.d.ts';
+import type { PassCosts } from './pass-costs.ts';
+
+export interface SlotLoadTools {
+  addon: NativeAddon;
+  costs: PassCosts;
+  nowMs: () => number;
+  /** It is further than before. */
+  onProgress: () => void;
+}
+
+/** `onProgress` comes at most this often. */
+const progressStep = 0.01;
+
+export class SlotLoad {
+  readonly #slot: Slot;
+  readonly #tools: SlotLoadTools;
+  readonly #cancelled = Promise.withResolvers<void>();
+  #cancelNative = () => {};
+  isCancelled = false;
+
+  constructor(slot: Slot, tools: SlotLoadTools) {
+    this.#slot = slot;
+    this.#tools = tools;
+  }
+
+  /** Resolves when it is given up; else never. */
+  get cancelled(): Promise<void> {
+    return this.#cancelled.promise;
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+    this.#cancelled.resolve();
+    this.#cancelNative();
+  }
+
+  throwIfCancelled(): void {
+    if (this.isCancelled) throw new DOMException('The load was cancelled.', 'AbortError');
+  }
+
+  /** @throws why it cannot be loaded, or an AbortError */
+  async run(): Promise<Loaded> {
+    const { addon, nowMs, onProgress } = this.#tools;
+    const slot = this.#slot;
+    const startMs = performance.now();
+    const rssBefore = process.memoryUsage.rss();
+    const { nThreads, device, modelPath, name } = slot.spec;
+    const { promise, cancel } = startLoading(addon, modelPath, {
+      nThreads,
+      device,
+      onProgress: (progress: number) => {
+        if (this.isCancelled || progress < slot.progress + progressStep) return;
+        slot.progress = progress;
+        onProgress();
+      },
+    });
+    this.#cancelNative = cancel;
+    const model = await promise;
+    if (this.isCancelled) model.dispose();
+    this.throwIfCancelled();
+    const draft = await this.#loadDraft(model);
+    const loaded = this.#prepare(model, draft);
+    await restoreContext(loaded, slot.spec);
+    if (this.isCancelled) {
+      loaded.engine.dispose();
+      model.dispose();
+      draft?.dispose();
+    }
+    this.throwIfCancelled();
+    slot.nSaved = nTokensOf(loaded);
+    slot.loaded = loaded;
+    slot.info = toModelInfo(loaded, name, performance.now() - startMs);
+    slot.state = 'ready';
+    slot.lastUsedMs = nowMs();
+    slot.grownBytes = Math.max(0, process.memoryUsage.rss() - rssBefore);
+    return loaded;
+  }
+
+  #prepare(model: NativeModel, draft: NativeModel | null): Loaded {
+    const { nCtx, kvPreset, chatTemplate } = this.#slot.spec;
+    try {
+      this.throwIfCancelled();
+      const passMs = this.#tools.costs.of(costKey(this.#slot.spec, model));
+      return prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
+    } catch (error) {
+      model.dispose();
+      draft?.dispose();
+      throw error;
+    }
+  }
+
+  /** A model that cannot draft is a pity, not a failure: its target answers without it, and the window says why. */
+  async #loadDraft(target: NativeModel): Promise<NativeModel | null> {
+    const slot = this.#slot;
+    slot.draftProblem = null;
+    const { draft: spec, nThreads, device } = slot.spec;
+    if (spec === null) return null;
+    try {
+      const { promise, cancel } = startLoading(this.#tools.addon, spec.modelPath, { nThreads, device });
+      this.#cancelNative = cancel;
+      const draft = await promise;
+      const { kind, reason } = target.draftCompatibility(draft);
+      if (kind !== 'none') return draft;
+      draft.dispose();
+      slot.draftProblem = reason;
+    } catch (error) {
+      slot.draftProblem = toErrorInfo(fromNativeError(error)).message;
+    }
+    return null;
+  }
+}
+
+/** Arguments that the addon refuses at once fail like everything that goes wrong later. */
+function startLoading(addon: NativeAddon, ...args: Parameters<NativeAddon['loadModel']>) {
+  try {
+    return addon.loadModel(...args);
+  } catch (error) {
+    return { promise: Promise.reject(error), cancel: () => {} };
+  }
+}
+
+/** What was saved before is a gift: whatever is wrong with it, the model reads again. */
+async function restoreContext({ engine }: Loaded, { contextFile }: ModelSpec): Promise<void> {
+  if (contextFile === null) return;
+  await engine.restoreCache(contextFile).catch(() => {});
+}

@@ -1,0 +1,143 @@
+// What the engine is to have loaded: which model has which role, and everything that it has to know to load one.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { draftMemory, draftOf } from '../../common/draft-fit.ts';
+import type { ModelEntry } from '../../common/model-contract.ts';
+import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import { type Assignment, type ModelRole, type ModelSpec, modelRoles } from '../../common/role-contract.ts';
+import type { Settings } from '../../common/settings.ts';
+import { catalogId, catalogModelOf, defaultModel } from './catalog.ts';
+import type { Library } from './library.ts';
+import { RoleChoices, type Roles } from './roles.ts';
+
+export interface AssignmentsOptions {
+  /** Where the app keeps what it knows. */
+  dataFolder: string;
+  settings: () => Settings;
+  /** The folder that is open. */
+  root: () => string | null;
+  library: Library;
+}
+
+export class Assignments {
+  readonly #options: AssignmentsOptions;
+  readonly #library: Library;
+  readonly #choices: RoleChoices;
+  /** Of what models have read. */
+  readonly #contexts: string;
+
+  constructor(options: AssignmentsOptions) {
+    this.#options = options;
+    this.#library = options.library;
+    this.#choices = new RoleChoices(join(options.dataFolder, 'model-roles.json'));
+    this.#contexts = join(options.dataFolder, 'contexts');
+    mkdirSync(this.#contexts, { recursive: true });
+  }
+
+  roles(): Roles {
+    const { modelPath } = this.#options.settings();
+    const own = (role: ModelRole) => {
+      const model = catalogModelOf(role);
+      return model ? catalogId(model) : null;
+    };
+    const chat = modelPath === null ? catalogId(defaultModel) : `file:${modelPath}`;
+    return this.#choices.resolve(this.#options.root(), {
+      chat,
+      inline: own('inline'),
+      draft: own('draft'),
+      embedding: own('embedding'),
+    });
+  }
+
+  /** Roles that the open folder has a choice of its own for. */
+  rolesOfFolder(): ModelRole[] {
+    return this.#choices.ofFolder(this.#options.root());
+  }
+
+  /** A role whose model is not known to the library is tried all the same. */
+  current(): Assignment {
+    const { modelMemoryMiB, modelIdleMinutes } = this.#options.settings();
+    const roles = this.roles();
+    const specOf = (role: ModelRole): ModelSpec | null => {
+      const id = roles[role];
+      if (id === null) return null;
+      const model = this.#library.get(id);
+      if (model) return model.state === 'missing' && role !== 'chat' ? null : this.specOf(model);
+      return id.startsWith('file:') ? this.specOf({ id, path: id.slice('file:'.length) }) : null;
+    };
+    return {
+      roles: Object.fromEntries(modelRoles.map((role) => [role, specOf(role)])) as Assignment['roles'],
+      limitBytes: modelMemoryMiB * 2 ** 20,
+      idleMs: modelIdleMinutes * 60_000,
+      costFile: join(this.#options.dataFolder, 'pass-costs.json'),
+    };
+  }
+
+  /** @param isEverywhere else in the open folder only; undefined as id takes the folder's own choice back */
+  setRole(role: ModelRole, id: string | null | undefined, isEverywhere: boolean): void {
+    if (typeof id === 'string') this.#library.mustGet(id);
+    this.#choices.set(role, id, isEverywhere ? null : this.#options.root());
+  }
+
+  /** The chat's model from now on, in the folder that is open too; null for the default one. */
+  chooseChat(id: string | null): void {
+    this.#choices.set('chat', undefined, this.#options.root());
+    this.#choices.set('chat', id ?? catalogId(defaultModel), null);
+  }
+
+  /** A model has another id, or none any more. */
+  replace(id: string, by: string | undefined): void {
+    this.#choices.replace(id, by);
+  }
+
+  specOf(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
+    const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
+    const { facts = null, overrides, id, path, origin, name } = model;
+    const device = overrides?.device ?? 'cpu';
+    const isOnGpu = device !== 'cpu';
+    // What was checked on the processor means nothing to a GPU, which keeps f16 only.
+    const checked = (isOnGpu ? null : model.kvCheck?.chosen) ?? 'exact';
+    const kvPreset = chosen === 'auto' ? checked : chosen;
+    const wanted = overrides?.nCtx ?? nCtx;
+    const kvBits = kvBitsOf(kvPreset);
+    const isNamed = origin === 'default' || origin === 'bundled';
+    const known = this.#library.get(id);
+    const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
+    const fitting = facts ? contextFor(facts, wanted, kvBits) : wanted;
+    const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
+    return {
+      id,
+      modelPath: path,
+      name: isNamed && name ? name : null,
+      nThreads,
+      device,
+      nCtx: wanted,
+      kvPreset,
+      // A GPU's memory is its own: whether it is enough, the GPU says.
+      memoryBytes: facts && !isOnGpu ? predictMemory(facts, { nCtx: fitting, kvBits, draftBytes }).total : 0,
+      chatTemplate: overrides?.chatTemplate ?? null,
+      draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name, memoryBytes: draftBytes },
+      contextFile: this.#contextFile(id),
+    };
+  }
+
+  /** What a model has read is not to be kept. */
+  forgetContext(id: string): void {
+    rmSync(this.#contextFile(id), { force: true });
+  }
+
+  forgetContexts(): void {
+    for (const name of readdirSync(this.#contexts)) rmSync(join(this.#contexts, name), { force: true });
+  }
+
+  /** Where the engine keeps what a model has read. */
+  #contextFile(id: string): string {
+    const name = createHash('sha256').update(id).digest('hex').slice(0, 24);
+    return join(this.#contexts, `${name}.kv`);
+  }
+}
+
+const contextFor = (facts: ModelFacts, wanted: number, kvBits: number) =>
+  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, totalmem());

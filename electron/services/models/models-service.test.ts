@@ -1,0 +1,91 @@
+// Models as main serves them: what a model has of its own, what is to be loaded for it, and what comes back.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { settingsSchema } from '../../common/settings.ts';
+import { temporaryFolder } from '../../testing/temporary-folder.ts';
+import { HubToken } from './hub-token.ts';
+import { ModelsService, type ModelsServiceOptions } from './models-service.ts';
+import { nodeHttp } from './testing/node-http.ts';
+import { tinyModelBytes } from './testing/tiny-gguf.mjs';
+
+const unused = () => Promise.reject(new Error('Not in this test.'));
+
+async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused) {
+  const folder = await temporaryFolder();
+  const path = join(folder, 'own.gguf');
+  await writeFile(path, tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 256 }));
+  vi.stubEnv('OUTPOST_DEFAULT_MODEL', path);
+  const dataFolder = join(folder, 'data');
+  await mkdir(dataFolder);
+  const onAssignment = vi.fn();
+  const keychain = {
+    isEncryptionAvailable: () => false,
+    encryptString: () => Buffer.alloc(0),
+    decryptString: () => '',
+  };
+  const service = new ModelsService({
+    dataFolder,
+    settings: () => settingsSchema.parse({}),
+    root: () => null,
+    token: new HubToken(join(dataFolder, 'hub-token'), keychain),
+    http: () => nodeHttp,
+    onNotice: () => {},
+    onAssignment,
+    selfTest: unused,
+    benchmark: unused,
+    checkKv: unused,
+    measureSpeeds,
+    gpus: async () => [],
+    forget: async () => {},
+  });
+  onTestFinished(() => service.close());
+  await service.start();
+  const { models } = await service.state();
+  const id = models.find(({ origin }) => origin === 'default')?.id ?? '';
+  onAssignment.mockClear();
+  const modelOf = async () => (await service.state()).models.find((model) => model.id === id);
+  return { service, id, modelOf, onAssignment, spec: () => service.assignment().roles.chat };
+}
+
+describe('what a model has of its own', () => {
+  it('is loaded with it, and is taken back', async () => {
+    const { service, id, modelOf, onAssignment, spec } = await setUp();
+    expect(spec()).toMatchObject({ chatTemplate: null, nCtx: 0 });
+
+    service.update(id, { overrides: { sampler: { temperature: 0.3, maxTokens: 5 } }, notes: 'For commits.' });
+    expect((await modelOf())?.overrides).toEqual({ sampler: { temperature: 0.3, maxTokens: 5 } });
+    expect((await modelOf())?.notes).toBe('For commits.');
+    expect(onAssignment).not.toHaveBeenCalled(); // the next reply is written otherwise; nothing is loaded again
+
+    service.update(id, { overrides: { sampler: {}, chatTemplate: '{{ messages }}', nCtx: 128 } });
+    expect(onAssignment).toHaveBeenCalledOnce();
+    expect(spec()).toMatchObject({ chatTemplate: '{{ messages }}', nCtx: 128 });
+
+    service.update(id, { overrides: { sampler: {} } });
+    expect(onAssignment).toHaveBeenCalledTimes(2);
+    expect(spec()).toMatchObject({ chatTemplate: null, nCtx: 0 });
+    expect(await modelOf()).toMatchObject({ overrides: { sampler: {} }, notes: 'For commits.' });
+    expect(() => service.update('file:/none', { notes: '' })).toThrow('not in the library');
+  });
+});
+
+describe('what comes back from the engine', () => {
+  it('is how fast the machine is, measured once for each type', async () => {
+    const measured: string[][] = [];
+    const { service, modelOf, id } = await setUp(async (types) => {
+      measured.push(types);
+      const weights = Object.fromEntries(types.map((type) => [type, 4e9]));
+      return { weights, layer: { secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 } };
+    });
+    await service.machine.measureSpeeds(['f32', 'q8_0']);
+    await service.machine.measureSpeeds(['f32']);
+    await service.machine.measureSpeeds(['q8_0', 'q4_0']);
+    expect(measured).toEqual([['f32', 'q8_0'], ['q4_0']]);
+    expect((await service.state()).speed).toMatchObject({ bytesPerSecond: { q8_0: 4e9 } });
+    service.machine.measured(id, 50, 100);
+    const first = (await modelOf())?.speed;
+    service.machine.measured(id, 60, 100);
+    expect((await modelOf())?.speed).toEqual({ expected: first?.expected, measured: 60 });
+  });
+});
