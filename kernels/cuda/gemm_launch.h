@@ -15,7 +15,6 @@ struct GemmLaunch {
   float* y;
   GemmParams params;
   int32_t tile_tokens;  ///< 256 or 128
-  bool is_paired;       ///< only with 256
 };
 
 // gemm_type.cu.in has the definitions, a file for each type.

@@ -68,7 +68,7 @@ cudaError_t launch_gemm(cudaStream_t stream, DeviceType type, const void* weight
     tile = choose_gemm_tile(params, n_multiprocessors);
   }
   LaunchGemm launch{stream,
-                    {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256, tile == kGemmPaired}};
+                    {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256}};
   if (type.type == TensorType::kF16)
     launch.operator()<ElementF16>();
   else if (type.type == TensorType::kBF16)

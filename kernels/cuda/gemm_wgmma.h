@@ -55,25 +55,19 @@ struct GemmBarriers {
   uint64_t chunk_is_there[kGemmChunks], chunk_is_free[kGemmChunks];
 };
 
-/// The warp that copies activations; one lane of it is enough. Of a pair, each block copies half of a step to both.
-template <typename Block, int kTokens, int kPair>
+/// The warp that copies activations; one lane of it is enough.
+template <typename Block, int kTokens>
 GPU_FN void bring_steps(GemmBarriers& barriers, uint8_t* steps, const uint8_t* image, const GemmParams& p,
                         int32_t token) {
   using Shape = GemmShape<Block, kTokens>;
   const int32_t n_steps = image_steps(32 * p.n_groups);
   const int64_t image_step = int64_t(image_rows(p.n_tokens)) * (2 * kImageStep);
-  constexpr int32_t kPartBytes = Shape::kStepBytes / kPair;
-  const int32_t part = kPair == 1 ? 0 : int32_t(rank_in_pair()) * kPartBytes;
-  const uint8_t* from = image + int64_t(token) * (2 * kImageStep) + part;
+  const uint8_t* from = image + int64_t(token) * (2 * kImageStep);
   for (int32_t step = 0; step < n_steps; ++step, from += image_step) {
     const int32_t stage = step % kGemmStages;
     wait_for(&barriers.step_is_free[stage], (step / kGemmStages + 1) % 2);
     arrive_and_expect(&barriers.step_is_there[stage], Shape::kStepBytes);
-    uint8_t* to = steps + stage * Shape::kStepBytes + part;
-    if (kPair == 1)
-      copy_bulk(to, from, kPartBytes, &barriers.step_is_there[stage]);
-    else
-      copy_bulk_to_pair(to, from, kPartBytes, &barriers.step_is_there[stage]);
+    copy_bulk(steps + stage * Shape::kStepBytes, from, Shape::kStepBytes, &barriers.step_is_there[stage]);
   }
 }
 
@@ -105,7 +99,7 @@ GPU_FN void bring_chunks(GemmBarriers& barriers, uint8_t* chunks, const uint8_t*
 }
 
 /// One thread of the two warpgroups: a step of the loop over columns.
-template <typename Block, int kTokens, int kPair>
+template <typename Block, int kTokens>
 struct GemmConsumer {
   using Shape = GemmShape<Block, kTokens>;
   using Source = typename Shape::Source;
@@ -140,11 +134,7 @@ struct GemmConsumer {
     multiply_step(sums, low, high, first_step + stage * (Shape::kStepBytes >> 4));
     wgmma_commit();
     wgmma_wait<1>();
-    if (step > 0) {
-      uint64_t* is_free = &barriers.step_is_free[(step - 1) % kGemmStages];
-      if (kPair == 1 && lane == 0) arrive(is_free);
-      if (kPair > 1 && lane < kPair) arrive_at(is_free, uint32_t(lane));
-    }
+    if (step > 0 && lane == 0) arrive(&barriers.step_is_free[(step - 1) % kGemmStages]);
     if (step % Shape::kChunkSteps == Shape::kChunkSteps - 1) {
       __syncwarp();  // all lanes have decoded
       if (lane == 0) arrive(&barriers.chunk_is_free[place]);
@@ -153,7 +143,7 @@ struct GemmConsumer {
 };
 
 /// The threads of the two warpgroups.
-template <typename Block, int kTokens, int kPair>
+template <typename Block, int kTokens>
 GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t* chunks, const uint8_t* weight,
                     const float* scales, const float* bias, float* y, const GemmParams& p, int32_t row, int32_t token,
                     Here here) {
@@ -161,14 +151,14 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
   const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
   const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
   const int32_t last_row = p.n_rows - 1, first = row + own_row, second = first + 8;
-  const GemmConsumer<Block, kTokens, kPair> consumer{barriers,
-                                                     chunks,
-                                                     wgmma_descriptor(shared_address(steps)),
-                                                     {weight + (first < last_row ? first : last_row) * row_bytes,
-                                                      weight + (second < last_row ? second : last_row) * row_bytes},
-                                                     own_row,
-                                                     p.n_groups,
-                                                     here.lane};
+  const GemmConsumer<Block, kTokens> consumer{barriers,
+                                              chunks,
+                                              wgmma_descriptor(shared_address(steps)),
+                                              {weight + (first < last_row ? first : last_row) * row_bytes,
+                                               weight + (second < last_row ? second : last_row) * row_bytes},
+                                              own_row,
+                                              p.n_groups,
+                                              here.lane};
   float sums[kTokens / 2];
   uint32_t low[2][8], high[2][8];
   GPU_UNROLL for (int32_t i = 0; i < kTokens / 2; ++i) sums[i] = 0;
@@ -197,11 +187,10 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
 #endif
 
 /// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
-/// rounded up; kSharedBytes of dynamic shared memory. kPair is 2 for clusters of two blocks with neighbouring rows,
-/// which copy activations for each other. Empty where it is not compiled for 9.0a.
+/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a.
 /// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
 /// @param bias [n_rows] or unused, y [n_tokens, n_rows]
-template <typename Block, int kTokens, int kPair>
+template <typename Block, int kTokens>
 static __global__ void __launch_bounds__(kGemmThreads, 1)
     gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
                GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
@@ -216,7 +205,7 @@ static __global__ void __launch_bounds__(kGemmThreads, 1)
   if (here.thread_id == 0) {
     for (int32_t i = 0; i < kGemmStages; ++i) {
       init_barrier(&barriers.step_is_there[i], 1);
-      init_barrier(&barriers.step_is_free[i], kGemmConsumers * kPair);
+      init_barrier(&barriers.step_is_free[i], kGemmConsumers);
     }
     for (int32_t i = 0; i < kGemmChunks; ++i) {
       init_barrier(&barriers.chunk_is_there[i], kGemmCopiers);
@@ -224,23 +213,16 @@ static __global__ void __launch_bounds__(kGemmThreads, 1)
     }
     publish_barriers();
   }
-  if (kPair == 1)
-    block_barrier();
-  else
-    pair_barrier();
+  block_barrier();
   if (here.warp >= kGemmConsumers) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
     if (here.warp > kGemmConsumers)
       bring_chunks<Block, kTokens>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
     else if (here.lane == 0)
-      bring_steps<Block, kTokens, kPair>(barriers, steps, image, p, token);
+      bring_steps<Block, kTokens>(barriers, steps, image, p, token);
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
-    consume<Block, kTokens, kPair>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
-  }
-  if (kPair > 1) {
-    __syncwarp();
-    pair_barrier();  // the other block may still copy to this one, or arrive here
+    consume<Block, kTokens>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
   }
 #endif
 }

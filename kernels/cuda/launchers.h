@@ -150,9 +150,8 @@ bool has_gemm();
 inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
 cudaError_t launch_halve(cudaStream_t stream, const float* x, uint32_t* image, float* scales,
                          const HalveParams& params);
-/// Tiles of a product, all with the same bits: 256 tokens, 256 in two blocks of a cluster that copy activations for
-/// each other, 128 tokens; kGemmAny is what choose_gemm_tile says.
-enum GemmTile { kGemmAny, kGemmLarge, kGemmPaired, kGemmSmall };
+/// Tiles of a product, both with the same bits: 256 tokens, or 128; kGemmAny is what choose_gemm_tile says.
+enum GemmTile { kGemmAny, kGemmLarge, kGemmSmall };
 GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
 /// @param weight begins at a multiple of 16 bytes
 /// @return cudaErrorInvalidValue where has_gemm or can_gemm says no

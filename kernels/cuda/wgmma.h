@@ -167,36 +167,6 @@ GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* ba
                "l"(from), "r"(n_bytes), "r"(shared_address(barrier))
                : "memory");
 }
-/// To the same place in both blocks of a pair; a barrier of each counts what arrives there.
-GPU_FN void copy_bulk_to_pair(void* to, const void* from, uint32_t n_bytes, uint64_t* barrier) {
-  const uint16_t both = 3;
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
-      "%4;" ::"r"(shared_address(to)),
-      "l"(from), "r"(n_bytes), "r"(shared_address(barrier)), "h"(both)
-      : "memory");
-}
-
-// ---- a pair: two blocks of a cluster
-
-GPU_FN uint32_t rank_in_pair() {
-  uint32_t rank;
-  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
-/// At the barrier that block `rank` has at this place.
-GPU_FN void arrive_at(uint64_t* barrier, uint32_t rank) {
-  asm volatile(
-      "{\n.reg .b32 there;\n"
-      "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(shared_address(barrier)),
-      "r"(rank)
-      : "memory");
-}
-/// All threads of both blocks.
-GPU_FN void pair_barrier() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-}
 
 }  // namespace gpu
 }  // namespace outpost

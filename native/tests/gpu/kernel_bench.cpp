@@ -1,7 +1,6 @@
-// outpost-gpu-bench [matvec] [gemm] [pairs] [attention]: what the kernels for few and for many tokens reach on a GPU,
-// beside what its memory, or its matrix units when nothing has to be brought to them, can do. Tiles that the backend
-// would choose have a *; "pairs" measures those of two blocks too. Each figure is the median of several runs. Exit code
-// 0 without a device too.
+// outpost-gpu-bench [matvec] [gemm] [attention]: what the kernels for few and for many tokens reach on a GPU, beside
+// what its memory, or its matrix units when nothing has to be brought to them, can do. The tile that the backend would
+// choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -151,8 +150,7 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
   cudaStreamDestroy(stream);
 }
 
-void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, int32_t n_multiprocessors,
-                  bool has_pairs) {
+void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, int32_t n_multiprocessors) {
   constexpr int kCopies = 4;  // one after the other, so that weights come from memory as in a model
   const DeviceType device_type(type, can_widen(type, n_cols));
   const std::vector<std::byte> all = device_weight(device_type, n_rows, n_cols);
@@ -171,8 +169,7 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, 
     std::printf("gemm %-5s %6lld x %-6lld %5d tokens  image %.3f ms", tensor_type_traits(type).name,
                 static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens, halve_ms);
     const GemmTile chosen = choose_gemm_tile(params, n_multiprocessors);
-    for (const auto& [tile, name] : {std::pair(kGemmLarge, "256"), {kGemmSmall, "128"}, {kGemmPaired, "2x256"}}) {
-      if (tile == kGemmPaired && !has_pairs) continue;
+    for (const auto& [tile, name] : {std::pair(kGemmLarge, "256"), {kGemmSmall, "128"}}) {
       const double ms = median_ms([&, tile = tile](int run) {
         check(launch_gemm(nullptr, device_type, weights[static_cast<size_t>(run % kCopies)]->pointer(), {image, scales},
                           nullptr, y, params, tile),
@@ -253,11 +250,11 @@ int main(int argc, char** argv) {
     if (wants("attention")) {
       for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
     }
-    if ((wants("gemm") || wants("pairs")) && has_wgmma) {
+    if (wants("gemm") && has_wgmma) {
       for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
-        measure_gemm(type, 4096, 4096, rate, properties.multiProcessorCount, wants("pairs"));
-        measure_gemm(type, 14336, 4096, rate, properties.multiProcessorCount, wants("pairs"));
-        measure_gemm(type, 4096, 14336, rate, properties.multiProcessorCount, wants("pairs"));
+        measure_gemm(type, 4096, 4096, rate, properties.multiProcessorCount);
+        measure_gemm(type, 14336, 4096, rate, properties.multiProcessorCount);
+        measure_gemm(type, 4096, 14336, rate, properties.multiProcessorCount);
       }
     }
   } catch (const std::exception& error) {

@@ -1,0 +1,162 @@
+// Computes on an NVIDIA GPU. Everything is put on one stream, in the order of the calls.
+//
+// cuda_backend.cpp: passes and the small operations; cuda_weights.cpp: what is loaded; cuda_products.cpp: products and
+// the forms of activations that they take; cuda_attention.cpp and cuda_experts.cpp: these; cuda_devices.cpp: what there
+// is.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/cuda/cuda_graphs.h"
+#include "backend/cuda/cuda_inputs.h"
+#include "backend/cuda/cuda_memory.h"
+#include "core/strings.h"
+
+namespace outpost {
+
+inline int32_t int_of(size_t n) { return static_cast<int32_t>(n); }
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(int32_t device);
+  ~CudaBackend() override;
+
+  const char* name() const override { return name_.c_str(); }
+  // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
+  int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
+  int32_t n_least_prefill() const override { return has_gemm_ ? 512 : 64; }
+
+  // ---- what is loaded
+
+  std::unique_ptr<Weight> load_weight(const WeightView& view) override;
+  std::unique_ptr<Buffer> load_vector(const WeightView& view) override;
+  void load_table(const WeightView& table) override { tables_[table.bytes.data()] = load_matrix(table); }
+  std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
+  ExpertCacheStats expert_cache_stats() const override;
+  std::unique_ptr<Rope> create_rope(const RopeParams& params) override;
+  using Backend::alloc_kv;  // refuses formats other than f16
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
+  std::unique_ptr<Buffer> alloc_f32(size_t n) override;
+
+  // ---- passes
+
+  DeviceSpan<const float> run_pass(const PassInputs& inputs,
+                                   const std::function<DeviceSpan<const float>()>& operations) override;
+  void read(std::span<float> host, DeviceSpan<const float> device) override;
+
+  // ---- operations
+
+  void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override;
+  void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
+                float eps) override;
+  void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                  DeviceSpan<const float> bias, int32_t n_rows, float eps) override;
+  void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) override;
+  void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
+                    Gate gate) override;
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) override;
+  void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits, int32_t n_tokens,
+                  Experts& layer) override;
+  void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override;
+  void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
+                 int32_t n_tokens) override;
+  void scale(DeviceSpan<float> x, float factor) override;
+  void softcap(DeviceSpan<float> x, float cap) override;
+  void activate(DeviceSpan<float> x, Activation activation) override;
+  void copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x, int32_t x_width,
+                    int32_t x_col, int32_t n_cols, int32_t n_rows) override;
+  void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv,
+                         int32_t il, std::span<const SequenceRun> runs, const AttentionParams& params,
+                         Rope* rope) override;
+  void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
+                 std::span<const SequenceRun> runs, const AttentionParams& params) override;
+  void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
+                   int64_t width) override;
+
+ private:
+  /// An addition that was asked for and not issued yet: x += factor * y.
+  struct Pending {
+    DeviceSpan<float> x;
+    DeviceSpan<const float> y;
+    float factor = 1.0f;
+  };
+
+  void use() { check_cuda(cudaSetDevice(device_), "choosing the device"); }
+
+  void launched(cudaError_t error, const char* kernel) { check_cuda(error, kernel); }
+
+  static bool overlap(DeviceSpan<const float> a, DeviceSpan<const float> b) {
+    return a.data < b.data + b.size && b.data < a.data + a.size;
+  }
+
+  /// Issues what was put off.
+  void settle();
+  /// For an operation that writes to `y`: codes of what was there are stale.
+  float* write(DeviceSpan<float> y);
+  /// Room for n floats that no other user of this memory needs now.
+  float* reserve(DeviceBytes& memory, size_t n);
+
+  // ---- passes
+
+  /// Everything that a pass asks for, nothing put off. @return its logits
+  DeviceSpan<const float> finish_operations(const std::function<DeviceSpan<const float>()>& operations);
+  /// What a pass asks for, as a graph that is kept by its key.
+  CudaGraphs::Graph record(const CudaGraphs::Key& key, const std::function<DeviceSpan<const float>()>& operations);
+
+  // ---- products
+
+  gpu::QuantizedOutput reserve_codes(size_t n);
+  /// x as weights of this type are multiplied by.
+  gpu::QuantizedInput quantize(DeviceSpan<const float> x, gpu::DeviceType type);
+  /// The image of n_tokens rows, for products with many tokens.
+  gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols);
+  void multiply(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
+                int32_t n_tokens);
+  /// The first task and those after it that one launch can take along. @return how many these were
+  size_t multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
+  /// All experts' products with one of their matrices, for every choice. @param n_used choices that share a row of x
+  void multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
+                        const gpu::ExpertLists& lists, const int32_t* choices, int32_t n_expert, int32_t n_used);
+
+  // ---- what is loaded
+
+  std::shared_ptr<CudaMatrix> load_matrix(const WeightView& view);
+  std::unique_ptr<CudaMatrix> upload_matrix(const WeightView& view);
+  /// Of experts whose gate and up alternate: all gates (i_half 0) or all ups (1).
+  std::unique_ptr<CudaMatrix> load_half(const WeightView& view, int32_t n_expert, size_t i_half);
+  /// @param pitch bytes from one run of `width` bytes to the next; all of them make n_rows rows
+  std::unique_ptr<CudaMatrix> to_device(const WeightView& view, const std::byte* bytes, size_t pitch, size_t width,
+                                        int64_t n_rows);
+  std::unique_ptr<CudaBuffer> upload(std::span<const float> values);
+
+  int32_t device_;
+  std::string name_;
+  int32_t n_multiprocessors_ = 0;
+  cudaStream_t stream_ = nullptr;
+  std::map<std::pair<const std::byte*, int64_t>, std::weak_ptr<CudaMatrix>> matrices_;
+  std::map<const std::byte*, std::shared_ptr<CudaMatrix>> tables_;
+  std::vector<CudaRope*> ropes_;  // owned by the network, which outlives every pass
+  uint64_t expert_bytes_ = 0;
+
+  CudaInputs inputs_;
+  CudaGraphs graphs_;
+  PinnedBytes pinned_;
+  bool is_in_pass_ = false;
+  std::span<const int32_t> pass_tokens_;  // of the pass that is computed
+  int32_t n_splits_ = 1;
+  Pending pending_;
+  DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
+  bool is_quantized_super_ = false;
+  uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
+  DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
+  bool has_gemm_ = false;
+  DeviceBytes image_, image_scales_;
+  DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
+  DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
+};
+
+}  // namespace outpost

@@ -1,0 +1,143 @@
+#include "backend/cuda/cuda_backend.h"
+
+#include "quant/dequantize.h"
+
+namespace outpost {
+namespace {
+
+// Only a large tensor is worth finding again: the bytes of a computed one may lie where another's were.
+constexpr size_t kSmallMatrix = size_t{1} << 20;
+
+[[noreturn]] void fail_unsupported(const WeightView& view) {
+  throw EngineError(ErrorCode::kModelUnsupported,
+                    concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
+                           ", which no kernel of the GPU multiplies by. Choose the CPU or another file."));
+}
+
+}  // namespace
+
+std::unique_ptr<Weight> CudaBackend::load_weight(const WeightView& view) {
+  return std::make_unique<CudaWeight>(load_matrix(view));
+}
+
+std::unique_ptr<Buffer> CudaBackend::load_vector(const WeightView& view) {
+  if (!can_dequantize(view.type)) fail_unsupported(view);
+  std::vector<float> values(static_cast<size_t>(view.n_rows * view.n_cols));
+  dequantize(view.type, view.bytes.data(), values.data(), int64_t(values.size()));
+  return upload(values);
+}
+
+std::unique_ptr<Experts> CudaBackend::load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) {
+  if (router.n_expert > gpu::kMaxExperts || router.n_used > gpu::kMaxExpertsUsed) {
+    throw EngineError(
+        ErrorCode::kModelUnsupported,
+        concat("Layer ", views.il, " has ", router.n_expert, " experts of which a token uses ", router.n_used,
+               "; a GPU computes up to ", gpu::kMaxExperts, " and ", gpu::kMaxExpertsUsed, ". Choose the CPU."));
+  }
+  auto experts = std::make_unique<CudaExperts>();
+  experts->il = views.il;
+  experts->router = router;
+  experts->gate_kind = gate;
+  if (views.is_merged) {
+    experts->gate = load_half(views.gate, router.n_expert, 0);
+    experts->up = load_half(views.gate, router.n_expert, 1);
+  } else {
+    experts->gate = upload_matrix(views.gate);
+    experts->up = upload_matrix(views.up);
+  }
+  experts->down = upload_matrix(views.down);
+  const auto optional = [&](std::span<const float> values) { return values.empty() ? nullptr : upload(values); };
+  experts->gate_bias = optional(views.gate_bias);
+  experts->up_bias = optional(views.up_bias);
+  experts->down_bias = optional(views.down_bias);
+  experts->selection_bias = optional(views.selection_bias);
+  expert_bytes_ += experts->gate->size_bytes() + experts->up->size_bytes() + experts->down->size_bytes();
+  return experts;
+}
+
+ExpertCacheStats CudaBackend::expert_cache_stats() const {
+  ExpertCacheStats stats;
+  stats.resident_bytes = stats.total_bytes = expert_bytes_;
+  stats.budget_bytes = UINT64_MAX;
+  return stats;
+}
+
+std::unique_ptr<Rope> CudaBackend::create_rope(const RopeParams& params) {
+  use();
+  auto rope = std::make_unique<CudaRope>(params);
+  ropes_.push_back(rope.get());
+  return rope;
+}
+
+std::unique_ptr<KvStorage> CudaBackend::alloc_kv(const KvShape& shape, int32_t n_page) {
+  use();
+  if (shape.head_dim_k % 4 != 0 || shape.head_dim_v % 4 != 0 || shape.head_dim_k > 576 || shape.head_dim_v > 512) {
+    throw EngineError(ErrorCode::kModelUnsupported,
+                      concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
+                             "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
+  }
+  return std::make_unique<CudaKvStorage>(shape, n_page, stream_, [this] {
+    cudaStreamSynchronize(stream_);
+    graphs_.clear();
+  });
+}
+
+std::unique_ptr<Buffer> CudaBackend::alloc_f32(size_t n) {
+  use();
+  return std::make_unique<CudaBuffer>(n);
+}
+
+std::shared_ptr<CudaMatrix> CudaBackend::load_matrix(const WeightView& view) {
+  // A tied embedding is loaded twice, as the table and as the head.
+  std::weak_ptr<CudaMatrix>& known = matrices_[{view.bytes.data(), view.n_rows}];
+  if (auto matrix = known.lock(); matrix != nullptr && view.bytes.size() > kSmallMatrix) return matrix;
+  std::shared_ptr<CudaMatrix> matrix = upload_matrix(view);
+  known = matrix;
+  return matrix;
+}
+
+std::unique_ptr<CudaMatrix> CudaBackend::upload_matrix(const WeightView& view) {
+  use();
+  if (!can_dequantize(view.type)) fail_unsupported(view);
+  return to_device(view, view.bytes.data(), view.bytes.size(), view.bytes.size(), view.n_rows);
+}
+
+std::unique_ptr<CudaMatrix> CudaBackend::load_half(const WeightView& view, int32_t n_expert, size_t i_half) {
+  use();
+  if (!can_dequantize(view.type)) fail_unsupported(view);
+  const size_t pitch = view.bytes.size() / static_cast<size_t>(n_expert);
+  return to_device(view, view.bytes.data() + i_half * (pitch / 2), pitch, pitch / 2, view.n_rows / 2);
+}
+
+std::unique_ptr<CudaMatrix> CudaBackend::to_device(const WeightView& view, const std::byte* bytes, size_t pitch,
+                                                   size_t width, int64_t n_rows) {
+  if (view.n_rows > INT32_MAX || view.n_cols > INT32_MAX) fail_unsupported(view);
+  const int64_t n_elements = n_rows * view.n_cols;
+  const size_t n_bytes = gpu::device_bytes(view.type, n_elements);
+  DeviceBytes memory(n_bytes, view.name);
+  check_cuda(cudaMemcpy2D(memory.data(), width, bytes, pitch, width, n_bytes / width, cudaMemcpyHostToDevice),
+             "copying a weight");
+  wait_for_copies();
+  gpu::DeviceType type = view.type;
+  if (gpu::can_widen(view.type, view.n_cols)) {
+    type.is_wide = true;
+    DeviceBytes wide(gpu::device_bytes(type, n_elements), view.name);
+    launched(gpu::launch_widen(stream_, view.type, memory.data(), wide.data(), n_elements), "widen");
+    check_cuda(cudaStreamSynchronize(stream_), "preparing a weight");
+    memory = std::move(wide);
+  }
+  weight_bytes_ += n_bytes;
+  if (gpu::takes_super_groups(type)) super_bytes_ += n_bytes;
+  return std::make_unique<CudaMatrix>(type, n_rows, view.n_cols, std::move(memory));
+}
+
+std::unique_ptr<CudaBuffer> CudaBackend::upload(std::span<const float> values) {
+  use();
+  auto buffer = std::make_unique<CudaBuffer>(values.size());
+  check_cuda(cudaMemcpy(buffer->span().data, values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
+             "copying a weight");
+  wait_for_copies();
+  return buffer;
+}
+
+}  // namespace outpost
