@@ -40,8 +40,8 @@ using namespace outpost;
 // - 8-bit integers in groups: the largest element is about three times the group's rms and becomes 127, so a step is
 //   3/127 and a rounding is off by 1/sqrt(12) of it.
 //
-// What this leaves out, mostly that a softmax and a norm may magnify errors, is measured: rounding the weights of all
-// models of `outpost.mjs gpu-models` to f16 moves the median token on the CPU by 0.4 to 2.7 of this estimate (4.8 of it
+// What this leaves out, mostly that a softmax and a norm may magnify errors, is measured: rounding the weights of 49
+// of the 65 models of `outpost.mjs gpu-models` to f16 moves the median token on the CPU by 0.4 to 2.7 of this estimate (4.8 of it
 // where sixteen experts are often tied). So a token may be off by kMargin estimates, the median token by half of that:
 // the CPU's own rounding to 8 bits, for many tokens, is 11 times what may pass (q4_K).
 constexpr double kHalfError = 0.58 * 0x1p-11;
