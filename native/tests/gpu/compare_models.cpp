@@ -41,9 +41,9 @@ using namespace outpost;
 //   3/127 and a rounding is off by 1/sqrt(12) of it.
 //
 // What this leaves out, mostly that a softmax and a norm may magnify errors, is measured: rounding the weights of 49
-// of the 65 models of `outpost.mjs gpu-models` to f16 moves the median token on the CPU by 0.4 to 2.7 of this estimate (4.8 of it
-// where sixteen experts are often tied). So a token may be off by kMargin estimates, the median token by half of that:
-// the CPU's own rounding to 8 bits, for many tokens, is 11 times what may pass (q4_K).
+// of the 65 models of `outpost.mjs gpu-models` to f16 moves the median token on the CPU by 0.4 to 2.7 of this estimate
+// (4.8 of it where sixteen experts are often tied). So a token may be off by kMargin estimates, the median token by
+// half of that: the CPU's own rounding to 8 bits, for many tokens, is 11 times what may pass (q4_K).
 constexpr double kHalfError = 0.58 * 0x1p-11;
 constexpr double kByteError = 3.0 / 127 / 3.4641;
 constexpr double kMargin = 8;
