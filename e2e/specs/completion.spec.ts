@@ -42,6 +42,21 @@ test.describe('Inline completion', () => {
     await expect.poll(() => shownText(page)).toContain(`def divide(a, b):\n    return ${suggested}`);
     await picture('accepted');
 
+    // A word of the next one, and then the rest of its line.
+    await page.keyboard.press('Escape');
+    await page.keyboard.type('\n');
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.type('\n\ndef multiply_and_add(a, b, c):\nreturn ');
+    await expect(ghost).toBeVisible({ timeout: 30_000 });
+    const line = (await ghost.innerText()).replaceAll('\u00a0', ' ').trimEnd();
+    const written = async () => /multiply_and_add\(a, b, c\):\n {4}return (.*)/.exec(await shownText(page))?.[1] ?? '';
+    await page.keyboard.press('Control+ArrowRight');
+    await expect.poll(written).toMatch(/\w/);
+    const word = (await written()).trimEnd();
+    expect(line.startsWith(word)).toBe(true);
+    if (word.length < line.length) await page.keyboard.press('Control+Alt+ArrowRight');
+    await expect.poll(async () => (await written()).trimEnd()).toContain(line);
+
     // The model that wrote it is loaded beside that of the chat, and fills gaps.
     await page.keyboard.press('Control+Shift+m');
     const models = page.getByRole('dialog', { name: 'Models' });
