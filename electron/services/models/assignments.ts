@@ -97,9 +97,9 @@ export class Assignments {
     const { facts = null, overrides, id, path, origin, name } = model;
     const device = overrides?.device ?? 'cpu';
     const isOnGpu = device !== 'cpu';
-    // What was checked on the processor means nothing to a GPU, which keeps f16 only.
-    const checked = (isOnGpu ? null : model.kvCheck?.chosen) ?? 'exact';
-    const kvPreset = chosen === 'auto' ? checked : chosen;
+    // A GPU keeps f16 only, whatever is chosen for the processor.
+    const ofProcessor = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
+    const kvPreset = isOnGpu ? 'exact' : ofProcessor;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = kvBitsOf(kvPreset);
     const isNamed = origin === 'default' || origin === 'bundled';

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { settingsSchema } from '../../common/settings.ts';
+import { type Settings, settingsSchema } from '../../common/settings.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { HubToken } from './hub-token.ts';
 import { ModelsService, type ModelsServiceOptions } from './models-service.ts';
@@ -11,7 +11,7 @@ import { tinyModelBytes } from './testing/tiny-gguf.mjs';
 
 const unused = () => Promise.reject(new Error('Not in this test.'));
 
-async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused) {
+async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused, settings: Partial<Settings> = {}) {
   const folder = await temporaryFolder();
   const path = join(folder, 'own.gguf');
   await writeFile(path, tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 256 }));
@@ -26,7 +26,7 @@ async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unus
   };
   const service = new ModelsService({
     dataFolder,
-    settings: () => settingsSchema.parse({}),
+    settings: () => settingsSchema.parse(settings),
     root: () => null,
     token: new HubToken(join(dataFolder, 'hub-token'), keychain),
     http: () => nodeHttp,
@@ -67,6 +67,13 @@ describe('what a model has of its own', () => {
     expect(spec()).toMatchObject({ chatTemplate: null, nCtx: 0 });
     expect(await modelOf()).toMatchObject({ overrides: { sampler: {} }, notes: 'For commits.' });
     expect(() => service.update('file:/none', { notes: '' })).toThrow('not in the library');
+  });
+
+  it('keeps its context in 16 bits on a GPU, whatever is chosen for the processor', async () => {
+    const { service, id, spec } = await setUp(unused, { kvPreset: 'compact' });
+    expect(spec()).toMatchObject({ device: 'cpu', kvPreset: 'compact' });
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
+    expect(spec()).toMatchObject({ device: 'cuda:0', kvPreset: 'exact' });
   });
 });
 

@@ -174,7 +174,7 @@ export function SettingsDialog({ settings, onManageModels, onJson, onKeys, onClo
             />
             <ChoiceField
               label="Memory of the context"
-              hint="Fewer bits for keys and values let a longer context fit; the fewer, the more a reply may differ. The model is loaded again."
+              hint="Fewer bits for keys and values let a longer context fit; the fewer, the more a reply may differ. A GPU keeps 16 bits. The model is loaded again."
               value={values.kvPreset}
               options={[
                 { value: 'auto', label: 'As each model was checked' },
