@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { capture, root } from '../../scripts/lib/process.mjs';
+import { countWithOthers } from '../../scripts/lib/other-tokenizers.mjs';
 
 /** @typedef {{ language: string, text: string }} Text */
 /** @typedef {{ counts: Record<string, number[]>, missing: string[] }} TokenCounts counts: of each text, by vocabulary */
@@ -23,16 +23,14 @@ export async function countTokens({ addon, models, texts }) {
     counts[name] = texts.map(({ text }) => model.tokenize(text, { addBos: false }).length);
     model.dispose();
   }
-  const others = join(root, 'scripts', 'tokenizer');
   const scratch = await mkdtemp(join(tmpdir(), 'outpost-tokens-'));
   try {
     const paths = texts.map((_, i) => join(scratch, `${i}`));
     await Promise.all(texts.map(({ text }, i) => writeFile(paths[i] ?? '', text)));
-    const words = [join(others, 'count-others.mjs')];
-    const output = await capture(process.execPath, words, { cwd: others, input: JSON.stringify(paths) });
-    return { counts: { ...counts, ...JSON.parse(output) }, missing: [] };
+    return { counts: { ...counts, ...(await countWithOthers(paths)) }, missing: [] };
   } catch (error) {
-    return { counts, missing: [`o200k and Qwen2.5: ${error instanceof Error ? error.message.split('\n')[0] : error}`] };
+    console.log(error instanceof Error ? error.message : error); // for who runs it: the report is for everybody
+    return { counts, missing: ['o200k and Qwen2.5, whose packages could not be installed or run'] };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -3,25 +3,23 @@
 // encodes the same files with the GGUF file beside the JSON, and must give the same tokens.
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { countWithOthers } from '../lib/other-tokenizers.mjs';
 import { ensurePeer } from '../lib/peer.mjs';
 import { peerTokenize } from '../lib/peer-tokenize.mjs';
-import { capture, root, SetupError } from '../lib/process.mjs';
-import { hashOf, stampedStep, step } from '../lib/steps.mjs';
-import { npm } from '../lib/toolchain.mjs';
+import { SetupError } from '../lib/process.mjs';
+import { step } from '../lib/steps.mjs';
 import { corpusDirectory, languages } from '../tokenizer/corpus.mjs';
 import { createEncoder } from '../tokenizer/encoder.mjs';
 
 /** @typedef {import('../tokenizer/corpus.mjs').Language} Language */
 /** @typedef {{ language: Language, path: string, source: string, lines: number, bytes: number }} HeldOut */
 
-const others = join(root, 'scripts', 'tokenizer');
-
 /** @param {string[]} vocabularies */
 export async function evaluateTokenizer(vocabularies) {
   if (vocabularies.length === 0) throw new SetupError('Which vocabularies? Expected JSON files of train-tokenizer.');
   const files = await heldOutFiles();
   /** @type {Record<string, number[]>} tokens of each file, by vocabulary */
-  const counts = await countOthers(files);
+  const counts = await countWithOthers(files.map(({ path }) => path));
   const hasPeer = await ensurePeer();
   for (const path of vocabularies.map((path) => resolve(path))) {
     const encode = createEncoder(JSON.parse(await readFile(path, 'utf8')));
@@ -47,20 +45,6 @@ async function heldOutFiles() {
     }
   }
   return files;
-}
-
-/** @param {HeldOut[]} files @returns {Promise<Record<string, number[]>>} */
-async function countOthers(files) {
-  await stampedStep(
-    'tokenizers',
-    'vocabularies of others, to compare with',
-    () => hashOf({ paths: ['scripts/tokenizer/package.json', 'scripts/tokenizer/package-lock.json'] }),
-    () => npm(['ci', '--ignore-scripts'], { cwd: others }),
-  );
-  return step('encoding with cl100k, o200k and Qwen2.5', async () => {
-    const input = JSON.stringify(files.map(({ path }) => path));
-    return JSON.parse(await capture(process.execPath, [join(others, 'count-others.mjs')], { cwd: others, input }));
-  });
 }
 
 /** @param {string} model @param {HeldOut[]} files @param {number[][]} tokens */
