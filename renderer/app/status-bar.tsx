@@ -11,7 +11,13 @@ import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
 import styles from './status-bar.module.css';
 
-const kEncodings = { utf8: 'UTF-8', utf8bom: 'UTF-8 with BOM', utf16le: 'UTF-16 LE', utf16be: 'UTF-16 BE' };
+const kEncodings = {
+  utf8: 'UTF-8',
+  utf8bom: 'UTF-8 with BOM',
+  utf16le: 'UTF-16 LE',
+  utf16be: 'UTF-16 BE',
+  windows1252: 'Windows-1252',
+};
 const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null };
 
 export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {

@@ -240,6 +240,12 @@ export class BuffersStore {
     return this.#disk.write({ ...buffer, version: null }, path, { overwrite: false, closeAfter });
   }
 
+  /** In the encoding that has every character. */
+  saveInUtf8(id: string): Promise<boolean> {
+    this.#patch(id, { encoding: 'utf8' });
+    return this.save(id);
+  }
+
   async saveAll(): Promise<void> {
     for (const buffer of this.all()) if (buffer.isDirty) await this.save(buffer.id);
   }
