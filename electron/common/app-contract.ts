@@ -232,6 +232,8 @@ export const appContract = {
     delete: procedure.input(z.object({ id })).output(nothing),
   },
   lifecycle: {
+    /** The window is drawn and takes keys: what is large may start. */
+    started: procedure.output(nothing),
     /** `problem`: why unsaved text could not be brought to safety; main then asks the user. */
     readyToClose: procedure.input(z.object({ problem: errorInfoSchema.nullable() })).output(nothing),
   },
