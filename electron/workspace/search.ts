@@ -1,6 +1,6 @@
 // Workspace search: one ripgrep process per search, its JSON turned into our events while it runs.
 import { spawn } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { appError } from '../common/app-error.ts';
@@ -32,6 +32,8 @@ export function searchArguments(query: SearchQuery): string[] {
     '--crlf',
     '--no-require-git',
     '--max-filesize=32M',
+    // One processor is left to whoever types meanwhile.
+    `--threads=${Math.max(1, availableParallelism() - 1)}`,
     isCaseSensitive ? '--case-sensitive' : '--ignore-case',
     ...(isRegex ? [] : ['--fixed-strings']),
     ...(isWholeWord ? ['--word-regexp'] : []),
@@ -141,7 +143,7 @@ export async function* search(
   }
 }
 
-/** It takes every processor: whoever types goes first. */
+/** Where all want the same processor, whoever types goes first. */
 function giveWay(pid: number | undefined): void {
   try {
     if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
