@@ -23,7 +23,10 @@ void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits
     Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};
     const auto x = scratch_.take(pass.n_tokens, hp_.n_embd);
     embed(pass, x);
-    for (int32_t il = 0; il < hp_.n_layer; ++il) layer(pass, il, x);
+    for (int32_t il = 0; il < hp_.n_layer; ++il) {
+      if (batch.goes_on && !batch.goes_on()) throw EngineError(ErrorCode::kCancelled, "The pass was given up.");
+      layer(pass, il, x);
+    }
     if (batch.logit_rows.empty()) return {};
     return unembed(pass, x);
   });
