@@ -234,7 +234,7 @@ export const engineControlContract = {
   benchmark: procedure.input(modelSpecSchema).output(benchmarkSchema),
   /** Takes a second, and about one more per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
   measureSpeeds: procedure
-    .input(z.object({ types: z.array(z.string().max(20)).max(40), nThreads: z.int() }))
+    .input(z.object({ types: z.array(z.string().max(20)).max(40), device: z.string().max(40), nThreads: z.int() }))
     .output(measuredSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),

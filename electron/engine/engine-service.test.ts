@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { EngineStatus } from '../common/engine-contract.ts';
+import type { EngineEvent } from '../common/role-contract.ts';
 import type { NativeModelInfo } from './native.d.ts';
 import { nativeError } from './testing/fake-addon.ts';
 import { assigned, chatRequest, collect, completeRequest, file, other, ready, served } from './testing/served.ts';
@@ -7,26 +8,49 @@ import { assigned, chatRequest, collect, completeRequest, file, other, ready, se
 describe('what main asks of the machine', () => {
   it('is the speed of weights by type, without those that have no kernel, and only of an idle engine', async () => {
     const { client, control, engine } = await ready();
-    expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], nThreads: 2 })).toEqual({
+    expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], device: 'cpu', nThreads: 2 })).toEqual({
       weights: { q4_K: 1e9, q8_0: 1e9 },
       layer: { secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 },
     });
     const events = collect(await client.chat(chatRequest()));
     const chat = await engine.submitted(0);
-    await expect(control.measureSpeeds({ types: ['q4_K'], nThreads: 2 })).rejects.toThrow('computing');
+    await expect(control.measureSpeeds({ types: ['q4_K'], device: 'cpu', nThreads: 2 })).rejects.toThrow('computing');
     chat.done('end_of_text');
     await events;
   });
 
   it('is the GPUs, of which one computes a model that is set to it', async () => {
-    const { addon, service, control } = served();
+    const { addon, service, client, control } = served();
     const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
     addon.devices = [...addon.devices, gpu];
     expect(await control.gpus()).toEqual([gpu]);
-    const loading = service.assign(assigned({ chat: { ...file, device: 'cuda:0' } }));
-    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0' });
-    addon.lastLoad.succeed();
+    const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512 };
+    const loading = service.assign(assigned({ chat: onGpu }));
+    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0', nDeviceLayers: 2, nDevicePositions: 1024 });
+    const shares = [
+      { device: 'cpu', firstLayer: 0, nLayer: 6, weightBytes: 700 },
+      { device: 'cuda:0', firstLayer: 6, nLayer: 2, weightBytes: 300 },
+    ];
+    addon.lastLoad.succeed({ shares }).kvBytesTotal = 800;
     await loading;
+    // Another number of layers is another model to load, and the window hears who has what.
+    const events = await client.events();
+    const { value: shown } = (await events.next()) as { value: EngineEvent };
+    expect(shown).toMatchObject({
+      models: [
+        {
+          shares: [
+            { device: 'cpu', nLayer: 6, weights: 700, kv: 600 },
+            { device: 'cuda:0', nLayer: 2, weights: 300, kv: 200 },
+          ],
+        },
+      ],
+    });
+    await events.return?.();
+    const again = service.assign(assigned({ chat: { ...onGpu, deviceLayers: 0 } }));
+    expect(addon.loads).toHaveLength(2);
+    addon.lastLoad.succeed();
+    await again;
   });
 });
 

@@ -144,7 +144,7 @@ export class EngineService {
 
   /** One type after the other, and only while nothing else computes: both would get wrong figures, and be slow. */
   async measureSpeeds(
-    { types, nThreads }: { types: readonly string[]; nThreads: number },
+    { types, ...options }: { types: readonly string[]; device: string; nThreads: number },
     signal?: AbortSignal,
   ): Promise<MeasuredSpeeds> {
     const throwIfBusy = () => {
@@ -156,7 +156,7 @@ export class EngineService {
     for (const type of types) {
       throwIfBusy();
       try {
-        weights[type] = await this.#addon.measureWeightSpeed(type, { nThreads });
+        weights[type] = await this.#addon.measureWeightSpeed(type, options);
       } catch (error) {
         const { code } = error as Partial<NativeError>;
         if (code !== 'model_unsupported' && code !== 'invalid_argument') throw fromNativeError(error);
@@ -164,7 +164,7 @@ export class EngineService {
     }
     throwIfBusy();
     try {
-      return { weights, layer: await this.#addon.measureLayerSpeed({ nThreads }) };
+      return { weights, layer: await this.#addon.measureLayerSpeed(options) };
     } catch (error) {
       throw fromNativeError(error);
     }

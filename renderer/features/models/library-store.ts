@@ -57,6 +57,14 @@ export interface LibraryDeps {
   onNote: (text: string) => void;
 }
 
+/** What of models is on GPUs: another text, and they have other bytes free. */
+const gpuShares = (loaded: readonly LoadedModel[]) =>
+  loaded
+    .flatMap(({ id, shares }) =>
+      shares.map(({ device, nLayer }) => (device === 'cpu' ? '' : `${id} ${device} ${nLayer}`)),
+    )
+    .join();
+
 export class LibraryStore {
   readonly store: StoreApi<LibraryState>;
   readonly #deps: LibraryDeps;
@@ -95,8 +103,10 @@ export class LibraryStore {
     void follow(
       (options) => engine.events(undefined, options),
       (event) => {
-        if (event.type === 'models') this.store.setState({ loaded: event.models });
-        else onNote(event.message);
+        if (event.type === 'notice') return onNote(event.message);
+        const before = gpuShares(this.store.getState().loaded);
+        this.store.setState({ loaded: event.models });
+        if (gpuShares(event.models) !== before) void app.lookAtGpus().catch(() => {});
       },
       signal,
       { onDown: () => this.store.setState({ loaded: [] }) },
@@ -175,11 +185,11 @@ export class LibraryStore {
   }
 
   /** So that an expected speed is no guess. An engine that is busy measures another time. */
-  async measureSpeeds(types: readonly string[]): Promise<void> {
+  async measureSpeeds(types: readonly string[], device: string): Promise<void> {
     if (this.store.getState().isMeasuring) return;
     this.store.setState({ isMeasuring: true });
     try {
-      await this.#deps.app.measureSpeeds({ types: [...types] });
+      await this.#deps.app.measureSpeeds({ types: [...types], device });
     } catch (error) {
       const info = toErrorInfo(error);
       if (!isAbort(error) && info.code !== 'ENGINE_NOT_READY') this.#deps.onError(info);
