@@ -46,15 +46,17 @@ export function DeviceChoice({ models, model: { id, overrides, facts }, gpus }: 
         )}
       </Field>
       {device === undefined ? null : (
-        <OptionalNumberField
-          label="Layers on the GPU"
-          placeholder="as many as fit"
-          min={1}
-          max={facts?.layers.length ?? 4096}
-          step={1}
-          value={deviceLayers}
-          onChange={(n) => set(n === undefined ? { device } : { device, deviceLayers: n })}
-        />
+        <div className={styles.layers}>
+          <OptionalNumberField
+            label="Layers on the GPU"
+            placeholder="as many as fit"
+            min={1}
+            max={facts?.layers.length ?? 4096}
+            step={1}
+            value={deviceLayers}
+            onChange={(n) => set(n === undefined ? { device } : { device, deviceLayers: n })}
+          />
+        </div>
       )}
     </div>
   );

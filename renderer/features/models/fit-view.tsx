@@ -95,6 +95,20 @@ export function FitView({
   const inRam = needs(splits.ram, allowedRam, limitBytes > 0 ? 'that the settings allow' : 'free memory');
   const onGpu = gpu && splits.gpu ? `${needs(splits.gpu, gpu.freeBytes, `free memory of ${gpu.name}`)}, and ` : '';
   const hasDraft = draft !== null;
+  const rest = (
+    <>
+      <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} gpu={gpu} nGpuLayers={nGpuLayers} />
+      {diskBytes === null ? null : (
+        <>
+          <dt>Disk</dt>
+          <dd className={isDiskShort ? styles.short : ''}>
+            {formatBytes(diskBytes)}
+            {library.folderFreeBytes === null ? '' : ` of ${formatBytes(library.folderFreeBytes)} free`}
+          </dd>
+        </>
+      )}
+    </>
+  );
   return (
     <section aria-label="Will it fit" className={styles.fit}>
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
@@ -110,17 +124,9 @@ export function FitView({
         />
       ) : null}
       <FitPlace name={gpu ? 'Main memory' : null} split={splits.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
-        <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} gpu={gpu} nGpuLayers={nGpuLayers} />
-        {diskBytes === null ? null : (
-          <>
-            <dt>Disk</dt>
-            <dd className={isDiskShort ? styles.short : ''}>
-              {formatBytes(diskBytes)}
-              {library.folderFreeBytes === null ? '' : ` of ${formatBytes(library.folderFreeBytes)} free`}
-            </dd>
-          </>
-        )}
+        {gpu ? null : rest}
       </FitPlace>
+      {gpu ? <dl className={`${styles.parts} ${styles.place}`}>{rest}</dl> : null}
       <div className={styles.what}>
         <label htmlFor={ids.context}>What if the context had {formatCount(nCtx)} tokens?</label>
         <input

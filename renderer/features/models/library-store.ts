@@ -100,16 +100,25 @@ export class LibraryStore {
       },
       signal,
     );
+    /** Null: not since the engine started. Before it did nobody could say which GPUs there are. */
+    let shown: string | null = null;
     void follow(
       (options) => engine.events(undefined, options),
       (event) => {
         if (event.type === 'notice') return onNote(event.message);
-        const before = gpuShares(this.store.getState().loaded);
         this.store.setState({ loaded: event.models });
-        if (gpuShares(event.models) !== before) void app.lookAtGpus().catch(() => {});
+        const shares = gpuShares(event.models);
+        if (shares === shown) return;
+        shown = shares;
+        void app.lookAtGpus().catch(() => {});
       },
       signal,
-      { onDown: () => this.store.setState({ loaded: [] }) },
+      {
+        onDown: () => {
+          shown = null;
+          this.store.setState({ loaded: [] });
+        },
+      },
     );
   }
 
