@@ -95,6 +95,8 @@ export const stopReasonSchema = z.enum([
 export type StopReason = z.infer<typeof stopReasonSchema>;
 
 export const generateEventSchema = z.discriminatedUnion('type', [
+  /** The model is still being loaded; the request waits for it. */
+  z.object({ type: z.literal('loading'), progress: z.number().min(0).max(1) }),
   /** The oldest messages were left out so that the conversation fits into the context. */
   z.object({ type: z.literal('shortened'), nDropped: z.int() }),
   z.object({ type: z.literal('prefill'), nDone: z.int(), nTotal: z.int() }),

@@ -220,12 +220,66 @@ describe('loading', () => {
   });
 });
 
+describe('a question while its model is loading', () => {
+  it('says how far it is, and is answered when the model is there', async () => {
+    const { addon, client, control } = served();
+    const loading = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const events = await client.chat(chatRequest());
+    expect((await events.next()).value).toEqual({ type: 'loading', progress: 0 });
+    addon.lastLoad.options.onProgress?.(0.5);
+    expect((await events.next()).value).toEqual({ type: 'loading', progress: 0.5 });
+    const rest = collect(events);
+    const engine = addon.lastLoad.succeed();
+    await loading;
+    (await engine.submitted(0)).done('end_of_text');
+    expect((await rest).at(-1)).toMatchObject({ type: 'done', reason: 'end_of_text' });
+  });
+
+  it('can be taken back, and nothing is asked then', async () => {
+    const { addon, client, control } = served();
+    const loading = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const asking = new AbortController();
+    const events = await client.chat(chatRequest(), { signal: asking.signal });
+    await events.next();
+    const next = events.next();
+    asking.abort();
+    await expect(next).rejects.toThrow();
+    await client.pin({ id: file.id, isPinned: false }); // comes after it
+    const engine = addon.lastLoad.succeed();
+    await loading;
+    expect(engine.requests).toHaveLength(0);
+  });
+
+  it('fails with the model, and goes to another one that takes its place meanwhile', async () => {
+    const { addon, client, control } = served();
+    const first = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const events = collect(await client.chat(chatRequest()));
+    const failed = expect(events).rejects.toMatchObject({ message: 'The model could not be loaded.' });
+    addon.lastLoad.fail(nativeError('file_not_found'));
+    await first;
+    await failed;
+
+    const second = control.assign(assigned({ chat: other('chat') }));
+    await vi.waitUntil(() => addon.loads.length > 1);
+    const answered = collect(await client.chat(chatRequest()));
+    const third = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 2);
+    const engine = addon.lastLoad.succeed();
+    await Promise.all([second, third]);
+    (await engine.submitted(0)).done('end_of_text');
+    expect((await answered).at(-1)).toMatchObject({ type: 'done' });
+  });
+});
+
 describe('without a model', () => {
   it('refuses every request with what to do', async () => {
     const { addon, client, control } = served();
-    const refused = async (message: string) => {
+    const refused = async (message: string, isLoading = false) => {
       const calls = [
-        client.chat(chatRequest()),
+        ...(isLoading ? [] : [client.chat(chatRequest())]),
         client.complete(completeRequest()),
         client.countTokens({ messages: chatRequest().messages }),
       ];
@@ -238,7 +292,7 @@ describe('without a model', () => {
     await refused('No model is loaded.');
     const loading = control.assign(assigned({ chat: file }));
     await vi.waitUntil(() => addon.loads.length > 0);
-    await refused('The model is still loading.');
+    await refused('The model is still loading.', true);
     addon.lastLoad.fail(nativeError('file_not_found'));
     await loading;
     await refused('The model could not be loaded.');

@@ -170,7 +170,29 @@ export class EngineService {
     }
   }
 
+  /** While its model is being loaded a question waits, until that ends in any way or somebody takes it back. */
   async chat(
+    request: ChatRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
+    return this.#status.state === 'loading' ? this.#chatOnceLoaded(request, signal) : this.#chatNow(request, signal);
+  }
+
+  async *#chatOnceLoaded(
+    request: ChatRequest,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    for await (const _ of this.#statusChanges.subscribe(signal, [this.#status])) {
+      // As it is now: what was said meanwhile may be about a model that another one took the place of.
+      const status = this.#status;
+      if (status.state !== 'loading') break;
+      yield { type: 'loading', progress: status.progress };
+    }
+    signal?.throwIfAborted();
+    yield* await this.#chatNow(request, signal);
+  }
+
+  async #chatNow(
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
