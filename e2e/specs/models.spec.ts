@@ -271,7 +271,7 @@ test.describe('Models', () => {
     await dialog(page).getByRole('button', { name: 'lab/gated' }).click();
     await expect(dialog(page).getByRole('alert')).toContainText('token');
     await picture('gated');
-    await dialog(page).getByRole('button', { name: 'Access Token…' }).click();
+    await dialog(page).getByRole('alert').getByRole('button', { name: 'Give an Access Token…' }).press('Enter');
     await page.keyboard.type('secret');
     await dialog(page).getByRole('button', { name: 'Keep' }).click();
     await dialog(page).getByRole('button', { name: 'Try Again' }).click();

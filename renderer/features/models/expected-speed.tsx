@@ -10,6 +10,9 @@ import { formatRate } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
 import type { LibraryStore } from './library-store.ts';
 
+/** A model that is being loaded is soon done, a reply too. */
+const retryMs = 2000;
+
 interface ExpectedSpeedProps {
   models: LibraryStore;
   facts: ModelFacts;
@@ -36,7 +39,18 @@ export function ExpectedSpeed({ models, facts, library, nCtx, gpu, nGpuLayers }:
   const key = types.join();
   const [device] = unknown;
   useEffect(() => {
-    if (device !== undefined) void models.measureSpeeds(key.split(','), device);
+    if (device === undefined) return;
+    let isLeft = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const measure = async () => {
+      const isBusy = await models.measureSpeeds(key.split(','), device);
+      if (isBusy && !isLeft) timer = setTimeout(measure, retryMs);
+    };
+    void measure();
+    return () => {
+      isLeft = true;
+      clearTimeout(timer);
+    };
   }, [models, device, key]);
   const [first, last] = [0, nCtx].map((nPast) =>
     formatRate(

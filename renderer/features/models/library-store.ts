@@ -46,6 +46,8 @@ export interface LibraryState {
   facts: Readonly<Record<string, RemoteFacts>>;
   /** What a scan found; null while none was made. */
   found: readonly FoundModel[] | null;
+  /** The field for the access token is open. */
+  isTokenShown: boolean;
   /** How fast this machine is with some types of weights is being measured. */
   isMeasuring: boolean;
 }
@@ -83,6 +85,7 @@ export class LibraryStore {
       files: null,
       facts: {},
       found: null,
+      isTokenShown: false,
       isMeasuring: false,
     }));
   }
@@ -193,18 +196,20 @@ export class LibraryStore {
     }
   }
 
-  /** So that an expected speed is no guess. An engine that is busy measures another time. */
-  async measureSpeeds(types: readonly string[], device: string): Promise<void> {
-    if (this.store.getState().isMeasuring) return;
+  /** So that an expected speed is no guess. @returns whether the engine is busy, and measures another time */
+  async measureSpeeds(types: readonly string[], device: string): Promise<boolean> {
+    if (this.store.getState().isMeasuring) return true;
     this.store.setState({ isMeasuring: true });
     try {
       await this.#deps.app.measureSpeeds({ types: [...types], device });
     } catch (error) {
       const info = toErrorInfo(error);
-      if (!isAbort(error) && info.code !== 'ENGINE_NOT_READY') this.#deps.onError(info);
+      if (info.code === 'ENGINE_NOT_READY') return true;
+      if (!isAbort(error)) this.#deps.onError(info);
     } finally {
       this.store.setState({ isMeasuring: false });
     }
+    return false;
   }
 
   async download(path: string): Promise<void> {
@@ -238,6 +243,11 @@ export class LibraryStore {
       const found = await (where === 'folder' ? scanFolder() : scanOthers());
       if (found !== null) this.store.setState({ found });
     });
+  }
+
+  /** Where a model is only for those who accepted its terms, a token says who asks. */
+  showToken(isTokenShown: boolean): void {
+    this.store.setState({ isTokenShown, ...(isTokenShown ? { view: 'find' } : {}) });
   }
 
   closeScan(): void {
