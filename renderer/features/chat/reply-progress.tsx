@@ -17,7 +17,7 @@ export function ReplyProgress({ reply }: { reply: Reply }) {
       ) : null}
       {phase === 'loading' ? (
         <>
-          <p className={styles.line}>Waiting for the model, {Math.round(loadProgress * 100)} % are loaded</p>
+          <p className={styles.line}>Waiting for the model: {Math.round(loadProgress * 100)} % loaded</p>
           <ProgressBar label="Loading the model" value={loadProgress} />
         </>
       ) : phase === 'prefill' ? (
