@@ -119,7 +119,7 @@ async function start(): Promise<void> {
     onAssignment: () => void engine.load(),
     selfTest: (spec, signal) => engine.selfTest(spec, signal),
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
-    measureSpeeds: (types, nThreads) => engine.measureSpeeds(types, nThreads),
+    measureSpeeds: (...input) => engine.measureSpeeds(...input),
     gpus: async () => engine.gpus(),
     checkKv: (spec, signal) => engine.checkKv(spec, signal),
     forget: () => engine.forget(),

@@ -5,7 +5,8 @@
 #   scripts/gpu-check.sh                all of it, and docs/gpu-results.md
 #   scripts/gpu-check.sh --build        only builds
 #   scripts/gpu-check.sh --kernels      every kernel against its definition
-#   scripts/gpu-check.sh --models       whole models against the CPU; build/gpu-models or $OUTPOST_GPU_MODELS has them
+#   scripts/gpu-check.sh --models       whole models, and such that the CPU shares, against the CPU; build/gpu-models or
+#                                       $OUTPOST_GPU_MODELS has them
 #                                       (`node scripts/outpost.mjs gpu-models` writes them)
 #   scripts/gpu-check.sh --bench        what the kernels alone reach
 #   scripts/gpu-check.sh --speed        the speed table, on generated models in $TMPDIR (16 GB)
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --build | --kernels | --models | --bench | --speed) parts="$parts ${1#--}" ;;
     --shapes) shapes="$2"; shift ;;
-    *) sed -n '2,18p' "$0"; exit 2 ;;
+    *) sed -n '2,19p' "$0"; exit 2 ;;
   esac
   shift
 done
@@ -84,6 +85,14 @@ if has speed; then
     file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
     [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" || { failed=1; continue; }
     { echo "-- $shape"; timeout 120 $build/outpost-engine bench "$file" --device $device --prefill 2048 --decode 128 --reps 3; } \
+      2>&1 | tee -a $logs/speed.log
+  done
+  # Half of the layers on the device, and as many as it has room for.
+  for layers in 16 fit; do
+    file="${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf"
+    [ -f "$file" ] || continue
+    { echo "-- 8b-q4_K, --device-layers $layers"
+      timeout 120 $build/outpost-engine bench "$file" --device $device --device-layers $layers --prefill 512 --decode 32 --reps 2; } \
       2>&1 | tee -a $logs/speed.log
   done
 fi

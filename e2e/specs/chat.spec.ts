@@ -1,5 +1,5 @@
 import { expect, test } from '../support/app.ts';
-import { ask, message, replies, stopButton } from '../support/window.ts';
+import { ask, message, replies, status, stopButton } from '../support/window.ts';
 
 /** A reply without regard to how lines are broken, and without the button that only the last one has. */
 const words = (text: string) =>
@@ -45,10 +45,14 @@ test.describe('Chat', () => {
 
   test('Escape stops a reply, the next is answered, and one that a power cut ended has what was said', async ({
     outpost,
+    picture,
   }) => {
     let page = await outpost.launch();
-    await outpost.waitForModel();
+    // Asked as soon as the engine runs, which is most likely still loading: the question waits.
+    await expect(page.getByText('A question waits for it.').or(status(page).getByText('TinyLlama'))).toBeVisible();
     await ask(page, 'Tell me a very long story about a lighthouse.');
+    await expect(replies(page)).toHaveAttribute('aria-busy', 'true');
+    await picture('asked while the model is loading');
     await expect.poll(async () => (await replies(page).innerText()).length).toBeGreaterThan(10);
     await message(page).press('Escape');
     await expect(replies(page)).toContainText('Stopped');

@@ -10,6 +10,9 @@ import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
 import { ask, replies, status, stopButton } from '../support/window.ts';
 
+/** The engine's process has a GPU that is none. */
+const standInGpu = ['-r', join(import.meta.dirname, '..', 'support', 'stand-in-gpu.cjs')];
+
 const small = tinyModelBytes({ nLayer: 2, nEmbd: 256, nCtxTrain: 512, type: 'q8_0', seed: 'small' });
 
 async function withHub(userData: string, options: TestHub['options'] = {}, more: object = {}): Promise<TestHub> {
@@ -45,7 +48,7 @@ test.describe('Models', () => {
   test('found, fitted, downloaded, checked, loaded, asked, and deleted', async ({ outpost, picture }) => {
     const hub = await withHub(outpost.userData, { redirects: true });
     hub.files.push({ repo: 'lab/small-GGUF', path: 'small-q8_0.gguf', bytes: small });
-    const page = await outpost.launch();
+    const page = await outpost.launch({ switches: standInGpu });
     await outpost.waitForModel();
     await openModels(page);
     await expect(card(page)).toContainText('TinyLlama');
@@ -63,6 +66,27 @@ test.describe('Models', () => {
     // The head alone was asked for: the file was not.
     expect(hub.requests.every(({ range }) => range !== null)).toBe(true);
     await picture('fit');
+    // What if a GPU computed a part of it? There is room for one of its two layers.
+    const fit = dialog(page).getByRole('region', { name: 'Will it fit' });
+    await fit.getByLabel('What if it computed on').selectOption('Stand-in GPU');
+    await expect(fit.getByRole('status')).toContainText(/Fits: .* free memory of Stand-in GPU, and .* free memory/);
+    await expect(fit).toContainText('has room for 1 of 2 layers');
+    await expect(fit.getByRole('region', { name: 'Stand-in GPU, 1 of 2 layers' })).toContainText('Weights');
+    await expect(fit).toContainText('measured on this machine', { timeout: 60_000 });
+    await fit.getByLabel('What if 1 of 2 layers were on it?').press('ArrowRight');
+    await expect(fit.getByRole('status')).toContainText('Does not fit');
+    await expect(fit.getByRole('region', { name: 'Main memory' })).toContainText('Weights0 B');
+    await fit.getByLabel('What if all 2 layers were on it?').press('ArrowLeft');
+    const lookAt = async (state: string) => {
+      for (const theme of ['contrast', 'dark', 'light']) {
+        await page.evaluate((name) => {
+          document.documentElement.dataset.theme = name;
+        }, theme);
+        await picture(`${state} ${theme}`);
+        expect(await violations(page), `${state}, ${theme}`).toEqual([]);
+      }
+    };
+    await lookAt('fit with a GPU');
     await dialog(page).getByRole('button', { name: 'Download small-q8_0.gguf' }).press('Enter');
     await dialog(page).getByRole('tab', { name: 'On this machine' }).click();
     await model(page, /^tiny/).click();
@@ -75,6 +99,24 @@ test.describe('Models', () => {
 
     await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
     await expect(model(page, /^tiny/)).toContainText('Loaded');
+    await card(page).getByLabel('Computes on').selectOption({ index: 1 });
+    const shares = card(page).getByRole('list', { name: 'Who has what of it' });
+    await expect(shares.getByRole('listitem')).toHaveText([
+      /^Processor: 1 of 2 layers/,
+      /^Stand-in GPU: 1 of 2 layers/,
+    ]);
+    await expect(dialog(page).getByRole('img', { name: /^Stand-in GPU: models take [1-9]/ })).toBeVisible();
+    await lookAt('shared with a GPU');
+    const layers = card(page).getByLabel('Layers on the GPU');
+    await layers.fill('3');
+    await layers.press('Enter');
+    await expect(card(page).getByRole('alert')).toContainText('From 1 to 2.');
+    await layers.fill('2');
+    await layers.press('Enter');
+    await expect(shares.getByRole('listitem')).toHaveText([/^Stand-in GPU: 2 of 2 layers/]);
+    await layers.fill('');
+    await layers.press('Enter');
+    await expect(shares.getByRole('listitem')).toHaveCount(2);
     await page.keyboard.press('Escape');
     await expect(status(page)).toContainText('tiny');
     await ask(page, 'Hello?');
@@ -229,7 +271,7 @@ test.describe('Models', () => {
     await dialog(page).getByRole('button', { name: 'lab/gated' }).click();
     await expect(dialog(page).getByRole('alert')).toContainText('token');
     await picture('gated');
-    await dialog(page).getByRole('button', { name: 'Access Token…' }).click();
+    await dialog(page).getByRole('alert').getByRole('button', { name: 'Give an Access Token…' }).press('Enter');
     await page.keyboard.type('secret');
     await dialog(page).getByRole('button', { name: 'Keep' }).click();
     await dialog(page).getByRole('button', { name: 'Try Again' }).click();

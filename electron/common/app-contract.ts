@@ -202,7 +202,11 @@ export const appContract = {
       .input(z.object({ id: modelIdSchema, tokensPerSecond: z.number().gt(0), nPast: z.number().min(0) }))
       .output(nothing),
     /** Measures how fast this machine reads weights of these types, as far as it is not known. Takes seconds. */
-    measureSpeeds: procedure.input(z.object({ types: z.array(z.string().max(20)).max(40) })).output(nothing),
+    /** What GPUs have free now comes with the next state. */
+    lookAtGpus: procedure.output(nothing),
+    measureSpeeds: procedure
+      .input(z.object({ types: z.array(z.string().max(20)).max(40), device: z.string().max(40) }))
+      .output(nothing),
     /** Shows a folder dialog and moves what was downloaded; null if the user cancels. */
     moveFolder: procedure.output(z.object({ folder: z.string() }).nullable()),
     /** For gated models; kept in the system's keychain. Null forgets it. */

@@ -95,6 +95,8 @@ export const stopReasonSchema = z.enum([
 export type StopReason = z.infer<typeof stopReasonSchema>;
 
 export const generateEventSchema = z.discriminatedUnion('type', [
+  /** The model is still being loaded; the request waits for it. */
+  z.object({ type: z.literal('loading'), progress: z.number().min(0).max(1) }),
   /** The oldest messages were left out so that the conversation fits into the context. */
   z.object({ type: z.literal('shortened'), nDropped: z.int() }),
   z.object({ type: z.literal('prefill'), nDone: z.int(), nTotal: z.int() }),
@@ -234,7 +236,7 @@ export const engineControlContract = {
   benchmark: procedure.input(modelSpecSchema).output(benchmarkSchema),
   /** Takes a second, and about one more per type; without those that have no kernel. @throws ENGINE_NOT_READY while it computes */
   measureSpeeds: procedure
-    .input(z.object({ types: z.array(z.string().max(20)).max(40), nThreads: z.int() }))
+    .input(z.object({ types: z.array(z.string().max(20)).max(40), device: z.string().max(40), nThreads: z.int() }))
     .output(measuredSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),

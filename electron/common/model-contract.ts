@@ -17,6 +17,8 @@ export const modelOverridesSchema = z.object({
   chatTemplate: z.string().max(200_000).optional(),
   /** What computes it: "cuda:0". Absent: the processor. */
   device: z.string().max(40).optional(),
+  /** Of the last layers, how many the GPU computes. Absent: as many as it has room for. */
+  deviceLayers: z.int().min(1).max(4096).optional(),
   /** The model that drafts for it; null: none. Absent: that of the role "draft", if it has the same vocabulary. */
   draftId: modelIdSchema.nullable().optional(),
 });

@@ -5,6 +5,10 @@ import { z } from 'zod';
 /** Bytes of weights that one token reads, by tensor type: what decides the speed on a machine. */
 const weightsSchema = z.record(z.string(), z.number());
 
+/** Bytes of a layer's weights: on a GPU, prepared for the processor, and what a token reads of the latter. */
+const layerBytesSchema = z.object({ gpu: z.number(), packed: z.number(), read: z.number() });
+export type LayerBytes = z.infer<typeof layerBytesSchema>;
+
 export const modelFactsSchema = z.object({
   architecture: z.string(),
   name: z.string(),
@@ -26,6 +30,12 @@ export const modelFactsSchema = z.object({
   /** Elements of keys and values per position, over all layers. */
   kvElementsPerToken: z.number(),
   readPerToken: weightsSchema,
+  /** From the first one. */
+  layers: z.array(layerBytesSchema),
+  /** The last norm and what turns the last layer's result into tokens. */
+  head: layerBytesSchema,
+  /** The table of embeddings is the head as well. */
+  isTied: z.boolean(),
   hasFim: z.boolean(),
   hasChatTemplate: z.boolean(),
   /** Template speaks of tools. */
@@ -109,13 +119,6 @@ export function predictMemory(
   return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
 }
 
-/** On a GPU weights lie as they do in the file, the table of embeddings too; what else there is, is the same. */
-export function predictGpuMemory(facts: ModelFacts, question: FitQuestion): MemorySplit {
-  const { kv, draft, workspace } = predictMemory(facts, question);
-  const weights = facts.fileBytes;
-  return { weights, kv, workspace, draft, total: weights + kv + workspace + draft };
-}
-
 /** What a token costs in a layer besides its weights. */
 export const layerSpeedSchema = z.object({
   /** Norms, rotation, sums, and starting every operation. */
@@ -126,19 +129,25 @@ export const layerSpeedSchema = z.object({
 export type LayerSpeed = z.infer<typeof layerSpeedSchema>;
 
 /** What this machine reads per second while it decodes, by tensor type, and how much it learned from real replies. */
-export const machineSpeedSchema = z.object({
+export const deviceSpeedSchema = z.object({
   /** Bytes per second of weights, by type; a type that was not measured takes `other`. */
   bytesPerSecond: z.record(z.string(), z.number()),
   other: z.number(),
   /** Null until it was measured. */
   layer: layerSpeedSchema.nullable().default(null),
+});
+export type DeviceSpeed = z.infer<typeof deviceSpeedSchema>;
+
+export const machineSpeedSchema = deviceSpeedSchema.extend({
   /** Seconds per token that are in no layer: between two passes, and at both ends of each. */
   overheadSeconds: z.number(),
+  /** Of the GPUs that were measured, by `gpuKey`. */
+  gpus: z.record(z.string(), deviceSpeedSchema).default({}),
 });
 export type MachineSpeed = z.infer<typeof machineSpeedSchema>;
 
 /** Seconds that a token takes to read the weights. */
-export function weightSeconds({ readPerToken }: ModelFacts, { bytesPerSecond, other }: MachineSpeed): number {
+export function weightSeconds({ readPerToken }: ModelFacts, { bytesPerSecond, other }: DeviceSpeed): number {
   return Object.entries(readPerToken).reduce((sum, [type, bytes]) => sum + bytes / (bytesPerSecond[type] ?? other), 0);
 }
 
@@ -148,9 +157,13 @@ export function weightSeconds({ readPerToken }: ModelFacts, { bytesPerSecond, ot
  *   as if they had 16: what is saved by reading less is spent on taking them apart.
  */
 export function secondsBesides(facts: ModelFacts, speed: MachineSpeed, nPast: number): number {
-  const { secondsPerLayer, kvBytesPerSecond } = speed.layer ?? { secondsPerLayer: 0, kvBytesPerSecond: speed.other };
-  const kvBytes = nPast * facts.kvElementsPerToken * 2;
-  return speed.overheadSeconds + facts.nLayer * secondsPerLayer + kvBytes / kvBytesPerSecond;
+  return speed.overheadSeconds + layerSeconds(facts, speed, nPast);
+}
+
+/** The part of it that layers take, were a device to compute all of them. */
+export function layerSeconds(facts: ModelFacts, { layer, other }: DeviceSpeed, nPast: number): number {
+  const { secondsPerLayer, kvBytesPerSecond } = layer ?? { secondsPerLayer: 0, kvBytesPerSecond: other };
+  return facts.nLayer * secondsPerLayer + (nPast * facts.kvElementsPerToken * 2) / kvBytesPerSecond;
 }
 
 /** @param nPast positions in the context */
@@ -169,17 +182,11 @@ export function fitOf(neededBytes: number, freeBytes: number): Fit {
   return neededBytes <= freeBytes ? 'tight' : 'tooLarge';
 }
 
-/** The longest context that fits, in steps of 256; null if not even the shortest does. @param predict for the device */
-export function longestContext(
-  facts: ModelFacts,
-  question: FitQuestion,
-  freeBytes: number,
-  predict = predictMemory,
-): number | null {
-  const fits = (nCtx: number) => fitOf(predict(facts, { ...question, nCtx }).total, freeBytes) === 'fits';
+/** The longest context that fits, in steps of 256; null if not even the shortest does. */
+export function longestContext(nCtxTrain: number, fits: (nCtx: number) => boolean): number | null {
   const step = 256;
-  let [low, high] = [0, Math.floor(facts.nCtxTrain / step)];
-  if (high === 0) return fits(facts.nCtxTrain) ? facts.nCtxTrain : null;
+  let [low, high] = [0, Math.floor(nCtxTrain / step)];
+  if (high === 0) return fits(nCtxTrain) ? nCtxTrain : null;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (fits(middle * step)) low = middle;

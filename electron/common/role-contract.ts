@@ -21,6 +21,9 @@ export const draftStatsSchema = z.object({
 });
 export type DraftStats = z.infer<typeof draftStatsSchema>;
 
+/** In place of a number of layers. */
+export const fittingDeviceLayers = 0;
+
 /** Everything the engine needs to know to load a model. */
 export const modelSpecSchema = z.object({
   id: modelIdSchema,
@@ -30,6 +33,8 @@ export const modelSpecSchema = z.object({
   nThreads: z.int(),
   /** "cpu", or one of the GPUs. No other takes its place. */
   device: z.string(),
+  /** Of the last layers, how many a GPU computes; `fittingDeviceLayers`: as many as it has room for. */
+  deviceLayers: z.int().min(0),
   nCtx: z.int(),
   /** How keys and values are kept. */
   kvPreset: z.enum(['exact', 'safe', 'compact', 'max']),
@@ -73,6 +78,16 @@ export const cacheFactsSchema = z.object({
 });
 export type CacheFacts = z.infer<typeof cacheFactsSchema>;
 
+/** What one device has of a model. */
+export const deviceShareSchema = z.object({
+  /** "cpu": the main memory. */
+  device: z.string(),
+  nLayer: z.int(),
+  weights: z.number(),
+  kv: z.number(),
+});
+export type DeviceShare = z.infer<typeof deviceShareSchema>;
+
 export const loadedModelSchema = z.object({
   id: modelIdSchema,
   name: z.string(),
@@ -89,6 +104,8 @@ export const loadedModelSchema = z.object({
   memory: z
     .object({ weights: z.number(), kvUsed: z.number(), kv: z.number(), draft: z.number(), grown: z.number() })
     .nullable(),
+  /** Who has how much of its weights, keys and values, in the order of the layers; empty while it is not loaded. */
+  shares: z.array(deviceShareSchema),
   /** The model that drafts for it, or why the one that should does not. */
   draft: z.object({ name: z.string(), problem: z.string().nullable() }).nullable(),
   /** Since it was loaded; null while it is not. */

@@ -11,6 +11,7 @@ const target: ModelSpec = {
   name: 'Target',
   nThreads: 2,
   device: 'cpu',
+  deviceLayers: 0,
   nCtx: 0,
   memoryBytes: 0,
   kvPreset: 'exact',
@@ -37,6 +38,27 @@ async function shown(service: EngineService) {
   await events.return?.();
   return value.type === 'models' ? value.models[0] : undefined;
 }
+
+describe('the draft model of a target on a GPU', () => {
+  const onGpu = { ...target, device: 'cuda:0', nCtx: 512 };
+
+  it.each([
+    ['is there too, if all of its target is', 1, 'cuda:0'],
+    ['is left to the processor, if that computes a part of its target', 2, 'cpu'],
+  ])('%s', async (_, nShares, device) => {
+    const addon = new FakeAddon();
+    const loading = new EngineService(addon).assign(assigned(onGpu));
+    const shares = [
+      { device: 'cpu', firstLayer: 0, nLayer: 1, weightBytes: 1 },
+      { device: 'cuda:0', firstLayer: 1, nLayer: 1, weightBytes: 1 },
+    ].slice(-nShares);
+    (await loadsOf(addon, 1)).succeed({ shares });
+    const draft = await loadsOf(addon, 2);
+    expect(draft.options).toMatchObject({ device });
+    draft.succeed();
+    await loading;
+  });
+});
 
 describe('a draft model', () => {
   it('is loaded with its target, drafts for it, and leaves with it', async () => {

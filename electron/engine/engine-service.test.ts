@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { EngineStatus } from '../common/engine-contract.ts';
+import type { EngineEvent } from '../common/role-contract.ts';
 import type { NativeModelInfo } from './native.d.ts';
 import { nativeError } from './testing/fake-addon.ts';
 import { assigned, chatRequest, collect, completeRequest, file, other, ready, served } from './testing/served.ts';
@@ -7,26 +8,49 @@ import { assigned, chatRequest, collect, completeRequest, file, other, ready, se
 describe('what main asks of the machine', () => {
   it('is the speed of weights by type, without those that have no kernel, and only of an idle engine', async () => {
     const { client, control, engine } = await ready();
-    expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], nThreads: 2 })).toEqual({
+    expect(await control.measureSpeeds({ types: ['q4_K', 'i64', 'q8_0'], device: 'cpu', nThreads: 2 })).toEqual({
       weights: { q4_K: 1e9, q8_0: 1e9 },
       layer: { secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 },
     });
     const events = collect(await client.chat(chatRequest()));
     const chat = await engine.submitted(0);
-    await expect(control.measureSpeeds({ types: ['q4_K'], nThreads: 2 })).rejects.toThrow('computing');
+    await expect(control.measureSpeeds({ types: ['q4_K'], device: 'cpu', nThreads: 2 })).rejects.toThrow('computing');
     chat.done('end_of_text');
     await events;
   });
 
   it('is the GPUs, of which one computes a model that is set to it', async () => {
-    const { addon, service, control } = served();
+    const { addon, service, client, control } = served();
     const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
     addon.devices = [...addon.devices, gpu];
     expect(await control.gpus()).toEqual([gpu]);
-    const loading = service.assign(assigned({ chat: { ...file, device: 'cuda:0' } }));
-    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0' });
-    addon.lastLoad.succeed();
+    const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512 };
+    const loading = service.assign(assigned({ chat: onGpu }));
+    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0', nDeviceLayers: 2, nDevicePositions: 1024 });
+    const shares = [
+      { device: 'cpu', firstLayer: 0, nLayer: 6, weightBytes: 700 },
+      { device: 'cuda:0', firstLayer: 6, nLayer: 2, weightBytes: 300 },
+    ];
+    addon.lastLoad.succeed({ shares }).kvBytesTotal = 800;
     await loading;
+    // Another number of layers is another model to load, and the window hears who has what.
+    const events = await client.events();
+    const { value: shown } = (await events.next()) as { value: EngineEvent };
+    expect(shown).toMatchObject({
+      models: [
+        {
+          shares: [
+            { device: 'cpu', nLayer: 6, weights: 700, kv: 600 },
+            { device: 'cuda:0', nLayer: 2, weights: 300, kv: 200 },
+          ],
+        },
+      ],
+    });
+    await events.return?.();
+    const again = service.assign(assigned({ chat: { ...onGpu, deviceLayers: 0 } }));
+    expect(addon.loads).toHaveLength(2);
+    addon.lastLoad.succeed();
+    await again;
   });
 });
 
@@ -196,12 +220,66 @@ describe('loading', () => {
   });
 });
 
+describe('a question while its model is loading', () => {
+  it('says how far it is, and is answered when the model is there', async () => {
+    const { addon, client, control } = served();
+    const loading = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const events = await client.chat(chatRequest());
+    expect((await events.next()).value).toEqual({ type: 'loading', progress: 0 });
+    addon.lastLoad.options.onProgress?.(0.5);
+    expect((await events.next()).value).toEqual({ type: 'loading', progress: 0.5 });
+    const rest = collect(events);
+    const engine = addon.lastLoad.succeed();
+    await loading;
+    (await engine.submitted(0)).done('end_of_text');
+    expect((await rest).at(-1)).toMatchObject({ type: 'done', reason: 'end_of_text' });
+  });
+
+  it('can be taken back, and nothing is asked then', async () => {
+    const { addon, client, control } = served();
+    const loading = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const asking = new AbortController();
+    const events = await client.chat(chatRequest(), { signal: asking.signal });
+    await events.next();
+    const next = events.next();
+    asking.abort();
+    await expect(next).rejects.toThrow();
+    await client.pin({ id: file.id, isPinned: false }); // comes after it
+    const engine = addon.lastLoad.succeed();
+    await loading;
+    expect(engine.requests).toHaveLength(0);
+  });
+
+  it('fails with the model, and goes to another one that takes its place meanwhile', async () => {
+    const { addon, client, control } = served();
+    const first = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 0);
+    const events = collect(await client.chat(chatRequest()));
+    const failed = expect(events).rejects.toMatchObject({ message: 'The model could not be loaded.' });
+    addon.lastLoad.fail(nativeError('file_not_found'));
+    await first;
+    await failed;
+
+    const second = control.assign(assigned({ chat: other('chat') }));
+    await vi.waitUntil(() => addon.loads.length > 1);
+    const answered = collect(await client.chat(chatRequest()));
+    const third = control.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length > 2);
+    const engine = addon.lastLoad.succeed();
+    await Promise.all([second, third]);
+    (await engine.submitted(0)).done('end_of_text');
+    expect((await answered).at(-1)).toMatchObject({ type: 'done' });
+  });
+});
+
 describe('without a model', () => {
   it('refuses every request with what to do', async () => {
     const { addon, client, control } = served();
-    const refused = async (message: string) => {
+    const refused = async (message: string, isLoading = false) => {
       const calls = [
-        client.chat(chatRequest()),
+        ...(isLoading ? [] : [client.chat(chatRequest())]),
         client.complete(completeRequest()),
         client.countTokens({ messages: chatRequest().messages }),
       ];
@@ -214,7 +292,7 @@ describe('without a model', () => {
     await refused('No model is loaded.');
     const loading = control.assign(assigned({ chat: file }));
     await vi.waitUntil(() => addon.loads.length > 0);
-    await refused('The model is still loading.');
+    await refused('The model is still loading.', true);
     addon.lastLoad.fail(nativeError('file_not_found'));
     await loading;
     await refused('The model could not be loaded.');

@@ -144,7 +144,7 @@ export class EngineService {
 
   /** One type after the other, and only while nothing else computes: both would get wrong figures, and be slow. */
   async measureSpeeds(
-    { types, nThreads }: { types: readonly string[]; nThreads: number },
+    { types, ...options }: { types: readonly string[]; device: string; nThreads: number },
     signal?: AbortSignal,
   ): Promise<MeasuredSpeeds> {
     const throwIfBusy = () => {
@@ -156,7 +156,7 @@ export class EngineService {
     for (const type of types) {
       throwIfBusy();
       try {
-        weights[type] = await this.#addon.measureWeightSpeed(type, { nThreads });
+        weights[type] = await this.#addon.measureWeightSpeed(type, options);
       } catch (error) {
         const { code } = error as Partial<NativeError>;
         if (code !== 'model_unsupported' && code !== 'invalid_argument') throw fromNativeError(error);
@@ -164,13 +164,35 @@ export class EngineService {
     }
     throwIfBusy();
     try {
-      return { weights, layer: await this.#addon.measureLayerSpeed({ nThreads }) };
+      return { weights, layer: await this.#addon.measureLayerSpeed(options) };
     } catch (error) {
       throw fromNativeError(error);
     }
   }
 
+  /** While its model is being loaded a question waits, until that ends in any way or somebody takes it back. */
   async chat(
+    request: ChatRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
+    return this.#status.state === 'loading' ? this.#chatOnceLoaded(request, signal) : this.#chatNow(request, signal);
+  }
+
+  async *#chatOnceLoaded(
+    request: ChatRequest,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    for await (const _ of this.#statusChanges.subscribe(signal, [this.#status])) {
+      // As it is now: what was said meanwhile may be about a model that another one took the place of.
+      const status = this.#status;
+      if (status.state !== 'loading') break;
+      yield { type: 'loading', progress: status.progress };
+    }
+    signal?.throwIfAborted();
+    yield* await this.#chatNow(request, signal);
+  }
+
+  async #chatNow(
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {

@@ -65,6 +65,7 @@ export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, '
     idleSinceMs: lastUsedMs,
     predictedBytes: spec.memoryBytes,
     memory: memoryOf(slot),
+    shares: sharesOf(slot),
     draft: spec.draft && { name: spec.draft.name, problem: draftProblem },
     decoding: decodingOf(slot),
     cache: cacheOf(slot),
@@ -76,6 +77,19 @@ function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory
   const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
   const draft = loaded.draft ? (spec.draft?.memoryBytes ?? 0) : 0;
   return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, draft, grown: grownBytes };
+}
+
+function sharesOf({ loaded }: Slot): LoadedModel['shares'] {
+  if (!loaded) return [];
+  const { shares } = loaded.model.info;
+  const { kvBytesTotal } = loaded.engine.stats();
+  const nLayers = shares.reduce((sum, { nLayer }) => sum + nLayer, 0);
+  return shares.map(({ device, nLayer, weightBytes }) => ({
+    device,
+    nLayer,
+    weights: weightBytes,
+    kv: (kvBytesTotal * nLayer) / Math.max(1, nLayers),
+  }));
 }
 
 function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {
@@ -95,7 +109,7 @@ function cacheOf({ loaded, spec }: Slot): LoadedModel['cache'] {
 
 /** What makes it another model for the engine is the same. */
 export function isSame(a: ModelSpec, b: ModelSpec): boolean {
-  const keys = ['modelPath', 'name', 'nThreads', 'device', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
+  const keys = ['modelPath', 'name', 'nThreads', 'device', 'deviceLayers', 'nCtx', 'kvPreset', 'chatTemplate'] as const;
   return keys.every((key) => a[key] === b[key]) && a.draft?.modelPath === b.draft?.modelPath;
 }
 

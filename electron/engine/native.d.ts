@@ -42,6 +42,18 @@ export interface NativeModelInfo {
   /** Ids of the tokens for filling in the middle, -1 for those that the vocabulary lacks. */
   fim: NativeFimTokens;
   backend: string;
+  /** In the order of the layers: one, or the processor's and a device's. */
+  shares: NativeDeviceShare[];
+}
+
+/** What one device has of a model. */
+export interface NativeDeviceShare {
+  /** "cpu", "cuda:0". */
+  device: string;
+  /** From 0. */
+  firstLayer: number;
+  nLayer: number;
+  weightBytes: number;
 }
 
 export interface NativeFimTokens {
@@ -57,6 +69,13 @@ export interface NativeFimTokens {
 export interface NativeLoadOptions {
   /** "cpu", the default, or "cuda:0": no other device takes its place. */
   device?: string;
+  /**
+   * How many of the last layers `device` computes, with the output: the processor computes those before. 0: as many as
+   * there is room for now; -1, the default: all.
+   */
+  nDeviceLayers?: number;
+  /** Positions whose keys and values it is going to hold, of all contexts; 0, the default, guesses. */
+  nDevicePositions?: number;
   /** 0, the default, takes every physical core. */
   nThreads?: number;
   cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';

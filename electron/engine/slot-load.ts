@@ -1,5 +1,6 @@
 // One load of one model into its slot. It can be given up at any time; what was prepared by then is freed.
 import { toErrorInfo } from '../common/error-info.ts';
+import { nContexts } from '../common/model-facts.ts';
 import type { ModelSpec } from '../common/role-contract.ts';
 import { fromNativeError } from './addon.ts';
 import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
@@ -51,10 +52,10 @@ export class SlotLoad {
     const slot = this.#slot;
     const startMs = performance.now();
     const rssBefore = process.memoryUsage.rss();
-    const { nThreads, device, modelPath, name } = slot.spec;
+    const { nThreads, modelPath, name } = slot.spec;
     const { promise, cancel } = startLoading(addon, modelPath, {
       nThreads,
-      device,
+      ...deviceOptions(slot.spec),
       onProgress: (progress: number) => {
         if (this.isCancelled || progress < slot.progress + progressStep) return;
         slot.progress = progress;
@@ -100,8 +101,10 @@ export class SlotLoad {
   async #loadDraft(target: NativeModel): Promise<NativeModel | null> {
     const slot = this.#slot;
     slot.draftProblem = null;
-    const { draft: spec, nThreads, device } = slot.spec;
+    const { draft: spec, nThreads } = slot.spec;
     if (spec === null) return null;
+    // A GPU that has no room for all of the target has none for its draft model.
+    const device = target.info.shares.length > 1 ? 'cpu' : slot.spec.device;
     try {
       const { promise, cancel } = startLoading(this.#tools.addon, spec.modelPath, { nThreads, device });
       this.#cancelNative = cancel;
@@ -115,6 +118,11 @@ export class SlotLoad {
     }
     return null;
   }
+}
+
+/** What is asked for beside a device that computes a part of the layers. */
+function deviceOptions({ device, deviceLayers, nCtx }: ModelSpec) {
+  return device === 'cpu' ? { device } : { device, nDeviceLayers: deviceLayers, nDevicePositions: nContexts * nCtx };
 }
 
 /** Arguments that the addon refuses at once fail like everything that goes wrong later. */

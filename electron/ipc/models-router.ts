@@ -82,7 +82,10 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
       models.machine.measured(input.id, input.tokensPerSecond, input.nPast);
       return {};
     }),
-    measureSpeeds: os.measureSpeeds.handler(({ input }) => models.machine.measureSpeeds(input.types).then(done)),
+    lookAtGpus: os.lookAtGpus.handler(() => models.machine.lookAtGpus().then(done)),
+    measureSpeeds: os.measureSpeeds.handler(({ input }) =>
+      models.machine.measureSpeeds(input.types, input.device).then(done),
+    ),
     moveFolder: os.moveFolder.handler(async () => {
       const folder = await deps.chooseModelFolder('Move Models to a Folder');
       if (folder === null) return null;

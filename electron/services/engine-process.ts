@@ -55,8 +55,8 @@ export class EngineProcess {
     return this.#running().benchmark(spec, { signal });
   }
 
-  measureSpeeds(types: string[], nThreads: number): Promise<MeasuredSpeeds> {
-    return this.#running().measureSpeeds({ types, nThreads });
+  measureSpeeds(types: string[], device: string, nThreads: number): Promise<MeasuredSpeeds> {
+    return this.#running().measureSpeeds({ types, device, nThreads });
   }
 
   gpus(): Promise<Device[]> {

@@ -104,6 +104,16 @@ class KvStorage {
   virtual bool write_form(int32_t /*page*/, KvForm /*form*/, std::span<const std::byte> /*bytes*/) { return false; }
 };
 
+/// Who makes room for keys and values: a backend, or several that share a model (stages.h).
+class KvAllocator {
+ public:
+  virtual ~KvAllocator() = default;
+  /// `n_page` pages in f16. @throws EngineError kOutOfMemory
+  virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) = 0;
+  /// The same for keys and values in `format`. @throws EngineError kModelUnsupported if only f16 can be kept
+  virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) = 0;
+};
+
 /// A run of consecutive tokens of one sequence inside a batch. Position p of the sequence lives in row
 /// p % kKvPageSize of page page_table[p / kKvPageSize].
 struct SequenceRun {
@@ -199,7 +209,7 @@ class Experts {
   virtual ExpertUsage usage() const = 0;
 };
 
-/// What a forward pass brings along from the host.
+/// What a forward pass, or the stage of one that a backend computes, brings along from the host.
 struct PassInputs {
   const void* network;  ///< who computes: its passes with inputs of the same shape issue the same operations
   KvStorage& kv;
@@ -207,12 +217,12 @@ struct PassInputs {
   std::span<const SequenceRun> runs;
   std::span<const int32_t> logit_rows;
   int32_t n_ctx;
-  bool wants_hidden;  ///< hidden states instead of logits
+  bool wants_hidden;                        ///< hidden states instead of logits
+  std::span<const float> activations = {};  ///< what the stage before has computed; empty in the first one
 };
 
-class Backend {
+class Backend : public KvAllocator {
  public:
-  virtual ~Backend() = default;
   virtual const char* name() const = 0;  ///< shown to the user: "cpu (avx512)"
   /// Tokens of a prompt that are best computed in one pass: 10 to 15 ms of work for a mid-sized model.
   virtual int32_t n_prefill() const { return 256; }
@@ -229,9 +239,8 @@ class Backend {
 
   // Memory. All throw EngineError kOutOfMemory, and kModelUnsupported for a tensor type without a kernel.
   virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;
-  virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) = 0;
-  /// The same for keys and values in `format`. @throws EngineError kModelUnsupported if this backend keeps only f16
-  virtual std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page);
+  using KvAllocator::alloc_kv;
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
   virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
@@ -294,6 +303,9 @@ class Backend {
   /// y[i] = row rows[i] of x, rows of `width`.
   virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
                            int64_t width) = 0;
+  /// x = PassInputs::activations of the pass that is computed, which `host` must be: a pass that was recorded is
+  /// repeated with those of another.
+  virtual void write(DeviceSpan<float> x, std::span<const float> host) = 0;
   /// Copies to the host after everything issued before has finished.
   virtual void read(std::span<float> host, DeviceSpan<const float> device) = 0;
 };

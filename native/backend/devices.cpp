@@ -39,6 +39,17 @@ double measure_copy_bandwidth(const std::string& device) {
   return index < 0 ? 0 : measure_cuda_copy(index);
 }
 
+uint64_t free_device_bytes(const std::string& device) {
+  if (device_index(device) < 0) return available_memory_bytes().value_or(UINT64_MAX);
+  std::string reason;
+  for (const DeviceInfo& info : list_cuda_devices(reason)) {
+    if (info.id == device) return info.free_bytes;
+  }
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("The device ", device, " cannot be used: ",
+                           reason.empty() ? "this machine's GPUs have other numbers" : reason, "."));
+}
+
 std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes) {
   const int32_t index = device_index(options.device);
   if (index >= 0) return create_cuda_backend(index);

@@ -1,11 +1,17 @@
 // Which device computes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include "backend/backend.h"
 
 namespace outpost {
+
+/// Bytes that a device could give now; UINT64_MAX if nobody knows.
+/// @throws EngineError kInvalidArgument if there is no such device
+uint64_t free_device_bytes(const std::string& device);
 
 /// The backend of options.device. @param expert_cache_bytes of the CPU's
 /// @throws EngineError kInvalidArgument for a device that cannot be used, saying which can

@@ -107,7 +107,7 @@ void measure(Backend& backend, const HeadShape& shape, int32_t depth, const char
 /// A whole step of one token behind `depth` others. Positions beyond the model's training are computed like any other.
 void measure_model(const LoadedModel& model, int32_t depth, const char* name) {
   const int32_t n_page = kv_pages_for(depth + 1);
-  const auto kv = model.backend().alloc_kv(model.network().kv_shape(), model.kv_format(name), n_page);
+  const auto kv = model.stages().alloc_kv(model.network().kv_shape(), model.kv_format(name), n_page);
   std::vector<int32_t> pages(static_cast<size_t>(n_page));
   std::iota(pages.begin(), pages.end(), 0);
   std::vector<int32_t> tokens(kComputedPages * kKvPageSize);

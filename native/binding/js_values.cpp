@@ -47,6 +47,16 @@ Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
   fim.Set("fileSeparator", info.fim.file_separator);
   object.Set("fim", fim);
   object.Set("backend", info.backend);
+  auto shares = Napi::Array::New(env, info.shares.size());
+  for (uint32_t i = 0; i < info.shares.size(); ++i) {
+    auto share = Napi::Object::New(env);
+    share.Set("device", info.shares[i].device);
+    share.Set("firstLayer", info.shares[i].first_layer);
+    share.Set("nLayer", info.shares[i].n_layer);
+    share.Set("weightBytes", static_cast<double>(info.shares[i].weight_bytes));
+    shares.Set(i, share);
+  }
+  object.Set("shares", shares);
   return object;
 }
 
@@ -188,6 +198,8 @@ void call_listener(Napi::Env env, const Napi::FunctionReference& listener,
 LoadOptions read_load_options(const Fields& fields) {
   LoadOptions options;
   fields.read("device", options.device);
+  fields.read("nDeviceLayers", options.n_device_layers);
+  fields.read("nDevicePositions", options.n_device_positions);
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);
   fields.read("cpuKernels", options.cpu_kernels, kCpuKernelNames);

@@ -67,7 +67,7 @@ const std::string& Arguments::positional(size_t i, const char* what) const {
 }
 
 std::vector<std::string> with_load_options(std::vector<std::string> options) {
-  options.insert(options.end(), {"--device", "--threads", "--kernels", "--expert-cache"});
+  options.insert(options.end(), {"--device", "--device-layers", "--threads", "--kernels", "--expert-cache"});
   return options;
 }
 
@@ -83,6 +83,12 @@ CpuKernels cpu_kernels_named(const std::string& name) {
 LoadOptions load_options(const Arguments& arguments) {
   LoadOptions options;
   options.device = arguments.get("--device", options.device);
+  if (const std::string layers = arguments.get("--device-layers", "all"); layers == "fit") {
+    options.n_device_layers = kFittingLayers;
+  } else if (layers != "all") {
+    options.n_device_layers = static_cast<int32_t>(arguments.get_int("--device-layers", 1, 1, 4096));
+  }
+  options.n_device_positions = 2 * static_cast<uint64_t>(arguments.get_int("--ctx", 0, 0, 1 << 28));
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
   options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
   options.cpu_kernels = cpu_kernels_named(arguments.get("--kernels", "auto"));

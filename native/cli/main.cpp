@@ -12,10 +12,11 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "[--seed S] [--ctx N] [--device D] [--device-layers N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
     {"perplexity",
-     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--device-layers N] [--threads N] [--kernels K] "
+     "[--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"kld",
      "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
@@ -26,7 +27,8 @@ constexpr Command kCommands[] = {
      "measure how this model's keys and values are best packed, and write it beside the model",
      outpost::cli::run_calibrate},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D] [--threads N] "
+     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D] [--device-layers N] "
+     "[--threads N] "
      "[--kernels K] [--expert-cache MIB]",
      "load time and tokens per second; --kv: of keys and values in the steps at depth", outpost::cli::run_bench},
     {"replay", "MODEL [--limit N] [--draft N] [--draft-model FILE] [--plain N] [--threads N] [--kernels K]",
@@ -35,7 +37,8 @@ constexpr Command kCommands[] = {
      "              object per edit out; --plain: tokens of each that are decoded without a draft",
      outpost::cli::run_replay},
     {"logits",
-     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--device-layers N] [--threads N] [--kernels K] "
+     "[--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},

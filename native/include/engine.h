@@ -83,9 +83,20 @@ enum class KvPreset { kExact, kSafe, kCompact, kMax };
 /// Their names, in that order.
 inline constexpr const char* kKvPresetNames[] = {"exact", "safe", "compact", "max"};
 
+/// For LoadOptions.n_device_layers.
+inline constexpr int32_t kAllLayers = -1, kFittingLayers = 0;
+
 struct LoadOptions {
   /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
   std::string device = "cpu";
+  /// How many of the last layers the device computes, with the output; the processor computes those before. As many as
+  /// the model has, or more, are all. kFittingLayers takes as many as there is room for on the device now, beside keys
+  /// and values of n_device_positions; a number that does not fit is kOutOfMemory with the figures. Of the processor as
+  /// the device both parts are computed by it: the same results, for tests.
+  int32_t n_device_layers = kAllLayers;
+  /// Positions whose keys and values the device is going to hold, of all contexts; 0 takes two of the model's training
+  /// context, but of 8192 at most.
+  uint64_t n_device_positions = 0;
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
   /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
@@ -103,6 +114,14 @@ struct FimTokens {
   int32_t pad = -1;
   int32_t repository = -1;      ///< before the name of a repository
   int32_t file_separator = -1;  ///< before the name of a file of it
+};
+
+/// What one device has of a model.
+struct DeviceShare {
+  std::string device;         ///< an id of `list_devices`
+  int32_t first_layer = 0;    ///< from 0
+  int32_t n_layer = 0;        ///< of these also the keys and values are there
+  uint64_t weight_bytes = 0;  ///< resident after load
 };
 
 /// What a user or a caller wants to know of a model. Strings come from the file: treat as untrusted text.
@@ -128,7 +147,8 @@ struct ModelInfo {
   std::string eos_text;
   bool has_fim = false;  ///< fill-in-the-middle tokens are known: prefix, suffix and middle
   FimTokens fim;
-  std::string backend;  ///< "cpu (avx512)"
+  std::string backend;              ///< "cpu (avx512)"
+  std::vector<DeviceShare> shares;  ///< in the order of the layers: one, or the processor's and a device's
 };
 
 struct TokenizeOptions {

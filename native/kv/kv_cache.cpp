@@ -11,8 +11,8 @@ namespace outpost {
 namespace {
 
 /// Pages are numbered, not allocated: as many numbers as the budget could ever serve.
-int32_t count_pages(Backend& backend, const KvShape& shape, const KvFormat& format, uint64_t n_bytes) {
-  const auto one = backend.alloc_kv(shape, format, 1);
+int32_t count_pages(KvAllocator& allocator, const KvShape& shape, const KvFormat& format, uint64_t n_bytes) {
+  const auto one = allocator.alloc_kv(shape, format, 1);
   const uint64_t n = n_bytes / one->size_bytes();
   if (n < 1 || n > static_cast<uint64_t>(std::numeric_limits<int32_t>::max())) {
     throw EngineError(ErrorCode::kInvalidArgument, concat("A KV cache of ", n_bytes, " bytes is no use: a page of ",
@@ -36,17 +36,17 @@ int32_t first_needed_page(const KvSequence& sequence) {
 
 }  // namespace
 
-KvCache::KvCache(Backend& backend, const KvShape& shape, int32_t n_page)
+KvCache::KvCache(KvAllocator& allocator, const KvShape& shape, int32_t n_page)
     : shape_(shape),
       format_(kv_format(KvPreset::kExact, shape.n_layer)),
-      storage_(backend.alloc_kv(shape, n_page)),
+      storage_(allocator.alloc_kv(shape, n_page)),
       pool_(n_page),
       budget_(storage_->size_bytes()) {}
 
-KvCache::KvCache(Backend& backend, const KvShape& shape, const KvFormat& format, uint64_t n_bytes)
+KvCache::KvCache(KvAllocator& allocator, const KvShape& shape, const KvFormat& format, uint64_t n_bytes)
     : shape_(shape),
       format_(format),
-      storage_(backend.alloc_kv(shape, format, count_pages(backend, shape, format, n_bytes))),
+      storage_(allocator.alloc_kv(shape, format, count_pages(allocator, shape, format, n_bytes))),
       pool_(storage_->n_page()),
       budget_(storage_->is_compressed() ? n_bytes : storage_->size_bytes()) {}
 

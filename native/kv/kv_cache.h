@@ -36,12 +36,12 @@ struct KvSequence {
 class KvCache {
  public:
   /// `n_page` pages in f16. @throws EngineError kOutOfMemory
-  KvCache(Backend& backend, const KvShape& shape, int32_t n_page);
+  KvCache(KvAllocator& allocator, const KvShape& shape, int32_t n_page);
   /// As many pages as `n_bytes` hold.
   /// @throws EngineError kOutOfMemory; kInvalidArgument if they hold none; kModelUnsupported if the backend has not
   /// this
   ///         format
-  KvCache(Backend& backend, const KvShape& shape, const KvFormat& format, uint64_t n_bytes);
+  KvCache(KvAllocator& allocator, const KvShape& shape, const KvFormat& format, uint64_t n_bytes);
 
   KvStorage& storage() { return *storage_; }
   const KvShape& shape() const { return shape_; }

@@ -2,13 +2,24 @@
 
 namespace outpost {
 
+namespace {
+
+/// Members are loaded in the order of their declaration: first it has to be known which layers go where.
+Stages& shared_out(Stages& stages, int32_t n_layer) {
+  stages.set_layers(n_layer);
+  return stages;
+}
+
+}  // namespace
+
 Decoder::Decoder(const Hparams& hp, WeightLoader& loader)
     : hp_(hp),
-      backend_(loader.backend()),
-      scratch_(backend_),
+      stages_(shared_out(loader.stages(), hp.n_layer)),
       token_embd_(loader.table("token_embd.weight", hp.n_vocab, hp.n_embd)),
       output_norm_(load_norm(loader, hp, "output_norm", hp.n_embd)),
-      output_(load_linear(loader, loader.has("output.weight") ? "output" : "token_embd", hp.n_vocab, hp.n_embd)) {}
+      output_(load_linear(loader, loader.has("output.weight") ? "output" : "token_embd", hp.n_vocab, hp.n_embd)) {
+  for (size_t i = 0; i < stages_.size(); ++i) scratch_.emplace_back(stages_.backend(i));
+}
 
 std::vector<ExpertUsage> Decoder::expert_usage() const {
   std::vector<ExpertUsage> usage;
@@ -17,37 +28,59 @@ std::vector<ExpertUsage> Decoder::expert_usage() const {
 }
 
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
-  const PassInputs inputs{this, kv, batch.tokens, batch.runs, batch.logit_rows, batch.n_ctx, batch.wants_hidden};
-  const auto y = backend_.run_pass(inputs, [&]() -> DeviceSpan<const float> {
-    const Scratch::Frame frame(scratch_);
-    Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size())};
-    const auto x = scratch_.take(pass.n_tokens, hp_.n_embd);
-    embed(pass, x);
-    for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      if (batch.goes_on && !batch.goes_on()) throw EngineError(ErrorCode::kCancelled, "The pass was given up.");
-      layer(pass, il, x);
+  const auto n_tokens = static_cast<int32_t>(batch.tokens.size());
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    Backend& backend = stages_.backend(i);
+    KvStorage& stage_kv = stages_.size() == 1 ? kv : static_cast<StagedKv&>(kv).stage(i);
+    const std::span<const float> stream = i == 0 ? std::span<const float>{} : stream_;
+    const PassInputs inputs{this,        stage_kv,           batch.tokens, batch.runs, batch.logit_rows,
+                            batch.n_ctx, batch.wants_hidden, stream};
+    const auto y = backend.run_pass(inputs, [&] {
+      const Scratch::Frame frame(scratch_[i]);
+      Pass pass{backend, scratch_[i], stage_kv, batch, n_tokens, i, stages_.first_layer(i)};
+      return run_stage(pass, stream);
+    });
+    if (i + 1 < stages_.size()) {
+      stream_.resize(y.size);
+      backend.read(stream_, y);
+    } else if (!batch.logit_rows.empty()) {
+      backend.read(logits, y);
     }
-    if (batch.logit_rows.empty()) return {};
-    return unembed(pass, x);
-  });
-  if (!batch.logit_rows.empty()) backend_.read(logits, y);
+  }
+}
+
+DeviceSpan<const float> Decoder::run_stage(Pass& pass, std::span<const float> stream) {
+  const auto x = pass.scratch.take(pass.n_tokens, hp_.n_embd);
+  if (pass.stage == 0) {
+    embed(pass, x);
+  } else {
+    pass.backend.write(x, stream);
+  }
+  for (int32_t il = pass.first_layer; il < stages_.end_layer(pass.stage); ++il) {
+    const auto& goes_on = pass.batch.goes_on;
+    if (goes_on && !goes_on()) throw EngineError(ErrorCode::kCancelled, "The pass was given up.");
+    layer(pass, il, x);
+  }
+  if (pass.stage + 1 < stages_.size()) return x;
+  if (pass.batch.logit_rows.empty()) return {};
+  return unembed(pass, x);
 }
 
 void Decoder::embed(Pass& pass, DeviceSpan<float> x) {
-  backend_.embed(x, token_embd_, pass.batch.tokens);
-  if (embedding_scale_ != 1.0f) backend_.scale(x, embedding_scale_);
+  pass.backend.embed(x, token_embd_, pass.batch.tokens);
+  if (embedding_scale_ != 1.0f) pass.backend.scale(x, embedding_scale_);
 }
 
 DeviceSpan<const float> Decoder::unembed(Pass& pass, DeviceSpan<const float> x) {
   pass.n_tokens = static_cast<int32_t>(pass.batch.logit_rows.size());
-  const auto last = scratch_.take(pass.n_tokens, hp_.n_embd);
-  backend_.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
+  const auto last = pass.scratch.take(pass.n_tokens, hp_.n_embd);
+  pass.backend.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
   output_norm_.forward(pass, last, last);
   if (pass.batch.wants_hidden) return last;
-  const auto y = scratch_.take(pass.n_tokens, hp_.n_vocab);
+  const auto y = pass.scratch.take(pass.n_tokens, hp_.n_vocab);
   output_.forward(pass, y, last);
-  if (logit_scale_ != 1.0f) backend_.scale(y, logit_scale_);
-  if (logit_softcap_ > 0.0f) backend_.softcap(y, logit_softcap_);
+  if (logit_scale_ != 1.0f) pass.backend.scale(y, logit_scale_);
+  if (logit_softcap_ > 0.0f) pass.backend.softcap(y, logit_softcap_);
   return y;
 }
 

@@ -1,4 +1,5 @@
-// What all decoder-only transformers share: the embedding, a residual stream through the layers, the output head.
+// What all decoder-only transformers share: the embedding, a residual stream through the layers, the output head. Where
+// two backends share the layers the stream crosses from one to the other by the host.
 #pragma once
 
 #include <memory>
@@ -14,8 +15,8 @@ namespace outpost {
 class Decoder : public Network {
  public:
   const Hparams& hparams() const override { return hp_; }
-  size_t weight_bytes() const override { return weight_bytes_; }
-  void set_weight_bytes(size_t n) { weight_bytes_ = n; }
+  const std::vector<size_t>& weight_bytes() const override { return weight_bytes_; }
+  void set_weight_bytes(std::vector<size_t> of_stages) { weight_bytes_ = std::move(of_stages); }
   std::vector<ExpertUsage> expert_usage() const override;
   /// @param experts of this network's layers, in their order
   void set_experts(std::vector<const Experts*> experts) { experts_ = std::move(experts); }
@@ -39,15 +40,18 @@ class Decoder : public Network {
   float logit_softcap_ = 0.0f;  ///< 0: none
 
  private:
+  /// Runs the layers of one stage. @return the residual stream after them; of the last one what `unembed` does
+  DeviceSpan<const float> run_stage(Pass& pass, std::span<const float> stream);
   /// @return the logits of the wanted rows, or their hidden states
   DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
-  Backend& backend_;
-  Scratch scratch_;
-  WeightView token_embd_;  // [n_vocab, n_embd]
+  Stages& stages_;
+  std::vector<Scratch> scratch_;  // of each stage
+  std::vector<float> stream_;     // between two stages, [n_tokens, n_embd]
+  WeightView token_embd_;         // [n_vocab, n_embd]
   Norm output_norm_;
   Linear output_;  // [n_vocab, n_embd]
-  size_t weight_bytes_ = 0;
+  std::vector<size_t> weight_bytes_;
   Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers
 };

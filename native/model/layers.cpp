@@ -56,8 +56,8 @@ void SelfAttention::forward(Pass& pass, int32_t il, DeviceSpan<float> y, DeviceS
   pass.backend.matmul(qkv, x, pass.n_tokens);
   if (q_norm != nullptr) q_norm->forward(pass, q_heads, q_heads);
   if (k_norm != nullptr) k_norm->forward(pass, k_heads, k_heads);
-  pass.backend.rope_and_store_kv(q_heads, k_heads, v_heads, pass.kv, il, pass.batch.runs, params, rope);
-  pass.backend.attention(attended, q_heads, pass.kv, il, pass.batch.runs, params);
+  pass.backend.rope_and_store_kv(q_heads, k_heads, v_heads, pass.kv, pass.kv_layer(il), pass.batch.runs, params, rope);
+  pass.backend.attention(attended, q_heads, pass.kv, pass.kv_layer(il), pass.batch.runs, params);
   output.forward(pass, y, attended);
 }
 

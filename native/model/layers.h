@@ -13,13 +13,17 @@
 
 namespace outpost {
 
-/// A batch on its way through a network.
+/// A batch on its way through the layers of a network that one stage computes.
 struct Pass {
   Backend& backend;
   Scratch& scratch;
-  KvStorage& kv;
+  KvStorage& kv;  ///< of these layers alone
   const Batch& batch;
   int32_t n_tokens;
+  size_t stage;
+  int32_t first_layer;
+
+  int32_t kv_layer(int32_t il) const { return il - first_layer; }
 };
 
 /// y = x * weight^T + bias, where the file has a bias.

@@ -43,7 +43,7 @@ Pooling read_pooling(const ModelKeys& keys) {
 
 }  // namespace
 
-std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend,
+std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Stages& stages,
                                       const WeightProgress& on_progress) {
   const ModelKeys keys(file);
   const auto* architecture =
@@ -54,7 +54,7 @@ std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Bac
                       concat(file.path(), ": the architecture ", quoted(keys.architecture()),
                              " is not supported. Supported are ", architecture_names(), "."));
   }
-  WeightLoader loader(file, backend, on_progress);
+  WeightLoader loader(file, stages, on_progress);
   auto network = architecture->load(keys, n_vocab, loader);
   network->set_pooling(read_pooling(keys));
   loader.check_all_used();

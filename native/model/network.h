@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/stages.h"
 #include "gguf/gguf_file.h"
 #include "model/hparams.h"
 
@@ -31,7 +31,7 @@ class Network {
  public:
   virtual ~Network() = default;
   virtual const Hparams& hparams() const = 0;
-  virtual size_t weight_bytes() const = 0;
+  virtual const std::vector<size_t>& weight_bytes() const = 0;  ///< of each stage
   virtual KvShape kv_shape() const = 0;
   virtual Pooling pooling() const = 0;
   /// Of the layers that have experts; on any thread.
@@ -46,10 +46,11 @@ class Network {
 /// Called with the bytes of the file that were turned into weights so far; false ends the load.
 using WeightProgress = std::function<bool(uint64_t n_bytes_done, uint64_t n_bytes_total)>;
 
-/// Binds and prepares the weights of the file's architecture. `file` must outlive the network.
+/// Binds and prepares the weights of the file's architecture, and says to `stages` how many layers it has. `file` and
+/// `stages` must outlive the network.
 /// @throws EngineError kModelUnsupported for an unknown architecture, kModelInvalid for missing or misshapen
 ///         tensors, kOutOfMemory, kCancelled
-std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Backend& backend,
+std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Stages& stages,
                                       const WeightProgress& on_progress);
 
 }  // namespace outpost

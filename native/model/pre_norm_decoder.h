@@ -52,7 +52,7 @@ class PreNormDecoder : public Decoder {
     const auto h = pass.scratch.take(pass.n_tokens, hp_.n_embd), y = pass.scratch.take(pass.n_tokens, hp_.n_embd);
 
     layer.attn_norm.forward(pass, h, x);
-    layer.attention.forward(pass, il, y, h, rope_.at(pass.batch.n_ctx));
+    layer.attention.forward(pass, il, y, h, rope_.at(pass));
     pass.backend.add(x, y, residual_scale_);
 
     layer.ffn_norm.forward(pass, h, x);

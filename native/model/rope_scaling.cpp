@@ -18,13 +18,10 @@ double pair_of_turns(double n_turns, int32_t n_rot, double base, int32_t n_ctx_o
   return n_rot * std::log(n_ctx_original / (n_turns * 2 * std::numbers::pi)) / (2 * std::log(base));
 }
 
-std::unique_ptr<Rope> create(Backend& backend, RopeParams params, const std::unique_ptr<Buffer>& factors) {
-  if (factors != nullptr) {
-    std::vector<float> divisors(factors->span().size);
-    backend.read(divisors, factors->span());
-    for (size_t i = 0; i < divisors.size(); ++i) params.frequencies[i] /= double{divisors[i]};
-  }
-  return backend.create_rope(params);
+/// @param divisors of the frequencies; may be empty
+StageRopes create(const Stages& stages, RopeParams params, const std::vector<float>& divisors) {
+  for (size_t i = 0; i < divisors.size(); ++i) params.frequencies[i] /= double{divisors[i]};
+  return StageRopes(stages, params);
 }
 
 }  // namespace
@@ -77,14 +74,14 @@ ModelRope load_rope(const ModelKeys& keys, WeightLoader& loader, const RopeScali
                     RopePairing pairing, int32_t offset) {
   const double base = double{keys.get_float("rope.freq_base", 1.0, 1e12, 10000.0)};
   const RopeParams params{pairing, offset, rope_frequencies(n_rot, base, scaling), scaling.magnitude};
-  const auto factors = [&](const char* name) { return loader.optional_vector(name, n_rot / 2); };
+  const auto factors = [&](const char* name) { return loader.optional_values(name, {n_rot / 2}); };
 
   ModelRope model;
   model.n_ctx_original = scaling.n_ctx_original;
   const auto factors_short = factors("rope_factors_short.weight"), factors_long = factors("rope_factors_long.weight");
-  if (factors_long != nullptr) model.rope_long = create(loader.backend(), params, factors_long);
+  if (!factors_long.empty()) model.rope_long = create(loader.stages(), params, factors_long);
   const auto factors_all = factors("rope_freqs.weight");  // llama 3
-  model.rope = create(loader.backend(), params, factors_all != nullptr ? factors_all : factors_short);
+  model.rope = create(loader.stages(), params, !factors_all.empty() ? factors_all : factors_short);
   return model;
 }
 

@@ -3,22 +3,41 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
-#include "backend/backend.h"
+#include "backend/stages.h"
+#include "model/layers.h"
 #include "model/model_keys.h"
 #include "model/weight_loader.h"
 
 namespace outpost {
 
+/// One rotation, prepared by the backend of each stage.
+class StageRopes {
+ public:
+  StageRopes() = default;  ///< none
+  StageRopes(const Stages& stages, const RopeParams& params) {
+    for (size_t i = 0; i < stages.size(); ++i) ropes_.push_back(stages.backend(i).create_rope(params));
+  }
+
+  bool is_empty() const { return ropes_.empty(); }
+  /// Null if there is none.
+  Rope* at(size_t stage) const { return is_empty() ? nullptr : ropes_[stage].get(); }
+
+ private:
+  std::vector<std::unique_ptr<Rope>> ropes_;
+};
+
 /// The rotations of a model. LongRoPE (arXiv:2402.13753) has two sets of them, chosen by the context's size: keys that
 /// were rotated with one are never met by queries rotated with the other.
 struct ModelRope {
-  std::unique_ptr<Rope> rope;
-  std::unique_ptr<Rope> rope_long;  ///< null without LongRoPE
-  int32_t n_ctx_original = 0;       ///< largest context of `rope` where there is a `rope_long`
+  StageRopes rope;
+  StageRopes rope_long;        ///< empty without LongRoPE
+  int32_t n_ctx_original = 0;  ///< largest context of `rope` where there is a `rope_long`
 
-  Rope* at(int32_t n_ctx) const {
-    return rope_long != nullptr && n_ctx > n_ctx_original ? rope_long.get() : rope.get();
+  Rope* at(const Pass& pass) const {
+    const bool is_long = !rope_long.is_empty() && pass.batch.n_ctx > n_ctx_original;
+    return (is_long ? rope_long : rope).at(pass.stage);
   }
 };
 

@@ -41,17 +41,17 @@ class SandwichNormDecoder : public Decoder {
   }
 
   ModelRope rope_;
-  std::unique_ptr<Rope> local_rope_;  ///< of layers with a window; those use rope_ too if it is null
+  StageRopes local_rope_;  ///< of layers with a window; those use rope_ too if it is empty
 
  private:
   void layer(Pass& pass, int32_t il, DeviceSpan<float> x) override {
     const Layer& layer = layers_[static_cast<size_t>(il)];
-    const bool is_local = layer.attention.params.n_window > 0 && local_rope_ != nullptr;
+    const bool is_local = layer.attention.params.n_window > 0 && !local_rope_.is_empty();
     const Scratch::Frame frame(pass.scratch);
     const auto h = pass.scratch.take(pass.n_tokens, hp_.n_embd), y = pass.scratch.take(pass.n_tokens, hp_.n_embd);
 
     layer.attn_norm.forward(pass, h, x);
-    layer.attention.forward(pass, il, y, h, is_local ? local_rope_.get() : rope_.at(pass.batch.n_ctx));
+    layer.attention.forward(pass, il, y, h, is_local ? local_rope_.at(pass.stage) : rope_.at(pass));
     layer.post_attention_norm.forward(pass, y, y);
     pass.backend.add(x, y);
 

@@ -5,6 +5,7 @@
 
 #include "core/strings.h"
 #include "engine.h"
+#include "model/device_layers.h"
 
 namespace outpost {
 namespace {
@@ -18,8 +19,8 @@ std::string shape_text(const Shape& shape) {
 
 }  // namespace
 
-WeightLoader::WeightLoader(const GgufFile& file, Backend& backend, const WeightProgress& on_progress)
-    : file_(file), backend_(backend), on_progress_(on_progress) {
+WeightLoader::WeightLoader(const GgufFile& file, Stages& stages, const WeightProgress& on_progress)
+    : file_(file), stages_(stages), on_progress_(on_progress), weight_bytes_(stages.size()) {
   for (const TensorInfo& tensor : file.tensors()) n_bytes_total_ += tensor.bytes.size();
 }
 
@@ -45,9 +46,15 @@ void WeightLoader::advance(const WeightView& view) {
     throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
 }
 
+size_t WeightLoader::stage_of(std::string_view name) const {
+  const auto il = layer_of_tensor(name);
+  return il.has_value() ? stages_.stage_of(*il) : stages_.size() - 1;
+}
+
 std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
-  auto weight = backend_.load_weight(view);
-  weight_bytes_ += weight->size_bytes();
+  const size_t stage = stage_of(view.name);
+  auto weight = stages_.backend(stage).load_weight(view);
+  weight_bytes_[stage] += weight->size_bytes();
   file_.release(view.bytes);
   advance(view);
   return weight;
@@ -88,8 +95,9 @@ std::unique_ptr<Buffer> WeightLoader::vector(const std::string& name, int64_t n)
 }
 
 std::unique_ptr<Buffer> WeightLoader::load_vector(const WeightView& view) {
-  auto buffer = backend_.load_vector(view);
-  weight_bytes_ += buffer->span().size * sizeof(float);
+  const size_t stage = stage_of(view.name);
+  auto buffer = stages_.backend(stage).load_vector(view);
+  weight_bytes_[stage] += buffer->span().size * sizeof(float);
   advance(view);
   return buffer;
 }
@@ -121,9 +129,10 @@ std::vector<std::unique_ptr<Buffer>> WeightLoader::optional_stacked_vector(const
 
 std::vector<float> WeightLoader::values(const std::string& name, std::initializer_list<int64_t> shape) {
   const WeightView view = find(name, shape);
-  const auto buffer = backend_.load_vector(view);
+  Backend& backend = stages_.first();
+  const auto buffer = backend.load_vector(view);
   std::vector<float> host(buffer->span().size);
-  backend_.read(host, buffer->span());
+  backend.read(host, buffer->span());
   advance(view);
   return host;
 }
@@ -134,15 +143,17 @@ std::vector<float> WeightLoader::optional_values(const std::string& name, std::i
 
 std::unique_ptr<Weight> WeightLoader::computed(const std::string& name, std::span<const float> values, int64_t n_rows,
                                                int64_t n_cols) {
-  auto weight = backend_.load_weight({name.c_str(), TensorType::kF32, n_rows, n_cols, std::as_bytes(values)});
-  weight_bytes_ += weight->size_bytes();
+  const size_t stage = stage_of(name);
+  auto weight =
+      stages_.backend(stage).load_weight({name.c_str(), TensorType::kF32, n_rows, n_cols, std::as_bytes(values)});
+  weight_bytes_[stage] += weight->size_bytes();
   return weight;
 }
 
 WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t n_cols) {
   WeightView view = find(name, {n_rows, n_cols});
-  backend_.load_table(view);
-  weight_bytes_ += view.bytes.size();
+  stages_.first().load_table(view);
+  weight_bytes_.front() += view.bytes.size();
   advance(view);
   return view;
 }
@@ -181,9 +192,11 @@ std::unique_ptr<Experts> WeightLoader::experts(int32_t il, int64_t n_embd, int64
   views.down_bias = down_bias;
   views.selection_bias = selection_bias;
 
-  const uint64_t resident_before = backend_.expert_cache_stats().resident_bytes;
-  auto experts = backend_.load_experts(views, router, gate);
-  weight_bytes_ += backend_.expert_cache_stats().resident_bytes - resident_before;
+  const size_t stage = stages_.stage_of(il);
+  Backend& backend = stages_.backend(stage);
+  const uint64_t resident_before = backend.expert_cache_stats().resident_bytes;
+  auto experts = backend.load_experts(views, router, gate);
+  weight_bytes_[stage] += backend.expert_cache_stats().resident_bytes - resident_before;
   loaded_experts_.push_back(experts.get());
   for (const WeightView& view : {views.gate, views.up, views.down}) {
     file_.release(view.bytes);  // those that are not resident come back when they are chosen

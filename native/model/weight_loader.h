@@ -1,4 +1,5 @@
-// Finds tensors by their GGUF name, checks shape and type, and hands them to the backend.
+// Finds tensors by their GGUF name, checks shape and type, and hands them to the backend that computes with them: those
+// of a layer to that of its stage, tables of embeddings to the first one, everything else to the last one.
 #pragma once
 
 #include <initializer_list>
@@ -9,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/stages.h"
 #include "gguf/gguf_file.h"
 #include "model/network.h"
 
@@ -17,9 +18,10 @@ namespace outpost {
 
 class WeightLoader {
  public:
-  WeightLoader(const GgufFile& file, Backend& backend, const WeightProgress& on_progress);
+  WeightLoader(const GgufFile& file, Stages& stages, const WeightProgress& on_progress);
 
-  Backend& backend() const { return backend_; }
+  /// Who computes. Layers are shared out when `set_layers` was called, before the first tensor is asked for.
+  Stages& stages() const { return stages_; }
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
   /// The outermost extent of a tensor. @pre has(name)
   int64_t n_rows(const std::string& name) const { return file_.find_tensor(name)->shape.front(); }
@@ -60,24 +62,27 @@ class WeightLoader {
   /// @throws EngineError kModelUnsupported naming the first
   void check_all_used() const;
 
-  size_t weight_bytes() const { return weight_bytes_; }
+  /// Of each stage.
+  const std::vector<size_t>& weight_bytes() const { return weight_bytes_; }
   /// Everything that `experts` gave away.
   const std::vector<const Experts*>& loaded_experts() const { return loaded_experts_; }
 
  private:
   WeightView find(const std::string& name, std::initializer_list<int64_t> shape);
   void advance(const WeightView& view);
+  /// The stage that computes with a tensor.
+  size_t stage_of(std::string_view name) const;
   std::unique_ptr<Weight> load(const WeightView& view);
   std::unique_ptr<Buffer> load_vector(const WeightView& view);
   std::vector<std::unique_ptr<Weight>> split(const WeightView& view, const std::vector<int64_t>& n_rows);
 
   const GgufFile& file_;
-  Backend& backend_;
+  Stages& stages_;
   const WeightProgress& on_progress_;
   std::set<std::string, std::less<>> used_;
   std::vector<std::string> skipped_;
   uint64_t n_bytes_total_ = 0, n_bytes_done_ = 0;
-  size_t weight_bytes_ = 0;
+  std::vector<size_t> weight_bytes_;
   std::vector<const Experts*> loaded_experts_;
 };
 

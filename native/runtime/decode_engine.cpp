@@ -58,9 +58,9 @@ class DecodeEngine final : public Engine {
       : model_(std::move(model)),
         n_ctx_(options.n_ctx > 0 ? options.n_ctx : model_->info().n_ctx_train),
         parts_(std::move(parts)),
-        n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->backend().n_prefill()),
-        kv_(model_->backend(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
-        scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->backend().n_least_prefill()}),
+        n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->stages().n_prefill()),
+        kv_(model_->stages(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
+        scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill()}),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {
@@ -119,7 +119,7 @@ class DecodeEngine final : public Engine {
       const std::lock_guard lock(mutex_);
       stats = stats_;
     }
-    if (model_->info().n_expert > 0) stats.experts = model_->backend().expert_cache_stats();
+    if (model_->info().n_expert > 0) stats.experts = model_->stages().expert_cache_stats();
     return stats;
   }
 
@@ -185,7 +185,7 @@ class DecodeEngine final : public Engine {
   /// The cache's bytes: what the options say, or two full contexts.
   uint64_t kv_budget(const EngineOptions& options) const {
     const KvShape shape = model_->network().kv_shape();
-    const auto storage = model_->backend().alloc_kv(shape, model_->kv_format(options.kv), 1);
+    const auto storage = model_->stages().alloc_kv(shape, model_->kv_format(options.kv), 1);
     const uint64_t context = kv_promised_bytes(*storage, n_ctx_), pass = kv_pass_bytes(*storage, n_chunk());
     const uint64_t n_bytes = options.kv_bytes > 0 ? options.kv_bytes : 2 * context + pass;
     if (n_bytes < context + pass) {

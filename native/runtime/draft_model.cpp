@@ -53,7 +53,7 @@ DraftModel::DraftModel(std::shared_ptr<const LoadedModel> draft, std::shared_ptr
     : draft_(std::move(draft)),
       target_(std::move(target)),
       n_ctx_(std::min(n_ctx, draft_->info().n_ctx_train)),
-      kv_(draft_->backend(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)) {
+      kv_(draft_->stages(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)) {
   const DraftCompatibility fit = draft_compatibility(*target_, *draft_);
   if (fit.kind == DraftCompatibility::Kind::kNone) {
     throw EngineError(ErrorCode::kInvalidArgument, concat(quoted(draft_->info().name), " cannot draft for ",

@@ -16,7 +16,7 @@ class PrivateSequence {
  public:
   PrivateSequence(const LoadedModel& model, int32_t n_tokens, const KvFormat& format)
       : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
-    kv_ = model.backend().alloc_kv(model.network().kv_shape(), format, static_cast<int32_t>(page_table_.size()));
+    kv_ = model.stages().alloc_kv(model.network().kv_shape(), format, static_cast<int32_t>(page_table_.size()));
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
 
@@ -184,7 +184,7 @@ uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::stri
   if (n_tokens < 0)
     throw EngineError(ErrorCode::kInvalidArgument, concat("n_tokens is ", n_tokens, "; expected 0 or more."));
   const KvShape shape = loaded.network().kv_shape();
-  const auto storage = loaded.backend().alloc_kv(shape, loaded.kv_format(kv), 1);
+  const auto storage = loaded.stages().alloc_kv(shape, loaded.kv_format(kv), 1);
   return kv_needed_bytes(*storage, n_tokens);
 }
 

@@ -9,10 +9,13 @@
 #include "core/available_memory.h"
 #include "core/log.h"
 #include "core/strings.h"
+#include "model/device_layers.h"
 #include "runtime/expert_budget.h"
 
 namespace outpost {
 namespace {
+
+constexpr const char* kProcessor = "cpu";
 
 /// The type that most weights of the file have.
 std::string main_type(const GgufFile& file) {
@@ -23,12 +26,34 @@ std::string main_type(const GgufFile& file) {
   return most == elements.end() ? "" : most->first;
 }
 
-/// The expert cache's budget if the caller leaves it to us.
-uint64_t automatic_expert_budget(const GgufFile& file) {
+/// The expert cache's budget if the caller leaves it to us. @param end_layer the first layer that another device
+/// computes
+uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer) {
   uint64_t expert_bytes = 0, other_bytes = 0;
-  for (const TensorInfo& tensor : file.tensors())
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (layer_of_tensor(tensor.name).value_or(0) >= end_layer) continue;
     (tensor.name.find("_exps.") != std::string_view::npos ? expert_bytes : other_bytes) += tensor.bytes.size();
+  }
   return expert_cache_budget(expert_bytes, other_bytes, available_memory_bytes());
+}
+
+std::unique_ptr<Backend> create_backend(const GgufFile& file, const LoadOptions& options, int32_t end_layer) {
+  return outpost::create_backend(
+      options, options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer));
+}
+
+std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
+  int32_t n_layers = options.n_device_layers;
+  if (n_layers != kAllLayers) {
+    n_layers = choose_device_layers(file, options.device, n_layers, options.n_device_positions,
+                                    free_device_bytes(options.device));
+  }
+  if (n_layers == kAllLayers) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
+  LoadOptions of_processor = options;
+  of_processor.device = kProcessor;
+  const int32_t end_layer = read_layer_bytes(file).n_layer() - n_layers;
+  return std::make_unique<Stages>(create_backend(file, of_processor, end_layer),
+                                  create_backend(file, options, INT32_MAX), n_layers);
 }
 
 }  // namespace
@@ -43,17 +68,17 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
 
 LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
     : file_(GgufFile::open(path)),
+      fingerprint_(file_.fingerprint()),  // before there are weights: it maps much of the file for a moment
       tokenizer_(Tokenizer::create(file_)),
       prefix_index_(*tokenizer_),
-      backend_(create_backend(
-          options, options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file_))) {
+      stages_(create_stages(file_, options)) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
     return !options.on_progress ||
            options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));
   };
-  network_ = load_network(file_, tokenizer_->vocabulary().n_tokens(), *backend_, on_progress);
+  network_ = load_network(file_, tokenizer_->vocabulary().n_tokens(), *stages_, on_progress);
   find_calibration();
-  fill_info();
+  fill_info(options);
 }
 
 /// One that cannot be used is as good as none: packing costs a little more then.
@@ -75,7 +100,7 @@ KvFormat LoadedModel::kv_format(std::string name) const {
   return format;
 }
 
-void LoadedModel::fill_info() {
+void LoadedModel::fill_info(const LoadOptions& options) {
   const Hparams& hp = network_->hparams();
   const Vocabulary& vocab = tokenizer_->vocabulary();
   info_.path = file_.path();
@@ -84,7 +109,13 @@ void LoadedModel::fill_info() {
   info_.architecture = hp.architecture;
   info_.file_type = main_type(file_);
   info_.file_bytes = file_.file_bytes();
-  info_.weight_bytes = network_->weight_bytes();
+  for (size_t i = 0; i < stages_->size(); ++i) {
+    const size_t weight_bytes = network_->weight_bytes()[i];
+    const int32_t first_layer = stages_->first_layer(i);
+    info_.weight_bytes += weight_bytes;
+    info_.shares.push_back({i + 1 < stages_->size() ? kProcessor : options.device, first_layer,
+                            stages_->end_layer(i) - first_layer, weight_bytes});
+  }
   for (const TensorInfo& tensor : file_.tensors()) info_.n_params += tensor.n_elements;
   info_.n_ctx_train = hp.n_ctx_train;
   info_.n_vocab = hp.n_vocab;
@@ -92,7 +123,7 @@ void LoadedModel::fill_info() {
   info_.n_embd = hp.n_embd;
   info_.n_head = hp.n_head;
   info_.n_head_kv = hp.n_head_kv;
-  if (backend_->expert_cache_stats().total_bytes > 0) {  // the loader has checked both numbers
+  if (stages_->expert_cache_stats().total_bytes > 0) {  // the loader has checked both numbers
     info_.n_expert = static_cast<int32_t>(file_.get_uint(hp.architecture + ".expert_count").value_or(0));
     info_.n_expert_used = static_cast<int32_t>(file_.get_uint(hp.architecture + ".expert_used_count").value_or(0));
   }
@@ -104,7 +135,7 @@ void LoadedModel::fill_info() {
   if (vocab.eos >= 0) info_.eos_text = vocab.text(vocab.eos);
   info_.fim = vocab.fim;
   info_.has_fim = vocab.fim.prefix >= 0 && vocab.fim.suffix >= 0 && vocab.fim.middle >= 0;
-  info_.backend = backend_->name();
+  info_.backend = stages_->name();
 }
 
 void LoadedModel::set_calibration(std::shared_ptr<const KvCalibration> calibration) const {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <mutex>
 
-#include "backend/backend.h"
 #include "backend/kv_calibration.h"
+#include "backend/stages.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
 #include "model/network.h"
@@ -25,14 +25,14 @@ class LoadedModel final : public Model {
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const PrefixIndex& prefix_index() const { return prefix_index_; }
-  /// The one computation device: whoever uses backend() or network() holds this lock.
+  /// Whoever uses stages() or network() holds this lock.
   std::mutex& device_mutex() const { return device_mutex_; }
-  Backend& backend() const { return *backend_; }
+  Stages& stages() const { return *stages_; }
   Network& network() const { return *network_; }
 
   /// Of the file: its description, size, and a part of its weights. Another model has another, or at worst is the
   /// same one with a few weights changed by hand.
-  uint64_t fingerprint() const { return file_.fingerprint(); }
+  uint64_t fingerprint() const { return fingerprint_; }
 
   /// How keys and values are kept, with this model's calibration if there is one. Names are those of parse_kv_format;
   /// "-plain" behind one leaves the calibration out. @throws EngineError kInvalidArgument
@@ -45,13 +45,14 @@ class LoadedModel final : public Model {
   void check_ids(std::span<const int32_t> tokens) const;
 
  private:
-  void fill_info();
+  void fill_info(const LoadOptions& options);
   void find_calibration();
 
   GgufFile file_;
+  uint64_t fingerprint_;
   std::unique_ptr<Tokenizer> tokenizer_;
   PrefixIndex prefix_index_;
-  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Stages> stages_;
   std::unique_ptr<Network> network_;
   mutable std::mutex calibration_mutex_;
   mutable std::shared_ptr<const KvCalibration> calibration_;

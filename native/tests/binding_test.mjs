@@ -108,6 +108,26 @@ describe('loadModel', () => {
     assert.match(loaded.info.backend, /^cpu \(scalar, \d+ threads?\)$/);
   });
 
+  it('can be shared by two devices, and says who has what', async () => {
+    const path = join(directory, 'shared.gguf');
+    execFileSync(writerPath, [path, 'experts']); // of two layers
+    const load = (options) => loadModel(path, { nThreads: 1, ...options }).promise;
+    const { shares: whole, weightBytes } = (await load({})).info;
+    assert.deepEqual(whole, [{ device: 'cpu', firstLayer: 0, nLayer: 2, weightBytes }]);
+    const { shares } = (await load({ nDeviceLayers: 1, nDevicePositions: 1024 })).info;
+    assert.deepEqual(
+      shares.map(({ weightBytes: _, ...share }) => share),
+      [
+        { device: 'cpu', firstLayer: 0, nLayer: 1 },
+        { device: 'cpu', firstLayer: 1, nLayer: 1 },
+      ],
+    );
+    assert.equal(shares[0].weightBytes + shares[1].weightBytes, weightBytes);
+    assert.equal((await load({ nDeviceLayers: 0 })).info.shares.length, 1);
+    await assert.rejects(load({ nDeviceLayers: -2 }), { code: 'invalid_argument' });
+    assert.throws(() => loadModel(path, { nDeviceLayers: 1.5 }), { name: 'TypeError' });
+  });
+
   it('rejects with a code that says what is wrong with the file', async () => {
     const write = (name, bytes) => {
       const path = join(directory, name);

@@ -98,7 +98,7 @@ TEST_CASE("logits after a restored context have the bits that they had before") 
     const char* name = kKvPresetNames[static_cast<size_t>(preset)];
     CAPTURE(name);
     const KvShape shape = model->network().kv_shape();
-    const auto make = [&] { return std::make_unique<KvCache>(model->backend(), shape, kv_format(preset, 2), 1 << 22); };
+    const auto make = [&] { return std::make_unique<KvCache>(model->stages(), shape, kv_format(preset, 2), 1 << 22); };
     const std::string path = dir.path("context.kv");
     const auto saved = make();
     for (const auto& tokens : {text, fork}) {

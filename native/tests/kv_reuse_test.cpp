@@ -50,7 +50,7 @@ class Life {
   Life(KvPreset preset, uint64_t n_bytes, uint32_t seed)
       : preset_(kKvPresetNames[static_cast<size_t>(preset)]),
         format_(kv_format(preset, 2)),
-        cache_(tiny()->backend(), tiny()->network().kv_shape(), format_, n_bytes),
+        cache_(tiny()->stages(), tiny()->network().kv_shape(), format_, n_bytes),
         random_(seed) {
     for (int i = 0; i < 3; ++i) bases_.push_back(random_text(random_, kContext));
   }
@@ -201,7 +201,7 @@ class Life {
 TEST_CASE("reuse, drafts and evictions change no bit of a logit, and no byte more than the budget is used") {
   for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact, KvPreset::kMax}) {
     CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
-    const auto one = tiny()->backend().alloc_kv(tiny()->network().kv_shape(), kv_format(preset, 2), 1);
+    const auto one = tiny()->stages().alloc_kv(tiny()->network().kv_shape(), kv_format(preset, 2), 1);
     const uint64_t least = kv_promised_bytes(*one, kContext) + kv_pass_bytes(*one, 100);
     for (const uint64_t n_bytes : {least, 2 * least, 8 * least}) {
       CAPTURE(n_bytes);

@@ -180,7 +180,7 @@ TEST_CASE("logits have the same bits when a prefix is reused") {
   // Whole pages are shared; of the one where the texts part, rows are copied.
   for (const auto& [n_common, n_reused] : {Case{130, 130}, Case{128, 128}, Case{90, 90}, Case{64, 64}, Case{40, 40}}) {
     CAPTURE(n_common);
-    KvCache cache(loaded->backend(), loaded->network().kv_shape(), 8);
+    KvCache cache(loaded->stages(), loaded->network().kv_shape(), 8);
     auto sequence = cache.begin(first, 200);
     REQUIRE(sequence != nullptr);
     const std::vector<float> first_logits = extend(*loaded, cache, *sequence, first);
@@ -212,7 +212,7 @@ TEST_CASE("logits have the same bits beside another sequence in the batch") {
   const TempDir dir;
   const auto loaded = std::dynamic_pointer_cast<LoadedModel>(load(dir, tiny));
   const auto a = random_tokens(70, tiny.n_vocab(), /*seed=*/7), b = random_tokens(5, tiny.n_vocab(), /*seed=*/8);
-  const auto kv = loaded->backend().alloc_kv(loaded->network().kv_shape(), 3);
+  const auto kv = loaded->stages().alloc_kv(loaded->network().kv_shape(), 3);
   const std::vector<int32_t> a_pages = {2, 0}, b_pages = {1}, rows = {69, 74};
   const SequenceRun runs[] = {{a_pages, 0, 70}, {b_pages, 0, 5}};
   std::vector<int32_t> tokens = a;

@@ -13,7 +13,12 @@ const kJobs = {
   move: 'Moving',
 };
 
-const kPhases = { waiting: 'Waiting for the engine', prefill: 'Reading', decode: 'Writing' };
+const kPhases = {
+  loading: 'Waiting for the model',
+  waiting: 'Waiting for the engine',
+  prefill: 'Reading',
+  decode: 'Writing',
+};
 
 type Model = Pick<AppModel, 'chat' | 'models' | 'library' | 'search' | 'git' | 'terminals' | 'completion'>;
 
@@ -39,7 +44,7 @@ function replyActivities({ chat, completion }: Model): Activity[] {
   const { reply, queue } = chat.store.getState();
   const list: Activity[] = [];
   if (reply) {
-    const { phase, nPrefillDone, nPrefillTotal, nDecoded, tokensPerSecond } = reply;
+    const { phase, loadProgress, nPrefillDone, nPrefillTotal, nDecoded, tokensPerSecond } = reply;
     const isReading = phase === 'prefill' && nPrefillTotal > 0;
     list.push({
       id: 'reply',
@@ -50,7 +55,7 @@ function replyActivities({ chat, completion }: Model): Activity[] {
           : isReading
             ? `Reading, ${percent(nPrefillDone / nPrefillTotal)}`
             : kPhases[phase],
-      progress: isReading ? nPrefillDone / nPrefillTotal : null,
+      progress: isReading ? nPrefillDone / nPrefillTotal : phase === 'loading' ? loadProgress : null,
       stop: { label: 'Stop the reply', run: () => chat.stop() },
     });
   }

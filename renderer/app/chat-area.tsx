@@ -2,7 +2,7 @@
 import { useCallback } from 'react';
 import { useStore } from 'zustand';
 import { ChatPanel } from '../features/chat/chat-panel.tsx';
-import { notReadyReason } from '../features/models/model-store.ts';
+import { blockedReason, waitNote } from '../features/models/model-store.ts';
 import { ModelWelcome } from '../features/models/model-welcome.tsx';
 import type { AppModel } from './app-model.ts';
 import { exportChat } from './chat-actions.ts';
@@ -11,7 +11,8 @@ import { applyCode } from './text-actions.ts';
 
 export function Chat({ model, commands }: { model: AppModel; commands: Commands }) {
   const isListShown = useStore(model.ui, (state) => state.isConversationListShown);
-  const blockedReason = useStore(model.models.store, notReadyReason);
+  const blocked = useStore(model.models.store, blockedReason);
+  const note = useStore(model.models.store, waitNote);
   const hasEditor = useStore(
     model.buffers.store,
     ({ activeId, buffers }) => activeId !== null && buffers[activeId]?.status === 'ready',
@@ -47,7 +48,8 @@ export function Chat({ model, commands }: { model: AppModel; commands: Commands 
       inputRef={inputRef}
       isListShown={isListShown}
       onShowList={(isConversationListShown) => model.ui.setState({ isConversationListShown })}
-      blockedReason={blockedReason}
+      blockedReason={blocked}
+      note={note}
       newShortcut={commands.get('chat.new').keys ?? []}
       onInsert={hasEditor ? insert : null}
       onApply={apply}

@@ -195,6 +195,12 @@ export const scenes: Record<string, () => FakeApi> = {
   noFolder: () => createFakeApi({}, { workspace: null }),
   noFile: () => createFakeApi(kFiles),
   models: () => withModels(),
+  modelsGpu: () => {
+    const fake = withModels();
+    const gib = 2 ** 30;
+    fake.models.state.memory.gpus = [{ id: 'cuda:0', name: 'A GPU', totalBytes: 8 * gib, freeBytes: 0.6 * gib }];
+    return fake;
+  },
   modelsDownloading: () => {
     const fake = withModels();
     fake.models.state.downloads = kDownloads;

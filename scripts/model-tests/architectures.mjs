@@ -39,6 +39,13 @@ for (const model of chosenModels(process.argv.slice(2))) {
       for (const chunk of chunks)
         assert.equal(await engineHash(path, chunkedTokens, chunk), expected, `chunks of ${chunk}`);
     });
+    await t.test('logits are the same to the bit wherever two devices share its layers', async () => {
+      const expected = await engineHash(path, chunkedTokens, 64);
+      const nLayer = Number(model.metadata.block_count);
+      assert.ok(nLayer > 1);
+      for (const n of new Set([1, nLayer >> 1, nLayer - 1]))
+        assert.equal(await engineHash(path, chunkedTokens, 64, n), expected, `the last ${n} of ${nLayer}`);
+    });
     await t.test('llama.cpp agrees with its own record, live', { skip: skipWithoutPeer }, async () => {
       const {
         rows: [live = []],

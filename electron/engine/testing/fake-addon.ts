@@ -79,6 +79,7 @@ const modelInfo: NativeModelInfo = {
   hasFim: false,
   fim: { prefix: -1, suffix: -1, middle: -1, repository: -1, fileSeparator: -1 },
   backend: 'cpu',
+  shares: [{ device: 'cpu', firstLayer: 0, nLayer: 2, weightBytes: 900 }],
 };
 
 const noDrafts: NativeDraftStats = {
@@ -169,10 +170,12 @@ export class FakeEngine implements NativeEngine {
     return Promise.resolve({ nTokens: 0, nBytes: 0 });
   };
 
+  kvBytesTotal = 0;
+
   stats() {
     const cache = {
       kvBytesUsed: 0,
-      kvBytesTotal: 0,
+      kvBytesTotal: this.kvBytesTotal,
       kvBytesSpare: 0,
       nKvPages: 0,
       nKvTokens: 0,

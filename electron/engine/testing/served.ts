@@ -22,6 +22,7 @@ export const file: ModelSpec = {
   name: null,
   nThreads: 3,
   device: 'cpu',
+  deviceLayers: 0,
   nCtx: 0,
   kvPreset: 'exact',
   memoryBytes: 0,

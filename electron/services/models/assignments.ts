@@ -3,10 +3,18 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { fittingLayers, gpuKvBits, predictSharedMemory } from '../../common/device-fit.ts';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ModelEntry } from '../../common/model-contract.ts';
-import { contextOf, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
-import { type Assignment, type ModelRole, type ModelSpec, modelRoles } from '../../common/role-contract.ts';
+import { contextOf, type FitQuestion, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
+import {
+  type Assignment,
+  type Device,
+  fittingDeviceLayers,
+  type ModelRole,
+  type ModelSpec,
+  modelRoles,
+} from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
 import { catalogId, catalogModelOf, defaultModel } from './catalog.ts';
 import type { Library } from './library.ts';
@@ -19,6 +27,8 @@ export interface AssignmentsOptions {
   /** The folder that is open. */
   root: () => string | null;
   library: Library;
+  /** One that is there, with what it has free when no model is on it. */
+  gpu: (id: string) => Device | undefined;
 }
 
 export class Assignments {
@@ -101,22 +111,28 @@ export class Assignments {
     const ofProcessor = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const kvPreset = isOnGpu ? 'exact' : ofProcessor;
     const wanted = overrides?.nCtx ?? nCtx;
-    const kvBits = kvBitsOf(kvPreset);
+    const kvBits = isOnGpu ? gpuKvBits : kvBitsOf(kvPreset);
+    const gpu = isOnGpu ? this.#options.gpu(device) : undefined;
     const isNamed = origin === 'default' || origin === 'bundled';
     const known = this.#library.get(id);
     const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
-    const fitting = facts ? contextFor(facts, wanted, kvBits) : wanted;
+    const fitting = facts ? contextFor(facts, wanted, kvBits, gpu?.totalBytes ?? totalmem()) : wanted;
     const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
+    const deviceLayers = overrides?.deviceLayers ?? fittingDeviceLayers;
+    const question = { nCtx: fitting, kvBits, draftBytes };
+    const needed = (known: ModelFacts) =>
+      isOnGpu ? ramBeside(gpu, known, question, deviceLayers) : predictMemory(known, question).total;
     return {
       id,
       modelPath: path,
       name: isNamed && name ? name : null,
       nThreads,
       device,
-      nCtx: wanted,
+      deviceLayers: isOnGpu ? deviceLayers : fittingDeviceLayers,
+      // How many layers a GPU has room for depends on it: it is to be the one that is asked for.
+      nCtx: isOnGpu ? fitting : wanted,
       kvPreset,
-      // A GPU's memory is its own: whether it is enough, the GPU says.
-      memoryBytes: facts && !isOnGpu ? predictMemory(facts, { nCtx: fitting, kvBits, draftBytes }).total : 0,
+      memoryBytes: facts ? needed(facts) : 0,
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name, memoryBytes: draftBytes },
       contextFile: this.#contextFile(id),
@@ -139,5 +155,13 @@ export class Assignments {
   }
 }
 
-const contextFor = (facts: ModelFacts, wanted: number, kvBits: number) =>
-  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, totalmem());
+const contextFor = (facts: ModelFacts, wanted: number, kvBits: number, memoryBytes: number) =>
+  contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, memoryBytes);
+
+/** What a model takes of the main memory beside what a GPU has of it; 0 if the GPU is not known. */
+function ramBeside(gpu: Device | undefined, facts: ModelFacts, question: FitQuestion, deviceLayers: number): number {
+  if (!gpu) return 0;
+  const isFree = deviceLayers === fittingDeviceLayers;
+  const nLayers = isFree ? fittingLayers(facts, question, gpu.freeBytes) : deviceLayers;
+  return predictSharedMemory(facts, question, nLayers).ram.total;
+}

@@ -74,7 +74,7 @@ describe('the prediction', () => {
     expect(facts.readPerToken).toEqual({ q8_0: 3 * 7 * matrix + head });
     expect(facts.kvElementsPerToken).toBe(3 * 2 * 256);
     expect(kvBytes(facts, 1024, 16)).toBe(2 * 1024 * 3 * 2 * 256 * 2);
-    const speed = { bytesPerSecond: { q8_0: 1e9 }, other: 2e9, layer: null, overheadSeconds: 0 };
+    const speed = { bytesPerSecond: { q8_0: 1e9 }, other: 2e9, layer: null, overheadSeconds: 0, gpus: {} };
     expect(predictTokensPerSecond(facts, speed, 0)).toBeCloseTo(1e9 / (3 * 7 * matrix + head));
     expect(predictTokensPerSecond(facts, speed, 1000)).toBeLessThan(predictTokensPerSecond(facts, speed, 0));
     const question = { nCtx: 4096, kvBits: 16, draftBytes: 0 };
@@ -84,12 +84,19 @@ describe('the prediction', () => {
       'tight',
       'tooLarge',
     ]);
-    const longest = longestContext(
-      facts,
-      question,
-      512 * 2 ** 20 + predictMemory(facts, { ...question, nCtx: 1000 }).total,
-    );
-    expect(longest).toBe(768);
-    expect(longestContext(facts, question, 2 ** 20)).toBeNull();
+    const free = predictMemory(facts, { ...question, nCtx: 1000 }).total;
+    const fits = (nCtx: number) => predictMemory(facts, { ...question, nCtx }).total <= free;
+    expect(longestContext(facts.nCtxTrain, fits)).toBe(768);
+    expect(longestContext(facts.nCtxTrain, () => false)).toBeNull();
+    expect(longestContext(facts.nCtxTrain, () => true)).toBe(4096);
+    // The same by layers, as they are shared out: on a GPU as in the file, 34 bytes for 32 weights.
+    const ofLayer = {
+      gpu: 7 * 256 * 256 * (34 / 32) + 2 * 4 * 256,
+      packed: 7 * matrix + 2 * 4 * 256,
+      read: 7 * matrix,
+    };
+    expect(facts.layers).toEqual([ofLayer, ofLayer, ofLayer]);
+    expect(facts.head).toMatchObject({ packed: head + 4 * 256, read: head });
+    expect(facts.isTied).toBe(false);
   });
 });

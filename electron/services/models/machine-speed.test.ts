@@ -7,7 +7,7 @@ import { learned, SpeedFile } from './machine-speed.ts';
 const facts = (readPerToken: Record<string, number>) =>
   ({ readPerToken, nLayer: 20, kvElementsPerToken: 10_000 }) as ModelFacts;
 const layer = { secondsPerLayer: 1e-3, kvBytesPerSecond: 1e9 };
-const guess = { bytesPerSecond: {}, other: 20e9, layer, overheadSeconds: 0.0005 };
+const guess = { bytesPerSecond: {}, other: 20e9, layer, overheadSeconds: 0.0005, gpus: {} };
 
 it('predicts what was measured, by tensor type', () => {
   const q4 = facts({ q4_K: 4e9 });

@@ -1,7 +1,9 @@
 // How fast this machine reads weights while it decodes: what predictions of tokens per second are made of. It starts
 // from a guess; the engine measures the types that somebody asks about, and every measured reply makes it better.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { guessedGpuSpeed } from '../../common/device-fit.ts';
 import {
+  type DeviceSpeed,
   type MachineSpeed,
   type ModelFacts,
   machineSpeedSchema,
@@ -11,7 +13,13 @@ import {
 import type { MeasuredSpeeds } from '../../common/role-contract.ts';
 
 /** Two channels of ordinary memory; wrong by a factor of two in either direction until something was measured. */
-export const guess: MachineSpeed = { bytesPerSecond: {}, other: 20e9, layer: null, overheadSeconds: 0.0005 };
+export const guess: MachineSpeed = {
+  bytesPerSecond: {},
+  other: 20e9,
+  layer: null,
+  overheadSeconds: 0.0005,
+  gpus: {},
+};
 /** A model that reads less per token is slow for other reasons than memory: it says nothing about larger ones. */
 const leastRead = 64 << 20;
 /** Weight of the newest measurement. */
@@ -34,12 +42,11 @@ export class SpeedFile {
     return this.#speed;
   }
 
-  /** What the engine measured, of types that were not known. */
-  measured({ weights, layer }: MeasuredSpeeds): void {
-    const { bytesPerSecond, other } = this.#speed;
-    const known = { ...weights, ...bytesPerSecond };
-    const middle = Object.values(known).sort((a, b) => a - b)[Object.keys(known).length >> 1];
-    this.#set({ ...this.#speed, bytesPerSecond: known, layer, other: middle ?? other });
+  /** What the engine measured, of types that were not known. @param key of a GPU; null for the processor */
+  measured(measured: MeasuredSpeeds, key: string | null = null): void {
+    const { gpus } = this.#speed;
+    if (key === null) this.#set({ ...this.#speed, ...withMeasured(this.#speed, measured) });
+    else this.#set({ ...this.#speed, gpus: { ...gpus, [key]: withMeasured(gpus[key] ?? guessedGpuSpeed, measured) } });
   }
 
   /** @param nPast positions that were in the context, in the middle of the reply */
@@ -54,6 +61,12 @@ export class SpeedFile {
       renameSync(`${this.#path}.new`, this.#path);
     } catch {} // it is learned again
   }
+}
+
+function withMeasured({ bytesPerSecond, other }: DeviceSpeed, { weights, layer }: MeasuredSpeeds): DeviceSpeed {
+  const known = { ...weights, ...bytesPerSecond };
+  const middle = Object.values(known).sort((a, b) => a - b)[Object.keys(known).length >> 1];
+  return { bytesPerSecond: known, layer, other: middle ?? other };
 }
 
 /** Each type that a model has moves by as much as its part of the reading is. */

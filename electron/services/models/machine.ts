@@ -1,5 +1,6 @@
 // This machine, as far as models are concerned: how much memory it has, its GPUs, and how fast it is.
 import { totalmem } from 'node:os';
+import { gpuKey, guessedGpuSpeed } from '../../common/device-fit.ts';
 import type { ModelsState } from '../../common/model-contract.ts';
 import { type MachineSpeed, predictTokensPerSecond } from '../../common/model-facts.ts';
 import type { Device, MeasuredSpeeds } from '../../common/role-contract.ts';
@@ -10,7 +11,7 @@ export interface MachineOptions {
   speed: SpeedFile;
   library: Library;
   /** @throws ENGINE_NOT_READY while the engine starts, or computes */
-  measure: (types: string[]) => Promise<MeasuredSpeeds>;
+  measure: (types: string[], device: string) => Promise<MeasuredSpeeds>;
   gpus: () => Promise<Device[]>;
   onChange: () => void;
 }
@@ -19,6 +20,8 @@ export class Machine {
   readonly #options: MachineOptions;
   #measuring: Promise<void> = Promise.resolve();
   #gpus: Device[] = [];
+  /** The most that each GPU ever had free: without the models that are on it now. */
+  readonly #mostFree = new Map<string, number>();
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -45,14 +48,26 @@ export class Machine {
     speed.learn(model.facts, tokensPerSecond, nPast);
   }
 
-  /** What is not known yet. One after the other: two at once would slow each other down. @throws ENGINE_NOT_READY, OUT_OF_MEMORY */
-  measureSpeeds(types: readonly string[]): Promise<void> {
+  /** A GPU that is there, with what it has free when no model is on it. */
+  gpu(id: string): Device | undefined {
+    const gpu = this.#gpus.find((known) => known.id === id);
+    return gpu && { ...gpu, freeBytes: this.#mostFree.get(gpuKey(gpu)) ?? gpu.freeBytes };
+  }
+
+  /**
+   * What is not known yet. One after the other: two at once would slow each other down.
+   * @param device "cpu", or a GPU that is there @throws ENGINE_NOT_READY, OUT_OF_MEMORY
+   */
+  measureSpeeds(types: readonly string[], device = 'cpu'): Promise<void> {
     const { speed, measure, onChange } = this.#options;
     const measureUnknown = async () => {
-      const { bytesPerSecond, layer } = speed.current;
+      const gpu = this.#gpus.find(({ id }) => id === device);
+      const key = gpu ? gpuKey(gpu) : null;
+      if (key === null && device !== 'cpu') return;
+      const { bytesPerSecond, layer } = key === null ? speed.current : (speed.current.gpus[key] ?? guessedGpuSpeed);
       const unknown = types.filter((type) => bytesPerSecond[type] === undefined);
       if (unknown.length === 0 && layer !== null) return;
-      speed.measured(await measure(unknown));
+      speed.measured(await measure(unknown, device), key);
       onChange();
     };
     this.#measuring = this.#measuring.catch(() => {}).then(measureUnknown);
@@ -62,6 +77,10 @@ export class Machine {
   /** Those that there are now, and what they have free. None while the engine does not run. */
   async lookAtGpus(): Promise<void> {
     this.#gpus = await this.#options.gpus().catch(() => []);
+    for (const gpu of this.#gpus) {
+      const key = gpuKey(gpu);
+      this.#mostFree.set(key, Math.max(gpu.freeBytes, this.#mostFree.get(key) ?? 0));
+    }
     if (this.#gpus.length > 0) this.#options.onChange();
   }
 }

@@ -1,6 +1,6 @@
 // From the head of a file to what it means for this engine: what is kept in memory, and what a token reads.
 import { appError } from '../../common/app-error.ts';
-import type { ModelFacts } from '../../common/model-facts.ts';
+import type { LayerBytes, ModelFacts } from '../../common/model-facts.ts';
 import type { GgufHeader, GgufTensor } from './gguf-header.ts';
 
 /** Bytes of 16 rows by 256 columns as the processor's kernels want them (native/backend/cpu/packed_tiles.h). */
@@ -26,6 +26,8 @@ const tileBytes: Readonly<Record<string, number>> = {
   tq1_0: 16 * 66,
   tq2_0: 16 * 66,
 };
+/** As many as the engine takes (native/model/hparams.cpp). */
+const mostLayers = 4096;
 const tileRows = 16;
 const tileColumns = 256;
 
@@ -39,6 +41,12 @@ function packedBytes({ type, shape, bytes }: GgufTensor): number {
   const tile = tileBytes[type];
   if (tile !== undefined) return nTiles * Math.ceil(nColumns / tileColumns) * tile;
   return (bytes / (nMatrices * nRows)) * nTiles * tileRows;
+}
+
+/** Memory of a tensor on a GPU, where it lies as in the file, but for two (native/model/device_layers.cpp). */
+function gpuBytes({ name, type, shape, bytes }: GgufTensor): number {
+  if (name.endsWith('attn_kv_b.weight')) return 4 * shape.reduce((product, n) => product * n, 1);
+  return type === 'q6_K' ? (bytes / 210) * 224 : bytes;
 }
 
 const fimSpellings = [
@@ -78,6 +86,11 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   const nExpert = number('expert_count', 0);
   const usedPart = nExpert > 0 ? number('expert_used_count', nExpert) / nExpert : 1;
   const readPerToken: Record<string, number> = {};
+  const isTied = !hasHead;
+  const head: LayerBytes = { gpu: 0, packed: 0, read: 0 };
+  // Layers that predict further tokens come last, and are not computed.
+  const nComputed = nLayer - Math.min(nLayer, number('nextn_predict_layers', 0));
+  const layers = Array.from({ length: Math.min(nComputed, mostLayers) }, (): LayerBytes => ({ ...head }));
   let packed = 0;
   let table = 0;
   const types = new Map<string, number>();
@@ -87,12 +100,18 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     nParams += nElements;
     types.set(tensor.type, (types.get(tensor.type) ?? 0) + nElements);
     if (isTable(tensor)) table += tensor.bytes;
+    const il = /^blk\.(\d+)\./.exec(tensor.name)?.[1];
+    const part = il === undefined ? head : layers[Number(il)];
+    if (part && (isTied || !isTable(tensor))) part.gpu += gpuBytes(tensor);
     // An embedding that is tied serves as the head as well.
     if (isTable(tensor) && (hasHead || tensor.name !== 'token_embd.weight')) continue;
     const bytes = packedBytes(tensor);
     packed += bytes;
+    if (part) part.packed += bytes;
     if (tensor.shape.length === 1) continue;
-    readPerToken[tensor.type] = (readPerToken[tensor.type] ?? 0) + bytes * (isExpert(tensor) ? usedPart : 1);
+    const read = bytes * (isExpert(tensor) ? usedPart : 1);
+    readPerToken[tensor.type] = (readPerToken[tensor.type] ?? 0) + read;
+    if (part) part.read += read;
   }
   const [fileType = ''] = [...types].sort((a, b) => b[1] - a[1])[0] ?? [];
   const template = text('tokenizer.chat_template');
@@ -113,6 +132,9 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     tableBytes: table,
     kvElementsPerToken: kvElements(architecture, number, { nLayer, nEmbd, nHead }),
     readPerToken,
+    layers,
+    head,
+    isTied,
     hasFim:
       values.has('tokenizer.ggml.fim_pre_token_id') ||
       values.has('tokenizer.ggml.prefix_token_id') ||

@@ -2,6 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { fittingLayers, predictSharedMemory } from '../../common/device-fit.ts';
+import type { Device } from '../../common/role-contract.ts';
 import { type Settings, settingsSchema } from '../../common/settings.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { HubToken } from './hub-token.ts';
@@ -11,10 +13,14 @@ import { tinyModelBytes } from './testing/tiny-gguf.mjs';
 
 const unused = () => Promise.reject(new Error('Not in this test.'));
 
-async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused, settings: Partial<Settings> = {}) {
+async function setUp(
+  measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused,
+  settings: Partial<Settings> = {},
+  gpus: Device[] = [],
+) {
   const folder = await temporaryFolder();
   const path = join(folder, 'own.gguf');
-  await writeFile(path, tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 256 }));
+  await writeFile(path, tinyModelBytes({ nLayer: 3, nEmbd: 64, nCtxTrain: 256 }));
   vi.stubEnv('OUTPOST_DEFAULT_MODEL', path);
   const dataFolder = join(folder, 'data');
   await mkdir(dataFolder);
@@ -36,7 +42,7 @@ async function setUp(measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unus
     benchmark: unused,
     checkKv: unused,
     measureSpeeds,
-    gpus: async () => [],
+    gpus: async () => gpus,
     forget: async () => {},
   });
   onTestFinished(() => service.close());
@@ -74,6 +80,73 @@ describe('what a model has of its own', () => {
     expect(spec()).toMatchObject({ device: 'cpu', kvPreset: 'compact' });
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
     expect(spec()).toMatchObject({ device: 'cuda:0', kvPreset: 'exact' });
+  });
+});
+
+describe('a model that a GPU shares', () => {
+  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
+
+  it('is loaded with as many layers there as fit, or with those that it is to have', async () => {
+    const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [gpu]);
+    await service.machine.lookAtGpus();
+    expect(spec()).toMatchObject({ device: 'cpu', deviceLayers: 0, nCtx: 0 });
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
+    expect(spec()).toMatchObject({ device: 'cuda:0', deviceLayers: 0, nCtx: 256 });
+    onAssignment.mockClear();
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
+    expect(onAssignment).toHaveBeenCalledOnce();
+    expect(spec()).toMatchObject({ device: 'cuda:0', deviceLayers: 2 });
+
+    const facts = (await modelOf())?.facts;
+    if (!facts) throw new Error('The model has no facts.');
+    const question = { nCtx: 256, kvBits: 16, draftBytes: 0 };
+    expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 2).ram.total);
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
+    expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 3).ram.total);
+  });
+
+  it('needs as much beside the processor as before, while it fills the GPU itself', async () => {
+    const gpus = [gpu];
+    const { service, id, spec, modelOf } = await setUp(unused, {}, gpus);
+    const facts = (await modelOf())?.facts;
+    if (!facts) throw new Error('The model has no facts.');
+    const question = { nCtx: 256, kvBits: 16, draftBytes: 0 };
+    const room = predictSharedMemory(facts, question, 2).gpu.total;
+    gpus[0] = { ...gpu, freeBytes: room };
+    await service.machine.lookAtGpus();
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
+    expect(fittingLayers(facts, question, room)).toBe(2);
+    const before = spec()?.memoryBytes;
+    expect(before).toBe(predictSharedMemory(facts, question, 2).ram.total);
+    gpus[0] = { ...gpu, freeBytes: 1e6 };
+    await service.machine.lookAtGpus();
+    expect(spec()?.memoryBytes).toBe(before);
+    expect((await service.state()).memory.gpus).toEqual(gpus);
+  });
+
+  it('needs nobody knows how much while the GPU is not known', async () => {
+    const { service, id, spec } = await setUp();
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
+    expect(spec()?.memoryBytes).toBe(0);
+  });
+
+  it('has its speed there measured for itself, once', async () => {
+    const measured: unknown[] = [];
+    const speeds: ModelsServiceOptions['measureSpeeds'] = async (types, device) => {
+      measured.push([types, device]);
+      const weights = Object.fromEntries(types.map((type) => [type, 4e11]));
+      return { weights, layer: { secondsPerLayer: 1e-6, kvBytesPerSecond: 2e12 } };
+    };
+    const { service } = await setUp(speeds, {}, [gpu]);
+    await service.machine.measureSpeeds(['f32'], 'cuda:0'); // nobody has seen it yet
+    await service.machine.lookAtGpus();
+    await service.machine.measureSpeeds(['f32'], 'cuda:0');
+    await service.machine.measureSpeeds(['f32'], 'cuda:0');
+    await service.machine.measureSpeeds(['f32'], 'cuda:1');
+    expect(measured).toEqual([[['f32'], 'cuda:0']]);
+    const { speed } = await service.state();
+    expect(speed.layer).toBeNull();
+    expect(speed.gpus['cuda:0 A GPU']).toMatchObject({ bytesPerSecond: { f32: 4e11 }, other: 4e11 });
   });
 });
 

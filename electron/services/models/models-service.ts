@@ -47,7 +47,7 @@ export interface ModelsServiceOptions {
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
   /** @throws ENGINE_NOT_READY while it starts, or computes */
-  measureSpeeds: (types: string[], nThreads: number) => Promise<MeasuredSpeeds>;
+  measureSpeeds: (types: string[], device: string, nThreads: number) => Promise<MeasuredSpeeds>;
   gpus: () => Promise<Device[]>;
   checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
   /** Of what models have read, the engine's memory. */
@@ -76,14 +76,15 @@ export class ModelsService {
     const inData = (name: string) => join(dataFolder, name);
     const onChange = () => this.changed();
     this.#library = new Library(inData('models.json'), onChange);
-    this.#assignments = new Assignments({ dataFolder, settings, root, library: this.#library });
     this.machine = new Machine({
       speed: new SpeedFile(inData('machine-speed.json')),
       library: this.#library,
-      measure: (types) => options.measureSpeeds(types, settings().nThreads),
+      measure: (types, device) => options.measureSpeeds(types, device, settings().nThreads),
       gpus: options.gpus,
       onChange,
     });
+    const gpu = (id: string) => this.machine.gpu(id);
+    this.#assignments = new Assignments({ dataFolder, settings, root, library: this.#library, gpu });
     const limit = new RateLimit(() => options.settings().downloadLimitKiB * 1024);
     this.#sources = new ModelSources({
       settings: options.settings,
@@ -126,6 +127,8 @@ export class ModelsService {
     await this.#library.refresh();
     if (this.downloads.hasPackages) await this.#sources.findRegistry();
     this.downloads.start();
+    // What a model needs of the main memory depends on what a GPU has room for.
+    if (this.#library.list().some(({ overrides }) => overrides.device)) await this.machine.lookAtGpus();
     this.#options.onAssignment();
   }
 
@@ -268,7 +271,7 @@ export class ModelsService {
     const { notes, overrides } = change;
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
-    const loadedWith = ['nCtx', 'chatTemplate', 'device', 'draftId'] as const;
+    const loadedWith = ['nCtx', 'chatTemplate', 'device', 'deviceLayers', 'draftId'] as const;
     if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 

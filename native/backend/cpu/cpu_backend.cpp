@@ -205,6 +205,10 @@ class CpuBackend final : public Backend {
       std::copy_n(x.data + rows[i] * width, width, y.data + static_cast<int64_t>(i) * width);
   }
 
+  void write(DeviceSpan<float> x, std::span<const float> host) override {
+    std::memcpy(x.data, host.data(), host.size_bytes());
+  }
+
   void read(std::span<float> host, DeviceSpan<const float> device) override {
     std::memcpy(host.data(), device.data, host.size() * sizeof(float));
   }

@@ -34,6 +34,7 @@ DeviceSpan<const float> CudaBackend::run_pass(const PassInputs& inputs,
   quantized_ = {};
   halved_ = {};
   pass_tokens_ = inputs.tokens;
+  stage_activations(inputs.activations);
   if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) graphs_.clear();
   for (CudaRope* rope : ropes_) {
     if (rope->reserve(inputs_.last_position())) graphs_.clear();
@@ -66,6 +67,18 @@ DeviceSpan<const float> CudaBackend::run_pass(const PassInputs& inputs,
   return logits;
 }
 
+void CudaBackend::stage_activations(std::span<const float> activations) {
+  pass_activations_ = activations;
+  if (activations.empty()) return;
+  // The last copy may still be read from the pinned memory.
+  check_cuda(cudaStreamSynchronize(stream_), "waiting for the pass before");
+  reserve(activations_, activations.size());
+  std::byte* staged = pinned_activations_.reserve(activations.size_bytes());
+  std::memcpy(staged, activations.data(), activations.size_bytes());
+  check_cuda(cudaMemcpyAsync(activations_.data(), staged, activations.size_bytes(), cudaMemcpyHostToDevice, stream_),
+             "copying activations");
+}
+
 DeviceSpan<const float> CudaBackend::finish_operations(const std::function<DeviceSpan<const float>()>& operations) {
   const auto logits = operations();
   settle();
@@ -90,6 +103,15 @@ CudaGraphs::Graph CudaBackend::record(const CudaGraphs::Key& key,
   check_cuda(error, "preparing a recorded pass");
   graphs_.add(key, result);
   return result;
+}
+
+void CudaBackend::write(DeviceSpan<float> x, std::span<const float> host) {
+  settle();
+  if (!is_in_pass_) stage_activations(host);
+  if (host.data() != pass_activations_.data() || host.size() != pass_activations_.size())
+    throw EngineError(ErrorCode::kInternal, "A pass takes up activations that are not those it was given.");
+  check_cuda(cudaMemcpyAsync(write(x), activations_.data(), host.size_bytes(), cudaMemcpyDeviceToDevice, stream_),
+             "taking up activations");
 }
 
 void CudaBackend::read(std::span<float> host, DeviceSpan<const float> device) {

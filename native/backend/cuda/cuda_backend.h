@@ -45,6 +45,7 @@ class CudaBackend final : public Backend {
 
   DeviceSpan<const float> run_pass(const PassInputs& inputs,
                                    const std::function<DeviceSpan<const float>()>& operations) override;
+  void write(DeviceSpan<float> x, std::span<const float> host) override;
   void read(std::span<float> host, DeviceSpan<const float> device) override;
 
   // ---- operations
@@ -102,6 +103,8 @@ class CudaBackend final : public Backend {
 
   // ---- passes
 
+  /// Copies the activations that a pass brings along to where recorded ones look for them.
+  void stage_activations(std::span<const float> activations);
   /// Everything that a pass asks for, nothing put off. @return its logits
   DeviceSpan<const float> finish_operations(const std::function<DeviceSpan<const float>()>& operations);
   /// What a pass asks for, as a graph that is kept by its key.
@@ -144,9 +147,11 @@ class CudaBackend final : public Backend {
 
   CudaInputs inputs_;
   CudaGraphs graphs_;
-  PinnedBytes pinned_;
+  PinnedBytes pinned_, pinned_activations_;
+  DeviceBytes activations_;  // of the stage before
   bool is_in_pass_ = false;
-  std::span<const int32_t> pass_tokens_;  // of the pass that is computed
+  std::span<const int32_t> pass_tokens_;     // of the pass that is computed
+  std::span<const float> pass_activations_;  // likewise
   int32_t n_splits_ = 1;
   Pending pending_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_

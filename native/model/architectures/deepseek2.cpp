@@ -173,9 +173,9 @@ class DeepSeek2 final : public Decoder {
     backend.copy_columns(kv, n_cached, 0, latent, n_latent_, 0, n_latent_, pass.n_tokens);
 
     const auto attended = take(int64_t{n_head} * n_latent_), values = take(int64_t{n_head} * n_value_);
-    backend.rope_and_store_kv(q_absorbed, kv, latent, pass.kv, il, pass.batch.runs, attention_,
-                              rope_.at(pass.batch.n_ctx));
-    backend.attention(attended, q_absorbed, pass.kv, il, pass.batch.runs, attention_);
+    backend.rope_and_store_kv(q_absorbed, kv, latent, pass.kv, pass.kv_layer(il), pass.batch.runs, attention_,
+                              rope_.at(pass));
+    backend.attention(attended, q_absorbed, pass.kv, pass.kv_layer(il), pass.batch.runs, attention_);
     backend.matmul_heads(values, n_value_, layer.v_b, attended, n_latent_, pass.n_tokens);
     layer.output.forward(pass, y, values);
   }

@@ -18,8 +18,8 @@ class Gemma3 final : public SandwichNormDecoder {
     logit_softcap_ = read_softcap(keys, "final_logit_softcapping", 0.0f);
     rope_ = load_rope(keys, loader, read_rope_scaling(keys, hp_.n_ctx_train), hp_.n_rot, RopePairing::kHalves);
     const double local_base = double{keys.get_float("rope.freq_base_swa", 1.0, 1e12, 10000.0)};
-    local_rope_ = loader.backend().create_rope(
-        {RopePairing::kHalves, 0, rope_frequencies(hp_.n_rot, local_base, RopeScaling{}), 1.0f});
+    local_rope_ = StageRopes(loader.stages(),
+                             {RopePairing::kHalves, 0, rope_frequencies(hp_.n_rot, local_base, RopeScaling{}), 1.0f});
     const int32_t n_window = keys.get("attention.sliding_window", 0, 1 << 28, 0);
     const auto has_window = keys.get_layer_pattern("attention.sliding_window_pattern", hp_.n_layer, 6);
     for (int32_t il = 0; il < hp_.n_layer; ++il) {

@@ -27,6 +27,8 @@ interface ChatPanelProps {
   onShowList: (isShown: boolean) => void;
   /** Why the engine cannot answer now; null if it can. */
   blockedReason: string | null;
+  /** What a question would wait for; null if for nothing. */
+  note: string | null;
   newShortcut: readonly string[];
   onInsert: ((text: string) => void) | null;
   onApply: ((code: string, label: string) => void) | null;
@@ -46,6 +48,7 @@ export function ChatPanel(props: ChatPanelProps) {
     isListShown,
     onShowList,
     blockedReason,
+    note,
     newShortcut,
     onInsert,
     onApply,
@@ -139,6 +142,7 @@ export function ChatPanel(props: ChatPanelProps) {
           <Composer
             inputRef={inputRef}
             blockedReason={elsewhere ? `“${elsewhere.title}” is being answered.` : blockedReason}
+            note={note}
             isReplying={reply !== null}
             context={context}
             draft={props.draft}

@@ -29,6 +29,8 @@ interface ComposerProps {
   draft: DraftStore;
   /** Why sending is not possible now; null if it is. */
   blockedReason: string | null;
+  /** What a question would wait for; null if for nothing. */
+  note: string | null;
   isReplying: boolean;
   queue: readonly QueuedQuestion[];
   /** What can be attached now. */
@@ -43,7 +45,7 @@ interface ComposerProps {
 const kHighShare = 0.85;
 
 export function Composer(props: ComposerProps) {
-  const { inputRef, draft, blockedReason, isReplying, queue, attachActions, onSend, onUnqueue, onStop } = props;
+  const { inputRef, draft, blockedReason, note, isReplying, queue, attachActions, onSend, onUnqueue, onStop } = props;
   const { attachments, context: withDraft } = useStore(draft.store);
   const [text, setText] = useState('');
   const canSend = text.trim() !== '' && blockedReason === null;
@@ -125,7 +127,7 @@ export function Composer(props: ComposerProps) {
       </div>
       <div className={styles.below}>
         <span role="status" className={styles.hint}>
-          {blockedReason ?? ''}
+          {blockedReason ?? note ?? ''}
         </span>
         <Meter context={withDraft ?? props.context} />
       </div>

@@ -6,7 +6,7 @@ import type { Reply } from './reply.ts';
 import styles from './reply-progress.module.css';
 
 export function ReplyProgress({ reply }: { reply: Reply }) {
-  const { phase, nPrefillDone, nPrefillTotal, nDecoded, tokensPerSecond, nDropped } = reply;
+  const { phase, loadProgress, nPrefillDone, nPrefillTotal, nDecoded, tokensPerSecond, nDropped } = reply;
   return (
     <div className={styles.progress}>
       {nDropped > 0 ? (
@@ -15,7 +15,12 @@ export function ReplyProgress({ reply }: { reply: Reply }) {
           message={`The conversation was shortened to fit: the oldest ${nDropped === 1 ? 'message was' : `${nDropped} messages were`} left out.`}
         />
       ) : null}
-      {phase === 'prefill' ? (
+      {phase === 'loading' ? (
+        <>
+          <p className={styles.line}>Waiting for the model: {Math.round(loadProgress * 100)} % loaded</p>
+          <ProgressBar label="Loading the model" value={loadProgress} />
+        </>
+      ) : phase === 'prefill' ? (
         <>
           <p className={styles.line}>
             Reading prompt {formatCount(nPrefillDone)} / {formatCount(nPrefillTotal)}

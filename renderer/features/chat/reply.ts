@@ -10,7 +10,9 @@ import type { ErrorInfo } from '../../../electron/common/errors.ts';
 export interface Reply {
   conversationId: string;
   messageId: string;
-  phase: 'waiting' | 'prefill' | 'decode';
+  phase: 'loading' | 'waiting' | 'prefill' | 'decode';
+  /** Of the model that it waits for, while it does. */
+  loadProgress: number;
   nPrefillDone: number;
   nPrefillTotal: number;
   nDecoded: number;
@@ -49,6 +51,7 @@ export async function runReply(options: RunReplyOptions): Promise<StoredMessage>
     conversationId: options.conversationId,
     messageId: message.id,
     phase: 'waiting',
+    loadProgress: 0,
     nPrefillDone: 0,
     nPrefillTotal: 0,
     nDecoded: 0,
@@ -74,7 +77,8 @@ export async function runReply(options: RunReplyOptions): Promise<StoredMessage>
     schedule(update);
   };
   const handle = (event: GenerateEvent): boolean => {
-    if (event.type === 'shortened') reply = { ...reply, nDropped: event.nDropped };
+    if (event.type === 'loading') reply = { ...reply, phase: 'loading', loadProgress: event.progress };
+    else if (event.type === 'shortened') reply = { ...reply, nDropped: event.nDropped };
     else if (event.type === 'prefill') {
       reply = { ...reply, phase: 'prefill', nPrefillDone: event.nDone, nPrefillTotal: event.nTotal };
     } else if (event.type === 'text') {

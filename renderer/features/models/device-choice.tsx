@@ -1,10 +1,11 @@
-// What computes a model: the processor, or one of the GPUs as a whole. Shown only where there is a choice.
+// What computes a model: the processor, or one of the GPUs, and how many layers of it. Shown only where there is a choice.
 import type { ModelEntry } from '../../../electron/common/model-contract.ts';
 import type { Device } from '../../../electron/common/role-contract.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { Field } from '../../ui/field.tsx';
 import styles from './draft-choice.module.css';
 import type { LibraryStore } from './library-store.ts';
+import { OptionalNumberField } from './optional-number-field.tsx';
 
 interface DeviceChoiceProps {
   models: LibraryStore;
@@ -14,20 +15,23 @@ interface DeviceChoiceProps {
 
 const cpu = 'cpu';
 
-export function DeviceChoice({ models, model: { id, overrides }, gpus }: DeviceChoiceProps) {
-  const { device, ...rest } = overrides;
-  const choose = (value: string) =>
-    void models.run((app) => app.update({ id, overrides: value === cpu ? rest : { ...rest, device: value } }));
+export function DeviceChoice({ models, model: { id, overrides, facts }, gpus }: DeviceChoiceProps) {
+  const { device, deviceLayers, ...rest } = overrides;
+  const set = (own: Pick<ModelEntry['overrides'], 'device' | 'deviceLayers'>) =>
+    void models.run((app) => app.update({ id, overrides: { ...rest, ...own } }));
   return (
     <div className={styles.choice}>
-      <Field label="Computes on" hint="No other takes its place: a GPU that cannot hold the model says so.">
+      <Field
+        label="Computes on"
+        hint="A GPU takes as many layers as it has room for, and the processor the others. No other device takes the place of one that is chosen."
+      >
         {({ id: fieldId, hintId }) => (
           <select
             id={fieldId}
             aria-describedby={hintId}
             className={styles.select}
             value={device ?? cpu}
-            onChange={(event) => choose(event.target.value)}
+            onChange={({ target: { value } }) => set(value === cpu ? {} : { device: value })}
           >
             <option value={cpu}>The processor</option>
             {device === undefined || gpus.some((gpu) => gpu.id === device) ? null : (
@@ -41,6 +45,19 @@ export function DeviceChoice({ models, model: { id, overrides }, gpus }: DeviceC
           </select>
         )}
       </Field>
+      {device === undefined ? null : (
+        <div className={styles.layers}>
+          <OptionalNumberField
+            label="Layers on the GPU"
+            placeholder="as many as fit"
+            min={1}
+            max={facts?.layers.length ?? 4096}
+            step={1}
+            value={deviceLayers}
+            onChange={(n) => set(n === undefined ? { device } : { device, deviceLayers: n })}
+          />
+        </div>
+      )}
     </div>
   );
 }

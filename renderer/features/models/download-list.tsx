@@ -7,6 +7,7 @@ import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import styles from './download-list.module.css';
 import type { LibraryStore } from './library-store.ts';
+import { TokenButton } from './token-field.tsx';
 
 export function DownloadList({ models, downloads }: { models: LibraryStore; downloads: readonly DownloadView[] }) {
   return (
@@ -22,9 +23,12 @@ export function DownloadList({ models, downloads }: { models: LibraryStore; down
                 hint={download.error.hint}
                 detail={download.error.detail}
                 actions={
-                  <Button onClick={() => void models.run((app) => app.resumeDownload({ id: download.id }))}>
-                    Go On
-                  </Button>
+                  <>
+                    <Button onClick={() => void models.run((app) => app.resumeDownload({ id: download.id }))}>
+                      Go On
+                    </Button>
+                    <TokenButton models={models} error={download.error} />
+                  </>
                 }
               />
             </div>

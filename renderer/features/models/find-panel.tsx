@@ -1,5 +1,5 @@
 // Models that can be had: the curated ones, and what the hub finds.
-import { ArrowLeft, Download, KeyRound, LockKeyhole, Search, WifiOff } from 'lucide-react';
+import { ArrowLeft, Download, LockKeyhole, Search, WifiOff } from 'lucide-react';
 import { type FormEvent, useState } from 'react';
 import { useStore } from 'zustand';
 import type { HubModel } from '../../../electron/common/model-contract.ts';
@@ -11,6 +11,7 @@ import { Spinner } from '../../ui/progress.tsx';
 import styles from './find-panel.module.css';
 import type { LibraryStore } from './library-store.ts';
 import { RepoFiles } from './repo-files.tsx';
+import { TokenButton, TokenField } from './token-field.tsx';
 
 interface FindPanelProps {
   models: LibraryStore;
@@ -45,7 +46,7 @@ export function FindPanel({ models, isNetworkOff, onOpenConnections }: FindPanel
             <Search size={14} aria-hidden />
             Search
           </Button>
-          {isRemote ? <Token models={models} hasToken={library?.hub.hasToken ?? false} /> : null}
+          {isRemote ? <TokenField models={models} hasToken={library?.hub.hasToken ?? false} /> : null}
         </form>
       </search>
       {isNetworkOff && isRemote ? (
@@ -77,7 +78,12 @@ export function FindPanel({ models, isNetworkOff, onOpenConnections }: FindPanel
                 message={hub.error.message}
                 hint={hub.error.hint}
                 detail={hub.error.detail}
-                actions={<Button onClick={() => void models.search(text.trim())}>Try Again</Button>}
+                actions={
+                  <>
+                    <Button onClick={() => void models.search(text.trim())}>Try Again</Button>
+                    <TokenButton models={models} error={hub.error} />
+                  </>
+                }
               />
             </div>
           ) : null}
@@ -146,46 +152,6 @@ function Catalog({ models }: { models: LibraryStore }) {
         ))}
       </ul>
     </section>
-  );
-}
-
-function Token({ models, hasToken }: { models: LibraryStore; hasToken: boolean }) {
-  const [isOpen, setIsOpen] = useState(false);
-  const [token, setToken] = useState('');
-  const save = (value: string | null) => {
-    void models.run((app) => app.setToken({ token: value }));
-    setToken('');
-    setIsOpen(false);
-  };
-  if (!isOpen) {
-    return (
-      <Button onClick={() => setIsOpen(true)}>
-        <KeyRound size={14} aria-hidden />
-        {hasToken ? 'Token Is Set' : 'Access Token…'}
-      </Button>
-    );
-  }
-  return (
-    <>
-      <input
-        type="password"
-        aria-label="Access token for gated models"
-        placeholder="Access token"
-        className={styles.input}
-        value={token}
-        maxLength={1000}
-        // biome-ignore lint/a11y/noAutofocus: the user just asked for it
-        autoFocus
-        onChange={(event) => setToken(event.target.value)}
-      />
-      <Button disabled={token.trim() === ''} onClick={() => save(token.trim())}>
-        Keep
-      </Button>
-      {hasToken ? <Button onClick={() => save(null)}>Forget</Button> : null}
-      <Button kind="quiet" onClick={() => setIsOpen(false)}>
-        Cancel
-      </Button>
-    </>
   );
 }
 

@@ -1,24 +1,25 @@
-// Whether a model fits, and what would change that: memory by what it is for against what is free now, and the speed to
-// expect. The same functions decide in main before a model is loaded.
-import { useEffect, useId, useState } from 'react';
-import { useStore } from 'zustand';
+// Whether a model fits, and what would change that: memory by what it is for against what is free now, in the main memory
+// and on a GPU, and the speed to expect. The same functions decide in main before a model is loaded.
+import { useId, useState } from 'react';
+import { fittingLayers, predictSharedMemory } from '../../../electron/common/device-fit.ts';
 import { draftMemory } from '../../../electron/common/draft-fit.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import {
   contextOf,
+  type Fit,
   type FitQuestion,
   fitOf,
   kvBitsOf,
   kvPresetIdSchema,
   kvPresets,
   longestContext,
+  type MemorySplit,
   type ModelFacts,
-  predictGpuMemory,
   predictMemory,
-  predictTokensPerSecond,
 } from '../../../electron/common/model-facts.ts';
-import { formatBytes, formatCount, formatRate } from '../../lib/format.ts';
-import { Button } from '../../ui/button.tsx';
+import { formatBytes, formatCount } from '../../lib/format.ts';
+import { ExpectedSpeed } from './expected-speed.tsx';
+import { FitPlace } from './fit-place.tsx';
 import styles from './fit-view.module.css';
 import type { LibraryStore } from './library-store.ts';
 
@@ -30,17 +31,19 @@ interface FitViewProps {
   diskBytes: number | null;
   /** Context that is set; 0 for what fits. */
   nCtx?: number;
-  /** What is set to compute it. */
+  /** What is set to compute it, and how many of its layers; undefined: as many as fit. */
   device?: string;
+  deviceLayers?: number | undefined;
   /** Of the model that drafts for it. */
   draft?: ModelFacts | null;
 }
 
-const verdicts = {
+const verdicts: Record<Fit, string> = {
   fits: 'Fits',
   tight: 'Tight: other programs may become slow',
   tooLarge: 'Does not fit into what is free now',
 };
+const worst: readonly Fit[] = ['tooLarge', 'tight', 'fits'];
 
 export function FitView({
   models,
@@ -49,64 +52,81 @@ export function FitView({
   diskBytes,
   nCtx: set = library.defaults.nCtx,
   device: ownDevice = 'cpu',
+  deviceLayers,
   draft = null,
 }: FitViewProps) {
   const { totalBytes, limitBytes, freeBytes: freeRam, gpus } = library.memory;
   const [device, chooseDevice] = useState(ownDevice);
   const gpu = gpus.find(({ id }) => id === device);
-  const hasLimit = gpu === undefined && limitBytes > 0;
-  const nowFree = gpu ? gpu.freeBytes : freeRam;
-  const freeBytes = hasLimit ? Math.min(nowFree, limitBytes) : nowFree;
   const [preset, setPreset] = useState(library.defaults.kvPreset);
-  const kvBits = kvBitsOf(preset);
+  const kvBits = gpu ? 16 : kvBitsOf(preset);
   const [nCtx, setNCtx] = useState(
     contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, set, gpu?.totalBytes ?? totalBytes),
   );
-  const ids = { context: useId(), kv: useId(), device: useId() };
-  const question: FitQuestion = { nCtx, kvBits, draftBytes: draft ? draftMemory(draft, nCtx) : 0 };
-  const predict = gpu ? predictGpuMemory : predictMemory;
-  const split = predict(facts, question);
-  const fit = hasLimit && split.total > limitBytes ? 'tooLarge' : fitOf(split.total, nowFree);
-  const longest = longestContext(facts, question, freeBytes, predict);
+  /** Null: as many as fit. */
+  const [chosenLayers, chooseLayers] = useState<number | null>(deviceLayers ?? null);
+  const ids = { context: useId(), kv: useId(), device: useId(), layers: useId() };
+  const questionOf = (nTokens: number): FitQuestion => ({
+    nCtx: nTokens,
+    kvBits,
+    draftBytes: draft ? draftMemory(draft, nTokens) : 0,
+  });
+
+  const nLayers = facts.layers.length;
+  const fitting = gpu ? fittingLayers(facts, questionOf(nCtx), gpu.freeBytes) : 0;
+  const nGpuLayers = gpu ? Math.min(nLayers, chosenLayers ?? Math.max(1, fitting)) : 0;
+  const allowedRam = limitBytes > 0 ? Math.min(freeRam, limitBytes) : freeRam;
+  const splitsFor = (nTokens: number): { ram: MemorySplit; gpu: MemorySplit | null } =>
+    gpu
+      ? predictSharedMemory(facts, questionOf(nTokens), nGpuLayers)
+      : { ram: predictMemory(facts, questionOf(nTokens)), gpu: null };
+  const fitsOf = ({ ram, gpu: ofGpu }: ReturnType<typeof splitsFor>): Fit => {
+    const inRam = limitBytes > 0 && ram.total > limitBytes ? 'tooLarge' : fitOf(ram.total, freeRam);
+    // What is kept free on a GPU is a part of what is expected of it.
+    const onGpu = !ofGpu || !gpu || ofGpu.total <= gpu.freeBytes ? 'fits' : 'tooLarge';
+    return worst.find((fit) => fit === inRam || fit === onGpu) ?? 'fits';
+  };
+  const splits = splitsFor(nCtx);
+  const fit = fitsOf(splits);
+  const longest = fit === 'fits' ? null : longestContext(facts.nCtxTrain, (n) => fitsOf(splitsFor(n)) === 'fits');
   const isDiskShort = diskBytes !== null && library.folderFreeBytes !== null && diskBytes > library.folderFreeBytes;
-  const scale = Math.max(split.total, freeBytes);
-  const part = (bytes: number) => ({ width: `${(bytes / scale) * 100}%` });
+  const needs = ({ total }: MemorySplit, free: number, what: string) =>
+    `${formatBytes(total)} of ${formatBytes(free)} ${what}`;
+  const inRam = needs(splits.ram, allowedRam, limitBytes > 0 ? 'that the settings allow' : 'free memory');
+  const onGpu = gpu && splits.gpu ? `${needs(splits.gpu, gpu.freeBytes, `free memory of ${gpu.name}`)}, and ` : '';
+  const hasDraft = draft !== null;
+  const rest = (
+    <>
+      <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} gpu={gpu} nGpuLayers={nGpuLayers} />
+      {diskBytes === null ? null : (
+        <>
+          <dt>Disk</dt>
+          <dd className={isDiskShort ? styles.short : ''}>
+            {formatBytes(diskBytes)}
+            {library.folderFreeBytes === null ? '' : ` of ${formatBytes(library.folderFreeBytes)} free`}
+          </dd>
+        </>
+      )}
+    </>
+  );
   return (
     <section aria-label="Will it fit" className={styles.fit}>
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
-        {verdicts[fit]}: {formatBytes(split.total)} of {formatBytes(freeBytes)}{' '}
-        {hasLimit ? 'that the settings allow' : gpu ? `free memory of ${gpu.name}` : 'free memory'}
+        {verdicts[fit]}: {onGpu}
+        {inRam}
       </p>
-      <div aria-hidden className={styles.bar}>
-        <span className={styles.weights} style={part(split.weights)} />
-        <span className={styles.kv} style={part(split.kv)} />
-        <span className={styles.workspace} style={part(split.workspace + split.draft)} />
-        <span className={styles.free} style={{ left: `${Math.min(100, (freeBytes / scale) * 100)}%` }} />
-      </div>
-      <dl className={styles.parts}>
-        <dt>Weights</dt>
-        <dd>{formatBytes(split.weights)}</dd>
-        <dt>Context (KV cache)</dt>
-        <dd>{formatBytes(split.kv)}</dd>
-        <dt>Working memory</dt>
-        <dd>{formatBytes(split.workspace)}</dd>
-        {draft ? (
-          <>
-            <dt>Draft model</dt>
-            <dd>{formatBytes(split.draft)}</dd>
-          </>
-        ) : null}
-        {gpu ? null : <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} />}
-        {diskBytes === null ? null : (
-          <>
-            <dt>Disk</dt>
-            <dd className={isDiskShort ? styles.short : ''}>
-              {formatBytes(diskBytes)}
-              {library.folderFreeBytes === null ? '' : ` of ${formatBytes(library.folderFreeBytes)} free`}
-            </dd>
-          </>
-        )}
-      </dl>
+      {gpu && splits.gpu ? (
+        <FitPlace
+          name={`${gpu.name}, ${layersText(nGpuLayers, nLayers)}`}
+          split={splits.gpu}
+          freeBytes={gpu.freeBytes}
+          hasDraft={hasDraft}
+        />
+      ) : null}
+      <FitPlace name={gpu ? 'Main memory' : null} split={splits.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
+        {gpu ? null : rest}
+      </FitPlace>
+      {gpu ? <dl className={`${styles.parts} ${styles.place}`}>{rest}</dl> : null}
       <div className={styles.what}>
         <label htmlFor={ids.context}>What if the context had {formatCount(nCtx)} tokens?</label>
         <input
@@ -119,18 +139,22 @@ export function FitView({
           onChange={(event) => setNCtx(Number(event.target.value))}
         />
         <label htmlFor={ids.kv}>What if keys and values were</label>
-        <select
-          id={ids.kv}
-          className={styles.select}
-          value={preset}
-          onChange={(event) => setPreset(kvPresetIdSchema.parse(event.target.value))}
-        >
-          {kvPresets.map(({ id, name, bits }) => (
-            <option key={id} value={id}>
-              {name}, {bits} bits
-            </option>
-          ))}
-        </select>
+        {gpu ? (
+          <span id={ids.kv}>16 bits, as GPUs keep them</span>
+        ) : (
+          <select
+            id={ids.kv}
+            className={styles.select}
+            value={preset}
+            onChange={(event) => setPreset(kvPresetIdSchema.parse(event.target.value))}
+          >
+            {kvPresets.map(({ id, name, bits }) => (
+              <option key={id} value={id}>
+                {name}, {bits} bits
+              </option>
+            ))}
+          </select>
+        )}
         {gpus.length > 0 ? (
           <>
             <label htmlFor={ids.device}>What if it computed on</label>
@@ -149,7 +173,28 @@ export function FitView({
             </select>
           </>
         ) : null}
+        {gpu ? (
+          <>
+            <label htmlFor={ids.layers}>What if {layersText(nGpuLayers, nLayers)} were on it?</label>
+            <input
+              id={ids.layers}
+              type="range"
+              min={1}
+              max={Math.max(1, nLayers)}
+              value={nGpuLayers}
+              onChange={(event) => chooseLayers(Number(event.target.value))}
+            />
+          </>
+        ) : null}
       </div>
+      {gpu ? (
+        <p className={styles.advice}>
+          {fitting === 0
+            ? `${gpu.name} has no room for a single layer with this context.`
+            : `${gpu.name} has room for ${layersText(fitting, nLayers)}.`}{' '}
+          {fitting === nLayers ? '' : 'The processor computes the others.'}
+        </p>
+      ) : null}
       {fit === 'fits' ? null : (
         <p className={styles.advice}>
           {longest === null
@@ -161,41 +206,5 @@ export function FitView({
   );
 }
 
-interface ExpectedSpeedProps extends Pick<FitViewProps, 'models' | 'facts' | 'library'> {
-  nCtx: number;
-}
-
-/** What was never measured here is measured now, if the engine has nothing else to do. */
-function ExpectedSpeed({ models, facts, library, nCtx }: ExpectedSpeedProps) {
-  const isMeasuring = useStore(models.store, (state) => state.isMeasuring);
-  const { speed } = library;
-  const types = Object.keys(facts.readPerToken);
-  const isKnown = speed.layer !== null && types.every((type) => speed.bytesPerSecond[type] !== undefined);
-  const key = types.join();
-  useEffect(() => {
-    if (!isKnown) void models.measureSpeeds(key.split(','));
-  }, [models, isKnown, key]);
-  const [first, last] = [0, nCtx].map((nPast) => formatRate(predictTokensPerSecond(facts, speed, nPast)));
-  const atTheEnd = first === last ? '' : `, ${last} at the end of the context`;
-  return (
-    <>
-      <dt>Expected speed</dt>
-      <dd>
-        {!isKnown && isMeasuring ? (
-          'measuring this machine…'
-        ) : (
-          <>
-            about {first}
-            {atTheEnd}
-            {isKnown ? ', by what was measured on this machine' : ', a guess: '}
-            {isKnown ? null : (
-              <Button kind="quiet" onClick={() => void models.measureSpeeds(types)}>
-                Measure This Machine
-              </Button>
-            )}
-          </>
-        )}
-      </dd>
-    </>
-  );
-}
+const layersText = (n: number, nLayers: number) =>
+  n >= nLayers ? `all ${nLayers} layers` : `${n} of ${nLayers} layers`;

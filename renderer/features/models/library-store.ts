@@ -46,6 +46,8 @@ export interface LibraryState {
   facts: Readonly<Record<string, RemoteFacts>>;
   /** What a scan found; null while none was made. */
   found: readonly FoundModel[] | null;
+  /** The field for the access token is open. */
+  isTokenShown: boolean;
   /** How fast this machine is with some types of weights is being measured. */
   isMeasuring: boolean;
 }
@@ -56,6 +58,14 @@ export interface LibraryDeps {
   onError: (error: ErrorInfo) => void;
   onNote: (text: string) => void;
 }
+
+/** What of models is on GPUs: another text, and they have other bytes free. */
+const gpuShares = (loaded: readonly LoadedModel[]) =>
+  loaded
+    .flatMap(({ id, shares }) =>
+      shares.map(({ device, nLayer }) => (device === 'cpu' ? '' : `${id} ${device} ${nLayer}`)),
+    )
+    .join();
 
 export class LibraryStore {
   readonly store: StoreApi<LibraryState>;
@@ -75,6 +85,7 @@ export class LibraryStore {
       files: null,
       facts: {},
       found: null,
+      isTokenShown: false,
       isMeasuring: false,
     }));
   }
@@ -92,14 +103,25 @@ export class LibraryStore {
       },
       signal,
     );
+    /** Null: not since the engine started. Before it did nobody could say which GPUs there are. */
+    let shown: string | null = null;
     void follow(
       (options) => engine.events(undefined, options),
       (event) => {
-        if (event.type === 'models') this.store.setState({ loaded: event.models });
-        else onNote(event.message);
+        if (event.type === 'notice') return onNote(event.message);
+        this.store.setState({ loaded: event.models });
+        const shares = gpuShares(event.models);
+        if (shares === shown) return;
+        shown = shares;
+        void app.lookAtGpus().catch(() => {});
       },
       signal,
-      { onDown: () => this.store.setState({ loaded: [] }) },
+      {
+        onDown: () => {
+          shown = null;
+          this.store.setState({ loaded: [] });
+        },
+      },
     );
   }
 
@@ -174,18 +196,20 @@ export class LibraryStore {
     }
   }
 
-  /** So that an expected speed is no guess. An engine that is busy measures another time. */
-  async measureSpeeds(types: readonly string[]): Promise<void> {
-    if (this.store.getState().isMeasuring) return;
+  /** So that an expected speed is no guess. @returns whether the engine is busy, and measures another time */
+  async measureSpeeds(types: readonly string[], device: string): Promise<boolean> {
+    if (this.store.getState().isMeasuring) return true;
     this.store.setState({ isMeasuring: true });
     try {
-      await this.#deps.app.measureSpeeds({ types: [...types] });
+      await this.#deps.app.measureSpeeds({ types: [...types], device });
     } catch (error) {
       const info = toErrorInfo(error);
-      if (!isAbort(error) && info.code !== 'ENGINE_NOT_READY') this.#deps.onError(info);
+      if (info.code === 'ENGINE_NOT_READY') return true;
+      if (!isAbort(error)) this.#deps.onError(info);
     } finally {
       this.store.setState({ isMeasuring: false });
     }
+    return false;
   }
 
   async download(path: string): Promise<void> {
@@ -219,6 +243,11 @@ export class LibraryStore {
       const found = await (where === 'folder' ? scanFolder() : scanOthers());
       if (found !== null) this.store.setState({ found });
     });
+  }
+
+  /** Where a model is only for those who accepted its terms, a token says who asks. */
+  showToken(isTokenShown: boolean): void {
+    this.store.setState({ isTokenShown, ...(isTokenShown ? { view: 'find' } : {}) });
   }
 
   closeScan(): void {

@@ -2,7 +2,7 @@
 import { useState } from 'react';
 import { draftOf } from '../../../electron/common/draft-fit.ts';
 import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
-import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+import type { Device, LoadedModel } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount, formatRate } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
@@ -84,7 +84,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
       ) : null}
       <ModelRoles models={models} model={model} library={library} hasFolder={hasFolder} />
       <DraftChoice models={models} model={model} library={library} />
-      {loaded ? <InMemory models={models} model={model} loaded={loaded} /> : null}
+      {loaded ? <InMemory models={models} model={model} loaded={loaded} gpus={library.memory.gpus} /> : null}
       {loaded ? <DraftSpeed loaded={loaded} /> : null}
       {library.memory.gpus.length > 0 ? (
         <DeviceChoice models={models} model={model} gpus={library.memory.gpus} />
@@ -98,6 +98,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
           diskBytes={null}
           nCtx={model.overrides.nCtx ?? library.defaults.nCtx}
           device={model.overrides.device ?? 'cpu'}
+          deviceLayers={model.overrides.deviceLayers}
           draft={draftOf(model, library.models, library.roles)?.facts ?? null}
         />
       ) : null}
@@ -172,8 +173,15 @@ function weightsText(n: number): string {
   return n >= 1e9 ? `${(n / 1e9).toFixed(1)} billion weights` : `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} million weights`;
 }
 
-function InMemory({ models, model, loaded }: { models: LibraryStore; model: ModelEntry; loaded: LoadedModel }) {
-  const { id, memory, isPinned, predictedBytes, state } = loaded;
+interface InMemoryProps {
+  models: LibraryStore;
+  model: ModelEntry;
+  loaded: LoadedModel;
+  gpus: readonly Device[];
+}
+
+function InMemory({ models, model, loaded, gpus }: InMemoryProps) {
+  const { id, memory, isPinned, predictedBytes, state, shares } = loaded;
   if (state === 'loading') {
     return (
       <div className={styles.job} role="status">
@@ -187,8 +195,12 @@ function InMemory({ models, model, loaded }: { models: LibraryStore; model: Mode
       <p className={styles.quiet}>Not in memory now; it comes back when it is asked.</p>
     ) : null;
   }
-  const actual = memory.weights + memory.kv + Math.max(0, predictedBytes - memory.weights - memory.kv);
-  const predicted = model.facts ? predictedBytes : 0;
+  // What is expected is the main memory's part.
+  const inRam = shares.filter(({ device }) => device === 'cpu').reduce((n, { weights, kv }) => n + weights + kv, 0);
+  const actual = memory.weights + memory.kv + Math.max(0, predictedBytes - inRam);
+  const nLayers = shares.reduce((n, { nLayer }) => n + nLayer, 0);
+  const isOnGpu = shares.some(({ device }) => device !== 'cpu');
+  const predicted = model.facts && !isOnGpu ? predictedBytes : 0;
   return (
     <section aria-label="In memory" className={styles.memory}>
       <p>
@@ -197,6 +209,16 @@ function InMemory({ models, model, loaded }: { models: LibraryStore; model: Mode
         {memory.draft > 0 ? `, and ${formatBytes(memory.draft)} for the draft model` : ''}.
         {predicted > 0 ? ` Expected before it was loaded: ${formatBytes(predicted)}.` : ''}
       </p>
+      {isOnGpu ? (
+        <ul aria-label="Who has what of it" className={styles.shares}>
+          {shares.map(({ device, nLayer, weights, kv }) => (
+            <li key={device}>
+              {device === 'cpu' ? 'Processor' : (gpus.find((gpu) => gpu.id === device)?.name ?? device)}: {nLayer} of{' '}
+              {nLayers} layers, weights {formatBytes(weights)}, context {formatBytes(kv)}
+            </li>
+          ))}
+        </ul>
+      ) : null}
       {loaded.cache ? <CacheLine cache={loaded.cache} usedBytes={memory.kvUsed} /> : null}
       <div className={styles.actions}>
         <Button onClick={() => void models.run((_app, engine) => engine.unload({ id }))}>Unload</Button>

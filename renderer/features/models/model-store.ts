@@ -85,7 +85,17 @@ export class ModelStore {
   }
 }
 
-/** Why nothing can be asked now, in a few words; null if the model is ready. */
+/** Why no question can be sent now, in a few words; null if one can: while the model is loading a question waits. */
+export function blockedReason(state: ModelState): string | null {
+  return waitNote(state) === null ? notReadyReason(state) : null;
+}
+
+/** What a question would wait for; null if for nothing, or if it cannot be sent. */
+export function waitNote(state: ModelState): string | null {
+  return state.status?.state === 'loading' ? `${notReadyReason(state)} A question waits for it.` : null;
+}
+
+/** Why nothing is answered now, in a few words; null if the model is ready. */
 export function notReadyReason({ status, process }: ModelState): string | null {
   if (process.state === 'restarting') return 'The engine is starting again.';
   if (process.state === 'failed') return 'The engine is not running.';

@@ -8,10 +8,20 @@ interface OptionalNumberFieldProps {
   min: number;
   max: number;
   step: number;
+  /** What an empty field stands for. */
+  placeholder?: string;
   onChange: (value: number | undefined) => void;
 }
 
-export function OptionalNumberField({ label, value, min, max, step, onChange }: OptionalNumberFieldProps) {
+export function OptionalNumberField({
+  label,
+  value,
+  min,
+  max,
+  step,
+  placeholder = 'as in the settings',
+  onChange,
+}: OptionalNumberFieldProps) {
   const id = useId();
   const shown = value === undefined ? '' : String(value);
   const [text, setText] = useState(shown);
@@ -35,7 +45,7 @@ export function OptionalNumberField({ label, value, min, max, step, onChange }: 
         min={min}
         max={max}
         step={step}
-        placeholder="as in the settings"
+        placeholder={placeholder}
         aria-invalid={isWrong}
         aria-describedby={isWrong ? `${id}-error` : undefined}
         value={text}

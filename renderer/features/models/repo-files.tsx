@@ -11,6 +11,7 @@ import { Spinner } from '../../ui/progress.tsx';
 import { FitView } from './fit-view.tsx';
 import type { LibraryStore } from './library-store.ts';
 import styles from './repo-files.module.css';
+import { TokenButton } from './token-field.tsx';
 
 export function RepoFiles({ models }: { models: LibraryStore }) {
   const files = useStore(models.store, (state) => state.files);
@@ -25,7 +26,12 @@ export function RepoFiles({ models }: { models: LibraryStore }) {
           message={files.error.message}
           hint={files.error.hint}
           detail={files.error.detail}
-          actions={<Button onClick={() => void models.openRepo(repo)}>Try Again</Button>}
+          actions={
+            <>
+              <Button onClick={() => void models.openRepo(repo)}>Try Again</Button>
+              <TokenButton models={models} error={files.error} />
+            </>
+          }
         />
       </div>
     );
@@ -80,7 +86,13 @@ function Row({ models, file }: { models: LibraryStore; file: HubFile }) {
       </div>
       {facts?.step === 'failed' ? (
         <div role="alert">
-          <Notice kind="error" message={facts.error.message} hint={facts.error.hint} detail={facts.error.detail} />
+          <Notice
+            kind="error"
+            message={facts.error.message}
+            hint={facts.error.hint}
+            detail={facts.error.detail}
+            actions={<TokenButton models={models} error={facts.error} />}
+          />
         </div>
       ) : null}
       {facts?.step === 'read' && library ? (

@@ -38,8 +38,10 @@ export async function engineRows(path) {
  * @param {string} path of the model
  * @param {number[]} tokens
  * @param {number} nChunk
+ * @param {number} [nDeviceLayers] of the last layers, what a second device computes; here the processor once more
  */
-export async function engineHash(path, tokens, nChunk) {
-  const [reply] = await engineLogits(path, [tokens], ['--chunk', `${nChunk}`, '--last', `${tokens.length}`]);
+export async function engineHash(path, tokens, nChunk, nDeviceLayers) {
+  const shared = nDeviceLayers === undefined ? [] : ['--device-layers', `${nDeviceLayers}`];
+  const [reply] = await engineLogits(path, [tokens], ['--chunk', `${nChunk}`, '--last', `${tokens.length}`, ...shared]);
   return reply?.hash;
 }

@@ -17,6 +17,8 @@ export class TestProxy {
   /** "name:password"; null lets everybody pass. */
   login: string | null = null;
   readonly #server: Server;
+  /** The server does not count them among its connections. */
+  readonly #tunnels = new Set<Socket>();
 
   private constructor() {
     this.#server = createServer((request, response) => this.#forward(request, response));
@@ -36,6 +38,7 @@ export class TestProxy {
 
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
+    for (const socket of this.#tunnels) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
@@ -65,7 +68,9 @@ export class TestProxy {
   }
 
   #tunnel(request: IncomingMessage, socket: Socket): void {
+    this.#tunnels.add(socket);
     socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#tunnels.delete(socket));
     if (!this.#isAllowed(request)) {
       socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="test"\r\n\r\n');
       return;

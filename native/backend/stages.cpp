@@ -1,0 +1,153 @@
+#include "backend/stages.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "backend/kv_calibration.h"
+#include "core/strings.h"
+
+namespace outpost {
+namespace {
+
+/// The part of a format that is about the layers [begin, end).
+KvFormat format_of(const KvFormat& format, int32_t begin, int32_t end) {
+  KvFormat part = format;
+  part.layers.assign(format.layers.begin() + begin, format.layers.begin() + end);
+  if (format.calibration != nullptr) {
+    auto calibration = std::make_shared<KvCalibration>(*format.calibration);
+    const int32_t n_group = kv_group_count(calibration->shape);
+    const auto& groups = format.calibration->groups;
+    calibration->shape.n_layer = end - begin;
+    calibration->groups.assign(groups.begin() + begin * n_group, groups.begin() + end * n_group);
+    part.calibration = std::move(calibration);
+  }
+  return part;
+}
+
+}  // namespace
+
+// ---- Stages
+
+Stages::Stages(std::unique_ptr<Backend> only) { stages_.push_back({std::move(only)}); }
+
+Stages::Stages(std::unique_ptr<Backend> first, std::unique_ptr<Backend> last, int32_t n_last_layers)
+    : n_last_layers_(n_last_layers) {
+  stages_.push_back({std::move(first)});
+  stages_.push_back({std::move(last)});
+}
+
+void Stages::set_layers(int32_t n_layer) {
+  stages_.back().end_layer = n_layer;
+  if (size() == 1) return;
+  const int32_t border = n_layer - std::min(n_layer, n_last_layers_);
+  stages_.front().end_layer = stages_.back().first_layer = border;
+}
+
+std::string Stages::name() const {
+  if (size() == 1) return first().name();
+  return concat(first().name(), " for layers 1 to ", end_layer(0), ", ", last().name(), " for ", first_layer(1) + 1,
+                " to ", end_layer(1));
+}
+
+int32_t Stages::n_prefill() const { return std::min(first().n_prefill(), last().n_prefill()); }
+
+int32_t Stages::n_least_prefill() const {
+  return std::min(n_prefill(), std::max(first().n_least_prefill(), last().n_least_prefill()));
+}
+
+ExpertCacheStats Stages::expert_cache_stats() const {
+  ExpertCacheStats sum;
+  for (const Stage& stage : stages_) {
+    const ExpertCacheStats one = stage.backend->expert_cache_stats();
+    sum.n_hits += one.n_hits;
+    sum.n_misses += one.n_misses;
+    sum.n_evictions += one.n_evictions;
+    sum.resident_bytes += one.resident_bytes;
+    sum.total_bytes += one.total_bytes;
+  }
+  // Only the processor has a budget: a device holds all experts of its layers.
+  const uint64_t budget = first().expert_cache_stats().budget_bytes;
+  const uint64_t others = size() > 1 ? last().expert_cache_stats().total_bytes : 0;
+  sum.budget_bytes = budget > UINT64_MAX - others ? UINT64_MAX : budget + others;
+  return sum;
+}
+
+std::unique_ptr<KvStorage> Stages::alloc_kv(const KvShape& shape, int32_t n_page) {
+  return alloc_kv(shape, kv_format(KvPreset::kExact, shape.n_layer), n_page);
+}
+
+std::unique_ptr<KvStorage> Stages::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
+  if (size() == 1) return first().alloc_kv(shape, format, n_page);
+  assert(end_layer(1) == shape.n_layer);
+  if (format.statistics != nullptr) {
+    throw EngineError(
+        ErrorCode::kModelUnsupported,
+        "Keys and values of a model that two devices share cannot be measured. Load it on the processor.");
+  }
+  std::vector<std::unique_ptr<KvStorage>> parts;
+  for (const Stage& stage : stages_) {
+    KvShape part = shape;
+    part.n_layer = stage.end_layer - stage.first_layer;
+    const KvFormat part_format = format_of(format, stage.first_layer, stage.end_layer);
+    // A page is packed in all stages or in none.
+    if (part_format.is_exact() != format.is_exact()) {
+      throw EngineError(ErrorCode::kModelUnsupported,
+                        "Devices that share a model keep all of its keys and values in f16, or none.");
+    }
+    parts.push_back(stage.backend->alloc_kv(part, part_format, n_page));
+  }
+  return std::make_unique<StagedKv>(std::move(parts));
+}
+
+// ---- StagedKv
+
+size_t StagedKv::size_bytes() const {
+  size_t sum = 0;
+  for (const auto& stage : stages_) sum += stage->size_bytes();
+  return sum;
+}
+
+size_t StagedKv::form_bytes(KvForm form) const {
+  size_t sum = 0;
+  for (const auto& stage : stages_) sum += stage->form_bytes(form);
+  return sum;
+}
+
+bool StagedKv::has(int32_t page, KvForm form) const {
+  return std::all_of(stages_.begin(), stages_.end(), [&](const auto& stage) { return stage->has(page, form); });
+}
+
+void StagedKv::drop(int32_t page, KvForm form) {
+  for (const auto& stage : stages_) stage->drop(page, form);
+}
+
+bool StagedKv::copy_page(int32_t from, int32_t to) {
+  return std::all_of(stages_.begin(), stages_.end(), [&](const auto& stage) { return stage->copy_page(from, to); });
+}
+
+size_t StagedKv::allocated_bytes() const {
+  size_t sum = 0;
+  for (const auto& stage : stages_) sum += stage->allocated_bytes();
+  return sum;
+}
+
+bool StagedKv::read_form(int32_t page, KvForm form, std::span<std::byte> bytes) const {
+  for (const auto& stage : stages_) {
+    const size_t n = stage->form_bytes(form);
+    if (!stage->read_form(page, form, bytes.first(n))) return false;
+    bytes = bytes.subspan(n);
+  }
+  return true;
+}
+
+bool StagedKv::write_form(int32_t page, KvForm form, std::span<const std::byte> bytes) {
+  for (const auto& stage : stages_) {
+    const size_t n = stage->form_bytes(form);
+    if (!stage->write_form(page, form, bytes.first(n))) return false;
+    bytes = bytes.subspan(n);
+  }
+  return true;
+}
+
+}  // namespace outpost

@@ -1,0 +1,245 @@
+// Models of which a device computes the last layers and the processor the others. Here the device is the processor once
+// more: whatever layer the border is before, all results have the bits of a model that nobody shares.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "model/device_layers.h"
+#include "runtime/loaded_model.h"
+#include "tests/support/recorder.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/throws_error.h"
+#include "tests/support/tiny_model.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+namespace {
+
+constexpr int32_t kLayers = 4;
+
+TinyLlama small_llama(int32_t n_expert = 0) {
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  tiny.pieces.resize(24);
+  tiny.n_layer = kLayers;
+  tiny.n_embd = 32;
+  tiny.n_head = 2;
+  tiny.n_head_kv = 1;
+  tiny.n_ff = 32;
+  tiny.n_expert = n_expert;
+  tiny = with_random_weights(tiny);
+  return n_expert > 0 ? with_random_experts(tiny) : tiny;
+}
+
+std::shared_ptr<Model> load(const std::string& path, int32_t n_device_layers = kAllLayers) {
+  LoadOptions options;
+  options.n_threads = 1;
+  options.n_device_layers = n_device_layers;
+  return Model::load(path, options);
+}
+
+std::vector<int32_t> random_text(int32_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> tokens = {1};
+  while (static_cast<int32_t>(tokens.size()) < n) tokens.push_back(text_token(static_cast<int32_t>(random() % 24)));
+  return tokens;
+}
+
+/// What replies to several requests at once are, with drafts of a text that is right in parts and is rolled back.
+struct Outcome {
+  std::string text;
+  std::vector<float> log_probs;
+  bool operator==(const Outcome&) const = default;
+};
+
+/// How it came about, which is another matter.
+struct Effort {
+  int64_t n_taken_back = 0;  ///< drafted tokens
+  int64_t n_reused = 0;      ///< tokens of prompts that were in the cache
+};
+
+std::vector<Outcome> run(Engine& engine, const std::string& original, Effort* effort = nullptr) {
+  constexpr size_t kRequests = 5;
+  std::vector<Recorder> recorders(kRequests);
+  for (size_t i = 0; i < kRequests; ++i) {
+    GenerateRequest request;
+    request.tokens = random_text(i % 2 == 0 ? 150 : 20, /*seed=*/static_cast<uint32_t>(i / 2));
+    request.n_predict = 60;
+    request.sampler.temperature = i == 0 ? 0.0f : 0.8f;
+    request.sampler.seed = i;
+    request.draft.original = original;
+    request.log_probs = true;
+    engine.submit(request, recorders[i].sink());
+  }
+  std::vector<Outcome> outcomes;
+  for (Recorder& recorder : recorders) {
+    recorder.wait();
+    REQUIRE_FALSE(recorder.error.has_value());
+    outcomes.push_back({recorder.text(), recorder.stats.log_probs});
+    if (effort == nullptr) continue;
+    effort->n_reused += recorder.stats.n_reused;
+    for (const DraftCounts& counts : recorder.stats.drafts)
+      effort->n_taken_back += counts.n_drafted - counts.n_accepted;
+  }
+  return outcomes;
+}
+
+EngineOptions with(KvPreset preset) {
+  EngineOptions options;
+  options.kv = preset;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("logits do not depend on where a model is shared out, to the bit") {
+  const TempDir dir;
+  const auto text = random_text(200, 1);
+  for (const int32_t n_expert : {0, 4}) {
+    CAPTURE(n_expert);
+    const std::string path = dir.write("tiny.gguf", small_llama(n_expert).bytes());
+    const auto whole = load(path);
+    std::vector<int32_t> calibration_text;
+    for (uint32_t seed = 10; seed < 12; ++seed) {
+      for (const int32_t token : random_text(200, seed)) calibration_text.push_back(token);
+    }
+    if (n_expert == 0) calibrate_kv(*whole, calibration_text);  // bases of the layers, which are shared out too
+    for (const char* kv : {"exact", "safe", "compact", "compact-plain"}) {
+      CAPTURE(kv);
+      const auto expected = evaluate_logits(*whole, text, 200, 200, kv);
+      for (int32_t n_layers = 1; n_layers < kLayers; ++n_layers) {
+        CAPTURE(n_layers);
+        const auto shared = load(path, n_layers);
+        for (const int32_t n_chunk : {1, 7, 64}) CHECK(evaluate_logits(*shared, text, 200, n_chunk, kv) == expected);
+      }
+    }
+    const auto direction = embed(*whole, text);
+    CHECK(embed(*load(path, 2), text) == direction);
+  }
+}
+
+TEST_CASE("replies of several requests at once, drafts and what is taken back of them are those of a whole model") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", small_llama().bytes());
+  const auto whole = load(path);
+  for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
+    CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
+    // What the first request says, which it is given as a draft, and the others deviate from.
+    const std::string original = run(*Engine::create(whole, with(preset)), "").front().text;
+    const auto expected = run(*Engine::create(whole, with(preset)), original);
+    for (const int32_t n_layers : {1, 3}) {
+      CAPTURE(n_layers);
+      const auto engine = Engine::create(load(path, n_layers), with(preset));
+      Effort first, second;
+      CHECK(run(*engine, original, &first) == expected);
+      CHECK(first.n_taken_back > 0);
+      CHECK(run(*engine, original, &second) == expected);
+      CHECK(second.n_reused > 0);
+    }
+  }
+}
+
+TEST_CASE("a saved context goes on in a model that is shared out the same way, and is refused by any other") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", small_llama().bytes()), saved = dir.path("context.kv");
+  for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
+    CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
+    const auto shared = load(path, 1);
+    const auto first = Engine::create(shared, with(preset));
+    const auto expected = run(*first, "");
+    const CacheFile file = first->save_cache(saved);
+    CHECK(file.n_tokens > 0);
+    const auto second = Engine::create(shared, with(preset));
+    CHECK(second->restore_cache(saved).n_tokens == file.n_tokens);
+    Effort effort;
+    CHECK(run(*second, "", &effort) == expected);
+    // Of a compressed text that goes on behind where it is left, only beginnings are kept as they were.
+    CHECK(effort.n_reused >= (preset == KvPreset::kExact ? 3 * 128 : 1));
+
+    for (const int32_t n_layers : {2, kLayers}) {
+      const auto other = Engine::create(load(path, n_layers), with(preset));
+      CHECK(error_of([&] { other->restore_cache(saved); }) == ErrorCode::kInvalidArgument);
+      CHECK(run(*other, "") == expected);
+    }
+  }
+}
+
+TEST_CASE("a model says who computes which of its layers, and what each has of its weights") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", small_llama().bytes());
+  const ModelInfo whole = load(path)->info();
+  REQUIRE(whole.shares.size() == 1);
+  CHECK(whole.shares[0].device == "cpu");
+  CHECK(whole.shares[0].n_layer == kLayers);
+  CHECK(whole.shares[0].weight_bytes == whole.weight_bytes);
+
+  const auto model = load(path, 1);
+  const ModelInfo& shared = model->info();
+  REQUIRE(shared.shares.size() == 2);
+  CHECK(shared.shares[0].first_layer == 0);
+  CHECK(shared.shares[0].n_layer == 3);
+  CHECK(shared.shares[1].first_layer == 3);
+  CHECK(shared.shares[1].n_layer == 1);
+  CHECK(shared.weight_bytes == whole.weight_bytes);
+  CHECK(shared.shares[0].weight_bytes + shared.shares[1].weight_bytes == whole.weight_bytes);
+  CHECK(shared.backend.find(" for layers 1 to 3, ") != std::string::npos);
+  CHECK(shared.backend.ends_with(" for 4 to 4"));
+  // More than there are is all, and so is what fits, where everything does.
+  CHECK(load(path, 99)->info().shares.size() == 1);
+  CHECK(load(path, kFittingLayers)->info().shares.size() == 1);
+  CHECK(error_of([&] { load(path, -2); }) == ErrorCode::kInvalidArgument);
+  CHECK(error_of([&] { calibrate_kv(*model, random_text(400, 1)); }) == ErrorCode::kModelUnsupported);
+}
+
+TEST_CASE("as many layers are chosen as a device has room for") {
+  const TempDir dir;
+  const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
+  const LayerBytes bytes = read_layer_bytes(file);
+  REQUIRE(bytes.n_layer() == kLayers);
+  // Of f32: four matrices of attention, of which keys and values have one head, three of the feed-forward, two norms.
+  CHECK(bytes.layers[2] == 4 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 32 + 2 * 32));
+  CHECK(bytes.kv_per_position == 2 * (16 + 16));
+  const uint64_t n_vocab = 3 + 256 + 24;
+  CHECK(bytes.table == 4 * 32 * n_vocab);
+  CHECK(bytes.output == 4 * 32 * (n_vocab + 1));
+
+  // 100 positions take two pages.
+  const DeviceNeed two = device_need(bytes, 2, 100);
+  CHECK(two.weights == bytes.output + 2 * bytes.layers[2]);
+  CHECK(two.kv == 2 * 128 * bytes.kv_per_position);
+  CHECK(device_need(bytes, kLayers, 0).weights == bytes.output + bytes.table + 4 * bytes.layers[0]);
+  const auto choose = [&](int32_t wanted, uint64_t free_bytes) {
+    return choose_device_layers(file, "cuda:0", wanted, 100, free_bytes);
+  };
+  CHECK(choose(kFittingLayers, two.total()) == 2);
+  CHECK(choose(kFittingLayers, two.total() - 1) == 1);
+  CHECK(choose(kFittingLayers, device_need(bytes, kLayers, 100).total()) == kAllLayers);
+  CHECK(choose(2, two.total()) == 2);
+  CHECK(choose(kLayers + 5, UINT64_MAX) == kAllLayers);
+  CHECK(choose(kAllLayers, 0) == kAllLayers);
+
+  CHECK(error_of([&] { choose(3, two.total()); }) == ErrorCode::kOutOfMemory);
+  const std::string message = message_of([&] { choose(3, two.total()); });
+  CHECK(message.find("3 layers of ") == 0);
+  CHECK(message.find(" on cuda:0: ") != std::string::npos);
+  CHECK(message.find(", which is room for 2 layers.") != std::string::npos);
+  CHECK(error_of([&] { choose(kFittingLayers, 1000); }) == ErrorCode::kOutOfMemory);
+  CHECK(message_of([&] { choose(kFittingLayers, 1000); }).find("too little for one layer") != std::string::npos);
+}
+
+TEST_CASE("embeddings that are the head as well are where the head is") {
+  const TempDir dir;
+  TinyLlama tiny = small_llama();
+  tiny.remove_tensor("output.weight");
+  const GgufFile file = GgufFile::open(dir.write("tiny.gguf", tiny.bytes()));
+  const LayerBytes bytes = read_layer_bytes(file);
+  CHECK(bytes.table == 0);
+  CHECK(bytes.output == 4 * 32 * (3 + 256 + 24 + 1));
+  const auto text = random_text(90, 2);
+  CHECK(evaluate_logits(*load(file.path(), 2), text, 90, 16) == evaluate_logits(*load(file.path()), text, 90, 16));
+}
