@@ -124,7 +124,7 @@ test('what a model thought before it answered is folded, and is not part of the 
   await expect(replies(page)).not.toContainText('think>');
   await expect(replies(page).getByText('They want a')).toBeHidden();
   const fold = replies(page).locator('summary');
-  await expect(fold).toHaveText(/^Thought \d+ words$/);
+  await expect(fold).toHaveText(/^Thought · \d+ words$/);
   await fold.focus();
   await page.keyboard.press('Enter');
   await expect(replies(page).locator('strong')).toHaveText('sum');

@@ -180,7 +180,7 @@ function Reasoning({ text, isGoingOn, actions }: ReasoningProps) {
   return (
     <details className={styles.reasoning} onToggle={(event) => setIsOpen(event.currentTarget.open)}>
       <summary>
-        {isGoingOn ? 'Thinking…' : 'Thought'} {formatCount(nWords)} {nWords === 1 ? 'word' : 'words'}
+        {isGoingOn ? 'Thinking…' : 'Thought'} · {formatCount(nWords)} {nWords === 1 ? 'word' : 'words'}
       </summary>
       {isOpen ? <Markdown text={text} actions={actions} /> : null}
     </details>
