@@ -53,6 +53,7 @@ const steps = ['2', '4', '8', '16'];
  * @property {number} readRate bytes of weights per second that decoding reads
  * @property {number} readBandwidth bytes per second of the same minute
  * @property {number} macRate multiplications per second of a prefill
+ * @property {number} peakRate of the same minute, on registers alone
  * @property {Record<string, number>} stepCosts of so many tokens at once, in passes over one
  * @property {number} fileBytes
  * @property {number | null} peakBytes
@@ -175,6 +176,7 @@ async function measure(model, options, nPairs, flashAttention) {
     readRate: of(({ ours }) => ours.decode * ours.weightBytes),
     readBandwidth: of(({ ours }) => ours.readBandwidth),
     macRate: of(({ ours }) => ours.prefill * macsPerToken(model)),
+    peakRate: of(({ ours }) => (model.endsWith('f16') ? ours.peakF32 : ours.peakInt8)),
     stepCosts: Object.fromEntries(
       steps.map((n) => [n, of(({ ours }) => (ours.stepMs[n] ?? Number.NaN) / (ours.stepMs['1'] ?? Number.NaN))]),
     ),
@@ -218,6 +220,7 @@ function speedTable(rows) {
     'llama.cpp',
     'ratio',
     'GMAC/s',
+    'of registers',
   ];
   return [
     [...head, ...steps.map((n) => `${n} tokens`)],
@@ -232,6 +235,7 @@ function speedTable(rows) {
       row.peerPrefill.toFixed(0),
       row.prefillRatio.toFixed(2),
       (row.macRate * 1e-9).toFixed(0),
+      `${Math.round((100 * row.macRate) / row.peakRate)} %`,
       ...steps.map((n) => row.stepCosts[n]?.toFixed(2) ?? ''),
     ]),
   ];

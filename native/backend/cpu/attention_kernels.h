@@ -368,12 +368,14 @@ void attention(const AttentionArgs& args) {
   Queries queries;
   Weights weights;
   const int32_t n_padded = (args.head_dim_k + 15) / 16 * 16;
+  const bool has_codes = args.layouts[static_cast<size_t>(KvForm::kFresh)].bits.k <= 8 ||
+                         args.layouts[static_cast<size_t>(KvForm::kPacked)].bits.k <= 8;
   int32_t end_visible = 0;
   for (int q = 0; q < args.n_queries; ++q) {
     float* x = queries.x[q];
     for (int32_t d = 0; d < args.head_dim_k; ++d) x[d] = args.q[q][d] * args.scale;
     std::fill(x + args.head_dim_k, x + n_padded, 0.0f);
-    quantize_query(x, n_padded, queries.q8[q], queries.q8_scale[q], queries.q8_sum[q]);
+    if (has_codes) quantize_query(x, n_padded, queries.q8[q], queries.q8_scale[q], queries.q8_sum[q]);
     queries.m[q] = kMinusInfinity;
     queries.l[q] = 0.0f;
     std::fill_n(queries.y[q], args.head_dim_v_padded, 0.0f);

@@ -114,6 +114,10 @@ struct CpuKernelTable {
   void (*activate)(Activation kind, float* x, int64_t n);
   void (*softcap)(float* x, int64_t n, float cap);
   void (*exp)(float* y, const float* x, int64_t n);
+  // Products on registers alone, as many as the counts say: what benchmarks compare with.
+  int32_t (*peak_int8)();
+  float (*peak_f32)();
+  int64_t n_peak_int8, n_peak_f32;
 };
 
 const CpuKernelTable& cpu_kernels_scalar();
