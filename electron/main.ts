@@ -103,14 +103,18 @@ async function start(): Promise<void> {
     },
     onNetworkAttempt: (target) => network.blocked('engine', target),
   });
-  // A session of its own: no cookies, no cache, and none of the window's requests.
-  const hubHttp = new ElectronHttp(session.fromPartition('models', { cache: false }), process.env);
+  // A session of its own, from the first request on: no cookies, no cache, and none of the window's requests.
+  let hubHttp: ElectronHttp | null = null;
+  const httpOfModels = () => {
+    hubHttp ??= new ElectronHttp(session.fromPartition('models', { cache: false }), process.env);
+    return hubHttp;
+  };
   const models: ModelsService = new ModelsService({
     dataFolder: dataDirectory,
     settings: () => settings.current,
     root: () => workspaces.current?.root ?? null,
     token: new HubToken(join(dataDirectory, 'hub-token'), safeStorage),
-    http: (purpose) => hubHttp.through(network.gate(purpose)),
+    http: (purpose) => httpOfModels().through(network.gate(purpose)),
     onNotice: (error) => events.notice(error),
     onAssignment: () => void engine.load(),
     selfTest: (spec, signal) => engine.selfTest(spec, signal),

@@ -110,3 +110,30 @@ test('a conversation of a thousand messages is drawn where it is looked at', asy
     .annotations.push({ type: 'frames while scrolling, ms', description: `p50 ${frames[30]}, p95 ${frames[57]}` });
   await expect(message(page)).toBeEnabled();
 });
+
+test('what a model thought before it answered is folded, and is not part of the answer', async ({
+  outpost,
+  picture,
+}) => {
+  const thought = 'They want a **sum**. <img src=x onerror="document.title=1">';
+  storeConversation(outpost.userData, 'Sum', ['What is 2 + 2?', `<think>\n${thought}\n</think>\n\nIt is 4.`]);
+  const page = await outpost.launch();
+  await page.getByRole('button', { name: 'Conversations' }).click();
+  await page.getByRole('list', { name: 'Conversations' }).getByRole('button', { name: /^Sum/ }).first().click();
+  await expect(replies(page)).toContainText('It is 4.');
+  await expect(replies(page)).not.toContainText('think>');
+  await expect(replies(page).getByText('They want a')).toBeHidden();
+  const fold = replies(page).locator('summary');
+  await expect(fold).toHaveText(/^Thought · \d+ words$/);
+  await fold.focus();
+  await page.keyboard.press('Enter');
+  await expect(replies(page).locator('strong')).toHaveText('sum');
+  await picture('thought');
+  expect(await replies(page).locator('img').count()).toBe(0);
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+  }
+  await page.keyboard.press('Enter');
+  await expect(replies(page).locator('strong')).toBeHidden();
+});

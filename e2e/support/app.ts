@@ -110,16 +110,23 @@ export class OutpostApp {
 
   /** The process ids of the app's utility processes by their names. */
   async processIds(): Promise<Record<string, number>> {
-    const found = await this.electron.evaluate(({ app }) =>
-      app.getAppMetrics().map(({ name, serviceName, pid }) => [name ?? serviceName ?? '', pid] as const),
-    );
-    return Object.fromEntries(found);
+    const found = await this.#metrics();
+    return Object.fromEntries(found.map(({ name, serviceName, pid }) => [name ?? serviceName ?? '', pid]));
   }
 
   /** Processor time that the engine process has used, in seconds. */
   async engineSeconds(): Promise<number> {
-    const metrics = await this.electron.evaluate(({ app }) => app.getAppMetrics());
+    const metrics = await this.#metrics();
     return metrics.find(({ name }) => name === 'Outpost Engine')?.cpu.cumulativeCPUUsage ?? Number.NaN;
+  }
+
+  /** An answer of main's may be lost while it starts ("promise was garbage collected"): then it is asked again. */
+  async #metrics(): Promise<Electron.ProcessMetric[]> {
+    const ask = () => this.electron.evaluate(({ app }) => app.getAppMetrics());
+    return ask().catch((error: Error) => {
+      if (!error.message.includes('garbage collected')) throw error;
+      return ask();
+    });
   }
 
   async waitForModel(): Promise<void> {

@@ -9,7 +9,7 @@ interface DialogProps {
   title: string;
   /** One sentence that says what is at stake; also read to screen readers when the dialog opens. */
   description?: string | undefined;
-  size?: 'normal' | 'wide' | 'full';
+  size?: 'normal' | 'wide' | 'broad' | 'full';
   /** A question that needs an answer interrupts; settings do not. */
   role?: 'dialog' | 'alertdialog';
   actions?: ReactNode;

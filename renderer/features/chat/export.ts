@@ -2,12 +2,15 @@
 import type { Conversation, StoredMessage } from '../../../electron/common/app-contract.ts';
 import { pathTo } from './branches.ts';
 import type { ChatState } from './chat-state.ts';
+import { splitReasoning } from './reasoning.ts';
 
 export function toMarkdown({ title }: Pick<Conversation, 'title'>, path: readonly StoredMessage[]): string {
   const parts = path.map(({ role, content, modelName, attachments = [] }) => {
     const head = role === 'user' ? '## You' : `## ${modelName ?? 'Assistant'}`;
     const files = attachments.map(({ label }) => `*Attached: ${label}*\n\n`).join('');
-    return `${head}\n\n${files}${content.trim()}\n`;
+    const { reasoning, answer } = role === 'user' ? { reasoning: '', answer: content } : splitReasoning(content);
+    const thought = reasoning === '' ? '' : `<details><summary>Thought</summary>\n\n${reasoning}\n\n</details>\n\n`;
+    return `${head}\n\n${files}${thought}${answer.trim()}\n`;
   });
   return `# ${title.replaceAll('\n', ' ')}\n\n${parts.join('\n')}`;
 }

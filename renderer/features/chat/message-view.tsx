@@ -1,6 +1,6 @@
 // One message: a question that can be edited and sent again, or a reply with its state and figures.
 import { ChevronLeft, ChevronRight, Pencil } from 'lucide-react';
-import { memo, useState } from 'react';
+import { memo, useMemo, useState } from 'react';
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import { formatCount, formatDuration, formatRate } from '../../lib/format.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
@@ -8,6 +8,7 @@ import { Notice } from '../../ui/notice.tsx';
 import { AttachmentIcon } from './composer.tsx';
 import { Markdown, type MarkdownActions } from './markdown.tsx';
 import styles from './message-view.module.css';
+import { splitReasoning } from './reasoning.ts';
 
 /** What else stands in the place of a message. */
 export interface Branches {
@@ -118,10 +119,14 @@ interface AnswerProps {
 
 export const Answer = memo(function Answer({ message, branches, isRunning, actions, onRegenerate }: AnswerProps) {
   const { content, status, error, stats, reason } = message;
+  const { reasoning, answer, isThinking } = useMemo(() => splitReasoning(content), [content]);
   const retry = onRegenerate ? <Button onClick={onRegenerate}>Try Again</Button> : null;
   return (
     <article aria-label="Reply" aria-busy={isRunning} className={styles.answer}>
-      {content === '' ? null : <Markdown text={content} actions={actions} />}
+      {reasoning === '' && !isThinking ? null : (
+        <Reasoning text={reasoning} isGoingOn={isRunning && isThinking} actions={actions} />
+      )}
+      {answer === '' ? null : <Markdown text={answer} actions={actions} />}
       {isRunning ? null : (
         <>
           {status === 'failed' && error ? (
@@ -161,6 +166,26 @@ export const Answer = memo(function Answer({ message, branches, isRunning, actio
     </article>
   );
 });
+
+interface ReasoningProps {
+  text: string;
+  isGoingOn: boolean;
+  actions: MarkdownActions;
+}
+
+/** What was thought before the answer, folded until somebody wants to know. */
+function Reasoning({ text, isGoingOn, actions }: ReasoningProps) {
+  const [isOpen, setIsOpen] = useState(false);
+  const nWords = text === '' ? 0 : text.split(/\s+/).length;
+  return (
+    <details className={styles.reasoning} onToggle={(event) => setIsOpen(event.currentTarget.open)}>
+      <summary>
+        {isGoingOn ? 'Thinking…' : 'Thought'} · {formatCount(nWords)} {nWords === 1 ? 'word' : 'words'}
+      </summary>
+      {isOpen ? <Markdown text={text} actions={actions} /> : null}
+    </details>
+  );
+}
 
 function figures(stats: NonNullable<StoredMessage['stats']>): string {
   return [

@@ -32,6 +32,15 @@ describe('toChatMessages', () => {
     expect(toChatMessages('', turns).map((turn) => turn.role)).toEqual(['user', 'assistant', 'user']);
   });
 
+  it('gives back what was thought apart from what was answered, and no thought without an answer', () => {
+    const turns = [message('user', 'a'), message('assistant', '<think>\nHm.\n</think>\n\nB'), message('user', 'c')];
+    expect(toChatMessages('', turns)[1]).toEqual({ role: 'assistant', content: 'B', reasoning: 'Hm.' });
+    const stopped = [message('user', 'a'), message('assistant', '<think>Hm'), message('user', 'c')];
+    expect(toChatMessages('', stopped)).toEqual([{ role: 'user', content: 'a\n\nc' }]);
+    const quoted = message('user', '<think>mine</think>');
+    expect(toChatMessages('', [quoted])).toEqual([{ role: 'user', content: '<think>mine</think>' }]);
+  });
+
   it('does not change its input', () => {
     const turns = [message('user', 'a'), message('user', 'b')];
     toChatMessages('', turns);

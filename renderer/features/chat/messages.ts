@@ -2,20 +2,23 @@
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import type { ChatMessage } from '../../../electron/common/engine-contract.ts';
 import { withAttachments } from './attachments.ts';
+import { splitReasoning } from './reasoning.ts';
 
 /**
  * What the model sees: the system prompt, then the turns in alternation. Chat templates of several model families
- * refuse two messages of one role in a row, so a question whose answer failed is joined with the next question.
+ * refuse two messages of one role in a row, so a question whose answer failed is joined with the next question. What it
+ * thought goes apart from what it answered: its template knows whether it wants to see it again.
  */
 export function toChatMessages(systemPrompt: string, messages: readonly StoredMessage[]): ChatMessage[] {
   const result: ChatMessage[] = [];
   if (systemPrompt.trim() !== '') result.push({ role: 'system', content: systemPrompt });
   for (const { role, content: text, attachments } of messages) {
-    const content = withAttachments(text, attachments);
+    const { reasoning, answer } = role === 'assistant' ? splitReasoning(text) : { reasoning: '', answer: text };
+    const content = withAttachments(answer, attachments);
     if (content.trim() === '') continue;
     const last = result.at(-1);
     if (last?.role === role) last.content += `\n\n${content}`;
-    else result.push({ role, content });
+    else result.push({ role, content, ...(reasoning === '' ? {} : { reasoning }) });
   }
   return result;
 }

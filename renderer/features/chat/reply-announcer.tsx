@@ -1,16 +1,18 @@
 // Reads a running reply to screen readers by whole sentences, and says when it is over. Tokens one by one would
 // make a reader stutter; the message list itself is therefore not live.
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { useStore } from 'zustand';
 import { sentenceEnd, speakable } from '../../lib/sentences.ts';
 import type { ChatStore } from './chat-store.ts';
+import { splitReasoning } from './reasoning.ts';
 
 export function ReplyAnnouncer({ chat }: { chat: ChatStore }) {
   const reply = useStore(chat.store, (state) => state.reply);
-  const text = useStore(chat.store, ({ reply: running, messages }) => {
+  const content = useStore(chat.store, ({ reply: running, messages }) => {
     if (!running) return '';
     return messages[running.conversationId]?.find((message) => message.id === running.messageId)?.content ?? '';
   });
+  const { answer: text, isThinking } = useMemo(() => splitReasoning(content), [content]);
   const spoken = useRef({ messageId: '', offset: 0, text: '' });
   const [announcement, setAnnouncement] = useState('');
 
@@ -24,13 +26,14 @@ export function ReplyAnnouncer({ chat }: { chat: ChatStore }) {
       return;
     }
     if (state.messageId !== reply.messageId) spoken.current = { messageId: reply.messageId, offset: 0, text: '' };
+    if (isThinking) setAnnouncement('Thinking.');
     const current = spoken.current;
     current.text = text;
     const end = sentenceEnd(text, current.offset);
     if (end === current.offset) return;
     setAnnouncement(speakable(text.slice(current.offset, end)));
     current.offset = end;
-  }, [reply, text]);
+  }, [reply, text, isThinking]);
 
   return (
     <p className="visually-hidden" aria-live="polite">

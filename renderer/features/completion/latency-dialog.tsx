@@ -42,7 +42,7 @@ export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
               .filter(Boolean)
               .join(' ')
       }
-      size="wide"
+      size="broad"
       onClose={onClose}
     >
       {log.length === 0 ? (
@@ -83,7 +83,7 @@ function Row({ entry }: { entry: LoggedSuggestion }) {
     <tr>
       <td className={styles.path}>{path || 'Untitled'}</td>
       <td>{kTriggers[trigger]}</td>
-      <td>{reason === null ? kOutcomes[outcome] : `${kOutcomes[outcome]}: ${reason}`}</td>
+      <td className={styles.outcome}>{reason === null ? kOutcomes[outcome] : `${kOutcomes[outcome]}: ${reason}`}</td>
       <td>{formatDuration(totalMs + (paintMs ?? 0))}</td>
       <td>{stats ? formatDuration(waitMs + stats.queueMs) : ''}</td>
       <td>{stats ? `${formatDuration(contextMs)}, ${count(nFiles, 'part')} of other files` : ''}</td>
