@@ -57,6 +57,37 @@ async function start(): Promise<void> {
   let broker: PortBroker | null = null;
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
+  // The window first: its process starts, and reads its scripts, while everything that it talks to is made below. No
+  // event of it is heard before that is done, in this same turn.
+  const places = new WindowPlaces(database);
+  const open = (): BrowserWindow => {
+    const opened = openMainWindow({
+      preload: join(bundle, 'preload.cjs'),
+      zoomPercent: () => settings.current.zoomPercent,
+      place: places.load(),
+      onClosing: () => askPageToFlush(),
+      onClosed: (place) => places.save(place),
+      onPageGone: (reason) => {
+        events.notice({
+          code: 'INTERNAL',
+          message: `The window stopped unexpectedly (${reason}).`,
+          hint: 'It was opened again; unsaved text is back.',
+        });
+        window?.reload();
+      },
+    });
+    window = opened;
+    broker?.setWindow(opened);
+    opened.on('closed', () => {
+      window = null;
+    });
+    return opened;
+  };
+
+  serveApp(join(bundle, 'renderer'));
+  lockSession(session.defaultSession, (url) => network.blocked('window', url));
+  const first = open();
+
   const processChanged = (process: 'engine' | 'workspace' | 'terminal', state: ProcessState) => {
     if (state.state === 'restarting' || state.state === 'failed') broker?.withdraw(process);
     events.push({ type: 'process', process, state });
@@ -66,7 +97,10 @@ async function start(): Promise<void> {
     entry: join(bundle, 'engine-host.js'),
     assignment: () => models.assignmentNow(),
     onState: (state) => processChanged('engine', state),
-    onStarted: () => broker?.deliver('engine'),
+    onStarted: () => {
+      broker?.deliver('engine');
+      void models.machine.lookAtGpus();
+    },
     onNetworkAttempt: (target) => network.blocked('engine', target),
   });
   // A session of its own: no cookies, no cache, and none of the window's requests.
@@ -82,7 +116,7 @@ async function start(): Promise<void> {
     selfTest: (spec, signal) => engine.selfTest(spec, signal),
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
     measureSpeeds: (...input) => engine.measureSpeeds(...input),
-    gpus: () => engine.gpus(),
+    gpus: async () => engine.gpus(),
     checkKv: (spec, signal) => engine.checkKv(spec, signal),
     forget: () => engine.forget(),
   });
@@ -146,6 +180,7 @@ async function start(): Promise<void> {
       return canceled ? null : filePath;
     },
     onKeys: showMenu,
+    onWindowStarted: () => startRest(),
     onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
     onReadyToClose: (found) => answerClosing?.(found),
   });
@@ -155,8 +190,8 @@ async function start(): Promise<void> {
       return true;
     },
     engine: (port) => engine.process.serve(port, 'renderer'),
-    workspace: (port) => workspace.process.serve(port, 'renderer'),
-    terminal: (port) => terminal.process.serve(port, 'renderer'),
+    workspace: (port) => workspace.serve(port),
+    terminal: (port) => terminal.serve(port),
   });
 
   /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
@@ -178,40 +213,19 @@ async function start(): Promise<void> {
     if (response === 0) throw new Error('The user keeps the window open.');
   };
 
-  const places = new WindowPlaces(database);
-  const open = () => {
-    window = openMainWindow({
-      preload: join(bundle, 'preload.cjs'),
-      zoomPercent: () => settings.current.zoomPercent,
-      place: places.load(),
-      onClosing: askPageToFlush,
-      onClosed: (place) => places.save(place),
-      // Models are large: before the window is there, the disk and the processor are its own. Later windows find all of
-      // it running.
-      onShown: () => {
-        engine.process.start();
-        void models.start();
-      },
-      onPageGone: (reason) => {
-        events.notice({
-          code: 'INTERNAL',
-          message: `The window stopped unexpectedly (${reason}).`,
-          hint: 'It was opened again; unsaved text is back.',
-        });
-        window?.reload();
-      },
-    });
-    broker?.setWindow(window);
-    window.on('closed', () => {
-      window = null;
-    });
+  /** Models are large: before the window is there, the disk and the processor are its own. Later windows find them. */
+  let isRestStarted = false;
+  const startRest = () => {
+    if (isRestStarted) return;
+    isRestStarted = true;
+    workspace.process.start();
+    engine.process.start();
+    void models.start();
   };
 
-  serveApp(join(bundle, 'renderer'));
-  lockSession(session.defaultSession, (url) => network.blocked('window', url));
+  broker.setWindow(first);
+  if (workspaces.current !== null) workspace.process.start();
   showMenu();
-  workspace.process.start();
-  open();
 
   app.on('activate', () => {
     if (window === null) open();

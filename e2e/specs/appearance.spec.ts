@@ -26,8 +26,28 @@ test('readable, and named for assistive technology, from the welcome to a reply'
   await look('welcome');
   await page.getByRole('treeitem', { name: 'src' }).click();
   await openFile(page, 'queue.ts');
+  // What a screen reader is given while the reply grows.
+  await page.evaluate(() => {
+    const said: string[] = [];
+    Object.assign(window, { said });
+    const live = document.querySelector('[data-region="chat"] p[aria-live="polite"]');
+    if (live) {
+      new MutationObserver(() => said.push(live.textContent ?? '')).observe(live, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      });
+    }
+  });
   await ask(page, 'Explain in two sentences what a queue is, then show a small TypeScript example in a code block.');
   await expect(replies(page)).toHaveAttribute('aria-busy', 'false', { timeout: 90_000 });
+  const said = () => page.evaluate(() => (window as unknown as { said: string[] }).said);
+  await expect.poll(async () => (await said()).at(-1)).toMatch(/End of reply\.$/);
+  const spoken = await said();
+  const words = (await replies(page).innerText()).split(/\s+/).length;
+  expect(spoken.length).toBeLessThan(words / 2); // sentences, not tokens
+  expect(spoken.join(' ')).not.toContain('```');
+  expect(spoken.join(' ')).toContain((await replies(page).locator('p').first().innerText()).split(/[.:!?]/)[0]?.trim());
   await look('working');
 });
 
@@ -91,4 +111,57 @@ test('everything can be reached with the keyboard', async ({ outpost, folder }) 
   await page.keyboard.press('Control+Shift+e');
   await page.keyboard.press('ArrowDown');
   await expect(page.getByRole('tree')).toBeFocused();
+});
+
+test('who wants less motion gets none: no animation, no scrolling in steps, no blinking cursor', async ({
+  outpost,
+  folder,
+}) => {
+  await writeFiles(folder, { 'long.txt': Array.from({ length: 2000 }, (_, i) => `line ${i}\n`).join('') });
+  const page = await outpost.launch({ folder });
+  await openFile(page, 'long.txt');
+  /** How many places the text stands at on its way over a page. */
+  const steps = async () => {
+    await page.locator('.monaco-editor .view-lines').click();
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.press('PageDown'); // the first moves the cursor only
+    await page.waitForTimeout(600);
+    await page.evaluate(() => {
+      const seen = new Set<number>();
+      const lines = document.querySelector('.monaco-editor .lines-content');
+      const look = () => {
+        seen.add(lines?.getBoundingClientRect().top ?? 0);
+        Object.assign(window, { nPlaces: seen.size - 1 });
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.keyboard.press('PageDown');
+    await page.waitForTimeout(600);
+    return page.evaluate(() => (window as unknown as { nPlaces: number }).nPlaces);
+  };
+  const durations = async () => {
+    await page.keyboard.press('Control+Shift+p');
+    const picker = page.getByRole('dialog', { name: 'Command palette' });
+    await picker.getByRole('combobox').fill('Settings: Settings');
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog', { name: 'Settings' });
+    const found = await dialog.evaluate((element) =>
+      [element, ...element.querySelectorAll('*')].flatMap((part) => {
+        const { animationName, animationDuration, transitionDuration } = getComputedStyle(part);
+        return [...(animationName === 'none' ? [] : [animationDuration]), ...transitionDuration.split(', ')];
+      }),
+    );
+    await page.keyboard.press('Escape');
+    await expect(dialog).toBeHidden();
+    return Math.max(...found.map(Number.parseFloat));
+  };
+  // What the same looks like for everybody else.
+  expect(await durations()).toBeGreaterThanOrEqual(0.1);
+  await expect.poll(steps).toBeGreaterThan(1);
+
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  expect(await durations()).toBeLessThan(0.001);
+  expect(await steps()).toBe(1);
+  await expect(page.locator('.monaco-editor .cursors-layer').first()).toHaveClass(/cursor-solid/);
 });

@@ -79,6 +79,58 @@ test.describe('Inline completion', () => {
     await expect(status(page)).toContainText('off');
   });
 
+  test('the latency panel tells where the time of each suggestion went', async ({ outpost, folder, picture }) => {
+    await writeFiles(folder, { 'math.py': source.repeat(4), 'other.py': 'LIMIT = 3\n' });
+    const page = await outpost.launch({ folder });
+    await outpost.waitForModel();
+    await openFile(page, 'other.py');
+    await openFile(page, 'math.py');
+    const ghost = page.locator('.monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text').first();
+    await typeAtEnd(page, 'def divide(a, b):\nreturn ');
+    await expect(ghost).toBeVisible({ timeout: 60_000 });
+    const suggested = await ghost.innerText();
+    await page.keyboard.type(suggested.slice(0, 1)); // along it
+    await expect(ghost).toBeVisible();
+    await page.keyboard.press('Control+End');
+    await page.keyboard.type('\n');
+    const chip = status(page).getByRole('button', { name: /^Inline completion/ });
+    const last = await chip.getAttribute('aria-label');
+    await page.keyboard.press('Alt+\\');
+    await expect(chip).not.toHaveAccessibleName(last ?? '');
+    await expect(chip).not.toHaveAccessibleName(/thinking/, { timeout: 60_000 });
+
+    await page.keyboard.press('Control+Shift+p');
+    await page.getByRole('combobox').fill('Show the Latency of Suggestions');
+    await page.keyboard.press('Enter');
+    const panel = page.getByRole('dialog', { name: 'Latency of Suggestions' });
+    await expect(panel).toContainText(/Written by the engine: \d.* and \d.* of \d/);
+    await picture('latency');
+    const heads = await panel.getByRole('columnheader').allInnerTexts();
+    const rows = await panel
+      .getByRole('row')
+      .filter({ has: page.getByRole('cell') })
+      .all();
+    const table = await Promise.all(
+      rows.map(async (row) => {
+        const cells = await row.getByRole('cell').allInnerTexts();
+        return Object.fromEntries(heads.map((head, i) => [head, cells[i] ?? '']));
+      }),
+    );
+    const shown = table.filter(({ Outcome }) => Outcome === 'Shown').at(-1);
+    const ms = /^\d+(\.\d)? m?s/;
+    expect(shown).toMatchObject({ File: 'math.py', Trigger: 'Typing' });
+    for (const head of ['All', 'Wait', 'Filter', 'Paint']) expect(shown?.[head], head).toMatch(ms);
+    expect(shown?.Context).toMatch(/ms, \d+ parts? of other files$/);
+    expect(shown?.Prefill).toMatch(/m?s, \d+ new of \d+$/);
+    expect(shown?.Decode).toMatch(/m?s, \d+ tokens?$/);
+    expect(table.some(({ Trigger }) => Trigger === 'Asked for')).toBe(true);
+    // What the first request had read is not read again by the last.
+    const read = table.map(({ Prefill = '' }) => /(\d+) new of (\d+)/.exec(Prefill)?.slice(1).map(Number) ?? []);
+    const [nNew = 0, nAll = 0] = read.find((found) => found.length > 0) ?? [];
+    expect(nAll).toBeGreaterThan(0);
+    expect(nNew).toBeLessThan(nAll);
+  });
+
   test('the next keystroke cancels the request in the engine', async ({ outpost, folder }) => {
     // Reading it for the first time takes the engine seconds.
     await writeFiles(folder, { 'long.py': source.repeat(40) });

@@ -4,6 +4,23 @@ import { expect, test } from '../support/app.ts';
 import { ask, replies, status } from '../support/window.ts';
 
 test.describe('Engine', () => {
+  test('starts after the first picture of the window', async ({ outpost }) => {
+    const page = await outpost.launch();
+    await outpost.waitForModel();
+    const paintedMs = await page.evaluate(() => {
+      const [paint] = performance.getEntriesByName('first-contentful-paint');
+      return performance.timeOrigin + (paint?.startTime ?? Number.NaN);
+    });
+    // Two clocks that differ by a constant: what the system says of processes is compared with itself only.
+    const { engineMs, originMs } = await outpost.electron.evaluate(({ app }) => {
+      const created = (name: string) =>
+        app.getAppMetrics().find(({ type, name: own }) => (own ?? type) === name)?.creationTime ?? Number.NaN;
+      return { engineMs: created('Outpost Engine') - created('Browser'), originMs: performance.timeOrigin };
+    });
+    // The system counts in hundredths of a second.
+    expect(engineMs).toBeGreaterThan(paintedMs - originMs - 10);
+  });
+
   test('killed during a reply: the window says so, and the next question is answered', async ({ outpost, picture }) => {
     const page = await outpost.launch();
     await outpost.waitForModel();

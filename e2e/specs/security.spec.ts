@@ -1,5 +1,5 @@
 // Attempts that must fail, in the real app, and what the user sees of them.
-import { readFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { expect, test, writeFiles } from '../support/app.ts';
@@ -201,4 +201,80 @@ test('hostile text in replies, file names and files stays text; links open only 
   expect(await opened()).toHaveLength(1);
   const settings = JSON.parse(await readFile(join(outpost.userData, 'settings.json'), 'utf8'));
   expect(settings.isNetworkOff).toBe(true);
+});
+
+test('a window that was taken over reaches nothing outside of the folder, and brings no process down', async ({
+  outpost,
+  folder,
+}) => {
+  test.skip(process.platform === 'win32', 'Links need a right there.');
+  const project = join(folder, 'project');
+  await writeFiles(folder, { 'secret.txt': 'xyzzy\n', 'project/a.txt': 'a\n' });
+  await symlink('../secret.txt', join(project, 'link.txt'));
+  await symlink('..', join(project, 'up'));
+  const page = await outpost.launch({ folder: project });
+  await outpost.waitForModel();
+  const before = await outpost.processIds();
+
+  await file(page, 'link.txt').click();
+  await expect(page.getByRole('main')).toContainText('link.txt cannot be shown');
+  await expect(page.getByRole('main')).toContainText('link.txt is not inside the open folder.');
+
+  const text = { text: 'overwritten', encoding: 'utf8', version: null, overwrite: true };
+  const outside = ['../secret.txt', 'up/secret.txt', 'a/../../secret.txt', join(folder, 'secret.txt')];
+  const attempts: [port: string, procedure: string, input: unknown][] = [
+    ...[...outside, 'link.txt'].flatMap((path): typeof attempts => [
+      ['workspace', '/read', { path }],
+      ['workspace', '/write', { path, ...text }],
+    ]),
+    ...outside.flatMap((path): typeof attempts => [
+      ['workspace', '/rename', { from: 'a.txt', to: `${path}.new` }],
+      ['workspace', '/rename', { from: path, to: 'mine.txt' }],
+      ['workspace', '/createDirectory', { path: `${path}.folder` }],
+      ['workspace', '/trash', { path }],
+    ]),
+    ...['..', 'up', '/'].map((path): (typeof attempts)[0] => ['workspace', '/list', { path }]),
+    ['workspace', '/trash', { path: '' }],
+    ['workspace', '/read', { path: 'a.txt\0.png' }],
+    ['workspace', '/setRoot', { root: '/' }],
+    ['app', '/workspace/open', { recentRoot: '/' }],
+    ['app', '/shell/openExternal', { url: 'file:///etc/passwd' }],
+  ];
+  const { answers, after } = await page.evaluate(async (calls) => {
+    // Ports are for whoever runs in the page: ask for some, as a script that got in would.
+    const ports = new Map<string, MessagePort>();
+    const areHere = new Promise<void>((resolve) => {
+      window.addEventListener('message', ({ data, ports: [port] }) => {
+        if (data?.type === 'outpost:port' && port) ports.set(data.name, port);
+        if (ports.has('app') && ports.has('workspace')) resolve();
+      });
+    });
+    window.postMessage({ type: 'outpost:ready' }, location.origin);
+    await areHere;
+    let nCalls = 0;
+    const call = (name: string, u: string, json: unknown): Promise<string> => {
+      const i = `attack-${++nCalls}`;
+      return new Promise((resolve) => {
+        ports.get(name)?.addEventListener('message', ({ data }) => {
+          const { i: id, p } = JSON.parse(data);
+          if (id === i) resolve(p.b?.json?.code ?? (p.s ? `status ${p.s}` : JSON.stringify(p.b?.json)));
+        });
+        ports.get(name)?.postMessage(JSON.stringify({ i, p: { u, b: { json } } }));
+      });
+    };
+    const answers: string[] = [];
+    for (const args of calls) answers.push(await call(...args));
+    // What is no call at all, and one that is longer than any.
+    const junk = ['{', 'null', '{"i":1}', null, {}, new ArrayBuffer(8), '['.repeat(100_000), 'x'.repeat(97 * 2 ** 20)];
+    for (const port of ports.values()) for (const message of junk) port.postMessage(message);
+    return { answers, after: await call('workspace', '/read', { path: 'a.txt' }) };
+  }, attempts);
+  attempts.forEach(([, procedure, input], i) => {
+    const expected = { '/setRoot': 'status 404', '/shell/openExternal': 'INTERNAL' }[procedure] ?? 'OUTSIDE_WORKSPACE';
+    expect(answers[i], `${procedure} ${JSON.stringify(input)}`).toBe(expected);
+  });
+  expect(JSON.parse(after)).toMatchObject({ text: 'a\n' });
+  expect(await readFile(join(folder, 'secret.txt'), 'utf8')).toBe('xyzzy\n');
+  expect(await readFile(join(project, 'a.txt'), 'utf8')).toBe('a\n');
+  expect(await outpost.processIds()).toEqual(before);
 });

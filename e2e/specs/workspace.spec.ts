@@ -3,7 +3,7 @@ import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test, writeFiles } from '../support/app.ts';
-import { file, openFile, shownText, tab, tree, typeAtEnd } from '../support/window.ts';
+import { file, openFile, shownText, status, tab, tree, typeAtEnd } from '../support/window.ts';
 
 const run = promisify(execFile);
 
@@ -109,7 +109,6 @@ test.describe('Workspace', () => {
 
   test('files that cannot be edited say why', async ({ outpost, folder, picture }) => {
     await writeFiles(folder, {
-      'latin1.txt': Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]),
       'huge.log': '',
       'locked.txt': 'do not touch\n',
       'image.bin': Buffer.from([1, 0, 2, 0, 3]),
@@ -118,9 +117,6 @@ test.describe('Workspace', () => {
     await chmod(join(folder, 'locked.txt'), 0o444);
     const page = await outpost.launch({ folder });
 
-    await file(page, 'latin1.txt').click();
-    await expect(page.getByRole('main')).toContainText('latin1.txt is not a text file.');
-    await picture('not UTF-8');
     await file(page, 'huge.log').click();
     await expect(page.getByRole('main')).toContainText('huge.log has 200 MB');
     await file(page, 'image.bin').click();
@@ -129,7 +125,42 @@ test.describe('Workspace', () => {
     await openFile(page, 'locked.txt');
     await picture('read-only');
     await expect(page.getByRole('main')).toContainText(/read-only/i);
-    expect(await readFile(join(folder, 'latin1.txt'))).toEqual(Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]));
+  });
+
+  test('a file keeps its encoding and its line endings byte for byte, or says what it cannot hold', async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
+    const bytes = (text: string) => Buffer.from(text, 'latin1');
+    await writeFiles(folder, {
+      'latin1.txt': bytes('caf\xe9\r\n\x80 5\nlast'),
+      'wide.txt': Buffer.from('\ufeffa\r\nb\r\n', 'utf16le'),
+    });
+    const page = await outpost.launch({ folder });
+    await openFile(page, 'latin1.txt');
+    await expect(status(page)).toContainText('Windows-1252');
+    expect(await shownText(page)).toContain('café\n€ 5\nlast');
+    await typeAtEnd(page, ' \xfc');
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, 'latin1.txt')).toBeVisible();
+    const onDisk = () => readFile(join(folder, 'latin1.txt'));
+    expect(await onDisk()).toEqual(bytes('caf\xe9\r\n\x80 5\nlast \xfc'));
+
+    await page.keyboard.insertText(' →');
+    await page.keyboard.press('Control+s');
+    await expect(page.getByRole('main')).toContainText('cannot hold “→” of line 3');
+    await picture('not in this encoding');
+    expect(await onDisk()).toEqual(bytes('caf\xe9\r\n\x80 5\nlast \xfc'));
+    await page.getByRole('button', { name: 'Save as UTF-8' }).click();
+    await expect(status(page)).toContainText('UTF-8');
+    expect((await onDisk()).toString('utf8')).toBe('café\r\n€ 5\nlast ü →');
+
+    await openFile(page, 'wide.txt');
+    await typeAtEnd(page, 'c');
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, 'wide.txt')).toBeVisible();
+    expect(await readFile(join(folder, 'wide.txt'))).toEqual(Buffer.from('\ufeffa\r\nb\r\nc', 'utf16le'));
   });
 
   test('a full disk loses nothing', async ({ outpost, folder, picture }) => {

@@ -16,7 +16,7 @@ import {
 import { modelFactsSchema } from './model-facts.ts';
 import { modelIdSchema, modelRoleSchema } from './role-contract.ts';
 import { settingsPatchSchema, settingsSchema } from './settings.ts';
-import { relativePathSchema } from './workspace-contract.ts';
+import { encodingSchema, relativePathSchema } from './workspace-contract.ts';
 
 const nothing = z.object({});
 const id = z.string().min(1).max(64);
@@ -109,7 +109,7 @@ export const backupSchema = z.object({
   title: z.string(),
   languageId: z.string(),
   text: z.string(),
-  encoding: z.enum(['utf8', 'utf8bom', 'utf16le', 'utf16be']),
+  encoding: encodingSchema,
   /** The version that the edits started from; null for a file that was never saved. */
   version: z.string().nullable(),
 });
@@ -236,6 +236,8 @@ export const appContract = {
     delete: procedure.input(z.object({ id })).output(nothing),
   },
   lifecycle: {
+    /** The window is drawn and takes keys: what is large may start. */
+    started: procedure.output(nothing),
     /** `problem`: why unsaved text could not be brought to safety; main then asks the user. */
     readyToClose: procedure.input(z.object({ problem: errorInfoSchema.nullable() })).output(nothing),
   },

@@ -18,6 +18,8 @@ export const appErrors = {
   FILE_IS_DIRECTORY: data,
   FILE_TOO_LARGE: data,
   FILE_NOT_TEXT: data,
+  /** The file's encoding has no such character. */
+  FILE_ENCODING: data,
   FILE_READ_ONLY: data,
   FILE_CHANGED_ON_DISK: data,
   PERMISSION_DENIED: data,

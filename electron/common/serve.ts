@@ -3,6 +3,7 @@ import { mapEventIterator } from '@orpc/client';
 import { type AnyRouter, ORPCError } from '@orpc/server';
 import { RPCHandler } from '@orpc/server/message-port';
 import { z } from 'zod';
+import './no-forms.ts';
 import { appError } from './app-error.ts';
 import { isAbort, isAppErrorCode } from './error-info.ts';
 import type { ServePortMessage } from './ports.ts';

@@ -8,6 +8,9 @@ import { searchEventSchema, searchQuerySchema } from './search-contract.ts';
 
 export const relativePathSchema = z.string().max(4096);
 
+/** How the bytes of a file are text. A file keeps its own. */
+export const encodingSchema = z.enum(['utf8', 'utf8bom', 'utf16le', 'utf16be', 'windows1252']);
+
 export const entrySchema = z.object({
   name: z.string(),
   path: relativePathSchema,
@@ -24,7 +27,7 @@ export const fileSchema = z.object({
   path: relativePathSchema,
   /** Without a byte order mark; line endings as they are. */
   text: z.string(),
-  encoding: z.enum(['utf8', 'utf8bom', 'utf16le', 'utf16be']),
+  encoding: encodingSchema,
   eol: z.enum(['lf', 'crlf', 'mixed', 'none']),
   isReadOnly: z.boolean(),
   version: versionSchema,

@@ -15,7 +15,15 @@ const result = (meanKld: number, perplexity = 6): NativeKvDivergence => ({
 });
 
 /** A model that reads `tokensPerMs`, and whose check is `check`. */
-async function started({ tokensPerMs, check }: { tokensPerMs: number; check: NativeModel['checkKv'] }) {
+async function started({
+  tokensPerMs,
+  check,
+  nowMs = 1000,
+}: {
+  tokensPerMs: number;
+  check: NativeModel['checkKv'];
+  nowMs?: number;
+}) {
   const addon = new FakeAddon();
   addon.checkKv = check;
   const { promise } = addon.loadModel('/m.gguf');
@@ -23,12 +31,12 @@ async function started({ tokensPerMs, check }: { tokensPerMs: number; check: Nat
   if (!engine) throw new Error('no load');
   const model = await promise;
   const abort = new AbortController();
-  const checking = checkKv({ model, engine }, 1000, abort.signal);
+  const checking = checkKv({ model, engine }, nowMs, abort.signal);
   const speed = await engine.submitted();
   // The reply's own statistics carry the speed.
   const nPrompt = speed.request.tokens.length;
   speed.sink.onDone('length', { ...stats, nPrompt, nReused: 0, prefillMs: nPrompt / tokensPerMs });
-  return { abort, checking };
+  return { abort, checking, asked: [...speed.request.tokens] };
 }
 
 describe('the check of the KV cache', () => {
@@ -46,6 +54,15 @@ describe('the check of the KV cache', () => {
     expect(check.results.map(({ preset }) => preset)).toEqual(['max', 'compact', 'safe']);
     // 40 s at 60 tokens a second, for a calibration and four passes over a window.
     expect(seen).toEqual([{ nCalibration: 480, nCtx: 480, nTokens: 480, presets: ['max', 'compact', 'safe'] }]);
+  });
+
+  it('measures the speed on another text the next time: what was read is in the cache', async () => {
+    const check = () => ({ promise: Promise.resolve([result(0.05), result(0.012), result(0.002)]), cancel: () => {} });
+    const first = await started({ tokensPerMs: 0.06, check });
+    const second = await started({ tokensPerMs: 0.06, check, nowMs: 1007 });
+    expect(second.asked).toHaveLength(first.asked.length);
+    expect(second.asked.slice(0, 4)).not.toEqual(first.asked.slice(0, 4));
+    await Promise.all([first.checking, second.checking]);
   });
 
   it('leaves a model alone that reads too slowly, and says so', async () => {

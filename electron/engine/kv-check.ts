@@ -13,6 +13,8 @@ const mostMs = 57_000;
 /** Of tokens. In a shorter one most of what is compared is still in 8 bits, whatever the preset. */
 const leastWindow = 320;
 const mostWindow = 1024;
+/** Tokens that tell how fast the model reads. */
+const nSpeed = 96;
 
 export async function checkKv(
   { model, engine }: Pick<Loaded, 'model' | 'engine'>,
@@ -23,7 +25,9 @@ export async function checkKv(
   const measured = model.tokenize(measuredText);
   const unchecked = (problem: string): KvCheck => ({ atMs: nowMs, chosen: 'exact', nTokens: 0, results: [], problem });
 
-  const tokensPerMs = await readingSpeed({ engine }, measured.slice(0, 96), signal);
+  // From another place each time: what an earlier check has read is in the cache, and nothing to tell a speed from.
+  const start = nowMs % Math.max(1, measured.length - nSpeed);
+  const tokensPerMs = await readingSpeed({ engine }, measured.slice(start, start + nSpeed), signal);
   // The calibration reads a window; then one is read in f16 and once with each preset.
   const nPlanned = Math.floor((plannedMs * tokensPerMs) / (presets.length + 2));
   const nCtx = Math.min(nPlanned, mostWindow, model.info.nCtxTrain, calibration.length, measured.length);

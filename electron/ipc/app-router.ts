@@ -30,6 +30,7 @@ export interface AppRouterDeps extends Omit<ModelsRouterDeps, 'updateSettings' |
   /** Commands have other keys now. */
   onKeys: () => void;
   onZoom: (percent: number) => void;
+  onWindowStarted: () => void;
   onReadyToClose: (problem: ErrorInfo | null) => void;
 }
 
@@ -127,6 +128,7 @@ export function createAppRouter(deps: AppRouterDeps) {
       delete: os.backups.delete.handler(({ input }) => done(workspaces.deleteBackup(input.id))),
     },
     lifecycle: {
+      started: os.lifecycle.started.handler(() => done(deps.onWindowStarted())),
       readyToClose: os.lifecycle.readyToClose.handler(({ input }) => done(deps.onReadyToClose(input.problem))),
     },
     shell: {

@@ -1,4 +1,5 @@
 // The terminal process, and the folder that its shells start in.
+import type { MessagePortMain } from 'electron';
 import { terminalControlContract } from '../common/terminal-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
@@ -15,6 +16,8 @@ export class TerminalProcess {
   readonly process: SupervisedProcess;
   readonly #options: TerminalProcessOptions;
   #control: Control | null = null;
+  /** As in workspace-process.ts: one port for the window, when the process knows where shells start. */
+  #hasRoot = false;
 
   constructor(options: TerminalProcessOptions) {
     this.#options = options;
@@ -33,9 +36,15 @@ export class TerminalProcess {
     await this.#control?.setRoot({ root: this.#options.root() });
   }
 
+  serve(port: MessagePortMain): boolean {
+    return this.#hasRoot && this.process.serve(port, 'renderer');
+  }
+
   async #started(): Promise<void> {
+    this.#hasRoot = false;
     this.#control = controlClient(this.process.controlPort(), terminalControlContract);
     await this.rootChanged();
+    this.#hasRoot = true;
     this.#options.onStarted();
   }
 }

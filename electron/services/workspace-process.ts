@@ -1,4 +1,5 @@
 // The workspace process and the folder it serves. A restarted one gets the same folder again.
+import type { MessagePortMain } from 'electron';
 import { workspaceControlContract } from '../common/workspace-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
@@ -18,6 +19,8 @@ export class WorkspaceProcess {
   readonly process: SupervisedProcess;
   readonly #options: WorkspaceProcessOptions;
   #control: Control | null = null;
+  /** The process has the root. A window that had a port before would get another one then, and lose its calls. */
+  #hasRoot = false;
 
   constructor(options: WorkspaceProcessOptions) {
     this.#options = options;
@@ -36,13 +39,20 @@ export class WorkspaceProcess {
     await this.#control?.setRoot({ root });
   }
 
+  /** Hands the window a port; false if there is nobody to serve it yet. */
+  serve(port: MessagePortMain): boolean {
+    return this.#hasRoot && this.process.serve(port, 'renderer');
+  }
+
   async #started(): Promise<void> {
+    this.#hasRoot = false;
     this.#control = controlClient(this.process.controlPort(), workspaceControlContract);
     try {
       await this.setRoot(this.#options.root());
     } catch (error) {
       this.#options.onRootLost(error);
     }
+    this.#hasRoot = true;
     this.#options.onStarted();
   }
 }

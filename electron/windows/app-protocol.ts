@@ -1,5 +1,5 @@
 // outpost://app/…: the renderer's files, from the bundle and from nowhere else, with a strict policy.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { protocol } from 'electron';
 import { bundleFile } from './bundle-file.ts';
 
@@ -29,22 +29,34 @@ export function registerAppScheme(): void {
   ]);
 }
 
-/** @param directory the renderer's bundle */
+/**
+ * With the older of Electron's two ways: the newer answers with a `Response`, for which Node loads its whole HTTP client
+ * before the first page, a tenth of a second of each start.
+ * @param directory the renderer's bundle
+ */
 export function serveApp(directory: string): void {
-  protocol.handle('outpost', async (request) => {
+  protocol.registerBufferProtocol('outpost', (request, answer) => {
     const file = request.method === 'GET' ? bundleFile(directory, request.url) : null;
-    const content = file && (await readFile(file.path).catch(() => null));
-    if (file === null || content === null) return notFound();
+    const data = file && readIfThere(file.path);
+    if (file === null || data === null) {
+      answer({ statusCode: 404, mimeType: 'text/plain', data: Buffer.from('Not found') });
+      return;
+    }
     const headers = {
       'Content-Type': file.type,
       'Content-Security-Policy': contentSecurityPolicy,
       'X-Content-Type-Options': 'nosniff',
       'Cross-Origin-Opener-Policy': 'same-origin',
     };
-    return new Response(new Uint8Array(content), { headers });
+    answer({ mimeType: file.type.split(';', 1)[0] ?? '', headers, data });
   });
 }
 
-function notFound(): Response {
-  return new Response('Not found', { status: 404 });
+/** At once: a page's scripts are in the system's memory already, and the way over Node's threads takes longer. */
+function readIfThere(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch {
+    return null;
+  }
 }

@@ -13,8 +13,6 @@ export interface MainWindowOptions {
   /** Asks the page to bring everything typed to safety; resolves when it has, or rejects if it cannot. */
   onClosing: () => Promise<void>;
   onClosed: (place: WindowPlace) => void;
-  /** The first picture is on the screen. */
-  onShown: () => void;
   /** The page died: show it anew. Backups bring its text back. */
   onPageGone: (reason: string) => void;
 }
@@ -42,10 +40,7 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
     },
   });
   if (options.place?.isMaximized) window.maximize();
-  window.once('ready-to-show', () => {
-    window.show();
-    options.onShown();
-  });
+  window.once('ready-to-show', () => window.show());
   // Chromium forgets it with every load.
   window.webContents.on('did-finish-load', () => {
     const factor = options.zoomPercent() / 100;

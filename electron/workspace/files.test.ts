@@ -61,8 +61,8 @@ describe('reading', () => {
   });
 
   it('refuses what is not text, and leaves it alone', async () => {
-    const root = temporaryFolder({ latin1: Buffer.from([0x61, 0xe9]), nul: 'a\0b' });
-    await expect(readTextFile(root, 'latin1')).rejects.toEqual(code('FILE_NOT_TEXT'));
+    const root = temporaryFolder({ binary: Buffer.from([0x61, 0xe9, 1]), nul: 'a\0b' });
+    await expect(readTextFile(root, 'binary')).rejects.toEqual(code('FILE_NOT_TEXT'));
     await expect(readTextFile(root, 'nul')).rejects.toEqual(code('FILE_NOT_TEXT'));
   });
 
@@ -134,6 +134,21 @@ describe('writing', () => {
     const root = temporaryFolder({ a: '' });
     await write(root, 'a', 'x', { encoding: 'utf16be' });
     expect(readFileSync(join(root, 'a')).toString('hex')).toBe('feff0078');
+  });
+
+  it('writes Windows-1252 byte for byte, and refuses what it cannot hold', async () => {
+    const root = temporaryFolder({ a: Buffer.from('636166e9200a80', 'hex') });
+    const { text, encoding, version } = await readTextFile(root, 'a');
+    expect(text).toBe('café \n€');
+    await write(root, 'a', `${text}!`, { encoding, version });
+    expect(readFileSync(join(root, 'a')).toString('hex')).toBe('636166e9200a8021');
+    await expect(write(root, 'a', 'café\n→', { encoding, overwrite: true })).rejects.toMatchObject({
+      code: 'FILE_ENCODING',
+      message: 'a is a Windows-1252 file, which cannot hold “→” of line 2.',
+    });
+    expect(readFileSync(join(root, 'a')).toString('hex')).toBe('636166e9200a8021');
+    await write(root, 'a', 'café\n→', { overwrite: true });
+    expect(content(root, 'a')).toBe('café\n→');
   });
 
   it('makes a new file and the folders on the way', async () => {

@@ -8,6 +8,7 @@ import type { WorkspaceFile } from '../common/workspace-contract.ts';
 import { onFile } from './file-errors.ts';
 import { resolveEntry, resolveInside } from './paths.ts';
 import { decodeText, detectEol, encodeText } from './text-encoding.ts';
+import { foreignCharacter } from './windows-1252.ts';
 
 /** What the editor stays pleasant with. */
 const largestBytes = 32 * 1024 * 1024;
@@ -41,7 +42,7 @@ export function readTextFile(root: string, path: string): Promise<WorkspaceFile>
       const decoded = decodeText(bytes);
       if (decoded === null) {
         throw appError('FILE_NOT_TEXT', `${path} is not a text file.`, {
-          hint: 'Outpost edits UTF-8 and UTF-16. The file was not changed; open it with another program.',
+          hint: 'Outpost edits UTF-8, UTF-16 and Windows-1252. The file was not changed; open it with another program.',
         });
       }
       const isReadOnly = !(await isWritable(location, info));
@@ -83,12 +84,13 @@ async function isWritable(location: string, { mode }: Stats): Promise<boolean> {
  * whatever fails. Only a file that cannot be replaced (see `replace`) is written in place. Missing folders on the way
  * are made.
  * @return the version that the next write must name
- * @throws FILE_CHANGED_ON_DISK, FILE_EXISTS, FILE_READ_ONLY, DISK_FULL, PERMISSION_DENIED, OUTSIDE_WORKSPACE
+ * @throws FILE_CHANGED_ON_DISK, FILE_ENCODING, FILE_EXISTS, FILE_READ_ONLY, DISK_FULL, PERMISSION_DENIED, OUTSIDE_WORKSPACE
  */
 export function writeTextFile(root: string, request: WriteRequest): Promise<{ version: string }> {
   const { path, text, encoding } = request;
   return onFile(path, 'saved', async () => {
     if (path === '') throw appError('FILE_IS_DIRECTORY', 'The folder itself cannot be written.');
+    checkCharacters(request);
     const location = await resolveInside(root, path);
     const old = await stat(location).catch(ignoreMissing);
     if (old) await checkReplaceable(location, old, request);
@@ -96,6 +98,15 @@ export function writeTextFile(root: string, request: WriteRequest): Promise<{ ve
     const bytes = encodeText(text, encoding);
     await replace(location, bytes, old);
     return { version: versionOf(bytes) };
+  });
+}
+
+function checkCharacters({ path, text, encoding }: WriteRequest): void {
+  const foreign = encoding === 'windows1252' ? foreignCharacter(text) : null;
+  if (foreign === null) return;
+  const line = text.slice(0, text.indexOf(foreign)).split('\n').length;
+  throw appError('FILE_ENCODING', `${path} is a Windows-1252 file, which cannot hold “${foreign}” of line ${line}.`, {
+    hint: 'Save it as UTF-8, or take the character out.',
   });
 }
 

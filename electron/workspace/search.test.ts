@@ -129,7 +129,31 @@ it('stops at the most matches that it gives', async () => {
   expect(done?.isTruncated).toBe(true);
 });
 
-it('ends when it is aborted', async () => {
+it('gives many matches in small pieces, which a window can take in between two pictures', async () => {
+  const folder = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${i}.txt`, 'x\n'.repeat(30)]));
+  const root = temporaryFolder(folder);
+  const sizes: number[] = [];
+  for await (const event of search(rgPath, root, plain, undefined)) {
+    if (event.type === 'files') sizes.push(event.files.reduce((sum, { matches }) => sum + matches.length, 0));
+  }
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(3000);
+  // Full at 200, with the last file's other matches.
+  expect(Math.max(...sizes)).toBeLessThan(230);
+});
+
+it('ends when it is aborted, also between two pieces', async () => {
+  const folder = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${i}.txt`, 'x\n'.repeat(30)]));
+  const many = temporaryFolder(folder);
+  const stop = new AbortController();
+  const reading = (async () => {
+    let nMatches = 0;
+    for await (const event of search(rgPath, many, plain, stop.signal)) {
+      if (event.type === 'files') for (const { matches } of event.files) nMatches += matches.length;
+      if (nMatches > 1000) stop.abort();
+    }
+  })();
+  await expect(reading).rejects.toMatchObject({ name: 'AbortError' });
+
   const root = temporaryFolder({ 'a.txt': 'x\n'.repeat(5000) });
   const abort = new AbortController();
   abort.abort();

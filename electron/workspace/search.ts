@@ -1,7 +1,8 @@
 // Workspace search: one ripgrep process per search, its JSON turned into our events while it runs.
 import { spawn } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { appError } from '../common/app-error.ts';
 import type { FileMatches, SearchEvent, SearchMatch, SearchQuery } from '../common/search-contract.ts';
 import { ignoredNames } from './listing.ts';
@@ -12,8 +13,14 @@ const mostMatches = 10_000;
 const longestMatch = 2000;
 const previewBefore = 60;
 const previewLength = 240;
-/** Files of one event at most; a smaller batch goes out when the process pauses. */
-const batchFiles = 50;
+/**
+ * Matches of one event at most, but for a file that has more; a smaller batch goes out when the process pauses. The
+ * window takes an event in at one go, between two pictures.
+ */
+const batchMatches = 200;
+/** From so many on nobody waits for the next ones: they leave the window time for keys. */
+const matchesAtOnce = 1000;
+const pauseMs = 8;
 
 export function searchArguments(query: SearchQuery): string[] {
   const { pattern, isRegex, isCaseSensitive, isWholeWord, include, exclude, withIgnored, replacement } = query;
@@ -25,6 +32,8 @@ export function searchArguments(query: SearchQuery): string[] {
     '--crlf',
     '--no-require-git',
     '--max-filesize=32M',
+    // One processor is left to whoever types meanwhile.
+    `--threads=${Math.max(1, availableParallelism() - 1)}`,
     isCaseSensitive ? '--case-sensitive' : '--ignore-case',
     ...(isRegex ? [] : ['--fixed-strings']),
     ...(isWholeWord ? ['--word-regexp'] : []),
@@ -94,6 +103,7 @@ export async function* search(
   });
   let nMatches = 0;
   let batch: FileMatches[] = [];
+  let nInBatch = 0;
   let file: FileMatches | null = null;
   try {
     for await (const text of lines(child.stdout)) {
@@ -108,11 +118,14 @@ export async function* search(
       const isFull = nMatches >= mostMatches;
       if ((type === 'end' || isFull) && file) {
         if (file.matches.length > 0) batch.push(file);
+        nInBatch += file.matches.length;
         file = null;
       }
-      if (batch.length >= batchFiles || (batch.length > 0 && child.stdout.readableLength === 0)) {
+      if (nInBatch >= batchMatches || (nInBatch > 0 && child.stdout.readableLength === 0)) {
         yield { type: 'files', files: batch };
         batch = [];
+        nInBatch = 0;
+        if (nMatches > matchesAtOnce) await setTimeout(pauseMs, undefined, signal ? { signal } : {});
       }
       if (isFull) break;
     }
@@ -130,7 +143,7 @@ export async function* search(
   }
 }
 
-/** It takes every processor: whoever types goes first. */
+/** Where all want the same processor, whoever types goes first. */
 function giveWay(pid: number | undefined): void {
   try {
     if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);

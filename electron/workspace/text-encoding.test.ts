@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { decodeText, detectEol, encodeText } from './text-encoding.ts';
+import { foreignCharacter } from './windows-1252.ts';
 
 const encodings = ['utf8', 'utf8bom', 'utf16le', 'utf16be'] as const;
 const hex = (bytes: string) => Buffer.from(bytes.replaceAll(' ', ''), 'hex');
@@ -39,15 +40,11 @@ it('writes the bytes of each encoding', () => {
 });
 
 it.each([
-  ['a byte that never occurs in UTF-8', 'ff'],
-  ['Latin-1', '61 e9 62'],
-  ['a sequence that is cut off', '61 f09f98'],
-  ['a sequence that is longer than needed', 'c0 80'],
-  ['a surrogate in UTF-8', 'ed a0 80'],
+  ['bytes that are not UTF-8, with a control', '61 e9 07 62'],
+  ['a sequence that is not UTF-8 after its mark', 'efbbbf 61 e9'],
   ['NUL', '61 00 62'],
   ['NUL after a mark', 'efbbbf 00'],
   ['UTF-16 with half a character', 'fffe 6100 62'],
-  ['UTF-16 with half a mark', 'fe'],
   ['UTF-16 with half a pair at the end', 'fffe 3dd8'],
   ['UTF-16 with the second half of a pair alone', 'feff de00 0061'],
   ['UTF-16 with NUL', 'fffe 0000'],
@@ -55,6 +52,30 @@ it.each([
   ['UTF-16 without a mark', '6100 6200'],
 ])('refuses %s', (_name, bytes) => {
   expect(decodeText(hex(bytes))).toBeNull();
+});
+
+it('reads what is not UTF-8 as Windows-1252, and gives back every byte', () => {
+  const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)).filter((byte) =>
+    byte >= 0x20 ? byte !== 0x7f : [9, 10, 11, 12, 13, 27].includes(byte),
+  );
+  const decoded = decodeText(all);
+  expect(decoded?.encoding).toBe('windows1252');
+  expect(decoded?.text).toContain('€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ\u00a0¡');
+  expect(foreignCharacter(decoded?.text ?? '')).toBeNull();
+  expect(encodeText(decoded?.text ?? '', 'windows1252')).toEqual(Buffer.from(all));
+  expect(decodeText(hex('63 61 66 e9'))).toEqual({ text: 'café', encoding: 'windows1252' });
+  // Bytes that look like UTF-8 and are not.
+  for (const bytes of ['ff', '61 f09f98', 'c0 80', 'ed a0 80', 'fe']) {
+    const text = decodeText(hex(bytes))?.text ?? '';
+    expect(encodeText(text, 'windows1252'), bytes).toEqual(hex(bytes));
+  }
+});
+
+it('names the first character that Windows-1252 does not have', () => {
+  expect(foreignCharacter('a“b”→c😀')).toBe('→');
+  expect(foreignCharacter('😀')).toBe('😀');
+  expect(foreignCharacter('\ud83d')).toBe('\ud83d');
+  expect(foreignCharacter('\u0080')).toBe('\u0080'); // the number is that of €'s byte, the character is another
 });
 
 it('keeps a second byte order mark as text', () => {

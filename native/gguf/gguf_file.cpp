@@ -144,6 +144,8 @@ uint64_t GgufFile::fingerprint() const {
   constexpr size_t kSamples = 4096, kSampleBytes = 256;
   for (size_t i = 0; i < kSamples && bytes_.size() > kSampleBytes; ++i)
     hash.add(bytes_.subspan((bytes_.size() - kSampleBytes) * i / (kSamples - 1), kSampleBytes));
+  // The system maps the neighbours of a page along with it: 64 KiB for each sample, a quarter of a gigabyte in all.
+  release(bytes_);
   for (const GgufFile& sibling : siblings_) {
     const uint64_t of_sibling = sibling.fingerprint();
     hash.add(std::as_bytes(std::span(&of_sibling, 1)));

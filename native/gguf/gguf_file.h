@@ -100,7 +100,7 @@ class GgufFile {
   uint64_t fingerprint() const;
 
   /// See MappedFile::release; nothing for a file parsed from memory.
-  /// @param part of one tensor
+  /// @param part of one file
   void release(std::span<const std::byte> part) const;
 
  private:

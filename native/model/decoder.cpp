@@ -56,7 +56,11 @@ DeviceSpan<const float> Decoder::run_stage(Pass& pass, std::span<const float> st
   } else {
     pass.backend.write(x, stream);
   }
-  for (int32_t il = pass.first_layer; il < stages_.end_layer(pass.stage); ++il) layer(pass, il, x);
+  for (int32_t il = pass.first_layer; il < stages_.end_layer(pass.stage); ++il) {
+    const auto& goes_on = pass.batch.goes_on;
+    if (goes_on && !goes_on()) throw EngineError(ErrorCode::kCancelled, "The pass was given up.");
+    layer(pass, il, x);
+  }
   if (pass.stage + 1 < stages_.size()) return x;
   if (pass.batch.logit_rows.empty()) return {};
   return unembed(pass, x);

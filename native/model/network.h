@@ -20,6 +20,8 @@ struct Batch {
   int32_t n_ctx;  ///< positions that a sequence in this cache may have; the same for all batches of one cache
   /// In place of logits: what they are computed from, the normalized residual stream of these rows.
   bool wants_hidden = false;
+  /// Asked before each layer, if there is one; false gives the pass up.
+  std::function<bool()> goes_on = nullptr;
 };
 
 /// How the hidden states of a text become one vector.
@@ -37,6 +39,7 @@ class Network {
   /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`;
   /// [logit_rows.size(), n_embd] where the batch wants hidden states.
   /// One caller at a time.
+  /// @throws EngineError kCancelled if the batch does not go on; keys and values of its tokens are anything then
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 };
 

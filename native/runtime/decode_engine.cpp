@@ -1,5 +1,6 @@
 // The decode thread: asks the scheduler who takes part, computes one pass over all of them, and lets every reply choose
-// its next tokens. Between passes a more urgent request starts and a cancelled one ends.
+// its next tokens. Between passes a more urgent request starts and a cancelled one ends; a pass that only cancelled
+// ones are in ends between two layers.
 //
 // A pass holds, of each request, tokens whose keys and values are missing: a slice of its prompt, or the last token it
 // said and behind it the tokens of a draft. The logits after each of these are what computing them one by one would
@@ -299,7 +300,7 @@ class DecodeEngine final : public Engine {
       draft(parts);
       compute(parts, ms_between(start, Clock::now()));
     } catch (const EngineError& error) {
-      return fail(parts, error);
+      return error.code() == ErrorCode::kCancelled ? give_up(parts) : fail(parts, error);
     } catch (const std::exception& error) {
       return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
     }
@@ -323,6 +324,12 @@ class DecodeEngine final : public Engine {
     wake_.wait_for(lock, std::chrono::duration<double, std::milli>(pause_ms),
                    [&] { return is_stopping_ || !arrived_.empty() || !tasks_.empty(); });
     stats_.pause_ms += ms_between(start, Clock::now());
+  }
+
+  /// Everybody in the pass was cancelled, and ends before the next one. Its keys and values are those of a part of the
+  /// layers, and so is what it packed of them.
+  void give_up(const std::vector<Part>& parts) {
+    for (const Part& part : parts) kv_.roll_back(*part.request->sequence, part.request->sequence->n_past());
   }
 
   void fail(const std::vector<Part>& parts, const EngineError& error) {
@@ -433,11 +440,15 @@ class DecodeEngine final : public Engine {
         logit_rows.push_back(static_cast<int32_t>(row));
     }
     logits_.resize(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
+    // A key ends what the one before it asked for; the next request must not wait for the rest of a pass.
+    const auto is_wanted = [&] {
+      return std::any_of(parts.begin(), parts.end(), [](const Part& part) { return !part.request->is_cancelled; });
+    };
     const auto start = Clock::now();
     {
       const std::lock_guard lock(model_->device_mutex());
       const UrgentTurn turn;
-      model_->network().forward({tokens, runs, logit_rows, n_ctx_}, kv_.storage(), logits_);
+      model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, is_wanted}, kv_.storage(), logits_);
     }
     const double ms = ms_between(start, Clock::now());
     if (n_prompt > 0) {

@@ -68,6 +68,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
 
 LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
     : file_(GgufFile::open(path)),
+      fingerprint_(file_.fingerprint()),  // before there are weights: it maps much of the file for a moment
       tokenizer_(Tokenizer::create(file_)),
       prefix_index_(*tokenizer_),
       stages_(create_stages(file_, options)) {

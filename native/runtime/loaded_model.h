@@ -32,7 +32,7 @@ class LoadedModel final : public Model {
 
   /// Of the file: its description, size, and a part of its weights. Another model has another, or at worst is the
   /// same one with a few weights changed by hand.
-  uint64_t fingerprint() const { return file_.fingerprint(); }
+  uint64_t fingerprint() const { return fingerprint_; }
 
   /// How keys and values are kept, with this model's calibration if there is one. Names are those of parse_kv_format;
   /// "-plain" behind one leaves the calibration out. @throws EngineError kInvalidArgument
@@ -49,6 +49,7 @@ class LoadedModel final : public Model {
   void find_calibration();
 
   GgufFile file_;
+  uint64_t fingerprint_;
   std::unique_ptr<Tokenizer> tokenizer_;
   PrefixIndex prefix_index_;
   std::unique_ptr<Stages> stages_;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 
 #include "tests/support/gguf_writer.h"
@@ -114,3 +115,31 @@ TEST_CASE("the data of the real vocabularies is read") {
   CHECK(file.get_floats("tokenizer.ggml.scores")->size() == 32000);
   CHECK(file.get_uint("llama.block_count") == 32u);
 }
+
+#ifdef __linux__
+namespace {
+
+/// Memory of this process that belongs to files.
+size_t file_memory_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    size_t kibibytes = 0;
+    if (word == "RssFile:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a fingerprint of a large file does not keep the file in memory") {
+  constexpr size_t kBytes = size_t{48} << 20;
+  const TempDir dir;
+  GgufWriter writer;
+  const int64_t shape[] = {static_cast<int64_t>(kBytes)};
+  writer.add_tensor("codes", TensorType::kI8, shape, std::string(kBytes, 'x'));
+  const GgufFile file = GgufFile::open(dir.write("large.gguf", writer.bytes()));
+  const size_t before = file_memory_bytes();
+  file.fingerprint();
+  CHECK(file_memory_bytes() < before + kBytes / 4);
+}
+#endif

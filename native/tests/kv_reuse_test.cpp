@@ -9,6 +9,7 @@
 #include "kv/kv_cache.h"
 #include "runtime/loaded_model.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/throws_error.h"
 #include "tests/support/tiny_model.h"
 
 using namespace outpost;
@@ -79,7 +80,7 @@ class Life {
     cache_.retire(std::move(whole));
   }
 
-  int n_reused = 0, n_refused = 0, n_rolled_back = 0;
+  int n_reused = 0, n_refused = 0, n_rolled_back = 0, n_given_up = 0;
 
  private:
   struct Request {
@@ -138,9 +139,20 @@ class Life {
     }
     const auto n_vocab = static_cast<size_t>(tiny()->info().n_vocab);
     std::vector<float> logits(rows.size() * n_vocab);
-    if (!parts.empty()) {
-      const_cast<LoadedModel&>(*tiny()).network().forward({tokens, runs, rows, kContext}, cache_.storage(), logits);
+    Network& network = const_cast<LoadedModel&>(*tiny()).network();
+    // A pass that ends between two layers leaves nothing that anybody reads: its requests go on, or end.
+    const bool is_given_up = !parts.empty() && random_() % 4 == 0;
+    if (is_given_up) {
+      int n_layers = 0;
+      const auto goes_on = [&] { return n_layers++ < 1; };
+      CHECK(error_of([&] {
+              network.forward({tokens, runs, rows, kContext, false, goes_on}, cache_.storage(), logits);
+            }) == ErrorCode::kCancelled);
+      for (const Part& part : parts) cache_.roll_back(*part.request->sequence, part.n_past);
+      ++n_given_up;
+      parts.clear();
     }
+    if (!parts.empty()) network.forward({tokens, runs, rows, kContext}, cache_.storage(), logits);
     for (size_t i = 0; i < parts.size(); ++i) {
       auto& known = parts[i].request->sequence->tokens;
       const int32_t end = parts[i].n_past + parts[i].n_tokens;
@@ -198,6 +210,7 @@ TEST_CASE("reuse, drafts and evictions change no bit of a logit, and no byte mor
       life.end();
       CHECK(life.n_reused > 0);
       CHECK(life.n_rolled_back > 0);
+      CHECK(life.n_given_up > 0);
       if (n_bytes == least) CHECK(life.n_refused > 0);
     }
   }

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "runtime/decode_engine.h"
 #include "tests/support/recorder.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/throws_error.h"
@@ -253,6 +254,35 @@ TEST_CASE("a request cancelled during its prefill stops at the end of the slice"
   CHECK(recorder.n_done_calls == 1);
   CHECK(recorder.prefill.size() == 2);
   CHECK(recorder.pieces.empty());
+}
+
+TEST_CASE("a pass that nobody waits for any more is given up") {
+  Recorder recorder;
+  Turnstile turnstile;
+  recorder.on_prefill = [&](int32_t) { turnstile.pass(); };  // until the id is known
+  std::unique_ptr<Engine> engine;
+  uint64_t id = 0;
+  DecodeParts parts;
+  // Called for a pass that was planned and has not begun: the one that ends the prompt.
+  parts.draft = [&](auto) {
+    engine->cancel(id);
+    return std::vector<int32_t>();
+  };
+  engine = create_engine(random_model(), small_slices(), parts);
+  id = engine->submit(random_request(40, 1), recorder.sink());
+  turnstile.open();
+  recorder.wait();
+  CHECK(recorder.reason == StopReason::kCancelled);
+  CHECK(recorder.prefill.back() == std::pair(32, 40));
+  CHECK_FALSE(recorder.error.has_value());
+
+  // What was computed before it is used by the next one, and changes nothing.
+  Recorder next, alone;
+  engine->submit(random_request(40, 1), next.sink());
+  next.wait();
+  run_alone(random_model(), random_request(40, 1), alone);
+  CHECK(next.stats.n_reused == 32);
+  CHECK(next.text() == alone.text());
 }
 
 TEST_CASE("a request cancelled during its reply says no other token") {

@@ -73,8 +73,8 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
   const zoom = (percent: number) => settings.update({ zoomPercent: Math.max(50, Math.min(300, percent)) });
   return {
     'file.new': {
-      run: () => {
-        buffers.newFile();
+      run: async () => {
+        await buffers.newFile();
         focusEditor(model);
       },
     },

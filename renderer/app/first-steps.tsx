@@ -24,7 +24,7 @@ const kMostFrames = 120;
 
 async function tryCompletion(model: AppModel): Promise<void> {
   const { buffers } = model;
-  buffers.newFile();
+  await buffers.newFile();
   const id = buffers.store.getState().activeId;
   const start = { startLine: 1, startColumn: 1, endLine: 1, endColumn: 1 };
   for (let i = 0; i < kMostFrames; i++) {

@@ -3,7 +3,7 @@
 import { createRoot } from 'react-dom/client';
 import type { Api } from '../../electron/common/api.ts';
 import { isCommandId } from '../../electron/common/commands.ts';
-import { problemsOf, registerInlineCompletions } from '../editor/inline-completions.ts';
+import { loadEditor, loadedEditor, whenEditorIsLoaded } from '../editor/load-editor.ts';
 import { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { NextEdits } from '../features/completion/next-edits.ts';
 import { XtermScreen } from '../features/terminal/xterm-screen.ts';
@@ -15,12 +15,15 @@ import { isModalOpen } from './focus.ts';
 import type { PortInbox } from './port-inbox.ts';
 import { Regions } from './regions.ts';
 
+/** A window that is hidden has no picture; the engine starts all the same. */
+const kLongestHiddenMs = 3000;
+
 /** Connects to the ports of `inbox` and mounts the window. */
 export function mount(inbox: PortInbox): Promise<void> {
   return mountOn(connect(inbox));
 }
 
-/** Mounts the window on an API. Resolves when the last session is back. */
+/** Mounts the window on an API. Resolves when the last session is back and on the screen. */
 export async function mountOn(api: Api): Promise<void> {
   const info = await api.app.info();
   const texts = new MonacoTextStore();
@@ -38,7 +41,7 @@ export async function mountOn(api: Api): Promise<void> {
   const commands = new Commands(model, new Regions(document), info.platform);
   const nextEdits = new NextEdits({
     isOn: () => model.settings.current.nextEdit,
-    problems: (id) => problemsOf(texts, id),
+    problems: (id) => loadedEditor().problemsOf(texts, id),
     writeLine: (place, signal) => {
       const languageId = model.buffers.get(place.bufferId)?.languageId ?? 'plaintext';
       return model.completion.writeLine({ ...place, languageId }, signal);
@@ -47,7 +50,9 @@ export async function mountOn(api: Api): Promise<void> {
     onDone: () => model.completion.otherProposal(false),
   });
   texts.onEdit((edit) => nextEdits.edited(edit));
-  registerInlineCompletions(texts, model.completion, nextEdits);
+  void whenEditorIsLoaded.then(({ registerInlineCompletions }) => {
+    registerInlineCompletions(texts, model.completion, nextEdits);
+  });
   document.addEventListener('securitypolicyviolation', ({ blockedURI }) => {
     model.network.stoppedByPolicy(blockedURI, Date.now());
   });
@@ -57,4 +62,18 @@ export async function mountOn(api: Api): Promise<void> {
   await model.start();
   // For whoever measures the start: the window takes keys, and the last session is back.
   performance.mark('interactive');
+  await firstPicture();
+  // The engine with its models, and what a text needs, so that it is there before one is asked for.
+  void model.attempt(() => api.app.lifecycle.started());
+  requestIdleCallback(() => void loadEditor());
+}
+
+function firstPicture(): Promise<void> {
+  return new Promise((resolve) => {
+    const observer = new PerformanceObserver((list) => {
+      if (list.getEntriesByName('first-contentful-paint').length > 0) resolve();
+    });
+    observer.observe({ type: 'paint', buffered: true });
+    setTimeout(resolve, kLongestHiddenMs);
+  });
 }

@@ -37,8 +37,11 @@ export class SessionKeeper {
     this.#isOpening = true;
     this.#backups.release();
     buffers.discardAll();
-    const session = await this.#read(() => api.app.workspace.session.load(), null);
-    const backups = await this.#read(() => api.app.backups.list(), []);
+    const [session, backups] = await Promise.all([
+      this.#read(() => api.app.workspace.session.load(), null),
+      this.#read(() => api.app.backups.list(), []),
+    ]);
+    const chatIsBack = chat.load(session?.conversationId ?? null);
     this.#backups.adopt(backups.map(({ id }) => id));
     if (session && Object.keys(session.layout).length > 0) ui.setState({ layout: session.layout });
     if (workspace) void tree.reset(session?.expandedDirectories ?? []);
@@ -62,7 +65,7 @@ export class SessionKeeper {
       const { otherTab, isActiveRight } = session.split;
       await buffers.restoreSplit(ids[otherTab ?? -1] ?? null, isActiveRight);
     }
-    await chat.load(session?.conversationId ?? null);
+    await chatIsBack;
     this.#isOpening = false;
   }
 

@@ -1,6 +1,6 @@
 // The bar at the bottom. Left: engine and model. Right: the active file and the cursor.
 import { useStore } from 'zustand';
-import { languageName } from '../editor/languages.ts';
+import { loadedEditor } from '../editor/load-editor.ts';
 import { ActivityChip } from '../features/activity/activity-chip.tsx';
 import { CompletionChip } from '../features/completion/completion-chip.tsx';
 import { ModelChip } from '../features/models/model-chip.tsx';
@@ -11,7 +11,13 @@ import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
 import styles from './status-bar.module.css';
 
-const kEncodings = { utf8: 'UTF-8', utf8bom: 'UTF-8 with BOM', utf16le: 'UTF-16 LE', utf16be: 'UTF-16 BE' };
+const kEncodings = {
+  utf8: 'UTF-8',
+  utf8bom: 'UTF-8 with BOM',
+  utf16le: 'UTF-16 LE',
+  utf16be: 'UTF-16 BE',
+  windows1252: 'Windows-1252',
+};
 const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null };
 
 export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {
@@ -67,7 +73,7 @@ function ActiveFile({ model }: { model: AppModel }) {
       {eol ? <span className={styles.text}>{eol}</span> : null}
       <span className={styles.text}>{kEncodings[active.encoding]}</span>
       {active.isReadOnly ? <span className={styles.text}>Read-only</span> : null}
-      <span className={styles.text}>{languageName(active.languageId)}</span>
+      <span className={styles.text}>{loadedEditor().languageName(active.languageId)}</span>
     </>
   );
 }

@@ -1,7 +1,7 @@
 // Applies the theme setting to the page and to Monaco, and follows the system when it says so.
 import { useEffect } from 'react';
 import type { Settings } from '../../electron/common/settings.ts';
-import { setEditorTheme } from '../editor/monaco.ts';
+import { whenEditorIsLoaded } from '../editor/load-editor.ts';
 
 export function useTheme(theme: Settings['theme']): void {
   useEffect(() => {
@@ -11,7 +11,8 @@ export function useTheme(theme: Settings['theme']): void {
       const bySystem = prefersContrast.matches ? 'contrast' : prefersDark.matches ? 'dark' : 'light';
       const resolved = theme === 'system' ? bySystem : theme;
       document.documentElement.dataset.theme = resolved;
-      setEditorTheme(resolved);
+      // In the same turn, so that no picture shows both; and Monaco that comes later finds the theme of then.
+      void whenEditorIsLoaded.then(({ setEditorTheme }) => setEditorTheme(resolved));
     };
     apply();
     const wishes = [prefersDark, prefersContrast];

@@ -11,7 +11,7 @@ export interface CursorInfo {
   selectedChars: number;
 }
 
-interface CodeEditorProps {
+export interface CodeEditorProps {
   texts: MonacoTextStore;
   bufferId: string;
   label: string;
@@ -40,7 +40,6 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
       fontFamily: kFontFamily,
       minimap: { enabled: false },
       padding: { top: 8, bottom: 8 },
-      smoothScrolling: !matchMedia('(prefers-reduced-motion: reduce)').matches,
       scrollBeyondLastLine: false,
       renderLineHighlight: 'line',
       renderLineHighlightOnlyWhenFocus: true,
@@ -61,6 +60,12 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
       scrollbar: { horizontalScrollbarSize: 10, verticalScrollbarSize: 10, useShadows: false },
     });
     editor.current = created;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)');
+    const setMotion = () => {
+      created.updateOptions({ smoothScrolling: !calm.matches, cursorBlinking: calm.matches ? 'solid' : 'blink' });
+    };
+    setMotion();
+    calm.addEventListener('change', setMotion);
     const cursor = created.onDidChangeCursorSelection(({ selection }) => {
       const model = created.getModel();
       if (!model) return;
@@ -70,6 +75,7 @@ export function CodeEditor({ texts, bufferId, label, fontSize, isReadOnly, onCur
     callbacks.current.onHandle(new EditorHandle(created, texts));
     return () => {
       callbacks.current.onHandle(null);
+      calm.removeEventListener('change', setMotion);
       cursor.dispose();
       created.dispose();
       editor.current = null;

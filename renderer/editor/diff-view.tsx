@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'react';
 import { monaco, withoutBracketColors } from './monaco.ts';
 
-interface DiffViewProps {
+export interface DiffViewProps {
   original: string;
   modified: string;
   languageId: string;

@@ -1,7 +1,7 @@
 // A read-only piece of code with the editor's colours. Shows plain text until the grammar is there.
 import { memo, useEffect, useRef, useState } from 'react';
-import { CodeHighlighter } from './code-highlighter.ts';
-import { languageOfLabel } from './languages.ts';
+import type { CodeHighlighter } from './code-highlighter.ts';
+import { loadEditor } from './load-editor.ts';
 
 interface HighlightedCodeProps {
   code: string;
@@ -28,11 +28,13 @@ export function HighlightedCode({ code, label }: HighlightedCodeProps) {
     if (!isNear) return;
     let isGone = false;
     let created: CodeHighlighter | undefined;
-    void CodeHighlighter.create(languageOfLabel(label)).then((ready) => {
-      created = ready;
-      if (isGone) ready.dispose();
-      else setHighlighter(ready);
-    });
+    const create = async () => {
+      const { CodeHighlighter, languageOfLabel } = await loadEditor();
+      created = await CodeHighlighter.create(languageOfLabel(label));
+      if (isGone) created.dispose();
+      else setHighlighter(created);
+    };
+    create().catch(() => {}); // It stays plain.
     return () => {
       isGone = true;
       setHighlighter(null);

@@ -1,9 +1,10 @@
 // Open texts as Monaco models, one per buffer. A model knows one kind of line ending; for a file with several the
-// text from disk is kept, so that saving restores the endings of untouched lines.
+// text from disk is kept, so that saving restores the endings of untouched lines. Monaco itself comes with the first text.
+import type * as monaco from 'monaco-editor';
 import type { TextStep } from '../lib/edit-trail.ts';
 import { restoreLineEndings } from '../lib/line-endings.ts';
 import { textEdits } from '../lib/text-edits.ts';
-import { monaco, withoutBracketColors } from './monaco.ts';
+import { loadEditor, loadedEditor } from './load-editor.ts';
 import type { TextStore } from './text-store.ts';
 
 interface OpenText {
@@ -32,7 +33,12 @@ export class MonacoTextStore implements TextStore {
   readonly #listeners = new Set<(id: string) => void>();
   readonly #editListeners = new Set<(edit: TextEdit) => void>();
 
+  async ready(): Promise<void> {
+    await loadEditor();
+  }
+
   create(id: string, text: string, path: string | null): { languageId: string } {
+    const { monaco, withoutBracketColors } = loadedEditor();
     const model = monaco.editor.createModel(text, path === null ? 'plaintext' : undefined, bufferUri(id, path));
     withoutBracketColors(model);
     const savedVersion = model.getAlternativeVersionId();
@@ -53,6 +59,7 @@ export class MonacoTextStore implements TextStore {
   }
 
   edit(id: string, text: string): void {
+    const { monaco } = loadedEditor();
     const { model } = this.#open(id);
     // What was typed just before stays a step of its own.
     model.pushStackElement();
@@ -101,6 +108,7 @@ export class MonacoTextStore implements TextStore {
   }
 
   setPath(id: string, path: string): { languageId: string } {
+    const { monaco } = loadedEditor();
     // A model's URI is fixed; the language is what depends on the name.
     const { model } = this.#open(id);
     const firstLine = model.getLineCount() > 0 ? model.getLineContent(1) : '';
@@ -166,5 +174,5 @@ function followed(model: monaco.editor.ITextModel): string | null {
 }
 
 function bufferUri(id: string, path: string | null): monaco.Uri {
-  return monaco.Uri.from({ scheme: 'buffer', authority: id, path: `/${path ?? 'untitled'}` });
+  return loadedEditor().monaco.Uri.from({ scheme: 'buffer', authority: id, path: `/${path ?? 'untitled'}` });
 }

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'react';
 import { monaco, withoutBracketColors } from './monaco.ts';
 
-interface ReviewDiffProps {
+export interface ReviewDiffProps {
   original: string;
   modified: string;
   languageId: string;

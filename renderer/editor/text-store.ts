@@ -1,6 +1,8 @@
 // What the features know of the open texts. Monaco's models implement it (monaco-text-store.ts); tests use a fake.
 
 export interface TextStore {
+  /** Resolves when texts can be created: what draws them is loaded with the first one. */
+  ready(): Promise<void>;
   /** Takes `text` as it is on disk; it counts as saved. @return the language found from the path and first line */
   create(id: string, text: string, path: string | null): { languageId: string };
   /** The text with the line endings it should have on disk. */

@@ -143,6 +143,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
       },
     },
     lifecycle: {
+      started: async () => ({}),
       readyToClose: async () => {
         outside.isReadyToClose = true;
         return {};

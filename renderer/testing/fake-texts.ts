@@ -16,6 +16,8 @@ export class FakeTexts implements TextStore {
   readonly #texts = new Map<string, FakeText>();
   readonly #listeners = new Set<(id: string) => void>();
 
+  async ready(): Promise<void> {}
+
   create(id: string, text: string, path: string | null): { languageId: string } {
     this.#texts.set(id, { text, version: 1, nVersions: 1, saved: 1, undo: [], redo: [] });
     return { languageId: languageOf(path) };

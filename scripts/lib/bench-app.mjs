@@ -11,7 +11,18 @@ import { root } from './process.mjs';
 /** @typedef {import('@playwright/test').ElectronApplication} ElectronApplication */
 /** @typedef {{ userData: string, app: ElectronApplication, page: Page, close: () => Promise<void> }} BenchApp */
 
+/**
+ * Times of keys, milliseconds from each to the next picture, and ghost text with the pictures from the key on.
+ * @typedef {{ keys: number[], frames: number[], ghosts: { atMs: number, text: string, nPictures: number }[] }} Probe
+ */
+
 export const benchFolder = join(root, 'build', 'bench', 'ui');
+
+/** Those of somebody who knows the app. @param {string} userData */
+export async function writeSettings(userData) {
+  const settings = { sampler: { temperature: 0 }, hasSeenFirstSteps: true };
+  await writeFile(join(userData, 'settings.json'), JSON.stringify(settings));
+}
 
 /** A folder for one measurement, empty. @param {string} name */
 export async function freshFolder(name) {
@@ -21,13 +32,12 @@ export async function freshFolder(name) {
 
 /**
  * @param {{ program: string, model: string, folder?: string, userData?: string, prepare?: (userData: string) => Promise<void> }} options
- *   `userData` of an earlier start, which then is not deleted at the end; `prepare` puts data there before the start
+ *   `userData` is kept at the end; `prepare` puts data there before the start
  * @returns {Promise<BenchApp>} once the window can be used
  */
 export async function startApp({ program, model, folder, prepare, userData: known }) {
   const userData = known ?? (await freshFolder('data'));
-  const settings = { sampler: { temperature: 0 }, hasSeenFirstSteps: true };
-  await writeFile(join(userData, 'settings.json'), JSON.stringify(settings));
+  await writeSettings(userData);
   await prepare?.(userData);
   const app = await launch(program, [root, ...(folder ? [folder] : [])], {
     OUTPOST_USER_DATA: userData,
@@ -36,26 +46,6 @@ export async function startApp({ program, model, folder, prepare, userData: know
   const page = await app.firstWindow();
   await page.getByRole('region', { name: 'Status' }).waitFor();
   return { userData, app, page, close: () => end(app, known ? null : userData) };
-}
-
-/** A window with one line of text: what Electron itself costs. @param {string} program @param {string} folder for its files */
-export async function startEmpty(program, folder) {
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'empty', main: 'main.js' }));
-  await writeFile(join(folder, 'index.html'), '<!doctype html><title>empty</title><p>Hello.</p>');
-  await writeFile(
-    join(folder, 'main.js'),
-    `const { app, BrowserWindow } = require('electron');
-     app.setPath('userData', __dirname + '/data');
-     app.whenReady().then(() => {
-       const window = new BrowserWindow({ width: 1360, height: 860, show: false, webPreferences: { sandbox: true } });
-       window.once('ready-to-show', () => window.show());
-       window.loadFile('index.html');
-     });`,
-  );
-  const app = await launch(program, [folder], {});
-  const page = await app.firstWindow();
-  await page.getByText('Hello.').waitFor();
-  return { app, page, close: () => end(app, null) };
 }
 
 /** @param {string} program @param {string[]} args @param {Record<string, string>} env */
@@ -72,32 +62,6 @@ async function end(app, folder) {
   app.process().kill('SIGKILL');
   await ended;
   if (folder !== null) await rm(folder, { recursive: true, force: true, maxRetries: 10 });
-}
-
-/** Milliseconds from the making of the process to the first picture with content. @param {{ app: ElectronApplication, page: Page }} running */
-export async function msToFirstPaint({ app, page }) {
-  const createdMs = await app.evaluate(() => process.getCreationTime() ?? Number.NaN);
-  const paintedMs = await page.evaluate(async () => {
-    for (;;) {
-      const [paint] = performance.getEntriesByName('first-contentful-paint');
-      if (paint) return performance.timeOrigin + paint.startTime;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  });
-  return paintedMs - createdMs;
-}
-
-/** Milliseconds from the making of the process to a window that takes keys, with its last session back. @param {{ app: ElectronApplication, page: Page }} running */
-export async function msToInteractive({ app, page }) {
-  const createdMs = await app.evaluate(() => process.getCreationTime() ?? Number.NaN);
-  const readyMs = await page.evaluate(async () => {
-    for (;;) {
-      const [mark] = performance.getEntriesByName('interactive');
-      if (mark) return performance.timeOrigin + mark.startTime;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  });
-  return readyMs - createdMs;
 }
 
 /**
@@ -124,13 +88,21 @@ export async function memoryOf(app) {
  */
 export async function watchKeys(page) {
   await page.evaluate(() => {
-    /** @type {{ keys: number[], frames: number[], ghosts: { atMs: number, text: string }[] }} */
+    /** @type {Probe} */
     const probe = { keys: [], frames: [], ghosts: [] };
     Object.assign(window, { probe });
+    let nPictures = 0;
+    const count = () => {
+      ++nPictures;
+      requestAnimationFrame(count);
+    };
+    requestAnimationFrame(count);
+    let nAtKey = 0;
     window.addEventListener(
       'keydown',
       ({ timeStamp }) => {
         probe.keys.push(timeStamp);
+        nAtKey = nPictures;
         requestAnimationFrame(() => {
           const { port1, port2 } = new MessageChannel();
           // After the picture was made.
@@ -147,14 +119,15 @@ export async function watchKeys(page) {
     let last = '';
     const look = () => {
       const text = ghostText();
-      if (text !== last && text !== '') probe.ghosts.push({ atMs: performance.now(), text });
+      if (text !== last && text !== '')
+        probe.ghosts.push({ atMs: performance.now(), text, nPictures: nPictures - nAtKey });
       last = text;
     };
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
   });
 }
 
-/** @param {Page} page @returns {Promise<{ keys: number[], frames: number[], ghosts: { atMs: number, text: string }[] }>} */
+/** @param {Page} page @returns {Promise<Probe>} */
 export function watched(page) {
   return page.evaluate(() => /** @type {any} */ (window).probe);
 }

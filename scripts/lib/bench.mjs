@@ -22,6 +22,7 @@ import { capture, SetupError } from './process.mjs';
  * @property {number} nDecode
  * @property {number} nRepetitions
  * @property {boolean[]} flashAttention the settings to measure, one after the other
+ * @property {number} [depth] tokens to prefill once; decoding is measured behind them
  *
  * @typedef {object} PeerBench
  * @property {number} loadMs
@@ -48,7 +49,7 @@ export function readCounts({ pairs, threads }, defaults) {
   return { nPairs, nThreads };
 }
 
-/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, weightBytes: number, stepMs: Record<string, number> }>} */
+/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, peakInt8: number, peakF32: number, weightBytes: number, stepMs: Record<string, number> }>} */
 export async function benchEngine({ program, model, nThreads, signal, ...counts }) {
   const { nDecode, nRepetitions } = { ...defaults, ...counts };
   const sizes = ['--prefill', `${nPrefill}`, '--decode', `${nDecode}`, '--reps', `${nRepetitions}`];
@@ -63,6 +64,22 @@ export async function benchPeer({ model, nThreads, signal, ...counts }, flashAtt
   const request = { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention };
   const input = JSON.stringify(request);
   return JSON.parse(await capture(process.execPath, ['bench.mjs'], { cwd: peerDirectory, input, signal }));
+}
+
+/**
+ * Decoding behind `depth` tokens, in f16: tokens per second of ours and of the peer.
+ * @param {BenchOptions} options
+ * @param {number} depth
+ */
+export async function benchAtDepth({ program, model, nThreads, signal }, depth) {
+  const threads = ['--threads', `${nThreads}`];
+  const sizes = ['--depth', `${depth}`, '--prefill', '8', '--decode', '2', '--reps', '3'];
+  const ours = JSON.parse(await capture(program, ['bench', model, '--json', ...threads, ...sizes], { signal }));
+  const request = { model, nThreads, nPrefill: 0, nDecode: 24, nRepetitions: 0, flashAttention: [true], depth };
+  const input = JSON.stringify(request);
+  /** @type {PeerBench} */
+  const peer = JSON.parse(await capture(process.execPath, ['bench.mjs'], { cwd: peerDirectory, input, signal }));
+  return { ours: 1000 / ours.stepMs['1'], peer: median(peer.results.flatMap(({ decode }) => decode)) };
 }
 
 /** The better of the measured settings for each figure. @param {PeerBench} bench @returns {Figures} */
@@ -90,7 +107,8 @@ export function bestSettings({ results }) {
  */
 export async function enginePeakBytes({ program, model, nThreads, signal }) {
   if (process.platform !== 'linux') return null;
-  const prompt = 'one '.repeat(nPrefill - 1);
+  // Vocabularies without this word spell it in six tokens.
+  const prompt = 'one '.repeat(Math.floor(nPrefill / 6));
   const args = ['run', model, '-p', prompt, '-n', `${nDecode}`, '--temp', '0', '--threads', `${nThreads}`];
   let peakBytes = 0;
   /** @type {NodeJS.Timeout | undefined} */

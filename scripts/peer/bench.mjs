@@ -6,7 +6,7 @@ import { readStdin } from './stdin.mjs';
 
 const input = await readStdin();
 /** @type {import('../lib/bench.mjs').PeerBenchRequest} */
-const { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention: settings } = JSON.parse(input);
+const { model, nThreads, nPrefill, nDecode, nRepetitions, flashAttention: settings, depth = 0 } = JSON.parse(input);
 
 const baseBytes = peakBytes();
 const peer = await openPeer(model);
@@ -15,7 +15,7 @@ let firstTokenMs = 0; // and until it has read the weights once
 const results = [];
 for (const flashAttention of settings) {
   const context = await peer.model.createContext({
-    contextSize: 2048,
+    contextSize: Math.max(2048, depth + nDecode + 64),
     batchSize: 512,
     flashAttention,
     sequences: 1,
@@ -29,8 +29,13 @@ for (const flashAttention of settings) {
   }
   const prefill = [];
   const decode = [];
-  for (let repetition = 1; repetition <= nRepetitions; ++repetition) {
+  if (depth > 0) {
+    prefill.push(await measurePrefill(sequence, promptOf(depth, 1)));
+    decode.push(await measureDecode(sequence, promptOf(1, 2)));
+  }
+  for (let repetition = 1; depth === 0 && repetition <= nRepetitions; ++repetition) {
     prefill.push(await measurePrefill(sequence, promptOf(nPrefill, repetition)));
+    await sequence.clearHistory();
     decode.push(await measureDecode(sequence, promptOf(2, repetition + 1000)));
   }
   await context.dispose();
@@ -48,12 +53,11 @@ async function measurePrefill(sequence, prompt) {
 }
 
 /**
- * Greedy decoding; the time starts with the first token, as in our own benchmark.
+ * Greedy decoding behind what the sequence has; the time starts with the first token, as in our own benchmark.
  * @param {import('node-llama-cpp').LlamaContextSequence} sequence
  * @param {Token[]} prompt
  */
 async function measureDecode(sequence, prompt) {
-  await sequence.clearHistory();
   let n = 0;
   let from = 0;
   for await (const _ of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {

@@ -1,15 +1,16 @@
-// `npm run bench -- kv [--model FILE.gguf] [--text FILE] [--windows N] [--context N] [--threads N] [--peer]`: what
+// `npm run bench -- kv [--model FILE.gguf] [--text FILE] [--windows N] [--context N] [--threads N] [--peer] [--quality]`: what
 // formats of keys and values cost in quality, with and without a calibration, beside f16 rounded as llama.cpp's q4_0
 // cache; whole steps, attention and bytes at 1K to 128K positions; going on with a saved session; a second question
 // about one prefix. --peer asks llama.cpp itself as well, which takes minutes. Writes tables, a plot and the raw figures
-// into build/bench/ and docs/kv-cache.md.
+// into build/bench/ and docs/kv-cache.md. --quality measures a second model's quality only, for a section of its own; it
+// does not mind a busy machine.
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
-import { writeSection } from '../lib/doc-section.mjs';
+import { markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { engineProgram, engineTokenize } from '../lib/engine-cli.mjs';
 import { buildNative } from '../lib/native-build.mjs';
 import { ensurePeer, peerDirectory } from '../lib/peer.mjs';
@@ -53,6 +54,7 @@ export async function benchKv(words) {
       context: { type: 'string', default: '2048' },
       threads: { type: 'string', default: String(Math.max(1, cpus().length)) },
       peer: { type: 'boolean', default: false },
+      quality: { type: 'boolean', default: false },
     },
   });
   const [nWindows, nCtx, nThreads] = [values.windows, values.context, values.threads].map(Number);
@@ -81,6 +83,14 @@ export async function benchKv(words) {
   );
   console.log('• llama.cpp with q4_0 and q8_0 caches against its f16 …');
   const peers = hasPeer ? await askPeer({ program, model }, text, Number(nCtx), Number(nWindows)) : [];
+  const facts = `${cpus()[0]?.model ?? 'unknown'}, ${nThreads} threads, ${new Date().toISOString().slice(0, 10)}; ${model.split('/').at(-1)}, own code, windows: ${nWindows}`;
+  const quality = qualityTable(Number(nCtx), ours, peers);
+  if (values.quality) {
+    console.log(`\n${facts}\n\n${formatTable(quality)}`);
+    const plot = await writePlot('kv-second', ours, peers);
+    await writeSection('docs/kv-cache.md', 'kv-second', [facts, markdownTable(quality), plot].join('\n\n'));
+    return;
+  }
   console.log('• attention at depth …');
   const timed = /** @type {Timed[]} */ (
     parseLines(await capture(join(build, 'outpost-kv-bench'), ['--threads', `${nThreads}`]))
@@ -91,7 +101,7 @@ export async function benchKv(words) {
   );
   const steps = whole.filter((line) => 'step' in line).map(({ step, ...rest }) => ({ shape: step, ...rest }));
   const reuse = whole.filter((line) => 'session' in line);
-  await report({ model, nThreads: Number(nThreads), nCtx: Number(nCtx), ours, peers, timed, steps, reuse });
+  await report({ facts, quality, ours, peers, timed, steps, reuse });
 }
 
 /** Code that no model was trained on: our own. @returns {Promise<string>} its path */
@@ -146,12 +156,9 @@ async function askPeer(engine, text, nCtx, nWindows) {
   return JSON.parse(output).figures;
 }
 
-/**
- * @param {{ model: string, nThreads: number, nCtx: number, ours: Ours[], peers: Peers[], timed: Timed[], steps: Timed[],
- *   reuse: Reuse[] }} measured
- */
-async function report({ model, nThreads, nCtx, ours, peers, timed, steps, reuse }) {
-  const quality = [
+/** @param {number} nCtx @param {Ours[]} ours @param {Peers[]} peers */
+function qualityTable(nCtx, ours, peers) {
+  return [
     ['keys and values', `bits at ${nCtx}`, 'bits at 32K', 'mean KLD', 'p99 KLD', 'flips, %', 'perplexity', 'of f16'],
     ...ours.map((o) => [
       o.kv,
@@ -169,6 +176,24 @@ async function report({ model, nThreads, nCtx, ours, peers, timed, steps, reuse 
       return [`llama.cpp ${p.kvCache}`, bits, bits, p.meanKld.toFixed(5), p.p99Kld.toFixed(4), flips, '', ''];
     }),
   ];
+}
+
+/** @param {string} name @param {Ours[]} ours @param {Peers[]} peers @returns {Promise<string>} Markdown that shows it */
+async function writePlot(name, ours, peers) {
+  const points = [
+    ...ours.map((o) => ({ x: o.bits_32k, y: o.mean_kld, label: o.kv, group: presets.includes(o.kv) ? 0 : 2 })),
+    ...peers.map((p) => ({ x: peerBits[p.kvCache], y: p.meanKld, label: `llama.cpp ${p.kvCache}`, group: 1 })),
+  ];
+  const axes = { title: 'KV formats', xTitle: 'bits per element at 32K', yTitle: 'mean KL divergence from f16' };
+  await writeFile(join(root, 'docs', 'pictures', `${name}.svg`), scatterPlot({ ...axes, points }));
+  return `![Bits per element and divergence of each format](pictures/${name}.svg)`;
+}
+
+/**
+ * @param {{ facts: string, quality: string[][], ours: Ours[], peers: Peers[], timed: Timed[], steps: Timed[],
+ *   reuse: Reuse[] }} measured
+ */
+async function report({ facts, quality, ours, peers, timed, steps, reuse }) {
   const measuredTables = [
     quality,
     speedTable('attention of one layer of', timed),
@@ -196,27 +221,16 @@ async function report({ model, nThreads, nCtx, ours, peers, timed, steps, reuse 
       ]),
     ],
   ];
-  const date = new Date().toISOString().slice(0, 10);
-  const facts = `${cpus()[0]?.model ?? 'unknown'}, ${nThreads} threads, ${date}; ${model.split('/').at(-1)}, own code`;
   console.log(`\n${facts}\n\n${measuredTables.map(formatTable).join('\n\n')}`);
-  const tables = measuredTables.map(([head = [], ...rows]) =>
-    [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n'),
-  );
+  const tables = measuredTables.map(markdownTable);
   await writeFile(join(directory, 'kv.md'), `${facts}\n\n${tables.join('\n\n')}\n`);
   await writeFile(
     join(directory, 'kv.json'),
     `${JSON.stringify({ facts, ours, peers, timed, steps, reuse }, null, 1)}\n`,
   );
-  const points = [
-    ...ours.map((o) => ({ x: o.bits_32k, y: o.mean_kld, label: o.kv, group: presets.includes(o.kv) ? 0 : 2 })),
-    ...peers.map((p) => ({ x: peerBits[p.kvCache], y: p.meanKld, label: `llama.cpp ${p.kvCache}`, group: 1 })),
-  ];
-  const axes = { title: 'KV formats', xTitle: 'bits per element at 32K', yTitle: 'mean KL divergence from f16' };
-  await writeFile(join(directory, 'kv.svg'), scatterPlot({ ...axes, points }));
-  await writeFile(join(root, 'docs', 'pictures', 'kv.svg'), scatterPlot({ ...axes, points }));
-  const plot = '![Bits per element and divergence of each format](pictures/kv.svg)';
+  const plot = await writePlot('kv', ours, peers);
   await writeSection('docs/kv-cache.md', 'kv', `${facts}\n\n${tables.join('\n\n')}\n\n${plot}`);
-  console.log('\nWritten: docs/kv-cache.md, build/bench/kv.md, kv.json and kv.svg');
+  console.log('\nWritten: docs/kv-cache.md, build/bench/kv.md and kv.json');
 }
 
 /** @param {string} what @param {Timed[]} timed */

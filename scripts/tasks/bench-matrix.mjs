@@ -3,12 +3,14 @@
 // prefill, what passes over 2 to 16 tokens cost, the wait for a first token and memory, with the bandwidth of the same
 // minute as the ceiling. Rows add up in build/bench/matrix.json from run to run, so that types can be measured in turn;
 // --quick decodes fewer tokens, once per pair, against llama.cpp with flash attention only; --write puts all rows into
-// docs/performance.md.
+// docs/performance.md. --depths 8192,32768 measures decoding behind so many tokens instead, with keys and values in f16,
+// and writes that table.
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
+  benchAtDepth,
   benchEngine,
   benchPeer,
   bestOfPeer,
@@ -51,6 +53,7 @@ const steps = ['2', '4', '8', '16'];
  * @property {number} readRate bytes of weights per second that decoding reads
  * @property {number} readBandwidth bytes per second of the same minute
  * @property {number} macRate multiplications per second of a prefill
+ * @property {number} peakRate of the same minute, on registers alone
  * @property {Record<string, number>} stepCosts of so many tokens at once, in passes over one
  * @property {number} fileBytes
  * @property {number | null} peakBytes
@@ -61,7 +64,13 @@ const steps = ['2', '4', '8', '16'];
 export async function benchMatrix(words) {
   const { values } = parseArgs({
     args: words,
-    options: { types: { type: 'string' }, quick: { type: 'boolean' }, write: { type: 'boolean' }, ...countOptions },
+    options: {
+      types: { type: 'string' },
+      depths: { type: 'string' },
+      quick: { type: 'boolean' },
+      write: { type: 'boolean' },
+      ...countOptions,
+    },
   });
   const chosen = values.types?.split(',') ?? models;
   const unknown = chosen.find((model) => !models.includes(model));
@@ -81,6 +90,14 @@ export async function benchMatrix(words) {
   const facts = `${cpus()[0]?.model ?? 'unknown processor'}, ${nThreads} threads, pairs: ${nPairs}${isQuick ? ', quick' : ''}, ${new Date().toISOString().slice(0, 10)}`;
 
   await mkdir(directory, { recursive: true });
+  if (values.depths !== undefined) {
+    const write = join(build, 'outpost-write-large-model');
+    return measureDepths(values.depths.split(',').map(Number), write, {
+      program: engineProgram(build),
+      nThreads,
+      signal,
+    });
+  }
   for (const model of chosen) {
     const path = join(directory, `${model}.gguf`);
     try {
@@ -96,6 +113,33 @@ export async function benchMatrix(words) {
   const rows = await keptRows();
   console.log(`\n${formatTable(speedTable(rows))}\n\n${formatTable(loadTable(rows))}`);
   if (values.write) await writePage(rows);
+}
+
+/**
+ * The model is a small one with a KV head for every query head, where attention takes most of the time.
+ * @param {number[]} depths
+ * @param {string} write the program that writes models
+ * @param {Omit<import('../lib/bench.mjs').BenchOptions, 'model'>} options
+ */
+async function measureDepths(depths, write, options) {
+  const wrong = depths.find((depth) => !Number.isInteger(depth) || depth < 1);
+  if (wrong !== undefined) throw new SetupError('--depths expects numbers of tokens, such as 8192,32768.');
+  const model = join(directory, 'depth.gguf');
+  const table = [['tokens before', 'ours, tok/s', 'llama.cpp', 'ratio']];
+  try {
+    const nContext = Math.max(...depths) + 64;
+    await capture(write, [model, '110m', 'q4_K', `${nContext}`], { signal: options.signal });
+    for (const depth of depths) {
+      const { ours, peer } = await benchAtDepth({ ...options, model }, depth);
+      table.push([`${depth}`, ours.toFixed(1), peer.toFixed(1), (ours / peer).toFixed(2)]);
+      console.log(`• behind ${depth} tokens: ours ${ours.toFixed(1)}, llama.cpp ${peer.toFixed(1)} tok/s`);
+    }
+  } finally {
+    await rm(model, { force: true });
+  }
+  const facts = `${cpus()[0]?.model ?? 'unknown processor'}, ${options.nThreads} threads, ${new Date().toISOString().slice(0, 10)}; 110m-q4_K, 12 heads of 64 with keys and values of their own, in f16, flash attention on`;
+  await writeSection(page, 'depths', `${facts}\n\n${markdownTable(table)}`);
+  console.log(`\nWritten: ${page}`);
 }
 
 /**
@@ -132,6 +176,7 @@ async function measure(model, options, nPairs, flashAttention) {
     readRate: of(({ ours }) => ours.decode * ours.weightBytes),
     readBandwidth: of(({ ours }) => ours.readBandwidth),
     macRate: of(({ ours }) => ours.prefill * macsPerToken(model)),
+    peakRate: of(({ ours }) => (model.endsWith('f16') ? ours.peakF32 : ours.peakInt8)),
     stepCosts: Object.fromEntries(
       steps.map((n) => [n, of(({ ours }) => (ours.stepMs[n] ?? Number.NaN) / (ours.stepMs['1'] ?? Number.NaN))]),
     ),
@@ -175,6 +220,7 @@ function speedTable(rows) {
     'llama.cpp',
     'ratio',
     'GMAC/s',
+    'of registers',
   ];
   return [
     [...head, ...steps.map((n) => `${n} tokens`)],
@@ -189,6 +235,7 @@ function speedTable(rows) {
       row.peerPrefill.toFixed(0),
       row.prefillRatio.toFixed(2),
       (row.macRate * 1e-9).toFixed(0),
+      `${Math.round((100 * row.macRate) / row.peakRate)} %`,
       ...steps.map((n) => row.stepCosts[n]?.toFixed(2) ?? ''),
     ]),
   ];

@@ -8,17 +8,15 @@ import { modelOptions, openEngine, quantile, submit } from '../lib/bench-addon.m
 import {
   freshFolder,
   memoryOf,
-  msToFirstPaint,
-  msToInteractive,
   openChat,
   openFile,
   ready,
   startApp,
-  startEmpty,
   storeChat,
   watched,
   watchKeys,
 } from '../lib/bench-app.mjs';
+import { coldStart } from '../lib/bench-start.mjs';
 import { hasDisplay, virtualDisplay } from '../lib/display.mjs';
 import { markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { root, run, SetupError } from '../lib/process.mjs';
@@ -64,47 +62,6 @@ export async function benchUi(words) {
   await writeSection('docs/interface.md', 'ui', `${facts}\n\n${markdownTable(cells)}`);
 }
 
-/** @param {Options} options @returns {Promise<Row[]>} */
-async function coldStart({ program, model, nRuns }) {
-  const empty = [];
-  const paint = [];
-  const interactive = [];
-  // In turns, so that whatever else the machine does meets both. The first of each fills what later starts have: the
-  // disk's cache, and the compiled scripts in the user's data.
-  const folders = { empty: await freshFolder('empty'), ours: await freshFolder('data') };
-  for (let i = 0; i <= nRuns; ++i) {
-    const small = await startEmpty(program, folders.empty);
-    const emptyMs = await msToFirstPaint(small);
-    await small.close();
-    const ours = await startApp({ program, model, userData: folders.ours });
-    const paintMs = await msToFirstPaint(ours);
-    const interactiveMs = await msToInteractive(ours);
-    await ours.close();
-    if (i === 0) continue;
-    empty.push(emptyMs);
-    paint.push(paintMs);
-    interactive.push(interactiveMs);
-  }
-  for (const folder of Object.values(folders)) await rm(folder, { recursive: true, force: true, maxRetries: 10 });
-  const base = quantile(empty, 0.5);
-  const ratio = quantile(interactive, 0.5) / base;
-  return [
-    ['an empty Electron window, first picture', ms(base), '', null],
-    [
-      'cold start to the first picture',
-      `${ms(quantile(paint, 0.5))}, ${(quantile(paint, 0.5) / base).toFixed(2)} ×`,
-      '',
-      null,
-    ],
-    [
-      'cold start to a window that takes keys, last session back',
-      `${ms(quantile(interactive, 0.5))}, ${ratio.toFixed(2)} ×`,
-      '1.5 × the empty window',
-      ratio <= 1.5,
-    ],
-  ];
-}
-
 const typedLines = ['total', 'count', 'first', 'largest', 'smallest', 'average', 'product', 'middle'].map(
   (name) =>
     `def ${name}(values):\n    result = 0\n    for value in values:\n        result += value\n    return result\n\n\n`,
@@ -123,6 +80,7 @@ async function typing({ program, completionModel }) {
   const shown = [];
   /** @type {number[]} */
   const along = [];
+  let nNext = 0;
   for (const line of typedLines.slice(4)) {
     for (const [i, letter] of [...line].entries()) {
       const before = (await watched(page)).ghosts.length;
@@ -140,6 +98,7 @@ async function typing({ program, completionModel }) {
       const last = ghosts[before - 1];
       const isAlong = last?.text.slice(1).startsWith(ghost.text.slice(0, 3)) && last.text[0] === letter;
       (isAlong ? along : shown).push(ghost.atMs - key);
+      if (isAlong && ghost.nPictures <= 1) ++nNext;
     }
     await page.keyboard.press('Control+End');
     await page.keyboard.press('Home');
@@ -150,11 +109,12 @@ async function typing({ program, completionModel }) {
   return [
     [`key to ghost text, warm, p50 of ${shown.length}`, ms(at(0.5)), '300 ms', at(0.5) <= 300],
     [`key to ghost text, warm, p90 of ${shown.length}`, ms(at(0.9)), '600 ms', at(0.9) <= 600],
+    // A key waits for the next picture, up to 16.7 ms where there are 60 a second; nothing is quicker on the screen.
     [
-      `typed along a suggestion, p50 and p90 of ${along.length}`,
-      `${ms(quantile(along, 0.5))} and ${ms(quantile(along, 0.9))}`,
-      '16 ms',
-      quantile(along, 0.9) <= 16,
+      `typed along a suggestion, p50 and p90 of ${along.length}; in the next picture`,
+      `${ms(quantile(along, 0.5))} and ${ms(quantile(along, 0.9))}; ${nNext} of ${along.length}`,
+      '16 ms: the next picture',
+      nNext >= 0.9 * along.length,
     ],
   ];
 }

@@ -13,31 +13,12 @@ namespace {
 
 static_assert(kPagePositions == kKvPageSize);
 
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 int32_t page_of(int32_t position) { return position / kKvPageSize; }
 
 /// Pages before this one are read packed by a query at `position`.
 int32_t first_recent_page(int32_t position) { return std::max(0, page_of(position) - kKvRecentPages); }
-
-/// x = scale * q, and the sum of q. Zero past n, up to a multiple of 8.
-struct QueryCodes {
-  int8_t q[(kMaxHeadDim + 7) / 8 * 8];
-  float scale;
-  int32_t sum;
-};
-
-void quantize_query(const float* x, int32_t n, QueryCodes& out) {
-  float largest = 0;
-  for (int32_t d = 0; d < n; ++d) largest = std::max(largest, std::fabs(x[d]));
-  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-  const bool is_usable = inverse > 0 && std::isfinite(inverse);
-  out.scale = is_usable ? 1.0f / inverse : 0.0f;
-  out.sum = 0;
-  for (int32_t d = 0; d < (n + 7) / 8 * 8; ++d) {
-    const float scaled = d < n && is_usable ? x[d] * inverse : 0.0f;
-    out.q[d] = scaled == scaled ? static_cast<int8_t>(std::nearbyint(scaled)) : int8_t{0};
-    out.sum += out.q[d];
-  }
-}
 
 /// What ggml's q4_0 leaves of a head; its last n % 32 numbers stay.
 void round_to_q4_0(float* x, int32_t n) {
@@ -158,17 +139,13 @@ void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, con
                              std::span<const SequenceRun> runs, const AttentionParams& params) {
   segments_.clear();
   tiles_.clear();
-  int64_t row = 0, n_items = 0;
+  int64_t row = 0;
   const int32_t group = params.n_head / params.n_head_kv;
   for (const SequenceRun& run : runs) {
     add_segments(storage, run, row, params);
     row += run.n_tokens;
   }
-  for (Segment& segment : segments_) {
-    segment.first_item = n_items;
-    const int64_t n_queries = int64_t{segment.n_tokens} * group;
-    n_items += (n_queries + kMaxTileQueries - 1) / kMaxTileQueries * params.n_head_kv;
-  }
+  const int64_t n_items = divide(group, params.n_head_kv);
   pool_.run(n_items, [&](int64_t i) {
     // Late tokens see more positions: starting with them evens out the threads' last items.
     const int64_t item = n_items - 1 - i;
@@ -180,8 +157,29 @@ void CpuAttention::attention(DeviceSpan<float> y, DeviceSpan<const float> q, con
   if (!storage.is_compressed()) return;
   pool_.run(row, [&](int64_t t) {
     for (int32_t h = 0; h < params.n_head; ++h)
-      storage.v_rotation(il, h / group)->undo(y.data + (t * params.n_head + h) * params.head_dim_v);
+      storage.v_rotation(il, h / static_cast<int32_t>(group))
+          ->undo(y.data + (t * params.n_head + h) * params.head_dim_v);
   });
+}
+
+int64_t CpuAttention::divide(int32_t group, int32_t n_head_kv) {
+  const auto count_items = [&] {
+    int64_t n_items = 0;
+    for (Segment& segment : segments_) {
+      segment.first_item = n_items;
+      n_items += ceil_div(int64_t{segment.n_tokens} * group, n_tile_queries_) * n_head_kv;
+    }
+    return n_items;
+  };
+  n_tile_queries_ = kMaxTileQueries;
+  const int64_t n_items = count_items();
+  if (n_items == 0 || n_items >= pool_.n_threads()) return n_items;
+  // One new token has few queries: smaller tiles give every thread some of them.
+  int64_t n_most = 0;
+  for (const Segment& segment : segments_) n_most = std::max(n_most, int64_t{segment.n_tokens} * group);
+  const int64_t n_parts = ceil_div(pool_.n_threads(), n_items);
+  n_tile_queries_ = ceil_div(std::min<int64_t>(n_most, kMaxTileQueries), n_parts);
+  return count_items();
 }
 
 void CpuAttention::add_segments(const CpuKvStorage& storage, const SequenceRun& run, int64_t row,
@@ -209,7 +207,7 @@ void CpuAttention::add_segments(const CpuKvStorage& storage, const SequenceRun& 
   }
 }
 
-/// Queries of a KV head, token after token, in tiles of kMaxTileQueries that share its keys and values.
+/// Queries of a KV head, token after token, in tiles of n_tile_queries_ that share its keys and values.
 void CpuAttention::attend(const Segment& segment, int64_t item, float* y, const float* q, const CpuKvStorage& storage,
                           int32_t il, const AttentionParams& params) const {
   const int64_t tile = item / params.n_head_kv;
@@ -217,29 +215,20 @@ void CpuAttention::attend(const Segment& segment, int64_t item, float* y, const 
   const int32_t group = params.n_head / params.n_head_kv;
   const int64_t n_queries = int64_t{segment.n_tokens} * group;
   AttentionArgs args{};
-  float scaled_q[kMaxTileQueries][kMaxHeadDim];
-  QueryCodes codes[kMaxTileQueries];
-  args.n_queries = static_cast<int>(std::min<int64_t>(kMaxTileQueries, n_queries - tile * kMaxTileQueries));
+  args.n_queries = static_cast<int>(std::min<int64_t>(n_tile_queries_, n_queries - tile * n_tile_queries_));
   for (int i = 0; i < args.n_queries; ++i) {
-    const int64_t query = tile * kMaxTileQueries + i;
+    const int64_t query = tile * n_tile_queries_ + i;
     const int64_t token = query / group;
     const int64_t head = static_cast<int64_t>(head_kv) * group + query % group;
     const auto pos = static_cast<int32_t>(segment.position + token);
     const int64_t row = segment.row + token;
-    const float* query_q = q + (row * params.n_head + head) * params.head_dim_k;
-    for (int32_t d = 0; d < params.head_dim_k; ++d) scaled_q[i][d] = query_q[d] * params.scale;
-    args.q[i] = scaled_q[i];
-    if (storage.is_compressed()) {
-      quantize_query(scaled_q[i], params.head_dim_k, codes[i]);
-      args.q8[i] = codes[i].q;
-      args.q8_scale[i] = codes[i].scale;
-      args.q8_sum[i] = codes[i].sum;
-    }
+    args.q[i] = q + (row * params.n_head + head) * params.head_dim_k;
     args.y[i] = y + (row * params.n_head + head) * params.head_dim_v;
     args.first_visible[i] = params.n_window > 0 ? std::max(0, pos - params.n_window + 1) : 0;
     args.end_visible[i] = pos + 1;
     args.sink[i] = params.sinks.size > 0 ? params.sinks.data[head] : kNoSink;
   }
+  args.scale = params.scale;
   args.softcap = params.softcap;
   args.head_dim_k = params.head_dim_k;
   args.head_dim_v = params.head_dim_v;

@@ -41,6 +41,8 @@ class CpuAttention {
   /// Packs the pages that the run's last query reads packed.
   void pack_pages(CpuKvStorage& storage, int32_t il, std::span<const SequenceRun> runs);
   void add_segments(const CpuKvStorage& storage, const SequenceRun& run, int64_t row, const AttentionParams& params);
+  /// Divides the segments into items for the threads; a query's result is the same in any. @return their number
+  int64_t divide(int32_t group, int32_t n_head_kv);
   void attend(const Segment& segment, int64_t item, float* y, const float* q, const CpuKvStorage& storage, int32_t il,
               const AttentionParams& params) const;
 
@@ -49,6 +51,7 @@ class CpuAttention {
   // Scratch, reused from call to call.
   std::vector<Segment> segments_;
   std::vector<KvTile> tiles_;
+  int64_t n_tile_queries_ = 1;  ///< queries of an item
 };
 
 }  // namespace outpost

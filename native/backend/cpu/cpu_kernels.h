@@ -60,7 +60,7 @@ struct MatmulArgs {
 };
 
 /// Most queries that share the keys and values of one attention call.
-inline constexpr int kMaxTileQueries = 4;
+inline constexpr int kMaxTileQueries = 32;
 inline constexpr int kPagePositions = 64;
 
 /// A sink that takes no part in the softmax.
@@ -81,12 +81,10 @@ struct KvHeadLayout {
 };
 
 struct AttentionArgs {
-  int n_queries;                      ///< 1 to kMaxTileQueries, all of one KV head and in one page
-  const float* q[kMaxTileQueries];    ///< [head_dim_k], already scaled
-  const int8_t* q8[kMaxTileQueries];  ///< q = q8_scale * q8, [head_dim_k padded to 8 with 0]; null without codes
-  float q8_scale[kMaxTileQueries];
-  int32_t q8_sum[kMaxTileQueries];
-  float* y[kMaxTileQueries];  ///< [head_dim_v]
+  int n_queries;                    ///< 1 to kMaxTileQueries, all of one KV head and in one page
+  const float* q[kMaxTileQueries];  ///< [head_dim_k]
+  float scale;                      ///< of the scores
+  float* y[kMaxTileQueries];        ///< [head_dim_v]
   /// Positions first_visible to end_visible - 1 are attended to: at least one.
   int32_t first_visible[kMaxTileQueries], end_visible[kMaxTileQueries];
   float sink[kMaxTileQueries];  ///< a logit that adds no value, or kNoSink
@@ -116,6 +114,10 @@ struct CpuKernelTable {
   void (*activate)(Activation kind, float* x, int64_t n);
   void (*softcap)(float* x, int64_t n, float cap);
   void (*exp)(float* y, const float* x, int64_t n);
+  // Products on registers alone, as many as the counts say: what benchmarks compare with.
+  int32_t (*peak_int8)();
+  float (*peak_f32)();
+  int64_t n_peak_int8, n_peak_f32;
 };
 
 const CpuKernelTable& cpu_kernels_scalar();

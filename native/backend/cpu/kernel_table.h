@@ -7,6 +7,7 @@
 #include "backend/cpu/matmul_block_kernels.h"
 #include "backend/cpu/matmul_codebook_kernels.h"
 #include "backend/cpu/matmul_kernels.h"
+#include "backend/cpu/peak_kernels.h"
 #include "backend/cpu/vector_kernels.h"
 
 namespace outpost {
@@ -42,7 +43,9 @@ MatmulKernel matmul_kernel(TensorType type) {
 }
 
 constexpr CpuKernelTable kernel_table(const char* name) {
-  return {name, quantize, quantize32, matmul_kernel, attention, rms_norm, layer_norm, gate, activate, softcap, exp_all};
+  constexpr int64_t kPeakProducts = int64_t{kPeakChains} * kPeakRounds;
+  return {name,     quantize, quantize32, matmul_kernel, attention, rms_norm,           layer_norm,        gate,
+          activate, softcap,  exp_all,    peak_int8,     peak_f32,  64 * kPeakProducts, 16 * kPeakProducts};
 }
 
 }  // namespace

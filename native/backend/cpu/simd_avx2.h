@@ -14,6 +14,7 @@ namespace {
 // Sixteen registers are too few for the codes of more than one tile.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 6;
+inline constexpr int kVectorsAtOnce = 1;
 #if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
 #define OUTPOST_AVX2_VNNI
 inline constexpr int kTokensAtOnce = 1;
@@ -87,6 +88,17 @@ inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
           _mm256_blendv_ps(v.hi, f, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
 }
 
+template <typename Combine>
+inline float reduce(__m256 v, const Combine& combine) {
+  return reduce4(combine(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)), combine);
+}
+inline float reduce_add(F32x16 v) {
+  return reduce(_mm256_add_ps(v.lo, v.hi), [](__m128 a, __m128 b) { return _mm_add_ps(a, b); });
+}
+inline float reduce_max(F32x16 v) {
+  return reduce(_mm256_max_ps(v.lo, v.hi), [](__m128 a, __m128 b) { return _mm_max_ps(a, b); });
+}
+
 inline void prefetch_near(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 inline void prefetch_far(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
@@ -126,6 +138,10 @@ inline void i32_store_i8(int8_t* p, I32x16 v) {
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(v.lo, v.hi), 0xD8);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+inline void i32_store_i16(int16_t* p, I32x16 v) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(v.lo, v.hi), 0xD8);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), words);
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {load256(p), load256(p + 32)}; }
@@ -257,6 +273,18 @@ inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
   std::memcpy(&two, x, 4);
   const __m256i v = _mm256_set1_epi32(two);
   return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, v)), _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, v))};
+}
+inline void i16_store_rows2(int16_t* out, const int8_t* rows) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows));
+  const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + 16));
+  auto* pairs = reinterpret_cast<__m256i*>(out);
+  _mm256_storeu_si256(pairs, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b)));
+  _mm256_storeu_si256(pairs + 1, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b)));
+}
+inline I32x16 dot_rows2(I32x16 acc, const int16_t* rows, const int16_t* x) {
+  I32x16 sum = dot2(acc, {load256(rows), load256(rows + 16)}, x);
+  __asm__("" : "+x"(sum.lo), "+x"(sum.hi));
+  return sum;
 }
 
 struct U8Table16 {

@@ -20,6 +20,7 @@ namespace {
 inline constexpr int kTilesAtOnce = 2;
 inline constexpr int kDenseTokensAtOnce = 8;
 inline constexpr int kTokensAtOnce = 1;
+inline constexpr int kVectorsAtOnce = 4;
 
 struct F32x16 {
   __m512 v;
@@ -61,6 +62,28 @@ inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
   return {_mm512_mask_blend_ps(drop, a.v, _mm512_set1_ps(fill))};
 }
 
+template <typename Combine>
+inline float reduce(F32x16 a, const Combine& combine) {
+  const auto quarter = [&](__m512 v) { return _mm512_castps512_ps128(v); };
+  const __m512 halves = combine(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0x4E));
+  const __m512 quarters = combine(halves, _mm512_shuffle_f32x4(halves, halves, 0xB1));
+  return reduce4(quarter(quarters), combine);
+}
+inline float reduce_add(F32x16 a) {
+  struct Add {
+    __m512 operator()(__m512 x, __m512 y) const { return _mm512_add_ps(x, y); }
+    __m128 operator()(__m128 x, __m128 y) const { return _mm_add_ps(x, y); }
+  };
+  return reduce(a, Add{});
+}
+inline float reduce_max(F32x16 a) {
+  struct Max {
+    __m512 operator()(__m512 x, __m512 y) const { return _mm512_max_ps(x, y); }
+    __m128 operator()(__m128 x, __m128 y) const { return _mm_max_ps(x, y); }
+  };
+  return reduce(a, Max{});
+}
+
 inline void prefetch_near(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 inline void prefetch_far(const char* p) { _mm_prefetch(p, _MM_HINT_T1); }
 
@@ -90,6 +113,9 @@ inline I32x16 to_i32(F32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline F32x16 bits_to_f32(I32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 inline void i32_store_i8(int8_t* p, I32x16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
+}
+inline void i32_store_i16(int16_t* p, I32x16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(a.v));
 }
 
 inline U8x64 u8_load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
@@ -122,6 +148,15 @@ inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
   return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(two))};
 }
 inline I32x16 dot4_wide(I32x16 acc, U8x64 w, const int8_t* x) { return dot4(acc, w, x); }
+inline void i16_store_rows2(int16_t* out, const int8_t* rows) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows));
+  const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + 16));
+  const __m256i pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
+  _mm512_storeu_si512(out, _mm512_cvtepi8_epi16(pairs));
+}
+inline I32x16 dot_rows2(I32x16 acc, const int16_t* rows, const int16_t* x) {
+  return dot2(acc, {_mm512_loadu_si512(rows)}, x);
+}
 
 struct U8Table16 {
   __m512i values;

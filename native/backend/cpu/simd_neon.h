@@ -14,6 +14,7 @@ namespace {
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
 inline constexpr int kTokensAtOnce = 1;
+inline constexpr int kVectorsAtOnce = 1;
 
 struct F32x16 {
   float32x4_t v[4];
@@ -86,6 +87,19 @@ inline F32x16 f32_drop_first(F32x16 a, int n, float fill) {
   return each<F32x16>([&](int i) { return vbslq_f32(lanes_before(n, i), vdupq_n_f32(fill), a.v[i]); });
 }
 
+inline float reduce_add(F32x16 a) {
+  const float32x4_t four = vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]));
+  const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+inline float reduce_max(F32x16 a) {
+  const auto larger = [](float32x4_t x, float32x4_t y) { return vbslq_f32(vcgtq_f32(x, y), x, y); };
+  float four[4];
+  vst1q_f32(four, larger(larger(a.v[0], a.v[2]), larger(a.v[1], a.v[3])));
+  const auto larger1 = [](float x, float y) { return x > y ? x : y; };
+  return larger1(larger1(four[0], four[2]), larger1(four[1], four[3]));
+}
+
 inline void prefetch_near(const char* p) { __builtin_prefetch(p, 0, 3); }
 inline void prefetch_far(const char* p) { __builtin_prefetch(p, 0, 2); }
 
@@ -143,6 +157,10 @@ inline void i32_store_i8(int8_t* p, I32x16 a) {
   const int16x8_t low = vqmovn_high_s32(vqmovn_s32(a.v[0]), a.v[1]);
   const int16x8_t high = vqmovn_high_s32(vqmovn_s32(a.v[2]), a.v[3]);
   vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(low), high));
+}
+inline void i32_store_i16(int16_t* p, I32x16 a) {
+  vst1q_s16(p, vcombine_s16(vmovn_s32(a.v[0]), vmovn_s32(a.v[1])));
+  vst1q_s16(p + 8, vcombine_s16(vmovn_s32(a.v[2]), vmovn_s32(a.v[3])));
 }
 
 inline int32_t i8_sum16(const int8_t* p) { return vaddlvq_s8(vld1q_s8(p)); }
@@ -219,6 +237,15 @@ inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
   return each<I32x16>([&](int i) {
     const int32x4_t even = vmlaq_n_s32(acc.v[i], vshrq_n_s32(vshlq_n_s32(w.v[i], 16), 16), x[0]);
     return vmlaq_n_s32(even, vshrq_n_s32(w.v[i], 16), x[1]);
+  });
+}
+// One row behind the other: NEON multiplies 16-bit numbers by one of another vector, and adds no neighbours.
+inline void i16_store_rows2(int16_t* out, const int8_t* rows) {
+  for (int i = 0; i < 4; ++i) vst1q_s16(out + 8 * i, vmovl_s8(vld1_s8(rows + 8 * i)));
+}
+inline I32x16 dot_rows2(I32x16 acc, const int16_t* rows, const int16_t* x) {
+  return each<I32x16>([&](int i) {
+    return vmlal_n_s16(vmlal_n_s16(acc.v[i], vld1_s16(rows + 4 * i), x[0]), vld1_s16(rows + 16 + 4 * i), x[1]);
   });
 }
 

@@ -21,6 +21,8 @@ inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
 /// Tokens that a quantized product takes together if it takes many.
 inline constexpr int kTokensAtOnce = 1;
+/// Vectors of positions that attention has sums for, for each of four queries.
+inline constexpr int kVectorsAtOnce = 1;
 
 struct F32x16 {
   float lane[16];
@@ -108,6 +110,21 @@ inline F32x16 f32_drop_first(F32x16 v, int n, float fill) {
   return v;
 }
 
+/// The sum (or maximum) over lanes as a tree: lane i with i + 8, then + 4, + 2, + 1. One order for all variants.
+template <typename Combine>
+inline float reduce(F32x16 v, const Combine& combine) {
+  for (int step = 8; step > 0; step /= 2) {
+    for (int i = 0; i < step; ++i) v.lane[i] = combine(v.lane[i], v.lane[i + step]);
+  }
+  return v.lane[0];
+}
+inline float reduce_add(F32x16 v) {
+  return reduce(v, [](float a, float b) { return a + b; });
+}
+inline float reduce_max(F32x16 v) {
+  return reduce(v, [](float a, float b) { return a > b ? a : b; });
+}
+
 // Into the first or the second level of the cache. Nothing here: the scalar kernels never wait for memory.
 inline void prefetch_near(const char*) {}
 inline void prefetch_far(const char*) {}
@@ -174,6 +191,8 @@ inline F32x16 bits_to_f32(I32x16 a) { return std::bit_cast<F32x16>(a); }
 inline void i32_store_i8(int8_t* p, I32x16 v) {
   OUTPOST_EACH(16, p[i] = static_cast<int8_t>(v.lane[i] < -128 ? -128 : v.lane[i] > 127 ? 127 : v.lane[i]));
 }
+/// @pre the numbers fit
+inline void i32_store_i16(int16_t* p, I32x16 v) { OUTPOST_EACH(16, p[i] = static_cast<int16_t>(v.lane[i])); }
 
 /// sum of p[0..15]
 inline int32_t i8_sum16(const int8_t* p) {
@@ -249,6 +268,13 @@ inline I32x16 dot4(I32x16 acc, U8x64 w, const int8_t* x) {
 /// sum of two products of neighbouring 16-bit numbers, added to each lane. |w| and |x| are below 2^15.
 inline I32x16 dot2(I32x16 acc, I32x16 w, const int16_t* x) {
   OUTPOST_EACH(16, acc.lane[i] += (w.lane[i] & 0xFFFF) * x[0] + (w.lane[i] >> 16) * x[1]);
+  return acc;
+}
+/// Two rows of 16 bytes in the order in which dot_rows2 wants them.
+inline void i16_store_rows2(int16_t* out, const int8_t* rows) { OUTPOST_EACH(32, out[i] = rows[16 * (i % 2) + i / 2]); }
+/// acc[r] + row0[r] * x[0] + row1[r] * x[1]
+inline I32x16 dot_rows2(I32x16 acc, const int16_t* rows, const int16_t* x) {
+  OUTPOST_EACH(16, acc.lane[i] += rows[2 * i] * x[0] + rows[2 * i + 1] * x[1]);
   return acc;
 }
 /// dot4 for codes up to 255.

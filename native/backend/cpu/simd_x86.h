@@ -8,6 +8,13 @@
 namespace outpost {
 namespace {
 
+/// Of the four lanes that are left of sixteen.
+template <typename Combine>
+inline float reduce4(__m128 v, const Combine& combine) {
+  v = combine(v, _mm_movehl_ps(v, v));
+  return _mm_cvtss_f32(combine(v, _mm_movehdup_ps(v)));
+}
+
 /// v[i] + offset, as unsigned bytes
 inline __m128i shifted_table(const int8_t (&v)[16], int offset) {
   return _mm_add_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(v)), _mm_set1_epi8(static_cast<char>(offset)));

@@ -11,23 +11,6 @@
 namespace outpost {
 namespace {
 
-/// The sum (or maximum) over lanes as a tree: lane i with i + 8, then + 4, + 2, + 1. One order for all variants.
-template <typename Combine>
-inline float reduce(F32x16 v, const Combine& combine) {
-  float lanes[16];
-  f32_store(lanes, v);
-  for (int step = 8; step > 0; step /= 2) {
-    for (int i = 0; i < step; ++i) lanes[i] = combine(lanes[i], lanes[i + step]);
-  }
-  return lanes[0];
-}
-inline float reduce_add(F32x16 v) {
-  return reduce(v, [](float a, float b) { return a + b; });
-}
-inline float reduce_max(F32x16 v) {
-  return reduce(v, [](float a, float b) { return a > b ? a : b; });
-}
-
 /// Up to 16 values; lanes past n are 0.
 inline F32x16 load_first(const float* p, int64_t n) {
   if (n >= 16) return f32_load(p);

@@ -36,6 +36,15 @@ async function say(question: string, answer: string) {
   await chat.send(question);
 }
 
+it('shows a conversation while there is no engine that could count its tokens', async () => {
+  await say('one', 'A');
+  const id = chat.store.getState().conversationId;
+  fake.engine.api.countTokens = () => new Promise(() => {});
+  chat = createStore();
+  await chat.load(id);
+  expect(shown()).toEqual(['one', 'A']);
+});
+
 describe('branches', () => {
   it('keep the earlier question and its answer when it is edited', async () => {
     await say('one', 'A');

@@ -70,7 +70,8 @@ export class ChatStore {
         this.#setMessages(id, withParents(await this.#deps.conversations.messages({ id })));
       });
     }
-    await this.countContext();
+    // At the start of the app there is no engine yet, and nothing else waits for it.
+    void this.countContext();
   }
 
   /** Ids of the conversations in which a text occurs. */

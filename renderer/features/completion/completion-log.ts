@@ -4,6 +4,7 @@ import type { GenerateStats } from '../../../electron/common/engine-contract.ts'
 export interface LoggedSuggestion {
   id: number;
   path: string;
+  trigger: 'typed' | 'asked';
   /** `cached`: typed along a suggestion that was there already, or made ahead. */
   outcome: 'shown' | 'cached' | 'dropped' | 'cancelled' | 'failed';
   /** In words, for an outcome that shows nothing. */
@@ -12,6 +13,10 @@ export interface LoggedSuggestion {
   totalMs: number;
   /** The pause after suggestions that were dismissed. */
   waitMs: number;
+  /** To put together what the engine reads. */
+  contextMs: number;
+  /** Parts of other files in it. */
+  nFiles: number;
   /** The engine and the way to it and back. */
   engineMs: number;
   filterMs: number;
@@ -26,18 +31,19 @@ export interface LoggedSuggestion {
 
 /** Takes the times of one request while it goes its way. */
 export class LogEntry {
-  readonly #path: string;
+  readonly #request: Pick<LoggedSuggestion, 'path' | 'trigger'>;
   readonly #elapsedMs: () => number;
   #last = 0;
-  readonly #spans = { waitMs: 0, engineMs: 0, filterMs: 0 };
+  readonly #spans = { waitMs: 0, contextMs: 0, engineMs: 0, filterMs: 0 };
+  nFiles = 0;
 
-  constructor(path: string, elapsedMs: () => number) {
-    this.#path = path;
+  constructor(request: Pick<LoggedSuggestion, 'path' | 'trigger'>, elapsedMs: () => number) {
+    this.#request = request;
     this.#elapsedMs = elapsedMs;
   }
 
   /** The span ends here; the next begins. */
-  mark(span: 'waitMs' | 'engineMs' | 'filterMs'): void {
+  mark(span: 'waitMs' | 'contextMs' | 'engineMs' | 'filterMs'): void {
     const nowMs = this.#elapsedMs();
     this.#spans[span] = nowMs - this.#last;
     this.#last = nowMs;
@@ -46,7 +52,7 @@ export class LogEntry {
   of(outcome: LoggedSuggestion['outcome'], more: Partial<LoggedSuggestion> = {}): Omit<LoggedSuggestion, 'id'> {
     const totalMs = this.#elapsedMs();
     const nothing = { reason: null, stats: null, nChars: 0, paintMs: null, atMs: 0 };
-    return { path: this.#path, outcome, totalMs, ...this.#spans, ...nothing, ...more };
+    return { ...this.#request, outcome, totalMs, ...this.#spans, nFiles: this.nFiles, ...nothing, ...more };
   }
 }
 

@@ -52,6 +52,11 @@ describe('the log', () => {
     expect(engine.completeRequests).toHaveLength(nAsked);
     expect(outcomes()).toEqual(['shown', 'cached']);
     expect(completion.store.getState().log[0]).toMatchObject({ path: 'a.py', nChars: 5, paintMs: null });
+    const [first] = completion.store.getState().log;
+    expect(first).toMatchObject({ trigger: 'asked', nFiles: 1 });
+    // Each span has its part of the whole: the clock of this test goes on by 5 with every look at it.
+    for (const span of ['waitMs', 'contextMs', 'engineMs', 'filterMs'] as const)
+      expect(first?.[span]).toBeGreaterThan(0);
     now += 10;
     completion.shown();
     expect(completion.store.getState().log[1]?.paintMs).toBeGreaterThanOrEqual(10);
@@ -182,8 +187,8 @@ it('warms up with the same prompt, and stops for a key', async () => {
 
 it('gives the times that half and nine of ten do not exceed', () => {
   let log: LoggedSuggestion[] = [];
-  const spans = { waitMs: 0, engineMs: 0, filterMs: 0, paintMs: null, atMs: 0 };
-  const entry = { path: '', reason: null, stats: null, nChars: 1, ...spans };
+  const spans = { waitMs: 0, contextMs: 0, engineMs: 0, filterMs: 0, paintMs: null, atMs: 0 };
+  const entry = { path: '', trigger: 'typed' as const, nFiles: 0, reason: null, stats: null, nChars: 1, ...spans };
   for (const totalMs of [100, 20, 30, 40, 50, 60, 70, 80, 90, 10])
     log = logged(log, { ...entry, outcome: 'shown', totalMs });
   log = logged(log, { ...entry, outcome: 'cached', totalMs: 0 });

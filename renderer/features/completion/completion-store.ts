@@ -48,6 +48,12 @@ export interface CompletionDeps {
 
 type Place = Omit<SuggestRequest, 'isExplicit'>;
 
+interface AskOptions {
+  isWarmUp?: boolean;
+  mode?: 'line' | 'block';
+  log?: LogEntry;
+}
+
 /**
  * Token limits: a line of code is rarely longer than 24 tokens (the 95th percentile of lines is about 73
  * characters); a block stops to be read as one thought after a few lines.
@@ -85,7 +91,8 @@ export class CompletionStore implements InlineSuggester {
     if (!isOn() && !isExplicit) return this.#silent({ state: 'off' });
     this.#noteDeletion(place);
 
-    const log = new LogEntry(pathOf(place.bufferId), () => nowMs() - startMs);
+    const trigger = isExplicit ? 'asked' : 'typed';
+    const log = new LogEntry({ path: pathOf(place.bufferId), trigger }, () => nowMs() - startMs);
     const cached = await this.#fromCache(place, signal);
     if (cached !== null) return this.#show(place, cached, log.of('cached', { nChars: cached.length }));
     if (!isModelReady()) return this.#silent({ state: 'noModel' });
@@ -96,7 +103,7 @@ export class CompletionStore implements InlineSuggester {
       if (!isExplicit) await this.#backOffPause(signal);
       log.mark('waitMs');
       this.#set({ state: 'working' });
-      const result = await this.#ask(place, signal);
+      const result = await this.#ask(place, signal, { log });
       signal.throwIfAborted();
       log.mark('engineMs');
       // Asked for it, the user wants to see even what the model is not sure of.
@@ -195,12 +202,15 @@ export class CompletionStore implements InlineSuggester {
   #ask(
     { bufferId, languageId, prefix, suffix }: Place,
     signal: AbortSignal,
-    { isWarmUp = false, mode = completionMode(prefix, restOfLine(suffix)) } = {},
+    { isWarmUp = false, mode = completionMode(prefix, restOfLine(suffix)), log }: AskOptions = {},
   ): Promise<CompleteResult> {
     const { engine, pathOf, repository, filesFor, openTexts } = this.#deps;
     const path = pathOf(bufferId);
     const sides = { prefix, suffix: this.#frozenSuffix(bufferId, suffix) };
-    const context = { path, languageId, repository: repository(), files: filesFor(path) };
+    const files = filesFor(path);
+    const context = { path, languageId, repository: repository(), files };
+    if (log) log.nFiles = files.length;
+    log?.mark('contextMs');
     // The engine remembers texts: they come with what nobody waits for, and cost no key any time.
     const more = isWarmUp ? { texts: openTexts() } : { deadlineMs: kDeadlineMs };
     return engine.complete({ ...context, ...sides, mode, maxTokens: kTokens[mode], isWarmUp, ...more }, { signal });

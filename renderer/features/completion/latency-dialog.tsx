@@ -11,6 +11,7 @@ interface LatencyDialogProps {
   onClose: () => void;
 }
 
+const kTriggers = { typed: 'Typing', asked: 'Asked for' };
 const kOutcomes = {
   shown: 'Shown',
   cached: 'Shown at once',
@@ -53,9 +54,11 @@ export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
             <thead>
               <tr>
                 <th scope="col">File</th>
+                <th scope="col">Trigger</th>
                 <th scope="col">Outcome</th>
                 <th scope="col">All</th>
                 <th scope="col">Wait</th>
+                <th scope="col">Context</th>
                 <th scope="col">Prefill</th>
                 <th scope="col">Decode</th>
                 <th scope="col">Filter</th>
@@ -75,19 +78,25 @@ export function LatencyDialog({ completion, onClose }: LatencyDialogProps) {
 }
 
 function Row({ entry }: { entry: LoggedSuggestion }) {
-  const { path, outcome, reason, totalMs, waitMs, filterMs, paintMs, stats } = entry;
+  const { path, trigger, outcome, reason, totalMs, waitMs, contextMs, nFiles, filterMs, paintMs, stats } = entry;
   return (
     <tr>
       <td className={styles.path}>{path || 'Untitled'}</td>
+      <td>{kTriggers[trigger]}</td>
       <td>{reason === null ? kOutcomes[outcome] : `${kOutcomes[outcome]}: ${reason}`}</td>
       <td>{formatDuration(totalMs + (paintMs ?? 0))}</td>
       <td>{stats ? formatDuration(waitMs + stats.queueMs) : ''}</td>
+      <td>{stats ? `${formatDuration(contextMs)}, ${count(nFiles, 'part')} of other files` : ''}</td>
       <td>
         {stats ? `${formatDuration(stats.prefillMs)}, ${stats.nPrompt - stats.nReused} new of ${stats.nPrompt}` : ''}
       </td>
-      <td>{stats ? `${formatDuration(stats.decodeMs)}, ${stats.nDecoded} tokens` : ''}</td>
+      <td>{stats ? `${formatDuration(stats.decodeMs)}, ${count(stats.nDecoded, 'token')}` : ''}</td>
       <td>{stats ? formatDuration(filterMs) : ''}</td>
       <td>{paintMs === null ? '' : formatDuration(paintMs)}</td>
     </tr>
   );
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${n === 1 ? noun : `${noun}s`}`;
 }

@@ -1,6 +1,6 @@
 // The active file beside what the last commit has of it, over the editor.
 import { useEffect, useRef } from 'react';
-import { DiffView } from '../../editor/diff-view.tsx';
+import { DiffView } from '../../editor/editor-views.tsx';
 import { Button } from '../../ui/button.tsx';
 import styles from './head-diff.module.css';
 

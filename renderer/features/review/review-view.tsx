@@ -2,7 +2,7 @@
 import { ArrowDown, ArrowUp, Check, CheckCheck, LogOut, Undo2, X } from 'lucide-react';
 import { useEffect, useMemo, useRef } from 'react';
 import { useStore } from 'zustand';
-import { ReviewDiff } from '../../editor/review-diff.tsx';
+import { ReviewDiff } from '../../editor/editor-views.tsx';
 import { lineOfChange, reviewedText } from '../../lib/review.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
 import type { ReviewStore } from './review-store.ts';

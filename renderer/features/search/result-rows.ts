@@ -5,18 +5,33 @@ export type ResultRow =
   | { kind: 'file'; id: string; path: string; nMatches: number; isExpanded: boolean }
   | { kind: 'match'; id: string; path: string; match: SearchMatch; isLast: boolean };
 
+/** A file's rows are the same as long as it is: while a search runs, thousands stay and some come. */
+const kUnfolded = new WeakMap<FileMatches, readonly ResultRow[]>();
+
 export function resultRows(files: readonly FileMatches[], collapsed: ReadonlySet<string>): ResultRow[] {
   const rows: ResultRow[] = [];
-  for (const { path, matches } of files) {
-    const isExpanded = !collapsed.has(path);
-    rows.push({ kind: 'file', id: path, path, nMatches: matches.length, isExpanded });
-    if (!isExpanded) continue;
-    matches.forEach((match, i) => {
-      const id = `${path}:${match.line}:${match.start}`;
-      rows.push({ kind: 'match', id, path, match, isLast: i === matches.length - 1 });
-    });
+  for (const file of files) {
+    if (collapsed.has(file.path)) rows.push(fileRow(file, false));
+    else for (const row of unfolded(file)) rows.push(row);
   }
   return rows;
+}
+
+function unfolded(file: FileMatches): readonly ResultRow[] {
+  const known = kUnfolded.get(file);
+  if (known) return known;
+  const { path, matches } = file;
+  const below = matches.map((match, i): ResultRow => {
+    const id = `${path}:${match.line}:${match.start}`;
+    return { kind: 'match', id, path, match, isLast: i === matches.length - 1 };
+  });
+  const rows = [fileRow(file, true), ...below];
+  kUnfolded.set(file, rows);
+  return rows;
+}
+
+function fileRow({ path, matches }: FileMatches, isExpanded: boolean): ResultRow {
+  return { kind: 'file', id: path, path, nMatches: matches.length, isExpanded };
 }
 
 export type ResultMove = { do: 'focus'; id: string } | { do: 'open' | 'toggle' | 'dismiss'; row: ResultRow } | null;

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react';
 import { useStore } from 'zustand';
 import type { WorkspaceApi } from '../../../electron/common/api.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
-import { DiffView } from '../../editor/diff-view.tsx';
+import { DiffView } from '../../editor/editor-views.tsx';
 import type { TextStore } from '../../editor/text-store.ts';
 import { invalidPathReason } from '../../lib/paths.ts';
 import { Button } from '../../ui/button.tsx';

@@ -19,7 +19,11 @@ export function BufferNotices({ buffer, buffers }: { buffer: Buffer; buffers: Bu
           detail={saveError.detail}
           actions={
             <>
-              <Button onClick={() => void buffers.save(id)}>Try Again</Button>
+              {saveError.code === 'FILE_ENCODING' ? (
+                <Button onClick={() => void buffers.saveInUtf8(id)}>Save as UTF-8</Button>
+              ) : (
+                <Button onClick={() => void buffers.save(id)}>Try Again</Button>
+              )}
               <Button onClick={() => buffers.askSaveAs(id)}>Save As…</Button>
               <Button kind="quiet" onClick={() => buffers.dismissSaveError(id)}>
                 Dismiss

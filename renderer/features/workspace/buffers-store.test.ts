@@ -57,9 +57,9 @@ describe('opening', () => {
     expect(buffers.all().map((buffer) => buffer.status)).toEqual(['unread', 'ready']);
   });
 
-  it('numbers untitled files without a clash', () => {
-    buffers.newFile();
-    buffers.newFile();
+  it('numbers untitled files without a clash', async () => {
+    await buffers.newFile();
+    await buffers.newFile();
     expect(buffers.all().map((buffer) => buffer.title)).toEqual(['Untitled-1', 'Untitled-2']);
   });
 });
@@ -104,7 +104,7 @@ describe('saving', () => {
   });
 
   it('asks for a name for an untitled file and refuses the name of an existing one', async () => {
-    buffers.newFile();
+    await buffers.newFile();
     const { id } = active();
     texts.edit(id, 'text');
     await buffers.save(id);

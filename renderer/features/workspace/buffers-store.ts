@@ -79,9 +79,12 @@ export class BuffersStore {
     await this.activate(id);
   }
 
-  newFile(): void {
-    const id = this.#deps.newId();
-    const { languageId } = this.#deps.texts.create(id, '', null);
+  /** Resolves when it can be typed into. */
+  async newFile(): Promise<void> {
+    const { texts, newId } = this.#deps;
+    await texts.ready();
+    const id = newId();
+    const { languageId } = texts.create(id, '', null);
     this.#add({ ...newBuffer(id, null, untitledTitle(this.all())), languageId });
     this.store.setState({ activeId: id });
   }
@@ -112,6 +115,7 @@ export class BuffersStore {
         // The file is gone or cannot be read now. The text is what matters; saving will say what is wrong.
       }
     }
+    await texts.ready();
     const { languageId } = texts.create(backup.id, diskText, backup.path);
     if (disk.disk !== 'same') texts.markUnsaved(backup.id);
     else this.#disk.isOnDisk(backup.id, diskText);
@@ -168,9 +172,10 @@ export class BuffersStore {
     if (path === null || path === undefined) return;
     this.#patch(id, { status: 'reading', error: null });
     try {
-      const file = await this.#deps.workspace.read({ path });
+      const { texts, workspace } = this.#deps;
+      const [file] = await Promise.all([workspace.read({ path }), texts.ready()]);
       if (this.get(id)?.status !== 'reading') return; // closed meanwhile
-      const { languageId } = this.#deps.texts.create(id, file.text, path);
+      const { languageId } = texts.create(id, file.text, path);
       this.#disk.isOnDisk(id, file.text);
       const { encoding, eol, isReadOnly, version } = file;
       this.#patch(id, { status: 'ready', languageId, encoding, eol, isReadOnly, version });
@@ -238,6 +243,12 @@ export class BuffersStore {
     const buffer = this.get(id);
     if (buffer?.status !== 'ready' || buffer.isSaving) return false;
     return this.#disk.write({ ...buffer, version: null }, path, { overwrite: false, closeAfter });
+  }
+
+  /** In the encoding that has every character. */
+  saveInUtf8(id: string): Promise<boolean> {
+    this.#patch(id, { encoding: 'utf8' });
+    return this.save(id);
   }
 
   async saveAll(): Promise<void> {

@@ -2,8 +2,9 @@
 import { FileWarning } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useStore } from 'zustand';
-import { CodeEditor, type CursorInfo } from '../../editor/code-editor.tsx';
+import type { CursorInfo } from '../../editor/code-editor.tsx';
 import type { EditorHandle } from '../../editor/editor-handle.ts';
+import { CodeEditor } from '../../editor/editor-views.tsx';
 import type { MonacoTextStore } from '../../editor/monaco-text-store.ts';
 import { Button } from '../../ui/button.tsx';
 import { EmptyState } from '../../ui/empty-state.tsx';
