@@ -95,7 +95,7 @@ async function start(): Promise<void> {
 
   const engine = new EngineProcess({
     entry: join(bundle, 'engine-host.js'),
-    assignment: () => models.assignment(),
+    assignment: () => models.assignmentNow(),
     onState: (state) => processChanged('engine', state),
     onStarted: () => {
       broker?.deliver('engine');

@@ -106,6 +106,7 @@ test.describe('Models', () => {
       /^Stand-in GPU: 1 of 2 layers/,
     ]);
     await expect(dialog(page).getByRole('img', { name: /^Stand-in GPU: models take [1-9]/ })).toBeVisible();
+    await expect(dialog(page)).toContainText('71 °C, 213 of 350 W, 1,755 MHz, 83 % busy');
     await lookAt('shared with a GPU');
     const layers = card(page).getByLabel('Layers on the GPU');
     await layers.fill('3');

@@ -8,6 +8,16 @@ const { Module } = require('node:module');
 
 const gpu = { id: 'cuda:0', name: 'Stand-in GPU', totalBytes: 2 ** 29 };
 const room = 278e6;
+const sensors = {
+  temperatureC: 71,
+  slowdownC: 90,
+  powerWatts: 212.5,
+  powerLimitWatts: 350,
+  clockMhz: 1755,
+  memoryClockMhz: null,
+  busy: 0.83,
+  usedBytes: 0,
+};
 let used = 0;
 
 const onProcessor = ({ device, ...options } = {}) => ({
@@ -18,7 +28,7 @@ const onProcessor = ({ device, ...options } = {}) => ({
 function standIn(addon) {
   return {
     ...addon,
-    listDevices: async () => [...(await addon.listDevices()), { ...gpu, freeBytes: Math.max(0, room - used) }],
+    listDevices: async () => [...(await addon.listDevices()), { ...gpu, freeBytes: Math.max(0, room - used), sensors }],
     measureWeightSpeed: (type, options) => addon.measureWeightSpeed(type, onProcessor(options)),
     measureLayerSpeed: (options) => addon.measureLayerSpeed(onProcessor(options)),
     loadModel: (path, options = {}) => {

@@ -148,12 +148,29 @@ export const selfTestSchema = z.object({
 });
 export type SelfTest = z.infer<typeof selfTestSchema>;
 
+/** What a GPU says of itself; null where it has no such sensor. */
+export const deviceSensorsSchema = z.object({
+  temperatureC: z.number().nullable(),
+  /** From which on it slows itself down. */
+  slowdownC: z.number().nullable(),
+  powerWatts: z.number().nullable(),
+  powerLimitWatts: z.number().nullable(),
+  clockMhz: z.number().nullable(),
+  memoryClockMhz: z.number().nullable(),
+  /** Part of the last moments in which something was computed, 0 to 1. */
+  busy: z.number().nullable(),
+  usedBytes: z.number(),
+});
+export type DeviceSensors = z.infer<typeof deviceSensorsSchema>;
+
 /** Something that computes, and the memory that it has of its own. */
 export const deviceSchema = z.object({
   id: z.string(),
   name: z.string(),
   totalBytes: z.number(),
   freeBytes: z.number(),
+  /** Null where nobody can be asked. */
+  sensors: deviceSensorsSchema.nullable(),
 });
 export type Device = z.infer<typeof deviceSchema>;
 

@@ -21,7 +21,17 @@ describe('what main asks of the machine', () => {
 
   it('is the GPUs, of which one computes a model that is set to it', async () => {
     const { addon, service, client, control } = served();
-    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
+    const sensors = {
+      temperatureC: 71,
+      slowdownC: 90,
+      powerWatts: 212.5,
+      powerLimitWatts: 350,
+      clockMhz: 1755,
+      memoryClockMhz: null,
+      busy: 0.83,
+      usedBytes: 1e9,
+    };
+    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sensors };
     addon.devices = [...addon.devices, gpu];
     expect(await control.gpus()).toEqual([gpu]);
     const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512 };

@@ -191,6 +191,8 @@ export interface NativeEngineStats {
   nPasses: number;
   decodeMs: number;
   plainTokenMs: number;
+  /** That background work waited for a hot device. */
+  pauseMs: number;
   drafts: NativeDraftStats;
   /** What passes of 1, 2, … rows take, as measured; 0: not known. For `createEngine` next time. */
   passMs: Float64Array;
@@ -295,6 +297,23 @@ export interface NativeDevice {
   name: string;
   totalBytes: number;
   freeBytes: number;
+  /** Now; null for the processor, and where the driver cannot be asked. */
+  sensors: NativeDeviceSensors | null;
+}
+
+/** Null where a GPU has no such sensor. */
+export interface NativeDeviceSensors {
+  temperatureC: number | null;
+  /** The temperature from which on it slows itself down. */
+  slowdownC: number | null;
+  powerWatts: number | null;
+  powerLimitWatts: number | null;
+  clockMhz: number | null;
+  memoryClockMhz: number | null;
+  /** Part of the last moments in which something was computed, 0 to 1. */
+  busy: number | null;
+  /** Of its memory, by all programs. */
+  usedBytes: number;
 }
 
 export interface NativeAddon {

@@ -11,7 +11,7 @@ import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-p
 interface EngineProcessOptions
   extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted' | 'onNetworkAttempt'> {
   /** Which models it is to have loaded. */
-  assignment: () => Assignment;
+  assignment: () => Promise<Assignment>;
 }
 
 type Control = ReturnType<typeof controlClient<typeof engineControlContract>>;
@@ -40,7 +40,8 @@ export class EngineProcess {
   /** Gives the engine its models. How it goes is the engine's status, which the window follows itself. */
   async load(): Promise<void> {
     try {
-      await this.#control?.assign(this.#options.assignment());
+      const assignment = await this.#options.assignment();
+      await this.#control?.assign(assignment);
     } catch (error) {
       // The process died; the next one loads again.
       if (!isAbort(error)) throw error;

@@ -12,6 +12,9 @@ namespace outpost {
 /// The GPUs that this machine's driver shows; none without a driver. @param reason why there are none
 std::vector<DeviceInfo> list_cuda_devices(std::string& reason);
 
+/// Where a device is, "0000:65:00.0"; empty if there is none.
+std::string cuda_bus_id(int32_t device);
+
 /// Bytes per second of a large copy on the device, those read and those written.
 /// @throws EngineError
 double measure_cuda_copy(int32_t device);

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cuda_devices.h"
+#include "backend/nvml.h"
 #include "core/available_memory.h"
 #include "core/strings.h"
 
@@ -12,7 +13,10 @@ namespace outpost {
 std::vector<DeviceInfo> list_devices(std::string& reason) {
   const uint64_t available = available_memory_bytes().value_or(0);
   std::vector<DeviceInfo> devices = {{"cpu", "the processor", available, available}};
-  for (DeviceInfo& gpu : list_cuda_devices(reason)) devices.push_back(std::move(gpu));
+  for (DeviceInfo& gpu : list_cuda_devices(reason)) {
+    gpu.sensors = read_sensors(gpu.id);
+    devices.push_back(std::move(gpu));
+  }
   return devices;
 }
 
@@ -33,6 +37,14 @@ int32_t device_index(const std::string& id) {
 }
 
 }  // namespace
+
+std::optional<DeviceSensors> read_sensors(const std::string& device) {
+  const int32_t index = device_index(device);
+  const std::string bus_id = index < 0 ? "" : cuda_bus_id(index);
+  if (bus_id.empty()) return std::nullopt;
+  static const Nvml nvml;  // opened when a GPU is there to be asked about
+  return nvml.read(bus_id);
+}
 
 double measure_copy_bandwidth(const std::string& device) {
   const int32_t index = device_index(device);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backend/backend.h"
@@ -12,6 +13,9 @@ namespace outpost {
 /// Bytes that a device could give now; UINT64_MAX if nobody knows.
 /// @throws EngineError kInvalidArgument if there is no such device
 uint64_t free_device_bytes(const std::string& device);
+
+/// What a GPU says of itself now; nothing for the processor, and where nobody can be asked.
+std::optional<DeviceSensors> read_sensors(const std::string& device);
 
 /// The backend of options.device. @param expert_cache_bytes of the CPU's
 /// @throws EngineError kInvalidArgument for a device that cannot be used, saying which can

@@ -59,6 +59,7 @@ class Fields {
     }
   }
   void read(const char* field, float& out) const { read_number(field, out, "a number"); }
+  void read(const char* field, double& out) const { read_number(field, out, "a number"); }
   void read(const char* field, int32_t& out) const { read_integer(field, out, -0x1p31, 0x1p31 - 1); }
   void read(const char* field, uint64_t& out) const { read_integer(field, out, 0, 0x1p53); }
   void read(const char* field, std::string& out) const {

@@ -15,6 +15,27 @@ Napi::Object to_js(Napi::Env env, const DraftStats& drafts) {
   return object;
 }
 
+/// What there is no sensor for is null.
+Napi::Value to_js(Napi::Env env, const DeviceSensors& sensors) {
+  auto object = Napi::Object::New(env);
+  const auto set = [&](const char* name, double value) {
+    if (value >= 0) {
+      object.Set(name, value);
+    } else {
+      object.Set(name, env.Null());
+    }
+  };
+  set("temperatureC", sensors.temperature_c);
+  set("slowdownC", sensors.slowdown_c);
+  set("powerWatts", sensors.power_watts);
+  set("powerLimitWatts", sensors.power_limit_watts);
+  set("clockMhz", sensors.clock_mhz);
+  set("memoryClockMhz", sensors.memory_clock_mhz);
+  set("busy", sensors.busy);
+  object.Set("usedBytes", static_cast<double>(sensors.used_bytes));
+  return object;
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, const ModelInfo& info) {
@@ -120,6 +141,7 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("nPasses", static_cast<double>(stats.n_passes));
   object.Set("decodeMs", stats.decode_ms);
   object.Set("plainTokenMs", stats.plain_token_ms);
+  object.Set("pauseMs", stats.pause_ms);
   object.Set("drafts", to_js(env, stats.drafts));
   auto pass_ms = Napi::Float64Array::New(env, stats.pass_ms.size());
   std::copy(stats.pass_ms.begin(), stats.pass_ms.end(), pass_ms.Data());
@@ -163,6 +185,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
     object.Set("name", devices[i].name);
     object.Set("totalBytes", static_cast<double>(devices[i].total_bytes));
     object.Set("freeBytes", static_cast<double>(devices[i].free_bytes));
+    object.Set("sensors", devices[i].sensors.has_value() ? to_js(env, *devices[i].sensors) : env.Null());
     array.Set(i, object);
   }
   return array;
@@ -220,6 +243,7 @@ EngineOptions read_engine_options(const Fields& fields) {
   fields.read("kvBytes", options.kv_bytes);
   fields.read("nPrefill", options.n_prefill);
   fields.read("nSequences", options.n_sequences);
+  fields.read("paceAboveC", options.pace_above_c);
   fields.read("kv", options.kv, kKvPresetNames);
   fields.read("passMs", options.pass_ms);
   return options;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -57,12 +58,23 @@ enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI
 /// Their names, in that order.
 inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
 
+/// What a GPU says of itself; -1 where it has no sensor.
+struct DeviceSensors {
+  double temperature_c = -1;
+  double slowdown_c = -1;  ///< the temperature from which on it slows itself down
+  double power_watts = -1, power_limit_watts = -1;
+  double clock_mhz = -1, memory_clock_mhz = -1;
+  double busy = -1;         ///< part of the last moments in which something was computed, 0 to 1
+  uint64_t used_bytes = 0;  ///< of its memory, by all programs
+};
+
 /// Something that computes.
 struct DeviceInfo {
   std::string id;    ///< for LoadOptions.device: "cpu", "cuda:0"
   std::string name;  ///< "NVIDIA H100 80GB HBM3"
   uint64_t total_bytes = 0;
   uint64_t free_bytes = 0;
+  std::optional<DeviceSensors> sensors = {};  ///< now; of GPUs whose driver can be asked
 };
 
 /// The processor first, then every GPU that the engine can use now.
@@ -326,6 +338,9 @@ struct EngineOptions {
   int32_t n_sequences = 32;  ///< most requests in one pass
   /// Drafts for this engine's model; may be null. See `draft_compatibility`.
   std::shared_ptr<Model> draft_model;
+  /// From this temperature of the device on, in °C, requests of the class background pause between their passes, the
+  /// longer the hotter it is, while nobody else asks for anything. 0: never. Needs DeviceInfo::sensors.
+  double pace_above_c = 80;
   KvPreset kv = KvPreset::kExact;  ///< of the requests; a draft model's are in f16
   /// EngineStats::pass_ms of an earlier engine for the same model on the same device: drafts have the right length from
   /// the first reply on. Empty if there was none.
@@ -339,6 +354,7 @@ struct EngineStats {
   uint64_t n_passes = 0;      ///< passes over a model that computed some of them
   double decode_ms = 0;       ///< what these took
   double plain_token_ms = 0;  ///< what one token of one reply takes without a draft, as measured; 0: not known yet
+  double pause_ms = 0;        ///< that background work waited for a hot device
   DraftStats drafts;
   std::vector<double> pass_ms;  ///< what passes of 1, 2, … rows take, as measured; 0: not known
   uint64_t kv_bytes_used = 0;

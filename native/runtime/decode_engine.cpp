@@ -17,6 +17,7 @@
 #include <optional>
 #include <thread>
 
+#include "backend/devices.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/strings.h"
@@ -29,6 +30,7 @@
 #include "runtime/loaded_model.h"
 #include "runtime/request.h"
 #include "runtime/scheduler.h"
+#include "runtime/thermal_pace.h"
 
 namespace outpost {
 namespace {
@@ -40,6 +42,15 @@ constexpr int32_t kMaxLogitRows = 96;
 
 double ms_between(Clock::time_point start, Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - start).count();
+}
+
+/// Nobody knows that of the processor.
+std::function<double()> temperature_of(const std::string& device) {
+  if (!read_sensors(device).has_value()) return nullptr;
+  return [device] {
+    const auto sensors = read_sensors(device);
+    return sensors.has_value() ? sensors->temperature_c : -1;
+  };
 }
 
 /// What a request does in a pass.
@@ -61,6 +72,8 @@ class DecodeEngine final : public Engine {
         n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->stages().n_prefill()),
         kv_(model_->stages(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
         scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill()}),
+        pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares.back().device),
+              options.pace_above_c),
         texts_(model_->tokenizer(), drafts_.library.capacity()),
         grammars_(*model_) {
     if (options.draft_model != nullptr) {
@@ -291,11 +304,26 @@ class DecodeEngine final : public Engine {
     } catch (const std::exception& error) {
       return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
     }
+    const double pass_ms = ms_between(start, Clock::now());
     for (Part& part : parts) {
       scheduler_.ran(part.request->id, now_ms());
       account(*part.request, part, ms_between(start, Clock::now()));
       conclude(part);
     }
+    cool_down(pass_ms);
+  }
+
+  /// A pause after a pass, if the device is hot and all that runs is background work; whoever comes ends it.
+  void cool_down(double pass_ms) {
+    const auto is_urgent = [](const auto& running) { return running.second->params.priority != Priority::kBackground; };
+    if (running_.empty() || std::any_of(running_.begin(), running_.end(), is_urgent)) return;
+    const auto start = Clock::now();
+    const double pause_ms = pace_.pause_ms(pass_ms, start);
+    if (pause_ms <= 0) return;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, std::chrono::duration<double, std::milli>(pause_ms),
+                   [&] { return is_stopping_ || !arrived_.empty() || !tasks_.empty(); });
+    stats_.pause_ms += ms_between(start, Clock::now());
   }
 
   /// Everybody in the pass was cancelled, and ends before the next one. Its keys and values are those of a part of the
@@ -554,6 +582,7 @@ class DecodeEngine final : public Engine {
   // Decode thread only, once it runs:
   KvCache kv_;
   Scheduler scheduler_;
+  ThermalPace pace_;
   std::unique_ptr<DraftModel> draft_model_;
   SharedDrafts drafts_;
   std::map<uint64_t, std::shared_ptr<Request>> running_;

@@ -198,7 +198,8 @@ export const scenes: Record<string, () => FakeApi> = {
   modelsGpu: () => {
     const fake = withModels();
     const gib = 2 ** 30;
-    fake.models.state.memory.gpus = [{ id: 'cuda:0', name: 'A GPU', totalBytes: 8 * gib, freeBytes: 0.6 * gib }];
+    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8 * gib, freeBytes: 0.6 * gib, sensors: null };
+    fake.models.state.memory.gpus = [gpu];
     return fake;
   },
   modelsDownloading: () => {

@@ -182,7 +182,15 @@ export class FakeEngine implements NativeEngine {
       nPrompt: 0,
       nReused: 0,
     };
-    const decoded = { nDecoded: 0, nPasses: 0, decodeMs: 0, plainTokenMs: 0, drafts: noDrafts, passMs: this.passMs };
+    const decoded = {
+      nDecoded: 0,
+      nPasses: 0,
+      decodeMs: 0,
+      plainTokenMs: 0,
+      pauseMs: 0,
+      drafts: noDrafts,
+      passMs: this.passMs,
+    };
     return { nActive: 0, nWaiting: 0, ...decoded, ...cache, experts: noExperts };
   }
 
@@ -209,7 +217,9 @@ export interface FakeLoad {
 
 export class FakeAddon implements NativeAddon {
   readonly loads: FakeLoad[] = [];
-  devices: NativeDevice[] = [{ id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33 }];
+  devices: NativeDevice[] = [
+    { id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33, sensors: null },
+  ];
   measureWeightSpeed = (type: string): Promise<number> =>
     type === 'i64' ? Promise.reject(nativeError('model_unsupported')) : Promise.resolve(1e9);
   measureLayerSpeed = () => Promise.resolve({ secondsPerLayer: 1e-5, kvBytesPerSecond: 2e9 });

@@ -84,7 +84,7 @@ describe('what a model has of its own', () => {
 });
 
 describe('a model that a GPU shares', () => {
-  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9 };
+  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sensors: null };
 
   it('is loaded with as many layers there as fit, or with those that it is to have', async () => {
     const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [gpu]);
@@ -122,6 +122,15 @@ describe('a model that a GPU shares', () => {
     await service.machine.lookAtGpus();
     expect(spec()?.memoryBytes).toBe(before);
     expect((await service.state()).memory.gpus).toEqual(gpus);
+  });
+
+  it('is given to the engine when its GPU is known, so that it is loaded once', async () => {
+    const { service, id } = await setUp(unused, { nCtx: 0 }, [{ ...gpu, totalBytes: 8e6 }]);
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
+    const first = (await service.assignmentNow()).roles.chat;
+    expect(first?.memoryBytes).toBeGreaterThan(0);
+    await service.machine.lookAtGpus();
+    expect((await service.assignmentNow()).roles.chat).toEqual(first);
   });
 
   it('needs nobody knows how much while the GPU is not known', async () => {

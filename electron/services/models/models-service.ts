@@ -127,8 +127,6 @@ export class ModelsService {
     await this.#library.refresh();
     if (this.downloads.hasPackages) await this.#sources.findRegistry();
     this.downloads.start();
-    // What a model needs of the main memory depends on what a GPU has room for.
-    if (this.#library.list().some(({ overrides }) => overrides.device)) await this.machine.lookAtGpus();
     this.#options.onAssignment();
   }
 
@@ -170,6 +168,13 @@ export class ModelsService {
   }
 
   // Roles
+
+  /** Once the GPUs are known that models are set to: what such a model is to be depends on its GPU. */
+  async assignmentNow(): Promise<Assignment> {
+    const devices = new Set(this.#library.list().flatMap(({ overrides }) => overrides.device ?? []));
+    if ([...devices].some((id) => !this.machine.gpu(id))) await this.machine.lookAtGpus();
+    return this.assignment();
+  }
 
   assignment(): Assignment {
     return this.#assignments.current();

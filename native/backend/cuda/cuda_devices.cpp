@@ -35,6 +35,13 @@ std::vector<DeviceInfo> list_cuda_devices(std::string& reason) {
   return devices;
 }
 
+std::string cuda_bus_id(int32_t device) {
+  char id[32] = {};
+  if (cudaDeviceGetPCIBusId(id, sizeof(id), device) == cudaSuccess) return id;
+  (void)cudaGetLastError();
+  return {};
+}
+
 double measure_cuda_copy(int32_t device) {
   check_cuda(cudaSetDevice(device), "choosing the device");
   constexpr size_t kBytes = size_t{1} << 30;  // far beyond any cache

@@ -113,7 +113,7 @@ export class LibraryStore {
         const shares = gpuShares(event.models);
         if (shares === shown) return;
         shown = shares;
-        void app.lookAtGpus().catch(() => {});
+        this.lookAtGpus();
       },
       signal,
       {
@@ -123,6 +123,11 @@ export class LibraryStore {
         },
       },
     );
+  }
+
+  /** What they have free and what their sensors say comes with the next state of the library. */
+  lookAtGpus(): void {
+    this.#deps.app.lookAtGpus().catch(() => {}); // an engine that starts again has none for a moment
   }
 
   get selected(): ModelEntry | null {

@@ -1,8 +1,10 @@
-// What is in memory, by model and by what it is for, against what this machine has: the main memory, and each GPU's.
+// What is in memory, by model and by what it is for, against what this machine has: the main memory, and each GPU's, with
+// what its sensors say.
+import { useEffect } from 'react';
 import { useStore } from 'zustand';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
-import type { LoadedModel } from '../../../electron/common/role-contract.ts';
-import { formatBytes } from '../../lib/format.ts';
+import type { DeviceSensors, LoadedModel } from '../../../electron/common/role-contract.ts';
+import { formatBytes, formatCount } from '../../lib/format.ts';
 import type { LibraryStore } from './library-store.ts';
 import styles from './memory-bar.module.css';
 
@@ -13,14 +15,40 @@ type Parts = Record<(typeof kinds)[number], number>;
 export function MemoryBar({ models, library }: { models: LibraryStore; library: ModelsState }) {
   const loaded = useStore(models.store, (state) => state.loaded);
   const { totalBytes, freeBytes, gpus } = library.memory;
+  const hasGpus = gpus.length > 0;
+  useEffect(() => {
+    if (!hasGpus) return;
+    const timer = setInterval(() => models.lookAtGpus(), lookMs);
+    return () => clearInterval(timer);
+  }, [models, hasGpus]);
   return (
     <div className={styles.memory}>
-      <Bar name={null} parts={partsOf(loaded, 'cpu')} totalBytes={totalBytes} freeBytes={freeBytes} />
-      {gpus.map(({ id, name, totalBytes: total, freeBytes: free }) => (
-        <Bar key={id} name={name} parts={partsOf(loaded, id)} totalBytes={total} freeBytes={free} />
+      <Bar name={null} sensors={null} parts={partsOf(loaded, 'cpu')} totalBytes={totalBytes} freeBytes={freeBytes} />
+      {gpus.map(({ id, name, totalBytes: total, freeBytes: free, sensors }) => (
+        <Bar key={id} name={name} sensors={sensors} parts={partsOf(loaded, id)} totalBytes={total} freeBytes={free} />
       ))}
     </div>
   );
+}
+
+/** While the bar is shown, GPUs are asked so often. */
+const lookMs = 2000;
+
+const isHot = ({ temperatureC, slowdownC }: DeviceSensors) =>
+  temperatureC !== null && slowdownC !== null && temperatureC >= slowdownC;
+
+/** "71 °C, 213 of 350 W, 1,755 MHz, 83 % busy", as far as there are sensors. */
+function sensorsText(sensors: DeviceSensors): string {
+  const { temperatureC, powerWatts, powerLimitWatts, clockMhz, busy } = sensors;
+  const limit = powerLimitWatts === null ? '' : ` of ${formatCount(powerLimitWatts)}`;
+  return [
+    temperatureC === null ? null : `${formatCount(temperatureC)} °C${isHot(sensors) ? ', slowed down by heat' : ''}`,
+    powerWatts === null ? null : `${formatCount(powerWatts)}${limit} W`,
+    clockMhz === null ? null : `${formatCount(clockMhz)} MHz`,
+    busy === null ? null : `${formatCount(busy * 100)} % busy`,
+  ]
+    .filter(Boolean)
+    .join(', ');
 }
 
 /** What all models have of one device's memory. */
@@ -45,12 +73,13 @@ function partsOf(loaded: readonly LoadedModel[], device: string): Parts {
 interface BarProps {
   /** Of a GPU; null for the main memory. */
   name: string | null;
+  sensors: DeviceSensors | null;
   parts: Parts;
   totalBytes: number;
   freeBytes: number;
 }
 
-function Bar({ name, parts, totalBytes, freeBytes }: BarProps) {
+function Bar({ name, sensors, parts, totalBytes, freeBytes }: BarProps) {
   const ours = kinds.reduce((n, kind) => n + parts[kind], 0);
   const others = Math.max(0, totalBytes - freeBytes - ours);
   const width = (bytes: number) => ({ width: `${(bytes / totalBytes) * 100}%` });
@@ -76,6 +105,7 @@ function Bar({ name, parts, totalBytes, freeBytes }: BarProps) {
           <span className={`${styles.key} ${styles.others}`} aria-hidden />
           Everything else {formatBytes(others)}
         </li>
+        {sensors ? <li className={isHot(sensors) ? styles.hot : undefined}>{sensorsText(sensors)}</li> : null}
         <li>
           {formatBytes(freeBytes)} free of {formatBytes(totalBytes)}
         </li>
