@@ -54,7 +54,7 @@ test('attach a file, queue a question, branch, search and export', async ({ outp
   expect(await violations(page)).toEqual([]);
 
   const target = join(folder, 'exported.json');
-  await outpost.electron.evaluate(({ dialog }, filePath) => {
+  await outpost.inMain(({ dialog }, filePath) => {
     dialog.showSaveDialog = async () => ({ canceled: false, filePath });
   }, target);
   await page.getByRole('button', { name: 'Export' }).click();

@@ -12,7 +12,7 @@ test.describe('Engine', () => {
       return performance.timeOrigin + (paint?.startTime ?? Number.NaN);
     });
     // Two clocks that differ by a constant: what the system says of processes is compared with itself only.
-    const { engineMs, originMs } = await outpost.electron.evaluate(({ app }) => {
+    const { engineMs, originMs } = await outpost.inMain(({ app }) => {
       const created = (name: string) =>
         app.getAppMetrics().find(({ type, name: own }) => (own ?? type) === name)?.creationTime ?? Number.NaN;
       return { engineMs: created('Outpost Engine') - created('Browser'), originMs: performance.timeOrigin };
@@ -68,7 +68,7 @@ test.describe('Engine', () => {
     await writeFile(model, Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(64, 0xff)]));
     const page = await outpost.launch();
     await outpost.waitForModel();
-    await outpost.electron.evaluate(({ dialog }, path) => {
+    await outpost.inMain(({ dialog }, path) => {
       dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, model);
     await page.keyboard.press('Control+Shift+p');

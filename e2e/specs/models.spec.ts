@@ -314,7 +314,7 @@ test.describe('Models', () => {
     await ask(page, 'Tell me a very long story about a mountain.');
     await expect.poll(async () => (await replies(page).innerText()).length).toBeGreaterThan(20);
 
-    await outpost.electron.evaluate(({ dialog: native }, path) => {
+    await outpost.inMain(({ dialog: native }, path) => {
       native.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, folder);
     await openModels(page);

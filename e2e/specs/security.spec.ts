@@ -83,7 +83,7 @@ test('nothing in the app reaches the network or leads the window away, and every
   }, url);
   expect(outcomes).toEqual(Object.fromEntries(Object.keys(outcomes).map((name) => [name, 'failed'])));
 
-  const fromMain = await outpost.electron.evaluate(
+  const fromMain = await outpost.inMain(
     (_electron, target) =>
       fetch(target).then(
         () => 'worked',
@@ -108,7 +108,7 @@ test('nothing in the app reaches the network or leads the window away, and every
   }
 
   // From main: Playwright itself would wait for ever for a navigation that is refused.
-  const address = await outpost.electron.evaluate(async ({ BrowserWindow }, target) => {
+  const address = await outpost.inMain(async ({ BrowserWindow }, target) => {
     const [window] = BrowserWindow.getAllWindows();
     for (const leave of [
       `location.href = "${target}"`,
@@ -172,12 +172,12 @@ test('hostile text in replies, file names and files stays text; links open only 
   expect(visits).toEqual([]);
   server.close();
 
-  await outpost.electron.evaluate(({ shell }) => {
+  await outpost.inMain(({ shell }) => {
     const opened: string[] = [];
     Object.assign(globalThis, { opened });
     shell.openExternal = async (url) => void opened.push(url);
   });
-  const opened = () => outpost.electron.evaluate(() => (globalThis as unknown as { opened: string[] }).opened);
+  const opened = () => outpost.inMain(() => (globalThis as unknown as { opened: string[] }).opened);
   const open = async () => {
     await page.getByRole('link', { name: 'the site' }).click();
     await page.getByRole('alertdialog').getByRole('button', { name: 'Open' }).click();

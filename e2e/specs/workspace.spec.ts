@@ -16,7 +16,7 @@ test.describe('Workspace', () => {
     });
     const page = await outpost.launch();
     await picture('no folder');
-    await outpost.electron.evaluate(({ dialog }, path) => {
+    await outpost.inMain(({ dialog }, path) => {
       dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
     }, folder);
     await page

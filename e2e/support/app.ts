@@ -120,13 +120,22 @@ export class OutpostApp {
     return metrics.find(({ name }) => name === 'Outpost Engine')?.cpu.cumulativeCPUUsage ?? Number.NaN;
   }
 
-  /** An answer of main's may be lost while it starts ("promise was garbage collected"): then it is asked again. */
-  async #metrics(): Promise<Electron.ProcessMetric[]> {
-    const ask = () => this.electron.evaluate(({ app }) => app.getAppMetrics());
-    return ask().catch((error: Error) => {
-      if (!error.message.includes('garbage collected')) throw error;
-      return ask();
-    });
+  #metrics(): Promise<Electron.ProcessMetric[]> {
+    return this.inMain(({ app }) => app.getAppMetrics());
+  }
+
+  /**
+   * Playwright's `evaluate`: runs in main. Its answer may be lost while main starts ("promise was garbage collected"): then
+   * it is asked again.
+   */
+  get inMain(): ElectronApplication['evaluate'] {
+    const ask = this.electron.evaluate.bind(this.electron) as (...input: unknown[]) => Promise<unknown>;
+    const askTwice = (...input: unknown[]) =>
+      ask(...input).catch((error: Error) => {
+        if (!error.message.includes('garbage collected')) throw error;
+        return ask(...input);
+      });
+    return askTwice as ElectronApplication['evaluate'];
   }
 
   async waitForModel(): Promise<void> {

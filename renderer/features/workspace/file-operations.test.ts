@@ -57,6 +57,14 @@ it('moves a file with its tab, and back', async () => {
   expect(open()).toEqual(['src/a.ts']);
 });
 
+it('takes back a move that is still being made, and not the step before it', async () => {
+  await operations.move('lib/c.ts', 'src');
+  const moving = operations.move('src/a.ts', 'lib');
+  await Promise.all([moving, operations.undo()]);
+  expect(workspace.textOf('src/a.ts')).toBe('a');
+  expect(workspace.textOf('src/c.ts')).toBe('c');
+});
+
 it('moves nothing into itself, and replaces nothing', async () => {
   await operations.move('src', 'src');
   await operations.move('src/a.ts', 'src');

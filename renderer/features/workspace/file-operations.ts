@@ -26,6 +26,8 @@ export class FileOperations {
   #steps: Step[] = [];
   /** The entry that "paste" will move. */
   #cut: string | null = null;
+  /** One after the other. */
+  #running: Promise<void> = Promise.resolve();
 
   constructor(deps: FileOperationsDeps) {
     this.#deps = deps;
@@ -85,8 +87,9 @@ export class FileOperations {
     });
   }
 
-  /** Takes the newest step back. */
+  /** Takes the newest step back: one that is still being made is the newest when it is done. */
   async undo(): Promise<void> {
+    await this.#running;
     const step = this.#steps.at(-1);
     if (step) await this.#undo(step);
   }
@@ -130,11 +133,8 @@ export class FileOperations {
     this.#deps.onNote(message, { label: 'Undo', run: () => void this.#undo(step) });
   }
 
-  async #try(run: () => Promise<void>): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
-      this.#deps.onError(toErrorInfo(error));
-    }
+  #try(run: () => Promise<void>): Promise<void> {
+    this.#running = this.#running.then(run).catch((error: unknown) => this.#deps.onError(toErrorInfo(error)));
+    return this.#running;
   }
 }
