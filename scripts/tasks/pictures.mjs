@@ -15,7 +15,8 @@ export async function pictures() {
     const [, view, theme] = / - ([\w-]+) (light|dark|contrast)\.png$/.exec(file) ?? [];
     return view && theme ? [{ file, name: `${view}-${theme}.png` }] : [];
   });
-  await rm(kept, { recursive: true, force: true });
+  // The plots of benchmarks lie there as well, and stay.
+  for (const name of await readdir(kept).catch(() => [])) if (name.endsWith('.png')) await rm(join(kept, name));
   await mkdir(kept, { recursive: true });
   for (const { file, name } of files) await copyFile(join(made, file), join(kept, name));
   console.log(`${files.length} pictures are in docs/pictures. Look at each.`);
