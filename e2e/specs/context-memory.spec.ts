@@ -4,16 +4,10 @@ import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, test } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
+import { modelCard, openModelCard } from '../support/models.ts';
 import { ask, replies } from '../support/window.ts';
 
-const dialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
-const card = (page: Page) => dialog(page).getByRole('article');
-const contextMemory = (page: Page) => card(page).getByRole('region', { name: 'Memory of its context' });
-
-async function openCard(page: Page, name: RegExp): Promise<void> {
-  await page.keyboard.press('Control+Shift+m');
-  await dialog(page).getByRole('list', { name: 'Models on this machine' }).getByRole('button', { name }).click();
-}
+const contextMemory = (page: Page) => modelCard(page).getByRole('region', { name: 'Memory of its context' });
 
 test('a check finds the smallest context that a model bears, and the card says what is in it', async ({
   outpost,
@@ -24,7 +18,7 @@ test('a check finds the smallest context that a model bears, and the card says w
   await writeFile(join(outpost.userData, 'settings.json'), JSON.stringify(settings));
   const page = await outpost.launch();
   await outpost.waitForModel();
-  await openCard(page, /^Outpost Code 73M/);
+  await openModelCard(page, /^Outpost Code 73M/);
   await expect(contextMemory(page)).toContainText('not checked yet');
 
   // Stopped, it leaves no result.
@@ -56,9 +50,9 @@ test('a check finds the smallest context that a model bears, and the card says w
   await expect(replies(page).first()).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
   await ask(page, 'And one about the wind.');
   await expect(replies(page).nth(1)).toHaveAttribute('aria-busy', 'false', { timeout: 60_000 });
-  await openCard(page, /TinyLlama/);
-  await expect(card(page)).toContainText(/Context \(Exact\): \d+ tokens in [\d.]+ .iB and \d+ pages/);
-  await expect(card(page)).toContainText(/[4-8]\.\d times less than with a head of keys for each head/);
-  await expect(card(page)).toContainText(/tokens that it was asked to read, [1-9]\d* % were there already/);
+  await openModelCard(page, /TinyLlama/);
+  await expect(modelCard(page)).toContainText(/Context \(Exact\): \d+ tokens in [\d.]+ .iB and \d+ pages/);
+  await expect(modelCard(page)).toContainText(/[4-8]\.\d times less than with a head of keys for each head/);
+  await expect(modelCard(page)).toContainText(/tokens that it was asked to read, [1-9]\d* % were there already/);
   await picture('what it holds');
 });

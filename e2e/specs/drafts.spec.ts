@@ -3,16 +3,10 @@
 import type { Page } from '@playwright/test';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
+import { modelCard, modelsDialog, openModelCard } from '../support/models.ts';
 import { openFile, status, typeAtEnd } from '../support/window.ts';
 
-const dialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
-const card = (page: Page) => dialog(page).getByRole('article');
-const guesses = (page: Page) => card(page).getByRole('region', { name: 'Guessing ahead' });
-
-async function openCard(page: Page, name: RegExp): Promise<void> {
-  await page.keyboard.press('Control+Shift+m');
-  await dialog(page).getByRole('list', { name: 'Models on this machine' }).getByRole('button', { name }).click();
-}
+const guesses = (page: Page) => modelCard(page).getByRole('region', { name: 'Guessing ahead' });
 
 test('a draft model is loaded with its target, its worth is shown, and it can be taken away', async ({
   outpost,
@@ -28,21 +22,21 @@ test('a draft model is loaded with its target, its worth is shown, and it can be
   await typeAtEnd(page, 'export const name30 =');
   await expect(status(page).getByRole('button', { name: /^Inline completion: \d/ })).toBeVisible({ timeout: 60_000 });
 
-  await openCard(page, /^Outpost Code 73M/);
+  await openModelCard(page, /^Outpost Code 73M/);
   await expect(guesses(page)).toContainText('Outpost Code Draft 11M (Q4_K) drafts.', { timeout: 60_000 });
   await expect(guesses(page).getByRole('row', { name: /Draft model/ })).toBeVisible();
-  await expect(card(page).getByRole('region', { name: 'In memory' })).toContainText(
+  await expect(modelCard(page).getByRole('region', { name: 'In memory' })).toContainText(
     /and [\d.]+ MiB for the draft model/,
   );
   await expect(
-    dialog(page)
+    modelsDialog(page)
       .getByRole('listitem')
       .filter({ hasText: /^Draft models/ }),
   ).toContainText(/[1-9][\d.]* MiB/);
-  const choice = card(page).getByRole('combobox', { name: 'Draft model' });
+  const choice = modelCard(page).getByRole('combobox', { name: 'Draft model' });
   await expect(choice.locator('option').first()).toHaveText('Automatic: Outpost Code Draft 11M (Q4_K)');
-  await card(page).getByText('Why not the others').click();
-  await expect(card(page)).toContainText('It is not small enough');
+  await modelCard(page).getByText('Why not the others').click();
+  await expect(modelCard(page)).toContainText('It is not small enough');
   await picture('pair');
   expect(await violations(page)).toEqual([]);
 
@@ -50,7 +44,7 @@ test('a draft model is loaded with its target, its worth is shown, and it can be
   await expect(guesses(page)).not.toContainText('drafts', { timeout: 60_000 });
   // The chat's model has another vocabulary: nothing drafts for it unless the user says so.
   await page.keyboard.press('Escape');
-  await openCard(page, /^TinyLlama/);
+  await openModelCard(page, /^TinyLlama/);
   await expect(choice.locator('option')).toHaveText([
     'Automatic: none of its vocabulary',
     'None',

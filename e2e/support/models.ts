@@ -1,0 +1,11 @@
+// The view of models, by the names that assistive technology hears.
+import type { Page } from '@playwright/test';
+
+export const modelsDialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
+export const modelCard = (page: Page) => modelsDialog(page).getByRole('article');
+
+/** Opens the view with the card of a model on this machine. */
+export async function openModelCard(page: Page, name: RegExp): Promise<void> {
+  await page.keyboard.press('Control+Shift+m');
+  await modelsDialog(page).getByRole('list', { name: 'Models on this machine' }).getByRole('button', { name }).click();
+}
