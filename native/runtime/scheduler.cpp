@@ -40,7 +40,9 @@ std::vector<Share> Scheduler::plan(double now_ms) const {
   std::sort(order.begin(), order.end(), [&](const Task* a, const Task* b) { return key(a) < key(b); });
 
   std::vector<Share> shares;
-  int32_t n_left = slice_tokens(now_ms);
+  // Nobody is more urgent than an inline completion, which may take all that the device likes.
+  const bool is_inline_first = !order.empty() && order.front()->priority == Priority::kInline;
+  int32_t n_left = is_inline_first ? limits_.n_slice : slice_tokens(now_ms);
   for (const Task* task : order) {
     if (static_cast<int32_t>(shares.size()) == limits_.n_sequences) break;
     const bool is_first = shares.empty();

@@ -249,7 +249,9 @@ TEST_CASE("slices are as small as they have to be while somebody types, and larg
   scheduler.add(1, Priority::kChat, 0, 10000);
   for (int i = 0; i < 8; ++i) scheduler.observe_slice(32, 32);  // twelve would fit
   CHECK(scheduler.plan(1000).front().n_tokens == 32);
-  scheduler.add(2, Priority::kInline, 1000, 10);
+  scheduler.ran(1, 999);
+  scheduler.add(2, Priority::kInline, 1000, 1000);
+  CHECK(scheduler.plan(1000).front().n_tokens == 256);  // its own are as large as can be
   scheduler.ran(2, 1100);
   scheduler.remove(2);
   CHECK(scheduler.plan(1200).front().n_tokens == 12);
