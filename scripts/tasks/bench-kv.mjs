@@ -6,7 +6,7 @@
 // does not mind a busy machine.
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
@@ -99,7 +99,8 @@ export async function benchKv(words) {
   const whole = /** @type {(Step | Reuse)[]} */ (
     parseLines(await capture(join(build, 'outpost-kv-bench'), ['--model', model, '--threads', `${nThreads}`]))
   );
-  const steps = whole.filter((line) => 'step' in line).map(({ step, ...rest }) => ({ shape: step, ...rest }));
+  // By its file: a model may call itself anything.
+  const steps = whole.flatMap((line) => ('step' in line ? [{ ...line, shape: basename(model, '.gguf') }] : []));
   const reuse = whole.filter((line) => 'session' in line);
   await report({ facts, quality, ours, peers, timed, steps, reuse });
 }
