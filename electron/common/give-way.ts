@@ -6,7 +6,7 @@ import { constants, setPriority } from 'node:os';
  * Of a process that works for the window: where both want a processor the window gets three quarters of it (Linux: a
  * weight of 335 against 1024). Lower, and a compiler that runs beside would slow down every reply.
  */
-const kForTheWindow = 5;
+export const kForTheWindow = 5;
 
 /** For this process and the threads that it starts from now on. Elsewhere than on Linux, for all of it. */
 export function giveWayToTheWindow(): void {
