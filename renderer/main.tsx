@@ -1,12 +1,10 @@
-// Entry of the window: takes the ports before anything else can miss them, paints the theme, then loads the rest
-// (Monaco is most of it) and mounts the app.
+// Entry of the window: one script with everything that the first picture needs. Monaco, the terminal and the dialogs are
+// loaded later.
 import './app/theme/tokens.css';
 import './app/theme/base.css';
-import { PortInbox } from './app/port-inbox.ts';
 
-const inbox = new PortInbox(window);
-document.documentElement.dataset.theme = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
-inbox.announceReady();
+// Not before: modules are run in the order in which they are named.
+import { mount } from './app/mount.tsx';
+import { inbox } from './start.ts';
 
-const { mount } = await import('./app/mount.tsx');
 await mount(inbox);

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import { kForTheWindow } from '../../electron/common/give-way.ts';
 import { expect, test } from '../support/app.ts';
 import { ask, replies, status } from '../support/window.ts';
 
@@ -19,6 +21,10 @@ test.describe('Engine', () => {
     });
     // The system counts in hundredths of a second.
     expect(engineMs).toBeGreaterThan(paintedMs - originMs - 10);
+    // And where both want a processor, the window goes first.
+    const { 'Outpost Engine': engine, 'Outpost Workspace': files } = await outpost.processIds();
+    if (process.platform !== 'win32')
+      for (const pid of [engine, files]) expect(getPriority(pid)).toBeGreaterThanOrEqual(kForTheWindow);
   });
 
   test('killed during a reply: the window says so, and the next question is answered', async ({ outpost, picture }) => {

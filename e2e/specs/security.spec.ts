@@ -249,7 +249,7 @@ test('a window that was taken over reaches nothing outside of the folder, and br
         if (ports.has('app') && ports.has('workspace')) resolve();
       });
     });
-    window.postMessage({ type: 'outpost:ready' }, location.origin);
+    window.dispatchEvent(new Event('outpost:ready'));
     await areHere;
     let nCalls = 0;
     const call = (name: string, u: string, json: unknown): Promise<string> => {

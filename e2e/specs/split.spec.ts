@@ -28,8 +28,23 @@ test('two files side by side, by keyboard, and again after a restart', async ({ 
   await picture('side by side');
   expect(await violations(page)).toEqual([]);
 
+  // The window comes back where it was, as large as it was, at its zoom.
+  const pixelRatio = () => page.evaluate(() => devicePixelRatio);
+  await page.keyboard.press('Control+Alt+Equal');
+  await expect.poll(pixelRatio).toBeGreaterThan(1);
+  const zoomed = await pixelRatio();
+  const place = { x: 60, y: 40, width: 1100, height: 700 };
+  await outpost.inMain(({ BrowserWindow }, bounds) => BrowserWindow.getAllWindows()[0]?.setBounds(bounds), place);
+
   await outpost.close();
   page = await outpost.launch({ folder });
+  const window = () =>
+    outpost.inMain(({ BrowserWindow }) => {
+      const [shown] = BrowserWindow.getAllWindows();
+      return { isVisible: shown?.isVisible(), bounds: shown?.getBounds() };
+    });
+  await expect.poll(window).toEqual({ isVisible: true, bounds: place });
+  await expect.poll(pixelRatio).toBe(zoomed);
   await expect(half('left').getByRole('tab', { name: 'a.ts, unsaved', exact: true })).toHaveAttribute(
     'aria-selected',
     'true',

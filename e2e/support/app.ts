@@ -170,7 +170,8 @@ export const test = base.extend<Fixtures>({
   outpost: async ({}, use, info) => {
     const outpost = new OutpostApp(await mkdtemp(join(tmpdir(), 'outpost-e2e-data-')));
     await use(outpost);
-    await outpost.picture(info, 'end');
+    // What it looked like when it failed.
+    if (info.status !== info.expectedStatus) await outpost.picture(info, 'end');
     await outpost.kill();
     await rm(outpost.userData, { recursive: true, force: true, maxRetries: 10 });
   },

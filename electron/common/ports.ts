@@ -21,10 +21,11 @@ export interface PortMessage {
   name: PortName;
 }
 
-/** The page's own window message once it listens for ports; preload answers it with `ports:request`. */
-export interface ReadyMessage {
-  type: 'outpost:ready';
-}
+/**
+ * The page's event on its window once it listens for ports; preload answers it with `ports:request`. An event and no message:
+ * it is heard at once, while the page goes on with its work.
+ */
+export const readyEvent = 'outpost:ready';
 
 export function isPortMessage(value: unknown): value is PortMessage {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,11 +1,9 @@
 // Runs sandboxed before the page. The page's MessagePorts, which cannot cross the context bridge, are posted to the
 // page's own window; and the page may ask where a file is that the user dropped into it.
 import { contextBridge, ipcRenderer, webUtils } from 'electron';
-import { ipcChannels, type PortMessage, type PortName, type ReadyMessage } from '../common/ports.ts';
+import { ipcChannels, type PortMessage, type PortName, readyEvent } from '../common/ports.ts';
 
-window.addEventListener('message', (event: MessageEvent<ReadyMessage | undefined>) => {
-  if (event.source === window && event.data?.type === 'outpost:ready') ipcRenderer.send(ipcChannels.portsRequest);
-});
+window.addEventListener(readyEvent, () => ipcRenderer.send(ipcChannels.portsRequest));
 
 ipcRenderer.on(ipcChannels.portsDeliver, (event, name: PortName) => {
   const message: PortMessage = { type: 'outpost:port', name };

@@ -46,7 +46,6 @@ export function serveApp(directory: string): void {
       'Content-Type': file.type,
       'Content-Security-Policy': contentSecurityPolicy,
       'X-Content-Type-Options': 'nosniff',
-      'Cross-Origin-Opener-Policy': 'same-origin',
     };
     answer({ mimeType: file.type.split(';', 1)[0] ?? '', headers, data });
   });

@@ -7,7 +7,6 @@ export interface WindowPlace extends Rectangle {
 }
 
 export interface MainWindowOptions {
-  preload: string;
   zoomPercent: () => number;
   place: WindowPlace | null;
   /** Asks the page to bring everything typed to safety; resolves when it has, or rejects if it cannot. */
@@ -20,9 +19,11 @@ export interface MainWindowOptions {
 /** How long a page may take to flush before the window closes without it: a page that hangs must not keep it open. */
 const flushMs = 10_000;
 
-export function openMainWindow(options: MainWindowOptions): BrowserWindow {
+/** A window that loads its page, not to be seen before `keepMainWindow` knows where. */
+export function openMainWindow(preload: string): BrowserWindow {
   const window = new BrowserWindow({
-    ...visiblePlace(options.place),
+    width: 1360,
+    height: 860,
     minWidth: 640,
     minHeight: 400,
     show: false,
@@ -30,7 +31,7 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
     backgroundColor: nativeTheme.shouldUseDarkColors ? '#16181d' : '#ffffff',
     autoHideMenuBar: true,
     webPreferences: {
-      preload: options.preload,
+      preload,
       sandbox: true,
       contextIsolation: true,
       nodeIntegration: false,
@@ -39,13 +40,25 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
       v8CacheOptions: 'bypassHeatCheck',
     },
   });
-  if (options.place?.isMaximized) window.maximize();
-  window.once('ready-to-show', () => window.show());
-  // Chromium forgets it with every load.
-  window.webContents.on('did-finish-load', () => {
+  void window.loadURL(`${appOrigin}/index.html`);
+  return window;
+}
+
+/** @pre its page has not drawn anything yet: it waits for its ports */
+export function keepMainWindow(window: BrowserWindow, options: MainWindowOptions): void {
+  const { place } = options;
+  if (place) window.setBounds(visiblePlace(place));
+  window.once('ready-to-show', () => {
+    if (place?.isMaximized) window.maximize();
+    window.show();
+  });
+  const zoom = () => {
     const factor = options.zoomPercent() / 100;
     if (factor !== 1) window.webContents.setZoomFactor(factor);
-  });
+  };
+  zoom();
+  // Chromium forgets it with every load.
+  window.webContents.on('did-finish-load', zoom);
 
   let isSafe = false;
   window.on('close', (event) => {
@@ -62,13 +75,10 @@ export function openMainWindow(options: MainWindowOptions): BrowserWindow {
   window.webContents.on('render-process-gone', (_event, { reason }) => {
     if (reason !== 'clean-exit') options.onPageGone(reason);
   });
-  void window.loadURL(`${appOrigin}/index.html`);
-  return window;
 }
 
 /** The last place, unless that screen is gone. */
-function visiblePlace(place: WindowPlace | null): Partial<Rectangle> {
-  if (place === null) return { width: 1360, height: 860 };
+function visiblePlace(place: WindowPlace): Partial<Rectangle> {
   const { workArea } = screen.getDisplayMatching(place);
   const isVisible =
     place.x < workArea.x + workArea.width - 100 &&

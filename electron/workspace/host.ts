@@ -1,10 +1,12 @@
 // Entry of the workspace process: serves the open folder on the ports that main hands over.
 import { join } from 'node:path';
 import type { NetworkAttempt } from '../common/connections.ts';
+import { giveWayToTheWindow } from '../common/give-way.ts';
 import { serveParentPorts } from '../common/serve.ts';
 import { sealNetwork } from '../network/seal.ts';
 import { Workspace } from './workspace.ts';
 
+giveWayToTheWindow();
 sealNetwork((target) => {
   const attempt: NetworkAttempt = { type: 'network-attempt', target };
   process.parentPort.postMessage(attempt);

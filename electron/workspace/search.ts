@@ -1,9 +1,10 @@
 // Workspace search: one ripgrep process per search, its JSON turned into our events while it runs.
 import { spawn } from 'node:child_process';
-import { availableParallelism, constants, setPriority } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { appError } from '../common/app-error.ts';
+import { giveWayToAll } from '../common/give-way.ts';
 import type { FileMatches, SearchEvent, SearchMatch, SearchQuery } from '../common/search-contract.ts';
 import { ignoredNames } from './listing.ts';
 
@@ -89,7 +90,7 @@ export async function* search(
 ): AsyncGenerator<SearchEvent, void, void> {
   signal?.throwIfAborted();
   const child = spawn(program, searchArguments(query), { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-  giveWay(child.pid);
+  giveWayToAll(child.pid);
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
@@ -140,15 +141,6 @@ export async function* search(
   } finally {
     signal?.removeEventListener('abort', stop);
     stop();
-  }
-}
-
-/** Where all want the same processor, whoever types goes first. */
-function giveWay(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // It has ended already, or the system does not allow it: then it is only less kind.
   }
 }
 

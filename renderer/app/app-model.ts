@@ -39,7 +39,7 @@ export interface AppModelDeps<Texts extends TextStore> {
   texts: Texts;
   /** A command from the application menu. */
   onCommand: (command: string) => void;
-  createScreen: () => Screen;
+  createScreen: () => Promise<Screen>;
 }
 
 export interface WorkspaceState {

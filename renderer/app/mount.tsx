@@ -3,17 +3,21 @@
 import { createRoot } from 'react-dom/client';
 import type { Api } from '../../electron/common/api.ts';
 import { isCommandId } from '../../electron/common/commands.ts';
+import { toErrorInfo } from '../../electron/common/error-info.ts';
 import { loadEditor, loadedEditor, whenEditorIsLoaded } from '../editor/load-editor.ts';
 import { MonacoTextStore } from '../editor/monaco-text-store.ts';
 import { NextEdits } from '../features/completion/next-edits.ts';
-import { XtermScreen } from '../features/terminal/xterm-screen.ts';
+import { Later } from '../lib/later.ts';
 import { App } from './app.tsx';
 import { AppModel } from './app-model.ts';
 import { Commands } from './commands.ts';
 import { connect } from './connect.ts';
 import { isModalOpen } from './focus.ts';
+import { dialogs } from './overlay.tsx';
 import type { PortInbox } from './port-inbox.ts';
 import { Regions } from './regions.ts';
+
+const xterm = new Later(() => import('../features/terminal/xterm-screen.ts'));
 
 /** A window that is hidden has no picture; the engine starts all the same. */
 const kLongestHiddenMs = 3000;
@@ -31,8 +35,13 @@ export async function mountOn(api: Api): Promise<void> {
     api,
     info,
     texts,
-    createScreen: () =>
-      new XtermScreen({ fontSize: model.settings.current.editorFontSize, copy: (text) => model.copy(text) }),
+    createScreen: async () => {
+      const { XtermScreen } = await xterm.load().catch((error: unknown) => {
+        model.notifications.error(toErrorInfo(error));
+        throw error;
+      });
+      return new XtermScreen({ fontSize: model.settings.current.editorFontSize, copy: (text) => model.copy(text) });
+    },
     onCommand: (id) => {
       // A modal dialog blocks the window's keys, so it blocks the menu, too.
       if (isCommandId(id) && !isModalOpen()) commands.get(id).run();
@@ -65,7 +74,10 @@ export async function mountOn(api: Api): Promise<void> {
   await firstPicture();
   // The engine with its models, and what a text needs, so that it is there before one is asked for.
   void model.attempt(() => api.app.lifecycle.started());
-  requestIdleCallback(() => void loadEditor());
+  requestIdleCallback(() => {
+    for (const part of [dialogs, xterm]) void part.load();
+    void loadEditor();
+  });
 }
 
 function firstPicture(): Promise<void> {

@@ -1,6 +1,6 @@
 // Collects the MessagePorts that preload re-posts to this window, and hands out the newest of each name. A process
 // that was restarted gets a new port; calls on the old one then fail, and new calls wait for the new port.
-import { isPortMessage, type PortName, portNames, type ReadyMessage } from '../../electron/common/ports.ts';
+import { isPortMessage, type PortName, portNames, readyEvent } from '../../electron/common/ports.ts';
 
 interface Slot {
   port: MessagePort | null;
@@ -25,8 +25,7 @@ export class PortInbox {
 
   /** Tells preload that ports can be delivered. */
   announceReady(): void {
-    const ready: ReadyMessage = { type: 'outpost:ready' };
-    this.#window.postMessage(ready, this.#window.location.origin);
+    this.#window.dispatchEvent(new Event(readyEvent));
   }
 
   /** The present port, or the next one. */

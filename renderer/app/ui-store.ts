@@ -2,24 +2,25 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { CursorInfo } from '../editor/code-editor.tsx';
 
+export type Overlay =
+  | 'settings'
+  | 'palette'
+  | 'quickOpen'
+  | 'goToSymbol'
+  | 'goToLine'
+  | 'attach'
+  | 'network'
+  | 'activity'
+  | 'firstSteps'
+  | 'latency'
+  | 'meaning'
+  | 'models'
+  | 'branches'
+  | 'keys'
+  | 'settingsJson';
+
 export interface UiState {
-  overlay:
-    | 'settings'
-    | 'palette'
-    | 'quickOpen'
-    | 'goToSymbol'
-    | 'goToLine'
-    | 'attach'
-    | 'network'
-    | 'activity'
-    | 'firstSteps'
-    | 'latency'
-    | 'meaning'
-    | 'models'
-    | 'branches'
-    | 'keys'
-    | 'settingsJson'
-    | null;
+  overlay: Overlay | null;
   /** The panel on the left, and what it shows. */
   isSideShown: boolean;
   sideView: 'explorer' | 'search' | 'git';

@@ -6,7 +6,10 @@ import { hashOf, stampedStep } from './steps.mjs';
 
 const output = join(root, 'build', 'app');
 
-/** Entry, output and format of each process that is not the renderer. A sandboxed preload must be CommonJS. */
+/**
+ * Entry, output and format of each process that is not the renderer. A sandboxed preload must be CommonJS. What an entry
+ * imports later is a file of its own.
+ */
 const processes = /** @type {const} */ ([
   ['electron/main.ts', 'main.js', 'esm'],
   ['electron/engine/host.ts', 'engine-host.js', 'esm'],
@@ -34,7 +37,8 @@ export async function buildApp(nativeBuild) {
           external: ['electron', /^node:/, '@lydell/node-pty'],
           logLevel: 'warn',
         });
-        await bundle.write({ file: join(output, file), format, codeSplitting: false, sourcemap: true });
+        const names = { entryFileNames: file, chunkFileNames: '[name].js' };
+        await bundle.write({ dir: output, ...names, format, sourcemap: true });
         await bundle.close();
       }
       await copyFile(join(nativeBuild, 'outpost_engine.node'), join(output, 'outpost_engine.node'));

@@ -12,8 +12,11 @@ import { root } from './process.mjs';
 /** @typedef {{ userData: string, app: ElectronApplication, page: Page, close: () => Promise<void> }} BenchApp */
 
 /**
- * Times of keys, milliseconds from each to the next picture, and ghost text with the pictures from the key on.
- * @typedef {{ keys: number[], frames: number[], ghosts: { atMs: number, text: string, nPictures: number }[] }} Probe
+ * Times of keys, milliseconds from each to the next picture, and ghost text: when it stood in the document, the pictures
+ * from the key on, and how long the window worked for it: the key's task, and its picture up to the text, without the wait
+ * between them.
+ * @typedef {{ atMs: number, text: string, nPictures: number, workMs: number }} Ghost
+ * @typedef {{ keys: number[], frames: number[], ghosts: Ghost[] }} Probe
  */
 
 export const benchFolder = join(root, 'build', 'bench', 'ui');
@@ -92,17 +95,25 @@ export async function watchKeys(page) {
     const probe = { keys: [], frames: [], ghosts: [] };
     Object.assign(window, { probe });
     let nPictures = 0;
+    let pictureMs = 0;
     const count = () => {
       ++nPictures;
+      pictureMs = performance.now();
       requestAnimationFrame(count);
     };
     requestAnimationFrame(count);
-    let nAtKey = 0;
+    const key = { ms: 0, endMs: 0, nPictures: 0 };
+    // Where Monaco hears of what was typed; this listener comes after its own.
+    const { editContext } = /** @type {{ editContext?: EventTarget }} */ (document.activeElement ?? {});
+    editContext?.addEventListener('textupdate', () => {
+      key.endMs = performance.now();
+    });
     window.addEventListener(
       'keydown',
       ({ timeStamp }) => {
         probe.keys.push(timeStamp);
-        nAtKey = nPictures;
+        const nowMs = performance.now();
+        Object.assign(key, { ms: nowMs, endMs: nowMs, nPictures });
         requestAnimationFrame(() => {
           const { port1, port2 } = new MessageChannel();
           // After the picture was made.
@@ -119,8 +130,12 @@ export async function watchKeys(page) {
     let last = '';
     const look = () => {
       const text = ghostText();
-      if (text !== last && text !== '')
-        probe.ghosts.push({ atMs: performance.now(), text, nPictures: nPictures - nAtKey });
+      if (text !== last && text !== '') {
+        const atMs = performance.now();
+        const nSinceKey = nPictures - key.nPictures;
+        const workMs = nSinceKey === 0 ? atMs - key.ms : key.endMs - key.ms + (atMs - pictureMs);
+        probe.ghosts.push({ atMs, text, nPictures: nSinceKey, workMs });
+      }
       last = text;
     };
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });

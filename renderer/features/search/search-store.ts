@@ -56,11 +56,14 @@ const kShowEveryMs = 200;
 export class SearchStore {
   readonly store: StoreApi<SearchState> = createStore<SearchState>(() => ({ form: kForm, ...kNothing }));
   readonly #workspace: WorkspaceApi;
+  readonly #isKeyWaiting: () => boolean;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #abort: AbortController | null = null;
 
-  constructor(workspace: WorkspaceApi) {
+  /** @param isKeyWaiting whether somebody typed what the window has not taken yet: results can wait */
+  constructor(workspace: WorkspaceApi, isKeyWaiting: () => boolean = isInputPending) {
     this.#workspace = workspace;
+    this.#isKeyWaiting = isKeyWaiting;
   }
 
   change(patch: Partial<SearchForm>): void {
@@ -90,7 +93,7 @@ export class SearchStore {
         if (event.type === 'files') {
           for (const file of event.files) files.push(file);
           // Thousands of files come in hundreds of events: to draw each would stop the keys.
-          if (performance.now() - shownMs < kShowEveryMs) continue;
+          if (performance.now() - shownMs < kShowEveryMs || this.#isKeyWaiting()) continue;
           shownMs = performance.now();
           this.store.setState({ files: [...files] });
         } else this.store.setState({ files, status: 'done', isTruncated: event.isTruncated });
@@ -133,6 +136,12 @@ export class SearchStore {
       }),
     }));
   }
+}
+
+/** Chromium knows; elsewhere nothing is known to wait. */
+function isInputPending(): boolean {
+  const { scheduling } = navigator as { scheduling?: { isInputPending(): boolean } };
+  return scheduling?.isInputPending() ?? false;
 }
 
 export function toQuery({ include, exclude, isReplaceShown, replacement, ...form }: SearchForm) {

@@ -54,6 +54,18 @@ describe('the search', () => {
     expect(found()).toEqual(['c.md']);
   });
 
+  it('shows what it finds as it comes, but not before a key that waits', async () => {
+    for (const isKeyWaiting of [false, true]) {
+      const shown: number[] = [];
+      const store = new SearchStore(workspace.api, () => isKeyWaiting);
+      store.change({ pattern: 'old' });
+      store.store.subscribe((now, before) => now.files !== before.files && shown.push(now.files.length));
+      await store.run();
+      expect(shown).toEqual(isKeyWaiting ? [2] : [2, 2]);
+      expect(store.store.getState().status).toBe('done');
+    }
+  });
+
   it('shows why it failed, and nothing old beside it', async () => {
     await searchFor('old');
     workspace.api.search = async () => {

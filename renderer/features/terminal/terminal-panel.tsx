@@ -19,6 +19,7 @@ const kPanelId = 'terminal-panel';
 
 export function TerminalPanel({ terminals, shortcut, onAttach, onHide }: TerminalPanelProps) {
   const { tabs, activeKey } = useStore(terminals.store);
+  const hasScreen = tabs.some(({ key, hasScreen: has }) => key === activeKey && has);
   return (
     <div className={styles.panel}>
       <div className={styles.bar}>
@@ -70,20 +71,27 @@ export function TerminalPanel({ terminals, shortcut, onAttach, onHide }: Termina
           <Button onClick={() => terminals.add()}>Open a Terminal</Button>
         </EmptyState>
       ) : (
-        <ActiveScreen key={activeKey} terminals={terminals} activeKey={activeKey} />
+        <ActiveScreen key={activeKey} terminals={terminals} activeKey={activeKey} hasScreen={hasScreen} />
       )}
     </div>
   );
 }
 
-function ActiveScreen({ terminals, activeKey }: { terminals: TerminalStore; activeKey: number }) {
+interface ActiveScreenProps {
+  terminals: TerminalStore;
+  activeKey: number;
+  hasScreen: boolean;
+}
+
+function ActiveScreen({ terminals, activeKey, hasScreen }: ActiveScreenProps) {
   const host = useRef<HTMLDivElement>(null);
   useEffect(() => {
+    if (!hasScreen) return;
     const screen = terminals.screen(activeKey);
     screen?.attach(host.current);
     screen?.focus();
     return () => screen?.attach(null);
-  }, [terminals, activeKey]);
+  }, [terminals, activeKey, hasScreen]);
   return (
     <div
       id={kPanelId}

@@ -27,7 +27,7 @@ beforeEach(() => {
   terminals = new TerminalStore({
     terminal,
     startProcess: async () => ({}),
-    createScreen: () => {
+    createScreen: async () => {
       const screen = new FakeScreen();
       screens.push(screen);
       return screen;
@@ -62,6 +62,7 @@ it('draws what the shell writes, tells when it is drawn, and sends what is typed
 
 it('keeps what is typed until the shell runs', async () => {
   terminals.add();
+  await settled();
   screens[0]?.type('ls');
   screens[0]?.type('\r');
   await settled();
@@ -91,4 +92,18 @@ it('ends the shell when the terminal is closed, and shows its neighbour', async 
   expect(terminals.store.getState()).toEqual({ tabs: [], activeKey: null });
   expect(ending).toHaveBeenCalled();
   expect(screen.isDisposed).toBe(true);
+  // The second was closed before it had a screen: it runs no shell, and nothing of it stays.
+  await settled();
+  expect(screens.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
+});
+
+it('a terminal that cannot be drawn is closed', async () => {
+  const broken = new TerminalStore({
+    terminal: {} as TerminalApi,
+    startProcess: async () => ({}),
+    createScreen: () => Promise.reject(new Error('torn')),
+  });
+  broken.add();
+  await settled();
+  expect(broken.store.getState()).toEqual({ tabs: [], activeKey: null });
 });

@@ -8,6 +8,8 @@ export interface TerminalTab {
   key: number;
   title: string;
   state: 'starting' | 'running' | 'ended';
+  /** What it shows can be seen: the code that draws it comes with the first terminal. */
+  hasScreen: boolean;
 }
 
 export interface TerminalState {
@@ -16,7 +18,7 @@ export interface TerminalState {
 }
 
 interface Open {
-  screen: Screen;
+  screen: Screen | null;
   abort: AbortController;
   /** Of the shell, once it runs. */
   id: number | null;
@@ -27,7 +29,8 @@ interface Open {
 interface TerminalDeps {
   terminal: TerminalApi;
   startProcess: AppApi['processes']['startTerminal'];
-  createScreen: () => Screen;
+  /** Rejects after it has told the user why. */
+  createScreen: () => Promise<Screen>;
 }
 
 export class TerminalStore {
@@ -43,21 +46,14 @@ export class TerminalStore {
   /** Opens a terminal and shows it. */
   add(): void {
     const key = this.#nextKey++;
-    const open: Open = { screen: this.#deps.createScreen(), abort: new AbortController(), id: null, early: '' };
+    const open: Open = { screen: null, abort: new AbortController(), id: null, early: '' };
     this.#open.set(key, open);
     this.store.setState(({ tabs }) => ({
-      tabs: [...tabs, { key, title: 'shell', state: 'starting' }],
+      tabs: [...tabs, { key, title: 'shell', state: 'starting', hasScreen: false }],
       activeKey: key,
     }));
-    const { terminal } = this.#deps;
-    // A shell that ended meanwhile hears nothing, and has said so on the screen.
-    const tell = (call: (id: number) => Promise<unknown>) => open.id !== null && void call(open.id).catch(() => {});
-    open.screen.onInput((text) => {
-      if (open.id === null) open.early += text;
-      else tell((id) => terminal.write({ id, text }));
-    });
-    open.screen.onResize((size) => tell((id) => terminal.resize({ id, ...size })));
-    void this.#run(key, open);
+    // Whoever makes screens has said why.
+    this.#start(key, open).catch(() => this.close(key));
   }
 
   /** Opens one if there is none. */
@@ -92,12 +88,28 @@ export class TerminalStore {
       return { tabs: rest, activeKey: activeKey === key ? neighbour : activeKey };
     });
     open.abort.abort();
-    open.screen.dispose();
+    open.screen?.dispose();
   }
 
-  async #run(key: number, open: Open): Promise<void> {
+  async #start(key: number, open: Open): Promise<void> {
+    const { terminal, createScreen } = this.#deps;
+    const screen = await createScreen();
+    if (open.abort.signal.aborted) return screen.dispose();
+    open.screen = screen;
+    this.#patch(key, { hasScreen: true });
+    // A shell that ended meanwhile hears nothing, and has said so on the screen.
+    const tell = (call: (id: number) => Promise<unknown>) => open.id !== null && void call(open.id).catch(() => {});
+    screen.onInput((text) => {
+      if (open.id === null) open.early += text;
+      else tell((id) => terminal.write({ id, text }));
+    });
+    screen.onResize((size) => tell((id) => terminal.resize({ id, ...size })));
+    await this.#run(key, open, screen);
+  }
+
+  async #run(key: number, open: Open, screen: Screen): Promise<void> {
     const { terminal, startProcess } = this.#deps;
-    const { screen, abort } = open;
+    const { abort } = open;
     try {
       await startProcess();
       const size = { columns: screen.columns, rows: screen.rows };
@@ -114,16 +126,22 @@ export class TerminalStore {
           screen.write(event.text, () => {
             if (open.id !== null) void terminal.drawn({ id: open.id, nChars }).catch(() => {});
           });
-        } else this.#ended(key, open, `The shell ended${event.exitCode === 0 ? '' : ` with code ${event.exitCode}`}.`);
+        } else
+          this.#ended(
+            key,
+            open,
+            screen,
+            `The shell ended${event.exitCode === 0 ? '' : ` with code ${event.exitCode}`}.`,
+          );
       }
     } catch (error) {
-      if (!abort.signal.aborted) this.#ended(key, open, toErrorInfo(error).message);
+      if (!abort.signal.aborted) this.#ended(key, open, screen, toErrorInfo(error).message);
     }
   }
 
-  #ended(key: number, open: Open, why: string): void {
+  #ended(key: number, open: Open, screen: Screen, why: string): void {
     open.id = null;
-    open.screen.write(`\r\n\x1b[2m${why}\x1b[0m\r\n`);
+    screen.write(`\r\n\x1b[2m${why}\x1b[0m\r\n`);
     this.#patch(key, { state: 'ended' });
   }
 

@@ -1,0 +1,267 @@
+// What main serves to the window: builds the services, starts the processes, keeps the window. Nothing here decides
+// anything that a module below could decide.
+import { statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { app, type BrowserWindow, dialog, safeStorage, session } from 'electron';
+import type { ProcessState } from './common/app-contract.ts';
+import { toErrorInfo } from './common/error-info.ts';
+import type { ErrorInfo } from './common/errors.ts';
+import { serve } from './common/serve.ts';
+import { AppEvents } from './ipc/app-events.ts';
+import { createAppRouter, openWorkspace } from './ipc/app-router.ts';
+import type { PortBroker } from './ipc/port-broker.ts';
+import { sealNetwork } from './network/seal.ts';
+import { Conversations } from './services/conversations.ts';
+import { openDatabase } from './services/database.ts';
+import { EngineProcess } from './services/engine-process.ts';
+import { ElectronHttp } from './services/models/electron-http.ts';
+import { HubToken } from './services/models/hub-token.ts';
+import { ModelsService } from './services/models/models-service.ts';
+import { NetworkLedger } from './services/network-ledger.ts';
+import { SettingsFile } from './services/settings.ts';
+import { TerminalProcess } from './services/terminal-process.ts';
+import { WindowPlaces } from './services/window-places.ts';
+import { WorkspaceProcess } from './services/workspace-process.ts';
+import { Workspaces } from './services/workspaces.ts';
+import { keepMainWindow, openMainWindow } from './windows/main-window.ts';
+import { setApplicationMenu } from './windows/menu.ts';
+
+/** What is there before this module is. */
+interface AppStart {
+  /** The folder of the bundles. */
+  bundle: string;
+  preload: string;
+  /** It loads its page already, and its page may ask for its ports already. */
+  window: BrowserWindow;
+  broker: PortBroker;
+  /** The window is there, and so is everything that it talks to. */
+  onStarted: () => void;
+}
+
+/** The folder of the command line, if there is one. Chromium's switches and the app's own path are in it, too. */
+function folderArgument(args: readonly string[], cwd: string): string | null {
+  const paths = args.slice(1).filter((arg) => !arg.startsWith('-'));
+  const folders = paths.map((path) => resolve(cwd, path)).filter((path) => path !== resolve(app.getAppPath()));
+  return folders.find((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory()) ?? null;
+}
+
+/** @returns what hears of every request of the window that was stopped */
+export async function startApp({
+  bundle,
+  preload,
+  window: first,
+  broker,
+  onStarted,
+}: AppStart): Promise<(url: string) => void> {
+  const dataDirectory = app.getPath('userData');
+  const events = new AppEvents();
+  const settings = new SettingsFile(join(dataDirectory, 'settings.json'));
+  const { database, problem } = openDatabase(join(dataDirectory, 'outpost.db'), Date.now());
+  for (const found of [settings.problem, problem]) if (found) events.notice(found);
+  const workspaces = new Workspaces(database);
+  workspaces.setCurrent(folderArgument(process.argv, process.cwd()) ?? (await workspaces.last()));
+
+  const network = new NetworkLedger({
+    isAllowed: () => !settings.current.isNetworkOff,
+    onConnection: (connection) => events.push({ type: 'connection', connection }),
+  });
+  sealNetwork((target) => network.blocked('main', target));
+
+  let window: BrowserWindow | null = null;
+  let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
+
+  const places = new WindowPlaces(database);
+  const keep = (opened: BrowserWindow): void => {
+    keepMainWindow(opened, {
+      zoomPercent: () => settings.current.zoomPercent,
+      place: places.load(),
+      onClosing: () => askPageToFlush(),
+      onClosed: (place) => places.save(place),
+      onPageGone: (reason) => {
+        events.notice({
+          code: 'INTERNAL',
+          message: `The window stopped unexpectedly (${reason}).`,
+          hint: 'It was opened again; unsaved text is back.',
+        });
+        window?.reload();
+      },
+    });
+    window = opened;
+    opened.on('closed', () => {
+      window = null;
+    });
+  };
+  keep(first);
+
+  const processChanged = (process: 'engine' | 'workspace' | 'terminal', state: ProcessState) => {
+    if (state.state === 'restarting' || state.state === 'failed') broker.withdraw(process);
+    events.push({ type: 'process', process, state });
+  };
+
+  const engine = new EngineProcess({
+    entry: join(bundle, 'engine-host.js'),
+    assignment: () => models.assignmentNow(),
+    onState: (state) => processChanged('engine', state),
+    onStarted: () => {
+      broker.deliver('engine');
+      void models.machine.lookAtGpus();
+    },
+    onNetworkAttempt: (target) => network.blocked('engine', target),
+  });
+  // A session of its own, from the first request on: no cookies, no cache, and none of the window's requests.
+  let hubHttp: ElectronHttp | null = null;
+  const httpOfModels = () => {
+    hubHttp ??= new ElectronHttp(session.fromPartition('models', { cache: false }), process.env);
+    return hubHttp;
+  };
+  const models: ModelsService = new ModelsService({
+    dataFolder: dataDirectory,
+    settings: () => settings.current,
+    root: () => workspaces.current?.root ?? null,
+    token: new HubToken(join(dataDirectory, 'hub-token'), safeStorage),
+    http: (purpose) => httpOfModels().through(network.gate(purpose)),
+    onNotice: (error) => events.notice(error),
+    onAssignment: () => void engine.load(),
+    selfTest: (spec, signal) => engine.selfTest(spec, signal),
+    benchmark: (spec, signal) => engine.benchmark(spec, signal),
+    measureSpeeds: (...input) => engine.measureSpeeds(...input),
+    gpus: async () => engine.gpus(),
+    checkKv: (spec, signal) => engine.checkKv(spec, signal),
+    forget: () => engine.forget(),
+  });
+  const workspace = new WorkspaceProcess({
+    entry: join(bundle, 'workspace-host.js'),
+    root: () => workspaces.current?.root ?? null,
+    onState: (state) => processChanged('workspace', state),
+    onStarted: () => broker.deliver('workspace'),
+    onNetworkAttempt: (target) => network.blocked('workspace', target),
+    onRootLost: (error) => {
+      events.notice(toErrorInfo(error));
+      void openWorkspace({ workspaces, workspace, terminal, events }, null);
+    },
+  });
+
+  const terminal = new TerminalProcess({
+    entry: join(bundle, 'terminal-host.js'),
+    root: () => workspaces.current?.root ?? null,
+    onState: (state) => processChanged('terminal', state),
+    onStarted: () => broker.deliver('terminal'),
+    onNetworkAttempt: (target) => network.blocked('terminal', target),
+  });
+
+  const choose = async (options: Electron.OpenDialogOptions): Promise<string | null> => {
+    if (window === null) return null;
+    const { canceled, filePaths } = await dialog.showOpenDialog(window, options);
+    return canceled ? null : (filePaths[0] ?? null);
+  };
+  const showMenu = () =>
+    setApplicationMenu((command) => events.push({ type: 'command', command }), settings.current.keys);
+  const router = createAppRouter({
+    settings,
+    conversations: new Conversations(database),
+    workspaces,
+    engine,
+    workspace,
+    terminal,
+    network,
+    events,
+    models,
+    chooseModelFiles: async () => {
+      if (window === null) return null;
+      const { canceled, filePaths } = await dialog.showOpenDialog(window, {
+        title: 'Add Models',
+        properties: ['openFile', 'multiSelections'],
+        filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
+      });
+      return canceled || filePaths.length === 0 ? null : filePaths;
+    },
+    chooseModelFolder: (title) => choose({ title, properties: ['openDirectory', 'createDirectory'] }),
+    chooseFolder: () => choose({ title: 'Open Folder', properties: ['openDirectory', 'createDirectory'] }),
+    chooseModelFile: () =>
+      choose({
+        title: 'Choose a Model',
+        properties: ['openFile'],
+        filters: [{ name: 'GGUF models', extensions: ['gguf'] }],
+      }),
+    chooseSavePath: async (name) => {
+      if (window === null) return null;
+      const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath: basename(name) });
+      return canceled ? null : filePath;
+    },
+    onKeys: showMenu,
+    onWindowStarted: () => startRest(),
+    onZoom: (percent) => window?.webContents.setZoomFactor(percent / 100),
+    onReadyToClose: (found) => answerClosing?.(found),
+  });
+  broker.open({
+    app: (port) => {
+      serve(router, port);
+      return true;
+    },
+    engine: (port) => engine.process.serve(port, 'renderer'),
+    workspace: (port) => workspace.serve(port),
+    terminal: (port) => terminal.serve(port),
+  });
+
+  /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
+  const askPageToFlush = async (): Promise<void> => {
+    if (!events.isHeard || window === null) return;
+    const found = await new Promise<ErrorInfo | null>((answer) => {
+      answerClosing = answer;
+      events.push({ type: 'closing' });
+    });
+    if (found === null) return;
+    const { response } = await dialog.showMessageBox(window, {
+      type: 'warning',
+      message: found.message,
+      detail: `${found.hint ?? ''}\n\nText that was not saved will be lost if you close the window now.`.trim(),
+      buttons: ['Keep the Window Open', 'Close Anyway'],
+      defaultId: 0,
+      cancelId: 0,
+    });
+    if (response === 0) throw new Error('The user keeps the window open.');
+  };
+
+  /** Models are large: before the window is there, the disk and the processor are its own. Later windows find them. */
+  let isRestStarted = false;
+  const startRest = () => {
+    if (isRestStarted) return;
+    isRestStarted = true;
+    workspace.process.start();
+    engine.process.start();
+    void models.start();
+    onStarted();
+  };
+
+  if (workspaces.current !== null) workspace.process.start();
+  showMenu();
+
+  app.on('activate', () => {
+    if (window !== null) return;
+    const opened = openMainWindow(preload);
+    broker.setWindow(opened);
+    keep(opened);
+  });
+  app.on('second-instance', (_event, args, cwd) => {
+    if (window?.isMinimized()) window.restore();
+    window?.focus();
+    const folder = folderArgument(args, cwd);
+    if (folder === null) return;
+    workspaces.addRecent(folder);
+    events.push({ type: 'openRequest', root: folder });
+  });
+  app.on('window-all-closed', () => app.quit());
+  let hasStopped = false;
+  app.on('will-quit', (event) => {
+    if (hasStopped) return;
+    event.preventDefault();
+    const owned = [engine, workspace, terminal].map(({ process }) => process.stop());
+    void Promise.all([...owned, models.close()]).finally(() => {
+      hasStopped = true;
+      database.close();
+      app.quit();
+    });
+  });
+
+  return (url) => network.blocked('window', url);
+}
