@@ -58,14 +58,13 @@ LayerBytes read_layer_bytes(const GgufFile& file) {
   const auto n_vocab = static_cast<int32_t>(pieces.has_value() ? pieces->size() : 0);
   const NormKind norm = keys.has("attention.layer_norm_epsilon") ? NormKind::kLayer : NormKind::kRms;
   const Hparams hp = read_hparams(keys, n_vocab, norm);
-  const int32_t n_layer = hp.n_layer - keys.get("nextn_predict_layers", 0, hp.n_layer - 1, 0);
 
   LayerBytes bytes;
-  bytes.layers.resize(static_cast<size_t>(n_layer));
+  bytes.layers.resize(static_cast<size_t>(hp.n_layer));
   for (const TensorInfo& tensor : file.tensors()) {
     const uint64_t n_bytes = bytes_on_device(tensor);
     if (const auto il = layer_of_tensor(tensor.name); il.has_value()) {
-      if (*il < n_layer) bytes.layers[static_cast<size_t>(*il)] += n_bytes;
+      if (*il < hp.n_layer) bytes.layers[static_cast<size_t>(*il)] += n_bytes;
     } else if (tensor.name.starts_with("output")) {
       bytes.output += n_bytes;
     } else if (tensor.name.starts_with("token_embd") || tensor.name.starts_with("position_embd")) {

@@ -186,4 +186,21 @@ std::unique_ptr<MoeFfn> load_moe_ffn(WeightLoader& loader, const Hparams& hp, in
   return moe;
 }
 
+std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLoader& loader, const Hparams& hp,
+                                                 int32_t il, RouterParams::Gating gating) {
+  constexpr int32_t kUnset = 0, kSoftmax = 1, kSigmoid = 2;  // GGUF's expert_gating_func
+  RouterParams router = read_router(keys);
+  router.is_normalized = keys.get_bool("expert_weights_norm", false);
+  const int32_t named = keys.get("expert_gating_func", kUnset, kSigmoid, kUnset);
+  if (named == kSoftmax) gating = RouterParams::Gating::kSoftmax;
+  if (named == kSigmoid) gating = RouterParams::Gating::kSigmoid;
+  router.gating = gating;
+  const int32_t n_ff = keys.get("expert_feed_forward_length", 1, kMaxWidth);
+  const int32_t n_shared = keys.get("expert_shared_count", 0, 1024, 0);
+  auto moe = load_moe_ffn(loader, hp, il, n_ff, router);
+  if (n_shared > 0)
+    moe->shared = load_gated_ffn(loader, hp, block_prefix(il), int64_t{n_ff} * n_shared, Gate::kSwiGlu, "_shexp");
+  return moe;
+}
+
 }  // namespace outpost

@@ -103,6 +103,10 @@ RouterParams read_router(const ModelKeys& keys);
 /// Reads ffn_gate_inp and the stacked experts; the shared ones are the caller's.
 std::unique_ptr<MoeFfn> load_moe_ffn(WeightLoader& loader, const Hparams& hp, int32_t il, int64_t n_ff,
                                      const RouterParams& router, Gate kind = Gate::kSwiGlu);
+/// The same as the keys of DeepSeek and its relatives describe it: gating, normalization, the experts' width and how
+/// many of them are shared. @param gating where the file does not say
+std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLoader& loader, const Hparams& hp,
+                                                 int32_t il, RouterParams::Gating gating);
 
 /// "blk.<il>."
 std::string block_prefix(int32_t il);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { glmModels } from '../../../scripts/model-tests/tiny-models/families/glm.mjs';
+import { ggufBytes } from '../../../scripts/model-tests/tiny-models/tiny-model.mjs';
 import { fitOf, kvBytes, longestContext, predictMemory, predictTokensPerSecond } from '../../common/model-facts.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { modelFacts } from './model-facts.ts';
@@ -98,5 +100,28 @@ describe('the prediction', () => {
     expect(facts.layers).toEqual([ofLayer, ofLayer, ofLayer]);
     expect(facts.head).toMatchObject({ packed: head + 4 * 256, read: head });
     expect(facts.isTied).toBe(false);
+  });
+});
+
+describe('a block that predicts further tokens', () => {
+  const factsOf = async (metadata: Record<string, number>) => {
+    const [model] = glmModels;
+    if (!model) throw new Error('There is no model.');
+    const bytes = ggufBytes({ ...model, metadata: { ...model.metadata, ...metadata } });
+    return modelFacts(await headerOf(bytes), bytes.length, 'glm.gguf');
+  };
+
+  it('is no layer of the model: it has no keys, and no token reads it', async () => {
+    const facts = await factsOf({});
+    const asLayer = await factsOf({ nextn_predict_layers: 0 });
+    expect([facts.nLayer, facts.layers.length, asLayer.nLayer]).toEqual([2, 2, 3]);
+    expect(facts.kvElementsPerToken).toBe(2 * 2 * 2 * 64);
+    expect(facts.nParams).toBe(asLayer.nParams);
+    expect(facts.readPerToken.f32).toBeLessThan(asLayer.readPerToken.f32 ?? 0);
+    expect(facts.layers).toEqual(asLayer.layers.slice(0, 2));
+  });
+
+  it('may be said to be more than all blocks', async () => {
+    expect((await factsOf({ nextn_predict_layers: 4e9 })).layers).toEqual([]);
   });
 });
