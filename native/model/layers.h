@@ -108,6 +108,18 @@ std::unique_ptr<MoeFfn> load_moe_ffn(WeightLoader& loader, const Hparams& hp, in
 std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLoader& loader, const Hparams& hp,
                                                  int32_t il, RouterParams::Gating gating);
 
+/// What some models do with their logits.
+struct LogitShape {
+  float scale = 1.0f;
+  float softcap = 0.0f;  ///< 0: none
+};
+// What a pass gives: the hidden states of all tokens, if the batch wants them, and the logits of the wanted rows.
+/// @param x the residual stream after the layers @return all of it, for `read_results`
+DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, const Norm& norm, const Linear& output,
+                                        const LogitShape& shape = {});
+/// Empty where the batch wants neither.
+void read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch, std::span<float> logits);
+
 /// "blk.<il>."
 std::string block_prefix(int32_t il);
 

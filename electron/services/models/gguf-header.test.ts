@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { glmModels } from '../../../scripts/model-tests/tiny-models/families/glm.mjs';
-import { ggufBytes } from '../../../scripts/model-tests/tiny-models/tiny-model.mjs';
+import { predictSharedMemory } from '../../common/device-fit.ts';
 import { fitOf, kvBytes, longestContext, predictMemory, predictTokensPerSecond } from '../../common/model-facts.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { modelFacts } from './model-facts.ts';
-import { tinyModelBytes } from './testing/tiny-gguf.mjs';
+import { glmModelBytes, tinyModelBytes } from './testing/tiny-gguf.mjs';
 
 const reader = (bytes: Uint8Array) => async (offset: number, n: number) => bytes.subarray(offset, offset + n);
 const headerOf = (bytes: Uint8Array) => readGgufHeader(reader(bytes), 'tiny.gguf');
@@ -105,9 +104,7 @@ describe('the prediction', () => {
 
 describe('a block that predicts further tokens', () => {
   const factsOf = async (metadata: Record<string, number>) => {
-    const [model] = glmModels;
-    if (!model) throw new Error('There is no model.');
-    const bytes = ggufBytes({ ...model, metadata: { ...model.metadata, ...metadata } });
+    const bytes = glmModelBytes(metadata);
     return modelFacts(await headerOf(bytes), bytes.length, 'glm.gguf');
   };
 
@@ -119,6 +116,14 @@ describe('a block that predicts further tokens', () => {
     expect(facts.nParams).toBe(asLayer.nParams);
     expect(facts.readPerToken.f32).toBeLessThan(asLayer.readPerToken.f32 ?? 0);
     expect(facts.layers).toEqual(asLayer.layers.slice(0, 2));
+    // It takes memory all the same, and so do four windows of its own keys and values.
+    expect(facts.mtpHead).toMatchObject({ packed: asLayer.packedBytes - facts.packedBytes, kvElementsPerToken: 256 });
+    const question = { nCtx: 1000, kvBits: 16, draftBytes: 0 };
+    const { weights, kv } = predictMemory(facts, question);
+    expect(weights).toBe(predictMemory(asLayer, question).weights);
+    expect(kv - kvBytes(facts, 1000, 16)).toBe(4 * 1024 * 256 * 2);
+    expect(predictSharedMemory(facts, question, 2).gpu.kv).toBe(kv);
+    expect(predictSharedMemory(facts, question, 1).gpu.kv).toBe(kvBytes(facts, 1000, 16) / 2);
   });
 
   it('may be said to be more than all blocks', async () => {

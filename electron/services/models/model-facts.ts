@@ -91,6 +91,10 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   // Layers that predict further tokens come last, and are no part of the model's pass.
   const nLayer = Math.min(mostLayers, Math.floor(nBlock - Math.min(nBlock, number('nextn_predict_layers', 0))));
   const layers = Array.from({ length: nLayer }, (): LayerBytes => ({ ...head }));
+  // The first of them guesses further tokens, in the architecture for which the engine knows how.
+  const hasMtpHead = architecture === 'glm4moe' && tensors.some(({ name }) => name.endsWith('.nextn.eh_proj.weight'));
+  const kvOfLayers = (n: number) => kvElements(architecture, number, { nLayer: n, nEmbd, nHead });
+  const mtpHead = hasMtpHead ? { gpu: 0, packed: 0, kvElementsPerToken: kvOfLayers(1) } : null;
   let packed = 0;
   let table = 0;
   const types = new Map<string, number>();
@@ -101,7 +105,13 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     types.set(tensor.type, (types.get(tensor.type) ?? 0) + nElements);
     if (isTable(tensor)) table += tensor.bytes;
     const il = /^blk\.(\d+)\./.exec(tensor.name)?.[1];
-    if (Number(il) >= nLayer) continue;
+    if (Number(il) >= nLayer) {
+      if (mtpHead && Number(il) === nLayer) {
+        mtpHead.packed += packedBytes(tensor);
+        mtpHead.gpu += gpuBytes(tensor);
+      }
+      continue;
+    }
     const part = il === undefined ? head : layers[Number(il)];
     if (part && (isTied || !isTable(tensor))) part.gpu += gpuBytes(tensor);
     // An embedding that is tied serves as the head as well.
@@ -131,10 +141,11 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     nFf: Math.floor(number('feed_forward_length', 4 * nEmbd)),
     packedBytes: packed,
     tableBytes: table,
-    kvElementsPerToken: kvElements(architecture, number, { nLayer, nEmbd, nHead }),
+    kvElementsPerToken: kvOfLayers(nLayer),
     readPerToken,
     layers,
     head,
+    mtpHead,
     isTied,
     hasFim:
       values.has('tokenizer.ggml.fim_pre_token_id') ||

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "model/architectures/architectures.h"
-#include "model/pre_norm_decoder.h"
+#include "model/mtp_head.h"
 
 namespace outpost {
 namespace {
@@ -13,20 +13,38 @@ class Glm4Moe final : public PreNormDecoder {
   Glm4Moe(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader)
       : PreNormDecoder(read_hparams(keys, n_vocab), loader) {
     rope_ = load_rope(keys, loader, read_rope_scaling(keys, hp_.n_ctx_train), hp_.n_rot, RopePairing::kHalves);
-    const int32_t n_dense = keys.get("leading_dense_block_count", 0, hp_.n_layer + hp_.n_predict_layer, 0);
-    for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      Layer& layer = add_layer(loader, block_prefix(il), kFfnNorm);
-      if (il < n_dense) {
-        layer.ffn = load_gated_ffn(loader, hp_, block_prefix(il), hp_.n_ff, Gate::kSwiGlu);
-      } else {
-        layer.ffn = load_moe_ffn_with_shared(keys, loader, hp_, il, RouterParams::Gating::kSigmoid);
-      }
-    }
-    for (int32_t i = 0; i < hp_.n_predict_layer; ++i) loader.skip(block_prefix(hp_.n_layer + i));
+    n_dense_ = keys.get("leading_dense_block_count", 0, hp_.n_layer + hp_.n_predict_layer, 0);
+    for (int32_t il = 0; il < hp_.n_layer; ++il)
+      add_layer(loader, block_prefix(il), kFfnNorm).ffn = load_ffn(keys, loader, il);
+    load_head(keys, loader);
   }
+
+  NextTokenHead* head() const override { return head_.get(); }
 
  private:
   static constexpr const char* kFfnNorm = "post_attention_norm";
+
+  std::unique_ptr<FeedForward> load_ffn(const ModelKeys& keys, WeightLoader& loader, int32_t il) const {
+    if (il < n_dense_) return load_gated_ffn(loader, hp_, block_prefix(il), hp_.n_ff, Gate::kSwiGlu);
+    return load_moe_ffn_with_shared(keys, loader, hp_, il, RouterParams::Gating::kSigmoid);
+  }
+
+  /// The first block that predicts; it goes on from its own output for further tokens. Files may come without the
+  /// tensors. Where two devices share the layers it is left out: what it drafts would cross between them twice.
+  void load_head(const ModelKeys& keys, WeightLoader& loader) {
+    const std::string blk = block_prefix(hp_.n_layer);
+    const bool is_there = loader.has(blk + "attn_norm.weight") || loader.has(blk + "nextn.eh_proj.weight");
+    if (hp_.n_predict_layer > 0 && is_there && stages_.size() == 1) {
+      PreNormLayer block = load_pre_norm_layer(loader, hp_, blk, kFfnNorm);
+      block.ffn = load_ffn(keys, loader, hp_.n_layer);
+      const MtpHead::Shared shared{token_embd_, output_norm_, output_, rope_};
+      head_ = std::make_unique<MtpHead>(loader, hp_, blk, std::move(block), shared);
+    }
+    for (int32_t i = head_ == nullptr ? 0 : 1; i < hp_.n_predict_layer; ++i) loader.skip(block_prefix(hp_.n_layer + i));
+  }
+
+  int32_t n_dense_ = 0;
+  std::unique_ptr<MtpHead> head_;
 };
 
 }  // namespace
