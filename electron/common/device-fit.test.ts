@@ -14,6 +14,7 @@ const facts: ModelFacts = {
   hasChatTemplate: false,
   mentionsTools: false,
   license: null,
+  mtpHead: null,
   split: null,
   nLayer: 10,
   nEmbd: 4096,

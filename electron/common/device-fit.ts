@@ -9,6 +9,7 @@ import {
   type MachineSpeed,
   type MemorySplit,
   type ModelFacts,
+  mtpKvBytes,
   predictMemory,
   weightSeconds,
 } from './model-facts.ts';
@@ -45,12 +46,18 @@ export function predictSharedMemory(facts: ModelFacts, question: FitQuestion, nG
   const kv = kvBytes(facts, question.nCtx, gpuKvBits);
   const onGpu = 1 - border / Math.max(1, layers.length);
   const { workspace, draft } = predictMemory(facts, question);
-  const gpuWeights = sum(layers.slice(border).map(({ gpu }) => gpu)) + head.gpu + (isAll && !isTied ? tableBytes : 0);
+  const onlyWhole = isAll ? (isTied ? 0 : tableBytes) + (facts.mtpHead?.gpu ?? 0) : 0;
+  const gpuWeights = sum(layers.slice(border).map(({ gpu }) => gpu)) + head.gpu + onlyWhole;
   const ramWeights = isAll ? 0 : sum(layers.slice(0, border).map(({ packed }) => packed)) + tableBytes;
   const pass = 4 * (isAll ? nPassOfGpu : nPassOfBoth) * (8 * nEmbd + 2 * nFf) + 4 * 2 * nVocab;
   return {
     ram: splitOf({ weights: ramWeights, kv: kv * (1 - onGpu), workspace, draft: isAll ? 0 : draft }),
-    gpu: splitOf({ weights: gpuWeights, kv: kv * onGpu, workspace: pass + gpuHeadroomBytes, draft: isAll ? draft : 0 }),
+    gpu: splitOf({
+      weights: gpuWeights,
+      kv: kv * onGpu + (isAll ? mtpKvBytes(facts, question.nCtx) : 0),
+      workspace: pass + gpuHeadroomBytes,
+      draft: isAll ? draft : 0,
+    }),
   };
 }
 

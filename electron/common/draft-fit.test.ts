@@ -26,6 +26,7 @@ const facts = (more: Partial<ModelFacts>): ModelFacts => ({
   hasChatTemplate: false,
   mentionsTools: false,
   license: null,
+  mtpHead: null,
   split: null,
   ...more,
 });

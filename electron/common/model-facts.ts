@@ -34,6 +34,11 @@ export const modelFactsSchema = z.object({
   layers: z.array(layerBytesSchema),
   /** The last norm and what turns the last layer's result into tokens. */
   head: layerBytesSchema,
+  /**
+   * The block that guesses further tokens, where the file has one that the engine uses: beside the layers, and not read
+   * for a token. A model whose layers two devices share does without.
+   */
+  mtpHead: z.object({ gpu: z.number(), packed: z.number(), kvElementsPerToken: z.number() }).nullable().default(null),
   /** The table of embeddings is the head as well. */
   isTied: z.boolean(),
   hasFim: z.boolean(),
@@ -82,6 +87,15 @@ export function contextOf(nCtxTrain: number, kvBytesPerToken: number, wanted: nu
   return Math.min(nCtxTrain, Math.max(512, nFitting));
 }
 
+/** Of the windows of the head that guesses further tokens (native/runtime/mtp_draft.cpp), in 16 bits. */
+const mtpWindows = 4;
+const mtpPositions = 4096;
+
+export function mtpKvBytes({ mtpHead }: Pick<ModelFacts, 'mtpHead'>, nCtx: number): number {
+  const nPositions = kvPageSize * Math.ceil(Math.min(nCtx, mtpPositions) / kvPageSize);
+  return mtpWindows * nPositions * (mtpHead?.kvElementsPerToken ?? 0) * 2;
+}
+
 export interface FitQuestion {
   nCtx: number;
   /** Bits of an element of the KV cache. */
@@ -111,11 +125,11 @@ export function predictMemory(
   facts: ModelFacts,
   { nCtx, kvBits, draftBytes, isDraft = false }: FitQuestion,
 ): MemorySplit {
-  const kv = kvBytes(facts, nCtx, kvBits);
   // A pass over a slice of a prompt: its activations, and the logits of one row, in f32.
   const activations = 4 * nPrefill * (8 * facts.nEmbd + 2 * facts.nFf) + 4 * 2 * facts.nVocab;
   const workspace = activations + facts.nVocab * vocabularyBytesPerToken + (isDraft ? 0 : draftIndexBytes);
-  const weights = facts.packedBytes + facts.tableBytes;
+  const weights = facts.packedBytes + facts.tableBytes + (facts.mtpHead?.packed ?? 0);
+  const kv = kvBytes(facts, nCtx, kvBits) + mtpKvBytes(facts, nCtx);
   return { weights, kv, workspace, draft: draftBytes, total: weights + kv + workspace + draftBytes };
 }
 

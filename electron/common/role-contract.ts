@@ -18,6 +18,7 @@ export const draftStatsSchema = z.object({
   edit: draftCountsSchema,
   suffix: draftCountsSchema,
   model: draftCountsSchema,
+  mtp: draftCountsSchema,
 });
 export type DraftStats = z.infer<typeof draftStatsSchema>;
 

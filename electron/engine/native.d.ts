@@ -121,7 +121,7 @@ export interface NativeGenerateRequest {
   logProbs?: boolean;
 }
 
-export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model';
+export type DraftSource = 'grammar' | 'edit' | 'suffix' | 'model' | 'mtp';
 export type NativeDraftStats = Record<DraftSource, { nDrafted: number; nAccepted: number }>;
 
 export interface NativeGenerateStats {

@@ -219,6 +219,7 @@ struct PassInputs {
   int32_t n_ctx;
   bool wants_hidden;                        ///< hidden states instead of logits
   std::span<const float> activations = {};  ///< what the stage before has computed; empty in the first one
+  bool wants_all_hidden = false;            ///< hidden states of all tokens beside what else is wanted
 };
 
 class Backend : public KvAllocator {

@@ -21,9 +21,10 @@ constexpr double kFirstProbability[kDraftSources][6] = {
     {0.40, 0.65, 0.80, 0.90, 0.95, 0.97},  // edit
     {0.10, 0.25, 0.45, 0.65, 0.80, 0.90},  // suffix
     {0.60, 0.60, 0.60, 0.60, 0.60, 0.60},  // model
+    {0.70, 0.70, 0.70, 0.70, 0.70, 0.70},  // mtp
 };
-/// The draft model has to be paid to be found wrong: of it less is believed.
-constexpr double kFirstTries[kDraftSources] = {8, 8, 8, 3};
+/// The last two have to be paid to be found wrong: of them less is believed.
+constexpr double kFirstTries[kDraftSources] = {8, 8, 8, 3, 3};
 
 }  // namespace
 

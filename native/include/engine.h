@@ -246,9 +246,10 @@ enum class DraftSource {
   kEdit,     ///< the text that the reply rewrites
   kSuffix,   ///< what followed the same words before: in the request, in texts given with requests, in earlier replies
   kModel,    ///< a smaller model
+  kMtp,      ///< the model's own head for further tokens, where its file has one (multi-token prediction)
 };
 /// Their names, in that order.
-inline constexpr const char* kDraftSourceNames[] = {"grammar", "edit", "suffix", "model"};
+inline constexpr const char* kDraftSourceNames[] = {"grammar", "edit", "suffix", "model", "mtp"};
 inline constexpr size_t kDraftSources = std::size(kDraftSourceNames);
 
 struct DraftOptions {

@@ -33,8 +33,8 @@ void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits
     Backend& backend = stages_.backend(i);
     KvStorage& stage_kv = stages_.size() == 1 ? kv : static_cast<StagedKv&>(kv).stage(i);
     const std::span<const float> stream = i == 0 ? std::span<const float>{} : stream_;
-    const PassInputs inputs{this,        stage_kv,           batch.tokens, batch.runs, batch.logit_rows,
-                            batch.n_ctx, batch.wants_hidden, stream};
+    const PassInputs inputs{this,        stage_kv,           batch.tokens, batch.runs,           batch.logit_rows,
+                            batch.n_ctx, batch.wants_hidden, stream,       !batch.hidden.empty()};
     const auto y = backend.run_pass(inputs, [&] {
       const Scratch::Frame frame(scratch_[i]);
       Pass pass{backend, scratch_[i], stage_kv, batch, n_tokens, i, stages_.first_layer(i)};
@@ -43,6 +43,8 @@ void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits
     if (i + 1 < stages_.size()) {
       stream_.resize(y.size);
       backend.read(stream_, y);
+    } else if (!batch.wants_hidden) {
+      read_results(backend, y, batch, logits);
     } else if (!batch.logit_rows.empty()) {
       backend.read(logits, y);
     }
@@ -62,7 +64,6 @@ DeviceSpan<const float> Decoder::run_stage(Pass& pass, std::span<const float> st
     layer(pass, il, x);
   }
   if (pass.stage + 1 < stages_.size()) return x;
-  if (pass.batch.logit_rows.empty()) return {};
   return unembed(pass, x);
 }
 
@@ -72,16 +73,15 @@ void Decoder::embed(Pass& pass, DeviceSpan<float> x) {
 }
 
 DeviceSpan<const float> Decoder::unembed(Pass& pass, DeviceSpan<const float> x) {
-  pass.n_tokens = static_cast<int32_t>(pass.batch.logit_rows.size());
-  const auto last = pass.scratch.take(pass.n_tokens, hp_.n_embd);
-  pass.backend.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
-  output_norm_.forward(pass, last, last);
-  if (pass.batch.wants_hidden) return last;
-  const auto y = pass.scratch.take(pass.n_tokens, hp_.n_vocab);
-  output_.forward(pass, y, last);
-  if (logit_scale_ != 1.0f) pass.backend.scale(y, logit_scale_);
-  if (logit_softcap_ > 0.0f) pass.backend.softcap(y, logit_softcap_);
-  return y;
+  const auto n_rows = static_cast<int32_t>(pass.batch.logit_rows.size());
+  if (pass.batch.wants_hidden) {
+    if (n_rows == 0) return {};
+    const auto last = pass.scratch.take(n_rows, hp_.n_embd);
+    pass.backend.gather_rows(last, x, pass.batch.logit_rows, hp_.n_embd);
+    output_norm_.forward(pass, last, last);
+    return last;
+  }
+  return compute_results(pass, x, output_norm_, output_, {logit_scale_, logit_softcap_});
 }
 
 }  // namespace outpost

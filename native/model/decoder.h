@@ -35,22 +35,22 @@ class Decoder : public Network {
   virtual void embed(Pass& pass, DeviceSpan<float> x);
 
   Hparams hp_;
+  Stages& stages_;
   float embedding_scale_ = 1.0f;
   float logit_scale_ = 1.0f;
   float logit_softcap_ = 0.0f;  ///< 0: none
+  WeightView token_embd_;       // [n_vocab, n_embd]
+  Norm output_norm_;
+  Linear output_;  // [n_vocab, n_embd]
 
  private:
   /// Runs the layers of one stage. @return the residual stream after them; of the last one what `unembed` does
   DeviceSpan<const float> run_stage(Pass& pass, std::span<const float> stream);
-  /// @return the logits of the wanted rows, or their hidden states
+  /// @return what `read_results` takes apart, or the hidden states of the wanted rows
   DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
-  Stages& stages_;
   std::vector<Scratch> scratch_;  // of each stage
   std::vector<float> stream_;     // between two stages, [n_tokens, n_embd]
-  WeightView token_embd_;         // [n_vocab, n_embd]
-  Norm output_norm_;
-  Linear output_;  // [n_vocab, n_embd]
   std::vector<size_t> weight_bytes_;
   Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers

@@ -58,24 +58,29 @@ LayerBytes read_layer_bytes(const GgufFile& file) {
   const auto n_vocab = static_cast<int32_t>(pieces.has_value() ? pieces->size() : 0);
   const NormKind norm = keys.has("attention.layer_norm_epsilon") ? NormKind::kLayer : NormKind::kRms;
   const Hparams hp = read_hparams(keys, n_vocab, norm);
-  const int32_t n_layer = hp.n_layer - keys.get("nextn_predict_layers", 0, hp.n_layer - 1, 0);
+
+  // Its own keys and values are a fraction of the headroom: 64 MiB of GLM-4.5-Air.
+  const bool has_mtp_head = hp.n_predict_layer > 0 && hp.architecture == "glm4moe";
 
   LayerBytes bytes;
-  bytes.layers.resize(static_cast<size_t>(n_layer));
+  bytes.layers.resize(static_cast<size_t>(hp.n_layer));
+  uint64_t embedding_bytes = 0;
   for (const TensorInfo& tensor : file.tensors()) {
     const uint64_t n_bytes = bytes_on_device(tensor);
     if (const auto il = layer_of_tensor(tensor.name); il.has_value()) {
-      if (*il < n_layer) bytes.layers[static_cast<size_t>(*il)] += n_bytes;
+      if (*il < hp.n_layer) bytes.layers[static_cast<size_t>(*il)] += n_bytes;
+      if (*il == hp.n_layer && has_mtp_head) bytes.table += n_bytes;
     } else if (tensor.name.starts_with("output")) {
       bytes.output += n_bytes;
     } else if (tensor.name.starts_with("token_embd") || tensor.name.starts_with("position_embd")) {
       bytes.table += n_bytes;
+      embedding_bytes += n_bytes;
     }
   }
   // Tied: the embeddings are the head as well, and where the device has both it has them once.
   if (file.find_tensor("output.weight") == nullptr) {
-    bytes.output += bytes.table;
-    bytes.table = 0;
+    bytes.output += embedding_bytes;
+    bytes.table -= embedding_bytes;
   }
   bytes.n_ctx_train = hp.n_ctx_train;
   bytes.kv_per_position = sizeof(uint16_t) * kv_elements(keys, hp);

@@ -16,10 +16,10 @@ std::optional<int32_t> layer_of_tensor(std::string_view name);
 
 /// What parts of a model take in the memory of a GPU.
 struct LayerBytes {
-  std::vector<uint64_t> layers;                     ///< weights of each, from the first one
-  uint64_t output = 0;                              ///< the last norm and the head
-  uint64_t table = 0;                               ///< embeddings: only where all layers are
-  uint64_t kv_per_position = 0;                     ///< keys and values of one layer in f16
+  std::vector<uint64_t> layers;  ///< weights of each, from the first one
+  uint64_t output = 0;           ///< the last norm and the head
+  uint64_t table = 0;            ///< embeddings and the head for further tokens: only where all layers are
+  uint64_t kv_per_position = 0;  ///< keys and values of one layer in f16
   uint64_t workspace_per_token = 0, workspace = 0;  ///< activations of a pass, and what does not grow with it
   int32_t n_ctx_train = 0;
 

@@ -10,6 +10,8 @@ Hparams read_hparams(const ModelKeys& keys, int32_t n_vocab, NormKind norm_kind)
   hp.n_vocab = n_vocab;
   hp.n_ctx_train = keys.get("context_length", 1, 1 << 28);
   hp.n_layer = keys.get("block_count", 1, 4096);
+  hp.n_predict_layer = keys.get("nextn_predict_layers", 0, hp.n_layer - 1, 0);
+  hp.n_layer -= hp.n_predict_layer;
   hp.n_embd = keys.get("embedding_length", 1, kMaxWidth);
   hp.n_ff = keys.get("feed_forward_length", 0, kMaxWidth, 0);
   hp.n_head = keys.get("attention.head_count", 1, kMaxHeads);

@@ -17,6 +17,7 @@ struct Hparams {
   int32_t n_vocab;
   int32_t n_ctx_train;
   int32_t n_layer;
+  int32_t n_predict_layer;  ///< blocks behind these that are no part of the forward pass: they predict further tokens
   int32_t n_embd;
   int32_t n_head;
   int32_t n_head_kv;

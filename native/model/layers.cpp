@@ -186,4 +186,56 @@ std::unique_ptr<MoeFfn> load_moe_ffn(WeightLoader& loader, const Hparams& hp, in
   return moe;
 }
 
+std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLoader& loader, const Hparams& hp,
+                                                 int32_t il, RouterParams::Gating gating) {
+  constexpr int32_t kUnset = 0, kSoftmax = 1, kSigmoid = 2;  // GGUF's expert_gating_func
+  RouterParams router = read_router(keys);
+  router.is_normalized = keys.get_bool("expert_weights_norm", false);
+  const int32_t named = keys.get("expert_gating_func", kUnset, kSigmoid, kUnset);
+  if (named == kSoftmax) gating = RouterParams::Gating::kSoftmax;
+  if (named == kSigmoid) gating = RouterParams::Gating::kSigmoid;
+  router.gating = gating;
+  const int32_t n_ff = keys.get("expert_feed_forward_length", 1, kMaxWidth);
+  const int32_t n_shared = keys.get("expert_shared_count", 0, 1024, 0);
+  auto moe = load_moe_ffn(loader, hp, il, n_ff, router);
+  if (n_shared > 0)
+    moe->shared = load_gated_ffn(loader, hp, block_prefix(il), int64_t{n_ff} * n_shared, Gate::kSwiGlu, "_shexp");
+  return moe;
+}
+
+// ---- results
+
+namespace {
+
+/// Hidden states lie first; logits begin at a whole cache line behind them.
+size_t logits_begin(const Batch& batch) { return (batch.hidden.size() + 15) / 16 * 16; }
+
+}  // namespace
+
+DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, const Norm& norm, const Linear& output,
+                                        const LogitShape& shape) {
+  const Batch& batch = pass.batch;
+  const int64_t n_embd = output.weight->n_cols(), n_vocab = output.weight->n_rows();
+  const auto n_rows = static_cast<int32_t>(batch.logit_rows.size());
+  const size_t n_logits = static_cast<size_t>(n_rows * n_vocab), begin = logits_begin(batch);
+  if (begin + n_logits == 0) return {};
+  const auto results = pass.scratch.take(1, static_cast<int64_t>(begin + n_logits));
+  if (!batch.hidden.empty()) norm.forward(pass, {results.data, batch.hidden.size()}, x);
+  if (n_rows == 0) return results;
+  pass.n_tokens = n_rows;
+  const auto last = pass.scratch.take(n_rows, n_embd);
+  pass.backend.gather_rows(last, x, batch.logit_rows, n_embd);
+  norm.forward(pass, last, last);
+  const DeviceSpan<float> logits{results.data + begin, n_logits};
+  output.forward(pass, logits, last);
+  if (shape.scale != 1.0f) pass.backend.scale(logits, shape.scale);
+  if (shape.softcap > 0.0f) pass.backend.softcap(logits, shape.softcap);
+  return results;
+}
+
+void read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch, std::span<float> logits) {
+  if (!batch.hidden.empty()) backend.read(batch.hidden, {results.data, batch.hidden.size()});
+  if (!batch.logit_rows.empty()) backend.read(logits, {results.data + logits_begin(batch), logits.size()});
+}
+
 }  // namespace outpost

@@ -103,6 +103,22 @@ RouterParams read_router(const ModelKeys& keys);
 /// Reads ffn_gate_inp and the stacked experts; the shared ones are the caller's.
 std::unique_ptr<MoeFfn> load_moe_ffn(WeightLoader& loader, const Hparams& hp, int32_t il, int64_t n_ff,
                                      const RouterParams& router, Gate kind = Gate::kSwiGlu);
+/// The same as the keys of DeepSeek and its relatives describe it: gating, normalization, the experts' width and how
+/// many of them are shared. @param gating where the file does not say
+std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLoader& loader, const Hparams& hp,
+                                                 int32_t il, RouterParams::Gating gating);
+
+/// What some models do with their logits.
+struct LogitShape {
+  float scale = 1.0f;
+  float softcap = 0.0f;  ///< 0: none
+};
+// What a pass gives: the hidden states of all tokens, if the batch wants them, and the logits of the wanted rows.
+/// @param x the residual stream after the layers @return all of it, for `read_results`
+DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, const Norm& norm, const Linear& output,
+                                        const LogitShape& shape = {});
+/// Empty where the batch wants neither.
+void read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch, std::span<float> logits);
 
 /// "blk.<il>."
 std::string block_prefix(int32_t il);

@@ -23,6 +23,7 @@ constexpr Architecture kArchitectures[] = {
     {"gemma2", load_gemma2},       {"gemma3", load_gemma3},         {"phi3", load_phi3},
     {"starcoder", load_starcoder}, {"starcoder2", load_starcoder2}, {"deepseek2", load_deepseek2},
     {"gpt-oss", load_gpt_oss},     {"granite", load_granite},       {"granitemoe", load_granite},
+    {"glm4moe", load_glm4moe},
 };
 
 std::string architecture_names() {

@@ -22,6 +22,20 @@ struct Batch {
   bool wants_hidden = false;
   /// Asked before each layer, if there is one; false gives the pass up.
   std::function<bool()> goes_on = nullptr;
+  /// Receives the normalized residual stream of all tokens [n_tokens, n_embd] beside the logits; empty: not wanted.
+  std::span<float> hidden = {};
+};
+
+/// A block behind the layers of a model that predicts further tokens (multi-token prediction, arXiv:2412.19437, section
+/// 2.2). It goes on from hidden states: the model's at a position, or its own of the row before.
+class NextTokenHead {
+ public:
+  virtual ~NextTokenHead() = default;
+  virtual KvShape kv_shape() const = 0;  ///< of its own keys and values
+  /// Writes to `logits` what is expected behind the batch's tokens, each of which follows a position of `hidden`
+  /// [n_tokens, n_embd]; and to Batch::hidden, which may be empty, what it goes on from itself.
+  /// One caller at a time, and none of the network.
+  virtual void forward(const Batch& batch, std::span<const float> hidden, KvStorage& kv, std::span<float> logits) = 0;
 };
 
 /// How the hidden states of a text become one vector.
@@ -33,6 +47,7 @@ class Network {
   virtual const Hparams& hparams() const = 0;
   virtual const std::vector<size_t>& weight_bytes() const = 0;  ///< of each stage
   virtual KvShape kv_shape() const = 0;
+  virtual NextTokenHead* head() const { return nullptr; }  ///< or null if it has none
   virtual Pooling pooling() const = 0;
   /// Of the layers that have experts; on any thread.
   virtual std::vector<ExpertUsage> expert_usage() const = 0;

@@ -10,21 +10,41 @@
 
 namespace outpost {
 
+struct PreNormLayer {
+  Norm attn_norm;
+  SelfAttention attention;
+  Norm ffn_norm;
+  std::unique_ptr<FeedForward> ffn;
+
+  void forward(Pass& pass, int32_t il, DeviceSpan<float> x, Rope* rope, float residual_scale = 1.0f) const {
+    const Scratch::Frame frame(pass.scratch);
+    const auto n_embd = static_cast<int64_t>(attn_norm.weight->span().size);
+    const auto h = pass.scratch.take(pass.n_tokens, n_embd), y = pass.scratch.take(pass.n_tokens, n_embd);
+
+    attn_norm.forward(pass, h, x);
+    attention.forward(pass, il, y, h, rope);
+    pass.backend.add(x, y, residual_scale);
+
+    ffn_norm.forward(pass, h, x);
+    ffn->forward(pass, y, h);
+    pass.backend.add(x, y, residual_scale);
+  }
+};
+
+/// Reads blk's attn_norm, attention and ffn_norm; its `ffn` is the caller's.
+inline PreNormLayer load_pre_norm_layer(WeightLoader& loader, const Hparams& hp, const std::string& blk,
+                                        const char* ffn_norm = "ffn_norm") {
+  return {load_norm(loader, hp, blk + "attn_norm", hp.n_embd), load_attention(loader, hp, blk),
+          load_norm(loader, hp, blk + ffn_norm, hp.n_embd), nullptr};
+}
+
 class PreNormDecoder : public Decoder {
  protected:
-  struct Layer {
-    Norm attn_norm;
-    SelfAttention attention;
-    Norm ffn_norm;
-    std::unique_ptr<FeedForward> ffn;
-  };
-
   using Decoder::Decoder;
 
-  /// Appends a layer with blk's attn_norm, attention and ffn_norm; its `ffn` is the caller's.
-  Layer& add_layer(WeightLoader& loader, const std::string& blk, const char* ffn_norm = "ffn_norm") {
-    layers_.push_back({load_norm(loader, hp_, blk + "attn_norm", hp_.n_embd), load_attention(loader, hp_, blk),
-                       load_norm(loader, hp_, blk + ffn_norm, hp_.n_embd), nullptr});
+  /// Appends a layer whose `ffn` is the caller's.
+  PreNormLayer& add_layer(WeightLoader& loader, const std::string& blk, const char* ffn_norm = "ffn_norm") {
+    layers_.push_back(load_pre_norm_layer(loader, hp_, blk, ffn_norm));
     return layers_.back();
   }
 
@@ -47,20 +67,10 @@ class PreNormDecoder : public Decoder {
 
  private:
   void layer(Pass& pass, int32_t il, DeviceSpan<float> x) override {
-    const Layer& layer = layers_[static_cast<size_t>(il)];
-    const Scratch::Frame frame(pass.scratch);
-    const auto h = pass.scratch.take(pass.n_tokens, hp_.n_embd), y = pass.scratch.take(pass.n_tokens, hp_.n_embd);
-
-    layer.attn_norm.forward(pass, h, x);
-    layer.attention.forward(pass, il, y, h, rope_.at(pass));
-    pass.backend.add(x, y, residual_scale_);
-
-    layer.ffn_norm.forward(pass, h, x);
-    layer.ffn->forward(pass, y, h);
-    pass.backend.add(x, y, residual_scale_);
+    layers_[static_cast<size_t>(il)].forward(pass, il, x, rope_.at(pass), residual_scale_);
   }
 
-  std::vector<Layer> layers_;
+  std::vector<PreNormLayer> layers_;
 };
 
 }  // namespace outpost

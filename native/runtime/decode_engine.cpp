@@ -25,9 +25,11 @@
 #include "grammar/json_schema.h"
 #include "kv/kv_file.h"
 #include "runtime/complete_request.h"
+#include "runtime/draft_model.h"
 #include "runtime/draft_texts.h"
 #include "runtime/grammar_cache.h"
 #include "runtime/loaded_model.h"
+#include "runtime/mtp_draft.h"
 #include "runtime/request.h"
 #include "runtime/scheduler.h"
 #include "runtime/thermal_pace.h"
@@ -81,6 +83,7 @@ class DecodeEngine final : public Engine {
       if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");
       draft_model_ = std::make_unique<DraftModel>(std::move(draft), model_, n_ctx_);
     }
+    if (model_->network().head() != nullptr) mtp_ = std::make_unique<MtpDrafts>(model_, n_ctx_);
     drafts_.cost.start_from(options.pass_ms);
     drafts_.cost.copy_to(stats_.pass_ms);
     stats_.plain_token_ms = drafts_.cost.ms(1);
@@ -370,11 +373,13 @@ class DecodeEngine final : public Engine {
         stats_.n_reused += static_cast<uint64_t>(request.stats.n_reused);
       }
       request.stats.queue_ms = ms_between(request.submitted, Clock::now());
-      std::unique_ptr<DraftSequence> model;
-      if (draft_model_ != nullptr && request.params.draft.is_enabled)
-        model = std::make_unique<DraftSequence>(*draft_model_);
+      std::vector<std::unique_ptr<ComputedSource>> computed;
+      if (request.params.draft.is_enabled) {
+        if (draft_model_ != nullptr) computed.push_back(std::make_unique<DraftSequence>(*draft_model_));
+        if (mtp_ != nullptr) computed.push_back(std::make_unique<MtpSequence>(*mtp_));
+      }
       request.drafter = std::make_unique<Drafter>(drafts_, request.params.draft, std::move(request.original), history,
-                                                  std::move(model));
+                                                  std::move(computed));
     }
     return true;
   }
@@ -447,13 +452,17 @@ class DecodeEngine final : public Engine {
       if (may_be_overtaken && has_inline_arrived_) return false;
       return std::any_of(parts.begin(), parts.end(), [](const Part& part) { return !part.request->is_cancelled; });
     };
+    const bool wants_hidden =
+        std::any_of(parts.begin(), parts.end(), [](const Part& part) { return part.request->drafter->wants_hidden(); });
+    hidden_.resize(wants_hidden ? tokens.size() * static_cast<size_t>(model_->info().n_embd) : 0);
     const auto start = Clock::now();
     {
       const std::lock_guard lock(model_->device_mutex());
       const UrgentTurn turn;
-      model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, goes_on}, kv_.storage(), logits_);
+      model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, goes_on, hidden_}, kv_.storage(), logits_);
     }
     const double ms = ms_between(start, Clock::now());
+    if (wants_hidden) hand_over_hidden(parts, runs);
     if (n_prompt > 0) {
       scheduler_.observe_slice(n_prompt, ms);
     } else {
@@ -469,6 +478,18 @@ class DecodeEngine final : public Engine {
       auto& known = parts[i].request->sequence->tokens;
       known.insert(known.end(), computed, computed + runs[i].n_tokens);
       computed += runs[i].n_tokens;
+    }
+  }
+
+  /// Before the tokens count as computed.
+  void hand_over_hidden(const std::vector<Part>& parts, const std::vector<SequenceRun>& runs) {
+    const auto n_embd = static_cast<size_t>(model_->info().n_embd);
+    std::span<const float> rest = hidden_;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const size_t n = static_cast<size_t>(runs[i].n_tokens) * n_embd;
+      Drafter& drafter = *parts[i].request->drafter;
+      if (drafter.wants_hidden()) drafter.follow(runs[i].n_past, rest.first(n));
+      rest = rest.subspan(n);
     }
   }
 
@@ -587,9 +608,11 @@ class DecodeEngine final : public Engine {
   Scheduler scheduler_;
   ThermalPace pace_;
   std::unique_ptr<DraftModel> draft_model_;
+  std::unique_ptr<MtpDrafts> mtp_;  // null: the model has no head for further tokens
   SharedDrafts drafts_;
   std::map<uint64_t, std::shared_ptr<Request>> running_;
   std::vector<float> logits_;  // of the rows of the last pass that choose, [rows, n_vocab]
+  std::vector<float> hidden_;  // of all its tokens, [n_tokens, n_embd], where a drafter wants them
 
   DraftTexts texts_;
   GrammarCache grammars_;

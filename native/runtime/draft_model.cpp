@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 #include "core/strings.h"
 #include "core/urgent_work.h"
-#include "runtime/grammar_filter.h"
 
 namespace outpost {
 namespace {
@@ -106,41 +104,18 @@ bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
 std::vector<int32_t> DraftSequence::draft(const Reply& reply, int32_t n) {
   started_ = Clock::now();
   auto tokens = model_.has_same_tokens() ? draft_same_tokens(reply, n) : draft_same_text(reply, n);
-  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - started_).count();
-  if (!tokens.empty()) {
-    const double ms_each = ms / static_cast<double>(tokens.size());
-    ms_per_token_ = ms_per_token_ == 0 ? ms_each : 0.8 * ms_per_token_ + 0.2 * std::min(ms_each, 2 * ms_per_token_);
-  }
+  observe_price(std::chrono::duration<double, std::milli>(Clock::now() - started_).count(), tokens.size());
   return tokens;
 }
 
 std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_t n) {
-  std::vector<int32_t> history(reply.history().begin(), reply.history().end()), drafted;
-  if (!catch_up(history)) return {};
-  const Vocabulary& vocabulary = model_.model().tokenizer().vocabulary();
-  sampler_.follow(reply.sampler());
-  GrammarProgram* grammar = reply.grammar();
-  GrammarProgram::State state = reply.grammar_state();
-  for (;;) {
-    std::optional<GrammarFilter> filter;
-    if (grammar != nullptr) filter.emplace(*grammar, state);
-    int32_t id = 0;
-    try {
-      id = sampler_.sample(logits_, history, {}, filter ? &*filter : nullptr);
-    } catch (const EngineError& error) {
-      // A guess has led to where the vocabulary cannot spell what the grammar wants. The reply need not go there.
-      if (error.code() != ErrorCode::kInvalidArgument) throw;
-      break;
-    }
-    if (vocabulary.is_end(id)) break;
-    drafted.push_back(id);
-    history.push_back(id);
-    if (grammar != nullptr) state = grammar->next(state, model_.model().tokenizer().bytes(id));
-    if (static_cast<int32_t>(drafted.size()) == n || static_cast<int32_t>(history.size()) >= model_.n_ctx()) break;
-    if (!model_.kv().extend(*sequence_, static_cast<int32_t>(history.size()))) break;
+  if (!catch_up(reply.history())) return {};
+  return draw_ahead(reply, sampler_, model_.model().tokenizer(), logits_, n, [&](int32_t id) {
+    const int32_t n_positions = sequence_->n_past() + 1;
+    if (n_positions >= model_.n_ctx() || !model_.kv().extend(*sequence_, n_positions)) return false;
     compute({&id, 1});
-  }
-  return drafted;
+    return true;
+  });
 }
 
 std::vector<int32_t> DraftSequence::draft_same_text(const Reply& reply, int32_t n) {

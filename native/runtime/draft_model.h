@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "kv/kv_cache.h"
+#include "runtime/computed_source.h"
 #include "runtime/loaded_model.h"
-#include "runtime/reply.h"
 
 namespace outpost {
 
@@ -35,16 +35,14 @@ class DraftModel {
 };
 
 /// Its place in one reply.
-class DraftSequence {
+class DraftSequence final : public ComputedSource {
  public:
   explicit DraftSequence(DraftModel& model) : model_(model) {}
-  ~DraftSequence();
+  ~DraftSequence() override;
 
-  /// Up to n tokens of the target behind the reply; fewer, or none, where the context or memory ends or the model would
-  /// end the reply. Costs what the model has not seen of the reply, and a pass for each token.
-  std::vector<int32_t> draft(const Reply& reply, int32_t n);
-  /// What a drafted token cost lately; 0 before the first.
-  double ms_per_token() const { return ms_per_token_; }
+  DraftSource source() const override { return DraftSource::kModel; }
+  /// Costs what the model has not seen of the reply, and a pass for each token.
+  std::vector<int32_t> draft(const Reply& reply, int32_t n) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -59,7 +57,6 @@ class DraftSequence {
   std::vector<float> logits_;
   Sampler sampler_{SamplerParams{}};
   Clock::time_point started_;  // of the last draft, when what it had to read first was read
-  double ms_per_token_ = 0;
   // For models of different tokens: the target's history as text, and as tokens of the draft model.
   TokenizedText text_tokens_;
   std::string text_;

@@ -7,21 +7,21 @@ namespace {
 
 /// Positions of one request that its own index remembers.
 constexpr int32_t kMostOwn = 1 << 15;
-/// A draft model that does not pay is asked again, because texts change: for two tokens, after so many passes, or more
-/// where that would cost more than this part of the time. What it has to read to be asked is not in it: for a model of
-/// a tenth of the size that is another percent or two.
+/// A computed source that does not pay is asked again, because texts change: for two tokens, after so many passes, or
+/// more where that would cost more than this part of the time. What it has to read to be asked is not in it: for a
+/// model of a tenth of the size that is another percent or two.
 constexpr int32_t kProbeEvery = 48, kProbeLength = 2;
 constexpr double kProbeShare = 0.01;
 
 }  // namespace
 
 Drafter::Drafter(SharedDrafts& shared, const DraftOptions& options, std::vector<int32_t> original,
-                 std::span<const int32_t> prompt, std::unique_ptr<DraftSequence> model)
+                 std::span<const int32_t> prompt, std::vector<std::unique_ptr<ComputedSource>> computed)
     : shared_(shared),
       n_max_(options.is_enabled ? std::min(options.n_max, kMaxDraft) : 0),
       cursor_(std::move(original)),
       own_(options.is_enabled ? std::min(kMostOwn, static_cast<int32_t>(prompt.size()) + 2048) : 0),
-      model_(std::move(model)),
+      computed_(std::move(computed)),
       acceptance_(shared.acceptance) {
   if (n_max_ == 0) return;
   for (const int32_t token : prompt.last(std::min(prompt.size(), static_cast<size_t>(kMostOwn)))) own_.append(token);
@@ -81,22 +81,46 @@ std::span<const int32_t> Drafter::draft(const Reply& reply, int32_t n_others, in
     }
   }
   if (best.n > 0) return use(proposals_[i_used_], best.n);
-  if (model_ == nullptr || shared_.cost.ms(n_others) == 0) return {};
+  return shared_.cost.ms(n_others) == 0 ? std::span<const int32_t>{} : draft_computed(reply, n_others, n_most);
+}
 
-  // The model's draft costs time before anybody knows it: its length is chosen by what its drafts were worth so far.
+/// These drafts cost time before anybody knows them: their length is chosen by what they were worth so far.
+std::span<const int32_t> Drafter::draft_computed(const Reply& reply, int32_t n_others, int32_t n_most) {
   Proposal guess{DraftSource::kModel, 0, std::vector<int32_t>(static_cast<size_t>(n_most)), {}};
   guess.shares.assign(guess.tokens.size(), 1.0f);
-  const double p = probability(guess);
-  int32_t n = choose_length(guess, p, shared_.cost, n_others, n_most, model_->ms_per_token()).n;
-  if (n == 0 && shared_.n_until_probe-- <= 0) {
-    n = std::min(kProbeLength, n_most);
-    const double plain_ms = shared_.cost.ms(n_others);
-    const double probe_ms = shared_.cost.ms(n_others + n) - plain_ms + n * model_->ms_per_token();
-    shared_.n_until_probe = std::max(kProbeEvery, static_cast<int32_t>(probe_ms / (kProbeShare * plain_ms)));
+  DraftLength best;
+  ComputedSource* asked = nullptr;
+  for (const auto& source : computed_) {
+    guess.source = source->source();
+    const DraftLength length =
+        choose_length(guess, probability(guess), shared_.cost, n_others, n_most, source->ms_per_token());
+    if (length.gain <= best.gain) continue;
+    best = length;
+    asked = source.get();
   }
-  if (n == 0) return {};
-  guess.tokens = model_->draft(reply, n);
+  for (size_t i = 0; i < computed_.size() && asked == nullptr; ++i) {
+    ComputedSource& source = *computed_[i];
+    int32_t& n_until_probe = shared_.n_until_probe[static_cast<size_t>(source.source())];
+    if (n_until_probe-- > 0) continue;
+    asked = &source;
+    best.n = std::min(kProbeLength, n_most);
+    const double plain_ms = shared_.cost.ms(n_others);
+    const double probe_ms = shared_.cost.ms(n_others + best.n) - plain_ms + best.n * source.ms_per_token();
+    n_until_probe = std::max(kProbeEvery, static_cast<int32_t>(probe_ms / (kProbeShare * plain_ms)));
+  }
+  if (asked == nullptr) return {};
+  guess.source = asked->source();
+  guess.tokens = asked->draft(reply, best.n);
   return guess.tokens.empty() ? std::span<const int32_t>{} : use(guess, static_cast<int32_t>(guess.tokens.size()));
+}
+
+bool Drafter::wants_hidden() const {
+  return n_max_ > 0 &&
+         std::any_of(computed_.begin(), computed_.end(), [](auto& source) { return source->wants_hidden(); });
+}
+
+void Drafter::follow(int32_t first, std::span<const float> hidden) {
+  for (const auto& source : computed_) source->follow(first, hidden);
 }
 
 void Drafter::learn(const Reply& reply, int32_t n_said) {

@@ -169,7 +169,7 @@ TEST_CASE("an architecture that is not built in is named") {
   CHECK(error.message ==
         "PATH: the architecture \"mamba\" is not supported. Supported are llama, qwen2, qwen2moe, qwen3, qwen3moe, "
         "gemma, "
-        "gemma2, gemma3, phi3, starcoder, starcoder2, deepseek2, gpt-oss, granite, granitemoe.");
+        "gemma2, gemma3, phi3, starcoder, starcoder2, deepseek2, gpt-oss, granite, granitemoe, glm4moe.");
 }
 
 TEST_CASE("a missing tensor is named") {

@@ -74,13 +74,15 @@ struct Outcome {
 };
 
 /// All requests together on one engine.
-std::vector<Outcome> run(Engine& engine, const std::vector<GenerateRequest>& requests, DraftStats* drafts = nullptr) {
+std::vector<Outcome> run(Engine& engine, const std::vector<GenerateRequest>& requests, DraftStats* drafts = nullptr,
+                         int* n_parked = nullptr) {
   std::vector<Recorder> recorders(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) engine.submit(requests[i], recorders[i].sink());
   std::vector<Outcome> outcomes;
   for (Recorder& recorder : recorders) {
     recorder.wait();
     CHECK(recorder.n_done_calls == 1);
+    if (n_parked != nullptr) *n_parked += recorder.stats.n_parked;
     outcomes.push_back({recorder.text(), recorder.reason, recorder.stats.n_decoded, recorder.stats.log_probs});
     for (size_t i = 0; drafts != nullptr && i < kDraftSources; ++i) {
       (*drafts)[i].n_drafted += recorder.stats.drafts[i].n_drafted;
@@ -208,6 +210,49 @@ TEST_CASE("replies with every draft source, together, are those of plain decodin
     CAPTURE(kDraftSourceNames[static_cast<size_t>(source)]);
     CHECK(drafts[static_cast<size_t>(source)].n_drafted > 0);
   }
+}
+
+TEST_CASE(
+    "replies with a head for further tokens are those of plain decoding, also of requests that lose their pages") {
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  tiny.pieces.resize(kWords);
+  tiny.n_layer = 3;  // the last one is the head's
+  tiny.n_embd = 32;
+  tiny.n_head = 2;
+  tiny.n_head_kv = 1;
+  tiny.n_ff = 32;
+  tiny.n_ctx_train = 256;
+  LoadOptions one_thread;
+  one_thread.n_threads = 1;
+  const TempDir dir;
+  const auto model = Model::load(dir.write("tiny.gguf", with_predictor(with_random_weights(tiny)).bytes()), one_thread);
+  EngineOptions options;
+  options.pass_ms.assign(64, 1000);  // so that drafts are taken to pay
+  options.n_prefill = 8;
+  const auto roomy = Engine::create(model, options);
+  options.n_prefill = 16;
+  options.kv_bytes = 5 * 64 * model->info().kv_bytes_per_token;  // one context and a page
+  const auto crowded = Engine::create(model, options);
+  DraftStats drafts;
+  int n_parked = 0;
+  for (uint32_t seed = 1; seed <= 16; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 8; ++i) {
+      requests.push_back(random_request(random));
+      requests.back().draft.n_max = static_cast<int32_t>(random() % 9);
+      if (random() % 2 == 0) requests.back().n_predict = 40 + static_cast<int32_t>(random() % 60);
+    }
+    const auto expected = run_plain(*roomy, requests);
+    CHECK(run(*roomy, requests, &drafts) == expected);
+    CHECK(run(*crowded, requests, &drafts, &n_parked) == expected);
+  }
+  CHECK(n_parked > 0);
+  const DraftCounts& counts = drafts[static_cast<size_t>(DraftSource::kMtp)];
+  CHECK(counts.n_accepted > 0);
+  CHECK(counts.n_accepted < counts.n_drafted);
 }
 
 TEST_CASE("replies with a draft model of another vocabulary are those of plain decoding") {

@@ -47,6 +47,7 @@ const kFakeLoaded: LoadedModel = {
       edit: { nDrafted: 702, nAccepted: 611 },
       suffix: { nDrafted: 640, nAccepted: 317 },
       model: { nDrafted: 0, nAccepted: 0 },
+      mtp: { nDrafted: 0, nAccepted: 0 },
     },
   },
   cache: {

@@ -29,6 +29,7 @@ export const fakeFacts: ModelFacts = {
   hasChatTemplate: true,
   mentionsTools: false,
   license: 'apache-2.0',
+  mtpHead: null,
   split: null,
 };
 

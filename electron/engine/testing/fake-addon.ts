@@ -87,6 +87,7 @@ const noDrafts: NativeDraftStats = {
   edit: { nDrafted: 0, nAccepted: 0 },
   suffix: { nDrafted: 0, nAccepted: 0 },
   model: { nDrafted: 0, nAccepted: 0 },
+  mtp: { nDrafted: 0, nAccepted: 0 },
 };
 
 export const stats: NativeGenerateStats = {

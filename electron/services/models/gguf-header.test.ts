@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { predictSharedMemory } from '../../common/device-fit.ts';
 import { fitOf, kvBytes, longestContext, predictMemory, predictTokensPerSecond } from '../../common/model-facts.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { modelFacts } from './model-facts.ts';
-import { tinyModelBytes } from './testing/tiny-gguf.mjs';
+import { glmModelBytes, tinyModelBytes } from './testing/tiny-gguf.mjs';
 
 const reader = (bytes: Uint8Array) => async (offset: number, n: number) => bytes.subarray(offset, offset + n);
 const headerOf = (bytes: Uint8Array) => readGgufHeader(reader(bytes), 'tiny.gguf');
@@ -98,5 +99,34 @@ describe('the prediction', () => {
     expect(facts.layers).toEqual([ofLayer, ofLayer, ofLayer]);
     expect(facts.head).toMatchObject({ packed: head + 4 * 256, read: head });
     expect(facts.isTied).toBe(false);
+  });
+});
+
+describe('a block that predicts further tokens', () => {
+  const factsOf = async (metadata: Record<string, number>) => {
+    const bytes = glmModelBytes(metadata);
+    return modelFacts(await headerOf(bytes), bytes.length, 'glm.gguf');
+  };
+
+  it('is no layer of the model: it has no keys, and no token reads it', async () => {
+    const facts = await factsOf({});
+    const asLayer = await factsOf({ nextn_predict_layers: 0 });
+    expect([facts.nLayer, facts.layers.length, asLayer.nLayer]).toEqual([2, 2, 3]);
+    expect(facts.kvElementsPerToken).toBe(2 * 2 * 2 * 64);
+    expect(facts.nParams).toBe(asLayer.nParams);
+    expect(facts.readPerToken.f32).toBeLessThan(asLayer.readPerToken.f32 ?? 0);
+    expect(facts.layers).toEqual(asLayer.layers.slice(0, 2));
+    // It takes memory all the same, and so do four windows of its own keys and values.
+    expect(facts.mtpHead).toMatchObject({ packed: asLayer.packedBytes - facts.packedBytes, kvElementsPerToken: 256 });
+    const question = { nCtx: 1000, kvBits: 16, draftBytes: 0 };
+    const { weights, kv } = predictMemory(facts, question);
+    expect(weights).toBe(predictMemory(asLayer, question).weights);
+    expect(kv - kvBytes(facts, 1000, 16)).toBe(4 * 1024 * 256 * 2);
+    expect(predictSharedMemory(facts, question, 2).gpu.kv).toBe(kv);
+    expect(predictSharedMemory(facts, question, 1).gpu.kv).toBe(kvBytes(facts, 1000, 16) / 2);
+  });
+
+  it('may be said to be more than all blocks', async () => {
+    expect((await factsOf({ nextn_predict_layers: 4e9 })).layers).toEqual([]);
   });
 });

@@ -66,12 +66,12 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     const value = values.get(`${architecture}.${key}`);
     return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise;
   };
-  const nLayer = number('block_count', 0);
+  const nBlock = number('block_count', 0);
   const nEmbd = number('embedding_length', 0);
   const nHead = number('attention.head_count', 0);
   const split = splitOf(values);
   const isFirst = split === null || split.index === 1;
-  if (isFirst && (architecture === '' || nLayer === 0 || nEmbd === 0 || nHead === 0)) {
+  if (isFirst && (architecture === '' || nBlock === 0 || nEmbd === 0 || nHead === 0)) {
     throw appError('MODEL_INVALID', `${what} describes no language model.`, { hint: 'Choose another file.' });
   }
   if (fileBytes < header.fileBytes) {
@@ -88,9 +88,13 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   const readPerToken: Record<string, number> = {};
   const isTied = !hasHead;
   const head: LayerBytes = { gpu: 0, packed: 0, read: 0 };
-  // Layers that predict further tokens come last, and are not computed.
-  const nComputed = nLayer - Math.min(nLayer, number('nextn_predict_layers', 0));
-  const layers = Array.from({ length: Math.min(nComputed, mostLayers) }, (): LayerBytes => ({ ...head }));
+  // Layers that predict further tokens come last, and are no part of the model's pass.
+  const nLayer = Math.min(mostLayers, Math.floor(nBlock - Math.min(nBlock, number('nextn_predict_layers', 0))));
+  const layers = Array.from({ length: nLayer }, (): LayerBytes => ({ ...head }));
+  // The first of them guesses further tokens, in the architecture for which the engine knows how.
+  const hasMtpHead = architecture === 'glm4moe' && tensors.some(({ name }) => name.endsWith('.nextn.eh_proj.weight'));
+  const kvOfLayers = (n: number) => kvElements(architecture, number, { nLayer: n, nEmbd, nHead });
+  const mtpHead = hasMtpHead ? { gpu: 0, packed: 0, kvElementsPerToken: kvOfLayers(1) } : null;
   let packed = 0;
   let table = 0;
   const types = new Map<string, number>();
@@ -101,6 +105,13 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     types.set(tensor.type, (types.get(tensor.type) ?? 0) + nElements);
     if (isTable(tensor)) table += tensor.bytes;
     const il = /^blk\.(\d+)\./.exec(tensor.name)?.[1];
+    if (Number(il) >= nLayer) {
+      if (mtpHead && Number(il) === nLayer) {
+        mtpHead.packed += packedBytes(tensor);
+        mtpHead.gpu += gpuBytes(tensor);
+      }
+      continue;
+    }
     const part = il === undefined ? head : layers[Number(il)];
     if (part && (isTied || !isTable(tensor))) part.gpu += gpuBytes(tensor);
     // An embedding that is tied serves as the head as well.
@@ -125,15 +136,16 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     nCtxTrain: Math.floor(number('context_length', 0)),
     nVocab: arrayLengths.get('tokenizer.ggml.tokens') ?? 0,
     vocabulary,
-    nLayer: Math.floor(nLayer),
+    nLayer,
     nEmbd: Math.floor(nEmbd),
     nFf: Math.floor(number('feed_forward_length', 4 * nEmbd)),
     packedBytes: packed,
     tableBytes: table,
-    kvElementsPerToken: kvElements(architecture, number, { nLayer, nEmbd, nHead }),
+    kvElementsPerToken: kvOfLayers(nLayer),
     readPerToken,
     layers,
     head,
+    mtpHead,
     isTied,
     hasFim:
       values.has('tokenizer.ggml.fim_pre_token_id') ||

@@ -55,7 +55,7 @@ DeviceSpan<const float> CudaBackend::run_pass(const PassInputs& inputs,
                          n_splits_,
                          int64_t(inputs.tokens.size()),
                          int64_t(inputs.logit_rows.size()),
-                         int64_t(inputs.wants_hidden)};
+                         int64_t(inputs.wants_hidden) + 2 * int64_t(inputs.wants_all_hidden)};
   for (const SequenceRun& run : inputs.runs) key.push_back(run.n_tokens);
   if (const CudaGraphs::Graph* known = graphs_.find(key)) {
     const CudaGraphs::Graph graph = known->graph != nullptr ? *known : record(key, operations);

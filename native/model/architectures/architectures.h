@@ -14,6 +14,7 @@ std::unique_ptr<Decoder> load_deepseek2(const ModelKeys& keys, int32_t n_vocab, 
 std::unique_ptr<Decoder> load_gemma(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
 std::unique_ptr<Decoder> load_gemma2(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
 std::unique_ptr<Decoder> load_gemma3(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
+std::unique_ptr<Decoder> load_glm4moe(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
 std::unique_ptr<Decoder> load_gpt_oss(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
 std::unique_ptr<Decoder> load_granite(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);
 std::unique_ptr<Decoder> load_llama(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader);

@@ -30,7 +30,7 @@ struct Layer {
 class DeepSeek2 final : public Decoder {
  public:
   DeepSeek2(const ModelKeys& keys, int32_t n_vocab, WeightLoader& loader)
-      : Decoder(read_latent_hparams(keys, n_vocab), loader) {
+      : Decoder(read_hparams(keys, n_vocab), loader) {
     n_latent_ = keys.get("attention.kv_lora_rank", 1, kMaxHeadDim - hp_.n_rot);
     // The sizes of a head as the paper has them. Older files give them as key_length and value_length; newer ones keep
     // those for the absorbed form.
@@ -47,21 +47,15 @@ class DeepSeek2 final : public Decoder {
       if (il < n_dense) {
         layers_.back().ffn = load_gated_ffn(loader, hp_, blk, hp_.n_ff, Gate::kSwiGlu);
       } else {
-        layers_.back().ffn = load_experts(keys, loader, il);
+        layers_.back().ffn = load_moe_ffn_with_shared(keys, loader, hp_, il, RouterParams::Gating::kSoftmax);
       }
     }
+    for (int32_t i = 0; i < hp_.n_predict_layer; ++i) loader.skip(block_prefix(hp_.n_layer + i));
   }
 
   KvShape kv_shape() const override { return {hp_.n_layer, 1, n_latent_ + hp_.n_rot, n_latent_}; }
 
  private:
-  /// Layers for predicting further tokens come last and are no part of the forward pass.
-  static Hparams read_latent_hparams(const ModelKeys& keys, int32_t n_vocab) {
-    Hparams hp = read_hparams(keys, n_vocab);
-    hp.n_layer -= keys.get("nextn_predict_layers", 0, hp.n_layer - 1, 0);
-    return hp;
-  }
-
   void load_positions(const ModelKeys& keys, WeightLoader& loader) {
     RopeScaling scaling = read_rope_scaling(keys, hp_.n_ctx_train);
     // YaRN's temperature is applied to the scores instead of the rotated parts, which are only some of the dimensions.
@@ -116,20 +110,6 @@ class DeepSeek2 final : public Decoder {
       layer.v_b.push_back(loader.computed(name, head.subspan(k_b.size(), static_cast<size_t>(n_value_ * n_latent_)),
                                           n_value_, n_latent_));
     }
-  }
-
-  std::unique_ptr<MoeFfn> load_experts(const ModelKeys& keys, WeightLoader& loader, int32_t il) const {
-    constexpr int32_t kSigmoid = 2;  // of GGUF's expert_gating_func; 1 is the softmax
-    RouterParams router = read_router(keys);
-    router.is_normalized = keys.get_bool("expert_weights_norm", false);
-    if (keys.get("expert_gating_func", 0, kSigmoid, 1) == kSigmoid) router.gating = RouterParams::Gating::kSigmoid;
-    const int32_t n_ff = keys.get("expert_feed_forward_length", 1, kMaxWidth);
-    const int32_t n_shared = keys.get("expert_shared_count", 0, 1024, 0);
-    auto moe = load_moe_ffn(loader, hp_, il, n_ff, router);
-    if (n_shared > 0) {
-      moe->shared = load_gated_ffn(loader, hp_, block_prefix(il), int64_t{n_ff} * n_shared, Gate::kSwiGlu, "_shexp");
-    }
-    return moe;
   }
 
   void layer(Pass& pass, int32_t il, DeviceSpan<float> x) override {

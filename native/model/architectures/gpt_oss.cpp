@@ -19,7 +19,7 @@ class GptOss final : public PreNormDecoder {
     RouterParams router = read_router(keys);
     router.gating = RouterParams::Gating::kSoftmaxOfChosen;
     for (int32_t il = 0; il < hp_.n_layer; ++il) {
-      Layer& layer = add_layer(loader, block_prefix(il), /*ffn_norm=*/"post_attention_norm");
+      PreNormLayer& layer = add_layer(loader, block_prefix(il), /*ffn_norm=*/"post_attention_norm");
       layer.attention.params.n_window = has_window[static_cast<size_t>(il)] ? n_window : 0;
       layer.ffn = load_moe_ffn(loader, hp_, il, n_ff_expert, router, Gate::kSwiGluOai);
     }

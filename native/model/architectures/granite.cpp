@@ -23,7 +23,7 @@ class Granite final : public PreNormDecoder {
     const int32_t n_ff_shared = keys.get("expert_shared_feed_forward_length", 0, kMaxWidth, 0);
     for (int32_t il = 0; il < hp_.n_layer; ++il) {
       const std::string blk = block_prefix(il);
-      Layer& layer = add_layer(loader, blk);
+      PreNormLayer& layer = add_layer(loader, blk);
       if (score_scale > 0.0f) layer.attention.params.scale = score_scale;
       if (has_experts) {
         RouterParams router = read_router(keys);

@@ -18,7 +18,7 @@ class Llama final : public PreNormDecoder {
     const float score_scale = keys.get_float("attention.scale", 0.0, 1e6, 0.0);  // 0: not set
     for (int32_t il = 0; il < hp_.n_layer; ++il) {
       const std::string blk = block_prefix(il);
-      Layer& layer = add_layer(loader, blk);
+      PreNormLayer& layer = add_layer(loader, blk);
       if (score_scale > 0.0f) layer.attention.params.scale = score_scale;
       if (has_experts) {
         RouterParams router = read_router(keys);

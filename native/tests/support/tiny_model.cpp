@@ -57,6 +57,10 @@ void TinyLlama::add_matrix(const std::string& name, FileMatrix matrix) {
   tensors.push_back({name, std::move(matrix), false});
 }
 
+void TinyLlama::add_matrix(const std::string& name, int64_t n_rows, int64_t n_cols, const std::vector<float>& values) {
+  add_matrix(name, f32_matrix(n_rows, n_cols, values));
+}
+
 std::string TinyLlama::bytes() const {
   GgufWriter writer;
   const auto add_uint32 = [&](const char* key, int32_t value) {
@@ -76,6 +80,10 @@ std::string TinyLlama::bytes() const {
   if (n_expert > 0) {
     add_uint32("expert_count", n_expert);
     add_uint32("expert_used_count", n_expert_used);
+  }
+  for (const auto& [key, value] : more_keys) {
+    const std::string name = architecture + "." + key;
+    value < 0 ? writer.add_int32(name, value) : writer.add_uint32(name, static_cast<uint32_t>(value));
   }
   writer.add_float(architecture + ".attention.layer_norm_rms_epsilon", rms_eps);
   writer.add_float(architecture + ".rope.freq_base", rope_freq_base);
@@ -155,6 +163,24 @@ TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& ty
     add(blk + "ffn_up_exps.weight", model.n_expert, model.n_ff, model.n_embd);
     add(blk + "ffn_down_exps.weight", model.n_expert, model.n_embd, model.n_ff);
   }
+  return model;
+}
+
+TinyLlama with_predictor(TinyLlama model) {
+  model.architecture = "glm4moe";
+  model.more_keys["nextn_predict_layers"] = 1;
+  model.more_keys["leading_dense_block_count"] = model.n_layer;
+  for (TinyTensor& tensor : model.tensors) {
+    if (const size_t at = tensor.name.find("ffn_norm"); at != std::string::npos)
+      tensor.name.replace(at, std::string("ffn_norm").size(), "post_attention_norm");
+  }
+  const std::string blk = "blk." + std::to_string(model.n_layer - 1) + ".nextn.";
+  const auto n = static_cast<size_t>(model.n_embd);
+  std::vector<float> of_embedding(2 * n * n);
+  for (size_t i = 0; i < n; ++i) of_embedding[2 * n * i + i] = 1.0f;
+  const std::vector<float> ones(n, 1.0f);
+  model.add_matrix(blk + "eh_proj.weight", f32_matrix(model.n_embd, 2 * int64_t{model.n_embd}, of_embedding));
+  for (const char* norm : {"enorm", "hnorm", "shared_head_norm"}) model.add_vector(blk + norm + ".weight", ones);
   return model;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct TinyLlama {
   std::string rope_scaling_type;  ///< not written if empty
   float rope_scaling_factor = 0;  ///< not written if 0
   int32_t pooling_type = 0;       ///< likewise
+  std::map<std::string, int32_t> more_keys;
   std::vector<TinyTensor> tensors;
 
   int32_t n_vocab() const { return kFirstPiece + static_cast<int32_t>(pieces.size()); }
@@ -46,6 +48,7 @@ struct TinyLlama {
   void remove_tensor(const std::string& name);
   void add_vector(const std::string& name, const std::vector<float>& values);
   void add_matrix(const std::string& name, FileMatrix matrix);
+  void add_matrix(const std::string& name, int64_t n_rows, int64_t n_cols, const std::vector<float>& values);
   /// The GGUF file.
   std::string bytes() const;
 };
@@ -62,6 +65,10 @@ TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& ty
 /// Gives every layer `model.n_expert` experts in place of its feed-forward layer, and a router whose logits are about
 /// as large as its input. @pre with_random_weights has filled in the others
 TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& types = {TensorType::kF32});
+
+/// The same model as a GLM-4.5 whose last layer is the block behind the others that predicts a token more; nothing but
+/// `nextn` tensors that copy the embedding is added.
+TinyLlama with_predictor(TinyLlama model);
 
 /// A vocabulary of short words: each of 64 texts once with and once without a space before it.
 std::vector<Piece> word_pieces();

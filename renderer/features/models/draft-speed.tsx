@@ -8,6 +8,7 @@ const sources = {
   edit: 'The text that is rewritten',
   suffix: 'Earlier text',
   model: 'Draft model',
+  mtp: 'Its own head (MTP)',
   grammar: 'Grammar',
 };
 /** Of fewer tokens the ratio says nothing. */

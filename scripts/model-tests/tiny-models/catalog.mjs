@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { root } from '../../lib/process.mjs';
 import { deepseekModels } from './families/deepseek.mjs';
 import { gemmaModels } from './families/gemma.mjs';
+import { glmModels } from './families/glm.mjs';
 import { gptOssModels } from './families/gpt-oss.mjs';
 import { graniteModels } from './families/granite.mjs';
 import { llamaModels, quantizedLlama } from './families/llama.mjs';
@@ -29,6 +30,7 @@ export const tinyModels = [
   ...deepseekModels,
   ...gptOssModels,
   ...graniteModels,
+  ...glmModels,
   ...quantizedTypes.map((type) => quantizedLlama(type)),
 ];
 

@@ -14,3 +14,6 @@ export interface TinyOptions {
 
 /** A llama without biases, as wide in its feed-forward part as its embedding. */
 export function tinyModelBytes(options: TinyOptions): Uint8Array;
+
+/** A GLM-4.5 of two layers, with a block behind them that predicts further tokens; some of its metadata changed. */
+export function glmModelBytes(metadata: Record<string, number>): Uint8Array;

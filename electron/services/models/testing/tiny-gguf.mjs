@@ -1,5 +1,6 @@
 // Small models with random weights, as files: for the tests of everything that handles model files. They load and run.
 // Written by the generator that also makes the models of `npm run test:model`.
+import { glmModels } from '../../../../scripts/model-tests/tiny-models/families/glm.mjs';
 import { ggufBytes, tensorData } from '../../../../scripts/model-tests/tiny-models/tiny-model.mjs';
 
 /** A llama without biases, as wide in its feed-forward part as its embedding. */
@@ -13,6 +14,11 @@ export function tinyModelBytes(options) {
     return { ...tensor, bytes: made.get(key) };
   });
   return ggufBytes(model, tensors);
+}
+
+/** A GLM-4.5 of two layers, with a block behind them that predicts further tokens; some of its metadata changed. */
+export function glmModelBytes(metadata) {
+  return ggufBytes({ ...glmModels[0], metadata: { ...glmModels[0].metadata, ...metadata } });
 }
 
 function tinyModel({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding = 0, seed = 'tiny', chatTemplate }) {
