@@ -45,6 +45,7 @@ class Decoder : public Network {
   /// @return the logits of the wanted rows, or their hidden states
   DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
+  const GgufFile& file_;
   Stages& stages_;
   std::vector<Scratch> scratch_;  // of each stage
   std::vector<float> stream_;     // between two stages, [n_tokens, n_embd]
