@@ -46,18 +46,24 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run_region(Call call, const void* context, int64_t n_items) {
+  const bool is_urgent = UrgentThread::is_current();
   call_ = call;
   context_ = context;
   n_items_ = n_items;
-  is_urgent_ = UrgentThread::is_current();
-  next_item_.store(0, std::memory_order_relaxed);
-  n_working_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
-  region_.fetch_add(1, std::memory_order_release);
+  is_urgent_.store(is_urgent, std::memory_order_relaxed);
+  n_done_.store(0, std::memory_order_relaxed);
+  const uint32_t region = region_.load(std::memory_order_relaxed) + 1;
+  open_.store(uint64_t{region} << 32 | static_cast<uint64_t>(n_items), std::memory_order_release);
+  region_.store(region, std::memory_order_release);
   region_.notify_all();
   work_on_region();
-  const auto is_done = [&] { return n_working_.load(std::memory_order_acquire) == 0; };
-  // A worker that lost its core finishes late; let the system run it.
-  while (!spin(is_done)) std::this_thread::yield();
+  const auto is_done = [&] { return n_done_.load(std::memory_order_acquire) == n_items; };
+  while (!spin(is_done)) {
+    // A worker rests for somebody urgent, who needs this core as well.
+    if (!is_urgent) rest_while_urgent();
+    // Or it lost its core with an item in hand; let the system run it.
+    std::this_thread::yield();
+  }
 }
 
 void ThreadPool::work() {
@@ -66,17 +72,20 @@ void ThreadPool::work() {
     if (!spin([&] { return region_.load(std::memory_order_acquire) != seen; }))
       region_.wait(seen, std::memory_order_acquire);
     if (is_stopping_) return;
-    // Exactly one region can be new: the caller waits for every worker before it starts another.
-    ++seen;
+    seen = region_.load(std::memory_order_acquire);
     work_on_region();
-    n_working_.fetch_sub(1, std::memory_order_release);
   }
 }
 
 void ThreadPool::work_on_region() {
-  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items_;) {
-    if (!is_urgent_) rest_while_urgent();
-    call_(context_, i);
+  for (;;) {
+    uint64_t open = open_.load(std::memory_order_acquire);
+    const auto n_open = static_cast<uint32_t>(open);
+    if (n_open == 0) return;
+    if (!is_urgent_.load(std::memory_order_relaxed)) rest_while_urgent();
+    if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+    call_(context_, n_items_ - n_open);
+    n_done_.fetch_add(1, std::memory_order_release);
   }
 }
 

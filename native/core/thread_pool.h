@@ -21,9 +21,10 @@ class ThreadPool {
 
   int32_t n_threads() const { return static_cast<int32_t>(workers_.size()) + 1; }
 
-  /// Calls body(i) for every i in [0, n_items), in any order and on any thread; returns when all are done.
+  /// Calls body(i) for every i in [0, n_items), in any order and on any thread; returns when all are done. It waits for
+  /// items, not for workers: where another program has a worker's core, the caller does the work alone.
   /// Between two items it rests while somebody else's work is urgent (urgent_work.h).
-  /// Not reentrant; one caller at a time. `body` must not throw.
+  /// Not reentrant; one caller at a time. `body` must not throw. @pre n_items < 2^32
   template <typename Body>
   void run(int64_t n_items, const Body& body) {
     if (n_items <= 0) return;
@@ -42,16 +43,19 @@ class ThreadPool {
   void work_on_region();
 
   std::vector<std::thread> workers_;
-  // The current region; written by the caller before it raises `region_`.
+  // The current region; written by the caller before it opens the region. Who has taken one of its items may read them:
+  // the region cannot end before that.
   Call call_ = nullptr;
   const void* context_ = nullptr;
   int64_t n_items_ = 0;
-  bool is_urgent_ = false;
+  std::atomic<bool> is_urgent_{false};
   std::atomic<bool> is_stopping_{false};
   // Apart from each other: workers poll the first while the others change.
   alignas(64) std::atomic<uint32_t> region_{0};
-  alignas(64) std::atomic<int64_t> next_item_{0};
-  alignas(64) std::atomic<int32_t> n_working_{0};
+  /// Items that nobody has taken, and above them the region's number: a worker that was away while one region ended and
+  /// another began takes nothing by mistake.
+  alignas(64) std::atomic<uint64_t> open_{0};
+  alignas(64) std::atomic<int64_t> n_done_{0};
 };
 
 }  // namespace outpost

@@ -1,6 +1,6 @@
 // The decode thread: asks the scheduler who takes part, computes one pass over all of them, and lets every reply choose
 // its next tokens. Between passes a more urgent request starts and a cancelled one ends; a pass that only cancelled
-// ones are in ends between two layers.
+// ones are in ends between two layers, and so does one that an inline completion would have to wait for.
 //
 // A pass holds, of each request, tokens whose keys and values are missing: a slice of its prompt, or the last token it
 // said and behind it the tokens of a draft. The logits after each of these are what computing them one by one would
@@ -114,6 +114,7 @@ class DecodeEngine final : public Engine {
     {
       const std::lock_guard lock(mutex_);
       arrived_.push_back(request);
+      if (request->params.priority == Priority::kInline) has_inline_arrived_ = true;
       requests_.emplace(id, std::move(request));
       stats_.n_active = static_cast<int32_t>(requests_.size());
     }
@@ -226,6 +227,7 @@ class DecodeEngine final : public Engine {
         tasks.swap(tasks_);
         if (requests_.empty() && tasks.empty()) return;
         arrived.swap(arrived_);
+        has_inline_arrived_ = false;
       }
       for (auto& task : tasks) task();
       for (auto& request : arrived) {
@@ -300,7 +302,8 @@ class DecodeEngine final : public Engine {
       draft(parts);
       compute(parts, ms_between(start, Clock::now()));
     } catch (const EngineError& error) {
-      return error.code() == ErrorCode::kCancelled ? give_up(parts) : fail(parts, error);
+      // Given up. Its tokens are not among those of the sequences, and the next pass over them writes all layers again.
+      return error.code() == ErrorCode::kCancelled ? void() : fail(parts, error);
     } catch (const std::exception& error) {
       return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
     }
@@ -324,12 +327,6 @@ class DecodeEngine final : public Engine {
     wake_.wait_for(lock, std::chrono::duration<double, std::milli>(pause_ms),
                    [&] { return is_stopping_ || !arrived_.empty() || !tasks_.empty(); });
     stats_.pause_ms += ms_between(start, Clock::now());
-  }
-
-  /// Everybody in the pass was cancelled, and ends before the next one. Its keys and values are those of a part of the
-  /// layers, and so is what it packed of them.
-  void give_up(const std::vector<Part>& parts) {
-    for (const Part& part : parts) kv_.roll_back(*part.request->sequence, part.request->sequence->n_past());
   }
 
   void fail(const std::vector<Part>& parts, const EngineError& error) {
@@ -440,15 +437,21 @@ class DecodeEngine final : public Engine {
         logit_rows.push_back(static_cast<int32_t>(row));
     }
     logits_.resize(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
-    // A key ends what the one before it asked for; the next request must not wait for the rest of a pass.
-    const auto is_wanted = [&] {
+    const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
+      return scheduler_.may_be_overtaken(part.request->id, now);
+    });
+    // A key ends what the one before it asked for; the next request must not wait for the rest of a pass, nor for that
+    // of somebody who does not wait for every token.
+    const auto goes_on = [&] {
+      if (parts_.before_layer) parts_.before_layer();
+      if (may_be_overtaken && has_inline_arrived_) return false;
       return std::any_of(parts.begin(), parts.end(), [](const Part& part) { return !part.request->is_cancelled; });
     };
     const auto start = Clock::now();
     {
       const std::lock_guard lock(model_->device_mutex());
       const UrgentTurn turn;
-      model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, is_wanted}, kv_.storage(), logits_);
+      model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, goes_on}, kv_.storage(), logits_);
     }
     const double ms = ms_between(start, Clock::now());
     if (n_prompt > 0) {
@@ -591,6 +594,8 @@ class DecodeEngine final : public Engine {
   DraftTexts texts_;
   GrammarCache grammars_;
   std::atomic<uint64_t> next_id_{1};
+
+  std::atomic<bool> has_inline_arrived_ = false;  // one of arrived_ is inline
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

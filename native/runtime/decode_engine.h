@@ -20,6 +20,8 @@ struct DecodeParts {
   /// Changes the logits behind a history before anything is chosen from them: a replay makes the model say what was
   /// recorded.
   std::function<void(std::span<const int32_t> history, std::span<float> logits)> steer;
+  /// Called before every layer of a pass, on the decode thread.
+  std::function<void()> before_layer;
   /// Replaces the device's sensor: °C.
   std::function<double()> temperature;
 };

@@ -6,10 +6,16 @@
 namespace outpost {
 
 Scheduler::Scheduler(const Limits& limits)
-    : limits_(limits), n_slice_(limits.slice_ms > 0 ? std::min(limits.n_least, limits.n_slice) : limits.n_slice) {}
+    : limits_(limits), n_fitting_(limits.slice_ms > 0 ? std::min(limits.n_least, limits.n_slice) : limits.n_slice) {}
+
+int32_t Scheduler::slice_tokens(double now_ms) const {
+  if (now_ms - last_inline_ms_ < kInlineMs) return n_fitting_;
+  return std::max(n_fitting_, std::min(limits_.n_least, limits_.n_slice));
+}
 
 void Scheduler::add(uint64_t id, Priority priority, double now_ms, int32_t n_pending) {
   tasks_.emplace(id, Task{id, priority, n_pending, now_ms, n_passes_});
+  if (priority == Priority::kInline) last_inline_ms_ = now_ms;
 }
 
 void Scheduler::remove(uint64_t id) {
@@ -34,7 +40,9 @@ std::vector<Share> Scheduler::plan(double now_ms) const {
   std::sort(order.begin(), order.end(), [&](const Task* a, const Task* b) { return key(a) < key(b); });
 
   std::vector<Share> shares;
-  int32_t n_left = n_slice_;
+  // Nobody is more urgent than an inline completion, which may take all that the device likes.
+  const bool is_inline_first = !order.empty() && order.front()->priority == Priority::kInline;
+  int32_t n_left = is_inline_first ? limits_.n_slice : slice_tokens(now_ms);
   for (const Task* task : order) {
     if (static_cast<int32_t>(shares.size()) == limits_.n_sequences) break;
     const bool is_first = shares.empty();
@@ -56,18 +64,25 @@ std::vector<Share> Scheduler::plan(double now_ms) const {
   return shares;
 }
 
+bool Scheduler::may_be_overtaken(uint64_t id, double now_ms) const {
+  const Task& task = tasks_.at(id);
+  return task.priority != Priority::kInline && now_ms - task.last_ms < kAgeingMs;
+}
+
 void Scheduler::ran(uint64_t id, double now_ms) {
   Task& task = tasks_.at(id);
   task.last_ms = now_ms;
   task.last_pass = ++n_passes_;
+  if (task.priority == Priority::kInline) last_inline_ms_ = now_ms;
 }
 
 void Scheduler::observe_slice(int32_t n_prompt, double ms) {
-  if (limits_.slice_ms <= 0 || n_prompt < limits_.n_least / 2 || ms <= 0) return;
+  const int32_t n_least = std::min(kBesideInline, limits_.n_slice);
+  if (limits_.slice_ms <= 0 || n_prompt < n_least || ms <= 0) return;
   const double fitting = n_prompt * limits_.slice_ms / ms;
   // At most half or double at once: one pass may have been disturbed, or have started cold.
-  const double next = std::clamp(fitting, n_slice_ * 0.5, n_slice_ * 2.0);
-  n_slice_ = std::clamp(static_cast<int32_t>(next), std::min(limits_.n_least, limits_.n_slice), limits_.n_slice);
+  const double next = std::clamp(fitting, n_fitting_ * 0.5, n_fitting_ * 2.0);
+  n_fitting_ = std::clamp(static_cast<int32_t>(next), n_least, limits_.n_slice);
 }
 
 void Scheduler::hold_pages(uint64_t id, bool holds) {

@@ -31,6 +31,10 @@ class Scheduler {
     int32_t n_least = 32;
   };
   static constexpr double kAgeingMs = 250;
+  /// For so long after an inline request the next one is expected: who types pauses less. Slices may be as small as
+  /// kBesideInline then, so that one ends before it comes, or soon after.
+  static constexpr double kInlineMs = 1000;
+  static constexpr int32_t kBesideInline = 8;
 
   explicit Scheduler(const Limits& limits);
 
@@ -41,6 +45,9 @@ class Scheduler {
 
   /// The shares of the next pass, the most urgent first; none if nobody can run.
   std::vector<Share> plan(double now_ms) const;
+  /// Whether a pass in which the request takes part may be given up for one that is more urgent: not when it has waited
+  /// so long that it counts as such itself. So it gets one pass in kAgeingMs at least.
+  bool may_be_overtaken(uint64_t id, double now_ms) const;
   /// The request took part in a pass that ended now.
   void ran(uint64_t id, double now_ms);
   /// What a pass took, of which n_prompt tokens belonged to prompts: the size of slices follows.
@@ -57,7 +64,7 @@ class Scheduler {
 
   size_t size() const { return tasks_.size(); }
   int32_t n_waiting() const;
-  int32_t slice_tokens() const { return n_slice_; }
+  int32_t slice_tokens(double now_ms) const;
 
  private:
   struct Task {
@@ -74,7 +81,8 @@ class Scheduler {
   int urgency(const Task& task, double now_ms) const;
 
   Limits limits_;
-  int32_t n_slice_;
+  int32_t n_fitting_;  // tokens that take slice_ms, of kBesideInline to n_slice
+  double last_inline_ms_ = -kInlineMs;
   uint64_t n_passes_ = 0;
   std::map<uint64_t, Task> tasks_;  // by id, which is the order of arrival
 };

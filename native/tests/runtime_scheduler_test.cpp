@@ -215,22 +215,49 @@ TEST_CASE("a request of a low class ages until it runs") {
   CHECK(n_background <= 14);
 }
 
+TEST_CASE("a pass may be overtaken until its request has aged, and that of an inline one never") {
+  Scheduler scheduler({64, 0, 8});
+  scheduler.add(1, Priority::kChat, 0, 1000);
+  scheduler.add(2, Priority::kInline, 0, 10);
+  CHECK(scheduler.may_be_overtaken(1, Scheduler::kAgeingMs - 1));
+  CHECK_FALSE(scheduler.may_be_overtaken(1, Scheduler::kAgeingMs));
+  CHECK_FALSE(scheduler.may_be_overtaken(2, 0));
+  scheduler.ran(1, 1000);
+  CHECK(scheduler.may_be_overtaken(1, 1001));
+}
+
 TEST_CASE("the size of a slice follows its time") {
   Scheduler scheduler({256, 12, 8});
-  CHECK(scheduler.slice_tokens() == 32);
-  for (int i = 0; i < 8; ++i) scheduler.observe_slice(scheduler.slice_tokens(), scheduler.slice_tokens() * 0.1);
-  const int32_t n_fitting = scheduler.slice_tokens();  // 120, but for rounding
+  CHECK(scheduler.slice_tokens(0) == 32);
+  for (int i = 0; i < 8; ++i) scheduler.observe_slice(scheduler.slice_tokens(0), scheduler.slice_tokens(0) * 0.1);
+  const int32_t n_fitting = scheduler.slice_tokens(0);  // 120, but for rounding
   CHECK(n_fitting >= 118);
   CHECK(n_fitting <= 120);
   scheduler.observe_slice(n_fitting, 1200);  // disturbed: half, not a hundredth
-  CHECK(scheduler.slice_tokens() == n_fitting / 2);
-  for (int i = 0; i < 8; ++i) scheduler.observe_slice(scheduler.slice_tokens(), scheduler.slice_tokens() * 50.0);
-  CHECK(scheduler.slice_tokens() == 32);
-  for (int i = 0; i < 20; ++i) scheduler.observe_slice(scheduler.slice_tokens(), 0.01);
-  CHECK(scheduler.slice_tokens() == 256);
+  CHECK(scheduler.slice_tokens(0) == n_fitting / 2);
+  for (int i = 0; i < 8; ++i) scheduler.observe_slice(scheduler.slice_tokens(0), scheduler.slice_tokens(0) * 50.0);
+  CHECK(scheduler.slice_tokens(0) == 32);
+  for (int i = 0; i < 20; ++i) scheduler.observe_slice(scheduler.slice_tokens(0), 0.01);
+  CHECK(scheduler.slice_tokens(0) == 256);
   Scheduler fixed({8, 0, 8});
   fixed.observe_slice(8, 1000);
-  CHECK(fixed.slice_tokens() == 8);
+  CHECK(fixed.slice_tokens(0) == 8);
+}
+
+TEST_CASE("slices are as small as they have to be while somebody types, and large again when nobody does") {
+  Scheduler scheduler({256, 12, 8});
+  scheduler.add(1, Priority::kChat, 0, 10000);
+  for (int i = 0; i < 8; ++i) scheduler.observe_slice(32, 32);  // twelve would fit
+  CHECK(scheduler.plan(1000).front().n_tokens == 32);
+  scheduler.ran(1, 999);
+  scheduler.add(2, Priority::kInline, 1000, 1000);
+  CHECK(scheduler.plan(1000).front().n_tokens == 256);  // its own are as large as can be
+  scheduler.ran(2, 1100);
+  scheduler.remove(2);
+  CHECK(scheduler.plan(1200).front().n_tokens == 12);
+  CHECK(scheduler.plan(1100 + Scheduler::kInlineMs).front().n_tokens == 32);
+  for (int i = 0; i < 8; ++i) scheduler.observe_slice(32, 1000);
+  CHECK(scheduler.plan(1200).front().n_tokens == Scheduler::kBesideInline);
 }
 
 TEST_CASE("pages are taken from the least urgent, never from the more urgent, and never in turns") {

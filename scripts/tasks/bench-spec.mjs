@@ -1,16 +1,19 @@
-// `npm run bench -- spec [--model FILE] [--draft FILE] [--only ROWS] [--threads N] [--limit N] [--no-write]`: what drafts
-// are worth, each kind of text with and without them in turns on the same engine, and recorded edits replayed with the
-// cost of real passes. `--draft stories15M` fetches and converts that model. ROWS are some of edits, copy, completion,
+// `npm run bench -- spec [--model FILE] [--type TYPE] [--draft FILE] [--only ROWS] [--threads N] [--limit N]
+// [--no-write]`: what drafts are worth, each kind of text with and without them in turns on the same engine, and recorded
+// edits replayed with the cost of real passes. `--type q4_K` quantizes the model again, for what passes of another type
+// cost. `--draft stories15M` fetches and converts that model. ROWS are some of edits, copy, completion,
 // draft and random, with commas between them. Writes the section "spec" of docs/speculation.md from the rows of this run
 // and those of earlier ones on this machine.
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { modelOptions, openEngine, readCount, submit, sum } from '../lib/bench-addon.mjs';
 import { keepRows, machineFacts, modelName } from '../lib/bench-rows.mjs';
+import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { barPlot, markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
-import { capture, root, SetupError } from '../lib/process.mjs';
+import { buildNative } from '../lib/native-build.mjs';
+import { capture, root, run, SetupError } from '../lib/process.mjs';
 import { ensureStoriesModel } from '../lib/stories-model.mjs';
 import { formatTable } from '../lib/table.mjs';
 
@@ -34,14 +37,18 @@ const parts = {
 
 /** @param {string[]} words */
 export async function benchSpec(words) {
-  const options = { ...modelOptions, only: /** @type {const} */ ({ type: 'string' }) };
+  const string = /** @type {const} */ ({ type: 'string' });
+  const options = { ...modelOptions, only: string, type: string };
   const { values } = parseArgs({ args: words, options });
   const limit = readCount('limit', values.limit, 0);
   const chosen = values.only?.split(',') ?? Object.keys(parts).filter((part) => part !== 'draft' || values.draft);
   const unknown = chosen.find((part) => !(part in parts));
   if (unknown !== undefined) throw new SetupError(`--only knows ${Object.keys(parts).join(', ')}; not ${unknown}.`);
-  const draft = values.draft === 'stories15M' ? await ensureStoriesModel() : values.draft;
-  const opened = await openEngine({ ...values, ...(draft === undefined ? {} : { draft }) });
+  const program = engineProgram(await buildNative('release'));
+  const draft = values.draft === 'stories15M' ? await ensureStoriesModel(program) : values.draft;
+  const original = values.model ?? (await ensureDefaultModel());
+  const model = values.type === undefined ? original : await quantized(program, original, values.type);
+  const opened = await openEngine({ ...values, model, ...(draft === undefined ? {} : { draft }) });
   /** @type {Row[]} */
   const measured = [];
   for (const name of chosen) {
@@ -69,6 +76,14 @@ export async function benchSpec(words) {
   const bars = barPlot(rows.map(({ name, model, ratio: value }) => ({ label: `${name}, ${model}`, value })));
   const facts = machineFacts(opened.model.info.backend);
   await writeSection('docs/speculation.md', 'spec', `${facts}\n\n${markdownTable(cells)}\n\n${bars}`);
+}
+
+/** The model in another type. @param {string} program @param {string} path @param {string} type */
+async function quantized(program, path, type) {
+  const out = join(root, 'build', 'bench', `${basename(path, '.gguf')}-as-${type}.gguf`);
+  await mkdir(dirname(out), { recursive: true });
+  await run(program, ['quantize', path, out, type, '--force'], { quiet: true });
+  return out;
 }
 
 /** The whole file as the reply, with the file before the edit as the draft. @param {Opened} opened @param {number} n */
