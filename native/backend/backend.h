@@ -32,14 +32,13 @@ struct DeviceSpan {
 };
 
 /// A tensor as it lies in the model file: [n_rows, n_cols], blocks of `type` along n_cols.
+/// The bytes must stay mapped for as long as a Weight made from them lives.
 struct WeightView {
   const char* name;  ///< GGUF tensor name, for messages
   TensorType type;
   int64_t n_rows;
   int64_t n_cols;
   std::span<const std::byte> bytes;
-  /// The bytes stay where they are for as long as a Weight made from them lives: it may compute with them in place.
-  bool stays = false;
 };
 
 /// Owns a DeviceSpan.
@@ -58,9 +57,7 @@ class Weight {
   virtual ~Weight() = default;
   virtual int64_t n_rows() const = 0;
   virtual int64_t n_cols() const = 0;
-  virtual size_t size_bytes() const = 0;  ///< memory that it computes with
-  /// Whether that is the view's it was made from.
-  virtual bool is_in_place() const { return false; }
+  virtual size_t size_bytes() const = 0;  ///< memory held besides the mapped file
 };
 
 /// Shape of the KV cache of one model. A page holds kKvPageSize positions of every layer.

@@ -51,16 +51,12 @@ MappedFile::~MappedFile() {
   if (mapping_ != nullptr) CloseHandle(mapping_);
 }
 
-bool MappedFile::is_intact() const { return true; }
-
 void MappedFile::release(std::span<const std::byte>) const {}  // the system trims clean pages by itself
 
 void prefetch_pages(std::span<const std::byte> part) {
   WIN32_MEMORY_RANGE_ENTRY range{const_cast<std::byte*>(part.data()), part.size()};
   if (!part.empty()) PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
 }
-
-void populate_pages(std::span<const std::byte> part) { prefetch_pages(part); }
 
 }  // namespace outpost
 #endif

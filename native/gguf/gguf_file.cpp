@@ -127,16 +127,6 @@ uint64_t GgufFile::file_bytes() const {
   return n_bytes;
 }
 
-void GgufFile::check_intact() const {
-  if (mapping_ != nullptr && !mapping_->is_intact()) {
-    throw EngineError(
-        ErrorCode::kFileUnreadable,
-        concat(path_, " lost a part while it was in use: another program made it shorter, or its disk cannot ",
-               "be read. What was computed since is worthless; restore the file and load the model again."));
-  }
-  for (const GgufFile& sibling : siblings_) sibling.check_intact();
-}
-
 void GgufFile::release(std::span<const std::byte> part) const {
   if (mapping_ != nullptr) mapping_->release(part);  // a hint by address: whose mapping it is in does not matter
 }

@@ -99,9 +99,6 @@ class GgufFile {
   /// whatever its size.
   uint64_t fingerprint() const;
 
-  /// @throws EngineError kFileUnreadable if pages of a file of the model were lost since it was opened
-  void check_intact() const;
-
   /// See MappedFile::release; nothing for a file parsed from memory.
   /// @param part of one file
   void release(std::span<const std::byte> part) const;

@@ -14,7 +14,6 @@ Stages& shared_out(Stages& stages, int32_t n_layer) {
 
 Decoder::Decoder(const Hparams& hp, WeightLoader& loader)
     : hp_(hp),
-      file_(loader.file()),
       stages_(shared_out(loader.stages(), hp.n_layer)),
       token_embd_(loader.table("token_embd.weight", hp.n_vocab, hp.n_embd)),
       output_norm_(load_norm(loader, hp, "output_norm", hp.n_embd)),
@@ -50,7 +49,6 @@ void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits
       backend.read(logits, y);
     }
   }
-  file_.check_intact();  // weights and embeddings are read where the file has them
 }
 
 DeviceSpan<const float> Decoder::run_stage(Pass& pass, std::span<const float> stream) {

@@ -35,7 +35,6 @@ class Decoder : public Network {
   virtual void embed(Pass& pass, DeviceSpan<float> x);
 
   Hparams hp_;
-  const GgufFile& file_;
   Stages& stages_;
   float embedding_scale_ = 1.0f;
   float logit_scale_ = 1.0f;

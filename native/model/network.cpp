@@ -59,7 +59,6 @@ std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Sta
   auto network = architecture->load(keys, n_vocab, loader);
   network->set_pooling(read_pooling(keys));
   loader.check_all_used();
-  file.check_intact();
   keys.warn_of_unread();
   network->set_weight_bytes(loader.weight_bytes());
   network->set_experts(loader.loaded_experts());

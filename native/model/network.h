@@ -54,8 +54,7 @@ class Network {
   /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`;
   /// [logit_rows.size(), n_embd] where the batch wants hidden states.
   /// One caller at a time.
-  /// @throws EngineError kCancelled if the batch does not go on, kFileUnreadable if the model's file lost a part; keys
-  ///         and values of its tokens are anything then
+  /// @throws EngineError kCancelled if the batch does not go on; keys and values of its tokens are anything then
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 };
 

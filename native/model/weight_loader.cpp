@@ -36,7 +36,7 @@ WeightView WeightLoader::find(const std::string& name, std::initializer_list<int
   // The name in the set outlives every view; the file's own has no terminating zero.
   const char* stored_name = used_.insert(name).first->c_str();
   const auto n_rows = static_cast<int64_t>(tensor->n_elements) / tensor->shape.back();
-  return {stored_name, tensor->type, n_rows, tensor->shape.back(), tensor->bytes, /*stays=*/true};
+  return {stored_name, tensor->type, n_rows, tensor->shape.back(), tensor->bytes};
 }
 
 void WeightLoader::advance(const WeightView& view) {
@@ -55,7 +55,7 @@ std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
   const size_t stage = stage_of(view.name);
   auto weight = stages_.backend(stage).load_weight(view);
   weight_bytes_[stage] += weight->size_bytes();
-  if (!weight->is_in_place()) file_.release(view.bytes);
+  file_.release(view.bytes);
   advance(view);
   return weight;
 }

@@ -22,13 +22,12 @@ class WeightLoader {
 
   /// Who computes. Layers are shared out when `set_layers` was called, before the first tensor is asked for.
   Stages& stages() const { return stages_; }
-  const GgufFile& file() const { return file_; }
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
   /// The outermost extent of a tensor. @pre has(name)
   int64_t n_rows(const std::string& name) const { return file_.find_tensor(name)->shape.front(); }
 
   // All of these throw kModelInvalid for a missing or misshapen tensor.
-  /// A matrix [n_rows, n_cols], in the backend's layout. The file's own pages are released unless that is the file's.
+  /// A matrix [n_rows, n_cols], in the backend's layout. The file's own pages are released.
   std::unique_ptr<Weight> matrix(const std::string& name, int64_t n_rows, int64_t n_cols);
   /// A matrix [sum of n_rows, n_cols] that the file stacks on one another, taken apart.
   std::vector<std::unique_ptr<Weight>> stacked(const std::string& name, const std::vector<int64_t>& n_rows,

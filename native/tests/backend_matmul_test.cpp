@@ -22,8 +22,6 @@ struct Shape {
 constexpr Shape kShapes[] = {{1, 256}, {15, 512}, {16, 256}, {17, 768}, {131, 256}};
 // Widths that only types with blocks of 32 columns, or none, can have.
 constexpr Shape kNarrowShapes[] = {{16, 32}, {17, 96}, {5, 480}, {33, 288}};
-// And those of types without blocks: less than a vector, a vector and a part, more than many tokens take at once.
-constexpr Shape kDenseShapes[] = {{3, 7}, {16, 1}, {18, 21}, {17, 1043}};
 
 /// Calls check(got, exact, sum of |w * x|, sum of |w|) for each element of the product.
 template <typename Check>
@@ -54,8 +52,6 @@ TEST_CASE("a product equals the exact sum up to f32 rounding when activations fi
       std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
       if (tensor_type_traits(type).block_elements <= 32)
         shapes.insert(shapes.end(), std::begin(kNarrowShapes), std::end(kNarrowShapes));
-      if (tensor_type_traits(type).block_elements == 1)
-        shapes.insert(shapes.end(), std::begin(kDenseShapes), std::end(kDenseShapes));
       for (const Shape& shape : shapes) {
         CAPTURE(shape.n_rows);
         CAPTURE(shape.n_cols);
@@ -97,8 +93,7 @@ TEST_CASE("the bits of a product do not depend on kernels, threads or the number
   const auto backends = all_cpu_backends();
   for (const TensorType type : kCpuTypes) {
     CAPTURE(std::string(tensor_type_traits(type).name));
-    const size_t block_elements = tensor_type_traits(type).block_elements;
-    const int64_t n_rows = 37, n_cols = block_elements == 1 ? 1043 : block_elements <= 32 ? 480 : 512;
+    const int64_t n_rows = 37, n_cols = tensor_type_traits(type).block_elements <= 32 ? 480 : 512;
     const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
     const int64_t n_most = 19;
     const auto x = random_f32(static_cast<size_t>(n_most * n_cols), /*seed=*/6);
@@ -113,50 +108,6 @@ TEST_CASE("the bits of a product do not depend on kernels, threads or the number
         CHECK(std::equal(y.begin(), y.end(), reference.end() - n_tokens * n_rows));
       }
     }
-  }
-}
-
-TEST_CASE("a weight that computes in place of the file gives the bits of one in memory of its own") {
-  const auto backends = all_cpu_backends();
-  for (const TensorType type : kCpuTypes) {
-    CAPTURE(std::string(tensor_type_traits(type).name));
-    const int64_t n_cols = tensor_type_traits(type).block_elements == 1 ? 277 : 256;
-    for (const int64_t n_rows : {5, 16, 37, 131}) {  // rows past the last one are not in the file
-      CAPTURE(n_rows);
-      const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/14);
-      WeightView view = matrix.view();
-      view.stays = true;
-      const auto x = random_f32(static_cast<size_t>(9 * n_cols), /*seed=*/15);
-      const std::vector<float> reference = multiply(*backends[0].backend, matrix, x);
-      for (const auto& [name, backend] : backends) {
-        CAPTURE(name);
-        const auto weight = backend->load_weight(view);
-        CHECK(weight->is_in_place() == is_in_file_order(type));
-        CHECK(weight->size_bytes() >= matrix.bytes.size());
-        for (const int32_t n_tokens : {1, 9}) {
-          std::vector<float> y(static_cast<size_t>(n_tokens * n_rows), NAN);
-          const MatmulTask task{weight.get(), span_of(y)};
-          backend->matmul({&task, 1}, {x.data(), static_cast<size_t>(n_tokens * n_cols)}, n_tokens);
-          CHECK(std::equal(y.begin(), y.end(), reference.begin()));
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("a weight whose bytes go away keeps a copy") {
-  for (const TensorType type : {TensorType::kF16, TensorType::kQ8_0, TensorType::kIQ1_S}) {
-    const auto backend = create_cpu_backend(CpuKernels::kAuto, 2);
-    FileMatrix matrix = random_matrix(type, 17, 256, /*seed=*/16);
-    const auto x = random_f32(256, /*seed=*/17);
-    const std::vector<float> expected = multiply(*backend, matrix, x);
-    const auto weight = backend->load_weight(matrix.view());
-    CHECK(!weight->is_in_place());
-    std::fill(matrix.bytes.begin(), matrix.bytes.end(), std::byte{0});
-    std::vector<float> y(17, NAN);
-    const MatmulTask task{weight.get(), span_of(y)};
-    backend->matmul({&task, 1}, span_of(x), 1);
-    CHECK(y == expected);
   }
 }
 

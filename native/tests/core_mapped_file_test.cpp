@@ -27,45 +27,6 @@ TEST_CASE("released pages can be read again") {
   CHECK(file.bytes()[50'000] == std::byte{'x'});
 }
 
-TEST_CASE("populated pages are the file's") {
-  const TempDir dir;
-  std::string text(100'000, 'x');
-  text.back() = 'y';
-  const MappedFile file(dir.write("data.bin", text));
-  populate_pages(file.bytes());
-  populate_pages(file.bytes().subspan(5000, 3));
-  populate_pages({});
-  CHECK((file.bytes()[0] == std::byte{'x'} && file.bytes()[99'999] == std::byte{'y'}));
-  CHECK(file.is_intact());
-}
-
-#ifndef _WIN32  // where a mapped file cannot be truncated
-TEST_CASE("what a truncated file has lost is read as zeros, and noticed") {
-  const TempDir dir;
-  const MappedFile whole(dir.write("whole.bin", std::string(100'000, 'x')));
-  const MappedFile file(dir.write("data.bin", std::string(100'000, 'x')));
-  CHECK(file.bytes()[90'000] == std::byte{'x'});
-  std::filesystem::resize_file(file.path(), 10'000);
-  CHECK(file.bytes()[5'000] == std::byte{'x'});
-  CHECK(file.is_intact());
-  CHECK(file.bytes()[90'000] == std::byte{0});
-  CHECK(!file.is_intact());
-  populate_pages(file.bytes());
-  CHECK(file.bytes()[50'000] == std::byte{0});
-  CHECK(whole.is_intact());
-  // A mapping takes the place of one that is gone, and knows nothing of what that lost.
-  CHECK(MappedFile(file.path()).is_intact());
-}
-
-TEST_CASE("populating notices what a truncated file has lost") {
-  const TempDir dir;
-  const MappedFile file(dir.write("data.bin", std::string(100'000, 'x')));
-  std::filesystem::resize_file(file.path(), 0);
-  populate_pages(file.bytes());
-  CHECK(!file.is_intact());
-}
-#endif
-
 TEST_CASE("an empty file maps to no bytes") {
   const TempDir dir;
   CHECK(MappedFile(dir.write("empty", "")).bytes().empty());

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 
 #include "tests/support/temp_dir.h"
@@ -275,23 +274,3 @@ TEST_CASE("the factor of RoPE scaling counts unless the type is none") {
   CHECK(logits_with("", 4) == logits_with("linear", 4));
   CHECK(logits_with("none", 4) == unscaled);
 }
-
-#ifndef _WIN32  // where a mapped file cannot be truncated
-TEST_CASE("a file that is truncated while its model computes ends the pass with an error") {
-  const std::vector<int32_t> tokens = {1, 300, 310, 320};
-  for (const TensorType type : {TensorType::kF16, TensorType::kQ4_K}) {  // computed with in place, and packed
-    const TempDir dir;
-    const std::string path = dir.write("tiny.gguf", wide_llama({type}).bytes());
-    const auto model = Model::load(path, one_thread());
-    const auto logits = evaluate_logits(*model, tokens, 1, 4);
-    std::filesystem::resize_file(path, 0);
-    CHECK(error_of([&] { evaluate_logits(*model, tokens, 1, 4); }) == ErrorCode::kFileUnreadable);
-    CHECK(message_of([&] { evaluate_logits(*model, tokens, 1, 4); }).find(path + " lost a part") == 0);
-    // A file that takes the place of another changes nothing for those who have that one.
-    const std::string replaced = dir.write("other.gguf", wide_llama({type}).bytes());
-    const auto other = Model::load(replaced, one_thread());
-    std::filesystem::rename(dir.write("new.gguf", "anything"), replaced);
-    CHECK(evaluate_logits(*other, tokens, 1, 4) == logits);
-  }
-}
-#endif

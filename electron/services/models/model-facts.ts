@@ -6,7 +6,7 @@ import type { GgufHeader, GgufTensor } from './gguf-header.ts';
 /** Bytes of 16 rows by 256 columns as the processor's kernels want them (native/backend/cpu/packed_tiles.h). */
 const tileBytes: Readonly<Record<string, number>> = {
   q2_K: 16 * 84,
-  q3_K: 16 * 110,
+  q3_K: 1856,
   q4_K: 16 * 148,
   q5_K: 16 * 180,
   q6_K: 3392,

@@ -13,7 +13,6 @@
 #include "backend/cpu/cpu_matmul.h"
 #include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/cpu_rope.h"
-#include "core/mapped_file.h"
 #include "core/strings.h"
 #include "core/thread_pool.h"
 #include "quant/dequantize.h"
@@ -56,19 +55,11 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Weight> load_weight(const WeightView& view) override {
     if (!can_pack(view.type)) fail_unsupported(view);
-    auto weight = std::make_unique<CpuWeight>(view);
-    if (weight->is_in_place()) {
-      constexpr size_t kPart = size_t{4} << 20;  // a few hundred microseconds
-      pool_.run(static_cast<int64_t>((view.bytes.size() + kPart - 1) / kPart), [&](int64_t i) {
-        const size_t begin = static_cast<size_t>(i) * kPart;
-        populate_pages(view.bytes.subspan(begin, std::min(kPart, view.bytes.size() - begin)));
-      });
-      return weight;
-    }
+    auto weight = std::make_unique<CpuWeight>(view.type, view.n_rows, view.n_cols);
     pool_.run(weight->n_tiles(), [&](int64_t i) {
       const int64_t row0 = i * kTileRows;
       const int n_rows = static_cast<int>(std::min<int64_t>(kTileRows, view.n_rows - row0));
-      pack_tile(view.type, view.bytes.data(), row_bytes(view), view.n_cols, row0, n_rows, weight->memory_of_tile(i));
+      pack_tile(view.type, view.bytes.data(), row_bytes(view), view.n_cols, row0, n_rows, weight->tile(i));
     });
     return weight;
   }

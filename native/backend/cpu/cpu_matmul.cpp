@@ -32,16 +32,6 @@ void add_bias(float* y, const float* bias, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += bias[i];
 }
 
-/// Tiles in file order with rows up to the last one's end: those past the matrix's are not in the file. @param room for
-/// as many bytes
-TileRange filled_up(const TileRange& tiles, std::vector<std::byte>& room) {
-  const size_t row_bytes = tiles.tile_bytes / kTileRows, n_bytes = static_cast<size_t>(tiles.n_rows) * row_bytes;
-  const auto n_tiles = static_cast<size_t>((tiles.n_rows + kTileRows - 1) / kTileRows);
-  room.assign(tiles.first, tiles.first + n_bytes);
-  room.resize(n_tiles * tiles.tile_bytes);
-  return {tiles.type, room.data(), tiles.tile_bytes, tiles.n_rows};
-}
-
 }  // namespace
 
 void CpuMatmul::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
@@ -141,11 +131,9 @@ template <typename Use>
 void CpuMatmul::for_products(const TileRange& tiles, const MatmulInput& input, const Use& use) const {
   constexpr int64_t kRowsAtOnce = kMaxTiles * kTileRows;
   thread_local std::vector<float> expanded;
-  thread_local std::vector<std::byte> filled;
   for (int64_t row = 0; row < tiles.n_rows; row += kRowsAtOnce) {
     TileRange some{tiles.type, tiles.first + static_cast<size_t>(row / kTileRows) * tiles.tile_bytes, tiles.tile_bytes,
                    std::min(kRowsAtOnce, tiles.n_rows - row)};
-    if (some.n_rows % kTileRows != 0 && is_in_file_order(tiles.type)) some = filled_up(some, filled);
     if (is_expanded(tiles.type)) {
       const auto n_elements = static_cast<size_t>(input.n_cols * kTileRows);
       if (expanded.size() < kMaxTiles * n_elements) expanded.resize(kMaxTiles * n_elements);

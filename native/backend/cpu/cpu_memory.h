@@ -17,39 +17,28 @@ class CpuBuffer final : public Buffer {
   AlignedBuffer memory_;
 };
 
-/// A matrix as tiles of 16 rows: packed ones in memory of its own, or the file's.
+/// A matrix as packed tiles of 16 rows.
 class CpuWeight final : public Weight {
  public:
-  explicit CpuWeight(const WeightView& view)
-      : type_(view.type),
-        n_rows_(view.n_rows),
-        n_cols_(view.n_cols),
-        tile_bytes_(outpost::tile_bytes(type_, n_cols_)),
-        size_bytes_(view.bytes.size()),
-        tiles_(view.bytes.data()) {
-    if (view.stays && is_in_file_order(type_)) return;
-    size_bytes_ = static_cast<size_t>(n_tiles()) * tile_bytes_;
-    memory_ = AlignedBuffer(size_bytes_, "a weight matrix");
-    tiles_ = memory_.data();
-  }
+  CpuWeight(TensorType type, int64_t n_rows, int64_t n_cols)
+      : type_(type),
+        n_rows_(n_rows),
+        n_cols_(n_cols),
+        tile_bytes_(outpost::tile_bytes(type, n_cols)),
+        memory_(static_cast<size_t>(n_tiles()) * tile_bytes_, "a weight matrix") {}
 
   TensorType type() const { return type_; }
   int64_t n_rows() const override { return n_rows_; }
   int64_t n_cols() const override { return n_cols_; }
-  size_t size_bytes() const override { return size_bytes_; }
-  bool is_in_place() const override { return tiles_ != memory_.data(); }
+  size_t size_bytes() const override { return memory_.size(); }
   size_t tile_bytes() const { return tile_bytes_; }
   int64_t n_tiles() const { return (n_rows_ + kTileRows - 1) / kTileRows; }
-  /// The last one may lack rows if it is in the file.
-  const std::byte* tile(int64_t i) const { return tiles_ + static_cast<size_t>(i) * tile_bytes_; }
-  /// @pre !is_in_place()
-  std::byte* memory_of_tile(int64_t i) { return memory_.data() + static_cast<size_t>(i) * tile_bytes_; }
+  std::byte* tile(int64_t i) const { return memory_.data() + static_cast<size_t>(i) * tile_bytes_; }
 
  private:
   TensorType type_;
   int64_t n_rows_, n_cols_;
-  size_t tile_bytes_, size_bytes_;
-  const std::byte* tiles_;
+  size_t tile_bytes_;
   AlignedBuffer memory_;
 };
 

@@ -6,7 +6,6 @@
 #include "backend/cpu/attention_kernels.h"
 #include "backend/cpu/matmul_block_kernels.h"
 #include "backend/cpu/matmul_codebook_kernels.h"
-#include "backend/cpu/matmul_dense_kernels.h"
 #include "backend/cpu/matmul_kernels.h"
 #include "backend/cpu/peak_kernels.h"
 #include "backend/cpu/vector_kernels.h"

@@ -98,9 +98,8 @@ void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock * 256 < args.n_cols; ++superblock) {
     const ActivationBlock32* x = activations<ActivationBlock32>(args, superblock);
-    const auto tile = [&](int i) -> decltype(auto) { return superblock_of(args, i, superblock, Tag<Tile>()); };
-    const int n_groups = static_cast<int>(std::min<int64_t>(8, args.n_cols / kSmallBlock - 8 * superblock));
-    for (int group = 0; group < n_groups; ++group) {
+    const auto tile = [&](int i) -> const Tile& { return tile_of<Tile>(args, i, superblock); };
+    for (int group = 0; group < 8; ++group) {
       ExpandedBlock<Format> blocks[kTiles];
       for (int i = 0; i < kTiles; ++i) {
         prefetch_ahead<8, kTokens>(tile(i), group);
@@ -136,17 +135,13 @@ inline void expand_nibbles(const uint8_t (&codes)[4][64], U8x64 (&w)[8]) {
 }
 
 struct FormatQ8_0 {
-  using Tile = Rows<BlockQ8_0, 8>;
+  using Tile = TileQ8_0;
   static constexpr int kMaxCode = 255, kOffset = 128;
 
-  void expand(const Tile& rows, int group, U8x64 (&w)[8]) const {
-    for (size_t half = 0; half < 2; ++half) {
-      U8x64 codes[4];
-      rows.load(group, offsetof(BlockQ8_0, qs) + 16 * half, codes);
-      for (size_t c = 0; c < 4; ++c) w[4 * half + c] = u8_flip_top(codes[c]);
-    }
+  void expand(const Tile& tile, int group, U8x64 (&w)[8]) const {
+    for (int c = 0; c < 8; ++c) w[c] = u8_load(tile.codes[group][c]);
   }
-  static F32x16 scale(const Tile& rows, int group) { return rows.load_f16(group, offsetof(BlockQ8_0, d)); }
+  static F32x16 scale(const Tile& tile, int group) { return f16_load(tile.d[group]); }
 };
 
 /// Q4_0, Q4_1, Q5_0 and Q5_1.

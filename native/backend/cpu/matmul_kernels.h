@@ -54,52 +54,6 @@ template <typename Tile>
 inline const Tile& tile_of(const MatmulArgs& args, int i_tile, int64_t superblock) {
   return reinterpret_cast<const Tile*>(args.tiles + static_cast<size_t>(i_tile) * args.tile_bytes)[superblock];
 }
-
-/// A superblock of sixteen rows as the file has them, in kBlocks blocks each.
-template <typename Block, int kBlocks>
-struct Rows {
-  static constexpr size_t kBytes = kBlocks * sizeof(Block);
-  const std::byte* first;
-  size_t row_bytes;
-  const char* ahead;  ///< sixteen times kBytes to ask for; or null
-
-  const std::byte* block(int i) const { return first + static_cast<size_t>(i) * sizeof(Block); }
-  /// Sixteen bytes of each row, from `offset` in its i-th block on, as u8_load_rows has them.
-  void load(int i, size_t offset, U8x64 (&w)[4]) const { u8_load_rows(block(i) + offset, row_bytes, w); }
-  F32x16 load_f16(int i, size_t offset) const { return f16_load_rows(block(i) + offset, row_bytes); }
-};
-
-template <typename Tile>
-struct Tag {};
-template <typename Tile>
-inline const Tile& superblock_of(const MatmulArgs& args, int i_tile, int64_t superblock, Tag<Tile>) {
-  return tile_of<Tile>(args, i_tile, superblock);
-}
-/// Sixteen rows are read side by side, so that what lies together is not wanted together. A tile asks for the next one,
-/// as much at a time as it takes itself, and finds its own in the second-level cache. Where that has no room for two,
-/// sixteen long rows are what the hardware's own prefetcher can follow.
-/// @return the next tile; null if this one should not ask for it
-inline const char* ahead_of(const MatmulArgs& args, const std::byte* tile) {
-  constexpr size_t kMostTileBytes = 192 * 1024;
-  return args.tile_bytes <= kMostTileBytes ? reinterpret_cast<const char*>(tile + args.tile_bytes) : nullptr;
-}
-template <typename Block, int kBlocks>
-inline Rows<Block, kBlocks> superblock_of(const MatmulArgs& args, int i_tile, int64_t superblock,
-                                          Tag<Rows<Block, kBlocks>>) {
-  const std::byte* tile = args.tiles + static_cast<size_t>(i_tile) * args.tile_bytes;
-  const size_t at = static_cast<size_t>(superblock) * Rows<Block, kBlocks>::kBytes;
-  const char* next = ahead_of(args, tile);
-  return {tile + at, args.tile_bytes / kTileRows, next == nullptr ? nullptr : next + kTileRows * at};
-}
-
-template <int kGroups, int kTokens, typename Block, int kBlocks>
-inline void prefetch_ahead(const Rows<Block, kBlocks>& rows, int group) {
-  constexpr size_t kBytes = kTileRows * Rows<Block, kBlocks>::kBytes / kGroups;
-  if (rows.ahead == nullptr) return;
-  OUTPOST_UNROLL
-  for (size_t at = 0; at < kBytes; at += 64) prefetch_far(rows.ahead + static_cast<size_t>(group) * kBytes + at);
-}
-
 template <typename Block>
 inline const Block* activations(const MatmulArgs& args, int64_t superblock) {
   return static_cast<const Block*>(args.x) + superblock * args.x_stride;
@@ -168,22 +122,6 @@ inline int32_t start_of(const ActivationBlock& x, int i_scale) {
     return -Format::kOffset * Format::sum(x, i_scale);
   }
 }
-
-/// Of rows as the file has them, all codes and scales: what takes sixteen bytes of sixteen rows apart has parts of many
-/// groups.
-template <typename Format>
-requires requires { Format::kHasRows; }
-struct LookUps<Format> {
-  U8x64 w[64];
-  I32x16 scale[Format::kGroups];
-
-  void find(const Format& format, const typename Format::Tile& rows) { format.take_apart(rows, w, scale); }
-  void expand(const Format&, const typename Format::Tile&, int group, ExpandedGroup<Format>& out) const {
-    constexpr int kVectors = 64 / Format::kGroups;
-    std::copy_n(w + kVectors * group, kVectors, out.w);
-    out.scale[0] = scale[group];
-  }
-};
 
 #ifdef OUTPOST_NARROW_SUMS
 /// body(i) for i < n, each i a constant: GCC keeps an array in registers only if it sees constant indices early, and
@@ -336,7 +274,7 @@ void matmul_tiles(const Format& format, const MatmulArgs& args) {
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
     const ActivationBlock* x = activations<ActivationBlock>(args, superblock);
-    const auto tile = [&](int i) -> decltype(auto) { return superblock_of(args, i, superblock, Tag<Tile>()); };
+    const auto tile = [&](int i) -> const Tile& { return tile_of<Tile>(args, i, superblock); };
     I32x16 sums[kCapacity][kTiles];
     for_tokens<kTokens>(n, [&](int t) { std::fill_n(sums[t], kTiles, i32_set1(0)); });
     LookUps<Format> look_ups[kTiles];
@@ -471,55 +409,21 @@ struct FormatTernary {
   static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
-/// The bits from `from` on moved to bit `to` of each byte. @param mask of the result, none that came from another byte
-template <int from, int to>
-inline U8x64 u8_move_bits(U8x64 v, uint8_t mask) {
-  if constexpr (from == to) {
-    return u8_and(v, mask);
-  } else if constexpr (from > to) {
-    return u8_shift_and<from - to>(v, mask);
-  } else {
-    return u8_shift_left_and<to - from>(v, mask);
-  }
-}
-/// body.operator()<i>() for i < n
-template <int n, typename Body>
-inline void for_constants(const Body& body) {
-  [&]<int... i>(std::integer_sequence<int, i...>) { (body.template operator()<i>(), ...); }
-  (std::make_integer_sequence<int, n>{});
-}
-
 /// Codes are 0 to 7 and mean 4 less. |S| <= 16 * 32 * 16 * 4 * 127 < 2^23
 struct FormatQ3_K {
-  using Tile = Rows<BlockQ3_K, 1>;
+  using Tile = TileQ3_K;
   static constexpr int kGroups = 16, kMaxCode = 7, kOffset = 4;
-  static constexpr bool kHasRows = true;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
 
-  void take_apart(const Tile& rows, U8x64 (&w)[64], I32x16 (&scale)[16]) const {
-    U8x64 low[4][4], high[2][4];
-    for (size_t i = 0; i < 4; ++i) rows.load(0, offsetof(BlockQ3_K, qs) + 16 * i, low[i]);
-    for (size_t i = 0; i < 2; ++i) rows.load(0, offsetof(BlockQ3_K, hmask) + 16 * i, high[i]);
-    for_constants<16>([&]<int sub>() {
-      for (int c = 0; c < 4; ++c) {
-        w[4 * sub + c] = u8_or(u8_move_bits<2 * (sub % 8 / 2), 0>(low[2 * (sub / 8) + sub % 2][c], 3),
-                               u8_move_bits<sub / 2, 2>(high[sub % 2][c], 4));
-      }
-    });
-    U8x64 bytes[4];  // the twelve of the scales are the last ones; as k3_scale, for four scales at once
-    rows.load(0, offsetof(BlockQ3_K, scales) - 4, bytes);
-    for_constants<4>([&]<int i>() {
-      const U8x64 four =
-          u8_or(u8_move_bits < i < 2 ? 0 : 4, 0 > (bytes[1 + i % 2], 15), u8_move_bits<2 * i, 4>(bytes[3], 0x30));
-      for_constants<4>([&]<int j>() {
-        scale[4 * i + j] = i32_shift_right<24>(i32_shift_left<24 - 8 * j>(u8_as_i32(four))) + i32_set1(-32);
-      });
-    });
+  void expand(const Tile& tile, int group, ExpandedGroup<FormatQ3_K>& out) const {
+    expand_quarters(u8_load(tile.codes[group]), out.w);
+    for (int c = 0; c < 4; ++c) out.w[c] = u8_or_masked(out.w[c], tile.high[group][c], 4);
+    out.scale[0] = i32_load_i8(tile.scales[group]);
   }
 
-  static ScaledFinish finish(const Tile& rows) { return {rows.load_f16(0, offsetof(BlockQ3_K, d))}; }
+  static ScaledFinish finish(const Tile& tile) { return {f16_load(tile.d)}; }
 };
 
 /// Codes are 0 to 63 and mean 32 less. |S| <= 16 * 128 * 16 * 32 * 127 < 2^28
@@ -591,6 +495,60 @@ struct FormatK4 {
   }
 };
 
+// Elements of dense tiles: sixteen of them as f32.
+struct ElementF32 {
+  using Stored = float;
+  static F32x16 load(const float* p) { return f32_load(p); }
+};
+struct ElementF16 {
+  using Stored = uint16_t;
+  static F32x16 load(const uint16_t* p) { return f16_load(p); }
+};
+struct ElementBF16 {
+  using Stored = uint16_t;
+  static F32x16 load(const uint16_t* p) { return bf16_load(p); }
+};
+
+/// f32, f16 and bf16 weights against f32 activations: one fused multiply-add per column.
+template <typename Element, int kTiles, int kTokens>
+void matmul_dense_tokens(const MatmulArgs& args, const float* x, int n_tokens, float* y) {
+  const auto* w = reinterpret_cast<const typename Element::Stored*>(args.tiles);
+  const auto tile_elements = static_cast<int64_t>(args.tile_bytes / sizeof(*w));
+  const float* rows[kTokens];
+  for (int t = 0; t < kTokens; ++t) rows[t] = x + std::min(t, n_tokens - 1) * args.x_stride;
+  F32x16 acc[kTokens][kTiles];
+  for_tokens<kTokens>(n_tokens, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
+  for (int64_t col = 0; col < args.n_cols; ++col, w += kTileRows) {
+    F32x16 column[kTiles];
+    OUTPOST_UNROLL
+    for (int i = 0; i < kTiles; ++i) column[i] = Element::load(w + i * tile_elements);
+    OUTPOST_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const F32x16 value = f32_set1(rows[t][col]);
+      OUTPOST_UNROLL
+      for (int i = 0; i < kTiles; ++i) acc[t][i] = fma(column[i], value, acc[t][i]);
+    }
+  }
+  for_tokens<kTokens>(n_tokens, [&](int t) {
+    if (t >= n_tokens) return;
+    for (int i = 0; i < kTiles; ++i) f32_store(y + t * args.y_stride + kTileRows * i, acc[t][i]);
+  });
+}
+
+template <typename Element>
+void matmul_dense(const MatmulArgs& args) {
+  for_tile_sizes(args, []<int kTiles, int kTokens>(const MatmulArgs& some) {
+    constexpr int kAtOnce = kTokens > 0 ? kTokens : kDenseTokensAtOnce;
+    for (int t = 0; t < some.n_tokens; t += kAtOnce) {
+      matmul_dense_tokens<Element, kTiles, kAtOnce>(some, static_cast<const float*>(some.x) + t * some.x_stride,
+                                                    some.n_tokens - t, some.y + t * some.y_stride);
+    }
+  });
+}
+
+void matmul_f32(const MatmulArgs& args) { matmul_dense<ElementF32>(args); }
+void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
+void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
 void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
 void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
 void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }

@@ -1,6 +1,8 @@
 #include "backend/cpu/packed_tiles.h"
 
-#include <array>
+#include <algorithm>
+#include <bit>
+#include <cassert>
 #include <cstring>
 #include <new>
 
@@ -90,6 +92,36 @@ void pack_k4_row(const Block& block, int row, Tile& tile) {
 void pack_row(const BlockQ4_K& block, int row, TileQ4_K& tile) { pack_k4_row(block, row, tile); }
 void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(block, row, tile); }
 
+void pack_row(const BlockQ3_K& block, int row, TileQ3_K& tile) {
+  for (int sub = 0; sub < 16; ++sub) {
+    store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
+    for (int chunk = 0; chunk < 4; ++chunk) {
+      const uint32_t high = load_word(block.hmask + 16 * (sub % 2) + 4 * chunk);
+      tile.high[sub][chunk] |= gather_bits(high, sub / 2) << (4 * row);
+    }
+    tile.scales[sub][row] = static_cast<int8_t>(k3_scale(block.scales, sub) - 32);
+  }
+  tile.d[row] = block.d;
+}
+
+void pack_row(const BlockQ6_K& block, int row, TileQ6_K& tile) {
+  for (int sub = 0; sub < 16; ++sub) {
+    const int half = sub / 8, at = 16 * (sub % 2);  // sub-block `sub` is columns 128 * half + 16 * (sub % 8) ...
+    const uint8_t* low = block.ql + 64 * half + 32 * (sub % 4 / 2) + at;
+    const uint8_t* high = block.qh + 32 * half + at;
+    const int low_shift = sub % 8 < 4 ? 0 : 4, high_shift = 2 * (sub % 8 / 2);
+    uint32_t nibbles[4], high_codes = 0;
+    for (int c = 0; c < 4; ++c) {
+      nibbles[c] = (load_word(low + 4 * c) >> low_shift) & 0x0F0F0F0Fu;
+      high_codes |= ((load_word(high + 4 * c) >> high_shift) & 0x03030303u) << (2 * c);
+    }
+    for (int v = 0; v < 2; ++v) store_word(tile.low[sub][v] + 4 * row, nibbles[v] | nibbles[2 + v] << 4);
+    store_word(tile.high[sub] + 4 * row, high_codes);
+    tile.scales[sub][row] = block.scales[sub];
+  }
+  tile.d[row] = block.d;
+}
+
 /// 32 nibbles of a file's block, elements l and 16 + l in byte l, as vectors of a tile.
 void pack_nibbles(const uint8_t* bytes, int row, uint8_t (&codes)[4][64]) {
   for (int v = 0; v < 4; ++v) store_word(codes[v] + 4 * row, load_word(bytes + 4 * v));
@@ -109,6 +141,14 @@ void pack_row(const BlockIQ4_XS& block, int row, TileIQ4_XS& tile) {
 void pack_fifth_bits(const uint8_t* bytes, int row, uint64_t (&high)[8]) {
   const uint32_t bits = load_word(bytes);
   for (int c = 0; c < 8; ++c) high[c] |= uint64_t{(bits >> (4 * c)) & 15} << (4 * row);
+}
+
+void pack_group(const BlockQ8_0& block, int group, int row, TileQ8_0& tile) {
+  for (int c = 0; c < 8; ++c) {
+    // Adding 128 to a byte is flipping its highest bit.
+    store_word(tile.codes[group][c] + 4 * row, load_word(block.qs + 4 * c) ^ 0x80808080u);
+  }
+  tile.d[group][row] = block.d;
 }
 
 template <typename Block, typename Tile>
@@ -244,69 +284,51 @@ void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int6
   }
 }
 
-/// A word of each of sixteen rows. Loops over it become vector instructions, which packing row by row does not.
-using Words = std::array<uint32_t, kTileRows>;
-
-template <typename Operation>
-Words each_row(const Operation& operation) {
-  Words words;
-  for (size_t row = 0; row < kTileRows; ++row) words[row] = operation(row);
-  return words;
+/// Four columns of four rows, as a word of four columns per row, become a word of four rows per column.
+void transpose_4x4(uint64_t (&words)[4]) {
+  constexpr uint64_t kEven = 0x0000FFFF0000FFFF, kLow = 0x00000000FFFFFFFF;
+  uint64_t pairs[4];
+  for (int i = 0; i < 4; i += 2) {
+    pairs[i] = (words[i] & kEven) | (words[i + 1] & kEven) << 16;
+    pairs[i + 1] = (words[i] >> 16 & kEven) | (words[i + 1] & ~kEven);
+  }
+  for (int i = 0; i < 2; ++i) {
+    words[i] = (pairs[i] & kLow) | pairs[i + 2] << 32;
+    words[i + 2] = pairs[i] >> 32 | (pairs[i + 2] & ~kLow);
+  }
 }
-/// The bytes of the rows side by side; @param out [64]
-void store_words(uint8_t* out, const Words& words) { std::memcpy(out, words.data(), sizeof(Words)); }
 
-void pack_superblock(const BlockQ6_K (&blocks)[kTileRows], TileQ6_K& tile) {
-  const auto words_at = [&](const auto& field) {
-    return each_row([&](size_t row) { return load_word(field(blocks[row])); });
-  };
-  for (int part = 0; part < 4; ++part) {  // sub-blocks of 16 columns that have their high bits in the same bytes
-    const int half = part / 2, at = 16 * (part % 2);
-    Words high[4];
-    for (int c = 0; c < 4; ++c) high[c] = words_at([&](auto& block) { return block.qh + 32 * half + at + 4 * c; });
-    for (int pair = 0; pair < 2; ++pair) {  // in the low and the high nibbles of the same bytes
-      Words low[4];
-      for (int c = 0; c < 4; ++c)
-        low[c] = words_at([&](auto& block) { return block.ql + 64 * half + 32 * pair + at + 4 * c; });
-      for (int nibble = 0; nibble < 2; ++nibble) {
-        const int sub = 8 * half + part % 2 + 2 * pair + 4 * nibble;
-        const int low_shift = 4 * nibble, high_shift = 2 * pair + 4 * nibble;
-        for (size_t v = 0; v < 2; ++v) {
-          store_words(tile.low[sub][v], each_row([&](size_t row) {
-                        const uint32_t first = (low[v][row] >> low_shift) & 0x0F0F0F0Fu;
-                        return first | ((low[2 + v][row] >> low_shift) & 0x0F0F0F0Fu) << 4;
-                      }));
-        }
-        store_words(tile.high[sub], each_row([&](size_t row) {
-                      uint32_t codes = 0;
-                      for (int c = 0; c < 4; ++c) codes |= ((high[c][row] >> high_shift) & 0x03030303u) << (2 * c);
-                      return codes;
-                    }));
-      }
+/// f16 and bf16 in little-endian order, as GGUF and all processors we build for have them.
+void pack_halfs(const std::byte* rows, size_t row_bytes, int64_t n_cols, std::byte* out) {
+  static_assert(std::endian::native == std::endian::little);
+  for (int64_t col = 0; col < n_cols; col += 4) {
+    for (size_t row = 0; row < kTileRows; row += 4) {
+      uint64_t words[4];
+      for (size_t i = 0; i < 4; ++i)
+        std::memcpy(&words[i], rows + (row + i) * row_bytes + static_cast<size_t>(col) * 2, 8);
+      transpose_4x4(words);
+      for (size_t i = 0; i < 4; ++i)
+        std::memcpy(out + ((static_cast<size_t>(col) + i) * kTileRows + row) * 2, &words[i], 8);
     }
   }
-  for (int row = 0; row < kTileRows; ++row) {
-    for (int sub = 0; sub < 16; ++sub) tile.scales[sub][row] = blocks[row].scales[sub];
-    tile.d[row] = blocks[row].d;
-  }
 }
 
-void pack_q6_K(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
-  BlockQ6_K blocks[kTileRows] = {};
-  for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
+template <typename T>
+void pack_dense(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  const std::byte* rows = matrix + static_cast<size_t>(row0) * row_bytes;
+  int64_t first_col = 0;
+  if (sizeof(T) == 2 && n_rows == kTileRows) {
+    first_col = n_cols / 4 * 4;
+    pack_halfs(rows, row_bytes, first_col, out);
+  }
+  if (n_rows < kTileRows) std::memset(out, 0, static_cast<size_t>(n_cols) * kTileRows * sizeof(T));
+  // Column by column: row by row, every element would be written to a line of the cache that has gone since.
+  for (int64_t col = first_col; col < n_cols; ++col) {
     for (int row = 0; row < n_rows; ++row) {
-      const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(BlockQ6_K);
-      std::memcpy(&blocks[row], matrix + at, sizeof(BlockQ6_K));
+      std::memcpy(out + (static_cast<size_t>(col) * kTileRows + static_cast<size_t>(row)) * sizeof(T),
+                  rows + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col) * sizeof(T), sizeof(T));
     }
-    pack_superblock(blocks, *new (out + static_cast<size_t>(i) * sizeof(TileQ6_K)) TileQ6_K);
   }
-}
-
-/// Rows stay as they are.
-void copy_rows(const std::byte* matrix, size_t row_bytes, int64_t, int64_t row0, int n_rows, std::byte* out) {
-  const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
-  std::memcpy(out, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
-  std::memset(out + n_bytes, 0, kTileRows * row_bytes - n_bytes);
 }
 
 using PackTile = void (*)(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
@@ -326,20 +348,17 @@ constexpr Layout kBlockLayout = {MatmulInputKind::kBlocks, sizeof(Tile), pack_bl
 
 /// Null for a type without kernels.
 const Layout* find_layout(TensorType type) {
-  // Where rows stay as they are, a tile's size is theirs.
-  static constexpr Layout kDenseRows = {MatmulInputKind::kF32, 0, copy_rows};
-  static constexpr Layout kQ6_K = {MatmulInputKind::kSuperblocks, sizeof(TileQ6_K), pack_q6_K};
-  static constexpr Layout kSuperblockRows = {MatmulInputKind::kSuperblocks, 0, copy_rows};
-  static constexpr Layout kBlockRows = {MatmulInputKind::kBlocks, 0, copy_rows};
+  static constexpr Layout kDense32 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 4, pack_dense<uint32_t>};
+  static constexpr Layout kDense16 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 2, pack_dense<uint16_t>};
   switch (type) {
-    case TensorType::kF32:
+    case TensorType::kF32: return &kDense32;
     case TensorType::kF16:
-    case TensorType::kBF16: return &kDenseRows;
+    case TensorType::kBF16: return &kDense16;
     case TensorType::kQ2_K: return &kSuperblockLayout<BlockQ2_K, TileQ2_K>;
+    case TensorType::kQ3_K: return &kSuperblockLayout<BlockQ3_K, TileQ3_K>;
     case TensorType::kQ4_K: return &kSuperblockLayout<BlockQ4_K, TileQ4_K>;
     case TensorType::kQ5_K: return &kSuperblockLayout<BlockQ5_K, TileQ5_K>;
-    case TensorType::kQ3_K: return &kSuperblockRows;
-    case TensorType::kQ6_K: return &kQ6_K;
+    case TensorType::kQ6_K: return &kSuperblockLayout<BlockQ6_K, TileQ6_K>;
     case TensorType::kIQ2_XXS: return &kSuperblockLayout<BlockIQ2_XXS, TileIQ2_XXS>;
     case TensorType::kIQ2_XS: return &kSuperblockLayout<BlockIQ2_XS, TileIQ2_XS>;
     case TensorType::kIQ2_S: return &kSuperblockLayout<BlockIQ2_S, TileIQ2_S>;
@@ -352,7 +371,7 @@ const Layout* find_layout(TensorType type) {
     case TensorType::kQ4_1: return &kBlockLayout<BlockQ4_1, TileQ4_1>;
     case TensorType::kQ5_0: return &kBlockLayout<BlockQ5_0, TileQ5_0>;
     case TensorType::kQ5_1: return &kBlockLayout<BlockQ5_1, TileQ5_1>;
-    case TensorType::kQ8_0: return &kBlockRows;
+    case TensorType::kQ8_0: return &kBlockLayout<BlockQ8_0, TileQ8_0>;
     case TensorType::kIQ4_NL: return &kBlockLayout<BlockIQ4_NL, TileQ4_0>;
     case TensorType::kMXFP4: return &kBlockLayout<BlockMXFP4, TileMXFP4>;
     default: return nullptr;
@@ -368,11 +387,6 @@ size_t file_row_bytes(TensorType type, int64_t n_cols) {
 
 bool is_expanded(TensorType type) { return can_dequantize(type) && find_layout(type) == nullptr; }
 
-bool is_in_file_order(TensorType type) {
-  const Layout* layout = find_layout(type);
-  return layout == nullptr ? can_dequantize(type) : layout->pack == copy_rows;
-}
-
 MatmulInputKind matmul_input_kind(TensorType type) {
   const Layout* layout = find_layout(type);
   return layout == nullptr ? MatmulInputKind::kF32 : layout->input;
@@ -381,20 +395,35 @@ MatmulInputKind matmul_input_kind(TensorType type) {
 bool can_pack(TensorType type) { return can_dequantize(type); }
 
 size_t tile_bytes(TensorType type, int64_t n_cols) {
-  if (is_in_file_order(type)) return kTileRows * file_row_bytes(type, n_cols);
-  return static_cast<size_t>((n_cols + kSuperblock - 1) / kSuperblock) * find_layout(type)->superblock_bytes;
+  const Layout* layout = find_layout(type);
+  if (layout == nullptr) return kTileRows * file_row_bytes(type, n_cols);
+  const auto n = static_cast<size_t>(n_cols);
+  if (layout->input == MatmulInputKind::kF32) return layout->superblock_bytes / kSuperblock * n;
+  return (n + kSuperblock - 1) / kSuperblock * layout->superblock_bytes;
 }
 
 void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                std::byte* tile) {
-  const Layout* layout = find_layout(type);
-  (layout == nullptr ? copy_rows : layout->pack)(matrix, row_bytes, n_cols, row0, n_rows, tile);
+  if (const Layout* layout = find_layout(type); layout != nullptr)
+    return layout->pack(matrix, row_bytes, n_cols, row0, n_rows, tile);
+  const size_t n_bytes = static_cast<size_t>(n_rows) * row_bytes;
+  std::memcpy(tile, matrix + static_cast<size_t>(row0) * row_bytes, n_bytes);
+  std::memset(tile + n_bytes, 0, kTileRows * row_bytes - n_bytes);
 }
 
 void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out) {
+  constexpr int64_t kChunk = 256;  // a whole number of blocks of every type
   const size_t row_bytes = file_row_bytes(type, n_cols);
-  for (size_t row = 0; row < kTileRows; ++row)
-    dequantize(type, tile + row * row_bytes, out + static_cast<int64_t>(row) * n_cols, n_cols);
+  const size_t chunk_bytes = file_row_bytes(type, kChunk);
+  float values[kChunk];
+  for (int64_t col = 0; col < n_cols; col += kChunk) {
+    const int64_t n = std::min(kChunk, n_cols - col);
+    for (int row = 0; row < kTileRows; ++row) {
+      dequantize(type, tile + static_cast<size_t>(row) * row_bytes + static_cast<size_t>(col / kChunk) * chunk_bytes,
+                 values, n);
+      for (int64_t i = 0; i < n; ++i) out[(col + i) * kTileRows + row] = values[i];
+    }
+  }
 }
 
 }  // namespace outpost

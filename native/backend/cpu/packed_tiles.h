@@ -4,10 +4,6 @@
 // byte 4*row + i. One broadcast of four activations then feeds sixteen rows, each 32-bit lane owns one row,
 // and no sum ever crosses lanes. A quantized tile is a sequence of superblocks of 256 columns. Rows past the
 // matrix's end are zero.
-//
-// Q8_0, Q3_K, f16, bf16 and f32 are not packed: their kernels take sixteen rows as the file has them and put them side
-// by side in registers. A mapped file is all the memory they need, and loading them touches its pages and nothing else.
-// That pays where it costs no more than memory does: with Q6_K it took half of the speed of four tokens.
 #pragma once
 
 #include <cstddef>
@@ -48,6 +44,15 @@ struct alignas(64) TileQ5_K {
 };
 static_assert(sizeof(TileQ5_K) == 16 * 180);
 
+/// 3-bit codes: the low two bits as in Q2_K; bit 4*row + i of high[sub][c] is the third bit of column 4c + i of the
+/// sub-block.
+struct alignas(64) TileQ3_K {
+  uint8_t codes[16][64];
+  uint64_t high[16][4];
+  int8_t scales[16][kTileRows];  ///< per sub-block of 16, 32 taken off
+  uint16_t d[kTileRows];
+};
+
 /// 6-bit codes of a sub-block of 16: the low four bits of columns 4v..4v+3 in the low nibbles of low[sub][v] and of
 /// columns 8+4v.. in the high ones, for v < 2; the upper two bits of columns 4c..4c+3 in bits 2c of high[sub].
 struct alignas(64) TileQ6_K {
@@ -65,6 +70,12 @@ struct alignas(64) TileIQ4_XS {
 };
 
 // Types with a scale of their own for every 32 columns. A superblock past the last column is filled up with zeros.
+
+/// Vector c of a group of 32 holds columns 4c..4c+3, as code + 128.
+struct alignas(64) TileQ8_0 {
+  uint8_t codes[8][8][64];
+  uint16_t d[8][kTileRows];
+};
 
 /// Codes as in Q4_K. Also IQ4_NL.
 struct alignas(64) TileQ4_0 {
@@ -154,14 +165,12 @@ struct alignas(32) TileTernary {
 };
 static_assert(sizeof(TileTernary) == 16 * 66);  // in the file 54 and 66
 
-/// Types whose tiles are sixteen rows as the file has them.
-bool is_in_file_order(TensorType type);
-/// Of these, types without a kernel of their own yet: `expand_tile` makes a tile f32 in front of every product.
-/// Correct, and several times slower than a kernel.
+/// Types without a kernel of their own yet: a tile is sixteen rows as the file has them, and `expand_tile` makes
+/// it a dense one in front of every product. Correct, and several times slower than a kernel.
 bool is_expanded(TensorType type);
 /// What a type's codes are multiplied by.
 enum class MatmulInputKind {
-  kF32,          ///< tiles are f32, f16 or bf16, or are expanded to f32
+  kF32,          ///< tiles are f32, f16 or bf16, [n_cols][kTileRows], or are expanded to f32
   kSuperblocks,  ///< int8 with a scale per 256 columns
   kBlocks,       ///< int8 with a scale per 32 columns
 };
@@ -177,7 +186,7 @@ size_t tile_bytes(TensorType type, int64_t n_cols);
 void pack_tile(TensorType type, const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                std::byte* tile);
 
-/// Dequantizes a tile whose type `is_expanded` to f32 [kTileRows][n_cols].
+/// Dequantizes a tile whose type `is_expanded` to f32 [n_cols][kTileRows].
 void expand_tile(TensorType type, const std::byte* tile, int64_t n_cols, float* out);
 
 }  // namespace outpost

@@ -153,43 +153,6 @@ inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
   return {_mm256_and_si256(a.lo, m), _mm256_and_si256(a.hi, m)};
 }
-/// Four words of each of eight rows, of which `p` is the first: word c of all of them goes to w[c].
-inline void load_words(const std::byte* p, size_t row_bytes, __m256i (&w)[4]) {
-  __m256i rows[4];  // row i, and row 4 + i in the upper half
-  for (size_t i = 0; i < 4; ++i) {
-    rows[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(load_16_bytes(p + i * row_bytes)),
-                                      load_16_bytes(p + (4 + i) * row_bytes), 1);
-  }
-  const __m256i low01 = _mm256_unpacklo_epi32(rows[0], rows[1]), low23 = _mm256_unpacklo_epi32(rows[2], rows[3]);
-  const __m256i high01 = _mm256_unpackhi_epi32(rows[0], rows[1]), high23 = _mm256_unpackhi_epi32(rows[2], rows[3]);
-  w[0] = _mm256_unpacklo_epi64(low01, low23);
-  w[1] = _mm256_unpackhi_epi64(low01, low23);
-  w[2] = _mm256_unpacklo_epi64(high01, high23);
-  w[3] = _mm256_unpackhi_epi64(high01, high23);
-}
-inline void u8_load_rows(const std::byte* p, size_t row_bytes, U8x64 (&w)[4]) {
-  __m256i lo[4], hi[4];
-  load_words(p, row_bytes, lo);
-  load_words(p + 8 * row_bytes, row_bytes, hi);
-  for (int c = 0; c < 4; ++c) w[c] = {lo[c], hi[c]};
-}
-inline I32x16 u8_as_i32(U8x64 a) { return {a.lo, a.hi}; }
-inline F32x16 f16_load_rows(const std::byte* p, size_t row_bytes) {
-  return {_mm256_cvtph_ps(load_column(p, row_bytes)), _mm256_cvtph_ps(load_column(p + 8 * row_bytes, row_bytes))};
-}
-/// Eight f16 of sixteen rows, of which the first begins at p, column by column.
-inline void f16_load_columns(const std::byte* p, size_t row_bytes, F32x16 (&columns)[8]) {
-  __m256i columns_of_16[8];
-  load_columns(p, row_bytes, columns_of_16);
-  for (int c = 0; c < 8; ++c) {
-    columns[c] = {_mm256_cvtph_ps(_mm256_castsi256_si128(columns_of_16[c])),
-                  _mm256_cvtph_ps(_mm256_extracti128_si256(columns_of_16[c], 1))};
-  }
-}
-inline U8x64 u8_flip_top(U8x64 a) {
-  const __m256i top = _mm256_set1_epi8(static_cast<char>(128));
-  return {_mm256_xor_si256(a.lo, top), _mm256_xor_si256(a.hi, top)};
-}
 template <int n>
 inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   return u8_and({_mm256_srli_epi16(a.lo, n), _mm256_srli_epi16(a.hi, n)}, mask);

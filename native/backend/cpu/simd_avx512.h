@@ -123,32 +123,6 @@ inline void u8_store(uint8_t* p, U8x64 a) { _mm512_storeu_si512(p, a.v); }
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   return {_mm512_and_si512(a.v, _mm512_set1_epi8(static_cast<char>(mask)))};
 }
-inline void u8_load_rows(const std::byte* p, size_t row_bytes, U8x64 (&w)[4]) {
-  __m512i rows[4];  // rows i, 4 + i, 8 + i and 12 + i
-  for (size_t i = 0; i < 4; ++i) {
-    const auto row = [&](size_t quarter) { return load_16_bytes(p + (4 * quarter + i) * row_bytes); };
-    rows[i] = _mm512_castsi128_si512(row(0));
-    rows[i] = _mm512_inserti32x4(rows[i], row(1), 1);
-    rows[i] = _mm512_inserti32x4(rows[i], row(2), 2);
-    rows[i] = _mm512_inserti32x4(rows[i], row(3), 3);
-  }
-  const __m512i low01 = _mm512_unpacklo_epi32(rows[0], rows[1]), low23 = _mm512_unpacklo_epi32(rows[2], rows[3]);
-  const __m512i high01 = _mm512_unpackhi_epi32(rows[0], rows[1]), high23 = _mm512_unpackhi_epi32(rows[2], rows[3]);
-  w[0] = {_mm512_unpacklo_epi64(low01, low23)};
-  w[1] = {_mm512_unpackhi_epi64(low01, low23)};
-  w[2] = {_mm512_unpacklo_epi64(high01, high23)};
-  w[3] = {_mm512_unpackhi_epi64(high01, high23)};
-}
-inline I32x16 u8_as_i32(U8x64 a) { return {a.v}; }
-inline F32x16 f16_load_rows(const std::byte* p, size_t row_bytes) {
-  return {_mm512_cvtph_ps(_mm256_set_m128i(load_column(p + 8 * row_bytes, row_bytes), load_column(p, row_bytes)))};
-}
-inline void f16_load_columns(const std::byte* p, size_t row_bytes, F32x16 (&columns)[8]) {
-  __m256i columns_of_16[8];
-  load_columns(p, row_bytes, columns_of_16);
-  for (int c = 0; c < 8; ++c) columns[c] = {_mm512_cvtph_ps(columns_of_16[c])};
-}
-inline U8x64 u8_flip_top(U8x64 a) { return {_mm512_xor_si512(a.v, _mm512_set1_epi8(static_cast<char>(128)))}; }
 template <int n>
 inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {
   return u8_and({_mm512_srli_epi16(a.v, n)}, mask);

@@ -4,7 +4,6 @@
 
 #include <arm_neon.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -181,54 +180,6 @@ inline void u8_store(uint8_t* p, U8x64 a) {
 }
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   return each<U8x64>([&](int i) { return vandq_u8(a.v[i], vdupq_n_u8(mask)); });
-}
-inline void u8_load_rows(const std::byte* p, size_t row_bytes, U8x64 (&w)[4]) {
-  for (size_t quarter = 0; quarter < 4; ++quarter) {  // of the rows
-    uint32x4_t rows[4];
-    for (size_t i = 0; i < 4; ++i) {
-      const std::byte* row = p + (4 * quarter + i) * row_bytes;
-      rows[i] = vreinterpretq_u32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(row)));
-    }
-    const auto pair = [](uint32x4_t v) { return vreinterpretq_u64_u32(v); };
-    const auto low01 = pair(vzip1q_u32(rows[0], rows[1])), low23 = pair(vzip1q_u32(rows[2], rows[3]));
-    const auto high01 = pair(vzip2q_u32(rows[0], rows[1])), high23 = pair(vzip2q_u32(rows[2], rows[3]));
-    w[0].v[quarter] = vreinterpretq_u8_u64(vzip1q_u64(low01, low23));
-    w[1].v[quarter] = vreinterpretq_u8_u64(vzip2q_u64(low01, low23));
-    w[2].v[quarter] = vreinterpretq_u8_u64(vzip1q_u64(high01, high23));
-    w[3].v[quarter] = vreinterpretq_u8_u64(vzip2q_u64(high01, high23));
-  }
-}
-inline I32x16 u8_as_i32(U8x64 a) {
-  return each<I32x16>([&](int i) { return vreinterpretq_s32_u8(a.v[i]); });
-}
-inline F32x16 f16_load_rows(const std::byte* p, size_t row_bytes) {
-  uint16_t d[16];
-  for (size_t row = 0; row < 16; ++row) std::memcpy(d + row, p + row * row_bytes, 2);
-  return f16_load(d);
-}
-inline void f16_load_columns(const std::byte* p, size_t row_bytes, F32x16 (&columns)[8]) {
-  for (size_t quarter = 0; quarter < 4; ++quarter) {  // of the rows
-    uint16x8_t rows[4];
-    for (size_t i = 0; i < 4; ++i) {
-      const std::byte* row = p + (4 * quarter + i) * row_bytes;
-      rows[i] = vreinterpretq_u16_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(row)));
-    }
-    const auto pairs = [](uint16x8_t v) { return vreinterpretq_u32_u16(v); };
-    const uint32x4_t low01 = pairs(vzip1q_u16(rows[0], rows[1])), low23 = pairs(vzip1q_u16(rows[2], rows[3]));
-    const uint32x4_t high01 = pairs(vzip2q_u16(rows[0], rows[1])), high23 = pairs(vzip2q_u16(rows[2], rows[3]));
-    const auto set = [&](size_t c, uint32x4_t two) {  // columns c and c + 1 of the four rows
-      const float16x8_t v = vreinterpretq_f16_u32(two);
-      columns[c].v[quarter] = vcvt_f32_f16(vget_low_f16(v));
-      columns[c + 1].v[quarter] = vcvt_f32_f16(vget_high_f16(v));
-    };
-    set(0, vzip1q_u32(low01, low23));
-    set(2, vzip2q_u32(low01, low23));
-    set(4, vzip1q_u32(high01, high23));
-    set(6, vzip2q_u32(high01, high23));
-  }
-}
-inline U8x64 u8_flip_top(U8x64 a) {
-  return each<U8x64>([&](int i) { return veorq_u8(a.v[i], vdupq_n_u8(128)); });
 }
 template <int n>
 inline U8x64 u8_shift_and(U8x64 a, uint8_t mask) {

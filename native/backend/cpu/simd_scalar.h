@@ -5,7 +5,6 @@
 
 #include <bit>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -223,28 +222,6 @@ inline U8x64 u8_load(const uint8_t* p) {
 inline void u8_store(uint8_t* p, U8x64 a) { std::memcpy(p, a.lane, sizeof a); }
 inline U8x64 u8_and(U8x64 a, uint8_t mask) {
   OUTPOST_EACH(64, a.lane[i] &= mask);
-  return a;
-}
-/// Sixteen bytes of sixteen rows, of which the first begins at p: w[c] holds bytes 4c to 4c + 3 of each.
-inline void u8_load_rows(const std::byte* p, size_t row_bytes, U8x64 (&w)[4]) {
-  for (size_t row = 0; row < 16; ++row) {
-    for (size_t c = 0; c < 4; ++c) std::memcpy(w[c].lane + 4 * row, p + row * row_bytes + 4 * c, 4);
-  }
-}
-/// One f16 of each of sixteen rows.
-inline F32x16 f16_load_rows(const std::byte* p, size_t row_bytes) {
-  uint16_t d[16];
-  for (size_t row = 0; row < 16; ++row) std::memcpy(d + row, p + row * row_bytes, 2);
-  return f16_load(d);
-}
-/// Eight f16 of sixteen rows, of which the first begins at p, column by column.
-inline void f16_load_columns(const std::byte* p, size_t row_bytes, F32x16 (&columns)[8]) {
-  for (size_t c = 0; c < 8; ++c) columns[c] = f16_load_rows(p + 2 * c, row_bytes);
-}
-inline I32x16 u8_as_i32(U8x64 a) { return std::bit_cast<I32x16>(a); }
-/// The highest bit of each byte turned over, which adds 128 to it.
-inline U8x64 u8_flip_top(U8x64 a) {
-  OUTPOST_EACH(64, a.lane[i] ^= 128);
   return a;
 }
 /// Bits n to n+3 (or n+1) of each byte; the bits above are kept off by `mask`.

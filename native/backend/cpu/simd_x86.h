@@ -3,9 +3,7 @@
 
 #include <immintrin.h>
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 namespace outpost {
 namespace {
@@ -15,40 +13,6 @@ template <typename Combine>
 inline float reduce4(__m128 v, const Combine& combine) {
   v = combine(v, _mm_movehl_ps(v, v));
   return _mm_cvtss_f32(combine(v, _mm_movehdup_ps(v)));
-}
-
-/// One 16-bit number of each of eight rows.
-inline __m128i load_column(const std::byte* p, size_t row_bytes) {
-  const auto at = [&](size_t row) {
-    int16_t v;
-    std::memcpy(&v, p + row * row_bytes, 2);
-    return v;
-  };
-  return _mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
-}
-inline __m128i load_16_bytes(const std::byte* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-
-/// Eight 16-bit numbers of sixteen rows become eight vectors of a number of each row.
-inline void load_columns(const std::byte* p, size_t row_bytes, __m256i (&columns)[8]) {
-  __m256i rows[8], pairs[8], fours[8];  // row i, and row 8 + i in the upper half
-  for (size_t i = 0; i < 8; ++i) {
-    rows[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(load_16_bytes(p + i * row_bytes)),
-                                      load_16_bytes(p + (8 + i) * row_bytes), 1);
-  }
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = _mm256_unpacklo_epi16(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm256_unpackhi_epi16(rows[i], rows[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    for (int j = 0; j < 2; ++j) {
-      fours[i + 2 * j] = _mm256_unpacklo_epi32(pairs[i + j], pairs[i + 2 + j]);
-      fours[i + 2 * j + 1] = _mm256_unpackhi_epi32(pairs[i + j], pairs[i + 2 + j]);
-    }
-  }
-  for (int i = 0; i < 4; ++i) {
-    columns[2 * i] = _mm256_unpacklo_epi64(fours[i], fours[4 + i]);
-    columns[2 * i + 1] = _mm256_unpackhi_epi64(fours[i], fours[4 + i]);
-  }
 }
 
 /// v[i] + offset, as unsigned bytes
