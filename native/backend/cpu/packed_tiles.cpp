@@ -1,6 +1,7 @@
 #include "backend/cpu/packed_tiles.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cstring>
@@ -100,24 +101,6 @@ void pack_row(const BlockQ3_K& block, int row, TileQ3_K& tile) {
       tile.high[sub][chunk] |= gather_bits(high, sub / 2) << (4 * row);
     }
     tile.scales[sub][row] = static_cast<int8_t>(k3_scale(block.scales, sub) - 32);
-  }
-  tile.d[row] = block.d;
-}
-
-void pack_row(const BlockQ6_K& block, int row, TileQ6_K& tile) {
-  for (int sub = 0; sub < 16; ++sub) {
-    const int half = sub / 8, at = 16 * (sub % 2);  // sub-block `sub` is columns 128 * half + 16 * (sub % 8) ...
-    const uint8_t* low = block.ql + 64 * half + 32 * (sub % 4 / 2) + at;
-    const uint8_t* high = block.qh + 32 * half + at;
-    const int low_shift = sub % 8 < 4 ? 0 : 4, high_shift = 2 * (sub % 8 / 2);
-    uint32_t nibbles[4], high_codes = 0;
-    for (int c = 0; c < 4; ++c) {
-      nibbles[c] = (load_word(low + 4 * c) >> low_shift) & 0x0F0F0F0Fu;
-      high_codes |= ((load_word(high + 4 * c) >> high_shift) & 0x03030303u) << (2 * c);
-    }
-    for (int v = 0; v < 2; ++v) store_word(tile.low[sub][v] + 4 * row, nibbles[v] | nibbles[2 + v] << 4);
-    store_word(tile.high[sub] + 4 * row, high_codes);
-    tile.scales[sub][row] = block.scales[sub];
   }
   tile.d[row] = block.d;
 }
@@ -284,6 +267,64 @@ void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int6
   }
 }
 
+/// A word of each of sixteen rows. Loops over it become vector instructions, which packing row by row does not.
+using Words = std::array<uint32_t, kTileRows>;
+
+template <typename Operation>
+Words each_row(const Operation& operation) {
+  Words words;
+  for (size_t row = 0; row < kTileRows; ++row) words[row] = operation(row);
+  return words;
+}
+/// The bytes of the rows side by side; @param out [64]
+void store_words(uint8_t* out, const Words& words) { std::memcpy(out, words.data(), sizeof(Words)); }
+
+void pack_superblock(const BlockQ6_K (&blocks)[kTileRows], TileQ6_K& tile) {
+  const auto words_at = [&](const auto& field) {
+    return each_row([&](size_t row) { return load_word(field(blocks[row])); });
+  };
+  for (int part = 0; part < 4; ++part) {  // sub-blocks of 16 columns that have their high bits in the same bytes
+    const int half = part / 2, at = 16 * (part % 2);
+    Words high[4];
+    for (int c = 0; c < 4; ++c) high[c] = words_at([&](auto& block) { return block.qh + 32 * half + at + 4 * c; });
+    for (int pair = 0; pair < 2; ++pair) {  // in the low and the high nibbles of the same bytes
+      Words low[4];
+      for (int c = 0; c < 4; ++c)
+        low[c] = words_at([&](auto& block) { return block.ql + 64 * half + 32 * pair + at + 4 * c; });
+      for (int nibble = 0; nibble < 2; ++nibble) {
+        const int sub = 8 * half + part % 2 + 2 * pair + 4 * nibble;
+        const int low_shift = 4 * nibble, high_shift = 2 * pair + 4 * nibble;
+        for (size_t v = 0; v < 2; ++v) {
+          store_words(tile.low[sub][v], each_row([&](size_t row) {
+                        const uint32_t first = (low[v][row] >> low_shift) & 0x0F0F0F0Fu;
+                        return first | ((low[2 + v][row] >> low_shift) & 0x0F0F0F0Fu) << 4;
+                      }));
+        }
+        store_words(tile.high[sub], each_row([&](size_t row) {
+                      uint32_t codes = 0;
+                      for (int c = 0; c < 4; ++c) codes |= ((high[c][row] >> high_shift) & 0x03030303u) << (2 * c);
+                      return codes;
+                    }));
+      }
+    }
+  }
+  for (int row = 0; row < kTileRows; ++row) {
+    for (int sub = 0; sub < 16; ++sub) tile.scales[sub][row] = blocks[row].scales[sub];
+    tile.d[row] = blocks[row].d;
+  }
+}
+
+void pack_q6_K(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  BlockQ6_K blocks[kTileRows] = {};
+  for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
+    for (int row = 0; row < n_rows; ++row) {
+      const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(BlockQ6_K);
+      std::memcpy(&blocks[row], matrix + at, sizeof(BlockQ6_K));
+    }
+    pack_superblock(blocks, *new (out + static_cast<size_t>(i) * sizeof(TileQ6_K)) TileQ6_K);
+  }
+}
+
 /// Four columns of four rows, as a word of four columns per row, become a word of four rows per column.
 void transpose_4x4(uint64_t (&words)[4]) {
   constexpr uint64_t kEven = 0x0000FFFF0000FFFF, kLow = 0x00000000FFFFFFFF;
@@ -349,6 +390,7 @@ constexpr Layout kBlockLayout = {MatmulInputKind::kBlocks, sizeof(Tile), pack_bl
 /// Null for a type without kernels.
 const Layout* find_layout(TensorType type) {
   static constexpr Layout kDense32 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 4, pack_dense<uint32_t>};
+  static constexpr Layout kQ6_K = {MatmulInputKind::kSuperblocks, sizeof(TileQ6_K), pack_q6_K};
   static constexpr Layout kDense16 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 2, pack_dense<uint16_t>};
   switch (type) {
     case TensorType::kF32: return &kDense32;
@@ -358,7 +400,7 @@ const Layout* find_layout(TensorType type) {
     case TensorType::kQ3_K: return &kSuperblockLayout<BlockQ3_K, TileQ3_K>;
     case TensorType::kQ4_K: return &kSuperblockLayout<BlockQ4_K, TileQ4_K>;
     case TensorType::kQ5_K: return &kSuperblockLayout<BlockQ5_K, TileQ5_K>;
-    case TensorType::kQ6_K: return &kSuperblockLayout<BlockQ6_K, TileQ6_K>;
+    case TensorType::kQ6_K: return &kQ6_K;
     case TensorType::kIQ2_XXS: return &kSuperblockLayout<BlockIQ2_XXS, TileIQ2_XXS>;
     case TensorType::kIQ2_XS: return &kSuperblockLayout<BlockIQ2_XS, TileIQ2_XS>;
     case TensorType::kIQ2_S: return &kSuperblockLayout<BlockIQ2_S, TileIQ2_S>;
