@@ -38,6 +38,7 @@ export function DraftSpeed({ loaded: { decoding, draft } }: { loaded: LoadedMode
           <tbody>
             {(Object.keys(sources) as (keyof typeof sources)[]).map((source) => {
               const { nDrafted, nAccepted } = drafts[source];
+              if (source === 'mtp' && nDrafted === 0) return null; // few models have one
               return (
                 <tr key={source}>
                   <th scope="row">{sources[source]}</th>
