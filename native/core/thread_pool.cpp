@@ -71,8 +71,9 @@ void ThreadPool::work() {
   for (;;) {
     if (!spin([&] { return region_.load(std::memory_order_acquire) != seen; }))
       region_.wait(seen, std::memory_order_acquire);
-    if (is_stopping_) return;
+    // In this order: who has seen the region that ends the pool sees that it ends.
     seen = region_.load(std::memory_order_acquire);
+    if (is_stopping_) return;
     work_on_region();
   }
 }
