@@ -445,8 +445,8 @@ class DecodeEngine final : public Engine {
     const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
       return scheduler_.may_be_overtaken(part.request->id, now);
     });
-    // A key ends what the one before it asked for; the next request must not wait for the rest of a pass, nor for that
-    // of somebody who does not wait for every token.
+    // A key ends what the one before it asked for, and asks for something new: that waits neither for the rest of the
+    // old one's pass nor for a pass of anything but inline completions.
     const auto goes_on = [&] {
       if (parts_.before_layer) parts_.before_layer();
       if (may_be_overtaken && has_inline_arrived_) return false;

@@ -60,7 +60,6 @@ std::span<const int32_t> Drafter::use(Proposal& proposal, int32_t n) {
   used_ = proposal;
   used_.tokens.resize(static_cast<size_t>(n));
   is_drafted_ = true;
-  stats_[static_cast<size_t>(used_.source)].n_drafted += n;
   return used_.tokens;
 }
 
@@ -132,6 +131,8 @@ void Drafter::learn(const Reply& reply, int32_t n_said) {
   };
   if (is_drafted_) {
     const int32_t n_right = count_right(used_.tokens);
+    // Here, and not when it was drafted: a pass that is given up checks nothing.
+    stats_[static_cast<size_t>(used_.source)].n_drafted += static_cast<int64_t>(used_.tokens.size());
     stats_[static_cast<size_t>(used_.source)].n_accepted += n_right;
     // A reply that ended inside the draft has not refuted it.
     observe(used_, n_right, n_right < static_cast<int32_t>(used_.tokens.size()) && n_right < n_said);

@@ -322,6 +322,40 @@ TEST_CASE("an inline completion does not wait for the rest of a slice, which is 
   }
 }
 
+TEST_CASE("drafts of a pass that is overtaken count once") {
+  GenerateRequest request;
+  request.tokens.assign(2, text_token(0));
+  request.n_predict = 40;
+  request.sampler.temperature = 0;
+  GenerateRequest overtaking = endless_request(20);
+  overtaking.n_predict = 4;
+  overtaking.priority = Priority::kInline;
+  EngineOptions options;
+  options.pass_ms.assign(64, 1000);  // so that drafts are taken to pay
+  Recorder alone, overtaken, inline_request;
+  run_alone(endless_model(), request, alone);
+  std::unique_ptr<Engine> engine;
+  bool is_sent = false;
+  DecodeParts parts;
+  parts.before_layer = [&] {
+    if (overtaken.n_decoded.empty() || is_sent) return;  // the next pass checks a draft
+    is_sent = true;
+    engine->submit(overtaking, inline_request.sink());
+  };
+  engine = create_engine(endless_model(), options, parts);
+  engine->submit(request, overtaken.sink());
+  overtaken.wait();
+  inline_request.wait();
+  CHECK(overtaken.text() == alone.text());
+  int64_t n_drafted = 0, n_accepted = 0;
+  for (const DraftCounts& counts : overtaken.stats.drafts) {
+    n_drafted += counts.n_drafted;
+    n_accepted += counts.n_accepted;
+  }
+  CHECK(n_accepted > 0);
+  CHECK(n_drafted == n_accepted);  // it says the same for ever: every guess is right
+}
+
 TEST_CASE("a request cancelled during its reply says no other token") {
   Recorder recorder;
   Turnstile turnstile;
