@@ -279,7 +279,7 @@ Words each_row(const Operation& operation) {
 /// The bytes of the rows side by side; @param out [64]
 void store_words(uint8_t* out, const Words& words) { std::memcpy(out, words.data(), sizeof(Words)); }
 
-void pack_superblock(const BlockQ6_K (&blocks)[kTileRows], TileQ6_K& tile) {
+void pack_rows(const BlockQ6_K (&blocks)[kTileRows], TileQ6_K& tile) {
   const auto words_at = [&](const auto& field) {
     return each_row([&](size_t row) { return load_word(field(blocks[row])); });
   };
@@ -321,7 +321,7 @@ void pack_q6_K(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_
       const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(BlockQ6_K);
       std::memcpy(&blocks[row], matrix + at, sizeof(BlockQ6_K));
     }
-    pack_superblock(blocks, *new (out + static_cast<size_t>(i) * sizeof(TileQ6_K)) TileQ6_K);
+    pack_rows(blocks, *new (out + static_cast<size_t>(i) * sizeof(TileQ6_K)) TileQ6_K);
   }
 }
 
@@ -390,8 +390,8 @@ constexpr Layout kBlockLayout = {MatmulInputKind::kBlocks, sizeof(Tile), pack_bl
 /// Null for a type without kernels.
 const Layout* find_layout(TensorType type) {
   static constexpr Layout kDense32 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 4, pack_dense<uint32_t>};
-  static constexpr Layout kQ6_K = {MatmulInputKind::kSuperblocks, sizeof(TileQ6_K), pack_q6_K};
   static constexpr Layout kDense16 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 2, pack_dense<uint16_t>};
+  static constexpr Layout kQ6_K = {MatmulInputKind::kSuperblocks, sizeof(TileQ6_K), pack_q6_K};
   switch (type) {
     case TensorType::kF32: return &kDense32;
     case TensorType::kF16:
