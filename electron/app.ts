@@ -23,7 +23,7 @@ import { TerminalProcess } from './services/terminal-process.ts';
 import { WindowPlaces } from './services/window-places.ts';
 import { WorkspaceProcess } from './services/workspace-process.ts';
 import { Workspaces } from './services/workspaces.ts';
-import { keepMainWindow, openMainWindow } from './windows/main-window.ts';
+import { keepMainWindow, type OpenedWindow, openMainWindow } from './windows/main-window.ts';
 import { setApplicationMenu } from './windows/menu.ts';
 
 /** What is there before this module is. */
@@ -32,7 +32,7 @@ interface AppStart {
   bundle: string;
   preload: string;
   /** It loads its page already, and its page may ask for its ports already. */
-  window: BrowserWindow;
+  opened: OpenedWindow;
   broker: PortBroker;
   /** The window is there, and so is everything that it talks to. */
   onStarted: () => void;
@@ -49,7 +49,7 @@ function folderArgument(args: readonly string[], cwd: string): string | null {
 export async function startApp({
   bundle,
   preload,
-  window: first,
+  opened: first,
   broker,
   onStarted,
 }: AppStart): Promise<(url: string) => void> {
@@ -71,7 +71,7 @@ export async function startApp({
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
   const places = new WindowPlaces(database);
-  const keep = (opened: BrowserWindow): void => {
+  const keep = (opened: OpenedWindow): void => {
     keepMainWindow(opened, {
       zoomPercent: () => settings.current.zoomPercent,
       place: places.load(),
@@ -86,8 +86,8 @@ export async function startApp({
         window?.reload();
       },
     });
-    window = opened;
-    opened.on('closed', () => {
+    window = opened.window;
+    window.on('closed', () => {
       window = null;
     });
   };
@@ -239,7 +239,7 @@ export async function startApp({
   app.on('activate', () => {
     if (window !== null) return;
     const opened = openMainWindow(preload);
-    broker.setWindow(opened);
+    broker.setWindow(opened.window);
     keep(opened);
   });
   app.on('second-instance', (_event, args, cwd) => {

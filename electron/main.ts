@@ -21,16 +21,16 @@ async function start(): Promise<void> {
   const blocked = Promise.withResolvers<(url: string) => void>();
   lockSession(session.defaultSession, (url) => void blocked.promise.then((write) => write(url)));
   const preload = join(bundle, 'preload.cjs');
-  const window = openMainWindow(preload);
+  const opened = openMainWindow(preload);
   const broker = new PortBroker(appOrigin);
-  broker.setWindow(window);
+  broker.setWindow(opened.window);
   enableCompileCache(join(app.getPath('userData'), 'Compile Cache'));
   // What app.ts is built on, while the window's process comes up.
   await import('./common/serve.ts');
   // The rest when the page has all its scripts, which come from this process: the page runs them meanwhile.
   await Promise.race([broker.isAsked, setTimeout(kLongestWaitMs)]);
   const { startApp } = await import('./app.ts');
-  blocked.resolve(await startApp({ bundle, preload, window, broker, onStarted: flushCompileCache }));
+  blocked.resolve(await startApp({ bundle, preload, opened, broker, onStarted: flushCompileCache }));
 }
 
 if (process.env.OUTPOST_USER_DATA) app.setPath('userData', resolve(process.env.OUTPOST_USER_DATA));

@@ -19,8 +19,14 @@ export interface MainWindowOptions {
 /** How long a page may take to flush before the window closes without it: a page that hangs must not keep it open. */
 const flushMs = 10_000;
 
+export interface OpenedWindow {
+  window: BrowserWindow;
+  /** Its page has something to show. */
+  hasPicture: Promise<void>;
+}
+
 /** A window that loads its page, not to be seen before `keepMainWindow` knows where. */
-export function openMainWindow(preload: string): BrowserWindow {
+export function openMainWindow(preload: string): OpenedWindow {
   const window = new BrowserWindow({
     width: 1360,
     height: 860,
@@ -40,15 +46,16 @@ export function openMainWindow(preload: string): BrowserWindow {
       v8CacheOptions: 'bypassHeatCheck',
     },
   });
+  const hasPicture = new Promise<void>((resolve) => window.once('ready-to-show', () => resolve()));
   void window.loadURL(`${appOrigin}/index.html`);
-  return window;
+  return { window, hasPicture };
 }
 
-/** @pre its page has not drawn anything yet: it waits for its ports */
-export function keepMainWindow(window: BrowserWindow, options: MainWindowOptions): void {
+export function keepMainWindow({ window, hasPicture }: OpenedWindow, options: MainWindowOptions): void {
   const { place } = options;
   if (place) window.setBounds(visiblePlace(place));
-  window.once('ready-to-show', () => {
+  void hasPicture.then(() => {
+    if (window.isDestroyed()) return;
     if (place?.isMaximized) window.maximize();
     window.show();
   });
