@@ -1,6 +1,7 @@
 // Rows of a settings form: a label, a hint, and a control that is named by the label.
 import { Switch as RadixSwitch, ToggleGroup } from 'radix-ui';
-import { createContext, type ReactNode, useContext, useEffect, useId, useState } from 'react';
+import { createContext, type ReactNode, useContext, useId, useState } from 'react';
+import { useEditedText } from '../lib/edited-text.ts';
 import styles from './field.module.css';
 
 interface FieldProps {
@@ -54,9 +55,8 @@ interface NumberFieldProps {
 
 /** Commits on Enter and on leaving; a value out of range is refused with the range, and nothing changes. */
 export function NumberField({ label, hint, value, min, max, step, onChange }: NumberFieldProps) {
-  const [text, setText] = useState(String(value));
+  const { text, isNews, type, tell } = useEditedText(String(value));
   const [error, setError] = useState<string | null>(null);
-  useEffect(() => setText(String(value)), [value]);
 
   const commit = () => {
     const next = Number(text);
@@ -66,7 +66,9 @@ export function NumberField({ label, hint, value, min, max, step, onChange }: Nu
       return;
     }
     setError(null);
-    if (next !== value) onChange(next);
+    if (!isNews(String(next))) return;
+    tell(String(next));
+    onChange(next);
   };
 
   return (
@@ -82,7 +84,7 @@ export function NumberField({ label, hint, value, min, max, step, onChange }: Nu
           max={max}
           step={step}
           value={text}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => type(event.target.value)}
           onBlur={commit}
           onKeyDown={(event) => event.key === 'Enter' && commit()}
         />
@@ -165,8 +167,12 @@ interface TextAreaFieldProps {
 
 /** Commits on leaving. */
 export function TextAreaField({ label, hint, value, maxLength, onChange }: TextAreaFieldProps) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const { text, isNews, type, tell } = useEditedText(value);
+  const commit = () => {
+    if (!isNews(text)) return;
+    tell(text);
+    onChange(text);
+  };
   return (
     <Field label={label} hint={hint} isStacked>
       {({ id, hintId }) => (
@@ -176,8 +182,8 @@ export function TextAreaField({ label, hint, value, maxLength, onChange }: TextA
           className={`${styles.input} ${styles.area}`}
           maxLength={maxLength}
           value={text}
-          onChange={(event) => setText(event.target.value)}
-          onBlur={() => text !== value && onChange(text)}
+          onChange={(event) => type(event.target.value)}
+          onBlur={commit}
         />
       )}
     </Field>
@@ -186,12 +192,13 @@ export function TextAreaField({ label, hint, value, maxLength, onChange }: TextA
 
 /** One line. Commits on Enter and on leaving; an empty one is put back. */
 export function TextField({ label, hint, value, maxLength, onChange }: TextAreaFieldProps) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const { text, isNews, type, tell, putBack } = useEditedText(value);
   const commit = () => {
     const next = text.trim();
-    if (next === '') setText(value);
-    else if (next !== value) onChange(next);
+    if (next === '') return putBack();
+    if (!isNews(next)) return;
+    tell(next);
+    onChange(next);
   };
   return (
     <Field label={label} hint={hint} isStacked>
@@ -202,7 +209,7 @@ export function TextField({ label, hint, value, maxLength, onChange }: TextAreaF
           className={styles.input}
           maxLength={maxLength}
           value={text}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => type(event.target.value)}
           onBlur={commit}
           onKeyDown={(event) => event.key === 'Enter' && commit()}
         />

@@ -1,5 +1,6 @@
 // A number that may be absent: an empty field. Commits on Enter and on leaving; a value out of range is refused.
-import { useEffect, useId, useState } from 'react';
+import { useId, useState } from 'react';
+import { useEditedText } from '../../lib/edited-text.ts';
 import styles from './optional-number-field.module.css';
 
 interface OptionalNumberFieldProps {
@@ -23,17 +24,17 @@ export function OptionalNumberField({
   onChange,
 }: OptionalNumberFieldProps) {
   const id = useId();
-  const shown = value === undefined ? '' : String(value);
-  const [text, setText] = useState(shown);
+  const { text, isNews, type, tell } = useEditedText(textOf(value));
   const [isWrong, setIsWrong] = useState(false);
-  useEffect(() => setText(shown), [shown]);
   const commit = () => {
     const next = text.trim() === '' ? undefined : Number(text);
     const isRight =
       next === undefined ||
       (Number.isFinite(next) && next >= min && next <= max && (step < 1 || Number.isInteger(next)));
     setIsWrong(!isRight);
-    if (isRight && next !== value) onChange(next);
+    if (!isRight || !isNews(textOf(next))) return;
+    tell(textOf(next));
+    onChange(next);
   };
   return (
     <div className={styles.field}>
@@ -49,7 +50,7 @@ export function OptionalNumberField({
         aria-invalid={isWrong}
         aria-describedby={isWrong ? `${id}-error` : undefined}
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => type(event.target.value)}
         onBlur={commit}
         onKeyDown={(event) => event.key === 'Enter' && commit()}
       />
@@ -60,4 +61,8 @@ export function OptionalNumberField({
       ) : null}
     </div>
   );
+}
+
+function textOf(value: number | undefined): string {
+  return value === undefined ? '' : String(value);
 }
