@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "backend/cpu/pack_rows.h"
 #include "core/half.h"
 #include "kernels/common/block_layouts.h"
 #include "kernels/common/iq2_xxs_grid.h"
@@ -15,20 +16,9 @@
 namespace outpost {
 namespace {
 
-// Four elements of a row lie side by side in the file and in a tile, so rows are packed in words of four bytes.
-
-uint32_t load_word(const void* p) {
-  uint32_t word;
-  std::memcpy(&word, p, 4);
-  return word;
-}
-
 void store_word(uint8_t* p, uint32_t word) { std::memcpy(p, &word, 4); }
 
-/// Bit `bit` of each of the four bytes, side by side: the product brings bits 0, 8, 16 and 24 to 28 to 31.
-uint64_t gather_bits(uint32_t word, int bit) { return (((word >> bit) & 0x01010101u) * 0x10204080u) >> 28; }
-
-/// The 2-bit codes of sub-block `sub` of Q2_K, Q3_K and TQ2_0, four in each byte.
+/// The 2-bit codes of sub-block `sub` of TQ2_0, four in each byte.
 uint32_t gather_quarters(const uint8_t (&qs)[64], int sub) {
   const uint8_t* bytes = qs + 32 * (sub / 8) + 16 * (sub % 2);
   const int shift = 2 * (sub % 8 / 2);
@@ -37,17 +27,6 @@ uint32_t gather_quarters(const uint8_t (&qs)[64], int sub) {
     codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
   }
   return codes;
-}
-
-void pack_row(const BlockQ2_K& block, int row, TileQ2_K& tile) {
-  for (int sub = 0; sub < 16; ++sub) {
-    store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
-    const int shift = 4 * (sub % 2);
-    tile.scales[sub / 2][row] |= static_cast<uint8_t>((block.scales[sub] & 15) << shift);
-    tile.mins[sub / 2][row] |= static_cast<uint8_t>(block.scales[sub] >> 4 << shift);
-  }
-  tile.d[row] = block.d;
-  tile.dmin[row] = block.dmin;
 }
 
 void pack_row(const BlockTQ2_0& block, int row, TileTernary& tile) {
@@ -63,44 +42,6 @@ void pack_row(const BlockTQ1_0& block, int row, TileTernary& tile) {
   for (int i = 0; i < kSuperblock; ++i) {
     const auto code = static_cast<unsigned>(values[i] + 1.0f);
     tile.codes[i / 16][4 * row + i % 4] |= static_cast<uint8_t>(code << (2 * (i % 16 / 4)));
-  }
-  tile.d[row] = block.d;
-}
-
-template <typename Block, typename Tile>
-void pack_k4_row(const Block& block, int row, Tile& tile) {
-  for (int group = 0; group < 8; ++group) {
-    const uint8_t* bytes = block.qs + 32 * (group / 2);
-    const int shift = 4 * (group % 2);
-    for (int v = 0; v < 4; ++v) {
-      const uint32_t low = (load_word(bytes + 4 * v) >> shift) & 0x0F0F0F0Fu;
-      const uint32_t high = (load_word(bytes + 16 + 4 * v) >> shift) & 0x0F0F0F0Fu;
-      store_word(tile.codes[group][v] + 4 * row, low | high << 4);
-    }
-    if constexpr (requires { tile.high; }) {
-      for (int c = 0; c < 8; ++c) {
-        tile.high[group][c] |= gather_bits(load_word(block.qh + 4 * c), group) << (4 * row);
-      }
-    }
-    const ScaleMin s = k4_scale_min(block.scales, group);
-    tile.scales[group][row] = s.scale;
-    tile.mins[group / 2][2 * row + group % 2] = s.min;
-  }
-  tile.d[row] = block.d;
-  tile.dmin[row] = block.dmin;
-}
-
-void pack_row(const BlockQ4_K& block, int row, TileQ4_K& tile) { pack_k4_row(block, row, tile); }
-void pack_row(const BlockQ5_K& block, int row, TileQ5_K& tile) { pack_k4_row(block, row, tile); }
-
-void pack_row(const BlockQ3_K& block, int row, TileQ3_K& tile) {
-  for (int sub = 0; sub < 16; ++sub) {
-    store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
-    for (int chunk = 0; chunk < 4; ++chunk) {
-      const uint32_t high = load_word(block.hmask + 16 * (sub % 2) + 4 * chunk);
-      tile.high[sub][chunk] |= gather_bits(high, sub / 2) << (4 * row);
-    }
-    tile.scales[sub][row] = static_cast<int8_t>(k3_scale(block.scales, sub) - 32);
   }
   tile.d[row] = block.d;
 }
@@ -231,97 +172,70 @@ void pack_row(const BlockIQ3_S& block, int row, TileIQ3_S& tile) {
   tile.d[row] = block.d;
 }
 
+/// Rows of the file that are read side by side, a block of each in turn: too many streams of too few lines for the
+/// processor to read ahead by itself, which waited for memory two thirds of the time. So each is asked for in time.
+/// Past a row's end it asks in vain.
+class RowReader {
+ public:
+  RowReader(const std::byte* matrix, size_t row_bytes, int64_t row0)
+      : rows_(matrix + static_cast<size_t>(row0) * row_bytes), row_bytes_(row_bytes) {}
+
+  /// Reads blocks [i, i + n) of a row.
+  template <typename Block>
+  void read(int row, int64_t i, int64_t n, Block* blocks) const {
+    const std::byte* from = rows_ + static_cast<size_t>(row) * row_bytes_ + static_cast<size_t>(i) * sizeof(Block);
+    const size_t n_bytes = static_cast<size_t>(n) * sizeof(Block);
+    std::memcpy(blocks, from, n_bytes);
+#ifdef __GNUC__
+    for (size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(from + kReadsAhead * n_bytes + at);
+#endif
+  }
+
+ private:
+  static constexpr size_t kReadsAhead = 2;
+  const std::byte* rows_;
+  size_t row_bytes_;
+};
+
 /// An empty tile in its place: packing into one on the stack and copying it took as long again.
 template <typename Tile>
 Tile& new_tile(std::byte* out, int64_t i) {
   return *new (out + static_cast<size_t>(i) * sizeof(Tile)) Tile{};
 }
 
+/// Sixteen rows at once where pack_rows.h knows the type, else one after another.
 template <typename Block, typename Tile>
 void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                       std::byte* out) {
+  const RowReader rows(matrix, row_bytes, row0);
   for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
     Tile& tile = new_tile<Tile>(out, i);
-    for (int row = 0; row < n_rows; ++row) {
-      Block block;
-      const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(Block);
-      std::memcpy(&block, matrix + at, sizeof(Block));
-      pack_row(block, row, tile);
+    if constexpr (requires(const Block(&all)[kTileRows]) { pack_rows(all, tile); }) {
+      Block blocks[kTileRows] = {};
+      for (int row = 0; row < n_rows; ++row) rows.read(row, i, 1, &blocks[row]);
+      pack_rows(blocks, tile);
+    } else {
+      for (int row = 0; row < n_rows; ++row) {
+        Block block;
+        rows.read(row, i, 1, &block);
+        pack_row(block, row, tile);
+      }
     }
   }
 }
 
 template <typename Block, typename Tile>
 void pack_blocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
+  const RowReader rows(matrix, row_bytes, row0);
   const int64_t n_blocks = n_cols / kSmallBlock;
   for (int64_t i = 0; i < n_blocks; i += 8) {
     Tile& tile = new_tile<Tile>(out, i / 8);
+    const int n = static_cast<int>(std::min<int64_t>(8, n_blocks - i));
     for (int row = 0; row < n_rows; ++row) {
-      for (int group = 0; group < 8 && i + group < n_blocks; ++group) {
-        Block block;
-        const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i + group) * sizeof(Block);
-        std::memcpy(&block, matrix + at, sizeof(Block));
-        pack_group(block, group, row, tile);
-      }
+      Block blocks[8];
+      rows.read(row, i, n, blocks);
+      for (int group = 0; group < n; ++group) pack_group(blocks[group], group, row, tile);
     }
-  }
-}
-
-/// A word of each of sixteen rows. Loops over it become vector instructions, which packing row by row does not.
-using Words = std::array<uint32_t, kTileRows>;
-
-template <typename Operation>
-Words each_row(const Operation& operation) {
-  Words words;
-  for (size_t row = 0; row < kTileRows; ++row) words[row] = operation(row);
-  return words;
-}
-/// The bytes of the rows side by side; @param out [64]
-void store_words(uint8_t* out, const Words& words) { std::memcpy(out, words.data(), sizeof(Words)); }
-
-void pack_rows(const BlockQ6_K (&blocks)[kTileRows], TileQ6_K& tile) {
-  const auto words_at = [&](const auto& field) {
-    return each_row([&](size_t row) { return load_word(field(blocks[row])); });
-  };
-  for (int part = 0; part < 4; ++part) {  // sub-blocks of 16 columns that have their high bits in the same bytes
-    const int half = part / 2, at = 16 * (part % 2);
-    Words high[4];
-    for (int c = 0; c < 4; ++c) high[c] = words_at([&](auto& block) { return block.qh + 32 * half + at + 4 * c; });
-    for (int pair = 0; pair < 2; ++pair) {  // in the low and the high nibbles of the same bytes
-      Words low[4];
-      for (int c = 0; c < 4; ++c)
-        low[c] = words_at([&](auto& block) { return block.ql + 64 * half + 32 * pair + at + 4 * c; });
-      for (int nibble = 0; nibble < 2; ++nibble) {
-        const int sub = 8 * half + part % 2 + 2 * pair + 4 * nibble;
-        const int low_shift = 4 * nibble, high_shift = 2 * pair + 4 * nibble;
-        for (size_t v = 0; v < 2; ++v) {
-          store_words(tile.low[sub][v], each_row([&](size_t row) {
-                        const uint32_t first = (low[v][row] >> low_shift) & 0x0F0F0F0Fu;
-                        return first | ((low[2 + v][row] >> low_shift) & 0x0F0F0F0Fu) << 4;
-                      }));
-        }
-        store_words(tile.high[sub], each_row([&](size_t row) {
-                      uint32_t codes = 0;
-                      for (int c = 0; c < 4; ++c) codes |= ((high[c][row] >> high_shift) & 0x03030303u) << (2 * c);
-                      return codes;
-                    }));
-      }
-    }
-  }
-  for (int row = 0; row < kTileRows; ++row) {
-    for (int sub = 0; sub < 16; ++sub) tile.scales[sub][row] = blocks[row].scales[sub];
-    tile.d[row] = blocks[row].d;
-  }
-}
-
-void pack_q6_K(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows, std::byte* out) {
-  BlockQ6_K blocks[kTileRows] = {};
-  for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
-    for (int row = 0; row < n_rows; ++row) {
-      const size_t at = static_cast<size_t>(row0 + row) * row_bytes + static_cast<size_t>(i) * sizeof(BlockQ6_K);
-      std::memcpy(&blocks[row], matrix + at, sizeof(BlockQ6_K));
-    }
-    pack_rows(blocks, *new (out + static_cast<size_t>(i) * sizeof(TileQ6_K)) TileQ6_K);
   }
 }
 
@@ -391,7 +305,6 @@ constexpr Layout kBlockLayout = {MatmulInputKind::kBlocks, sizeof(Tile), pack_bl
 const Layout* find_layout(TensorType type) {
   static constexpr Layout kDense32 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 4, pack_dense<uint32_t>};
   static constexpr Layout kDense16 = {MatmulInputKind::kF32, size_t{256} * kTileRows * 2, pack_dense<uint16_t>};
-  static constexpr Layout kQ6_K = {MatmulInputKind::kSuperblocks, sizeof(TileQ6_K), pack_q6_K};
   switch (type) {
     case TensorType::kF32: return &kDense32;
     case TensorType::kF16:
@@ -400,7 +313,7 @@ const Layout* find_layout(TensorType type) {
     case TensorType::kQ3_K: return &kSuperblockLayout<BlockQ3_K, TileQ3_K>;
     case TensorType::kQ4_K: return &kSuperblockLayout<BlockQ4_K, TileQ4_K>;
     case TensorType::kQ5_K: return &kSuperblockLayout<BlockQ5_K, TileQ5_K>;
-    case TensorType::kQ6_K: return &kQ6_K;
+    case TensorType::kQ6_K: return &kSuperblockLayout<BlockQ6_K, TileQ6_K>;
     case TensorType::kIQ2_XXS: return &kSuperblockLayout<BlockIQ2_XXS, TileIQ2_XXS>;
     case TensorType::kIQ2_XS: return &kSuperblockLayout<BlockIQ2_XS, TileIQ2_XS>;
     case TensorType::kIQ2_S: return &kSuperblockLayout<BlockIQ2_S, TileIQ2_S>;
