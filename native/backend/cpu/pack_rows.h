@@ -72,7 +72,7 @@ inline uint64_t mask_of(const Words& words, int bit) {
   return mask;
 }
 
-/// The 2-bit codes of 16 sub-blocks of Q2_K and Q3_K, four in each byte.
+/// The 2-bit codes of 16 sub-blocks of Q2_K, Q3_K and TQ2_0, four in each byte.
 template <typename Block>
 void pack_quarters(const Block (&blocks)[kTileRows], uint8_t (&codes)[16][64]) {
   const auto qs = words_of<16>(blocks, [](const Block& block) { return block.qs; });
@@ -101,6 +101,11 @@ inline void pack_rows(const BlockQ2_K (&blocks)[kTileRows], TileQ2_K& tile) {
     tile.d[row] = blocks[row].d;
     tile.dmin[row] = blocks[row].dmin;
   }
+}
+
+inline void pack_rows(const BlockTQ2_0 (&blocks)[kTileRows], TileTernary& tile) {
+  pack_quarters(blocks, tile.codes);
+  for (int row = 0; row < kTileRows; ++row) tile.d[row] = blocks[row].d;
 }
 
 inline void pack_rows(const BlockQ3_K (&blocks)[kTileRows], TileQ3_K& tile) {

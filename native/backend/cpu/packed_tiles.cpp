@@ -18,22 +18,6 @@ namespace {
 
 void store_word(uint8_t* p, uint32_t word) { std::memcpy(p, &word, 4); }
 
-/// The 2-bit codes of sub-block `sub` of TQ2_0, four in each byte.
-uint32_t gather_quarters(const uint8_t (&qs)[64], int sub) {
-  const uint8_t* bytes = qs + 32 * (sub / 8) + 16 * (sub % 2);
-  const int shift = 2 * (sub % 8 / 2);
-  uint32_t codes = 0;
-  for (int chunk = 0; chunk < 4; ++chunk) {
-    codes |= ((load_word(bytes + 4 * chunk) >> shift) & 0x03030303u) << (2 * chunk);
-  }
-  return codes;
-}
-
-void pack_row(const BlockTQ2_0& block, int row, TileTernary& tile) {
-  for (int sub = 0; sub < 16; ++sub) store_word(tile.codes[sub] + 4 * row, gather_quarters(block.qs, sub));
-  tile.d[row] = block.d;
-}
-
 void pack_row(const BlockTQ1_0& block, int row, TileTernary& tile) {
   BlockTQ1_0 digits = block;
   digits.d = float_to_half(1.0f);
