@@ -187,23 +187,19 @@ Tile& new_tile(std::byte* out, int64_t i) {
   return *new (out + static_cast<size_t>(i) * sizeof(Tile)) Tile{};
 }
 
-/// Sixteen rows at once where pack_rows.h knows the type, else one after another.
+/// Sixteen rows at once where pack_rows.h knows the type, which fills a tile whole; else one after another.
 template <typename Block, typename Tile>
 void pack_superblocks(const std::byte* matrix, size_t row_bytes, int64_t n_cols, int64_t row0, int n_rows,
                       std::byte* out) {
   const RowReader rows(matrix, row_bytes, row0);
+  Block blocks[kTileRows] = {};  // those past the last row stay zero
   for (int64_t i = 0; i < n_cols / kSuperblock; ++i) {
-    Tile& tile = new_tile<Tile>(out, i);
-    if constexpr (requires(const Block(&all)[kTileRows]) { pack_rows(all, tile); }) {
-      Block blocks[kTileRows] = {};
-      for (int row = 0; row < n_rows; ++row) rows.read(row, i, 1, &blocks[row]);
-      pack_rows(blocks, tile);
+    for (int row = 0; row < n_rows; ++row) rows.read(row, i, 1, &blocks[row]);
+    if constexpr (requires(Tile & tile) { pack_rows(blocks, tile); }) {
+      pack_rows(blocks, *new (out + static_cast<size_t>(i) * sizeof(Tile)) Tile);
     } else {
-      for (int row = 0; row < n_rows; ++row) {
-        Block block;
-        rows.read(row, i, 1, &block);
-        pack_row(block, row, tile);
-      }
+      Tile& tile = new_tile<Tile>(out, i);
+      for (int row = 0; row < n_rows; ++row) pack_row(blocks[row], row, tile);
     }
   }
 }
