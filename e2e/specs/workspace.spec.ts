@@ -50,6 +50,27 @@ test.describe('Workspace', () => {
     await expect(file(page, 'notes')).toBeVisible();
   });
 
+  test('the first keys in a file indent as its language does, however late its rules come', async ({
+    outpost,
+    folder,
+  }) => {
+    await writeFiles(folder, { 'add.py': '' });
+    const page = await outpost.launch({ folder });
+    await outpost.inMain(({ session }) => {
+      const which = { urls: ['outpost://app/*/python-*.js'] };
+      session.defaultSession.webRequest.onBeforeSendHeaders(which, (_request, answer) => {
+        Object.assign(globalThis, { isLate: true });
+        setTimeout(() => answer({}), 1000);
+      });
+    });
+    await openFile(page, 'add.py');
+    await page.keyboard.type('def add(a, b):\nreturn');
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, 'add.py')).toBeVisible();
+    expect(await readFile(join(folder, 'add.py'), 'utf8')).toBe('def add(a, b):\n    return');
+    expect(await outpost.inMain(() => 'isLate' in globalThis)).toBe(true);
+  });
+
   test('unsaved text survives closing the window, and a power cut', async ({ outpost, folder, picture }) => {
     await writeFiles(folder, { 'a.txt': 'on disk\n', 'b.txt': 'other\n' });
     let page = await outpost.launch({ folder });

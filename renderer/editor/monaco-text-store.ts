@@ -33,8 +33,18 @@ export class MonacoTextStore implements TextStore {
   readonly #listeners = new Set<(id: string) => void>();
   readonly #editListeners = new Set<(edit: TextEdit) => void>();
 
-  async ready(): Promise<void> {
-    await loadEditor();
+  async ready(path: string | null): Promise<void> {
+    const { monaco } = await loadEditor();
+    if (path === null) return;
+    // Without the model Monaco would load the grammar only, and not how the language indents.
+    const probe = monaco.editor.createModel('', undefined, bufferUri(`language-${crypto.randomUUID()}`, path));
+    try {
+      await monaco.editor.colorize('', probe.getLanguageId(), {});
+    } catch {
+      // A text without colours is better than none.
+    } finally {
+      probe.dispose();
+    }
   }
 
   create(id: string, text: string, path: string | null): { languageId: string } {

@@ -1,8 +1,11 @@
 // What the features know of the open texts. Monaco's models implement it (monaco-text-store.ts); tests use a fake.
 
 export interface TextStore {
-  /** Resolves when texts can be created: what draws them is loaded with the first one. */
-  ready(): Promise<void>;
+  /**
+   * Resolves when the text of `path` can be created and typed into: what draws texts is loaded with the first one, and
+   * how a language indents and closes brackets with the first text in it.
+   */
+  ready(path: string | null): Promise<void>;
   /** Takes `text` as it is on disk; it counts as saved. @return the language found from the path and first line */
   create(id: string, text: string, path: string | null): { languageId: string };
   /** The text with the line endings it should have on disk. */

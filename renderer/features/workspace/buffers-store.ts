@@ -82,7 +82,7 @@ export class BuffersStore {
   /** Resolves when it can be typed into. */
   async newFile(): Promise<void> {
     const { texts, newId } = this.#deps;
-    await texts.ready();
+    await texts.ready(null);
     const id = newId();
     const { languageId } = texts.create(id, '', null);
     this.#add({ ...newBuffer(id, null, untitledTitle(this.all())), languageId });
@@ -115,7 +115,7 @@ export class BuffersStore {
         // The file is gone or cannot be read now. The text is what matters; saving will say what is wrong.
       }
     }
-    await texts.ready();
+    await texts.ready(backup.path);
     const { languageId } = texts.create(backup.id, diskText, backup.path);
     if (disk.disk !== 'same') texts.markUnsaved(backup.id);
     else this.#disk.isOnDisk(backup.id, diskText);
@@ -173,7 +173,7 @@ export class BuffersStore {
     this.#patch(id, { status: 'reading', error: null });
     try {
       const { texts, workspace } = this.#deps;
-      const [file] = await Promise.all([workspace.read({ path }), texts.ready()]);
+      const [file] = await Promise.all([workspace.read({ path }), texts.ready(path)]);
       if (this.get(id)?.status !== 'reading') return; // closed meanwhile
       const { languageId } = texts.create(id, file.text, path);
       this.#disk.isOnDisk(id, file.text);
