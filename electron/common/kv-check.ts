@@ -2,7 +2,11 @@
 import { z } from 'zod';
 import { type KvPresetId, kvPresetIdSchema } from './model-facts.ts';
 
+/** Of what the presets' names stand for: a check of others says nothing of these. 2: by a layer's depth. */
+export const kvPresetsRevision = 2;
+
 export const kvCheckSchema = z.object({
+  revision: z.literal(kvPresetsRevision),
   atMs: z.number(),
   /** The smallest preset that passed; "exact" if none did, or if there was no check. */
   chosen: kvPresetIdSchema,

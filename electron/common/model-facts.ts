@@ -56,7 +56,7 @@ export const kvPresets = [
   { id: 'exact', name: 'Exact', bits: 16 },
   { id: 'safe', name: 'Safe', bits: 6.25 },
   { id: 'compact', name: 'Compact', bits: 3.2 },
-  { id: 'max', name: 'Max', bits: 2.3 },
+  { id: 'max', name: 'Max', bits: 2.4 },
 ] as const;
 export const kvPresetIdSchema = z.enum(kvPresets.map(({ id }) => id));
 export type KvPresetId = z.infer<typeof kvPresetIdSchema>;

@@ -1,5 +1,5 @@
 // How few bits a model's keys and values may have: found out when it is new, on a short text, in less than a minute.
-import { type KvCheck, smallestPassing } from '../common/kv-check.ts';
+import { type KvCheck, kvPresetsRevision, smallestPassing } from '../common/kv-check.ts';
 import type { KvPresetId } from '../common/model-facts.ts';
 import { generateText } from './generation.ts';
 import { calibrationText, measuredText } from './kv-check-text.ts';
@@ -23,7 +23,8 @@ export async function checkKv(
 ): Promise<KvCheck> {
   const calibration = model.tokenize(calibrationText);
   const measured = model.tokenize(measuredText);
-  const unchecked = (problem: string): KvCheck => ({ atMs: nowMs, chosen: 'exact', nTokens: 0, results: [], problem });
+  const about = { revision: kvPresetsRevision, atMs: nowMs } as const;
+  const unchecked = (problem: string): KvCheck => ({ ...about, chosen: 'exact', nTokens: 0, results: [], problem });
 
   // From another place each time: what an earlier check has read is in the cache, and nothing to tell a speed from.
   const start = nowMs % Math.max(1, measured.length - nSpeed);
@@ -48,7 +49,7 @@ export async function checkKv(
     });
     if (results.length < presets.length) return unchecked('What it computes are no numbers.');
     const nTokens = found[0]?.nTokens ?? 0;
-    return { atMs: nowMs, chosen: smallestPassing(results), nTokens, results, problem: null };
+    return { ...about, chosen: smallestPassing(results), nTokens, results, problem: null };
   } catch (error) {
     signal?.throwIfAborted();
     const { code, message } = error as NativeError;

@@ -88,8 +88,8 @@ double measure_copy_bandwidth(const std::string& device);
 /// How much room keys and values of the context take, and how exactly they are kept:
 ///   exact    f16
 ///   safe     8 and 4 bit: not told apart from exact by what it writes
-///   compact  about 3 bit: a fifth of exact
-///   max      2 bit: less than a sixth; may be felt
+///   compact  4 to 2 bit, by a layer's depth: a fifth of exact
+///   max      2 bit, keys of the middle layers 3: a seventh; may be felt
 /// The first and the latest positions are kept better. docs/kv-cache.md has the figures.
 enum class KvPreset { kExact, kSafe, kCompact, kMax };
 /// Their names, in that order.

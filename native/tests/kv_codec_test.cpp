@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kv_rotation.h"
+#include "core/strings.h"
 #include "kernels/common/kv_levels.h"
 
 using namespace outpost;
@@ -207,11 +208,34 @@ TEST_CASE("a rotation keeps lengths, spreads a single dimension, and can be undo
   }
 }
 
-TEST_CASE("compact stays below 3.2 bits with its scales for every size of a head") {
+TEST_CASE("compact takes at most 3.13 bits with its scales, and max 2.35, for every size of a head and every depth") {
+  const auto bits_of = [](KvPreset preset, int32_t n_layer, int32_t n) {
+    double n_bits = 0;
+    for (const KvBits& bits : kv_format(preset, n_layer).layers) {
+      n_bits += 8.0 * static_cast<double>(kv_key_bytes(n, bits.k) + kv_value_bytes(n, bits.v));
+    }
+    return n_bits / (2.0 * n * kKvPageSize * n_layer);
+  };
   for (const int32_t n : {64, 80, 96, 128, 256}) {
     CAPTURE(n);
-    const KvBits bits = kv_format(KvPreset::kCompact, 1).layers[0];
-    const auto n_bytes = static_cast<double>(kv_key_bytes(n, bits.k) + kv_value_bytes(n, bits.v));
-    CHECK(n_bytes * 8 / (2.0 * n * kKvPageSize) <= 3.13);
+    for (int32_t n_layer = 1; n_layer <= 128; ++n_layer) {
+      CAPTURE(n_layer);
+      CHECK(bits_of(KvPreset::kCompact, n_layer, n) <= 3.13);
+      if (n_layer > 2) CHECK(bits_of(KvPreset::kMax, n_layer, n) <= 2.35);
+    }
   }
+}
+
+TEST_CASE("presets give a layer its bits by the third of the depth that it lies in") {
+  const auto names = [](KvPreset preset, int32_t n_layer) {
+    std::string text;
+    for (const KvBits& bits : kv_format(preset, n_layer).layers)
+      text += concat(text.empty() ? "" : " ", "k", bits.k, "v", bits.v);
+    return text;
+  };
+  CHECK(names(KvPreset::kCompact, 8) == "k3v2 k3v2 k3v2 k4v3 k4v3 k4v3 k4v2 k4v2");
+  CHECK(names(KvPreset::kCompact, 1) == "k3v2");
+  CHECK(names(KvPreset::kMax, 4) == "k2v2 k2v2 k3v2 k2v2");
+  CHECK(names(KvPreset::kSafe, 3) == "k8v4 k8v4 k8v4");
+  CHECK(names(KvPreset::kExact, 3) == "k16v16 k16v16 k16v16");
 }

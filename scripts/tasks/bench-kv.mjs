@@ -27,7 +27,7 @@ const formats = [
   'k8v8-plain',
   'k4v4-plain',
   'k4v4',
-  'k4v2',
+  'k3v3',
   'q4_0',
 ];
 /** Bits per element of llama.cpp's caches, with the f16 scale of each 32. */

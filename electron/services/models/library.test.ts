@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { toErrorInfo } from '../../common/error-info.ts';
+import { type KvCheck, kvPresetsRevision } from '../../common/kv-check.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { Downloads } from './downloads.ts';
 import { Library, partsOf, readFacts } from './library.ts';
@@ -169,6 +170,27 @@ describe('a file of the library', () => {
     await writeFile(path, tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 256 }));
     await again.refresh();
     expect(again.mustGet(id)).toMatchObject({ notes: 'good', benchmark: null, facts: { nLayer: 1 } });
+  });
+
+  it('is not known by a check of presets that stood for other bits', async () => {
+    const { folder, library } = await setUp();
+    const path = join(folder, 'mine.gguf');
+    await writeFile(path, tiny);
+    const { id } = await library.add(path, 'imported');
+    const kvCheck: KvCheck = {
+      revision: kvPresetsRevision,
+      atMs: 1,
+      chosen: 'compact',
+      nTokens: 500,
+      results: [],
+      problem: null,
+    };
+    library.change(id, { notes: 'good', kvCheck });
+    const stored = join(folder, 'models.json');
+    expect(new Library(stored, () => {}).mustGet(id)).toMatchObject({ notes: 'good', kvCheck });
+    const text = await readFile(stored, 'utf8');
+    await writeFile(stored, text.replace(`"revision": ${kvPresetsRevision}`, '"revision": 1'));
+    expect(new Library(stored, () => {}).mustGet(id)).toMatchObject({ notes: 'good', kvCheck: null });
   });
 });
 

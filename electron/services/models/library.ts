@@ -13,9 +13,12 @@ import { readGgufHeader } from './gguf-header.ts';
 import { type ModelFile, modelFacts, splitModelFacts } from './model-facts.ts';
 import { partsPath } from './parts.ts';
 
-const storedSchema = modelEntrySchema
-  .omit({ job: true })
-  .extend({ modifiedMs: z.number(), facts: modelEntrySchema.shape.facts.catch(null) });
+const storedSchema = modelEntrySchema.omit({ job: true }).extend({
+  modifiedMs: z.number(),
+  // What an earlier version of the app found out in another way is found out again.
+  facts: modelEntrySchema.shape.facts.catch(null),
+  kvCheck: modelEntrySchema.shape.kvCheck.catch(null),
+});
 type Stored = z.infer<typeof storedSchema>;
 
 const splitPattern = /-00001-of-(\d{5})\.gguf$/i;
