@@ -37,10 +37,10 @@ BitsByDepth preset_bits(KvPreset preset) {
 KvFormat kv_format(KvPreset preset, int32_t n_layer) {
   const BitsByDepth bits = preset_bits(preset);
   KvFormat format;
-  for (int32_t il = 0; il < n_layer; ++il) {
-    // Layers left over by the division go to the first third: compact saves there what it spends in the middle.
-    format.layers.push_back(3 * il < n_layer ? bits.first : 3 * il < 2 * n_layer ? bits.middle : bits.last);
-  }
+  // The middle has as many layers as the first third, where compact saves what it spends there.
+  const int32_t n_third = (n_layer + 2) / 3;
+  for (int32_t il = 0; il < n_layer; ++il)
+    format.layers.push_back(il < n_third ? bits.first : il < 2 * n_third ? bits.middle : bits.last);
   return format;
 }
 

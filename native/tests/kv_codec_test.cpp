@@ -221,7 +221,7 @@ TEST_CASE("compact takes at most 3.13 bits with its scales, and max 2.35, for ev
     for (int32_t n_layer = 1; n_layer <= 128; ++n_layer) {
       CAPTURE(n_layer);
       CHECK(bits_of(KvPreset::kCompact, n_layer, n) <= 3.13);
-      if (n_layer > 2) CHECK(bits_of(KvPreset::kMax, n_layer, n) <= 2.35);
+      if (n_layer > 4) CHECK(bits_of(KvPreset::kMax, n_layer, n) <= 2.35);
     }
   }
 }
@@ -234,8 +234,9 @@ TEST_CASE("presets give a layer its bits by the third of the depth that it lies 
     return text;
   };
   CHECK(names(KvPreset::kCompact, 8) == "k3v2 k3v2 k3v2 k4v3 k4v3 k4v3 k4v2 k4v2");
+  CHECK(names(KvPreset::kCompact, 4) == "k3v2 k3v2 k4v3 k4v3");
   CHECK(names(KvPreset::kCompact, 1) == "k3v2");
-  CHECK(names(KvPreset::kMax, 4) == "k2v2 k2v2 k3v2 k2v2");
+  CHECK(names(KvPreset::kMax, 5) == "k2v2 k2v2 k3v2 k3v2 k2v2");
   CHECK(names(KvPreset::kSafe, 3) == "k8v4 k8v4 k8v4");
   CHECK(names(KvPreset::kExact, 3) == "k16v16 k16v16 k16v16");
 }
