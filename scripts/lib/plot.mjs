@@ -29,11 +29,13 @@ export function scatterPlot({ title, xTitle, yTitle, points }) {
   for (let x = 0; x <= xMost; x += xMost > 10 ? 2 : 1) {
     parts.push(`<text x="${atX(x).toFixed(1)}" y="${height - margin.bottom + 18}" text-anchor="middle">${x}</text>`);
   }
-  for (const { x, y, label, group } of shown) {
-    const [cx, cy] = [atX(x).toFixed(1), atY(y).toFixed(1)];
-    parts.push(`<circle cx="${cx}" cy="${cy}" r="4" fill="${['#2563eb', '#d97706', '#6b7280'][group] ?? '#000'}"/>`);
-    parts.push(`<text x="${cx}" y="${cy}" dx="8" dy="4">${escapeXml(label)}</text>`);
+  const placed = shown.map((point) => ({ ...point, cx: atX(point.x), cy: atY(point.y) }));
+  for (const { cx, cy, group } of placed) {
+    const fill = ['#2563eb', '#d97706', '#6b7280'][group] ?? '#000';
+    parts.push(`<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="4" fill="${fill}"/>`);
   }
+  for (const { x, y, anchor, label } of placeLabels(placed))
+    parts.push(`<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escapeXml(label)}</text>`);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<title>${escapeXml(title)}</title><rect width="${width}" height="${height}" fill="#fff"/>`,
@@ -43,6 +45,40 @@ export function scatterPlot({ title, xTitle, yTitle, points }) {
     '</svg>',
     '',
   ].join('\n');
+}
+
+/**
+ * Beside each point, where nothing else is; the first groups choose first.
+ * @param {(Point & { cx: number, cy: number })[]} points
+ * @returns {{ x: number, y: number, anchor: 'start' | 'end', label: string }[]} where each label's line begins or ends
+ */
+function placeLabels(points) {
+  /** @typedef {{ left: number, right: number, top: number, bottom: number }} Box */
+  /** @type {Box[]} */
+  const taken = points.map(({ cx, cy }) => ({ left: cx - 4, right: cx + 4, top: cy - 4, bottom: cy + 4 }));
+  const isFree = (/** @type {Box} */ box) =>
+    !taken.some(
+      (other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom,
+    );
+  return points
+    .toSorted((a, b) => a.group - b.group)
+    .map(({ cx, cy, label }) => {
+      const labelWidth = 6.6 * label.length;
+      const candidates = [0, -12, 12, -24, 24, -36, 36].flatMap((dy) =>
+        /** @type {const} */ (['start', 'end']).map((anchor) => {
+          const x = anchor === 'start' ? cx + 8 : cx - 8;
+          const [left, right] = anchor === 'start' ? [x, x + labelWidth] : [x - labelWidth, x];
+          return {
+            at: { x, y: cy + dy + 4, anchor, label },
+            box: { left, right, top: cy + dy - 5, bottom: cy + dy + 6 },
+          };
+        }),
+      );
+      const chosen = candidates.find(({ box }) => isFree(box) && box.left > 0 && box.right < width) ?? candidates[0];
+      if (chosen === undefined) throw new Error('There is always a first candidate.');
+      taken.push(chosen.box);
+      return chosen.at;
+    });
 }
 
 /** @param {string} text */

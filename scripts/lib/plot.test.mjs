@@ -25,3 +25,19 @@ test('labels cannot break the document, and points without a place are left out'
   expect(svg).toContain('a &amp; b');
   expect(scatterPlot({ ...axes, points: [{ x: 1, y: 0, label: 'exact', group: 0 }] })).toBe('');
 });
+
+test('labels of points that lie together lie apart', () => {
+  const points = ['a', 'b', 'c', 'd'].map((letter, i) => ({
+    x: 3,
+    y: 0.02 + i / 1e6,
+    label: letter.repeat(8),
+    group: 2,
+  }));
+  const svg = scatterPlot({ ...axes, points });
+  const boxes = points.map(({ label }) => {
+    const [, x, y, anchor] = svg.match(new RegExp(`x="([\\d.]+)" y="([\\d.]+)" text-anchor="(\\w+)">${label}<`)) ?? [];
+    return { left: Number(x) - (anchor === 'end' ? 48 : 0), y: Number(y) };
+  });
+  for (const [i, a] of boxes.entries())
+    for (const b of boxes.slice(0, i)) expect(Math.abs(a.left - b.left) >= 48 || Math.abs(a.y - b.y) >= 11).toBe(true);
+});
