@@ -2,7 +2,7 @@
 // anything that a module below could decide.
 import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { app, type BrowserWindow, dialog, safeStorage, session } from 'electron';
+import { app, type BrowserWindow, dialog, powerMonitor, safeStorage, session } from 'electron';
 import type { ProcessState } from './common/app-contract.ts';
 import { toErrorInfo } from './common/error-info.ts';
 import type { ErrorInfo } from './common/errors.ts';
@@ -104,7 +104,7 @@ export async function startApp({
     onState: (state) => processChanged('engine', state),
     onStarted: () => {
       broker.deliver('engine');
-      void models.machine.lookAtGpus();
+      models.engineStarted();
     },
     onNetworkAttempt: (target) => network.blocked('engine', target),
   });
@@ -126,7 +126,9 @@ export async function startApp({
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
     measureSpeeds: (...input) => engine.measureSpeeds(...input),
     gpus: async () => engine.gpus(),
-    checkKv: (spec, signal) => engine.checkKv(spec, signal),
+    checkKv: (...input) => engine.checkKv(...input),
+    pause: (signal) => engine.pause(signal),
+    isOnBattery: () => powerMonitor.isOnBatteryPower(),
     forget: () => engine.forget(),
   });
   const workspace = new WorkspaceProcess({

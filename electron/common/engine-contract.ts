@@ -240,8 +240,13 @@ export const engineControlContract = {
     .output(measuredSpeedsSchema),
   /** GPUs that can be used now. */
   gpus: procedure.output(z.array(deviceSchema)),
-  /** Finds the fewest bits for keys and values that change little; a minute at most. @throws why it cannot be loaded */
-  checkKv: procedure.input(modelSpecSchema).output(kvCheckSchema),
+  /** Resolves when nobody has asked for anything in a minute. */
+  pause: procedure.output(z.object({})),
+  /**
+   * Finds the fewest bits for keys and values that change little; a minute at most. One that gives way ends with null as
+   * soon as something else is asked for. @throws why the model cannot be loaded
+   */
+  checkKv: procedure.input(z.object({ spec: modelSpecSchema, givesWay: z.boolean() })).output(kvCheckSchema.nullable()),
   /** What models have read and no reply needs now, in memory and in their files. */
   forget: procedure.output(z.object({})),
 };

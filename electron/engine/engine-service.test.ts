@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { EngineStatus } from '../common/engine-contract.ts';
 import type { EngineEvent } from '../common/role-contract.ts';
 import type { NativeModelInfo } from './native.d.ts';
@@ -101,12 +101,48 @@ describe('loading', () => {
 
   it('checks the context of a model that is in no role, and lets it go again', async () => {
     const { addon, control } = served();
-    const checking = control.checkKv(file);
+    const checking = control.checkKv({ spec: file, givesWay: false });
     await vi.waitFor(() => expect(addon.loads).toHaveLength(1));
     const engine = addon.loads[0]?.succeed();
     (await engine?.submitted())?.done('length');
     expect(await checking).toMatchObject({ chosen: 'exact', problem: 'What it computes are no numbers.' });
     expect(engine?.isDisposed).toBe(true);
+  });
+
+  it('gives a check up that is to give way, when somebody asks for something', async () => {
+    const { addon, control, client, service } = served();
+    const assigning = service.assign(assigned({ chat: file }));
+    const engine = addon.lastLoad.succeed();
+    await assigning;
+    const checking = control.checkKv({ spec: file, givesWay: true });
+    await engine.submitted(); // it measures how fast the model reads
+    await client.countTokens({ messages: chatRequest().messages });
+    expect(await checking).toBeNull();
+    expect(engine.isDisposed).toBe(false);
+  });
+
+  it('has a pause when nobody has asked for anything in a minute', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { addon, control, client, service } = served();
+    const assigning = service.assign(assigned({ chat: file }));
+    const engine = addon.lastLoad.succeed();
+    await assigning;
+    let isPause = false;
+    const pause = control.pause().then(() => {
+      isPause = true;
+    });
+    await vi.advanceTimersByTimeAsync(40_000);
+    const reply = collect(await client.chat(chatRequest()));
+    const running = await engine.submitted();
+    await vi.advanceTimersByTimeAsync(70_000);
+    expect(isPause).toBe(false); // it still answers
+    running.done('length');
+    await reply;
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(isPause).toBe(false);
+    await vi.advanceTimersByTimeAsync(2000);
+    await pause;
   });
 
   it('tells the status from idle over progress to ready', async () => {

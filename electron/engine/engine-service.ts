@@ -13,6 +13,7 @@ import {
   type GenerateEvent,
 } from '../common/engine-contract.ts';
 import { EventStream } from '../common/event-stream.ts';
+import type { KvCheck } from '../common/kv-check.ts';
 import {
   type Assignment,
   type Benchmark,
@@ -38,6 +39,9 @@ import { benchmark, selfTest } from './self-test.ts';
 const replyShare = 1 / 4;
 /** How often what is in memory is looked at, for those who watch, and for models that nobody uses. */
 const lookMs = 1000;
+
+/** After so long without a question or a key there is time for what nobody waits for. */
+const pauseMs = 60_000;
 
 /** Nobody waits for an engine that was not asked for so long: time to write down what it has read. */
 const saveAfterMs = 5000;
@@ -104,9 +108,11 @@ export class EngineService {
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
       measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
       gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
-      checkKv: os.checkKv.handler(({ input, signal }) =>
-        this.#onModel(input, (loaded) => checkKv(loaded, Date.now(), signal)),
-      ),
+      pause: os.pause.handler(async ({ signal }) => {
+        await this.#pool.quiet(pauseMs, signal ?? new AbortController().signal);
+        return {};
+      }),
+      checkKv: os.checkKv.handler(({ input: { spec, givesWay }, signal }) => this.checkKv(spec, givesWay, signal)),
       forget: os.forget.handler(async () => {
         await this.#pool.forget();
         return {};
@@ -140,6 +146,22 @@ export class EngineService {
 
   async benchmark(spec: ModelSpec, signal?: AbortSignal): Promise<Benchmark> {
     return this.#onModel(spec, (loaded) => benchmark(loaded, Date.now(), signal));
+  }
+
+  /** @returns null if it gave way to something that was asked for meanwhile */
+  checkKv(spec: ModelSpec, givesWay: boolean, signal?: AbortSignal): Promise<KvCheck | null> {
+    return this.#onModel(spec, async (loaded) => {
+      const way = new AbortController();
+      const stopListening = givesWay ? this.#pool.onUse(() => way.abort()) : () => {};
+      try {
+        return await checkKv(loaded, Date.now(), signal ? AbortSignal.any([signal, way.signal]) : way.signal);
+      } catch (error) {
+        if (way.signal.aborted && !signal?.aborted) return null;
+        throw error;
+      } finally {
+        stopListening();
+      }
+    });
   }
 
   /** One type after the other, and only while nothing else computes: both would get wrong figures, and be slow. */

@@ -3,6 +3,7 @@
 import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
 import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
+import { sleep } from '../common/sleep.ts';
 import { fromNativeError } from './addon.ts';
 import type { Loaded } from './loaded-model.ts';
 import {
@@ -42,6 +43,7 @@ export class ModelPool {
   /** One load at a time: two at once would count the same memory as free. */
   #queue: Promise<unknown> | null = null;
   #onReleased = Promise.withResolvers<void>();
+  readonly #useListeners = new Set<() => void>();
   limitBytes = 0;
 
   constructor(options: ModelPoolOptions) {
@@ -56,6 +58,20 @@ export class ModelPool {
   /** Something is computed, or loaded. */
   get isBusy(): boolean {
     return [...this.#slots.values()].some(({ nActive, loading }) => nActive > 0 || loading !== null);
+  }
+
+  /** Resolves when nothing has been computed or loaded for `ms`. */
+  async quiet(ms: number, signal: AbortSignal): Promise<void> {
+    const { nowMs } = this.#options;
+    const sinceMs = () =>
+      this.isBusy ? nowMs() : Math.max(0, ...[...this.#slots.values()].map(({ lastUsedMs }) => lastUsedMs));
+    for (let leftMs = ms; leftMs > 0; leftMs = sinceMs() + ms - nowMs()) await sleep(leftMs, signal);
+  }
+
+  /** Calls when a model is used. @returns stops it */
+  onUse(listener: () => void): () => void {
+    this.#useListeners.add(listener);
+    return () => this.#useListeners.delete(listener);
   }
 
   list(): Omit<LoadedModel, 'roles'>[] {
@@ -90,6 +106,7 @@ export class ModelPool {
     if (!slot) throw new Error(`The model ${id} is in no role.`);
     slot.nActive += 1;
     slot.lastUsedMs = this.#options.nowMs();
+    for (const listener of this.#useListeners) listener();
     let isReleased = false;
     const release = () => {
       if (isReleased) return;

@@ -64,8 +64,12 @@ export class EngineProcess {
     return this.#running().gpus();
   }
 
-  checkKv(spec: ModelSpec, signal: AbortSignal): Promise<KvCheck> {
-    return this.#running().checkKv(spec, { signal });
+  async pause(signal: AbortSignal): Promise<void> {
+    await this.#running().pause(undefined, { signal });
+  }
+
+  checkKv(spec: ModelSpec, givesWay: boolean, signal: AbortSignal): Promise<KvCheck | null> {
+    return this.#running().checkKv({ spec, givesWay }, { signal });
   }
 
   /** What models have read; an engine that does not run has nothing in memory. */

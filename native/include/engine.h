@@ -428,8 +428,9 @@ void check_json_schema(std::string_view schema);
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
 /// @param kv a preset's name, or bits of keys and values such as "k4v2"; "-plain" behind it leaves a calibration out;
 ///        "q4_0" is f16 rounded as llama.cpp's cache of that name, to compare with
+/// @param goes_on asked before each layer of each pass; false ends it with kCancelled
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
-                                   const std::string& kv = "exact");
+                                   const std::string& kv = "exact", const std::function<bool()>& goes_on = {});
 
 /// What the model makes of a text, as a direction: of texts that are about the same the product is large. The hidden
 /// state of the last token, or the mean of all, as the file says by `pooling_type`; of length 1. Says much for a model
@@ -448,7 +449,7 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
 
 /// Measures the keys, queries and values that the model computes for `tokens`, and writes beside its file how to pack
 /// them with the least error (`<path>.kv-calibration`). Engines made from then on pack that way, of this model too.
-/// @param on_progress sees the fraction done, from the calling thread; false ends it with kCancelled
+/// @param on_progress sees the fraction done before every layer, from the calling thread; false ends it with kCancelled
 /// @throws EngineError kInvalidArgument, kCancelled, kFileUnreadable if the file cannot be written, kModelUnsupported
 /// if
 ///         the device keeps only f16

@@ -11,21 +11,33 @@
 namespace outpost {
 namespace {
 
-/// A sequence with a cache of its own. Holds the device while it lives.
+/// A sequence with a cache of its own. Passes for requests take turns with its passes.
 class PrivateSequence {
  public:
-  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const KvFormat& format)
-      : model_(model), lock_(model.device_mutex()), page_table_(pages_of(n_tokens)) {
+  /// @param goes_on asked before each layer, if there is one; false ends a pass with kCancelled
+  PrivateSequence(const LoadedModel& model, int32_t n_tokens, const KvFormat& format,
+                  std::function<bool()> goes_on = nullptr)
+      : model_(model), goes_on_(std::move(goes_on)), page_table_(pages_of(n_tokens)) {
+    const std::lock_guard lock(model.device_mutex());
     kv_ = model.stages().alloc_kv(model.network().kv_shape(), format, static_cast<int32_t>(page_table_.size()));
     for (size_t page = 0; page < page_table_.size(); ++page) page_table_[page] = static_cast<int32_t>(page);
   }
+
+  ~PrivateSequence() {
+    const std::lock_guard lock(model_.device_mutex());
+    kv_.reset();
+  }
+  PrivateSequence(const PrivateSequence&) = delete;
+  PrivateSequence& operator=(const PrivateSequence&) = delete;
 
   /// Computes `tokens` at the positions from n_past on. @param rows of `tokens` whose logits, or hidden states, are
   /// wanted
   void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows, std::span<float> logits,
                bool wants_hidden = false) const {
     const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
-    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, wants_hidden}, *kv_, logits);
+    const std::lock_guard lock(model_.device_mutex());
+    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, wants_hidden, goes_on_}, *kv_,
+                             logits);
     kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
   }
 
@@ -33,7 +45,7 @@ class PrivateSequence {
   static size_t pages_of(int32_t n_tokens) { return static_cast<size_t>((n_tokens + kKvPageSize - 1) / kKvPageSize); }
 
   const LoadedModel& model_;
-  std::lock_guard<std::mutex> lock_;
+  const std::function<bool()> goes_on_;
   std::vector<int32_t> page_table_;
   std::unique_ptr<KvStorage> kv_;
 };
@@ -48,7 +60,7 @@ void check_context(const LoadedModel& model, int32_t n_tokens) {
 }  // namespace
 
 std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> tokens, int32_t n_last, int32_t n_chunk,
-                                   const std::string& kv) {
+                                   const std::string& kv, const std::function<bool()>& goes_on) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   if (n_tokens == 0) throw EngineError(ErrorCode::kInvalidArgument, "There are no tokens to evaluate.");
@@ -61,7 +73,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
   check_context(loaded, n_tokens);
   loaded.check_ids(tokens);
 
-  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format(kv));
+  const PrivateSequence sequence(loaded, n_tokens, loaded.kv_format(kv), goes_on);
   const auto n_vocab = static_cast<size_t>(loaded.info().n_vocab);
   std::vector<float> logits(static_cast<size_t>(n_last) * n_vocab);
   size_t n_written = 0;
@@ -166,10 +178,12 @@ void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
   constexpr size_t kChunk = 256;
   for (size_t first = 0; first < tokens.size(); first += n_window) {
     const auto window = tokens.subspan(first, std::min(n_window, tokens.size() - first));
-    const PrivateSequence sequence(loaded, static_cast<int32_t>(window.size()), format);
-    for (size_t at = 0; at < window.size(); at += kChunk) {
-      if (on_progress && !on_progress(static_cast<float>(first + at) / static_cast<float>(tokens.size())))
-        throw EngineError(ErrorCode::kCancelled, "The calibration was cancelled.");
+    size_t at = 0;
+    const auto goes_on = [&] {
+      return !on_progress || on_progress(static_cast<float>(first + at) / static_cast<float>(tokens.size()));
+    };
+    const PrivateSequence sequence(loaded, static_cast<int32_t>(window.size()), format, goes_on);
+    for (; at < window.size(); at += kChunk) {
       const auto chunk = window.subspan(at, std::min(kChunk, window.size() - at));
       sequence.forward(chunk, static_cast<int32_t>(at), {}, {});
     }

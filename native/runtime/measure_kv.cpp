@@ -68,10 +68,9 @@ std::vector<KvDivergence> measure_kv(const Model& model, std::span<const int32_t
   const size_t n_scored = window_size - window_size / 2;
   size_t n_done = 0;
   const auto compute = [&](std::span<const int32_t> window, const std::string& format) {
-    const auto n_passes = static_cast<float>(n_windows * (formats.size() + 1));
-    if (on_progress && !on_progress(static_cast<float>(n_done++) / n_passes))
-      throw EngineError(ErrorCode::kCancelled, "The measurement was cancelled.");
-    return evaluate_logits(model, window, static_cast<int32_t>(n_scored), 256, format);
+    const float fraction = static_cast<float>(n_done++) / static_cast<float>(n_windows * (formats.size() + 1));
+    const auto goes_on = [&] { return !on_progress || on_progress(fraction); };
+    return evaluate_logits(model, window, static_cast<int32_t>(n_scored), 256, format, goes_on);
   };
 
   std::vector<Comparison> comparisons(formats.size());

@@ -154,6 +154,15 @@ TEST_CASE("a calibration lies beside its model, and is refused by others and whe
   for (int32_t i = 0; i < 400; ++i) tokens.push_back((i * 7919 + i / 7) % model->info().n_vocab);
   CHECK(error_of([&] { calibrate_kv(*model, std::span(tokens).first(100)); }) == ErrorCode::kInvalidArgument);
   CHECK(error_of([&] { calibrate_kv(*model, tokens, [](float) { return false; }); }) == ErrorCode::kCancelled);
+  // It ends between two layers, and not only at the end of a window.
+  std::vector<float> asked;
+  const auto at_second = [&](float fraction) {
+    asked.push_back(fraction);
+    return asked.size() < 2;
+  };
+  const std::vector<std::string> one_format{"compact"};
+  CHECK(error_of([&] { measure_kv(*model, tokens, 400, one_format, at_second); }) == ErrorCode::kCancelled);
+  CHECK(asked == std::vector<float>{0, 0});
   CHECK(load(model->fingerprint()) == nullptr);
   calibrate_kv(*model, tokens);
   const auto calibration = load(model->fingerprint());

@@ -24,7 +24,8 @@ export interface ModelCareOptions {
   specOf: (model: ModelEntry) => ModelSpec;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
-  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  /** Null: it gave way to something else. */
+  checkKv: (spec: ModelSpec, givesWay: boolean, signal: AbortSignal) => Promise<KvCheck | null>;
   /** A model may be kept otherwise than it is. */
   onKvCheck: () => void;
   onNotice: (error: ErrorInfo) => void;
@@ -131,12 +132,21 @@ export class ModelCare {
     });
   }
 
-  /** A minute at most. */
-  checkKv(id: string): Promise<void> {
-    return this.#job(id, 'kvCheck', async (model, { signal }) => {
-      this.#library.change(id, { kvCheck: await this.#options.checkKv(this.#options.specOf(model), signal) });
+  /**
+   * A minute at most.
+   * @param givesWay ends without a result as soon as the engine is asked for something
+   * @returns whether it gave way
+   */
+  async checkKv(id: string, givesWay = false): Promise<boolean> {
+    let gaveWay = false;
+    await this.#job(id, 'kvCheck', async (model, { signal }) => {
+      const kvCheck = await this.#options.checkKv(this.#options.specOf(model), givesWay, signal);
+      gaveWay = kvCheck === null;
+      if (kvCheck === null) return;
+      this.#library.change(id, { kvCheck });
       this.#options.onKvCheck();
     });
+    return gaveWay;
   }
 
   benchmark(id: string): Promise<void> {

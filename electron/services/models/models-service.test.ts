@@ -41,6 +41,8 @@ async function setUp(
     selfTest: unused,
     benchmark: unused,
     checkKv: unused,
+    pause: unused,
+    isOnBattery: () => false,
     measureSpeeds,
     gpus: async () => gpus,
     forget: async () => {},

@@ -29,6 +29,7 @@ import { calibrationPath, ModelCare } from './model-care.ts';
 import { findModels, findOthersModels } from './model-folders.ts';
 import { ModelSources } from './model-sources.ts';
 import type { DownloadTools } from './parts.ts';
+import { PauseChecks } from './pause-checks.ts';
 import { RateLimit } from './rate-limit.ts';
 import { assembleArchives } from './registry.ts';
 
@@ -49,7 +50,10 @@ export interface ModelsServiceOptions {
   /** @throws ENGINE_NOT_READY while it starts, or computes */
   measureSpeeds: (types: string[], device: string, nThreads: number) => Promise<MeasuredSpeeds>;
   gpus: () => Promise<Device[]>;
-  checkKv: (spec: ModelSpec, signal: AbortSignal) => Promise<KvCheck>;
+  checkKv: (spec: ModelSpec, givesWay: boolean, signal: AbortSignal) => Promise<KvCheck | null>;
+  /** Resolves when the engine has not been asked for anything in a while. */
+  pause: (signal: AbortSignal) => Promise<void>;
+  isOnBattery: () => boolean;
   /** Of what models have read, the engine's memory. */
   forget: () => Promise<void>;
 }
@@ -67,6 +71,7 @@ export class ModelsService {
   readonly machine: Machine;
   readonly #sources: ModelSources;
   readonly care: ModelCare;
+  readonly #pauseChecks: PauseChecks;
   readonly #changes = new EventStream<ModelsState>();
   #pushTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -121,6 +126,11 @@ export class ModelsService {
       onKvCheck: () => options.onAssignment(),
       onNotice,
     });
+    this.#pauseChecks = new PauseChecks({
+      candidates: () => this.#uncheckedOwn(),
+      pause: options.pause,
+      check: (id) => this.care.checkKv(id, true),
+    });
   }
 
   async start(): Promise<void> {
@@ -128,10 +138,27 @@ export class ModelsService {
     if (this.downloads.hasPackages) await this.#sources.findRegistry();
     this.downloads.start();
     this.#options.onAssignment();
+    this.#pauseChecks.start();
+  }
+
+  /** There is one that can be asked. */
+  engineStarted(): void {
+    void this.machine.lookAtGpus();
+    this.#pauseChecks.start();
   }
 
   close(): Promise<void> {
+    this.#pauseChecks.stop();
     return this.downloads.close();
+  }
+
+  /** Models that came with Outpost, have a role, and whose context is kept as their check says. */
+  #uncheckedOwn(): ModelEntry[] {
+    if (this.#options.settings().kvPreset !== 'auto' || this.#options.isOnBattery()) return [];
+    const { chat, inline } = this.#assignments.roles();
+    return this.#library.list().filter(({ id, origin }) => {
+      return (origin === 'default' || origin === 'bundled') && (id === chat || id === inline);
+    });
   }
 
   get folder(): string {

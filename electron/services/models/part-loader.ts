@@ -5,10 +5,10 @@ import type { FileHandle } from 'node:fs/promises';
 import { ORPCError } from '@orpc/client';
 import { appError } from '../../common/app-error.ts';
 import { isAbort } from '../../common/error-info.ts';
+import { sleep } from '../../common/sleep.ts';
 import { getFollowing, type HttpResponse, tryLater, withoutStalls } from './http.ts';
 import type { DownloadSource, DownloadTools } from './parts.ts';
 import { ProxyError } from './proxy.ts';
-import { sleep } from './rate-limit.ts';
 import { writeAll } from './write-all.ts';
 
 export interface RemoteFile {

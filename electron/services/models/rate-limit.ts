@@ -1,4 +1,5 @@
 // The most bytes per second that all downloads together may take; 0 for no limit.
+import { sleep } from '../../common/sleep.ts';
 
 export class RateLimit {
   readonly #bytesPerSecond: () => number;
@@ -21,20 +22,4 @@ export class RateLimit {
     const waitMs = this.#freeAtMs - nowMs;
     if (waitMs >= 5) await this.#sleep(waitMs, signal);
   }
-}
-
-/** @throws the signal's reason as soon as it aborts */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', stop, { once: true });
-  });
 }
