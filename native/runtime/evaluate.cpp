@@ -161,7 +161,7 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
 void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
                   const std::function<bool(float fraction)>& on_progress) {
   const auto& loaded = static_cast<const LoadedModel&>(model);
-  constexpr size_t kLeast = 256, kWindow = 1024;
+  constexpr size_t kLeast = 256, kWindow = 1024, kChunk = 64;  // a request waits for a chunk at most
   // Rotary embeddings of positions that few texts reach would only blur what holds for most.
   constexpr int32_t kMostPositions = 32768;
   if (tokens.size() < kLeast) {
@@ -175,7 +175,6 @@ void calibrate_kv(const Model& model, std::span<const int32_t> tokens,
   KvStatistics statistics(loaded.network().kv_shape(), std::min(n_ctx, kMostPositions));
   KvFormat format = loaded.kv_format("exact");
   format.statistics = &statistics;
-  constexpr size_t kChunk = 256;
   for (size_t first = 0; first < tokens.size(); first += n_window) {
     const auto window = tokens.subspan(first, std::min(n_window, tokens.size() - first));
     size_t at = 0;

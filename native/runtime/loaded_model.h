@@ -6,6 +6,7 @@
 
 #include "backend/kv_calibration.h"
 #include "backend/stages.h"
+#include "core/fair_mutex.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
 #include "model/network.h"
@@ -26,7 +27,7 @@ class LoadedModel final : public Model {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const PrefixIndex& prefix_index() const { return prefix_index_; }
   /// Whoever uses stages() or network() holds this lock.
-  std::mutex& device_mutex() const { return device_mutex_; }
+  FairMutex& device_mutex() const { return device_mutex_; }
   Stages& stages() const { return *stages_; }
   Network& network() const { return *network_; }
 
@@ -57,7 +58,7 @@ class LoadedModel final : public Model {
   mutable std::mutex calibration_mutex_;
   mutable std::shared_ptr<const KvCalibration> calibration_;
   ModelInfo info_;
-  mutable std::mutex device_mutex_;
+  mutable FairMutex device_mutex_;
 };
 
 }  // namespace outpost

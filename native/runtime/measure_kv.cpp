@@ -70,7 +70,8 @@ std::vector<KvDivergence> measure_kv(const Model& model, std::span<const int32_t
   const auto compute = [&](std::span<const int32_t> window, const std::string& format) {
     const float fraction = static_cast<float>(n_done++) / static_cast<float>(n_windows * (formats.size() + 1));
     const auto goes_on = [&] { return !on_progress || on_progress(fraction); };
-    return evaluate_logits(model, window, static_cast<int32_t>(n_scored), 256, format, goes_on);
+    constexpr int32_t kChunk = 64;  // a request waits for one at most
+    return evaluate_logits(model, window, static_cast<int32_t>(n_scored), kChunk, format, goes_on);
   };
 
   std::vector<Comparison> comparisons(formats.size());
