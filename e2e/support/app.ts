@@ -125,17 +125,21 @@ export class OutpostApp {
   }
 
   /**
-   * Playwright's `evaluate`: runs in main. Its answer may be lost while main starts ("promise was garbage collected"): then
-   * it is asked again.
+   * Playwright's `evaluate`: runs in main. Its answer may be lost while main starts ("promise was garbage collected"), also
+   * several times: then it is asked again.
    */
   get inMain(): ElectronApplication['evaluate'] {
     const ask = this.electron.evaluate.bind(this.electron) as (...input: unknown[]) => Promise<unknown>;
-    const askTwice = (...input: unknown[]) =>
-      ask(...input).catch((error: Error) => {
-        if (!error.message.includes('garbage collected')) throw error;
-        return ask(...input);
-      });
-    return askTwice as ElectronApplication['evaluate'];
+    const askAgain = async (...input: unknown[]): Promise<unknown> => {
+      for (let nLeft = 10; ; --nLeft) {
+        try {
+          return await ask(...input);
+        } catch (error) {
+          if (nLeft === 0 || !(error as Error).message.includes('garbage collected')) throw error;
+        }
+      }
+    };
+    return askAgain as ElectronApplication['evaluate'];
   }
 
   async waitForModel(): Promise<void> {
