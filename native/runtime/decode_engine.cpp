@@ -1,7 +1,9 @@
 // What others see of the engine: takes requests in, on any thread, and hands them to the decode thread.
 #include "runtime/decode_engine.h"
 
+#include <atomic>
 #include <filesystem>
+#include <functional>
 #include <new>
 #include <thread>
 

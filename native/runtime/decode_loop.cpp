@@ -1,6 +1,8 @@
 #include "runtime/decode_loop.h"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 
 #include "backend/devices.h"
 #include "core/log.h"

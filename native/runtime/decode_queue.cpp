@@ -1,5 +1,7 @@
 #include "runtime/decode_queue.h"
 
+#include <chrono>
+
 namespace outpost {
 
 void DecodeQueue::submit(std::shared_ptr<Request> request) {

@@ -36,14 +36,10 @@ export class MonacoTextStore implements TextStore {
   async ready(path: string | null): Promise<void> {
     const { monaco } = await loadEditor();
     if (path === null) return;
-    // Without the model Monaco would load the grammar only, and not how the language indents.
-    const probe = monaco.editor.createModel('', undefined, bufferUri(`language-${crypto.randomUUID()}`, path));
     try {
-      await monaco.editor.colorize('', probe.getLanguageId(), {});
+      await monaco.editor.colorize('', languageOf(path, ''), {});
     } catch {
       // A text without colours is better than none.
-    } finally {
-      probe.dispose();
     }
   }
 
@@ -122,9 +118,7 @@ export class MonacoTextStore implements TextStore {
     // A model's URI is fixed; the language is what depends on the name.
     const { model } = this.#open(id);
     const firstLine = model.getLineCount() > 0 ? model.getLineContent(1) : '';
-    const probe = monaco.editor.createModel(firstLine, undefined, bufferUri(`probe-${id}`, path));
-    monaco.editor.setModelLanguage(model, probe.getLanguageId());
-    probe.dispose();
+    monaco.editor.setModelLanguage(model, languageOf(path, firstLine));
     return { languageId: model.getLanguageId() };
   }
 
@@ -181,6 +175,15 @@ type Changed = monaco.editor.IModelContentChangedEvent;
 
 function followed(model: monaco.editor.ITextModel): string | null {
   return model.getValueLength() <= kMostFollowedChars ? model.getValue() : null;
+}
+
+/** The id of its language, which Monaco begins to load: how it indents as well, not its grammar alone. */
+function languageOf(path: string, firstLine: string): string {
+  const { monaco } = loadedEditor();
+  const probe = monaco.editor.createModel(firstLine, undefined, bufferUri(`language-${crypto.randomUUID()}`, path));
+  const languageId = probe.getLanguageId();
+  probe.dispose();
+  return languageId;
 }
 
 function bufferUri(id: string, path: string | null): monaco.Uri {

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fittingLayers, predictSharedMemory } from '../../common/device-fit.ts';
+import { type KvCheck, kvPresetsRevision } from '../../common/kv-check.ts';
 import type { Device } from '../../common/role-contract.ts';
 import { type Settings, settingsSchema } from '../../common/settings.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
@@ -17,6 +18,11 @@ async function setUp(
   measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused,
   settings: Partial<Settings> = {},
   gpus: Device[] = [],
+  { checkKv, pause, isOnBattery }: Pick<ModelsServiceOptions, 'checkKv' | 'pause' | 'isOnBattery'> = {
+    checkKv: unused,
+    pause: unused,
+    isOnBattery: () => false,
+  },
 ) {
   const folder = await temporaryFolder();
   const path = join(folder, 'own.gguf');
@@ -40,9 +46,9 @@ async function setUp(
     onAssignment,
     selfTest: unused,
     benchmark: unused,
-    checkKv: unused,
-    pause: unused,
-    isOnBattery: () => false,
+    checkKv,
+    pause,
+    isOnBattery,
     measureSpeeds,
     gpus: async () => gpus,
     forget: async () => {},
@@ -158,6 +164,40 @@ describe('a model that a GPU shares', () => {
     const { speed } = await service.state();
     expect(speed.layer).toBeNull();
     expect(speed.gpus['cuda:0 A GPU']).toMatchObject({ bytesPerSecond: { f32: 4e11 }, other: 4e11 });
+  });
+});
+
+describe('a pause of the engine', () => {
+  const inPause = async (settings: Partial<Settings>, isOnBattery = false) => {
+    const kvCheck: KvCheck = {
+      revision: kvPresetsRevision,
+      atMs: 1,
+      chosen: 'compact',
+      nTokens: 500,
+      results: [],
+      problem: null,
+    };
+    const asked: [string, boolean][] = [];
+    const checkKv: ModelsServiceOptions['checkKv'] = async ({ id }, givesWay) => {
+      asked.push([id, givesWay]);
+      return kvCheck;
+    };
+    const all = await setUp(unused, settings, [], { checkKv, pause: async () => {}, isOnBattery: () => isOnBattery });
+    await vi.waitFor(async () => expect((await all.modelOf())?.job).toBeNull());
+    return { ...all, asked };
+  };
+
+  it('is when what came with Outpost is checked, which then is loaded with fewer bits', async () => {
+    const { asked, id, spec } = await inPause({});
+    await vi.waitFor(() => expect(spec()).toMatchObject({ kvPreset: 'compact' }));
+    expect(asked[0]).toEqual([id, true]);
+  });
+
+  it('checks nothing when the user chose the bits, or on a battery', async () => {
+    for (const { asked, modelOf } of [await inPause({ kvPreset: 'safe' }), await inPause({}, true)]) {
+      expect(asked).toEqual([]);
+      expect((await modelOf())?.kvCheck).toBeNull();
+    }
   });
 });
 

@@ -35,7 +35,7 @@ export class PauseChecks {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    while (this.#next() !== undefined) {
+    while (!signal.aborted && this.#next() !== undefined) {
       try {
         await this.#options.pause(signal);
       } catch {
