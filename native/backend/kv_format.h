@@ -56,7 +56,8 @@ inline bool is_kv_bits(int32_t bits) { return bits == 16 || bits == 8 || bits ==
 
 /// The format that a preset stands for in a model of n_layer layers.
 KvFormat kv_format(KvPreset preset, int32_t n_layer);
-/// "compact", bits such as "k4v2", or "q4_0", which is for comparison only. @throws EngineError kInvalidArgument
+/// "compact", bits such as "k4v2", or "q4_0", which is for comparison only; behind these other bits for some layers, as
+/// often as wanted: "k4v2/0-3:k3v2/8-11:k4v4". @throws EngineError kInvalidArgument
 KvFormat parse_kv_format(const std::string& name, int32_t n_layer);
 
 }  // namespace outpost

@@ -21,7 +21,8 @@ constexpr Command kCommands[] = {
     {"kld",
      "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
      "what formats of keys and values do to the next token's distribution, beside f16; LIST: exact, safe, compact,\n"
-     "              max, bits such as k4v3, q4_0 for llama.cpp's; compact-plain: without the model's calibration",
+     "              max, bits such as k4v3, or k4v2/0-3:k3v2 with others for some layers; q4_0 for llama.cpp's;\n"
+     "              compact-plain: without the model's calibration",
      outpost::cli::run_kld},
     {"calibrate", "MODEL TEXTFILE [--tokens N] [--threads N] [--kernels K] [--expert-cache MIB]",
      "measure how this model's keys and values are best packed, and write it beside the model",
