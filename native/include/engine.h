@@ -435,7 +435,7 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
 /// What the model makes of a text, as a direction: of texts that are about the same the product is large. The hidden
 /// state of the last token, or the mean of all, as the file says by `pooling_type`; of length 1. Says much for a model
 /// that was trained for it, and something for any other. Independent of the number of threads, to the bit. Blocks the
-/// calling thread, and passes for requests on the same model wait for it.
+/// calling thread; passes for requests on the same model take turns with its own.
 /// @return [n_embd] f32
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
 std::vector<float> embed(const Model& model, std::span<const int32_t> tokens);
