@@ -46,7 +46,6 @@ KvFormat kv_format(KvPreset preset, int32_t n_layer) {
 
 KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
   if (const size_t slash = name.rfind('/'); slash != std::string::npos) {
-    KvFormat format = parse_kv_format(name.substr(0, slash), n_layer);
     const std::string part = name.substr(slash + 1);
     int first = 0, last = 0, n_read = 0;
     const bool is_range = std::sscanf(part.c_str(), "%3d-%3d:%n", &first, &last, &n_read) == 2 && n_read > 0;
@@ -55,6 +54,7 @@ KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
                         concat("The layers of the KV format are ", quoted(part), "; expected FIRST-LAST:BITS within 0-",
                                n_layer - 1, ", such as 0-1:k3v2."));
     }
+    KvFormat format = parse_kv_format(name.substr(0, slash), n_layer);
     const KvFormat other = parse_kv_format(part.substr(static_cast<size_t>(n_read)), n_layer);
     for (auto il = static_cast<size_t>(first); il <= static_cast<size_t>(last); ++il)
       format.layers[il] = other.layers[il];
