@@ -56,6 +56,8 @@ KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
     }
     KvFormat format = parse_kv_format(name.substr(0, slash), n_layer);
     const KvFormat other = parse_kv_format(part.substr(static_cast<size_t>(n_read)), n_layer);
+    if (format.is_rounded_to_q4_0 || other.is_rounded_to_q4_0)
+      throw EngineError(ErrorCode::kInvalidArgument, "The KV format q4_0 is for all layers or none.");
     for (auto il = static_cast<size_t>(first); il <= static_cast<size_t>(last); ++il)
       format.layers[il] = other.layers[il];
     return format;

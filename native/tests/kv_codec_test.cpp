@@ -245,8 +245,9 @@ TEST_CASE("a format can have other bits for some layers, and says what is wrong 
   const auto parsed = [](const char* name) { return parse_kv_format(name, 4).layers; };
   CHECK(parsed("k4v2/0-1:k3v2/3-3:safe") == std::vector<KvBits>{{3, 2}, {3, 2}, {4, 2}, {8, 4}});
   CHECK(parsed("compact/2-3:k2v2") == std::vector<KvBits>{{3, 2}, {3, 2}, {2, 2}, {2, 2}});
-  for (const char* name : {"k4v2/", "k4v2/0", "k4v2/0-1", "k4v2/0-1:", "k4v2/2-1:k3v2", "k4v2/0-4:k3v2",
-                           "k4v2/-1-0:k3v2", "k4v2/0-1:k5v2", "/0-1:k3v2", "k4v2/0-99999999999:k3v2"}) {
+  for (const char* name :
+       {"k4v2/", "k4v2/0", "k4v2/0-1", "k4v2/0-1:", "k4v2/2-1:k3v2", "k4v2/0-4:k3v2", "k4v2/-1-0:k3v2", "k4v2/0-1:k5v2",
+        "/0-1:k3v2", "q4_0/0-1:k3v2", "k4v2/0-1:q4_0", "k4v2/0-99999999999:k3v2"}) {
     CAPTURE(name);
     CHECK_THROWS_AS(parsed(name), EngineError);
   }
