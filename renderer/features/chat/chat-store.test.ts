@@ -99,6 +99,25 @@ describe('the queue', () => {
     expect(shown()).toEqual(['one', 'A', 'three', 'A']);
     expect(chat.store.getState()).toMatchObject({ queue: [], reply: null });
   });
+
+  it('takes a question that comes before the conversation of the first is there', async () => {
+    fake.engine.reply = 'A';
+    await Promise.all([chat.send('one'), chat.send('two')]);
+    while (chat.store.getState().queue.length > 0 || chat.store.getState().reply !== null) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    expect(chat.store.getState().conversations).toHaveLength(1);
+    expect(shown()).toEqual(['one', 'A', 'two', 'A']);
+  });
+
+  it('takes a question that comes while the one before it is stored', async () => {
+    await say('one', 'A');
+    const second = chat.send('two');
+    await chat.send('three');
+    expect(chat.store.getState().queue.map(({ text }) => text)).toEqual(['three']);
+    await second;
+    expect(shown()).toEqual(['one', 'A', 'two', 'A', 'three', 'A']);
+  });
 });
 
 it('sends attachments with their question, and keeps them in a branch', async () => {

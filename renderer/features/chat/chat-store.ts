@@ -42,6 +42,8 @@ export class ChatStore {
   readonly #deps: ChatDeps;
   readonly #deletions = new Map<string, { timer: ReturnType<typeof setTimeout>; conversation: Conversation }>();
   #abort: AbortController | null = null;
+  /** The conversation that is being made, for every question that comes before it is there. */
+  #beginning: Promise<string | null> | null = null;
 
   constructor(deps: ChatDeps) {
     this.#deps = deps;
@@ -119,15 +121,13 @@ export class ChatStore {
   async send(prompt: string, attachments: readonly Attachment[] = []): Promise<void> {
     const text = prompt.trim();
     if (text === '') return;
-    const { conversationId, reply } = this.store.getState();
-    if (reply) {
-      if (conversationId !== reply.conversationId) return; // the panel says who is being answered
-      const question = { id: this.#deps.newId(), conversationId, text, attachments };
-      this.store.setState(({ queue }) => ({ queue: [...queue, question] }));
-      return;
-    }
-    const id = conversationId ?? (await this.#create(titleFrom(text)));
-    if (id !== null) await this.#ask(id, this.#leaf(id), text, attachments);
+    const id = this.store.getState().conversationId ?? (await this.#begin(titleFrom(text)));
+    if (id === null) return;
+    const { reply, queue } = this.store.getState();
+    if (reply || queue.length > 0) {
+      const question = { id: this.#deps.newId(), conversationId: id, text, attachments };
+      this.store.setState({ queue: [...queue, question] });
+    } else await this.#ask(id, this.#leaf(id), text, attachments);
   }
 
   /** Takes a waiting question back. */
@@ -180,6 +180,13 @@ export class ChatStore {
     }
   }
 
+  #begin(title: string): Promise<string | null> {
+    this.#beginning ??= this.#create(title).finally(() => {
+      this.#beginning = null;
+    });
+    return this.#beginning;
+  }
+
   async #create(title: string): Promise<string | null> {
     let id: string | null = null;
     await this.#guard(null, async () => {
@@ -200,7 +207,8 @@ export class ChatStore {
       ...(attachments.length > 0 ? { attachments: [...attachments] } : {}),
     };
     this.#append(id, question);
-    await this.#put(id, question);
+    // Not waited for: `reply` has to be there at once, so that the next question waits for it.
+    void this.#put(id, question);
     await this.#reply(id, question.id);
   }
 
