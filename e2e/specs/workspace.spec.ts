@@ -174,6 +174,7 @@ test.describe('Workspace', () => {
     await picture('not in this encoding');
     expect(await onDisk()).toEqual(bytes('caf\xe9\r\n\x80 5\nlast \xfc'));
     await page.getByRole('button', { name: 'Save as UTF-8' }).click();
+    await expect(tab(page, 'latin1.txt')).toBeVisible(); // and no longer "latin1.txt, unsaved"
     await expect(status(page)).toContainText('UTF-8');
     expect((await onDisk()).toString('utf8')).toBe('café\r\n€ 5\nlast ü →');
 
