@@ -20,7 +20,7 @@ cudaError_t launch_dims(cudaStream_t stream, const AttentionArrays& a, int32_t n
     return error;
   }
   const OverlappedLaunch merge(stream, dim3(params.n_head, params.n_tokens), kAttentionThreads);
-  return merge(attention_merge, a.partial, a.states, a.positions, a.sinks, a.y, params);
+  return merge(attention_merge<kKvSplit>, a.partial, a.states, a.positions, a.sinks, a.y, params);
 }
 
 static_assert(kPrefillRows == kFlashRows);

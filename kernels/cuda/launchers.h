@@ -8,13 +8,14 @@
 
 #include "kernels/cuda/launch_types.h"
 #include "kernels/portable/activations.h"
-#include "kernels/portable/attention.h"
+#include "kernels/portable/attention_codes.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
-#include "kernels/portable/rope_kv.h"
+#include "kernels/portable/pack_codes.h"
+#include "kernels/portable/rope_codes.h"
 #include "kernels/portable/sample.h"
 #include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
@@ -102,6 +103,42 @@ bool has_flash(int32_t head_dim_k, int32_t head_dim_v);
 /// used. @return cudaErrorInvalidValue where has_flash says no
 cudaError_t launch_flash(cudaStream_t stream, const AttentionArrays& arrays, int32_t n_tiles,
                          const AttentionKernelParams& params);
+
+// ---- codes_launchers.cu: keys and values in pages of codes (kernels/portable/kv_codes.h). cudaErrorInvalidValue for
+// dimensions without a kernel: not a multiple of 4, above 576 and 512.
+struct CodesMemory {
+  uint32_t* arena;       ///< what `forms` counts from; null, and forms are addresses in words
+  const int64_t* forms;  ///< [n_page, kForms]
+};
+struct TurnMatrices {
+  const float* matrices;
+  const float* means;  ///< null: none
+};
+cudaError_t launch_rope_and_store_codes(cudaStream_t stream, float* q, const float* k, const float* v,
+                                        const float* turns, const int32_t* positions, const int32_t* slots,
+                                        const CodesMemory& memory, const TurnMatrices& turn,
+                                        const RopeCodesParams& params);
+cudaError_t launch_turn_back(cudaStream_t stream, float* y, const TurnMatrices& turn, const RopeCodesParams& params);
+cudaError_t launch_pack_pages(cudaStream_t stream, const int32_t* pages, int32_t n_pages, const CodesMemory& memory,
+                              const CodesLayout& kv);
+cudaError_t launch_unpack_pages(cudaStream_t stream, const UnpackedPage* entries, int32_t n_entries,
+                                const CodesMemory& memory, uint16_t* pages, const CodesLayout& kv,
+                                const KvLayout& result);
+
+struct CodesAttentionArrays {
+  const float* q;
+  CodesMemory memory;
+  const int32_t* page_tables;
+  const AttentionTile* tiles;  ///< of kAttentionRows, by append_page_tiles
+  const int32_t* positions;
+  const float* sinks;  ///< null: none
+  float* y;
+  float* partial;  ///< [n_spans, n_tokens, n_head, head_dim_v]
+  float* states;   ///< [n_spans, n_tokens, n_head, 2]
+};
+/// @param n_spans of kCodesSpan, up to the last position of any token
+cudaError_t launch_attention_codes(cudaStream_t stream, const CodesAttentionArrays& arrays, int32_t n_tiles,
+                                   int32_t n_spans, const CodesLayout& codes, const AttentionKernelParams& params);
 
 // ---- float_launchers.cu. cudaErrorInvalidValue for a type with blocks, except of launch_embed.
 /// Any number of tokens, kMatvecMaxTokens at a time.

@@ -2,11 +2,14 @@
 // kernels that are no templates are entry points already.
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention.h"
+#include "kernels/portable/attention_codes.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
+#include "kernels/portable/pack_codes.h"
+#include "kernels/portable/rope_codes.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
 #include "kernels/portable/widen.h"
@@ -71,6 +74,25 @@ OUTPOST_FLOAT_MATVEC(ElementBF16)
 OUTPOST_ATTENTION(128, 128)
 OUTPOST_ATTENTION(256, 256)
 OUTPOST_ATTENTION(576, 512)
+
+OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)
+OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)
+
+#define OUTPOST_CODES(dim_k, dim_v)                                                            \
+  OUTPOST_INSTANCE("attention_codes_" #dim_k "_" #dim_v, attention_codes<8, dim_k, dim_v>)
+
+OUTPOST_CODES(64, 64)
+OUTPOST_CODES(128, 128)
+OUTPOST_CODES(256, 256)
+OUTPOST_CODES(576, 512)
+
+#define OUTPOST_TURN(dim)                                                     \
+  OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim>)   \
+  OUTPOST_INSTANCE("turn_back_" #dim, turn_back<dim>)
+
+OUTPOST_TURN(128)
+OUTPOST_TURN(256)
+OUTPOST_TURN(576)
 
 }  // namespace gpu
 }  // namespace outpost

@@ -345,8 +345,9 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
   }
 }
 
-/// The splits of each row, merged in order. Grid: (n_head, n_tokens).
+/// The splits of each row, of kSpan positions, merged in order. Grid: (n_head, n_tokens).
 /// @param positions [n_tokens]; otherwise as attention
+template <int kSpan>
 GPU_KERNEL(kAttentionThreads)
 attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, int32_t, positions),
                 GPU_IN(3, float, sinks), GPU_IO(4, float, y), GPU_PARAMS(5, AttentionKernelParams, p) GPU_GRID) {
@@ -355,7 +356,7 @@ attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, i
   const Here here = GPU_HERE;
   const int32_t head = here.block_x, token = here.block_y, dim_v = p.kv.head_dim_v;
   const int32_t position = positions[token];
-  const int32_t first_split = first_visible(position, p.n_window) / kKvSplit, last_split = position / kKvSplit;
+  const int32_t first_split = first_visible(position, p.n_window) / kSpan, last_split = position / kSpan;
   enum { kAtOnce = 8 };
   for (int32_t d = here.thread_id; d < dim_v; d += kAttentionThreads) {
     SoftmaxState state = {-infinity32(), 0};

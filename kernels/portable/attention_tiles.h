@@ -23,4 +23,15 @@ inline void append_tiles(std::vector<AttentionTile>& tiles, int32_t first_token,
   }
 }
 
+/// As append_tiles, and no tile goes over the end of a page: which form of an older page a query reads depends on its
+/// own.
+inline void append_page_tiles(std::vector<AttentionTile>& tiles, int32_t first_token, int32_t n_tokens,
+                              int32_t first_position, int32_t page_table, int32_t n_group, int32_t n_rows) {
+  for (int32_t t = 0; t < n_tokens;) {
+    const int32_t position = first_position + t, n = std::min(n_tokens - t, kPage - position % kPage);
+    append_tiles(tiles, first_token + t, n, position, page_table, n_group, n_rows);
+    t += n;
+  }
+}
+
 }  // namespace outpost::gpu

@@ -10,7 +10,7 @@
 #define GPU_PARAMS(index, type, name) const __grid_constant__ type name
 #define GPU_GRID
 #define GPU_HERE ::outpost::gpu::Here(blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x)
-#define GPU_SHARED(type, name, n) __shared__ type name[n]
+#define GPU_SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define GPU_PARAMS_REF(type) const type&
 #define GPU_BLOCK_REF(type) const type&
 #define GPU_LOCAL

@@ -15,7 +15,7 @@
 #define GPU_PARAMS(index, type, name) constant type& name [[buffer(index)]]
 #define GPU_GRID , uint3 gpu_block_ [[threadgroup_position_in_grid]], uint gpu_thread_ [[thread_index_in_threadgroup]]
 #define GPU_HERE ::outpost::gpu::Here(gpu_block_.x, gpu_block_.y, gpu_block_.z, gpu_thread_)
-#define GPU_SHARED(type, name, n) OUTPOST_METAL_STATIC threadgroup type name[n]
+#define GPU_SHARED(type, name, n) alignas(16) OUTPOST_METAL_STATIC threadgroup type name[n]
 #define GPU_PARAMS_REF(type) constant type&
 #define GPU_BLOCK_REF(type) device const type&
 #define GPU_LOCAL thread
@@ -108,6 +108,9 @@ GPU_FN void store_float4(threadgroup float* p, Float4 v) { *reinterpret_cast<thr
 GPU_FN void store_float4(device float* p, Float4 v) { *reinterpret_cast<device metal::float4*>(p) = v; }
 GPU_FN Words2 load_words2(device const uint32_t* p) { return *reinterpret_cast<device const metal::uint2*>(p); }
 GPU_FN Words4 load_words4(device const uint32_t* p) { return *reinterpret_cast<device const metal::uint4*>(p); }
+GPU_FN Words4 load_words4(threadgroup const uint32_t* p) {
+  return *reinterpret_cast<threadgroup const metal::uint4*>(p);
+}
 GPU_FN Float4 load_half4(device const uint16_t* p) {
   Float4 v;
   v.x = float_of_half(p[0]);

@@ -21,7 +21,8 @@ struct PairPlace {
   int32_t first, second;
 };
 
-GPU_FN PairPlace pair_place(GPU_PARAMS_REF(RopeKvParams) p, int32_t pair) {
+template <typename Params>
+GPU_FN PairPlace pair_place(GPU_PARAMS_REF(Params) p, int32_t pair) {
   if (p.is_halves) return {p.offset + pair, p.offset + pair + p.n_pairs};
   return {p.offset + 2 * pair, p.offset + 2 * pair + 1};
 }

@@ -114,7 +114,7 @@ void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& p
                                                  a.states, params);
     });
     launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
-           [&] { attention_merge(a.partial, a.states, a.positions, a.sinks, a.y, params); });
+           [&] { attention_merge<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
   } else {
     launch({{a.n_tiles, params.kv.n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
       attention<kRows, kMaxDimK, kMaxDimV, false>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
