@@ -9,7 +9,7 @@
 #include <random>
 
 #include "backend/cpu/kv_codec.h"
-#include "backend/cpu/kv_rotation.h"
+#include "backend/kv_rotation.h"
 #include "kernels/common/kv_levels.h"
 #include "runtime/loaded_model.h"
 #include "tests/support/temp_dir.h"
@@ -132,6 +132,23 @@ TEST_CASE("a basis changes no product but by a number that all keys share") {
     CHECK(difference == doctest::Approx(shift).epsilon(1e-3));
     rotation.undo(turned.data());
     for (size_t d = 0; d < kDim; ++d) CHECK(turned[d] == doctest::Approx(key[d]).epsilon(1e-3));
+  }
+  // As matrices, the mean apart.
+  const Vector key = source.key();
+  const std::vector<float> forward = rotation.columns(KvRotation::Way::kForward);
+  const std::vector<float> back = rotation.columns(KvRotation::Way::kBack);
+  Vector turned(kDim, 0.0f), again(kDim, 0.0f);
+  for (size_t column = 0; column < kDim; ++column) {
+    for (size_t d = 0; d < kDim; ++d) turned[d] += forward[column * kDim + d] * (key[column] - rotation.mean()[column]);
+  }
+  for (size_t column = 0; column < kDim; ++column) {
+    for (size_t d = 0; d < kDim; ++d) again[d] += back[column * kDim + d] * turned[column];
+  }
+  Vector applied = key;
+  rotation.apply(applied.data());
+  for (size_t d = 0; d < kDim; ++d) {
+    CHECK(turned[d] == doctest::Approx(applied[d]).epsilon(1e-3));
+    CHECK(again[d] + rotation.mean()[d] == doctest::Approx(key[d]).epsilon(1e-3));
   }
   // Where scores pass through more than a softmax, nothing may be added to them.
   const KvCalibration unshifted = calibrated(false);

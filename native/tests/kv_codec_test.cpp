@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "backend/cpu/kv_rotation.h"
+#include "backend/kv_rotation.h"
 #include "core/strings.h"
 #include "kernels/common/kv_levels.h"
 
@@ -180,6 +180,27 @@ TEST_CASE("every code of a page has a place of its own") {
     }
     CHECK(*std::max_element(n_keys.begin(), n_keys.end()) == 1);
     CHECK(*std::max_element(n_values.begin(), n_values.end()) == 1);
+  }
+}
+
+TEST_CASE("a rotation as a matrix does what it does as itself") {
+  for (const int32_t n : {4, 64, 80, 576}) {
+    CAPTURE(n);
+    const KvRotation rotation(n);
+    const auto x = normal(n, 9);
+    using Way = KvRotation::Way;
+    for (const Way way : {Way::kForward, Way::kQueries, Way::kBack}) {
+      auto expected = x;
+      way == Way::kForward   ? rotation.apply(expected.data())
+      : way == Way::kQueries ? rotation.apply_to_query(expected.data())
+                             : rotation.undo(expected.data());
+      const std::vector<float> columns = rotation.columns(way);
+      for (size_t i = 0; i < x.size(); ++i) {
+        double sum = 0;
+        for (size_t column = 0; column < x.size(); ++column) sum += double{columns[column * x.size() + i]} * x[column];
+        CHECK(std::fabs(sum - expected[i]) <= 1e-5);
+      }
+    }
   }
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "backend/cpu/kv_rotation.h"
+#include "backend/kv_rotation.h"
 #include "core/aligned_buffer.h"
 
 namespace outpost {

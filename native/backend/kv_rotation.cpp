@@ -1,4 +1,4 @@
-#include "backend/cpu/kv_rotation.h"
+#include "backend/kv_rotation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -65,6 +65,18 @@ KvRotation::KvRotation(int32_t n, const KvBasis& basis) : KvRotation(n) {
   matrix_ = std::move(forward);
   query_matrix_ = std::move(query);
   mean_ = basis.mean;
+}
+
+std::vector<float> KvRotation::columns(Way way) const {
+  if (!matrix_.empty()) return way == Way::kForward ? matrix_ : way == Way::kQueries ? query_matrix_ : inverse_;
+  const auto n = static_cast<size_t>(n_);
+  std::vector<float> result(n * n, 0.0f);
+  for (size_t i = 0; i < n; ++i) {
+    float* column = result.data() + i * n;
+    column[i] = 1.0f;
+    way == Way::kBack ? undo(column) : turn(column);
+  }
+  return result;
 }
 
 /// x = H x

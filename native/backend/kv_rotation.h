@@ -22,6 +22,11 @@ class KvRotation {
   KvRotation(int32_t n, const KvBasis& basis);
 
   int32_t n() const { return n_; }
+  /// What a rotation does to keys and values, without the mean; to queries; and what `undo` does.
+  enum class Way { kForward, kQueries, kBack };
+  /// As a matrix [n, n], columns one after the other.
+  std::vector<float> columns(Way way) const;
+  const std::vector<float>& mean() const { return mean_; }  ///< [n] that `apply` subtracts, or empty
   /// Of keys and values, in place.
   void apply(float* x) const;
   /// Of queries, in place: products with turned keys are those of before but for one number for all keys.
