@@ -2,6 +2,7 @@
 // the rule of which form a query reads.
 #include <doctest/doctest.h>
 
+#include "backend/cuda/unpacked_plan.h"
 #include "backend/kv_format.h"
 #include "kernels/portable/attention_tiles.h"
 #include "kernels/tests/attention_data.h"
@@ -76,8 +77,9 @@ double read(CodesSequence& s, int32_t t, int32_t p, int32_t head_kv, bool is_val
   return s.pages.part(page, form, head_kv, is_value).value(p % kPage, d);
 }
 
-/// Position by position in f64. Products with codes take a query's head as signed bytes, those with sinks as it is.
-std::vector<double> reference(CodesSequence& s, int32_t t) {
+/// Position by position in f64. Products with codes take a query's head as signed bytes, unless it is exact, those with
+/// sinks as it is.
+std::vector<double> reference(CodesSequence& s, int32_t t, bool is_exact = false) {
   const AttentionCase& c = s.shape;
   std::vector<double> y;
   for (int32_t h = 0; h < c.n_head; ++h) {
@@ -91,7 +93,7 @@ std::vector<double> reference(CodesSequence& s, int32_t t) {
       double score = 0;
       for (int32_t d = 0; d < c.dim_k; ++d) {
         const double code = std::nearbyint(q[d] * (127.0f / largest)) * (double{largest} / 127);
-        score += (p < kKvSinks ? double{q[d]} : code) * read(s, t, p, h_kv, false, d);
+        score += (p < kKvSinks || is_exact ? double{q[d]} : code) * read(s, t, p, h_kv, false, d);
       }
       score /= std::sqrt(static_cast<double>(c.dim_k));
       scores.push_back(c.softcap > 0 ? c.softcap * std::tanh(score / c.softcap) : score);
@@ -200,4 +202,75 @@ TEST_CASE("gpu codes attention: what is no number is seen by those who look ther
   for (const float x : attend(s, 98, 2)) CHECK(!std::isfinite(x));
   s.shape.n_window = 60;
   for (const float x : attend(s, 98, 2)) CHECK(std::isfinite(x));
+}
+
+TEST_CASE("gpu codes attention: many tokens read unpacked pages, each token the forms that it would alone") {
+  for (const AttentionCase& c : {AttentionCase{4, 2, 32, 48}, AttentionCase{3, 1, 32, 32, /*n_window=*/100}}) {
+    const int32_t first = 170, n = 160;  // of pages 2 to 5
+    CodesSequence s = make_codes(c, 3, 2, first + n, 23);
+    const std::vector<SequenceRun> runs = {{s.page_table, first, n}};
+    const UnpackedPlan plan = plan_unpacked(runs, c.n_head / c.n_head_kv, tile_rows(8), c.n_window);
+    const KvLayout halves{c.n_head_kv, c.dim_k, c.dim_v, int64_t{kPage} * c.n_head_kv * (c.dim_k + c.dim_v), 0};
+    DeviceArray<UnpackedPage> entries("entries", plan.pages);
+    DeviceArray<uint32_t> arena("arena", s.pages.arena);
+    DeviceArray<int64_t> forms("forms", s.pages.forms);
+    DeviceArray<uint16_t> pages("pages", plan.pages.size() * static_cast<size_t>(halves.page_stride));
+    run_unpack_pages(entries, forms, arena, pages, static_cast<int32_t>(plan.pages.size()), s.pages.kv, halves);
+
+    const auto width = static_cast<int64_t>(c.n_head * c.dim_k);
+    const std::vector<float> q_part(s.q.begin() + first * width, s.q.end());
+    DeviceArray<float> q("q", q_part), sinks("sinks", s.sinks), y("y", static_cast<size_t>(n * c.n_head * c.dim_v));
+    DeviceArray<float> none("none", 0);
+    DeviceArray<int32_t> page_tables("page_tables", plan.page_tables), no_positions("positions", 0);
+    DeviceArray<AttentionTile> tiles("tiles", plan.tiles);
+    const AttentionKernelParams params{
+        halves, c.n_head, n, c.n_window, 0, 1.0f / std::sqrt(static_cast<float>(c.dim_k)), 0};
+    run_attention({q, pages, page_tables, tiles, no_positions, sinks, y, none, none,
+                   static_cast<int32_t>(plan.tiles.size()), 1, false},
+                  params, 8);
+    const std::vector<float> found = y.values();
+    for (const int32_t t : {170, 191, 192, 255, 256, 329}) {
+      const std::vector<double> expected = reference(s, t, /*is_exact=*/true);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        // Keys below 4 as f16 change a score by less than 32 * 4 * 4 * 2^-12 / sqrt(32), a weight by twice as much of
+        // itself in the worst case.
+        const double got = found[static_cast<size_t>((t - first) * c.n_head * c.dim_v) + i];
+        if (!(std::abs(got - expected[i]) <= 0.05)) FAIL_CHECK("token ", t, ": ", got, ", expected ", expected[i]);
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "gpu codes attention: a plan unpacks a page once for each form, whoever shares it, and every row is in a tile") {
+  const std::vector<int32_t> a = {5, 3, 8, 1}, b = {5, 3, 7};  // the first two pages are common
+  const std::vector<SequenceRun> runs = {{a, 100, 150}, {b, 140, 30}};
+  const UnpackedPlan plan = plan_unpacked(runs, 3, 8, 0);
+  std::vector<std::pair<int32_t, int32_t>> unpacked;
+  for (const UnpackedPage& page : plan.pages) {
+    CHECK(plan.pages[static_cast<size_t>(page.to)].page == page.page);
+    unpacked.push_back({page.page, page.form});
+  }
+  std::sort(unpacked.begin(), unpacked.end());
+  CHECK(std::adjacent_find(unpacked.begin(), unpacked.end()) == unpacked.end());
+  std::vector<int> n_seen(180 * 3);
+  for (const AttentionTile& tile : plan.tiles) {
+    const SequenceRun& run = tile.first_token < 150 ? runs[0] : runs[1];
+    const int32_t first = tile.first_position, last = first + tile.n_tokens - 1;
+    CHECK(first == run.n_past + tile.first_token - (tile.first_token < 150 ? 0 : 150));
+    CHECK(first / kPage == last / kPage);
+    for (int32_t p = 0; p <= first / kPage; ++p) {
+      const auto at = static_cast<size_t>(plan.page_tables[static_cast<size_t>(tile.page_table + p)]);
+      const UnpackedPage& page = plan.pages.at(at);
+      CHECK(page.page == run.page_table[static_cast<size_t>(p)]);
+      CHECK(page.form == (first / kPage - p <= 1 ? kFreshForm : kPackedForm));
+      CHECK(page.index == p);
+      CHECK(page.n_slots > std::min(kPage - 1, last - p * kPage));
+    }
+    for (int32_t t = 0; t < tile.n_tokens; ++t) {
+      for (int32_t h = 0; h < tile.n_heads; ++h)
+        ++n_seen[static_cast<size_t>((tile.first_token + t) * 3 + tile.first_head + h)];
+    }
+  }
+  CHECK(std::all_of(n_seen.begin(), n_seen.end(), [](int n) { return n == 1; }));
 }

@@ -42,21 +42,39 @@ DeviceSpan<const float> CudaBackend::run_pass(const PassInputs& inputs,
   n_splits_ = 1;
   while (n_splits_ * gpu::kKvSplit <= inputs_.last_position()) n_splits_ *= 2;
 
+  for (const auto& pass : unpacked_passes_) pass->is_current = false;
+  auto* codes = inputs.kv.is_compressed() ? static_cast<CudaCodesStorage*>(&inputs.kv) : nullptr;
+
   struct InPass {  // also when an operation throws
     bool& flag;
     explicit InPass(bool& f) : flag(f) { flag = true; }
     ~InPass() { flag = false; }
   } in_pass(is_in_pass_);
-  if (int_of(inputs.tokens.size()) > kMaxGraphTokens) return finish_operations(operations);
+  try {
+    if (codes != nullptr) codes->begin_pass(inputs.runs);
+    return run_operations(inputs, operations);
+  } catch (...) {
+    if (codes != nullptr) codes->abandon_pass();
+    throw;
+  }
+}
+
+DeviceSpan<const float> CudaBackend::run_operations(const PassInputs& inputs,
+                                                    const std::function<DeviceSpan<const float>()>& operations) {
+  // Pages of codes are unpacked by lists that differ from pass to pass.
+  const int32_t n_most = inputs.kv.is_compressed() ? gpu::kMatvecMaxTokens : kMaxGraphTokens;
+  if (int_of(inputs.tokens.size()) > n_most) return finish_operations(operations);
 
   CudaGraphs::Key key = {reinterpret_cast<int64_t>(inputs.network),
-                         reinterpret_cast<int64_t>(static_cast<CudaKvStorage&>(inputs.kv).pages()),
+                         reinterpret_cast<int64_t>(&inputs.kv),
                          inputs.n_ctx,
                          n_splits_,
                          int64_t(inputs.tokens.size()),
                          int64_t(inputs.logit_rows.size()),
                          int64_t(inputs.wants_hidden) + 2 * int64_t(inputs.wants_all_hidden)};
   for (const SequenceRun& run : inputs.runs) key.push_back(run.n_tokens);
+  const auto tiles = inputs_.tile_counts();
+  key.insert(key.end(), tiles.begin(), tiles.end());
   if (const CudaGraphs::Graph* known = graphs_.find(key)) {
     const CudaGraphs::Graph graph = known->graph != nullptr ? *known : record(key, operations);
     check_cuda(cudaGraphLaunch(graph.graph, stream_), "starting a recorded pass");

@@ -1,8 +1,8 @@
 // Computes on an NVIDIA GPU. Everything is put on one stream, in the order of the calls.
 //
 // cuda_backend.cpp: passes and the small operations; cuda_weights.cpp: what is loaded; cuda_products.cpp: products and
-// the forms of activations that they take; cuda_attention.cpp and cuda_experts.cpp: these; cuda_devices.cpp: what there
-// is.
+// the forms of activations that they take; cuda_attention.cpp and cuda_experts.cpp: these; cuda_codes.cpp: the pages of
+// a KV cache in codes; cuda_devices.cpp: what there is.
 #pragma once
 
 #include <map>
@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/cuda/cuda_codes.h"
 #include "backend/cuda/cuda_graphs.h"
 #include "backend/cuda/cuda_inputs.h"
 #include "backend/cuda/cuda_memory.h"
@@ -37,8 +38,8 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
   ExpertCacheStats expert_cache_stats() const override;
   std::unique_ptr<Rope> create_rope(const RopeParams& params) override;
-  using Backend::alloc_kv;  // refuses formats other than f16
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
   std::unique_ptr<Buffer> alloc_f32(size_t n) override;
 
   // ---- passes
@@ -86,6 +87,18 @@ class CudaBackend final : public Backend {
     float factor = 1.0f;
   };
 
+  /// An UnpackedPlan on the device. Passes that have one are not recorded.
+  struct UnpackedPass {
+    int32_t n_group, n_rows, n_window;
+    bool is_current = false;  ///< made for this pass
+    int32_t n_pages = 0, n_tiles = 0;
+    const gpu::UnpackedPage* pages = nullptr;
+    const int32_t* page_tables = nullptr;
+    const gpu::AttentionTile* tiles = nullptr;
+    DeviceBytes memory;
+    PinnedBytes pinned;
+  };
+
   void use() { check_cuda(cudaSetDevice(device_), "choosing the device"); }
 
   void launched(cudaError_t error, const char* kernel) { check_cuda(error, kernel); }
@@ -105,6 +118,9 @@ class CudaBackend final : public Backend {
 
   /// Copies the activations that a pass brings along to where recorded ones look for them.
   void stage_activations(std::span<const float> activations);
+  /// A pass whose inputs are on the device: as it was recorded, or by its operations. @return its logits
+  DeviceSpan<const float> run_operations(const PassInputs& inputs,
+                                         const std::function<DeviceSpan<const float>()>& operations);
   /// Everything that a pass asks for, nothing put off. @return its logits
   DeviceSpan<const float> finish_operations(const std::function<DeviceSpan<const float>()>& operations);
   /// What a pass asks for, as a graph that is kept by its key.
@@ -125,8 +141,23 @@ class CudaBackend final : public Backend {
   void multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                         const gpu::ExpertLists& lists, const int32_t* choices, int32_t n_expert, int32_t n_used);
 
+  // ---- keys and values in codes
+
+  gpu::RopeCodesParams codes_params(const CudaCodesStorage& storage, int32_t il, int32_t n_head) const;
+  /// What this pass unpacks for layers with that window and way of sharing heads.
+  const UnpackedPass& unpacked_pass(int32_t n_group, int32_t n_rows, int32_t n_window);
+  /// Up to kMatvecMaxTokens tokens.
+  void attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, const CudaCodesStorage& storage, int32_t il,
+                    const AttentionParams& params);
+  /// More tokens: by kernels that read f16.
+  void attend_unpacked(DeviceSpan<float> y, DeviceSpan<const float> q, const CudaCodesStorage& storage, int32_t il,
+                       const AttentionParams& params);
+
   // ---- what is loaded
 
+  /// @throws EngineError kModelUnsupported
+  void check_kv_shape(const KvShape& shape);
+  void forget_passes();
   std::shared_ptr<CudaMatrix> load_matrix(const WeightView& view);
   std::unique_ptr<CudaMatrix> upload_matrix(const WeightView& view);
   /// Of experts whose gate and up alternate: all gates (i_half 0) or all ups (1).
@@ -153,6 +184,7 @@ class CudaBackend final : public Backend {
   std::span<const int32_t> pass_tokens_;     // of the pass that is computed
   std::span<const float> pass_activations_;  // likewise
   int32_t n_splits_ = 1;
+  std::vector<std::unique_ptr<UnpackedPass>> unpacked_passes_;
   Pending pending_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
   bool is_quantized_super_ = false;
@@ -160,6 +192,7 @@ class CudaBackend final : public Backend {
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_gemm_ = false;
   DeviceBytes image_, image_scales_;
+  DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
 };

@@ -25,9 +25,10 @@ class CudaInputs {
     return upload(stream);
   }
 
-  /// Tiles of attention: heads that share keys, and rows of a tile.
+  /// Tiles of attention: heads that share keys, rows of a tile, and whether a tile ends with a page at the latest.
   struct TileShape {
     int32_t n_group, n_rows;
+    bool ends_with_page = false;
     bool operator==(const TileShape&) const = default;
   };
 
@@ -53,6 +54,9 @@ class CudaInputs {
     return reinterpret_cast<const gpu::AttentionTile*>(at(tiles_at_[shape_index(shape)]));
   }
   int32_t n_tiles(TileShape shape) const { return n_tiles_[shape_index(shape)]; }
+  /// Of every shape so far: a recorded pass serves those with the same numbers.
+  std::span<const int32_t> tile_counts() const { return n_tiles_; }
+  std::span<const SequenceRun> runs() const { return runs_; }
   int32_t n_tokens() const { return static_cast<int32_t>(n_positions_); }
   int32_t last_position() const { return last_position_; }
 
@@ -98,8 +102,9 @@ class CudaInputs {
     int32_t first_token = 0;
     size_t page_table = 0;
     for (const SequenceRun& run : runs_) {
-      gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), shape.n_group,
-                        shape.n_rows);
+      const auto append = shape.ends_with_page ? gpu::append_page_tiles : gpu::append_tiles;
+      append(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), shape.n_group,
+             shape.n_rows);
       first_token += run.n_tokens;
       page_table += n_pages(run);
     }

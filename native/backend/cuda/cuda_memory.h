@@ -23,6 +23,9 @@ void check_cuda(cudaError_t error, const char* what);
 /// nothing orders them before what a stream does.
 inline void wait_for_copies() { check_cuda(cudaStreamSynchronize(nullptr), "copying to the device"); }
 
+/// @throws EngineError kOutOfMemory with what is needed for `what`, and what is free
+[[noreturn]] void fail_out_of_memory(size_t n_bytes, const char* what);
+
 /// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
 class DeviceBytes {
  public:

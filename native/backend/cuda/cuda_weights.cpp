@@ -70,16 +70,30 @@ std::unique_ptr<Rope> CudaBackend::create_rope(const RopeParams& params) {
 }
 
 std::unique_ptr<KvStorage> CudaBackend::alloc_kv(const KvShape& shape, int32_t n_page) {
+  check_kv_shape(shape);
+  return std::make_unique<CudaKvStorage>(shape, n_page, stream_, [this] { forget_passes(); });
+}
+
+std::unique_ptr<KvStorage> CudaBackend::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
+  if (format.is_exact() || format.statistics != nullptr) return Backend::alloc_kv(shape, format, n_page);
+  check_kv_shape(shape);
+  return std::make_unique<CudaCodesStorage>(shape, format, n_page, stream_, [this] { forget_passes(); });
+}
+
+void CudaBackend::check_kv_shape(const KvShape& shape) {
   use();
-  if (shape.head_dim_k % 4 != 0 || shape.head_dim_v % 4 != 0 || shape.head_dim_k > 576 || shape.head_dim_v > 512) {
-    throw EngineError(ErrorCode::kModelUnsupported,
-                      concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
-                             "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
-  }
-  return std::make_unique<CudaKvStorage>(shape, n_page, stream_, [this] {
-    cudaStreamSynchronize(stream_);
-    graphs_.clear();
-  });
+  if (shape.head_dim_k % 4 == 0 && shape.head_dim_v % 4 == 0 && shape.head_dim_k <= 576 && shape.head_dim_v <= 512)
+    return;
+  throw EngineError(ErrorCode::kModelUnsupported,
+                    concat("Heads of ", shape.head_dim_k, " and ", shape.head_dim_v, " elements cannot be computed ",
+                           "on a GPU; expected multiples of 4 up to 576 and 512. Choose the CPU."));
+}
+
+/// Memory that recorded passes read is about to go.
+void CudaBackend::forget_passes() {
+  cudaSetDevice(device_);
+  cudaStreamSynchronize(stream_);
+  graphs_.clear();
 }
 
 std::unique_ptr<Buffer> CudaBackend::alloc_f32(size_t n) {
