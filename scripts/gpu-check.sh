@@ -83,8 +83,16 @@ if has speed; then
   : >$logs/speed.log
   for shape in $shapes; do
     file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
-    [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" || { failed=1; continue; }
+    [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" 40960 || { failed=1; continue; }
     { echo "-- $shape"; timeout 120 $build/outpost-engine bench "$file" --device $device --prefill 2048 --decode 128 --reps 3; } \
+      2>&1 | tee -a $logs/speed.log
+  done
+  # Steps at the end of a long context, with keys and values in f16 and in codes.
+  for kv in exact compact; do
+    file="${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf"
+    [ -f "$file" ] || continue
+    { echo "-- 8b-q4_K, at 32768 positions, --kv $kv"
+      timeout 120 $build/outpost-engine bench "$file" --device $device --depth 32768 --kv $kv --prefill 512 --decode 32 --reps 2; } \
       2>&1 | tee -a $logs/speed.log
   done
   # Half of the layers on the device, and as many as it has room for.

@@ -8,8 +8,8 @@
 // - on the device the bits do not depend on the chunks in which the text was computed, as long as all have at most 16
 //   tokens or all have more.
 // - the same holds where the processor computes the first layers and the device the others, but that activations of
-// more
-//   than 16 tokens are integers in the former: such tokens may be off as those of few are.
+//   more than 16 tokens are integers in the former: such tokens may be off as those of few are.
+// - keys and values in codes: the CPU with the same format is the reference, and bits do not depend on the chunks.
 // Prints a line for each model; exit code 1 if one fails. Without a device it says so, exit code 0.
 #include <algorithm>
 #include <cmath>
@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/strings.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
 #include "kernels/cuda/launchers.h"
@@ -134,14 +135,14 @@ std::vector<float> exact_logits(const std::string& path, const std::vector<int32
 
 /// The chunks in which the device computes other bits than `few`, in chunks of one, or `many`, in one chunk.
 std::string find_other_chunks(const Model& model, const std::vector<int32_t>& tokens, const std::vector<float>& few,
-                              const std::vector<float>& many) {
+                              const std::vector<float>& many, const std::string& kv = "exact") {
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   std::string others;
   for (const int32_t n_chunk : {2, 5, 8, 16}) {
-    if (evaluate_logits(model, tokens, n_tokens, n_chunk) != few) others += " " + std::to_string(n_chunk);
+    if (evaluate_logits(model, tokens, n_tokens, n_chunk, kv) != few) others += " " + std::to_string(n_chunk);
   }
   for (const int32_t n_chunk : {17, 64, 100}) {
-    const auto part = evaluate_logits(model, tokens, n_tokens, n_chunk);
+    const auto part = evaluate_logits(model, tokens, n_tokens, n_chunk, kv);
     // Rows of passes with more than 16 tokens, after none with fewer.
     const int32_t n_rows = n_tokens % n_chunk > 16 ? n_tokens : n_tokens / n_chunk * n_chunk;
     const auto n = static_cast<std::ptrdiff_t>(n_rows) * model.info().n_vocab;
@@ -174,6 +175,37 @@ std::string check_shared(LoadOptions options, const std::string& path, int32_t n
   if (!of_many.is_good()) wrong += " many: median " + std::to_string(of_many.median) + ";";
   if (!others.empty()) wrong += " other bits in chunks of" + others + ";";
   return wrong.empty() ? "" : " with " + std::to_string(n_layers) + " layers on the device:" + wrong;
+}
+
+/// Keys and values in codes, beside the CPU with the same format. Where activations differ, so do codes at a border,
+/// and a code is a step of the format: two that pack alike differ by less than packing itself changes.
+/// @param rounded of the CPU in f16; of_few how far a token of the device may be off there
+/// @return what is wrong, or nothing
+std::string check_codes(const Model& on_cpu, const Model& on_gpu, const std::vector<int32_t>& tokens,
+                        const std::vector<float>& rounded, double of_few, const std::string& kv) {
+  const auto n_tokens = static_cast<int32_t>(tokens.size());
+  const auto n_vocab = static_cast<size_t>(on_cpu.info().n_vocab);
+  // Before the fourth page nothing is packed that a token reads: the first has its sinks, and two are fresh.
+  constexpr int32_t kFirst = 192;
+  if (n_tokens <= kFirst) return "";
+  const auto packed_part = [&](const std::vector<float>& logits) {
+    return std::vector<float>(logits.begin() + static_cast<std::ptrdiff_t>(kFirst * n_vocab), logits.end());
+  };
+  const auto expected = packed_part(evaluate_logits(on_cpu, tokens, n_tokens, 128, kv));
+  const double of_format = compare(packed_part(rounded), expected, n_vocab, 1).median;
+  const auto few = evaluate_logits(on_gpu, tokens, n_tokens, 1, kv);
+  const auto many = evaluate_logits(on_gpu, tokens, n_tokens, 512, kv);
+  const double limit = of_few + 2 * of_format;
+  std::string wrong;
+  for (const auto& [name, logits] : {std::pair("few", &few), {"many", &many}}) {
+    const Difference d = compare(expected, packed_part(*logits), n_vocab, limit);
+    if (d.median > limit / 2) {
+      wrong += concat(" ", kv, " ", name, ": median ", d.median, " where the format itself changes ", of_format, ";");
+    }
+  }
+  const std::string others = find_other_chunks(on_gpu, tokens, few, many, kv);
+  if (!others.empty()) wrong += concat(" ", kv, ": other bits in chunks of", others, ";");
+  return wrong;
 }
 
 bool check_model(const std::string& device, const std::string& path) {
@@ -215,6 +247,7 @@ bool check_model(const std::string& device, const std::string& path) {
     if (n_layers > 0 && n_layers < info.n_layer)
       wrong += check_shared(options, path, n_layers, tokens, {rounded, of_few}, {exact, of_many + 2 * of_cpu.median});
   }
+  for (const char* kv : {"safe", "compact", "max"}) wrong += check_codes(*on_cpu, *on_gpu, tokens, rounded, of_few, kv);
   const bool is_good = with_few.is_good() && with_many.is_good() && others.empty() && wrong.empty();
   std::printf("%s %-28s", is_good ? "ok    " : "FAILED", path.substr(path.find_last_of('/') + 1).c_str());
   for (const auto& [name, d] : {std::pair("few", &with_few), {"many", &with_many}})

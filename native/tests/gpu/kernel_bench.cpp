@@ -1,5 +1,6 @@
-// outpost-gpu-bench [matvec] [gemm] [attention]: what the kernels for few and for many tokens reach on a GPU, beside
-// what its memory, or its matrix units when nothing has to be brought to them, can do. The tile that the backend would
+// outpost-gpu-bench [matvec] [gemm] [attention] [codes]: what the kernels for few and for many tokens reach on a GPU,
+// beside what its memory, or its matrix units when nothing has to be brought to them, can do; and attention over codes
+// beside that over f16. The tile that the backend would
 // choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
 #include <algorithm>
 #include <cstdio>
@@ -222,6 +223,90 @@ void measure_attention(int32_t n_tokens, double rate) {
   std::fflush(stdout);
 }
 
+constexpr int32_t kCodesHeads = 32, kCodesHeadsKv = 8, kCodesDim = 128;
+constexpr int kCodesLayers = 6;  // one after the other: more than caches hold
+
+/// Tables and room for attention of the last n_tokens of n_positions.
+struct DecodeArrays {
+  DeviceArray<float> q, y, partial, states;
+  DeviceArray<int32_t> page_table, positions;
+  DeviceArray<AttentionTile> tiles;
+  int32_t n_tiles, n_splits;
+
+  static std::vector<int32_t> count_from(int32_t first, int32_t n) {
+    std::vector<int32_t> numbers(static_cast<size_t>(n));
+    std::iota(numbers.begin(), numbers.end(), first);
+    return numbers;
+  }
+  static std::vector<AttentionTile> tiles_of(int32_t n_tokens, int32_t n_positions) {
+    std::vector<AttentionTile> result;
+    append_page_tiles(result, 0, n_tokens, n_positions - n_tokens, 0, kCodesHeads / kCodesHeadsKv, kAttentionRows);
+    return result;
+  }
+  DecodeArrays(int32_t n_tokens, int32_t n_positions)
+      : q("q", test::random_f32(static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim), 4)),
+        y("y", static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim)),
+        partial("partial", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * kCodesDim)),
+        states("states", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * 2)),
+        page_table("page_table", count_from(0, n_positions / kPage)),
+        positions("positions", count_from(n_positions - n_tokens, n_tokens)),
+        tiles("tiles", tiles_of(n_tokens, n_positions)),
+        n_tiles(static_cast<int32_t>(tiles_of(n_tokens, n_positions).size())),
+        n_splits(n_positions / kKvSplit) {}
+};
+
+/// Attention of few tokens over many positions, f16 and codes, of heads as of an 8B model.
+void measure_codes(int32_t n_tokens, int32_t n_positions) {
+  DecodeArrays a(n_tokens, n_positions);
+  const int32_t n_pages = n_positions / kPage;
+  const int64_t stride = int64_t{kPage} * kCodesHeadsKv * 2 * kCodesDim;
+  const AttentionKernelParams params{
+      {kCodesHeadsKv, kCodesDim, kCodesDim, stride * kCodesLayers, 0}, kCodesHeads, n_tokens, 0, 0, 0.088388f, 0};
+  double f16_ms = 0;
+  {
+    std::vector<uint16_t> halves(static_cast<size_t>(n_pages * stride * kCodesLayers), 0x3800);
+    DeviceArray<uint16_t> pages("pages", halves);
+    f16_ms = median_ms([&](int run) {
+      AttentionKernelParams layer = params;
+      layer.kv.layer_offset = run % kCodesLayers * stride;
+      check(
+          launch_attention(nullptr, {a.q, pages, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
+                           a.n_tiles, a.n_splits, layer),
+          "attention");
+    });
+  }
+  std::printf("codes %2d tokens at %6d  f16 %7.3f ms %5.0f GB/s", n_tokens, n_positions, f16_ms,
+              2e-6 * static_cast<double>(n_pages * stride) / f16_ms);
+  struct Bits {
+    int32_t k, v;
+  };
+  for (const Bits bits : {Bits{8, 4}, Bits{3, 2}, Bits{4, 3}, Bits{4, 2}, Bits{2, 2}}) {
+    const int32_t fresh = kCodesHeadsKv * fresh_head_words(kCodesDim, kCodesDim);
+    const int32_t packed = kCodesHeadsKv * packed_head_words(kCodesDim, kCodesDim, bits.k, bits.v);
+    const int32_t sinks = kCodesHeadsKv * sinks_head_words(kCodesDim, kCodesDim);
+    const int64_t page_words = packed + fresh + sinks;  // fresh forms of old pages are there and not read
+    std::vector<int64_t> forms;
+    for (int64_t page = 0; page < n_pages; ++page) {
+      for (const int64_t at : {0, fresh, fresh + packed}) forms.push_back(page * page_words * kCodesLayers + at);
+    }
+    std::vector<uint32_t> words(static_cast<size_t>(n_pages * page_words * kCodesLayers), 0x3c3c3c3cu);
+    DeviceArray<uint32_t> arena("arena", words);
+    DeviceArray<int64_t> device_forms("forms", forms);
+    const CodesLayout layout{kCodesHeadsKv, kCodesDim, kCodesDim, bits.k, bits.v, 0, 0, 0};
+    const double ms = median_ms([&](int run) {
+      const CodesMemory memory{arena + run % kCodesLayers * page_words, device_forms};
+      check(launch_attention_codes(nullptr,
+                                   {a.q, memory, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
+                                   a.n_tiles, (a.n_splits + 3) / 4, layout, params),
+            "attention_codes");
+    });
+    std::printf("  k%dv%d %.3f ms %5.0f GB/s (%.2f x)", bits.k, bits.v, ms,
+                4e-6 * static_cast<double>(n_pages) * packed / ms, f16_ms / ms);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -249,6 +334,11 @@ int main(int argc, char** argv) {
     }
     if (wants("attention")) {
       for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
+    }
+    if (wants("codes")) {
+      for (const int32_t n_tokens : {1, 8}) {
+        for (const int32_t n_positions : {8192, 32768}) measure_codes(n_tokens, n_positions);
+      }
     }
     if (wants("gemm") && has_wgmma) {
       for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
