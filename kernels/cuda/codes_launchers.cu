@@ -27,12 +27,12 @@ cudaError_t launch_back(cudaStream_t stream, float* y, const TurnMatrices& turn,
   return launch(turn_back<kMaxDim>, y, turn.matrices, turn.means, params);
 }
 
-template <int kMaxDimK, int kMaxDimV>
+template <int kMaxDimK>
 cudaError_t launch_dims(cudaStream_t stream, const CodesAttentionArrays& a, int32_t n_tiles, int32_t n_spans,
                         const CodesLayout& codes, const AttentionKernelParams& params) {
   const OverlappedLaunch launch(stream, dim3(n_tiles, codes.n_head_kv, n_spans), kAttentionThreads);
-  if (const cudaError_t error = launch(attention_codes<kAttentionRows, kMaxDimK, kMaxDimV>, a.q, a.memory.arena,
-                                       a.memory.forms, a.page_tables, a.tiles, a.partial, a.states, codes, params);
+  if (const cudaError_t error = launch(attention_codes<kAttentionRows, kMaxDimK>, a.q, a.memory.arena, a.memory.forms,
+                                       a.page_tables, a.tiles, a.partial, a.states, codes, params);
       error != cudaSuccess) {
     return error;
   }
@@ -87,10 +87,9 @@ cudaError_t launch_attention_codes(cudaStream_t stream, const CodesAttentionArra
                                    int32_t n_spans, const CodesLayout& codes, const AttentionKernelParams& params) {
   const int32_t dim_k = codes.head_dim_k, dim_v = codes.head_dim_v;
   if (!has_kernel(dim_k, dim_v)) return cudaErrorInvalidValue;
-  if (dim_k <= 64 && dim_v <= 64) return launch_dims<64, 64>(stream, arrays, n_tiles, n_spans, codes, params);
-  if (dim_k <= 128 && dim_v <= 128) return launch_dims<128, 128>(stream, arrays, n_tiles, n_spans, codes, params);
-  if (dim_k <= 256 && dim_v <= 256) return launch_dims<256, 256>(stream, arrays, n_tiles, n_spans, codes, params);
-  return launch_dims<576, 512>(stream, arrays, n_tiles, n_spans, codes, params);
+  if (dim_k <= 128) return launch_dims<128>(stream, arrays, n_tiles, n_spans, codes, params);
+  if (dim_k <= 256) return launch_dims<256>(stream, arrays, n_tiles, n_spans, codes, params);
+  return launch_dims<kMaxKvDim>(stream, arrays, n_tiles, n_spans, codes, params);
 }
 
 }  // namespace outpost::gpu

@@ -78,21 +78,14 @@ OUTPOST_ATTENTION(576, 512)
 OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)
 OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)
 
-#define OUTPOST_CODES(dim_k, dim_v)                                                            \
-  OUTPOST_INSTANCE("attention_codes_" #dim_k "_" #dim_v, attention_codes<8, dim_k, dim_v>)
-
-OUTPOST_CODES(64, 64)
-OUTPOST_CODES(128, 128)
-OUTPOST_CODES(256, 256)
-OUTPOST_CODES(576, 512)
-
-#define OUTPOST_TURN(dim)                                                     \
+#define OUTPOST_CODES(dim)                                                    \
+  OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)          \
   OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim>)   \
   OUTPOST_INSTANCE("turn_back_" #dim, turn_back<dim>)
 
-OUTPOST_TURN(128)
-OUTPOST_TURN(256)
-OUTPOST_TURN(576)
+OUTPOST_CODES(128)
+OUTPOST_CODES(256)
+OUTPOST_CODES(576)
 
 }  // namespace gpu
 }  // namespace outpost

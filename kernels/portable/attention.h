@@ -122,18 +122,18 @@ GPU_FN void score_split(SharedPtr<float> scores, SharedPtr<float> queries, Devic
   }
 }
 
-/// The softmax of a row over a split, by a warp: scores become weights, 0 for what the row does not see.
-GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t first, int32_t last, int32_t row_position,
-                              GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
-  enum { kSteps = kKvSplit / 32 };
-  float row_scores[kSteps];
+OUTPOST_CONSTANT int kSplitSteps = kKvSplit / 32;  ///< positions of a split that a lane has: lane, lane + 32
+
+/// The softmax of a row over a split, by a warp: a lane's scores become weights, 0 for what the row does not see.
+GPU_FN SoftmaxState weigh_scores(GPU_LOCAL float (&row_scores)[kSplitSteps], int32_t split, int32_t first, int32_t last,
+                                 int32_t row_position, GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
   SoftmaxState state = {-infinity32(), 0};
   bool has_nan = false, is_empty = true;
-  GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+  GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) {
     const int32_t slot = 32 * step + lane;
-    row_scores[step] = -infinity32();
-    if (slot >= first && slot <= last)
-      row_scores[step] = masked_score(scores[slot], split * kKvSplit + slot, row_position, p);
+    row_scores[step] = slot >= first && slot <= last
+                           ? masked_score(row_scores[step], split * kKvSplit + slot, row_position, p)
+                           : -infinity32();
     has_nan = has_nan || !(row_scores[step] == row_scores[step]);
     is_empty = is_empty && row_scores[step] == -infinity32();
     state.max = max32(state.max, row_scores[step]);
@@ -142,13 +142,25 @@ GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t fi
   if (ballot(has_nan) != 0) state.max = float_of_bits(0x7fc00000u);
   is_empty = ballot(!is_empty) == 0;
   float sum = 0;
-  GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
+  GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) {
     const bool is_seen = !is_empty && !(row_scores[step] == -infinity32());
-    const float weight = is_seen ? exp32(row_scores[step] - state.max) : 0.0f;
-    scores[32 * step + lane] = weight;
-    sum += weight;
+    row_scores[step] = is_seen ? exp32(row_scores[step] - state.max) : 0.0f;
+    sum += row_scores[step];
   }
   state.sum = warp_sum(sum);
+  return state;
+}
+
+/// The same for scores in shared memory. @param scores [kKvSplit]
+GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t first, int32_t last, int32_t row_position,
+                              GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
+  float row_scores[kSplitSteps];
+  GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) {
+    const int32_t slot = 32 * step + lane;
+    row_scores[step] = slot >= first && slot <= last ? float(scores[slot]) : 0.0f;
+  }
+  const SoftmaxState state = weigh_scores(row_scores, split, first, last, row_position, p, lane);
+  GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) scores[32 * step + lane] = row_scores[step];
   return state;
 }
 

@@ -53,30 +53,13 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
          [&] { unpack_pages(entries, forms, arena, pages, kv, result); });
 }
 
-namespace {
-
-template <int kMaxDimK, int kMaxDimV>
-void run_dims(const DeviceCodesAttention& a, const CodesLayout& codes, const AttentionKernelParams& params,
-              Schedule schedule) {
-  launch({{a.n_tiles, codes.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
-    attention_codes<8, kMaxDimK, kMaxDimV>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes,
-                                           params);
-  });
-}
-
-}  // namespace
-
 void run_attention_codes(const DeviceCodesAttention& a, const CodesLayout& codes, const AttentionKernelParams& params,
                          Schedule schedule) {
-  const int32_t dim = std::max(codes.head_dim_k, codes.head_dim_v);
-  if (dim <= 64)
-    run_dims<64, 64>(a, codes, params, schedule);
-  else if (dim <= 128)
-    run_dims<128, 128>(a, codes, params, schedule);
-  else if (dim <= 256)
-    run_dims<256, 256>(a, codes, params, schedule);
-  else
-    run_dims<576, 512>(a, codes, params, schedule);
+  with_max_dim(codes.head_dim_k, [&]<int kMaxDim>() {
+    launch({{a.n_tiles, codes.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
+      attention_codes<8, kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes, params);
+    });
+  });
   launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
          [&] { attention_merge<kCodesSpan>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
 }
