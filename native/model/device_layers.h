@@ -1,4 +1,4 @@
-// How many layers of a model a device has room for, from the head of the file alone.
+// What the layers of a model and what is around them take in the memory of a device, from the head of the file alone.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ std::optional<int32_t> layer_of_tensor(std::string_view name);
 struct LayerBytes {
   std::vector<uint64_t> layers;  ///< weights of each, from the first one
   uint64_t output = 0;           ///< the last norm and the head
-  uint64_t table = 0;            ///< embeddings and the head for further tokens: only where all layers are
+  uint64_t embeddings = 0;       ///< the tables: where the first layer is
+  uint64_t table = 0;            ///< where all layers are: embeddings that are no head too, the head for further tokens
   uint64_t kv_per_position = 0;  ///< keys and values of one layer in f16
   uint64_t workspace_per_token = 0, workspace = 0;  ///< activations of a pass, and what does not grow with it
   int32_t n_ctx_train = 0;
@@ -29,19 +30,18 @@ struct LayerBytes {
 /// @throws EngineError kModelInvalid
 LayerBytes read_layer_bytes(const GgufFile& file);
 
-/// Bytes of the last n layers and the output with keys and values of n_positions, by what they are for.
+/// The layers [first, end).
+struct LayerRange {
+  int32_t first, end;
+  int32_t size() const { return end - first; }
+};
+
+/// Bytes of these layers and what belongs to them, with keys and values of n_positions, by what they are for.
 struct DeviceNeed {
   uint64_t weights = 0, kv = 0, workspace = 0;
   uint64_t total() const { return weights + kv + workspace; }
 };
-DeviceNeed device_need(const LayerBytes& bytes, int32_t n_layers, uint64_t n_positions);
-
-/// How many of the last layers fit into so many free bytes; 0 if not even one.
-int32_t count_fitting_layers(const LayerBytes& bytes, uint64_t n_positions, uint64_t free_bytes);
-
-/// The number of layers for a device that has so many free bytes, kAllLayers for all of them.
-/// @param wanted,n_positions as LoadOptions has them. @throws EngineError kOutOfMemory with the figures
-int32_t choose_device_layers(const GgufFile& file, const std::string& device, int32_t wanted, uint64_t n_positions,
-                             uint64_t free_bytes);
+/// @param has_processor whether the processor computes other layers: a pass has as many tokens then as suit that
+DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions);
 
 }  // namespace outpost

@@ -9,7 +9,7 @@
 #include "core/available_memory.h"
 #include "core/log.h"
 #include "core/strings.h"
-#include "model/device_layers.h"
+#include "model/layer_plan.h"
 #include "runtime/expert_budget.h"
 
 namespace outpost {
@@ -43,15 +43,17 @@ std::unique_ptr<Backend> create_backend(const GgufFile& file, const LoadOptions&
 }
 
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
-  int32_t n_layers = options.n_device_layers;
-  if (n_layers != kAllLayers) {
-    n_layers = choose_device_layers(file, options.device, n_layers, options.n_device_positions,
-                                    free_device_bytes(options.device));
-  }
-  if (n_layers == kAllLayers) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
+  const std::vector<int32_t> wanted = {options.n_device_layers};
+  check_devices(std::span(&options.device, 1), wanted);
+  if (wanted[0] == kAllLayers) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
+  const DeviceRoom room = {options.device, free_device_bytes(options.device)};
+  const LayerBytes bytes = read_layer_bytes(file);
+  const int32_t n_layers =
+      plan_layers(bytes, file.path(), std::span(&room, 1), wanted, options.n_device_positions).front();
+  const int32_t end_layer = bytes.n_layer() - n_layers;
+  if (end_layer == 0) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
   LoadOptions of_processor = options;
   of_processor.device = kProcessor;
-  const int32_t end_layer = read_layer_bytes(file).n_layer() - n_layers;
   return std::make_unique<Stages>(create_backend(file, of_processor, end_layer),
                                   create_backend(file, options, INT32_MAX), n_layers);
 }

@@ -200,7 +200,7 @@ TEST_CASE("a model says who computes which of its layers, and what each has of i
   CHECK(error_of([&] { calibrate_kv(*model, random_text(400, 1)); }) == ErrorCode::kModelUnsupported);
 }
 
-TEST_CASE("as many layers are chosen as a device has room for") {
+TEST_CASE("what the layers of a file take is read from its head") {
   const TempDir dir;
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
   const LayerBytes bytes = read_layer_bytes(file);
@@ -209,31 +209,9 @@ TEST_CASE("as many layers are chosen as a device has room for") {
   CHECK(bytes.layers[2] == 4 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 32 + 2 * 32));
   CHECK(bytes.kv_per_position == 2 * (16 + 16));
   const uint64_t n_vocab = 3 + 256 + 24;
-  CHECK(bytes.table == 4 * 32 * n_vocab);
+  CHECK(bytes.embeddings == 4 * 32 * n_vocab);
+  CHECK(bytes.table == bytes.embeddings);
   CHECK(bytes.output == 4 * 32 * (n_vocab + 1));
-
-  // 100 positions take two pages.
-  const DeviceNeed two = device_need(bytes, 2, 100);
-  CHECK(two.weights == bytes.output + 2 * bytes.layers[2]);
-  CHECK(two.kv == 2 * 128 * bytes.kv_per_position);
-  CHECK(device_need(bytes, kLayers, 0).weights == bytes.output + bytes.table + 4 * bytes.layers[0]);
-  const auto choose = [&](int32_t wanted, uint64_t free_bytes) {
-    return choose_device_layers(file, "cuda:0", wanted, 100, free_bytes);
-  };
-  CHECK(choose(kFittingLayers, two.total()) == 2);
-  CHECK(choose(kFittingLayers, two.total() - 1) == 1);
-  CHECK(choose(kFittingLayers, device_need(bytes, kLayers, 100).total()) == kAllLayers);
-  CHECK(choose(2, two.total()) == 2);
-  CHECK(choose(kLayers + 5, UINT64_MAX) == kAllLayers);
-  CHECK(choose(kAllLayers, 0) == kAllLayers);
-
-  CHECK(error_of([&] { choose(3, two.total()); }) == ErrorCode::kOutOfMemory);
-  const std::string message = message_of([&] { choose(3, two.total()); });
-  CHECK(message.find("3 layers of ") == 0);
-  CHECK(message.find(" on cuda:0: ") != std::string::npos);
-  CHECK(message.find(", which is room for 2 layers.") != std::string::npos);
-  CHECK(error_of([&] { choose(kFittingLayers, 1000); }) == ErrorCode::kOutOfMemory);
-  CHECK(message_of([&] { choose(kFittingLayers, 1000); }).find("too little for one layer") != std::string::npos);
 }
 
 TEST_CASE("embeddings that are the head as well are where the head is") {
@@ -243,6 +221,7 @@ TEST_CASE("embeddings that are the head as well are where the head is") {
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", tiny.bytes()));
   const LayerBytes bytes = read_layer_bytes(file);
   CHECK(bytes.table == 0);
+  CHECK(bytes.embeddings == 4 * 32 * (3 + 256 + 24));
   CHECK(bytes.output == 4 * 32 * (3 + 256 + 24 + 1));
   const auto text = random_text(90, 2);
   CHECK(evaluate_logits(*load(file.path(), 2), text, 90, 16) == evaluate_logits(*load(file.path()), text, 90, 16));
