@@ -42,7 +42,7 @@ export interface NativeModelInfo {
   /** Ids of the tokens for filling in the middle, -1 for those that the vocabulary lacks. */
   fim: NativeFimTokens;
   backend: string;
-  /** In the order of the layers: one, or the processor's and a device's. */
+  /** In the order of the layers: the processor's, if it has some, then the devices'. */
   shares: NativeDeviceShare[];
 }
 
@@ -67,14 +67,14 @@ export interface NativeFimTokens {
 }
 
 export interface NativeLoadOptions {
-  /** "cpu", the default, or "cuda:0": no other device takes its place. */
-  device?: string;
+  /** "cpu", the default, or "cuda:0": no other device takes its place. Layers go through several in their order. */
+  device?: string | string[];
   /**
    * How many of the last layers `device` computes, with the output: the processor computes those before. 0: as many as
-   * there is room for now; -1, the default: all.
+   * there is room for now; -1, the default: all. Of several devices also a number for each.
    */
-  nDeviceLayers?: number;
-  /** Positions whose keys and values it is going to hold, of all contexts; 0, the default, guesses. */
+  nDeviceLayers?: number | number[];
+  /** Positions whose keys and values they are going to hold, of all contexts; 0, the default, guesses. */
   nDevicePositions?: number;
   /** 0, the default, takes every physical core. */
   nThreads?: number;
@@ -320,7 +320,7 @@ export interface NativeAddon {
   /** Loads off the JavaScript thread. `cancel` rejects the promise with the code 'cancelled'. */
   loadModel(path: string, options?: NativeLoadOptions): { promise: Promise<NativeModel>; cancel(): void };
   /**
-   * Bytes per second of prepared weights of a type that decoding reads; takes a second, and 100 to 200 MB for that time.
+   * Bytes per second of prepared weights of a type that decoding reads on one device; takes a second, and 100 to 200 MB for that time.
    * @throws (rejects) NativeError invalid_argument, model_unsupported, out_of_memory
    */
   measureWeightSpeed(type: string, options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<number>;

@@ -62,10 +62,17 @@ uint64_t free_device_bytes(const std::string& device) {
                            reason.empty() ? "this machine's GPUs have other numbers" : reason, "."));
 }
 
-std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes) {
-  const int32_t index = device_index(options.device);
+std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
+                                        uint64_t expert_cache_bytes) {
+  const int32_t index = device_index(device);
   if (index >= 0) return create_cuda_backend(index);
   return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
+}
+
+const std::string& only_device(const LoadOptions& options) {
+  if (options.devices.size() == 1) return options.devices.front();
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat(options.devices.size(), " devices are named; expected one, as each is measured alone."));
 }
 
 }  // namespace outpost

@@ -17,8 +17,12 @@ uint64_t free_device_bytes(const std::string& device);
 /// What a GPU says of itself now; nothing for the processor, and where nobody can be asked.
 std::optional<DeviceSensors> read_sensors(const std::string& device);
 
-/// The backend of options.device. @param expert_cache_bytes of the CPU's
+/// The backend of one device, whatever options.devices are. @param expert_cache_bytes of the CPU's
 /// @throws EngineError kInvalidArgument for a device that cannot be used, saying which can
-std::unique_ptr<Backend> create_backend(const LoadOptions& options, uint64_t expert_cache_bytes);
+std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
+                                        uint64_t expert_cache_bytes);
+
+/// The device of options that name one alone. @throws EngineError kInvalidArgument
+const std::string& only_device(const LoadOptions& options);
 
 }  // namespace outpost

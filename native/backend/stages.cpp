@@ -29,31 +29,47 @@ KvFormat format_of(const KvFormat& format, int32_t begin, int32_t end) {
 
 // ---- Stages
 
-Stages::Stages(std::unique_ptr<Backend> only) { stages_.push_back({std::move(only)}); }
-
-Stages::Stages(std::unique_ptr<Backend> first, std::unique_ptr<Backend> last, int32_t n_last_layers)
-    : n_last_layers_(n_last_layers) {
-  stages_.push_back({std::move(first)});
-  stages_.push_back({std::move(last)});
+Stages::Stages(std::vector<std::unique_ptr<Backend>> backends, const std::vector<int32_t>& n_later) {
+  assert(backends.size() == n_later.size() + 1);
+  for (size_t i = 0; i < backends.size(); ++i) stages_.push_back({std::move(backends[i]), i == 0 ? 0 : n_later[i - 1]});
 }
 
 void Stages::set_layers(int32_t n_layer) {
-  stages_.back().end_layer = n_layer;
-  if (size() == 1) return;
-  const int32_t border = n_layer - std::min(n_layer, n_last_layers_);
-  stages_.front().end_layer = stages_.back().first_layer = border;
+  int32_t end = n_layer;
+  for (size_t i = size(); i > 0; --i) {
+    Stage& stage = stages_[i - 1];
+    stage.end_layer = end;
+    stage.first_layer = end = i == 1 ? 0 : end - stage.n_layer;
+  }
+  assert(stages_.front().end_layer >= 0);
+}
+
+size_t Stages::stage_of(int32_t il) const {
+  size_t stage = size() - 1;
+  while (il < first_layer(stage)) --stage;
+  return stage;
 }
 
 std::string Stages::name() const {
   if (size() == 1) return first().name();
-  return concat(first().name(), " for layers 1 to ", end_layer(0), ", ", last().name(), " for ", first_layer(1) + 1,
-                " to ", end_layer(1));
+  std::string names;
+  for (size_t i = 0; i < size(); ++i) {
+    names += concat(i == 0 ? "" : ", ", backend(i).name(), i == 0 ? " for layers " : " for ", first_layer(i) + 1,
+                    " to ", end_layer(i));
+  }
+  return names;
 }
 
-int32_t Stages::n_prefill() const { return std::min(first().n_prefill(), last().n_prefill()); }
+int32_t Stages::n_prefill() const {
+  int32_t n = first().n_prefill();
+  for (const Stage& stage : stages_) n = std::min(n, stage.backend->n_prefill());
+  return n;
+}
 
 int32_t Stages::n_least_prefill() const {
-  return std::min(n_prefill(), std::max(first().n_least_prefill(), last().n_least_prefill()));
+  int32_t n = 0;
+  for (const Stage& stage : stages_) n = std::max(n, stage.backend->n_least_prefill());
+  return std::min(n_prefill(), n);
 }
 
 ExpertCacheStats Stages::expert_cache_stats() const {
@@ -68,7 +84,7 @@ ExpertCacheStats Stages::expert_cache_stats() const {
   }
   // Only the processor has a budget: a device holds all experts of its layers.
   const uint64_t budget = first().expert_cache_stats().budget_bytes;
-  const uint64_t others = size() > 1 ? last().expert_cache_stats().total_bytes : 0;
+  const uint64_t others = sum.total_bytes - first().expert_cache_stats().total_bytes;
   sum.budget_bytes = budget > UINT64_MAX - others ? UINT64_MAX : budget + others;
   return sum;
 }
@@ -79,11 +95,11 @@ std::unique_ptr<KvStorage> Stages::alloc_kv(const KvShape& shape, int32_t n_page
 
 std::unique_ptr<KvStorage> Stages::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
   if (size() == 1) return first().alloc_kv(shape, format, n_page);
-  assert(end_layer(1) == shape.n_layer);
+  assert(stages_.back().end_layer == shape.n_layer);
   if (format.statistics != nullptr) {
     throw EngineError(
         ErrorCode::kModelUnsupported,
-        "Keys and values of a model that two devices share cannot be measured. Load it on the processor.");
+        "Keys and values of a model that several devices share cannot be measured. Load it on the processor.");
   }
   std::vector<std::unique_ptr<KvStorage>> parts;
   for (const Stage& stage : stages_) {

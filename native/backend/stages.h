@@ -1,5 +1,5 @@
-// The backends that compute a model, one after the other: one alone, or the processor for the first layers and a device
-// for the others and the output. What a token is in between crosses the host once per pass.
+// The backends that compute a model, one after the other, each with layers of its own: the first one with the
+// embeddings, the last one with the output. What a token is between two of them crosses the host once per pass.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,12 @@ namespace outpost {
 
 class Stages final : public KvAllocator {
  public:
-  /// One backend for all layers.
-  explicit Stages(std::unique_ptr<Backend> only);
-  /// `last` computes the last n_last_layers and the output. @pre n_last_layers > 0
-  Stages(std::unique_ptr<Backend> first, std::unique_ptr<Backend> last, int32_t n_last_layers);
+  /// @param n_later how many layers each backend but the first computes; that one computes those before, however many
+  /// they are. @pre there is a backend
+  Stages(std::vector<std::unique_ptr<Backend>> backends, const std::vector<int32_t>& n_later);
 
-  /// Says how many layers the model has: those of `last` are all of them at most, which leaves `first` the embeddings.
-  /// Once, before anything that follows is asked.
+  /// Says how many layers the model has. Once, before anything that follows is asked.
+  /// @pre there are as many as the later backends compute
   void set_layers(int32_t n_layer);
 
   size_t size() const { return stages_.size(); }
@@ -31,7 +30,7 @@ class Stages final : public KvAllocator {
   int32_t first_layer(size_t stage) const { return stages_[stage].first_layer; }
   int32_t end_layer(size_t stage) const { return stages_[stage].end_layer; }
   /// The stage that computes layer `il`.
-  size_t stage_of(int32_t il) const { return size() > 1 && il >= first_layer(1) ? 1 : 0; }
+  size_t stage_of(int32_t il) const;
 
   // As of a backend, for all of them.
   std::string name() const;
@@ -39,18 +38,17 @@ class Stages final : public KvAllocator {
   int32_t n_least_prefill() const;
   ExpertCacheStats expert_cache_stats() const;
 
-  /// Where there are two stages the storage is a StagedKv.
+  /// Where there are several stages the storage is a StagedKv.
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
 
  private:
   struct Stage {
     std::unique_ptr<Backend> backend;
-    int32_t first_layer = 0, end_layer = 0;
+    int32_t n_layer, first_layer = 0, end_layer = 0;
   };
 
   std::vector<Stage> stages_;
-  int32_t n_last_layers_ = 0;
 };
 
 /// Pages of which each stage keeps its own layers. A form of a page is there when every stage has it; its bytes are

@@ -73,6 +73,16 @@ class Fields {
     for (uint32_t i = 0; i < array.Length(); ++i)
       out.push_back(get_string(env_, array.Get(i), path(field) + " element"));
   }
+  /// A value, or an array of them.
+  void read_one_or_more(const char* field, std::vector<std::string>& out) const {
+    read_elements(field, out,
+                  [this](const Napi::Value& value, const std::string& name) { return get_string(env_, value, name); });
+  }
+  void read_one_or_more(const char* field, std::vector<int32_t>& out) const {
+    read_elements(field, out, [this](const Napi::Value& value, const std::string& name) {
+      return get_integer<int32_t>(value, name, -0x1p31, 0x1p31 - 1);
+    });
+  }
   void read(const char* field, std::vector<double>& out) const {
     const auto value = find(field);
     if (!value.has_value()) return;
@@ -111,13 +121,26 @@ class Fields {
   }
   template <typename T>
   void read_integer(const char* field, T& out, double min, double max) const {
+    if (const auto value = find(field)) out = get_integer<T>(*value, path(field), min, max);
+  }
+  template <typename T>
+  T get_integer(const Napi::Value& value, const std::string& name, double min, double max) const {
+    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+    if (!(number >= min && number <= max) || std::floor(number) != number)
+      fail_type(env_, name, concat("a whole number from ", min, " to ", max).c_str());
+    return static_cast<T>(number);
+  }
+  template <typename T, typename Get>
+  void read_elements(const char* field, std::vector<T>& out, Get get) const {
     const auto value = find(field);
     if (!value.has_value()) return;
-    const double number = value->IsNumber() ? value->As<Napi::Number>().DoubleValue() : std::nan("");
-    if (!(number >= min && number <= max) || std::floor(number) != number) {
-      fail_type(env_, path(field), concat("a whole number from ", min, " to ", max).c_str());
+    out.clear();
+    if (!value->IsArray()) {
+      out.push_back(get(*value, path(field)));
+      return;
     }
-    out = static_cast<T>(number);
+    const auto array = value->As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); ++i) out.push_back(get(array.Get(i), path(field) + " element"));
   }
 
   Napi::Env env_;

@@ -220,8 +220,8 @@ void call_listener(Napi::Env env, const Napi::FunctionReference& listener,
 
 LoadOptions read_load_options(const Fields& fields) {
   LoadOptions options;
-  fields.read("device", options.device);
-  fields.read("nDeviceLayers", options.n_device_layers);
+  fields.read_one_or_more("device", options.devices);
+  fields.read_one_or_more("nDeviceLayers", options.n_device_layers);
   fields.read("nDevicePositions", options.n_device_positions);
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);

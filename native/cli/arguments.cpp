@@ -12,6 +12,31 @@
 
 namespace outpost::cli {
 
+namespace {
+
+int64_t parse_int(const std::string& name, const std::string& text, int64_t min, int64_t max) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+    throw UsageError(concat(name, " is ", quoted(text), "; expected a whole number from ", min, " to ", max));
+  }
+  return value;
+}
+
+/// What is between commas.
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts(1);
+  for (const char c : list) {
+    if (c == ',')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
+}  // namespace
+
 Arguments::Arguments(const std::vector<std::string>& words, const std::vector<std::string>& options,
                      const std::vector<std::string>& flags, size_t n_positional) {
   const auto is_in = [](const std::vector<std::string>& names, const std::string& word) {
@@ -40,14 +65,7 @@ std::string Arguments::get(const std::string& name, const std::string& fallback)
 }
 
 int64_t Arguments::get_int(const std::string& name, int64_t fallback, int64_t min, int64_t max) const {
-  if (!has(name)) return fallback;
-  const std::string text = get(name);
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
-    throw UsageError(concat(name, " is ", quoted(text), "; expected a whole number from ", min, " to ", max));
-  }
-  return value;
+  return has(name) ? parse_int(name, get(name), min, max) : fallback;
 }
 
 double Arguments::get_float(const std::string& name, double fallback, double min, double max) const {
@@ -82,11 +100,17 @@ CpuKernels cpu_kernels_named(const std::string& name) {
 
 LoadOptions load_options(const Arguments& arguments) {
   LoadOptions options;
-  options.device = arguments.get("--device", options.device);
+  if (arguments.has("--device")) options.devices = split(arguments.get("--device"));
   if (const std::string layers = arguments.get("--device-layers", "all"); layers == "fit") {
-    options.n_device_layers = kFittingLayers;
+    options.n_device_layers = {kFittingLayers};
   } else if (layers != "all") {
-    options.n_device_layers = static_cast<int32_t>(arguments.get_int("--device-layers", 1, 1, 4096));
+    options.n_device_layers.clear();
+    for (const std::string& number : split(layers))
+      options.n_device_layers.push_back(static_cast<int32_t>(parse_int("--device-layers", number, 1, 4096)));
+    if (options.n_device_layers.size() != options.devices.size()) {
+      throw UsageError(concat("--device-layers is ", quoted(layers), "; expected all, fit, or a number for each of ",
+                              options.devices.size(), " devices"));
+    }
   }
   options.n_device_positions = 2 * static_cast<uint64_t>(arguments.get_int("--ctx", 0, 0, 1 << 28));
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));

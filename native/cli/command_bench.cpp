@@ -152,8 +152,8 @@ int run_bench(const std::vector<std::string>& words) {
     step_ms = measure_steps(*model, depth, kSteps, 5 * n_reps, arguments.get("--kv", "exact"));
   const int32_t n_threads =
       options.n_threads > 0 ? options.n_threads : static_cast<int32_t>(std::thread::hardware_concurrency());
-  const double bandwidth =
-      options.device == "cpu" ? measure_read_bandwidth(n_threads) : measure_copy_bandwidth(options.device);
+  const double bandwidth = options.devices.back() == "cpu" ? measure_read_bandwidth(n_threads)
+                                                           : measure_copy_bandwidth(options.devices.back());
   const CpuKernelTable& kernels = select_cpu_kernels(options.cpu_kernels);
   const double peak_int8 = measure_peak(n_threads, kernels.n_peak_int8, kernels.peak_int8);
   const double peak_f32 = measure_peak(n_threads, kernels.n_peak_f32, kernels.peak_f32);

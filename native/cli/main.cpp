@@ -1,5 +1,6 @@
 // outpost-engine: the engine without the app. Exit codes: 0 done, 1 failed (one sentence on stderr), 2 usage.
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 
@@ -12,11 +13,11 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--device D] [--device-layers N] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "[--seed S] [--ctx N] [--device D[,D...]] [--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB]",
      "generate text", outpost::cli::run_run},
     {"perplexity",
-     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D] [--device-layers N] [--threads N] [--kernels K] "
-     "[--expert-cache MIB]",
+     "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D[,D...]] [--device-layers L] [--threads N] "
+     "[--kernels K] [--expert-cache MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"kld",
      "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
@@ -28,9 +29,8 @@ constexpr Command kCommands[] = {
      "measure how this model's keys and values are best packed, and write it beside the model",
      outpost::cli::run_calibrate},
     {"bench",
-     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D] [--device-layers N] "
-     "[--threads N] "
-     "[--kernels K] [--expert-cache MIB]",
+     "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D[,D...]] "
+     "[--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB]",
      "load time and tokens per second; --kv: of keys and values in the steps at depth", outpost::cli::run_bench},
     {"replay", "MODEL [--limit N] [--draft N] [--draft-model FILE] [--plain N] [--threads N] [--kernels K]",
      "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
@@ -38,8 +38,8 @@ constexpr Command kCommands[] = {
      "              object per edit out; --plain: tokens of each that are decoded without a draft",
      outpost::cli::run_replay},
     {"logits",
-     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D] [--device-layers N] [--threads N] [--kernels K] "
-     "[--expert-cache MIB]",
+     "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D[,D...]] [--device-layers L] [--threads N] "
+     "[--kernels K] [--expert-cache MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},
@@ -62,11 +62,17 @@ constexpr Command kCommands[] = {
      "learn a vocabulary from all files of a folder", outpost::cli::run_train_tokenizer},
 };
 
+constexpr const char* kDevices =
+    "D: cpu, a GPU as `devices` names it, or GPUs with commas between, in the order of the layers that they compute.\n"
+    "L: how many of the last layers they compute, the processor those before: all (of several GPUs each a part by its\n"
+    "   free memory), fit (as many as each has room for), or a number for each, such as 12,20. Without it: all.\n";
+
 void print_usage(std::FILE* out) {
   std::fputs("usage: outpost-engine COMMAND ...\n\n", out);
   for (const Command& command : kCommands) {
     std::fprintf(out, "  %-11s %s\n              %s\n", command.name, command.summary, command.usage);
   }
+  std::fprintf(out, "\n%s", kDevices);
 }
 
 }  // namespace
@@ -84,7 +90,9 @@ int main(int argc, char** argv) {
   for (const Command& command : kCommands) {
     if (words[0] != command.name) continue;
     if (words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
-      std::printf("usage: outpost-engine %s %s\n%s\n", command.name, command.usage, command.summary);
+      const bool has_device = std::strstr(command.usage, "--device") != nullptr;
+      std::printf("usage: outpost-engine %s %s\n%s\n%s", command.name, command.usage, command.summary,
+                  has_device ? kDevices : "");
       return 0;
     }
     try {

@@ -70,7 +70,7 @@ struct DeviceSensors {
 
 /// Something that computes.
 struct DeviceInfo {
-  std::string id;    ///< for LoadOptions.device: "cpu", "cuda:0"
+  std::string id;    ///< for LoadOptions.devices: "cpu", "cuda:0"
   std::string name;  ///< "NVIDIA H100 80GB HBM3"
   uint64_t total_bytes = 0;
   uint64_t free_bytes = 0;
@@ -99,15 +99,17 @@ inline constexpr const char* kKvPresetNames[] = {"exact", "safe", "compact", "ma
 inline constexpr int32_t kAllLayers = -1, kFittingLayers = 0;
 
 struct LoadOptions {
-  /// An id of `list_devices`. No other device takes its place: one that cannot be used is an error.
-  std::string device = "cpu";
-  /// How many of the last layers the device computes, with the output; the processor computes those before. As many as
-  /// the model has, or more, are all. kFittingLayers takes as many as there is room for on the device now, beside keys
-  /// and values of n_device_positions; a number that does not fit is kOutOfMemory with the figures. Of the processor as
-  /// the device both parts are computed by it: the same results, for tests.
-  int32_t n_device_layers = kAllLayers;
-  /// Positions whose keys and values the device is going to hold, of all contexts; 0 takes two of the model's training
-  /// context, but of 8192 at most.
+  /// Ids of `list_devices`, in the order in which they compute a model's layers. No other device takes the place of one
+  /// that cannot be used: that is an error. A GPU is named once. The processor is not named beside one, as it computes
+  /// whatever layers they leave; alone it may be named several times, which gives the same results: for tests.
+  std::vector<std::string> devices = {"cpu"};
+  /// How many of the last layers the devices compute, the last device with the output; the processor computes those
+  /// before. {kAllLayers}: all; several devices share them by their free memory. {kFittingLayers}: as many as there is
+  /// room for on each device now, beside keys and values of n_device_positions. Or a number for each device; of a
+  /// single one as many as the model has, or more, are all. What does not fit is kOutOfMemory with the figures.
+  std::vector<int32_t> n_device_layers = {kAllLayers};
+  /// Positions whose keys and values the devices are going to hold, of all contexts; 0 takes two of the model's
+  /// training context, but of 8192 at most.
   uint64_t n_device_positions = 0;
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
@@ -160,7 +162,7 @@ struct ModelInfo {
   bool has_fim = false;  ///< fill-in-the-middle tokens are known: prefix, suffix and middle
   FimTokens fim;
   std::string backend;              ///< "cpu (avx512)"
-  std::vector<DeviceShare> shares;  ///< in the order of the layers: one, or the processor's and a device's
+  std::vector<DeviceShare> shares;  ///< in the order of the layers: the processor's, if it has some, then the devices'
 };
 
 struct TokenizeOptions {

@@ -198,10 +198,11 @@ void check_devices(std::span<const std::string> devices, std::span<const int32_t
   const auto gpu = std::find_if(devices.begin(), devices.end(), [](const auto& id) { return id != kProcessor; });
   for (auto id = devices.begin(); gpu != devices.end() && id != devices.end(); ++id) {
     if (*id == kProcessor) {
-      fail(concat("The processor is named beside ", *gpu,
+      fail(concat("The processor is named beside ", quoted(*gpu),
                   ": it computes whatever layers the other devices leave. Leave it out."));
     }
-    if (std::find(devices.begin(), id, *id) != id) fail(concat("The device ", *id, " is named twice. Name each once."));
+    if (std::find(devices.begin(), id, *id) != id)
+      fail(concat("The device ", quoted(*id), " is named twice. Name each once."));
   }
   const int32_t least = wanted.size() == 1 ? kAllLayers : 1;
   const bool is_shared_number = is_single(wanted, kAllLayers) || is_single(wanted, kFittingLayers);

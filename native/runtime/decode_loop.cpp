@@ -19,12 +19,19 @@ double ms_between(Request::Clock::time_point start, Request::Clock::time_point e
   return std::chrono::duration<double, std::milli>(end - start).count();
 }
 
-/// Nobody knows that of the processor.
-std::function<double()> temperature_of(const std::string& device) {
-  if (!read_sensors(device).has_value()) return nullptr;
-  return [device] {
-    const auto sensors = read_sensors(device);
-    return sensors.has_value() ? sensors->temperature_c : -1;
+/// Of the hottest. Nobody knows that of the processor.
+std::function<double()> temperature_of(const std::vector<DeviceShare>& shares) {
+  std::vector<std::string> devices;
+  for (const DeviceShare& share : shares) {
+    if (read_sensors(share.device).has_value()) devices.push_back(share.device);
+  }
+  if (devices.empty()) return nullptr;
+  return [devices] {
+    double hottest = -1;
+    for (const std::string& device : devices) {
+      if (const auto sensors = read_sensors(device)) hottest = std::max(hottest, sensors->temperature_c);
+    }
+    return hottest;
   };
 }
 
@@ -39,8 +46,7 @@ DecodeLoop::DecodeLoop(std::shared_ptr<const LoadedModel> model, const EngineOpt
       queue_(queue),
       kv_(model_->stages(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
       scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill()}),
-      pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares.back().device),
-            options.pace_above_c) {
+      pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares), options.pace_above_c) {
   if (options.draft_model != nullptr) {
     auto draft = std::dynamic_pointer_cast<const LoadedModel>(options.draft_model);
     if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");

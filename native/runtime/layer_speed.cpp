@@ -138,7 +138,7 @@ double seconds_of_layer(const Work& work) {
 }  // namespace
 
 LayerSpeed measure_layer_speed(const LoadOptions& options) {
-  const auto backend = create_backend(options, 0);
+  const auto backend = create_backend(only_device(options), options, 0);
   Layers layers(*backend);
   layers.fill();
   const double operations = seconds_of_layer([&](int32_t il) { layers.operations(il); });

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <new>
+#include <numeric>
 
 #include "backend/devices.h"
 #include "core/available_memory.h"
@@ -37,25 +38,34 @@ uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer) {
   return expert_cache_budget(expert_bytes, other_bytes, available_memory_bytes());
 }
 
-std::unique_ptr<Backend> create_backend(const GgufFile& file, const LoadOptions& options, int32_t end_layer) {
+/// @param end_layer the first layer that another device computes
+std::unique_ptr<Backend> create_backend(const std::string& device, const GgufFile& file, const LoadOptions& options,
+                                        int32_t end_layer) {
   return outpost::create_backend(
-      options, options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer));
+      device, options,
+      options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer));
 }
 
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
-  const std::vector<int32_t> wanted = {options.n_device_layers};
-  check_devices(std::span(&options.device, 1), wanted);
-  if (wanted[0] == kAllLayers) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
-  const DeviceRoom room = {options.device, free_device_bytes(options.device)};
+  const std::vector<std::string>& devices = options.devices;
+  const std::vector<int32_t>& wanted = options.n_device_layers;
+  check_devices(devices, wanted);
+  std::vector<std::unique_ptr<Backend>> backends;
+  if (devices.size() == 1 && wanted[0] == kAllLayers) {
+    backends.push_back(create_backend(devices[0], file, options, INT32_MAX));
+    return std::make_unique<Stages>(std::move(backends), std::vector<int32_t>());
+  }
+  std::vector<DeviceRoom> rooms;
+  for (const std::string& device : devices) rooms.push_back({device, free_device_bytes(device)});
   const LayerBytes bytes = read_layer_bytes(file);
-  const int32_t n_layers =
-      plan_layers(bytes, file.path(), std::span(&room, 1), wanted, options.n_device_positions).front();
-  const int32_t end_layer = bytes.n_layer() - n_layers;
-  if (end_layer == 0) return std::make_unique<Stages>(create_backend(file, options, INT32_MAX));
-  LoadOptions of_processor = options;
-  of_processor.device = kProcessor;
-  return std::make_unique<Stages>(create_backend(file, of_processor, end_layer),
-                                  create_backend(file, options, INT32_MAX), n_layers);
+  std::vector<int32_t> numbers = plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions);
+  const int32_t n_left = bytes.n_layer() - std::accumulate(numbers.begin(), numbers.end(), 0);
+  if (n_left > 0)
+    backends.push_back(create_backend(kProcessor, file, options, n_left));
+  else
+    numbers.erase(numbers.begin());  // those of the first stage are what the others leave
+  for (const std::string& device : devices) backends.push_back(create_backend(device, file, options, INT32_MAX));
+  return std::make_unique<Stages>(std::move(backends), numbers);
 }
 
 }  // namespace
@@ -111,11 +121,12 @@ void LoadedModel::fill_info(const LoadOptions& options) {
   info_.architecture = hp.architecture;
   info_.file_type = main_type(file_);
   info_.file_bytes = file_.file_bytes();
+  const size_t n_before = stages_->size() - options.devices.size();  // the processor, where it has layers of its own
   for (size_t i = 0; i < stages_->size(); ++i) {
     const size_t weight_bytes = network_->weight_bytes()[i];
     const int32_t first_layer = stages_->first_layer(i);
     info_.weight_bytes += weight_bytes;
-    info_.shares.push_back({i + 1 < stages_->size() ? kProcessor : options.device, first_layer,
+    info_.shares.push_back({i < n_before ? kProcessor : options.devices[i - n_before], first_layer,
                             stages_->end_layer(i) - first_layer, weight_bytes});
   }
   for (const TensorInfo& tensor : file_.tensors()) info_.n_params += tensor.n_elements;

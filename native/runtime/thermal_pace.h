@@ -12,7 +12,7 @@ class ThermalPace {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// @param temperature of the device in °C, or a negative number if nobody knows; asked once a second at most
+  /// @param temperature of the hottest device in °C, or a negative number if nobody knows; asked once a second at most
   /// @param above_c from where on there are pauses; 0: never
   ThermalPace(std::function<double()> temperature, double above_c)
       : temperature_(std::move(temperature)), above_c_(above_c) {}

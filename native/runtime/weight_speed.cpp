@@ -45,7 +45,7 @@ std::vector<std::byte> arbitrary_blocks(const TensorTypeTraits& traits) {
 
 double measure_weight_speed(const std::string& type_name, const LoadOptions& options) {
   const TensorType type = type_named(type_name);
-  const auto backend = create_backend(options, 0);
+  const auto backend = create_backend(only_device(options), options, 0);
   const std::vector<std::byte> blocks = arbitrary_blocks(tensor_type_traits(type));
   std::vector<std::unique_ptr<Weight>> weights;
   size_t n_bytes = 0;

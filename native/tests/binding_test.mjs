@@ -124,6 +124,11 @@ describe('loadModel', () => {
     );
     assert.equal(shares[0].weightBytes + shares[1].weightBytes, weightBytes);
     assert.equal((await load({ nDeviceLayers: 0 })).info.shares.length, 1);
+    assert.deepEqual((await load({ device: ['cpu', 'cpu'], nDeviceLayers: [1, 1] })).info.shares, shares);
+    await assert.rejects(load({ device: ['cuda:7', 'cuda:7'] }), { code: 'invalid_argument', message: /named twice/ });
+    await assert.rejects(load({ device: ['cpu', 'cpu'], nDeviceLayers: [1] }), { code: 'invalid_argument' });
+    assert.throws(() => loadModel(path, { device: ['cpu', 1] }), { name: 'TypeError' });
+    assert.throws(() => loadModel(path, { nDeviceLayers: [1, 'all'] }), { name: 'TypeError' });
     await assert.rejects(load({ nDeviceLayers: -2 }), { code: 'invalid_argument' });
     assert.throws(() => loadModel(path, { nDeviceLayers: 1.5 }), { name: 'TypeError' });
   });

@@ -195,10 +195,11 @@ TEST_CASE("devices that no model could be shared by are refused") {
   CHECK(message({"cpu"}, {7}).empty());
   CHECK(message({"cpu", "cpu"}, {7, 1}).empty());  // for tests
   CHECK(message({}, kAll) == "No device is named; expected one at least.");
-  CHECK(message({"cuda:1", "cuda:0", "cuda:1"}, kAll) == "The device cuda:1 is named twice. Name each once.");
+  CHECK(message({"cuda:1", "cuda:0", "cuda:1"}, kAll) == "The device \"cuda:1\" is named twice. Name each once.");
   for (const auto& devices : {std::vector<std::string>{"cpu", "cuda:0"}, {"cuda:0", "cpu"}}) {
-    CHECK(message(devices, kAll) ==
-          "The processor is named beside cuda:0: it computes whatever layers the other devices leave. Leave it out.");
+    CHECK(
+        message(devices, kAll) ==
+        "The processor is named beside \"cuda:0\": it computes whatever layers the other devices leave. Leave it out.");
   }
   CHECK(message({"cuda:0"}, {-2}) ==
         "n_device_layers is -2; expected -1 for all layers, 0 for those that fit, or their number.");

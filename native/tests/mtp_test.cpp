@@ -257,7 +257,7 @@ TEST_CASE("a file may come without the block that predicts, and two devices that
   CHECK(!has_head(*load(bare)));
   const TempDir dir;
   LoadOptions shared = one_thread();
-  shared.n_device_layers = 1;
+  shared.n_device_layers = {1};
   CHECK(!has_head(*Model::load(dir.write("tiny.gguf", small_glm().bytes()), shared)));
 }
 

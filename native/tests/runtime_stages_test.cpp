@@ -1,5 +1,5 @@
-// Models of which a device computes the last layers and the processor the others. Here the device is the processor once
-// more: whatever layer the border is before, all results have the bits of a model that nobody shares.
+// Models of which devices compute the last layers and the processor the others. Here all devices are the processor:
+// whatever layers the borders are before, all results have the bits of a model that nobody shares.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -37,11 +37,38 @@ TinyLlama small_llama(int32_t n_expert = 0) {
   return n_expert > 0 ? with_random_experts(tiny) : tiny;
 }
 
-std::shared_ptr<Model> load(const std::string& path, int32_t n_device_layers = kAllLayers) {
+using Numbers = std::vector<int32_t>;
+
+/// @param numbers of layers of each device
+std::shared_ptr<Model> load(const std::string& path, const Numbers& numbers = {kAllLayers}) {
   LoadOptions options;
   options.n_threads = 1;
-  options.n_device_layers = n_device_layers;
+  options.devices.assign(numbers.size(), "cpu");
+  options.n_device_layers = numbers;
   return Model::load(path, options);
+}
+
+/// Every way to share kLayers layers: the processor before the devices, or without layers of its own.
+std::vector<Numbers> all_splits() {
+  std::vector<Numbers> splits;
+  for (int32_t borders = 1; borders < 1 << (kLayers - 1); ++borders) {  // bit i: one is behind layer i
+    Numbers sizes = {1};
+    for (int32_t il = 0; il + 1 < kLayers; ++il) {
+      if ((borders >> il & 1) != 0)
+        sizes.push_back(1);
+      else
+        ++sizes.back();
+    }
+    splits.push_back(sizes);
+    splits.emplace_back(sizes.begin() + 1, sizes.end());
+  }
+  return splits;
+}
+
+std::string text_of(const Numbers& numbers) {
+  std::string text;
+  for (const int32_t n : numbers) text += std::to_string(n) + " ";
+  return text;
 }
 
 std::vector<int32_t> random_text(int32_t n, uint32_t seed) {
@@ -118,14 +145,17 @@ TEST_CASE("logits do not depend on where a model is shared out, to the bit") {
     for (const char* kv : {"exact", "safe", "compact", "compact-plain"}) {
       CAPTURE(kv);
       const auto expected = evaluate_logits(*whole, text, 200, 200, kv);
-      for (int32_t n_layers = 1; n_layers < kLayers; ++n_layers) {
-        CAPTURE(n_layers);
-        const auto shared = load(path, n_layers);
+      for (const Numbers& numbers : all_splits()) {
+        const std::string split = text_of(numbers);
+        CAPTURE(split);
+        const auto shared = load(path, numbers);
+        REQUIRE(shared->info().shares.size() > 1);
         for (const int32_t n_chunk : {1, 7, 64}) CHECK(evaluate_logits(*shared, text, 200, n_chunk, kv) == expected);
       }
     }
     const auto direction = embed(*whole, text);
-    CHECK(embed(*load(path, 2), text) == direction);
+    for (const Numbers& numbers : {Numbers{2}, {1, 1}, {1, 1, 1, 1}})
+      CHECK(embed(*load(path, numbers), text) == direction);
   }
 }
 
@@ -136,10 +166,11 @@ TEST_CASE("replies of several requests at once, drafts and what is taken back of
   for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
     CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
     const auto expected = run(*Engine::create(whole, with(preset)));
-    for (const int32_t n_layers : {1, 3}) {
-      CAPTURE(n_layers);
+    for (const Numbers& numbers : {Numbers{1}, {3}, {1, 1}, {2, 1, 1}, {1, 1, 1, 1}}) {
+      const std::string split = text_of(numbers);
+      CAPTURE(split);
       int64_t n_taken_back = 0, n_reused = 0;
-      const auto engine = create_engine(load(path, n_layers), with(preset), guessing(n_taken_back));
+      const auto engine = create_engine(load(path, numbers), with(preset), guessing(n_taken_back));
       CHECK(run(*engine) == expected);
       CHECK(n_taken_back > 0);
       CHECK(run(*engine, &n_reused) == expected);
@@ -152,24 +183,58 @@ TEST_CASE("replies of several requests at once, drafts and what is taken back of
 TEST_CASE("a saved context goes on in a model that is shared out the same way, and is refused by any other") {
   const TempDir dir;
   const std::string path = dir.write("tiny.gguf", small_llama().bytes()), saved = dir.path("context.kv");
+  struct Case {
+    Numbers saved;
+    std::vector<Numbers> others;
+  };
+  const Case cases[] = {{{1}, {{2}, {kAllLayers}, {1, 1}}},
+                        {{1, 1}, {{2}, {1}, {1, 2}, {2, 2}, {1, 1, 1}, {kAllLayers}}},
+                        {{1, 1, 1, 1}, {{2, 1, 1}, {2, 1}, {1, 1, 2}, {kAllLayers}}}};
   for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
     CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
-    const auto shared = load(path, 1);
-    const auto first = Engine::create(shared, with(preset));
-    const auto expected = run(*first);
-    const CacheFile file = first->save_cache(saved);
-    CHECK(file.n_tokens > 0);
-    const auto second = Engine::create(shared, with(preset));
-    CHECK(second->restore_cache(saved).n_tokens == file.n_tokens);
-    int64_t n_reused = 0;
-    CHECK(run(*second, &n_reused) == expected);
-    if (preset == KvPreset::kExact) CHECK(n_reused >= 3 * 128);
+    for (const auto& [numbers, others] : cases) {
+      const std::string split = text_of(numbers);
+      CAPTURE(split);
+      const auto shared = load(path, numbers);
+      const auto first = Engine::create(shared, with(preset));
+      const auto expected = run(*first);
+      const CacheFile file = first->save_cache(saved);
+      CHECK(file.n_tokens > 0);
+      const auto second = Engine::create(shared, with(preset));
+      CHECK(second->restore_cache(saved).n_tokens == file.n_tokens);
+      int64_t n_reused = 0;
+      CHECK(run(*second, &n_reused) == expected);
+      if (preset == KvPreset::kExact) CHECK(n_reused >= 3 * 128);
 
-    for (const int32_t n_layers : {2, kLayers}) {
-      const auto other = Engine::create(load(path, n_layers), with(preset));
-      CHECK(error_of([&] { other->restore_cache(saved); }) == ErrorCode::kInvalidArgument);
-      CHECK(run(*other) == expected);
+      for (const Numbers& of_other : others) {
+        const std::string other_split = text_of(of_other);
+        CAPTURE(other_split);
+        const auto other = Engine::create(load(path, of_other), with(preset));
+        CHECK(error_of([&] { other->restore_cache(saved); }) == ErrorCode::kInvalidArgument);
+        CHECK(run(*other) == expected);
+      }
     }
+  }
+}
+
+TEST_CASE("a page is what all stages have of it") {
+  const TempDir dir;
+  const auto model = load(dir.write("tiny.gguf", small_llama().bytes()), {1, 1, 1});
+  const auto& loaded = dynamic_cast<const LoadedModel&>(*model);
+  const auto kv = loaded.stages().alloc_kv(loaded.network().kv_shape(), loaded.kv_format(KvPreset::kCompact), 3);
+  CHECK(kv->is_compressed());
+  for (const KvForm form : {KvForm::kFresh, KvForm::kPacked, KvForm::kSinks}) {
+    std::vector<std::byte> bytes(kv->form_bytes(form)), read(bytes.size());
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i % 251);
+    CHECK_FALSE(kv->has(1, form));
+    CHECK(kv->write_form(1, form, bytes));
+    CHECK(kv->has(1, form));
+    CHECK(kv->read_form(1, form, read));
+    CHECK(read == bytes);
+    CHECK(kv->allocated_bytes() == bytes.size());
+    kv->drop(1, form);
+    CHECK_FALSE(kv->has(1, form));
+    CHECK(kv->allocated_bytes() == 0);
   }
 }
 
@@ -182,7 +247,7 @@ TEST_CASE("a model says who computes which of its layers, and what each has of i
   CHECK(whole.shares[0].n_layer == kLayers);
   CHECK(whole.shares[0].weight_bytes == whole.weight_bytes);
 
-  const auto model = load(path, 1);
+  const auto model = load(path, {1});
   const ModelInfo& shared = model->info();
   REQUIRE(shared.shares.size() == 2);
   CHECK(shared.shares[0].first_layer == 0);
@@ -194,9 +259,31 @@ TEST_CASE("a model says who computes which of its layers, and what each has of i
   CHECK(shared.backend.find(" for layers 1 to 3, ") != std::string::npos);
   CHECK(shared.backend.ends_with(" for 4 to 4"));
   // More than there are is all, and so is what fits, where everything does.
-  CHECK(load(path, 99)->info().shares.size() == 1);
-  CHECK(load(path, kFittingLayers)->info().shares.size() == 1);
-  CHECK(error_of([&] { load(path, -2); }) == ErrorCode::kInvalidArgument);
+  CHECK(load(path, {99})->info().shares.size() == 1);
+  CHECK(load(path, {kFittingLayers})->info().shares.size() == 1);
+  CHECK(error_of([&] { load(path, {-2}); }) == ErrorCode::kInvalidArgument);
+
+  const ModelInfo of_three = load(path, {1, 2})->info();
+  REQUIRE(of_three.shares.size() == 3);
+  CHECK(of_three.backend.find(" for layers 1 to 1, ") != std::string::npos);
+  CHECK(of_three.backend.find(" for 2 to 2, ") != std::string::npos);
+  CHECK(of_three.backend.ends_with(" for 3 to 4"));
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(of_three.shares[i].first_layer == static_cast<int32_t>(i));
+    CHECK(of_three.shares[i].n_layer == (i < 2 ? 1 : 2));
+  }
+  // Two devices that have room for all layers share them evenly, and the processor has none.
+  for (const int32_t wanted : {kAllLayers, kFittingLayers}) {
+    LoadOptions options;
+    options.n_threads = 1;
+    options.devices = {"cpu", "cpu"};
+    options.n_device_layers = {wanted};
+    const ModelInfo of_two = Model::load(path, options)->info();
+    REQUIRE(of_two.shares.size() == 2);
+    CHECK(of_two.shares[1].first_layer == 2);
+  }
+  CHECK(error_of([&] { load(path, {1, 1, 1, 1, 1}); }) == ErrorCode::kInvalidArgument);
+  CHECK(error_of([&] { load(path, {}); }) == ErrorCode::kInvalidArgument);
   CHECK(error_of([&] { calibrate_kv(*model, random_text(400, 1)); }) == ErrorCode::kModelUnsupported);
 }
 
@@ -224,5 +311,5 @@ TEST_CASE("embeddings that are the head as well are where the head is") {
   CHECK(bytes.embeddings == 4 * 32 * (3 + 256 + 24));
   CHECK(bytes.output == 4 * 32 * (3 + 256 + 24 + 1));
   const auto text = random_text(90, 2);
-  CHECK(evaluate_logits(*load(file.path(), 2), text, 90, 16) == evaluate_logits(*load(file.path()), text, 90, 16));
+  CHECK(evaluate_logits(*load(file.path(), {2}), text, 90, 16) == evaluate_logits(*load(file.path()), text, 90, 16));
 }

@@ -161,7 +161,7 @@ struct Expected {
 std::string check_shared(LoadOptions options, const std::string& path, int32_t n_layers,
                          const std::vector<int32_t>& tokens, const Expected& expected_few,
                          const Expected& expected_many) {
-  options.n_device_layers = n_layers;
+  options.n_device_layers = {n_layers};
   const auto model = Model::load(path, options);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   const auto n_vocab = static_cast<size_t>(model->info().n_vocab);
@@ -211,7 +211,7 @@ std::string check_codes(const Model& on_cpu, const Model& on_gpu, const std::vec
 bool check_model(const std::string& device, const std::string& path) {
   LoadOptions options;
   const auto on_cpu = Model::load(path, options);
-  options.device = device;
+  options.devices = {device};
   const auto on_gpu = Model::load(path, options);
   const ModelInfo& info = on_cpu->info();
   std::mt19937 random(7);
