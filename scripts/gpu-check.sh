@@ -103,6 +103,13 @@ if has speed; then
       timeout 120 $build/outpost-engine bench "$file" --device $device --device-layers $layers --prefill 512 --decode 32 --reps 2; } \
       2>&1 | tee -a $logs/speed.log
   done
+  # Where there are several GPUs: all layers on them.
+  gpus=$($build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
+  case "$gpus" in *,*)
+    { echo "-- 8b-q4_K, --device $gpus"
+      timeout 120 $build/outpost-engine bench "${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf" --device "$gpus" --prefill 2048 --decode 128 --reps 2; } \
+      2>&1 | tee -a $logs/speed.log ;;
+  esac
 fi
 
 if [ $writes_page = 1 ]; then

@@ -5,6 +5,9 @@
 
 #include <cuda_runtime.h>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 namespace outpost::gpu {
@@ -32,13 +35,20 @@ class OverlappedLaunch {
   }
 
  private:
-  /// All kernels of the library are compiled for the same architectures.
+  /// On the current device: one model may be shared by several that differ. All kernels of the library are compiled for
+  /// the same architectures.
   static bool waits(const void* kernel) {
-    static const bool result = [kernel] {
+    enum Answer : int8_t { kUnknown, kNo, kYes };
+    static std::array<std::atomic<Answer>, 64> answers{};  // more devices than a driver shows
+    int device = 0;
+    if (cudaGetDevice(&device) != cudaSuccess || device >= static_cast<int>(answers.size())) return false;
+    std::atomic<Answer>& answer = answers[static_cast<size_t>(device)];
+    if (answer == kUnknown) {
       cudaFuncAttributes attributes{};
-      return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
-    }();
-    return result;
+      const bool is_new = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
+      answer = is_new ? kYes : kNo;
+    }
+    return answer == kYes;
   }
 
   cudaLaunchConfig_t config_{};

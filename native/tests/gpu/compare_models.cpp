@@ -8,7 +8,8 @@
 // - on the device the bits do not depend on the chunks in which the text was computed, as long as all have at most 16
 //   tokens or all have more.
 // - the same holds where the processor computes the first layers and the device the others, but that activations of
-//   more than 16 tokens are integers in the former: such tokens may be off as those of few are.
+//   more than 16 tokens are integers in the former: such tokens may be off as those of few are. Where there is a second
+//   GPU, it has a part of the layers too.
 // - keys and values in codes: the CPU with the same format is the reference, and bits do not depend on the chunks.
 // Prints a line for each model; exit code 1 if one fails. Without a device it says so, exit code 0.
 #include <algorithm>
@@ -157,11 +158,34 @@ struct Expected {
   double limit;
 };
 
-/// A model of which the device computes the last n_layers. @return what is wrong with it, or nothing
-std::string check_shared(LoadOptions options, const std::string& path, int32_t n_layers,
-                         const std::vector<int32_t>& tokens, const Expected& expected_few,
-                         const Expected& expected_many) {
-  options.n_device_layers = {n_layers};
+/// Devices and how many layers each computes.
+struct Split {
+  std::vector<std::string> devices;
+  std::vector<int32_t> n_layers;
+};
+
+/// With the processor, and where there is another GPU, with that and with both.
+std::vector<Split> splits_of(const std::string& device, int32_t n_layer) {
+  std::vector<Split> splits;
+  if (n_layer < 2) return splits;
+  splits.push_back({{device}, {1}});
+  if (n_layer > 2) splits.push_back({{device}, {n_layer - 1}});
+  std::string reason;
+  for (const DeviceInfo& other : list_devices(reason)) {
+    if (other.id == "cpu" || other.id == device) continue;
+    splits.push_back({{device, other.id}, {n_layer / 2, n_layer - n_layer / 2}});
+    if (n_layer > 2) splits.push_back({{other.id, device}, {1, n_layer - 2}});
+    break;
+  }
+  return splits;
+}
+
+/// A model that devices share. @return what is wrong with it, or nothing
+std::string check_shared(const std::string& path, const Split& split, const std::vector<int32_t>& tokens,
+                         const Expected& expected_few, const Expected& expected_many) {
+  LoadOptions options;
+  options.devices = split.devices;
+  options.n_device_layers = split.n_layers;
   const auto model = Model::load(path, options);
   const auto n_tokens = static_cast<int32_t>(tokens.size());
   const auto n_vocab = static_cast<size_t>(model->info().n_vocab);
@@ -170,11 +194,14 @@ std::string check_shared(LoadOptions options, const std::string& path, int32_t n
   const Difference of_many = compare(expected_many.logits, many, n_vocab, expected_many.limit);
   const std::string others = find_other_chunks(*model, tokens, few, many);
   std::string wrong;
-  if (model->info().shares.size() != 2) wrong += " is not shared;";
+  if (model->info().shares.size() < 2) wrong += " is not shared;";
   if (!of_few.is_good()) wrong += " few: median " + std::to_string(of_few.median) + ";";
   if (!of_many.is_good()) wrong += " many: median " + std::to_string(of_many.median) + ";";
   if (!others.empty()) wrong += " other bits in chunks of" + others + ";";
-  return wrong.empty() ? "" : " with " + std::to_string(n_layers) + " layers on the device:" + wrong;
+  std::string with;
+  for (size_t i = 0; i < split.devices.size(); ++i)
+    with += (i > 0 ? ", " : "") + std::to_string(split.n_layers[i]) + " on " + split.devices[i];
+  return wrong.empty() ? "" : " with layers " + with + ":" + wrong;
 }
 
 /// Keys and values in codes, beside the CPU with the same format. Where activations differ, so do codes at a border,
@@ -243,10 +270,8 @@ bool check_model(const std::string& device, const std::string& path) {
 
   const std::string others = find_other_chunks(*on_gpu, tokens, few, many);
   std::string wrong;
-  for (const int32_t n_layers : {1, info.n_layer - 1}) {
-    if (n_layers > 0 && n_layers < info.n_layer)
-      wrong += check_shared(options, path, n_layers, tokens, {rounded, of_few}, {exact, of_many + 2 * of_cpu.median});
-  }
+  for (const Split& split : splits_of(device, info.n_layer))
+    wrong += check_shared(path, split, tokens, {rounded, of_few}, {exact, of_many + 2 * of_cpu.median});
   for (const char* kv : {"safe", "compact", "max"}) wrong += check_codes(*on_cpu, *on_gpu, tokens, rounded, of_few, kv);
   const bool is_good = with_few.is_good() && with_many.is_good() && others.empty() && wrong.empty();
   std::printf("%s %-28s", is_good ? "ok    " : "FAILED", path.substr(path.find_last_of('/') + 1).c_str());

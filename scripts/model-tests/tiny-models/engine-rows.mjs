@@ -38,10 +38,13 @@ export async function engineRows(path) {
  * @param {string} path of the model
  * @param {number[]} tokens
  * @param {number} nChunk
- * @param {number} [nDeviceLayers] of the last layers, what a second device computes; here the processor once more
+ * @param {number[]} [deviceLayers] of the last layers, what further devices compute; here the processor once more
  */
-export async function engineHash(path, tokens, nChunk, nDeviceLayers) {
-  const shared = nDeviceLayers === undefined ? [] : ['--device-layers', `${nDeviceLayers}`];
+export async function engineHash(path, tokens, nChunk, deviceLayers) {
+  const shared =
+    deviceLayers === undefined
+      ? []
+      : ['--device', deviceLayers.map(() => 'cpu').join(), '--device-layers', deviceLayers.join()];
   const [reply] = await engineLogits(path, [tokens], ['--chunk', `${nChunk}`, '--last', `${tokens.length}`, ...shared]);
   return reply?.hash;
 }
