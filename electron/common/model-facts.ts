@@ -36,7 +36,7 @@ export const modelFactsSchema = z.object({
   head: layerBytesSchema,
   /**
    * The block that guesses further tokens, where the file has one that the engine uses: beside the layers, and not read
-   * for a token. A model whose layers two devices share does without.
+   * for a token. A model whose layers several devices share does without.
    */
   mtpHead: z.object({ gpu: z.number(), packed: z.number(), kvElementsPerToken: z.number() }).nullable().default(null),
   /** The table of embeddings is the head as well. */

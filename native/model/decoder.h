@@ -1,5 +1,5 @@
 // What all decoder-only transformers share: the embedding, a residual stream through the layers, the output head. Where
-// two backends share the layers the stream crosses from one to the other by the host.
+// backends share the layers the stream crosses from one to the next by the host.
 #pragma once
 
 #include <memory>

@@ -30,7 +30,7 @@ class Glm4Moe final : public PreNormDecoder {
   }
 
   /// The first block that predicts; it goes on from its own output for further tokens. Files may come without the
-  /// tensors. Where two devices share the layers it is left out: what it drafts would cross between them twice.
+  /// tensors. Where devices share the layers it is left out: what it drafts from would be on two of them.
   void load_head(const ModelKeys& keys, WeightLoader& loader) {
     const std::string blk = block_prefix(hp_.n_layer);
     const bool is_there = loader.has(blk + "attn_norm.weight") || loader.has(blk + "nextn.eh_proj.weight");
