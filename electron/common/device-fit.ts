@@ -15,7 +15,7 @@ import {
 } from './model-facts.ts';
 import type { Device } from './role-contract.ts';
 
-/** A GPU keeps keys and values in 16 bits, and so does whoever shares a model with it. */
+/** On a GPU the app keeps keys and values in 16 bits, and so does whoever shares a model with it (docs/gpu.md). */
 export const gpuKvBits = 16;
 /** Tokens in one pass: with all layers on a GPU those that suit it, otherwise those that suit the processor. */
 const nPassOfGpu = 2048;

@@ -107,7 +107,7 @@ export class Assignments {
     const { facts = null, overrides, id, path, origin, name } = model;
     const device = overrides?.device ?? 'cpu';
     const isOnGpu = device !== 'cpu';
-    // A GPU keeps f16 only, whatever is chosen for the processor.
+    // Codes on a GPU have never run on one: f16 there, whatever is chosen for the processor.
     const ofProcessor = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const kvPreset = isOnGpu ? 'exact' : ofProcessor;
     const wanted = overrides?.nCtx ?? nCtx;
