@@ -154,17 +154,16 @@ void CudaBackend::attend_unpacked(DeviceSpan<float> y, DeviceSpan<const float> q
 }
 
 const CudaBackend::UnpackedPass& CudaBackend::unpacked_pass(int32_t n_group, int32_t n_rows, int32_t n_window) {
-  const auto known = std::find_if(unpacked_passes_.begin(), unpacked_passes_.end(), [&](const auto& pass) {
+  auto known = std::find_if(unpacked_passes_.begin(), unpacked_passes_.end(), [&](const auto& pass) {
     return pass->n_group == n_group && pass->n_rows == n_rows && pass->n_window == n_window;
   });
   if (known == unpacked_passes_.end()) {
-    unpacked_passes_.push_back(std::make_unique<UnpackedPass>());
-    UnpackedPass& made = *unpacked_passes_.back();
-    made.n_group = n_group;
-    made.n_rows = n_rows;
-    made.n_window = n_window;
+    known = unpacked_passes_.insert(known, std::make_unique<UnpackedPass>());
+    (*known)->n_group = n_group;
+    (*known)->n_rows = n_rows;
+    (*known)->n_window = n_window;
   }
-  UnpackedPass& pass = known == unpacked_passes_.end() ? *unpacked_passes_.back() : **known;
+  UnpackedPass& pass = **known;
   if (pass.is_current) return pass;
   const UnpackedPlan plan = plan_unpacked(inputs_.runs(), n_group, n_rows, n_window);
   const size_t n_page_bytes = plan.pages.size() * sizeof(plan.pages[0]);
