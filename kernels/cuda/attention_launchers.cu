@@ -36,9 +36,8 @@ cudaError_t launch_flash_dim(cudaStream_t stream, const AttentionArrays& a, int3
           cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kFlashBytes<kDim>);
       error != cudaSuccess)
     return error;
-  kernel<<<dim3(n_tiles, params.kv.n_head_kv), kPrefillThreads, kFlashBytes<kDim>, stream>>>(
-      a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
-  return cudaGetLastError();
+  return Launch(stream, dim3(n_tiles, params.kv.n_head_kv), kPrefillThreads, kFlashBytes<kDim>)(
+      kernel, a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
 }
 
 }  // namespace

@@ -69,8 +69,8 @@ cudaError_t launch_pack_pages(cudaStream_t stream, const int32_t* pages, int32_t
                               const CodesLayout& kv) {
   if (!has_kernel(kv.head_dim_k, kv.head_dim_v)) return cudaErrorInvalidValue;
   if (n_pages == 0) return cudaSuccess;
-  pack_pages<<<dim3(2 * n_pages, 2 * kv.n_head_kv), kPackThreads, 0, stream>>>(pages, memory.forms, memory.arena, kv);
-  return cudaGetLastError();
+  return Launch(stream, dim3(2 * n_pages, 2 * kv.n_head_kv), kPackThreads)(pack_pages, pages, memory.forms,
+                                                                           memory.arena, kv);
 }
 
 cudaError_t launch_unpack_pages(cudaStream_t stream, const UnpackedPage* entries, int32_t n_entries,
@@ -78,9 +78,8 @@ cudaError_t launch_unpack_pages(cudaStream_t stream, const UnpackedPage* entries
                                 const KvLayout& result) {
   if (!has_kernel(kv.head_dim_k, kv.head_dim_v)) return cudaErrorInvalidValue;
   if (n_entries == 0) return cudaSuccess;
-  unpack_pages<<<dim3(n_entries, 2 * kv.n_head_kv), kPackThreads, 0, stream>>>(entries, memory.forms, memory.arena,
-                                                                               pages, kv, result);
-  return cudaGetLastError();
+  return Launch(stream, dim3(n_entries, 2 * kv.n_head_kv), kPackThreads)(unpack_pages, entries, memory.forms,
+                                                                         memory.arena, pages, kv, result);
 }
 
 cudaError_t launch_attention_codes(cudaStream_t stream, const CodesAttentionArrays& arrays, int32_t n_tiles,

@@ -1,15 +1,16 @@
 #include "kernels/cuda/device_block.h"
+#include "kernels/cuda/launch.h"
 #include "kernels/cuda/launchers.h"
 
 namespace outpost::gpu {
 namespace {
 
 template <typename Element, int kTokens>
-void launch_tokens(cudaStream_t stream, const void* weight, const float* x, const float* bias, float* y,
-                   const FloatMatvecParams& params) {
+cudaError_t launch_tokens(cudaStream_t stream, const void* weight, const float* x, const float* bias, float* y,
+                          const FloatMatvecParams& params) {
   const uint32_t n_blocks = (params.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
-  float_matvec<Element, kTokens>
-      <<<n_blocks, kMatvecThreads, 0, stream>>>(static_cast<const Element*>(weight), x, bias, y, params);
+  return Launch(stream, n_blocks, kMatvecThreads)(float_matvec<Element, kTokens>, static_cast<const Element*>(weight),
+                                                  x, bias, y, params);
 }
 
 template <typename Element>
@@ -20,13 +21,11 @@ cudaError_t launch_element(cudaStream_t stream, const void* weight, const float*
     part.n_tokens = params.n_tokens - first < kMatvecMaxTokens ? params.n_tokens - first : kMatvecMaxTokens;
     const float* x_part = x + int64_t{first} * params.n_cols;
     float* y_part = y + int64_t{first} * params.n_rows;
-    if (part.n_tokens == 1)
-      launch_tokens<Element, 1>(stream, weight, x_part, bias, y_part, part);
-    else if (part.n_tokens <= 8)
-      launch_tokens<Element, 8>(stream, weight, x_part, bias, y_part, part);
-    else
-      launch_tokens<Element, 16>(stream, weight, x_part, bias, y_part, part);
-    if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) return error;
+    const auto launch = part.n_tokens == 1   ? launch_tokens<Element, 1>
+                        : part.n_tokens <= 8 ? launch_tokens<Element, 8>
+                                             : launch_tokens<Element, 16>;
+    if (const cudaError_t error = launch(stream, weight, x_part, bias, y_part, part); error != cudaSuccess)
+      return error;
   }
   return cudaSuccess;
 }
@@ -36,10 +35,10 @@ uint32_t embed_blocks(int64_t n_threads) {
 }
 
 template <typename Element>
-void launch_float_embed(cudaStream_t stream, const void* table, const int32_t* tokens, float* y,
-                        const EmbedParams& params) {
-  float_embed<<<embed_blocks(int64_t{params.n_tokens} * params.n_cols), kEmbedThreads, 0, stream>>>(
-      static_cast<const Element*>(table), tokens, y, params);
+cudaError_t launch_float_embed(cudaStream_t stream, const void* table, const int32_t* tokens, float* y,
+                               const EmbedParams& params) {
+  return Launch(stream, embed_blocks(int64_t{params.n_tokens} * params.n_cols), kEmbedThreads)(
+      float_embed<Element>, static_cast<const Element*>(table), tokens, y, params);
 }
 
 struct LaunchEmbed {
@@ -48,11 +47,12 @@ struct LaunchEmbed {
   const int32_t* tokens;
   float* y;
   const EmbedParams& params;
+  cudaError_t error = cudaSuccess;
 
   template <typename Block>
-  void operator()() const {
-    embed<<<embed_blocks(int64_t{params.n_tokens} * params.n_cols / 32), kEmbedThreads, 0, stream>>>(
-        static_cast<const Block*>(table), tokens, y, params);
+  void operator()() {
+    error = Launch(stream, embed_blocks(int64_t{params.n_tokens} * params.n_cols / 32), kEmbedThreads)(
+        embed<Block>, static_cast<const Block*>(table), tokens, y, params);
   }
 };
 
@@ -75,33 +75,29 @@ cudaError_t launch_float_experts(cudaStream_t stream, TensorType type, const voi
   const dim3 grid((product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, product.n_tokens);
   switch (type) {
     case TensorType::kF32:
-      float_experts<<<grid, kMatvecThreads, 0, stream>>>(static_cast<const ElementF32*>(weight), x, bias, choices, y,
-                                                         params);
-      break;
+      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF32>, static_cast<const ElementF32*>(weight), x,
+                                                  bias, choices, y, params);
     case TensorType::kF16:
-      float_experts<<<grid, kMatvecThreads, 0, stream>>>(static_cast<const ElementF16*>(weight), x, bias, choices, y,
-                                                         params);
-      break;
+      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF16>, static_cast<const ElementF16*>(weight), x,
+                                                  bias, choices, y, params);
     case TensorType::kBF16:
-      float_experts<<<grid, kMatvecThreads, 0, stream>>>(static_cast<const ElementBF16*>(weight), x, bias, choices, y,
-                                                         params);
-      break;
+      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementBF16>, static_cast<const ElementBF16*>(weight),
+                                                  x, bias, choices, y, params);
     default: return cudaErrorInvalidValue;
   }
-  return cudaGetLastError();
 }
 
 cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
                          const EmbedParams& params) {
   if (params.n_tokens == 0) return cudaSuccess;
   switch (type.type) {
-    case TensorType::kF32: launch_float_embed<ElementF32>(stream, table, tokens, y, params); break;
-    case TensorType::kF16: launch_float_embed<ElementF16>(stream, table, tokens, y, params); break;
-    case TensorType::kBF16: launch_float_embed<ElementBF16>(stream, table, tokens, y, params); break;
-    default:
-      if (!visit_device_block(type, LaunchEmbed{stream, table, tokens, y, params})) return cudaErrorInvalidValue;
+    case TensorType::kF32: return launch_float_embed<ElementF32>(stream, table, tokens, y, params);
+    case TensorType::kF16: return launch_float_embed<ElementF16>(stream, table, tokens, y, params);
+    case TensorType::kBF16: return launch_float_embed<ElementBF16>(stream, table, tokens, y, params);
+    default: break;
   }
-  return cudaGetLastError();
+  LaunchEmbed launch{stream, table, tokens, y, params};
+  return visit_device_block(type, launch) ? launch.error : cudaErrorInvalidValue;
 }
 
 }  // namespace outpost::gpu

@@ -3,22 +3,18 @@
 // C++ programming guide, "Programmatic dependent launch". Captured graphs keep it.
 #pragma once
 
-#include <cuda_runtime.h>
+#include "kernels/cuda/launch.h"
+
+#ifdef __CUDACC__
 
 #include <array>
 #include <atomic>
-#include <cstdint>
-#include <utility>
 
 namespace outpost::gpu {
 
-class OverlappedLaunch {
+class OverlappedLaunch : public Launch {
  public:
-  OverlappedLaunch(cudaStream_t stream, dim3 grid, int32_t n_threads) {
-    config_.gridDim = grid;
-    config_.blockDim = dim3(static_cast<uint32_t>(n_threads));
-    config_.stream = stream;
-  }
+  using Launch::Launch;
 
   template <typename... Params, typename... Args>
   cudaError_t operator()(void (*kernel)(Params...), Args&&... args) const {
@@ -50,8 +46,17 @@ class OverlappedLaunch {
     }
     return answer == kYes;
   }
-
-  cudaLaunchConfig_t config_{};
 };
 
 }  // namespace outpost::gpu
+
+#else
+
+namespace outpost::gpu {
+
+/// Launches under the emulator follow each other.
+using OverlappedLaunch = Launch;
+
+}  // namespace outpost::gpu
+
+#endif

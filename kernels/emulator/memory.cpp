@@ -6,6 +6,8 @@ namespace outpost::emulator {
 namespace {
 
 constexpr uint16_t kSeveral = 0xffff;
+/// Of no launch: they are numbered from 2.
+constexpr uint64_t kBlockOfHost = 1;
 
 [[noreturn]] void fail(FaultKind kind, const std::string& what, const Region& region, int64_t offset) {
   throw Fault(kind, describe_thread() + " " + what + " byte " + std::to_string(offset) + " of `" + region.name() +
@@ -21,6 +23,23 @@ Region::Region(std::string name, size_t size_bytes, size_t element_bytes, Region
       kind_(kind),
       storage_((size_bytes + 7) / 8, ~uint64_t{0}),
       cells_(kind == RegionKind::kInput ? 0 : size_bytes / element_bytes) {}
+
+Region* (*find_address)(int64_t address, int64_t& offset) = nullptr;
+
+void Region::set_written(int64_t offset, size_t n_bytes) {
+  const size_t begin = static_cast<size_t>(offset) / element_bytes_;
+  const size_t end = (static_cast<size_t>(offset) + n_bytes + element_bytes_ - 1) / element_bytes_;
+  for (size_t i = begin; i < end && i < cells_.size(); ++i) cells_[i] = Cell{.write_block = kBlockOfHost};
+}
+
+void Region::copy_state(int64_t offset, const Region& from, int64_t from_offset, size_t n_bytes) {
+  const size_t to_begin = static_cast<size_t>(offset) / element_bytes_;
+  const size_t from_begin = static_cast<size_t>(from_offset) / from.element_bytes_;
+  for (size_t i = 0; i * element_bytes_ < n_bytes && to_begin + i < cells_.size(); ++i) {
+    const bool has_value = from.kind_ != RegionKind::kEmpty || from.cells_[from_begin + i].write_block != 0;
+    cells_[to_begin + i] = Cell{.write_block = has_value ? kBlockOfHost : 0};
+  }
+}
 
 std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
   const bool is_inside = offset >= 0 && n_bytes <= size_bytes_ && static_cast<size_t>(offset) <= size_bytes_ - n_bytes;

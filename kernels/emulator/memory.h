@@ -23,7 +23,7 @@ enum class Access { kRead, kWrite };
 /// Who accesses memory, and when in the order that barriers make.
 struct AccessClock {
   uint64_t launch = 0;         ///< number of the launch's first block
-  uint64_t block = 0;          ///< blocks are numbered through all launches of the process, from 1
+  uint64_t block = 0;          ///< blocks are numbered through all launches of the process, from 2
   uint32_t barrier_epoch = 0;  ///< barriers that the block has passed
   uint32_t warp_epoch = 0;     ///< warp syncs that the thread's warp has passed
   uint16_t thread = 0;
@@ -43,7 +43,12 @@ class Region {
   const std::string& name() const { return name_; }
   size_t size_bytes() const { return size_bytes_; }
   size_t element_bytes() const { return element_bytes_; }
+  RegionKind kind() const { return kind_; }
   std::byte* data() { return reinterpret_cast<std::byte*>(storage_.data()); }
+
+  /// Between launches: the host has written these bytes, or copied them from another array with what is known of them.
+  void set_written(int64_t offset, size_t n_bytes);
+  void copy_state(int64_t offset, const Region& from, int64_t from_offset, size_t n_bytes);
 
   /// Checks one access of the running thread; throws Fault.
   /// @return where the bytes are
@@ -93,6 +98,9 @@ class Reference {
   int64_t offset_;
 };
 
+/// Finds the array that an absolute address is in, or null; null itself where no device has addresses (cuda/).
+extern Region* (*find_address)(int64_t address, int64_t& offset);
+
 /// A `T*` of a kernel. Like it, it may point anywhere; only accesses are checked.
 template <typename T>
 class Pointer {
@@ -112,11 +120,12 @@ class Pointer {
 
   /// `T` for constant scalars, `const T&` for constant structures, a Reference for what may be written.
   decltype(auto) operator[](int64_t i) const {
-    const int64_t at = offset_ + i * static_cast<int64_t>(sizeof(T));
+    int64_t at = offset_ + i * static_cast<int64_t>(sizeof(T));
+    Region* region = located(at);
     if constexpr (!std::is_const_v<T>) {
-      return Reference<T>(checked_region(), at);
+      return Reference<T>(region, at);
     } else {
-      const std::byte* bytes = checked_region()->access(at, sizeof(T), Access::kRead);
+      const std::byte* bytes = region->access(at, sizeof(T), Access::kRead);
       if constexpr (std::is_arithmetic_v<T>) {
         Value value;
         std::memcpy(&value, bytes, sizeof(T));
@@ -134,13 +143,18 @@ class Pointer {
 
   /// The bytes of n elements, for loads wider than one.
   std::byte* access_many(size_t n, Access access) const {
-    return checked_region()->access(offset_, n * sizeof(T), access);
+    int64_t at = offset_;
+    Region* region = located(at);
+    return region->access(at, n * sizeof(T), access);
   }
 
  private:
-  Region* checked_region() const {
-    if (region_ == nullptr) throw Fault(FaultKind::kOutOfBounds, "a null pointer is used");
-    return region_;
+  /// The array, and `at` as an offset in it. Without an array the offset is an address.
+  Region* located(int64_t& at) const {
+    if (region_ != nullptr) return region_;
+    Region* found = find_address != nullptr ? find_address(at, at) : nullptr;
+    if (found == nullptr) throw Fault(FaultKind::kOutOfBounds, "a null pointer is used");
+    return found;
   }
 
   Region* region_ = nullptr;

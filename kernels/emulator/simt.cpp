@@ -92,7 +92,7 @@ class Run {
   uint64_t first_block_ = 0, block_number_ = 0;
 };
 
-uint64_t Run::n_blocks_ever = 0;
+uint64_t Run::n_blocks_ever = 1;  // 1 is the host (memory.cpp)
 
 Run* current = nullptr;
 

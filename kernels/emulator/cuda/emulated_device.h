@@ -1,0 +1,18 @@
+// A CUDA device that is the SIMT emulator, so that the backend is tested without a GPU: its kernels run as in the tests
+// of kernels, and work of a stream is done late. It waits until somebody waits for it, so that what forgets to wait,
+// reads results or writes over what is still to be copied, gets wrong numbers here every time and not now and then.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace outpost::emulator {
+
+/// What the device has, in bytes; allocations beyond fail.
+void set_device_memory(size_t n_bytes);
+size_t device_bytes_in_use();
+
+/// How many recorded passes were repeated.
+uint64_t graph_launches();
+
+}  // namespace outpost::emulator
