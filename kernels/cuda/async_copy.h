@@ -1,8 +1,11 @@
-// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0), and
-// what the emulator does instead: the copy at once. It does not find a wait that is missing.
+// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0).
 #pragma once
 
 #include "kernels/portable/dialect.h"
+
+#ifndef __CUDACC__
+#include "kernels/emulator/async_block.h"
+#endif
 
 namespace outpost {
 namespace gpu {
@@ -26,14 +29,15 @@ GPU_FN void wait_for_copies() {
 
 #else
 
-GPU_FN void copy_async16(SharedPtr<uint16_t> to, DevicePtr<const uint16_t> from, uint32_t n_bytes) {
-  std::byte* written = to.access_many(8, emulator::Access::kWrite);
-  std::memset(written, 0, 16);
-  if (n_bytes > 0) std::memcpy(written, from.access_many(n_bytes / 2, emulator::Access::kRead), n_bytes);
+template <typename T>
+GPU_FN void copy_async16(SharedPtr<T> to, DevicePtr<const T> from, uint32_t n_bytes) {
+  emulator::async_block().copies.start(to.region(), to.offset(), from.region(), from.offset(), n_bytes);
 }
-GPU_FN void commit_copies() {}
+GPU_FN void commit_copies() { emulator::async_block().copies.commit(); }
 template <int kPending>
-GPU_FN void wait_for_copies() {}
+GPU_FN void wait_for_copies() {
+  emulator::async_block().copies.wait(kPending);
+}
 
 #endif
 

@@ -9,8 +9,9 @@
 
 #include "kernels/cuda/async_copy.h"
 
-/// Set where code for one architecture and no other is compiled: the instructions exist nowhere else.
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/// Set where code for one architecture and no other is compiled, as the instructions exist nowhere else, and under the
+/// emulator.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDACC__)
 #define OUTPOST_HAS_WGMMA 1
 #endif
 
@@ -18,6 +19,14 @@
 
 namespace outpost {
 namespace gpu {
+
+/// Of a matrix B in shared memory whose rows (columns of the product) are 128 bytes apart, eight in each 1024,
+/// swizzled. Sixteen columns further in a row is 2 more.
+GPU_FN uint64_t wgmma_descriptor(uint32_t shared_address) {
+  return uint64_t{1} << 62 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 16 | (shared_address & 0x3ffffu) >> 4;
+}
+
+#ifdef __CUDACC__
 
 /// Before the first product, and where registers that a product reads or adds to were written since the last.
 GPU_FN void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -27,12 +36,6 @@ GPU_FN void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" :::
 template <int kPending>
 GPU_FN void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
-}
-
-/// Of a matrix B in shared memory whose rows (columns of the product) are 128 bytes apart, eight in each 1024,
-/// swizzled. Sixteen columns further in a row is 2 more.
-GPU_FN uint64_t wgmma_descriptor(uint32_t shared_address) {
-  return uint64_t{1} << 62 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 16 | (shared_address & 0x3ffffu) >> 4;
 }
 
 /// d += A * B with A [64, 16] from registers, B [16, 256] from shared memory.
@@ -167,6 +170,36 @@ GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* ba
                "l"(from), "r"(n_bytes), "r"(shared_address(barrier))
                : "memory");
 }
+
+#else
+
+template <typename T>
+GPU_FN uint32_t shared_address(SharedPtr<T> p) {
+  return p.region()->shared_address() + static_cast<uint32_t>(p.offset());
+}
+
+GPU_FN void init_barrier(SharedPtr<uint64_t> barrier, uint32_t n_arrivals) {
+  emulator::async_block().mbarriers.init(barrier, n_arrivals);
+}
+GPU_FN void publish_barriers() { emulator::async_block().mbarriers.publish(); }
+GPU_FN void arrive(SharedPtr<uint64_t> barrier) { emulator::async_block().mbarriers.arrive(barrier, 0); }
+GPU_FN void arrive_and_expect(SharedPtr<uint64_t> barrier, uint32_t n_bytes) {
+  emulator::async_block().mbarriers.arrive(barrier, n_bytes);
+}
+GPU_FN void arrive_after_copies(SharedPtr<uint64_t> barrier) {
+  emulator::AsyncBlock& block = emulator::async_block();
+  block.mbarriers.arrive_for_copies(barrier, block.copies.n_started());
+}
+GPU_FN void wait_for(SharedPtr<uint64_t> barrier, uint32_t parity) {
+  emulator::async_block().mbarriers.wait(barrier, parity);
+}
+
+GPU_FN void copy_bulk(SharedPtr<uint8_t> to, DevicePtr<const uint8_t> from, uint32_t n_bytes,
+                      SharedPtr<uint64_t> barrier) {
+  emulator::async_block().mbarriers.copy(to, from, n_bytes, barrier);
+}
+
+#endif
 
 }  // namespace gpu
 }  // namespace outpost

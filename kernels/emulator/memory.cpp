@@ -1,5 +1,7 @@
 #include "kernels/emulator/memory.h"
 
+#include <bit>
+
 #include "kernels/emulator/simt.h"
 
 namespace outpost::emulator {
@@ -41,7 +43,16 @@ void Region::copy_state(int64_t offset, const Region& from, int64_t from_offset,
   }
 }
 
+void Region::start_block(uint32_t shared_address) {
+  shared_address_ = shared_address;
+  if (marks_) marks_->clear();
+}
+
 std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
+  return this->access(offset, n_bytes, access, access_clock());
+}
+
+std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessClock clock) {
   const bool is_inside = offset >= 0 && n_bytes <= size_bytes_ && static_cast<size_t>(offset) <= size_bytes_ - n_bytes;
   const char* verb = access == Access::kRead ? "reads" : "writes";
   if (!is_inside) fail(FaultKind::kOutOfBounds, verb + (" " + std::to_string(n_bytes)) + " bytes at", *this, offset);
@@ -53,7 +64,6 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
     if (access == Access::kWrite) fail(FaultKind::kReadOnly, verb, *this, offset);
     return data() + begin;
   }
-  AccessClock clock = access_clock();
   if (kind_ == RegionKind::kShared) clock.launch = clock.block;  // the array lives as long as its block
   for (size_t at = begin; at < begin + n_bytes; at += element_bytes_) {
     Cell& cell = cells_[at / element_bytes_];
@@ -62,24 +72,71 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
     else
       check_write(cell, clock, static_cast<int64_t>(at));
   }
+  if (kind_ == RegionKind::kShared && clock.seen != nullptr) {
+    if (!marks_) marks_ = std::make_unique<ReadMarks>(size_bytes_);
+    if (access == Access::kRead)
+      marks_->add(begin, n_bytes, clock.agent, clock.time, *clock.seen);
+    else if (const auto reader = marks_->take(begin, n_bytes, *clock.seen))
+      fail(FaultKind::kRace, "writes what " + describe_agent(*reader) + " may still read,", *this, offset);
+  }
   return data() + begin;
 }
 
+bool GroupClock::has_seen(size_t agent, uint32_t time) {
+  if (agent == last_agent_ && time == last_time_) return true;
+  for (int i = 0; i < n_threads_; ++i)
+    if (order_.clock_of(first_thread_ + i)[agent] < time) return false;
+  last_agent_ = agent;
+  last_time_ = time;
+  return true;
+}
+
+const std::byte* Region::access_by_product(int64_t offset, GroupClock& group, uint32_t time) {
+  constexpr size_t kBytes = 16;
+  if (offset < 0 || static_cast<size_t>(offset) + kBytes > size_bytes_)
+    fail(FaultKind::kOutOfBounds, "multiplies with 16 bytes at", *this, offset);
+  const auto begin = static_cast<size_t>(offset);
+  const AccessClock clock = access_clock();
+  for (size_t at = begin; at < begin + kBytes; at += element_bytes_) {
+    const Cell& cell = cells_[at / element_bytes_];
+    if (!has_value(cell, clock))
+      fail(FaultKind::kUninitializedRead, "multiplies with what has no value,", *this, offset);
+    // Matrix units read by the asynchronous proxy. What a thread has written needs a fence between the proxies to be
+    // seen there, and the dialect has none.
+    if (!group.order().is_bulk_copy(cell.write_agent))
+      fail(FaultKind::kProduct, "multiplies with what no bulk copy has brought,", *this, offset);
+    if (!group.has_seen(cell.write_agent, cell.write_time))
+      fail(FaultKind::kRace, "multiplies with what a bulk copy may still bring,", *this, offset);
+  }
+  if (!marks_) marks_ = std::make_unique<ReadMarks>(size_bytes_);
+  for (int thread = group.first_thread(); thread < group.first_thread() + group.n_threads(); thread += kWarpSize)
+    marks_->add(begin, kBytes, group.order().products_of(thread / kWarpSize), time, group.order().clock_of(thread));
+  return data() + begin;
+}
+
+std::string Region::writer_of(const Cell& cell) {
+  return cell.write_thread == kNoThread ? describe_agent(cell.write_agent)
+                                        : "thread " + std::to_string(cell.write_thread);
+}
+
+bool Region::is_write_ordered(const Cell& cell, const AccessClock& clock) {
+  if (clock.seen != nullptr && cell.write_time != 0 && (*clock.seen)[cell.write_agent] >= cell.write_time) return true;
+  if (cell.write_thread == kNoThread) return false;
+  return cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
+         (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
+}
+
 void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
-  const bool has_value = kind_ == RegionKind::kShared ? cell.write_block == clock.block : cell.write_block != 0;
-  if (!has_value) {
+  if (!has_value(cell, clock)) {
     if (kind_ != RegionKind::kValues) fail(FaultKind::kUninitializedRead, "reads without a value", *this, offset);
   } else if (cell.write_block == clock.block) {
-    const bool is_ordered =
-        cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
-        (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
-    if (!is_ordered)
-      fail(FaultKind::kRace, "reads what thread " + std::to_string(cell.write_thread) + " has just written,", *this,
-           offset);
+    if (!is_write_ordered(cell, clock))
+      fail(FaultKind::kRace, "reads what " + writer_of(cell) + " has just written,", *this, offset);
   } else if (cell.write_block >= clock.launch) {
     fail(FaultKind::kRace, "reads what another block has written,", *this, offset);
   }
 
+  if (kind_ == RegionKind::kShared && clock.seen != nullptr) return;  // marks_ has the reads
   if (cell.read_block >= clock.launch && cell.read_block != clock.block) {
     cell.read_block = clock.block;  // of several blocks: any write is a race, see check_write
     cell.read_warp = cell.read_thread = kSeveral;
@@ -104,12 +161,8 @@ void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
 
 void Region::check_write(Cell& cell, const AccessClock& clock, int64_t offset) {
   if (cell.write_block == clock.block) {
-    const bool is_ordered =
-        cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
-        (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
-    if (!is_ordered)
-      fail(FaultKind::kRace, "writes where thread " + std::to_string(cell.write_thread) + " has just written,", *this,
-           offset);
+    if (!is_write_ordered(cell, clock))
+      fail(FaultKind::kRace, "writes where " + writer_of(cell) + " has just written,", *this, offset);
   } else if (cell.write_block != 0 && cell.write_block >= clock.launch) {
     fail(FaultKind::kRace, "writes where another block has written,", *this, offset);
   }
@@ -125,7 +178,14 @@ void Region::check_write(Cell& cell, const AccessClock& clock, int64_t offset) {
   cell.write_barrier = clock.barrier_epoch;
   cell.write_warp_epoch = clock.warp_epoch;
   cell.write_thread = clock.thread;
+  cell.write_agent = clock.agent;
+  cell.write_time = clock.time;
   cell.read_block = 0;
+}
+
+void check_stored(float value) {
+  if ((std::bit_cast<uint32_t>(value) & 0x7fffffffu) == kInFlightBits)
+    throw Fault(FaultKind::kProduct, describe_thread() + " stores a sum of a product that was not waited for");
 }
 
 }  // namespace outpost::emulator

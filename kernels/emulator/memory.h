@@ -3,20 +3,26 @@
 //
 // Races are found from what orders two accesses, not from how the threads happened to run: within a block a barrier
 // orders all threads and a warp sync those of one warp; blocks of a launch are never ordered, launches always are.
-// Shuffles order nothing, as in CUDA.
+// Shuffles order nothing, as in CUDA. In a block with asynchronous instructions clocks say what else is ordered
+// (order.h); there reads are told apart in shared memory only, as no kernel gives global memory from thread to thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "kernels/emulator/fault.h"
+#include "kernels/emulator/order.h"
+#include "kernels/emulator/read_marks.h"
 
 namespace outpost::emulator {
+
+inline constexpr int kWarpSize = 32;
 
 enum class Access { kRead, kWrite };
 
@@ -26,9 +32,33 @@ struct AccessClock {
   uint64_t block = 0;          ///< blocks are numbered through all launches of the process, from 2
   uint32_t barrier_epoch = 0;  ///< barriers that the block has passed
   uint32_t warp_epoch = 0;     ///< warp syncs that the thread's warp has passed
-  uint16_t thread = 0;
+  uint16_t thread = 0;         ///< kNoThread: an agent of its own, which no barrier orders
+  // In a block with asynchronous instructions:
+  const VectorClock* seen = nullptr;  ///< what is ordered before the access
+  uint16_t agent = 0;
+  uint32_t time = 0;  ///< of the agent
 
   uint16_t warp() const { return thread / 32; }
+};
+inline constexpr uint16_t kNoThread = 0xffff;
+
+/// What the threads of a warpgroup together have seen, when they start a product that reads memory.
+class GroupClock {
+ public:
+  GroupClock(BlockOrder& order, int first_thread, int n_threads)
+      : order_(order), first_thread_(first_thread), n_threads_(n_threads) {}
+
+  BlockOrder& order() const { return order_; }
+  int first_thread() const { return first_thread_; }
+  int n_threads() const { return n_threads_; }
+  /// Whether every one of them has. Asked of many neighbours, which mostly have one answer.
+  bool has_seen(size_t agent, uint32_t time);
+
+ private:
+  BlockOrder& order_;
+  int first_thread_, n_threads_;
+  size_t last_agent_ = SIZE_MAX;
+  uint32_t last_time_ = 0;
 };
 
 /// kInput is never written; kValues has values from the start; kEmpty has none until a kernel writes them; kShared
@@ -53,6 +83,15 @@ class Region {
   /// Checks one access of the running thread; throws Fault.
   /// @return where the bytes are
   std::byte* access(int64_t offset, size_t n_bytes, Access access);
+  /// The same by another agent.
+  std::byte* access(int64_t offset, size_t n_bytes, Access access, AccessClock clock);
+  /// Sixteen bytes that a product of a warpgroup reads, at this time of its warps.
+  const std::byte* access_by_product(int64_t offset, GroupClock& group, uint32_t time);
+
+  /// Where the array lies among those of the block, if it is shared.
+  uint32_t shared_address() const { return shared_address_; }
+  /// The array is another block's from now on.
+  void start_block(uint32_t shared_address);
 
  private:
   /// The last write, and a summary of the reads since that tells exactly whether a later write races with one of
@@ -62,8 +101,16 @@ class Region {
     uint32_t write_barrier = 0, read_barrier = 0;
     uint32_t write_warp_epoch = 0, read_warp_epoch = 0;
     uint16_t write_thread = 0, read_thread = 0, read_warp = 0;
+    uint16_t write_agent = 0;
+    uint32_t write_time = 0;  ///< 0: before the block's first asynchronous instruction
   };
 
+  bool has_value(const Cell& cell, const AccessClock& clock) const {
+    return kind_ == RegionKind::kShared ? cell.write_block == clock.block : cell.write_block != 0;
+  }
+  /// Whether the last write of an element is ordered before an access of its block.
+  static bool is_write_ordered(const Cell& cell, const AccessClock& clock);
+  static std::string writer_of(const Cell& cell);
   void check_read(Cell& cell, const AccessClock& clock, int64_t offset);
   void check_write(Cell& cell, const AccessClock& clock, int64_t offset);
 
@@ -71,8 +118,15 @@ class Region {
   size_t size_bytes_, element_bytes_;
   RegionKind kind_;
   std::vector<uint64_t> storage_;
-  std::vector<Cell> cells_;  ///< one per element; none of an input
+  std::vector<Cell> cells_;           ///< one per element; none of an input
+  std::unique_ptr<ReadMarks> marks_;  ///< of a shared array, in a block with asynchronous instructions
+  uint32_t shared_address_ = 0;
 };
+
+/// A value that stands in the registers of a product until it was waited for: a NaN that arithmetic hands on.
+inline constexpr uint32_t kInFlightBits = 0x7fe5a5a5u;
+/// Throws Fault if the value comes from such a register.
+void check_stored(float value);
 
 /// An element that may be written: stands for `T&`, which could not be watched.
 template <typename T>
@@ -85,6 +139,7 @@ class Reference {
     return value;
   }
   const Reference& operator=(T value) const {
+    if constexpr (std::is_same_v<T, float>) check_stored(value);
     std::memcpy(region_->access(offset_, sizeof(T), Access::kWrite), &value, sizeof(T));
     return *this;
   }
@@ -139,6 +194,8 @@ class Pointer {
 
   Pointer operator+(int64_t n) const { return {region_, offset_ + n * static_cast<int64_t>(sizeof(T))}; }
   Pointer operator-(int64_t n) const { return *this + -n; }
+  /// Elements from `other`, of the same array, to here.
+  int64_t operator-(const Pointer& other) const { return (offset_ - other.offset_) / static_cast<int64_t>(sizeof(T)); }
   Pointer& operator+=(int64_t n) { return *this = *this + n; }
 
   /// The bytes of n elements, for loads wider than one.

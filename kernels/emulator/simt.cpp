@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/emulator/async_block.h"
 #include "kernels/emulator/fiber.h"
 
 namespace outpost::emulator {
@@ -51,17 +52,28 @@ class Run {
   void run_blocks();
 
   void arrive_at_barrier(Site site);
-  void arrive_in_warp(const char* what, Site site);
+  bool arrive_in_warp(const char* what, Site site);
+  bool arrive_in_warpgroup(const char* what, Site site);
   const std::byte* exchange(const void* value, size_t n_bytes, Site site);
   void warp_sync(Site site);
   Region* declare_shared(const char* name, size_t size_bytes, size_t element_bytes);
+  Region* shared_at(uint32_t address);
+  void wake(int thread) { ready_.push_back(thread); }
+  AsyncBlock& async();
 
   const LaunchConfig& config() const { return config_; }
   Dim3 block() const { return block_; }
   int thread() const { return thread_; }
-  AccessClock clock() const {
-    return {first_block_, block_number_, barrier_epoch_, warps_[static_cast<size_t>(thread_ / kWarpSize)].sync_epoch,
-            static_cast<uint16_t>(thread_)};
+  AccessClock clock() {
+    const auto thread = static_cast<uint16_t>(thread_);
+    AccessClock clock{first_block_, block_number_, barrier_epoch_,
+                      warps_[static_cast<size_t>(thread_ / kWarpSize)].sync_epoch, thread};
+    if (async_) {
+      clock.seen = &async_->order.clock_of(thread_);
+      clock.agent = thread;
+      clock.time = async_->order.time_of(thread_);
+    }
+    return clock;
   }
 
  private:
@@ -69,6 +81,7 @@ class Run {
   void run_ready_threads();
   /// The next of `ready_` by the schedule.
   int take_ready();
+  bool arrive_in(Meeting& meeting, int first, int n_threads, const char* what, Site site);
   void wait(Meeting& meeting, FaultKind kind, const char* what, Site site);
   [[noreturn]] void fail_divergence();
 
@@ -79,10 +92,12 @@ class Run {
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Thread>>& threads_ = thread_pool();
   std::vector<Warp> warps_;
+  std::vector<Meeting> warpgroups_;
   Meeting barrier_;
   uint32_t barrier_epoch_ = 0;
   std::vector<std::unique_ptr<Region>> shared_;
   size_t n_shared_ = 0;  // of shared_, those that this block has declared
+  std::unique_ptr<AsyncBlock> async_;
   std::vector<int> ready_;
   size_t next_ready_ = 0;
   std::optional<Fault> fault_;
@@ -104,6 +119,8 @@ Run::Run(const LaunchConfig& config, const std::function<void()>& kernel) : conf
   if (n.x < 1 || n.y < 1 || n.z < 1 || n.y > 65535 || n.z > 65535)
     throw Fault(FaultKind::kBadLaunch, "a grid of " + std::to_string(n.x) + " x " + std::to_string(n.y) + " x " +
                                            std::to_string(n.z) + " blocks");
+  if (config.max_shared_bytes > kMostSharedBytes)
+    throw Fault(FaultKind::kBadLaunch, std::to_string(config.max_shared_bytes) + " bytes of shared memory");
   thread_body_ = [this, &kernel] {
     try {
       kernel();
@@ -115,6 +132,7 @@ Run::Run(const LaunchConfig& config, const std::function<void()>& kernel) : conf
   };
   while (threads_.size() < static_cast<size_t>(config.n_threads)) threads_.push_back(std::make_unique<Thread>());
   warps_.resize(static_cast<size_t>(config.n_threads / kWarpSize));
+  warpgroups_.resize(static_cast<size_t>((config.n_threads + kWarpgroupSize - 1) / kWarpgroupSize));
 }
 
 void Run::run_blocks() {
@@ -136,10 +154,12 @@ void Run::run_block(Dim3 block) {
   barrier_.reset();
   barrier_epoch_ = 0;
   n_shared_ = 0;
+  async_.reset();
   for (Warp& warp : warps_) {
     warp.meeting.reset();
     warp.sync_epoch = 0;
   }
+  for (Meeting& warpgroup : warpgroups_) warpgroup.reset();
   ready_.clear();
   next_ready_ = 0;
   for (int i = 0; i < config_.n_threads; ++i) {
@@ -197,6 +217,7 @@ void Run::arrive_at_barrier(Site site) {
   if (barrier_.n_arrived < config_.n_threads) return Fiber::suspend();
   barrier_.reset();
   ++barrier_epoch_;
+  if (async_) async_->order.meet(0, config_.n_threads);
   // This thread goes on; the others become ready.
   for (int i = 0; i < config_.n_threads; ++i) {
     const int other = config_.schedule == Schedule::kReverse ? config_.n_threads - 1 - i : i;
@@ -204,33 +225,43 @@ void Run::arrive_at_barrier(Site site) {
   }
 }
 
-void Run::arrive_in_warp(const char* what, Site site) {
-  const int first = thread_ / kWarpSize * kWarpSize;
-  Meeting& meeting = warps_[static_cast<size_t>(thread_ / kWarpSize)].meeting;
+bool Run::arrive_in_warp(const char* what, Site site) {
+  const int warp = thread_ / kWarpSize;
+  return arrive_in(warps_[static_cast<size_t>(warp)].meeting, warp * kWarpSize, kWarpSize, what, site);
+}
+
+bool Run::arrive_in_warpgroup(const char* what, Site site) {
+  const int group = thread_ / kWarpgroupSize;
+  return arrive_in(warpgroups_[static_cast<size_t>(group)], group * kWarpgroupSize, kWarpgroupSize, what, site);
+}
+
+bool Run::arrive_in(Meeting& meeting, int first, int n_threads, const char* what, Site site) {
   wait(meeting, FaultKind::kWarpDivergence, what, site);
-  if (meeting.n_arrived < kWarpSize) return Fiber::suspend();
+  if (meeting.n_arrived < n_threads) {
+    Fiber::suspend();
+    return false;
+  }
   meeting.reset();
-  for (int i = 0; i < kWarpSize; ++i) {
-    const int other = first + (config_.schedule == Schedule::kReverse ? kWarpSize - 1 - i : i);
+  for (int i = 0; i < n_threads; ++i) {
+    const int other = first + (config_.schedule == Schedule::kReverse ? n_threads - 1 - i : i);
     if (other != thread_) ready_.push_back(other);
   }
+  return true;
 }
 
 const std::byte* Run::exchange(const void* value, size_t n_bytes, Site site) {
   Warp& warp = warps_[static_cast<size_t>(thread_ / kWarpSize)];
   std::byte* values = warp.values[warp.side];
   std::memcpy(values + static_cast<size_t>(thread_ % kWarpSize) * kMaxExchangeBytes, value, n_bytes);
-  const bool is_last = warp.meeting.n_arrived == kWarpSize - 1;
-  arrive_in_warp("exchange", site);
-  if (is_last) warp.side = 1 - warp.side;
+  if (arrive_in_warp("exchange", site)) warp.side = 1 - warp.side;
   return values;
 }
 
 void Run::warp_sync(Site site) {
   Warp& warp = warps_[static_cast<size_t>(thread_ / kWarpSize)];
-  const bool is_last = warp.meeting.n_arrived == kWarpSize - 1;
-  arrive_in_warp("warp sync", site);
-  if (is_last) ++warp.sync_epoch;
+  if (!arrive_in_warp("warp sync", site)) return;
+  ++warp.sync_epoch;
+  if (async_) async_->order.meet(thread_ / kWarpSize * kWarpSize, kWarpSize);
 }
 
 Region* Run::declare_shared(const char* name, size_t size_bytes, size_t element_bytes) {
@@ -252,23 +283,47 @@ Region* Run::declare_shared(const char* name, size_t size_bytes, size_t element_
                                               " bytes of shared memory, of " +
                                               std::to_string(config_.max_shared_bytes));
   ++n_shared_;
-  if (i < shared_.size() && is_same()) return shared_[i].get();  // of the block before
-  shared_.resize(i);
-  shared_.push_back(std::make_unique<Region>(name, size_bytes, element_bytes, RegionKind::kShared));
+  if (i >= shared_.size() || !is_same()) {  // else it is that of the block before
+    shared_.resize(i);
+    shared_.push_back(std::make_unique<Region>(name, size_bytes, element_bytes, RegionKind::kShared));
+  }
+  // Addresses are multiples of 16 and no more, as for arrays of the language.
+  constexpr size_t kFirstAddress = 16;
+  const size_t end = i == 0 ? kFirstAddress : shared_[i - 1]->shared_address() + shared_[i - 1]->size_bytes();
+  shared_[i]->start_block(static_cast<uint32_t>((end + 15) / 16 * 16));
   return shared_[i].get();
 }
 
+Region* Run::shared_at(uint32_t address) {
+  for (size_t i = 0; i < n_shared_; ++i) {
+    Region* region = shared_[i].get();
+    if (address >= region->shared_address() && address - region->shared_address() < region->size_bytes()) return region;
+  }
+  return nullptr;
+}
+
+AsyncBlock& Run::async() {
+  if (!async_) async_ = std::make_unique<AsyncBlock>(config_.n_threads);
+  return *async_;
+}
+
 void Run::fail_divergence() {
+  if (async_) {
+    const std::string waiting = async_->mbarriers.describe_waiting();
+    if (!waiting.empty()) throw Fault(FaultKind::kDeadlock, waiting);
+  }
   if (barrier_.n_arrived > 0)
     throw Fault(FaultKind::kBarrierDivergence,
                 std::to_string(barrier_.n_arrived) + " of " + std::to_string(config_.n_threads) +
                     " threads wait at the barrier of " + text_of(barrier_.site) + "; the others never come there");
-  for (const Warp& warp : warps_) {
-    if (warp.meeting.n_arrived > 0)
-      throw Fault(FaultKind::kWarpDivergence, std::to_string(warp.meeting.n_arrived) + " lanes of a warp wait at the " +
-                                                  warp.meeting.what + " of " + text_of(warp.meeting.site) +
+  const auto check = [](const Meeting& meeting, const char* group) {
+    if (meeting.n_arrived > 0)
+      throw Fault(FaultKind::kWarpDivergence, std::to_string(meeting.n_arrived) + " threads of a " + group +
+                                                  " wait at the " + meeting.what + " of " + text_of(meeting.site) +
                                                   "; the others never come there");
-  }
+  };
+  for (const Warp& warp : warps_) check(warp.meeting, "warp");
+  for (const Meeting& warpgroup : warpgroups_) check(warpgroup, "warpgroup");
   throw Fault(FaultKind::kBadLaunch, "threads wait for nothing");  // a mistake in the emulator
 }
 
@@ -299,6 +354,8 @@ std::string describe_thread() {
          std::to_string(block.y) + ", " + std::to_string(block.z) + ")";
 }
 
+std::string describe_agent(size_t agent) { return current->async().order.describe(agent); }
+
 void barrier(Site site) { current->arrive_at_barrier(site); }
 void warp_sync(Site site) { current->warp_sync(site); }
 const std::byte* exchange(const void* value, size_t n_bytes, Site site) {
@@ -307,5 +364,11 @@ const std::byte* exchange(const void* value, size_t n_bytes, Site site) {
 Region* declare_shared(const char* name, size_t size_bytes, size_t element_bytes) {
   return current->declare_shared(name, size_bytes, element_bytes);
 }
+Region* shared_at(uint32_t address) { return current->shared_at(address); }
+AsyncBlock& async_block() { return current->async(); }
+void sleep_until_woken() { Fiber::suspend(); }
+void wake(int32_t thread) { current->wake(thread); }
+bool meet_in_warp(const char* what, Site site) { return current->arrive_in_warp(what, site); }
+bool meet_in_warpgroup(const char* what, Site site) { return current->arrive_in_warpgroup(what, site); }
 
 }  // namespace outpost::emulator

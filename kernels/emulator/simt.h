@@ -15,11 +15,12 @@
 
 namespace outpost::emulator {
 
-inline constexpr int kWarpSize = 32;
 inline constexpr int kMaxThreads = 1024;
 /// What a block may declare: the least that a supported device has (Apple GPUs). A launch of a kernel for CUDA alone
 /// may say more.
 inline constexpr size_t kMaxSharedBytes = 32 * 1024;
+/// The most that such a launch may say (compute capability 9.0).
+inline constexpr size_t kMostSharedBytes = 227 * 1024;
 
 struct Dim3 {
   int32_t x = 1, y = 1, z = 1;
@@ -41,6 +42,8 @@ void launch(const LaunchConfig& config, const std::function<void()>& kernel);
 
 // ---- what a kernel calls; only inside `launch`
 
+inline constexpr int kWarpgroupSize = 4 * kWarpSize;
+
 /// A place in the source: threads must meet at the same one.
 struct Site {
   const char* file;
@@ -57,6 +60,8 @@ int32_t block_size();
 AccessClock access_clock();
 /// "thread 3 of block (0, 1, 0)", or "the host" outside a launch.
 std::string describe_thread();
+/// Of the running block: see BlockOrder.
+std::string describe_agent(size_t agent);
 
 /// All threads of the block; orders their accesses to memory.
 void barrier(Site site = Site::here());
@@ -79,10 +84,22 @@ T exchanged(const std::byte* values, int lane) {
 
 /// The n-th array that a thread of this block declares is the same memory for all of them.
 Region* declare_shared(const char* name, size_t size_bytes, size_t element_bytes);
+/// The shared array that has this address; null if none.
+Region* shared_at(uint32_t address);
 
 template <typename T>
 Pointer<T> shared_array(const char* name, size_t n) {
   return {declare_shared(name, n * sizeof(T), sizeof(T)), 0};
 }
+
+// ---- for the other parts of the emulator
+
+/// Until another thread of the block wakes this one.
+void sleep_until_woken();
+void wake(int32_t thread);
+/// All lanes of the warp, or all four warps of the warpgroup, which orders nothing.
+/// @return whether this thread was the last; it goes on before the others
+bool meet_in_warp(const char* what, Site site);
+bool meet_in_warpgroup(const char* what, Site site);
 
 }  // namespace outpost::emulator

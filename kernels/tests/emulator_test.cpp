@@ -2,56 +2,21 @@
 // schedule.
 #include <doctest/doctest.h>
 
-#include <functional>
 #include <numeric>
-#include <optional>
 
 #include "kernels/portable/reduce.h"
+#include "kernels/tests/emulator_faults.h"
 
 using namespace outpost;
 using namespace outpost::gpu;
+using namespace outpost::test;
 using emulator::DeviceArray;
-using emulator::Fault;
 using emulator::FaultKind;
 using emulator::launch;
-using emulator::LaunchConfig;
 using emulator::RegionKind;
 using emulator::Schedule;
 
 namespace {
-
-constexpr Schedule kSchedules[] = {Schedule::kInOrder, Schedule::kReverse, Schedule::kRandom};
-
-/// What the emulator says about a kernel, if anything.
-std::optional<Fault> fault_of(LaunchConfig config, const std::function<void()>& kernel) {
-  try {
-    launch(config, kernel);
-  } catch (const Fault& fault) {
-    return fault;
-  }
-  return std::nullopt;
-}
-
-/// The planted mistake must be found whatever the order of threads, and more than once: a fault leaves nothing behind.
-void check_fault(FaultKind kind, int32_t n_threads, const std::function<void()>& kernel, int32_t n_blocks = 1) {
-  for (const Schedule schedule : kSchedules) {
-    for (const uint64_t seed : {1u, 2u, 3u}) {
-      const auto fault = fault_of({{n_blocks}, n_threads, schedule, seed}, kernel);
-      REQUIRE(fault.has_value());
-      INFO(fault->what());
-      CHECK(fault->kind() == kind);
-    }
-  }
-}
-
-void check_correct(int32_t n_threads, const std::function<void()>& kernel, int32_t n_blocks = 1) {
-  for (const Schedule schedule : kSchedules) {
-    for (const uint64_t seed : {1u, 2u, 3u}) {
-      const auto fault = fault_of({{n_blocks}, n_threads, schedule, seed}, kernel);
-      if (fault) FAIL_CHECK(fault->what());
-    }
-  }
-}
 
 std::vector<float> counted(size_t n) {
   std::vector<float> values(n);
