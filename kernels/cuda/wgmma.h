@@ -171,7 +171,32 @@ GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* ba
                : "memory");
 }
 
+/// A warpgroup gives registers back, of those that its threads started with, or takes what others gave.
+template <int kRegisters>
+GPU_FN void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+GPU_FN void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
 #else
+
+GPU_FN void wgmma_fence(Site site = Site::here()) { emulator::async_block().products.fence(site); }
+GPU_FN void wgmma_commit(Site site = Site::here()) { emulator::async_block().products.commit(site); }
+template <int kPending>
+GPU_FN void wgmma_wait(Site site = Site::here()) {
+  emulator::async_block().products.wait(kPending, site);
+}
+
+/// The words of A have to be variables that live until the wait.
+template <int kSums>
+GPU_FN void wgmma_f16(float (&d)[kSums], emulator::ProductOperand a0, emulator::ProductOperand a1,
+                      emulator::ProductOperand a2, emulator::ProductOperand a3, uint64_t b, Site site = Site::here()) {
+  static_assert(kSums == 64 || kSums == 128);
+  emulator::async_block().products.multiply(d, kSums, {a0, a1, a2, a3}, b, float_of_half, site);
+}
 
 template <typename T>
 GPU_FN uint32_t shared_address(SharedPtr<T> p) {
@@ -197,6 +222,15 @@ GPU_FN void wait_for(SharedPtr<uint64_t> barrier, uint32_t parity) {
 GPU_FN void copy_bulk(SharedPtr<uint8_t> to, DevicePtr<const uint8_t> from, uint32_t n_bytes,
                       SharedPtr<uint64_t> barrier) {
   emulator::async_block().mbarriers.copy(to, from, n_bytes, barrier);
+}
+
+template <int kRegisters>
+GPU_FN void give_registers(Site site = Site::here()) {
+  emulator::async_block().products.set_registers(kRegisters, site);
+}
+template <int kRegisters>
+GPU_FN void take_registers(Site site = Site::here()) {
+  emulator::async_block().products.set_registers(kRegisters, site);
 }
 
 #endif

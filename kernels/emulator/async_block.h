@@ -1,11 +1,12 @@
 // The asynchronous instructions of a block, made when the first of them comes: what they order, mbarriers and bulk
-// copies, and copies by cp.async.
+// copies, products of warpgroups, and copies by cp.async.
 #pragma once
 
 #include <vector>
 
 #include "kernels/emulator/mbarrier.h"
 #include "kernels/emulator/order.h"
+#include "kernels/emulator/warpgroup.h"
 
 namespace outpost::emulator {
 
@@ -36,8 +37,10 @@ struct AsyncBlock {
   BlockOrder order;
   Mbarriers mbarriers;
   AsyncCopies copies;
+  WarpgroupProducts products;
 
-  explicit AsyncBlock(int n_threads) : order(n_threads), mbarriers(order), copies(order, n_threads) {}
+  explicit AsyncBlock(int n_threads)
+      : order(n_threads), mbarriers(order), copies(order, n_threads), products(order, n_threads) {}
 };
 
 /// That of the running thread's block.

@@ -308,10 +308,6 @@ AsyncBlock& Run::async() {
 }
 
 void Run::fail_divergence() {
-  if (async_) {
-    const std::string waiting = async_->mbarriers.describe_waiting();
-    if (!waiting.empty()) throw Fault(FaultKind::kDeadlock, waiting);
-  }
   if (barrier_.n_arrived > 0)
     throw Fault(FaultKind::kBarrierDivergence,
                 std::to_string(barrier_.n_arrived) + " of " + std::to_string(config_.n_threads) +
@@ -324,6 +320,10 @@ void Run::fail_divergence() {
   };
   for (const Warp& warp : warps_) check(warp.meeting, "warp");
   for (const Meeting& warpgroup : warpgroups_) check(warpgroup, "warpgroup");
+  if (async_) {
+    const std::string waiting = async_->mbarriers.describe_waiting();
+    if (!waiting.empty()) throw Fault(FaultKind::kDeadlock, waiting);
+  }
   throw Fault(FaultKind::kBadLaunch, "threads wait for nothing");  // a mistake in the emulator
 }
 
