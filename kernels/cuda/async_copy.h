@@ -12,6 +12,9 @@ namespace gpu {
 
 #ifdef __CUDACC__
 
+/// Bytes from the last multiple of 16 to here.
+GPU_FN uint64_t past_sixteen(DevicePtr<const uint8_t> p) { return reinterpret_cast<uintptr_t>(p) & 15u; }
+
 /// Sixteen bytes, of which those past n_bytes become zeros and are not read; both addresses are multiples of 16.
 GPU_FN void copy_async16(void* to, const void* from, uint32_t n_bytes) {
   asm volatile(
@@ -28,6 +31,9 @@ GPU_FN void wait_for_copies() {
 }
 
 #else
+
+/// Arrays begin at multiples of 16.
+GPU_FN uint64_t past_sixteen(DevicePtr<const uint8_t> p) { return static_cast<uint64_t>(p.offset()) & 15u; }
 
 template <typename T>
 GPU_FN void copy_async16(SharedPtr<T> to, DevicePtr<const T> from, uint32_t n_bytes) {

@@ -24,8 +24,7 @@ OUTPOST_CONSTANT int kGemmCopiers = 96;  ///< threads that copy weights
 OUTPOST_CONSTANT int kGemmRows = 128;
 OUTPOST_CONSTANT int kGemmStages = 4;  ///< steps of activations in shared memory
 OUTPOST_CONSTANT int kGemmChunks = 2;  ///< chunks of weights
-
-#ifdef __CUDACC__
+OUTPOST_CONSTANT int kGemmBarriers = 2 * (kGemmStages + kGemmChunks);
 
 template <typename Block, int kTokens>
 struct GemmShape {
@@ -40,6 +39,13 @@ struct GemmShape {
   static constexpr int32_t kSharedBytes = 1024 + kGemmStages * kStepBytes + kGemmChunks * kChunkPitch;
 };
 
+#ifdef __CUDACC__
+/// Bytes that the launch gives room for.
+#define OUTPOST_DYNAMIC_BYTES(name, n) extern __shared__ uint8_t name[]
+#else
+#define OUTPOST_DYNAMIC_BYTES(name, n) GPU_SHARED(uint8_t, name, n)
+#endif
+
 #ifdef OUTPOST_HAS_WGMMA
 
 template <int kHalves>
@@ -49,52 +55,71 @@ GPU_FN void multiply_step(float (&sums)[kHalves], const uint32_t (&low)[8], cons
       wgmma_f16(sums, low[2 * k], high[2 * k], low[2 * k + 1], high[2 * k + 1], activations + 2 * k);
 }
 
-/// What the blocks' barriers are for, one each of a stage or a chunk.
+/// What the block's barriers are for, one each of a stage or a chunk.
+#ifdef __CUDACC__
 struct GemmBarriers {
   uint64_t step_is_there[kGemmStages], step_is_free[kGemmStages];
   uint64_t chunk_is_there[kGemmChunks], chunk_is_free[kGemmChunks];
 };
+static_assert(sizeof(GemmBarriers) == kGemmBarriers * sizeof(uint64_t), "what a test gives room for");
+#define OUTPOST_GEMM_BARRIERS(name) __shared__ GemmBarriers name
+#else
+struct GemmBarriers {
+  SharedPtr<uint64_t> step_is_there, step_is_free, chunk_is_there, chunk_is_free;
+
+  explicit GemmBarriers(SharedPtr<uint64_t> first)
+      : step_is_there(first),
+        step_is_free(step_is_there + kGemmStages),
+        chunk_is_there(step_is_free + kGemmStages),
+        chunk_is_free(chunk_is_there + kGemmChunks) {}
+};
+#define OUTPOST_GEMM_BARRIERS(name)                  \
+  GPU_SHARED(uint64_t, name##_words, kGemmBarriers); \
+  GemmBarriers name(name##_words)
+#endif
 
 /// The warp that copies activations; one lane of it is enough.
 template <typename Block, int kTokens>
-GPU_FN void bring_steps(GemmBarriers& barriers, uint8_t* steps, const uint8_t* image, const GemmParams& p,
-                        int32_t token) {
+GPU_FN void bring_steps(GemmBarriers& barriers, SharedPtr<uint8_t> steps, DevicePtr<const uint8_t> image,
+                        const GemmParams& p, int32_t token) {
   using Shape = GemmShape<Block, kTokens>;
   const int32_t n_steps = image_steps(32 * p.n_groups);
   const int64_t image_step = int64_t(image_rows(p.n_tokens)) * (2 * kImageStep);
-  const uint8_t* from = image + int64_t(token) * (2 * kImageStep);
+  DevicePtr<const uint8_t> from = image + int64_t(token) * (2 * kImageStep);
   for (int32_t step = 0; step < n_steps; ++step, from += image_step) {
     const int32_t stage = step % kGemmStages;
-    wait_for(&barriers.step_is_free[stage], (step / kGemmStages + 1) % 2);
-    arrive_and_expect(&barriers.step_is_there[stage], Shape::kStepBytes);
-    copy_bulk(steps + stage * Shape::kStepBytes, from, Shape::kStepBytes, &barriers.step_is_there[stage]);
+    wait_for(barriers.step_is_free + stage, (step / kGemmStages + 1) % 2);
+    arrive_and_expect(barriers.step_is_there + stage, Shape::kStepBytes);
+    copy_bulk(steps + stage * Shape::kStepBytes, from, Shape::kStepBytes, barriers.step_is_there + stage);
   }
 }
 
 /// The warps that copy weights. @param thread_id among them
 template <typename Block, int kTokens>
-GPU_FN void bring_chunks(GemmBarriers& barriers, uint8_t* chunks, const uint8_t* weight, const GemmParams& p,
-                         int32_t row, int32_t thread_id) {
+GPU_FN void bring_chunks(GemmBarriers& barriers, SharedPtr<uint8_t> chunks, DevicePtr<const uint8_t> weight,
+                         const GemmParams& p, int32_t row, int32_t thread_id) {
   using Shape = GemmShape<Block, kTokens>;
   using Source = typename Shape::Source;
   const int64_t row_bytes = int64_t(p.n_groups) * Source::kChunkBytes / Source::kChunkGroups;
-  const uint8_t* end = weight + p.n_rows * row_bytes;
+  const DevicePtr<const uint8_t> end = weight + p.n_rows * row_bytes;
   const int32_t n_chunks = (image_steps(32 * p.n_groups) + Shape::kChunkSteps - 1) / Shape::kChunkSteps;
   for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
     const int32_t place = chunk % kGemmChunks;
-    wait_for(&barriers.chunk_is_free[place], (chunk / kGemmChunks + 1) % 2);
+    wait_for(barriers.chunk_is_free + place, (chunk / kGemmChunks + 1) % 2);
+#ifdef __CUDACC__
 #pragma unroll 4
+#endif
     for (int32_t i = thread_id; i < kGemmRows * Shape::kPieces; i += kGemmCopiers) {
       const int32_t r = i / Shape::kPieces, piece = i % Shape::kPieces;
-      const uint8_t* start =
+      const DevicePtr<const uint8_t> start =
           weight + (row + r < p.n_rows ? row + r : p.n_rows - 1) * row_bytes + int64_t(chunk) * Source::kChunkBytes;
-      const uint8_t* aligned = Source::kIsAligned ? start : start - (reinterpret_cast<uintptr_t>(start) & 15u);
+      const DevicePtr<const uint8_t> aligned = Source::kIsAligned ? start : start - past_sixteen(start);
       const int64_t n_left = end - (aligned + 16 * piece);
       if (n_left > 0)
         copy_async16(chunks + place * Shape::kChunkPitch + r * Shape::kPitch + 16 * piece, aligned + 16 * piece,
                      n_left < 16 ? uint32_t(n_left) : 16u);
     }
-    arrive_after_copies(&barriers.chunk_is_there[place]);
+    arrive_after_copies(barriers.chunk_is_there + place);
   }
 }
 
@@ -105,9 +130,9 @@ struct GemmConsumer {
   using Source = typename Shape::Source;
 
   GemmBarriers& barriers;
-  const uint8_t* chunks;
+  SharedPtr<const uint8_t> chunks;
   uint64_t first_step;  ///< descriptor of stage 0
-  const uint8_t* weight_rows[2];
+  DevicePtr<const uint8_t> weight_rows[2];
   int32_t own_row, n_groups, lane;
 
   /// Step 2 * slice + kHalf: decodes, starts its product, and waits for the one before.
@@ -115,13 +140,12 @@ struct GemmConsumer {
   GPU_FN void step(float (&sums)[kTokens / 2], uint32_t (&low)[8], uint32_t (&high)[8], int32_t slice) const {
     const int32_t step = 2 * slice + kHalf, chunk = step / Shape::kChunkSteps, stage = step % kGemmStages;
     const int32_t place = chunk % kGemmChunks;
-    if (step % Shape::kChunkSteps == 0) wait_for(&barriers.chunk_is_there[place], chunk / kGemmChunks % 2);
+    if (step % Shape::kChunkSteps == 0) wait_for(barriers.chunk_is_there + place, chunk / kGemmChunks % 2);
     const int32_t g = 4 * slice % Source::kChunkGroups + lane % 4;
-    const uint8_t* rows[2];
+    SharedPtr<const uint8_t> rows[2];
     GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
       rows[i] = chunks + place * Shape::kChunkPitch + (own_row + 8 * i) * Shape::kPitch;
-      if (!Source::kIsAligned)
-        rows[i] += reinterpret_cast<uintptr_t>(weight_rows[i] + int64_t(chunk) * Source::kChunkBytes) & 15u;
+      if (!Source::kIsAligned) rows[i] += past_sixteen(weight_rows[i] + int64_t(chunk) * Source::kChunkBytes);
     }
     if (Source::kGroups == 1 && 4 * slice + lane % 4 >= n_groups) {
       GPU_UNROLL for (int32_t i = 0; i < 8; ++i) low[i] = high[i] = 0;
@@ -129,24 +153,24 @@ struct GemmConsumer {
       Source::template decode<kHalf>(rows[0], g, low);
       Source::template decode<kHalf>(rows[1], g, high);
     }
-    wait_for(&barriers.step_is_there[stage], step / kGemmStages % 2);
+    wait_for(barriers.step_is_there + stage, step / kGemmStages % 2);
     wgmma_fence();
     multiply_step(sums, low, high, first_step + stage * (Shape::kStepBytes >> 4));
     wgmma_commit();
     wgmma_wait<1>();
-    if (step > 0 && lane == 0) arrive(&barriers.step_is_free[(step - 1) % kGemmStages]);
+    if (step > 0 && lane == 0) arrive(barriers.step_is_free + (step - 1) % kGemmStages);
     if (step % Shape::kChunkSteps == Shape::kChunkSteps - 1) {
-      __syncwarp();  // all lanes have decoded
-      if (lane == 0) arrive(&barriers.chunk_is_free[place]);
+      warp_barrier();  // all lanes have decoded
+      if (lane == 0) arrive(barriers.chunk_is_free + place);
     }
   }
 };
 
 /// The threads of the two warpgroups.
 template <typename Block, int kTokens>
-GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t* chunks, const uint8_t* weight,
-                    const float* scales, const float* bias, float* y, const GemmParams& p, int32_t row, int32_t token,
-                    Here here) {
+GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, SharedPtr<const uint8_t> chunks,
+                    DevicePtr<const uint8_t> weight, DevicePtr<const float> scales, DevicePtr<const float> bias,
+                    DevicePtr<float> y, const GemmParams& p, int32_t row, int32_t token, Here here) {
   using Shape = GemmShape<Block, kTokens>;
   const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
   const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
@@ -176,7 +200,7 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
       const int32_t t = token + 8 * j + 2 * (here.lane % 4) + i;
       if (t < p.n_tokens) {
         const float scale = scales[t];
-        float* to = y + int64_t(t) * p.n_rows;
+        const DevicePtr<float> to = y + int64_t(t) * p.n_rows;
         if (first <= last_row) to[first] = fma32(sums[4 * j + i], scale, biases[0]);
         if (second <= last_row) to[second] = fma32(sums[4 * j + 2 + i], scale, biases[1]);
       }
@@ -191,43 +215,41 @@ GPU_FN void consume(GemmBarriers& barriers, const uint8_t* steps, const uint8_t*
 /// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
 /// @param bias [n_rows] or unused, y [n_tokens, n_rows]
 template <typename Block, int kTokens>
-static __global__ void __launch_bounds__(kGemmThreads, 1)
-    gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
-               GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+GPU_KERNEL(kGemmThreads, 1)
+gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+           GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
 #ifdef OUTPOST_HAS_WGMMA
   using Shape = GemmShape<Block, kTokens>;
-  extern __shared__ uint8_t dynamic_shared[];
-  __shared__ GemmBarriers barriers;
+  OUTPOST_DYNAMIC_BYTES(dynamic_shared, Shape::kSharedBytes);
+  OUTPOST_GEMM_BARRIERS(barriers);
   const Here here = GPU_HERE;
   const int32_t token = here.block_x * kTokens, row = here.block_y * kGemmRows;
-  uint8_t* steps = dynamic_shared + (0u - shared_address(dynamic_shared)) % 1024u;
-  uint8_t* chunks = steps + kGemmStages * Shape::kStepBytes;
+  const SharedPtr<uint8_t> steps = dynamic_shared + (0u - shared_address(dynamic_shared)) % 1024u;
+  const SharedPtr<uint8_t> chunks = steps + kGemmStages * Shape::kStepBytes;
   if (here.thread_id == 0) {
     for (int32_t i = 0; i < kGemmStages; ++i) {
-      init_barrier(&barriers.step_is_there[i], 1);
-      init_barrier(&barriers.step_is_free[i], kGemmConsumers);
+      init_barrier(barriers.step_is_there + i, 1);
+      init_barrier(barriers.step_is_free + i, kGemmConsumers);
     }
     for (int32_t i = 0; i < kGemmChunks; ++i) {
-      init_barrier(&barriers.chunk_is_there[i], kGemmCopiers);
-      init_barrier(&barriers.chunk_is_free[i], kGemmConsumers);
+      init_barrier(barriers.chunk_is_there + i, kGemmCopiers);
+      init_barrier(barriers.chunk_is_free + i, kGemmConsumers);
     }
     publish_barriers();
   }
   block_barrier();
   if (here.warp >= kGemmConsumers) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 56;");
+    give_registers<56>();
     if (here.warp > kGemmConsumers)
       bring_chunks<Block, kTokens>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
     else if (here.lane == 0)
       bring_steps<Block, kTokens>(barriers, steps, image, p, token);
   } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 224;");
+    take_registers<224>();
     consume<Block, kTokens>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
   }
 #endif
 }
-
-#endif
 
 }  // namespace gpu
 }  // namespace outpost

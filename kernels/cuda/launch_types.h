@@ -38,4 +38,9 @@ inline size_t device_bytes(DeviceType type, int64_t n_elements) {
   return static_cast<size_t>(n_elements) / traits.block_elements * traits.block_bytes;
 }
 
+/// Whether launch_gemm multiplies by rows of this type and width: all blocks, f16 and bf16.
+inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
+/// Tiles of such a product, both with the same bits: 256 tokens, or 128; kGemmAny is what choose_gemm_tile says.
+enum GemmTile { kGemmAny, kGemmLarge, kGemmSmall };
+
 }  // namespace outpost::gpu

@@ -183,12 +183,8 @@ inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
 }
 /// Whether the current device has these matrix units and this build has code for them.
 bool has_gemm();
-/// Whether launch_gemm multiplies by rows of this type and width: all blocks, f16 and bf16.
-inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
 cudaError_t launch_halve(cudaStream_t stream, const float* x, uint32_t* image, float* scales,
                          const HalveParams& params);
-/// Tiles of a product, both with the same bits: 256 tokens, or 128; kGemmAny is what choose_gemm_tile says.
-enum GemmTile { kGemmAny, kGemmLarge, kGemmSmall };
 GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
 /// @param weight begins at a multiple of 16 bytes
 /// @return cudaErrorInvalidValue where has_gemm or can_gemm says no

@@ -16,6 +16,33 @@ GPU_FN uint32_t half_pair(float low, float high) {
   return pair;
 }
 
+/// Element i of an array of T that begins at these bytes.
+template <typename T>
+GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
+  return reinterpret_cast<const T*>(bytes)[i];
+}
+
+#else
+
+GPU_FN uint32_t half_pair(float low, float high) {
+  const auto finite_half = [](float x) {
+    constexpr float kLargest = 65504;
+    return half_of_float(x > kLargest ? kLargest : x < -kLargest ? -kLargest : x);
+  };
+  return uint32_t{finite_half(low)} | uint32_t{finite_half(high)} << 16;
+}
+
+template <typename T>
+GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
+  const SharedPtr<const uint8_t> start = bytes + i * static_cast<int64_t>(sizeof(T));
+  const std::byte* values = start.access_many(sizeof(T), emulator::Access::kRead);
+  if (start.offset() % alignof(T) != 0)
+    throw emulator::Fault(emulator::FaultKind::kMisaligned, emulator::describe_thread() + " reads a block");
+  return *reinterpret_cast<const T*>(values);
+}
+
+#endif
+
 /// The signed byte `byte` of a word, whose sign bits were turned: a float with that byte as its last bits is 2^23 and
 /// what it stands for.
 GPU_FN float float_of_byte(uint32_t turned, int32_t byte) {
@@ -33,8 +60,8 @@ struct WeightSource {
 
   /// Elements 16 kHalf to 16 kHalf + 15 of group g of a chunk, in pairs.
   template <int kHalf>
-  static GPU_FN void decode(const uint8_t* chunk, int32_t g, uint32_t (&pairs)[8]) {
-    const Block& block = reinterpret_cast<const Block*>(chunk)[kGroups == 1 ? g : 0];
+  static GPU_FN void decode(SharedPtr<const uint8_t> chunk, int32_t g, uint32_t (&pairs)[8]) {
+    GPU_BLOCK_REF(Block) block = block_at<Block>(chunk, kGroups == 1 ? g : 0);
     const Group group = decode_group(block, kGroups == 1 ? 0 : g);
     const float scale = group.scale[kHalf], offset = group.offset[kHalf];
     GPU_UNROLL for (int32_t w = 0; w < 4; ++w) {
@@ -59,18 +86,16 @@ struct ElementSource {
   static constexpr bool kIsAligned = false;
 
   template <int kHalf>
-  static GPU_FN void decode(const uint8_t* chunk, int32_t g, uint32_t (&pairs)[8]) {
-    const Element* elements = reinterpret_cast<const Element*>(chunk) + 32 * g + 16 * kHalf;
-    GPU_UNROLL for (int32_t i = 0; i < 8; ++i) pairs[i] =
-        half_pair(float_of(elements[2 * i]), float_of(elements[2 * i + 1]));
+  static GPU_FN void decode(SharedPtr<const uint8_t> chunk, int32_t g, uint32_t (&pairs)[8]) {
+    const int32_t first = 32 * g + 16 * kHalf;
+    GPU_UNROLL for (int32_t i = 0; i < 8; ++i) pairs[i] = half_pair(
+        float_of(block_at<Element>(chunk, first + 2 * i)), float_of(block_at<Element>(chunk, first + 2 * i + 1)));
   }
 };
 template <>
 struct WeightSource<ElementF16> : ElementSource<ElementF16> {};
 template <>
 struct WeightSource<ElementBF16> : ElementSource<ElementBF16> {};
-
-#endif
 
 }  // namespace gpu
 }  // namespace outpost

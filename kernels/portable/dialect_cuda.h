@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#define GPU_KERNEL(threads) static __global__ void __launch_bounds__(threads)
+#define GPU_KERNEL(...) static __global__ void __launch_bounds__(__VA_ARGS__)
 #define GPU_FN __device__ __forceinline__
 #define GPU_IN(index, type, name) const type* __restrict__ name
 #define GPU_IO(index, type, name) type* name

@@ -10,7 +10,7 @@
 #include "core/half.h"
 #include "kernels/emulator/simt.h"
 
-#define GPU_KERNEL(threads) inline void
+#define GPU_KERNEL(...) inline void
 #define GPU_FN inline
 #define GPU_IN(index, type, name) ::outpost::emulator::Pointer<const type> name
 #define GPU_IO(index, type, name) ::outpost::emulator::Pointer<type> name

@@ -151,11 +151,14 @@ void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, Dev
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
 void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
                const gpu::HalveParams& params);
-#ifdef OUTPOST_ON_GPU  // the emulator has no wgmma
+#ifndef OUTPOST_ON_GPU
+inline bool has_gemm() { return true; }
+#endif
+/// Where has_gemm.
 void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
               DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
-              const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny);
-#endif
+              const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny,
+              Schedule schedule = Schedule::kInOrder);
 
 inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)
     : DeviceActivations(static_cast<int32_t>(x.size() / 32), is_in_super_groups) {

@@ -29,7 +29,7 @@ void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<
   check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
 }
 void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
-              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmTile tile) {
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmTile tile, Schedule) {
   check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params, tile), "gemm_wgmma");
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
