@@ -17,15 +17,10 @@ bool is_in_flight(const float* values, size_t n) {
 /// "Matrix descriptor": where B lies.
 class Descriptor {
  public:
-  explicit Descriptor(uint64_t bits)
-      : start_((bits & 0x3fff) << 4),
-        stride_((bits >> 32 & 0x3fff) << 4),
-        offset_(bits >> 49 & 7),
-        swizzle_(bits >> 62) {
+  explicit Descriptor(uint64_t bits) : start_((bits & 0x3fff) << 4), stride_((bits >> 32 & 0x3fff) << 4) {
     // K-major with the 128-byte swizzle is what is used. The leading dimension's stride means nothing there.
-    constexpr uint64_t kSwizzle128 = 1;
-    if (swizzle_ != kSwizzle128 || offset_ != 0)
-      fail("multiplies with a descriptor whose layout the emulator does not have");
+    const uint64_t swizzle = bits >> 62, base_offset = bits >> 49 & 7;
+    if (swizzle != 1 || base_offset != 0) fail("multiplies with a descriptor whose layout the emulator does not have");
   }
 
   /// Of eight neighbours of a column, the first of which is row k. Eight columns are rows of 128 bytes, one after the
@@ -37,7 +32,7 @@ class Descriptor {
   }
 
  private:
-  uint64_t start_, stride_, offset_, swizzle_;
+  uint64_t start_, stride_;
 };
 
 /// B as [16, n_columns]. Checks that every thread of the group may read it.

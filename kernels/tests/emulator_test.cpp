@@ -286,6 +286,9 @@ TEST_CASE("emulator: finds a block or grid that no device runs") {
   CHECK(fault_of({{1}, 2048}, nothing)->kind() == FaultKind::kBadLaunch);
   CHECK(fault_of({{0}, 32}, nothing)->kind() == FaultKind::kBadLaunch);
   CHECK(fault_of({{1, 70000}, 32}, nothing)->kind() == FaultKind::kBadLaunch);
+  constexpr size_t kMost = emulator::kMostSharedBytes;
+  CHECK(!fault_of({{1}, 32, Schedule::kInOrder, 0, kMost}, [] { GPU_SHARED(uint8_t, all, kMost); }));
+  CHECK(fault_of({{1}, 32, Schedule::kInOrder, 0, kMost + 1}, nothing)->kind() == FaultKind::kBadLaunch);
 }
 
 TEST_CASE("emulator: an exception of the kernel that is no fault comes out as it is") {
