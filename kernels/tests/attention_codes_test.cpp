@@ -98,16 +98,8 @@ std::vector<double> reference(CodesSequence& s, int32_t t, bool is_exact = false
       score /= std::sqrt(static_cast<double>(c.dim_k));
       scores.push_back(c.softcap > 0 ? c.softcap * std::tanh(score / c.softcap) : score);
     }
-    double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
-    if (c.has_sinks) max = std::max(max, double{s.sinks[static_cast<size_t>(h)]});
-    for (double& score : scores) sum += score = std::exp(score - max);
-    if (c.has_sinks) sum += std::exp(s.sinks[static_cast<size_t>(h)] - max);
-    for (int32_t d = 0; d < c.dim_v; ++d) {
-      double value = 0;
-      for (int32_t p = first; p <= t; ++p)
-        value += scores[static_cast<size_t>(p - first)] * read(s, t, p, h_kv, true, d);
-      y.push_back(value / sum);
-    }
+    append_means(y, scores, c.has_sinks ? &s.sinks[static_cast<size_t>(h)] : nullptr, c.dim_v,
+                 [&](size_t i, int32_t d) { return read(s, t, first + static_cast<int32_t>(i), h_kv, true, d); });
   }
   return y;
 }

@@ -68,6 +68,22 @@ inline Sequence make_sequence(const AttentionCase& shape, int32_t n_tokens, uint
   return s;
 }
 
+/// Appends the means of values under the softmax of `scores`, from its definition.
+/// @param sink a logit without a value, or null; value(i, d) dimension d of what scores[i] is the score of
+template <typename Value>
+void append_means(std::vector<double>& y, std::vector<double> scores, const float* sink, int32_t dim_v,
+                  const Value& value) {
+  double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
+  if (sink != nullptr) max = std::max(max, double{*sink});
+  for (double& score : scores) sum += score = std::exp(score - max);
+  if (sink != nullptr) sum += std::exp(*sink - max);
+  for (int32_t d = 0; d < dim_v; ++d) {
+    double mean = 0;
+    for (size_t i = 0; i < scores.size(); ++i) mean += scores[i] * value(i, d);
+    y.push_back(mean / sum);
+  }
+}
+
 /// Position by position in f64, from the definitions of the softmax, the soft cap, the window and the sink.
 inline std::vector<double> reference(const Sequence& s, int32_t t) {
   const AttentionCase& c = s.shape;
@@ -84,16 +100,10 @@ inline std::vector<double> reference(const Sequence& s, int32_t t) {
       score /= std::sqrt(static_cast<double>(c.dim_k));
       scores.push_back(c.softcap > 0 ? c.softcap * std::tanh(score / c.softcap) : score);
     }
-    double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
-    if (c.has_sinks) max = std::max(max, double{s.sinks[static_cast<size_t>(h)]});
-    for (double& score : scores) sum += score = std::exp(score - max);
-    if (c.has_sinks) sum += std::exp(s.sinks[static_cast<size_t>(h)] - max);
-    for (int32_t d = 0; d < c.dim_v; ++d) {
-      double value = 0;
-      for (int32_t p = first; p <= t; ++p)
-        value += scores[static_cast<size_t>(p - first)] * stored(s.v[index(p, h_kv, c.n_head_kv, d, c.dim_v)]);
-      y.push_back(value / sum);
-    }
+    append_means(y, scores, c.has_sinks ? &s.sinks[static_cast<size_t>(h)] : nullptr, c.dim_v,
+                 [&](size_t i, int32_t d) {
+                   return stored(s.v[index(first + static_cast<int32_t>(i), h_kv, c.n_head_kv, d, c.dim_v)]);
+                 });
   }
   return y;
 }

@@ -25,18 +25,6 @@ using namespace outpost::test;
 
 namespace {
 
-TinyLlama tiny_llama(uint32_t n_ff = 32) {
-  TinyLlama tiny;
-  tiny.pieces = word_pieces();
-  tiny.pieces.resize(16);
-  tiny.n_layer = 2;
-  tiny.n_embd = 32;
-  tiny.n_head = 2;
-  tiny.n_head_kv = 1;
-  tiny.n_ff = static_cast<int32_t>(n_ff);
-  return with_random_weights(tiny);
-}
-
 std::shared_ptr<Model> load(const TempDir& dir, const TinyLlama& tiny) {
   LoadOptions options;
   options.n_threads = 1;
@@ -76,7 +64,7 @@ std::string read_bytes(const std::string& path) {
 
 TEST_CASE("logits after a restored context have the bits that they had before") {
   const TempDir dir;
-  const auto model = std::dynamic_pointer_cast<LoadedModel>(load(dir, tiny_llama()));
+  const auto model = std::dynamic_pointer_cast<LoadedModel>(load(dir, tiniest_llama()));
   const auto n_vocab = static_cast<size_t>(model->info().n_vocab);
   const auto text = random_text(300, 1), fork = [&] {
     auto tokens = random_text(260, 2);
@@ -129,7 +117,7 @@ TEST_CASE("logits after a restored context have the bits that they had before") 
 
 TEST_CASE("a prompt as long as the context runs in the memory that an engine takes for it, with every preset") {
   const TempDir dir;
-  TinyLlama tiny = tiny_llama();
+  TinyLlama tiny = tiniest_llama();
   tiny.n_ctx_train = 4096;
   const auto model = load(dir, tiny);
   for (const KvPreset preset : {KvPreset::kExact, KvPreset::kSafe, KvPreset::kCompact, KvPreset::kMax}) {
@@ -152,7 +140,7 @@ TEST_CASE("a prompt as long as the context runs in the memory that an engine tak
 
 TEST_CASE("an engine that takes over the context of another computes the new part only, and says the same") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   Recorder first, again, plain;
   {
@@ -173,7 +161,7 @@ TEST_CASE("an engine that takes over the context of another computes the new par
 
 TEST_CASE("a saved context is refused by whoever would compute other bits") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   Recorder recorder;
   const auto engine = Engine::create(model, with(KvPreset::kCompact));
@@ -186,7 +174,7 @@ TEST_CASE("a saved context is refused by whoever would compute other bits") {
   };
   CHECK(refused_by(*Engine::create(model, with(KvPreset::kMax))));
   CHECK(refused_by(*Engine::create(model)));
-  TinyLlama swapped = tiny_llama();  // the same shape under the same name, with one weight changed
+  TinyLlama swapped = tiniest_llama();  // the same shape under the same name, with one weight changed
   const TempDir elsewhere;
   std::string bytes = swapped.bytes();
   bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
@@ -199,7 +187,7 @@ TEST_CASE("a saved context is refused by whoever would compute other bits") {
 
 TEST_CASE("what an engine has read can be forgotten, in memory and on the disk") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   const auto engine = Engine::create(model, with(KvPreset::kCompact));
   Recorder recorder;
@@ -214,7 +202,7 @@ TEST_CASE("what an engine has read can be forgotten, in memory and on the disk")
 
 TEST_CASE("a saved context that is damaged anywhere is refused, and nothing of it is used") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   Recorder recorder;
   const auto engine = Engine::create(model, with(KvPreset::kCompact));
@@ -246,7 +234,7 @@ TEST_CASE("a saved context that is damaged anywhere is refused, and nothing of i
 
 TEST_CASE("of a saved context a smaller cache takes over what it has room for") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   Recorder recorders[2], again;
   const auto engine = Engine::create(model);
@@ -267,7 +255,7 @@ TEST_CASE("of a saved context a smaller cache takes over what it has room for") 
 #ifndef _WIN32
 TEST_CASE("a disk that fills up while a context is saved leaves the one that was there") {
   const TempDir dir;
-  const auto model = load(dir, tiny_llama());
+  const auto model = load(dir, tiniest_llama());
   const std::string path = dir.path("context.kv");
   Recorder recorder;
   const auto engine = Engine::create(model);

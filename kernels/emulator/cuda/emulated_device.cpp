@@ -36,6 +36,7 @@ struct Device {
   std::map<uintptr_t, std::unique_ptr<Region>> allocations;  // by their first byte
   size_t n_bytes = size_t{1} << 30, n_used = 0;
   std::vector<CUstream_st*> streams;
+  int current = 0;
   uint64_t n_graph_launches = 0, n_allocations = 0;
 };
 
@@ -157,7 +158,7 @@ const char* cudaGetErrorName(cudaError_t error) {
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
 cudaError_t cudaGetDeviceCount(int* n) {
-  *n = 1;
+  *n = 2;  // of one memory: that they do not mix theirs up is not tested
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
@@ -172,9 +173,12 @@ cudaError_t cudaDeviceGetPCIBusId(char* id, int, int) {
   *id = 0;
   return cudaErrorInvalidValue;
 }
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+cudaError_t cudaSetDevice(int index) {
+  device().current = index;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* index) {
+  *index = device().current;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {

@@ -106,6 +106,29 @@ TEST_CASE("emulated device: weights in blocks and experts, as on the processor")
   }
 }
 
+TEST_CASE("emulated device: layers are shared with the processor, and between two devices") {
+  const TempDir dir;
+  const Pair pair = load(dir, tiny_llama({TensorType::kF32}));
+  const auto tokens = random_tokens(*pair.on_cpu, 20);
+  LoadOptions options;
+  options.n_threads = 1;
+  const std::string path = dir.path("tiny.gguf");
+  options.devices = {"cuda:0"};
+  options.n_device_layers = {1};
+  const auto beside_cpu = Model::load(path, options);
+  REQUIRE(beside_cpu->info().shares.size() == 2);
+  const auto expected = logits(*pair.on_cpu, tokens, 20, 20);
+  const auto one = logits(*beside_cpu, tokens, 20, 1);
+  CHECK(distance(one, expected) <= 1e-3);
+  CHECK(logits(*beside_cpu, tokens, 20, 7) == one);
+  options.devices = {"cuda:0", "cuda:1"};
+  options.n_device_layers = {1, 1};
+  const auto on_two = Model::load(path, options);
+  REQUIRE(on_two->info().shares.size() == 2);
+  for (const int32_t n_chunk : {1, 20})
+    CHECK(logits(*on_two, tokens, 20, n_chunk) == logits(*pair.on_device, tokens, 20, n_chunk));
+}
+
 TEST_CASE("emulated device: keys and values in codes, as the processor packs them") {
   const TempDir dir;
   const Pair pair = load(dir, tiniest_llama());
@@ -164,12 +187,14 @@ TEST_CASE("emulated device: reuse, drafts and evictions change no bit, in f16 an
   const auto model = std::dynamic_pointer_cast<const LoadedModel>(
       Model::load(dir.write("tiny.gguf", tiniest_llama().bytes()), options));
   for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
-    CAPTURE(kKvPresetNames[static_cast<size_t>(preset)]);
-    constexpr int32_t kContext = 210;
+    const std::string name = kKvPresetNames[static_cast<size_t>(preset)];
+    CAPTURE(name);
+    // Pages are packed when a text has come to its fourth.
+    const int32_t n_context = preset == KvPreset::kExact ? 100 : 200;
     const auto one = model->stages().alloc_kv(model->network().kv_shape(), kv_format(preset, 2), 1);
-    const uint64_t n_bytes = 4 * (kv_promised_bytes(*one, kContext) + kv_pass_bytes(*one, 100));
-    KvLife life({model, preset, n_bytes, /*seed=*/5, kContext, /*n_most_tokens=*/16, /*has_recorded_passes=*/true});
-    for (int i = 0; i < 80; ++i) life.step();
+    const uint64_t n_bytes = 4 * (kv_promised_bytes(*one, n_context) + kv_pass_bytes(*one, 100));
+    KvLife life({model, preset, n_bytes, /*seed=*/11, n_context, /*n_most_tokens=*/16, /*has_recorded_passes=*/true});
+    for (int i = 0; i < 60; ++i) life.step();
     life.end();
     CHECK(life.n_reused > 0);
     CHECK(life.n_rolled_back > 0);

@@ -18,19 +18,6 @@
 
 namespace outpost::test {
 
-/// As small as a model with two layers can be.
-inline TinyLlama tiniest_llama() {
-  TinyLlama llama;
-  llama.pieces = word_pieces();
-  llama.pieces.resize(16);
-  llama.n_layer = 2;
-  llama.n_embd = 32;
-  llama.n_head = 2;
-  llama.n_head_kv = 1;
-  llama.n_ff = 32;
-  return with_random_weights(llama);
-}
-
 struct KvLifeOptions {
   std::shared_ptr<const LoadedModel> model;
   KvPreset preset;

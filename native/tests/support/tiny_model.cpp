@@ -147,6 +147,18 @@ TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& ty
   return model;
 }
 
+TinyLlama tiniest_llama(int32_t n_ff) {
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  tiny.pieces.resize(16);
+  tiny.n_layer = 2;
+  tiny.n_embd = 32;
+  tiny.n_head = 2;
+  tiny.n_head_kv = 1;
+  tiny.n_ff = n_ff;
+  return with_random_weights(tiny);
+}
+
 TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& types) {
   uint32_t seed = 1000;
   const auto add = [&](const std::string& name, int64_t n_stacked, int64_t n_rows, int64_t n_cols) {
