@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chosenModels, tinyModels, writeTinyModel } from './tiny-models/catalog.mjs';
 import { compareRows, describeComparison } from './tiny-models/comparison.mjs';
-import { engineHash, engineRows } from './tiny-models/engine-rows.mjs';
+import { emulatedRows, engineHash, engineRows, whyNotEmulated } from './tiny-models/engine-rows.mjs';
 import { normal, peerRows } from './tiny-models/peer-reference.mjs';
 import { prompts } from './tiny-models/prompts.mjs';
 import { readArchitectureRecording } from './tiny-models/recording.mjs';
@@ -51,6 +51,13 @@ for (const model of chosenModels(process.argv.slice(2))) {
       assert.ok(nLayer > 1);
       for (const split of splits(nLayer))
         assert.equal(await engineHash(path, chunkedTokens, 64, split), expected, `the last ${split} of ${nLayer}`);
+    });
+    await t.test('an emulated GPU agrees as well', { skip: whyNotEmulated(model) }, async () => {
+      const deviceRows = await emulatedRows(path);
+      const asked = rows.slice(0, deviceRows.length);
+      const comparison = compareRows(asked, deviceRows);
+      t.diagnostic(`emulated: ${describeComparison(comparison, asked)}`);
+      assert.deepEqual(comparison.problems, []);
     });
     await t.test('llama.cpp agrees with its own record, live', { skip: skipWithoutPeer }, async () => {
       const {

@@ -9,6 +9,7 @@ namespace outpost::gpu {
 
 template cudaError_t launch_block<BlockQ4_0>(cudaStream_t, const MatvecLaunch&);
 template cudaError_t launch_block<BlockQ4_K>(cudaStream_t, const MatvecLaunch&);
+template cudaError_t launch_block<BlockMXFP4>(cudaStream_t, const MatvecLaunch&);
 template cudaError_t launch_block<WideQ8_0>(cudaStream_t, const MatvecLaunch&);
 template cudaError_t launch_super<BlockQ4_K>(cudaStream_t, const SuperLaunch&);
 template cudaError_t launch_super<WideQ8_0>(cudaStream_t, const SuperLaunch&);
@@ -24,7 +25,6 @@ OUTPOST_NOT_EMULATED(BlockQ5_0)
 OUTPOST_NOT_EMULATED(BlockQ5_1)
 OUTPOST_NOT_EMULATED(BlockQ8_0)
 OUTPOST_NOT_EMULATED(BlockIQ4_NL)
-OUTPOST_NOT_EMULATED(BlockMXFP4)
 OUTPOST_NOT_EMULATED(BlockQ2_K)
 OUTPOST_NOT_EMULATED(BlockQ3_K)
 OUTPOST_NOT_EMULATED(BlockQ5_K)

@@ -19,11 +19,11 @@ export const prompts = lengths.map((length, i) => ({
 
 /**
  * The distributions that are compared, out of all those asked for.
- * @param {number[][][]} rows [prompt][one of its last tokens][id]
+ * @param {number[][][]} rows [prompt][one of its last tokens][id], of the first prompts at least
  * @returns {{ where: string, logProbabilities: number[] }[]}
  */
 export function comparedRows(rows) {
-  return prompts.flatMap(({ tokens }, i) => {
+  return prompts.slice(0, rows.length).flatMap(({ tokens }, i) => {
     const places = i === prompts.length - 1 ? [...innerRows, -1] : [-1];
     return places.map((at) => ({
       where: `token ${tokens.length + at + 1} of ${tokens.length}`,
