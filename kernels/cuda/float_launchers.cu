@@ -69,20 +69,21 @@ cudaError_t launch_float_matvec(cudaStream_t stream, TensorType type, const void
 }
 
 cudaError_t launch_float_experts(cudaStream_t stream, TensorType type, const void* weight, const float* x,
-                                 const float* bias, const int32_t* choices, float* y, const FloatExpertParams& params) {
+                                 const float* bias, const int32_t* choices, const int32_t* places, float* y,
+                                 const FloatExpertParams& params) {
   const FloatMatvecParams& product = params.product;
   if (product.n_tokens == 0) return cudaSuccess;
   const dim3 grid((product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, product.n_tokens);
   switch (type) {
     case TensorType::kF32:
       return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF32>, static_cast<const ElementF32*>(weight), x,
-                                                  bias, choices, y, params);
+                                                  bias, choices, places, y, params);
     case TensorType::kF16:
       return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF16>, static_cast<const ElementF16*>(weight), x,
-                                                  bias, choices, y, params);
+                                                  bias, choices, places, y, params);
     case TensorType::kBF16:
       return Launch(stream, grid, kMatvecThreads)(float_experts<ElementBF16>, static_cast<const ElementBF16*>(weight),
-                                                  x, bias, choices, y, params);
+                                                  x, bias, choices, places, y, params);
     default: return cudaErrorInvalidValue;
   }
 }

@@ -10,6 +10,7 @@
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention_codes.h"
 #include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
@@ -144,8 +145,10 @@ cudaError_t launch_attention_codes(cudaStream_t stream, const CodesAttentionArra
 /// Any number of tokens, kMatvecMaxTokens at a time.
 cudaError_t launch_float_matvec(cudaStream_t stream, TensorType type, const void* weight, const float* x,
                                 const float* bias, float* y, const FloatMatvecParams& params);
+/// @param places null without params.has_slots
 cudaError_t launch_float_experts(cudaStream_t stream, TensorType type, const void* weight, const float* x,
-                                 const float* bias, const int32_t* choices, float* y, const FloatExpertParams& params);
+                                 const float* bias, const int32_t* choices, const int32_t* places, float* y,
+                                 const FloatExpertParams& params);
 /// A table of any type.
 cudaError_t launch_embed(cudaStream_t stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
                          const EmbedParams& params);
@@ -202,11 +205,44 @@ struct ExpertLists {
   const int32_t* tiles;
   const int32_t* n_tiles;
   int32_t n_choices;
+  const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
 };
 cudaError_t launch_experts_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,
                                  const QuantizedInput& x, const float* gate_bias, const float* up_bias,
                                  const ExpertLists& lists, float* y, const ExpertParams& params);
 cudaError_t launch_experts_matvec(cudaStream_t stream, DeviceType type, const void* weight, const QuantizedInput& x,
                                   const float* bias, const ExpertLists& lists, float* y, const ExpertParams& params);
+
+// ---- expert_cache_launchers.cu: experts of a layer that are not all on the device
+/// What a layer keeps from pass to pass.
+struct SlotTable {
+  int32_t* slot_of;    ///< [n_expert]
+  int32_t* expert_of;  ///< [n_slots]
+  int64_t* used_at;    ///< [n_slots]
+  int64_t* counters;   ///< [kSlotCounters], of all layers
+};
+/// What a pass has to know of a layer.
+struct SlotPlan {
+  int32_t* places;    ///< [n_expert, 2]
+  int32_t* copies;    ///< [n_expert, 2]
+  int32_t* n_copies;  ///< [2]
+};
+/// Rounds that n_choices may need.
+inline int32_t expert_rounds(int32_t n_choices, const SlotParams& params) {
+  const int32_t n_chosen = n_choices < params.n_expert ? n_choices : params.n_expert;
+  return (n_chosen + params.n_slots - 1) / params.n_slots;
+}
+cudaError_t launch_resolve_experts(cudaStream_t stream, const ExpertLists& lists, const SlotTable& table,
+                                   const SlotPlan& plan, const SlotParams& params);
+/// A matrix of all experts in memory of the host that the device reads, and its slots. Both begin at a multiple of 16
+/// bytes, and an expert takes a multiple of 16.
+struct ExpertCopy {
+  const void* from;
+  void* to;
+  int64_t n_bytes;  ///< of one expert
+};
+/// @param copies n_matrices, at most kCopyMatrices
+cudaError_t launch_copy_experts(cudaStream_t stream, const ExpertCopy* copies, int32_t n_matrices, const SlotPlan& plan,
+                                int32_t n_choices, int32_t n_slots, int32_t round);
 
 }  // namespace outpost::gpu

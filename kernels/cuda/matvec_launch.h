@@ -27,10 +27,11 @@ cudaError_t launch_experts(cudaStream_t stream, const MatvecLaunch& a) {
   if (a.up != nullptr) {
     return Launch(stream, grid, kMatvecThreads)(experts_gated<Block>, weight, static_cast<const Block*>(a.up),
                                                 a.x.codes, a.x.scales, a.x.sums, a.bias, a.up_bias, a.lists->order,
-                                                a.lists->tiles, a.lists->n_tiles, a.y, a.params);
+                                                a.lists->tiles, a.lists->n_tiles, a.lists->places, a.y, a.params);
   }
   return Launch(stream, grid, kMatvecThreads)(experts_matvec<Block>, weight, a.x.codes, a.x.scales, a.x.sums, a.bias,
-                                              a.lists->order, a.lists->tiles, a.lists->n_tiles, a.y, a.params);
+                                              a.lists->order, a.lists->tiles, a.lists->n_tiles, a.lists->places, a.y,
+                                              a.params);
 }
 
 /// Tokens of a block of matmul: as many as registers have room for.

@@ -4,6 +4,7 @@
 #include "kernels/portable/attention.h"
 #include "kernels/portable/attention_codes.h"
 #include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"

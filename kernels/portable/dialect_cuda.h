@@ -102,6 +102,7 @@ GPU_FN Float4 load_float4(const float* p) { return *reinterpret_cast<const float
 GPU_FN void store_float4(float* p, Float4 v) { *reinterpret_cast<float4*>(p) = v; }
 GPU_FN Words2 load_words2(const uint32_t* p) { return *reinterpret_cast<const uint2*>(p); }
 GPU_FN Words4 load_words4(const uint32_t* p) { return *reinterpret_cast<const uint4*>(p); }
+GPU_FN void store_words4(uint32_t* p, Words4 v) { *reinterpret_cast<uint4*>(p) = v; }
 /// Four neighbouring f16.
 GPU_FN Float4 load_half4(const uint16_t* p) {
   const uint2 words = *reinterpret_cast<const uint2*>(p);

@@ -138,6 +138,9 @@ GPU_FN Words4 load_words4(DevicePtr<const uint32_t> p) {
   std::memcpy(&v, p.access_many(4, emulator::Access::kRead), sizeof(v));
   return v;
 }
+GPU_FN void store_words4(DevicePtr<uint32_t> p, Words4 v) {
+  std::memcpy(p.access_many(4, emulator::Access::kWrite), &v, sizeof(v));
+}
 /// Four neighbouring f16.
 GPU_FN Float4 load_half4(DevicePtr<const uint16_t> p) {
   uint16_t bits[4];

@@ -1,6 +1,7 @@
 // Products with weights that are stored as floats, and rows of a table as f32 (the embedding of tokens).
 #pragma once
 
+#include "kernels/portable/expert_slots.h"
 #include "kernels/portable/matvec.h"
 
 namespace outpost {
@@ -67,21 +68,24 @@ float_matvec(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, b
 struct FloatExpertParams {
   FloatMatvecParams product;  ///< n_rows of one expert; n_tokens counts the choices
   int32_t n_used;             ///< choices that share a row of x
+  int32_t has_slots, round;   ///< as in ExpertParams
 };
 
 /// y[c] = weight[expert of c] * x[c / n_used] + bias of the expert, summed up as in float_matvec.
 /// Grid: (n_rows / kMatvecBlockRows rounded up, choices).
-/// @param weight [n_expert, n_rows, n_cols], bias [n_expert, n_rows] or unused, choices [n_choices],
-///   y [n_choices, n_rows]
+/// @param weight [n_expert, n_rows, n_cols] or [n_slots, ...], bias [n_expert, n_rows] or unused, choices [n_choices],
+///   places as resolve_experts has left them, y [n_choices, n_rows]
 template <typename Element>
 GPU_KERNEL(kMatvecThreads)
 float_experts(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, bias), GPU_IN(3, int32_t, choices),
-              GPU_IO(4, float, y), GPU_PARAMS(5, FloatExpertParams, p) GPU_GRID) {
+              GPU_IN(4, int32_t, places), GPU_IO(5, float, y), GPU_PARAMS(6, FloatExpertParams, p) GPU_GRID) {
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows, n_cols = p.product.n_cols, choice = here.block_y;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= n_rows) return;  // the whole warp
-  const int64_t first_row = int64_t(choices[choice]) * n_rows;
+  const int32_t expert = choices[choice], place = place_of(places, p.has_slots, p.round, expert);
+  if (place < 0) return;  // the whole block
+  const int64_t first_row = int64_t(place) * n_rows;
   const int64_t x_row = int64_t(choice / p.n_used) * n_cols;
   float sums[kMatvecRows];
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) sums[r] = 0;
@@ -94,7 +98,8 @@ float_experts(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, 
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
     const float sum = warp_sum(sums[r]);
     if (here.lane == r && row + r < n_rows)
-      y[int64_t(choice) * n_rows + row + r] = sum + (p.product.has_bias ? float(bias[first_row + row + r]) : 0.0f);
+      y[int64_t(choice) * n_rows + row + r] =
+          sum + (p.product.has_bias ? float(bias[int64_t(expert) * n_rows + row + r]) : 0.0f);
   }
 }
 

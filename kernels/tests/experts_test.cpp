@@ -152,10 +152,10 @@ TEST_CASE("gpu experts: a layer is the weighted sum of its experts' products, wh
     const RouterKernelParams router{kRouterSoftmax, n_expert, n_used, 1, 1, 1, 0, 1.0f};
     run_route_experts(device_logits, device_logits, experts, weights, n, router);
     run_group_experts(experts, lists, n_expert);
-    const ExpertParams gated_params{{n_ff, n_embd / 32, 0, 1, kGateSwiGlu}, n_used};
+    const ExpertParams gated_params{{n_ff, n_embd / 32, 0, 1, kGateSwiGlu}, n_used, 0, 0};
     run_experts_gated(type, gate, up, activations, device_gate_bias, device_up_bias, lists, hidden, gated_params);
     DeviceActivations hidden_activations(hidden.values(), type);
-    const ExpertParams down_params{{n_embd, n_ff / 32, 0, 1, 0}, 1};
+    const ExpertParams down_params{{n_embd, n_ff / 32, 0, 1, 0}, 1, 0, 0};
     run_experts_matvec(type, down, hidden_activations, device_down_bias, lists, results, down_params);
     run_combine_experts(results, weights, y, CombineParams{n, n_used, n_embd});
     return y.values();

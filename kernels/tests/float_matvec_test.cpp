@@ -63,7 +63,7 @@ TEST_CASE("gpu float experts: give each choice the product with its expert, to t
     DeviceArray<float> input("x", x), device_bias("bias", bias), y("y", 4 * static_cast<size_t>(n_rows));
     DeviceArray<int32_t> device_choices("choices", choices);
     DeviceArray<std::byte> weight = device_bytes_of(matrix);
-    const FloatExpertParams params{{static_cast<int32_t>(n_rows), static_cast<int32_t>(n_cols), 4, 1}, 2};
+    const FloatExpertParams params{{static_cast<int32_t>(n_rows), static_cast<int32_t>(n_cols), 4, 1}, 2, 0, 0};
     run_float_experts(type, weight, input, device_bias, device_choices, y, params);
     const auto all = multiply(matrix, x, bias);  // [2, n_expert * n_rows]
     const auto got = y.values();

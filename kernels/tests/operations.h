@@ -64,6 +64,7 @@ struct DeviceActivations {
 /// The choices of experts, sorted.
 struct DeviceLists {
   DeviceArray<int32_t> order, tiles, n_tiles;
+  DeviceArray<int32_t>* places = nullptr;  ///< as resolve_experts has left them; null: all experts are resident
   int32_t n_choices;
 
   explicit DeviceLists(int32_t n)
@@ -134,7 +135,8 @@ void run_matvec_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, Device
 void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
                       DeviceArray<float>& y, const gpu::FloatMatvecParams& params);
 void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
-                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const gpu::FloatExpertParams& params);
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const gpu::FloatExpertParams& params,
+                       DeviceArray<int32_t>* places = nullptr);
 void run_embed(gpu::DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
                const gpu::EmbedParams& params);
 void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, DeviceArray<int32_t>& experts,

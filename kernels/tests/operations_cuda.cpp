@@ -15,7 +15,10 @@ constexpr cudaStream_t kStream = nullptr;
 
 QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
 QuantizedOutput output_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
-ExpertLists lists_of(DeviceLists& lists) { return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices}; }
+const int32_t* places_of(DeviceArray<int32_t>* places) { return places == nullptr ? nullptr : places->pointer(); }
+ExpertLists lists_of(DeviceLists& lists) {
+  return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices, places_of(lists.places)};
+}
 
 }  // namespace
 
@@ -128,8 +131,10 @@ void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArr
   check_launch(launch_float_matvec(kStream, type, weight.pointer(), x, bias, y, params), "float_matvec");
 }
 void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
-                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params) {
-  check_launch(launch_float_experts(kStream, type, weight.pointer(), x, bias, choices, y, params), "float_experts");
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params,
+                       DeviceArray<int32_t>* places) {
+  check_launch(launch_float_experts(kStream, type, weight.pointer(), x, bias, choices, places_of(places), y, params),
+               "float_experts");
 }
 void run_embed(DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
                const EmbedParams& params) {

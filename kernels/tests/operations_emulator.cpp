@@ -41,6 +41,10 @@ void visit_element(TensorType type, const Visitor& visitor) {
 }
 
 int32_t row_blocks(const MatvecParams& params) { return blocks_of(params.n_rows, kMatvecBlockRows); }
+DevicePtr<const int32_t> places_of(DeviceArray<int32_t>* places) {
+  if (places == nullptr) return {};
+  return *places;
+}
 int32_t element_blocks(int64_t n) { return blocks_of(n, kElementThreads); }
 int32_t element_blocks(const RowParams& params) { return element_blocks(int64_t{params.n_rows} * params.width); }
 
@@ -271,10 +275,11 @@ void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArr
   });
 }
 void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
-                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params) {
+                       DeviceArray<int32_t>& choices, DeviceArray<float>& y, const FloatExpertParams& params,
+                       DeviceArray<int32_t>* places) {
   visit_element(type, [&]<typename Element>() {
     launch({{blocks_of(params.product.n_rows, kMatvecBlockRows), params.product.n_tokens}, kMatvecThreads},
-           [&] { float_experts<Element>(as<const Element>(weight), x, bias, choices, y, params); });
+           [&] { float_experts<Element>(as<const Element>(weight), x, bias, choices, places_of(places), y, params); });
   });
 }
 void run_embed(DeviceType type, DeviceArray<std::byte>& table, DeviceArray<int32_t>& tokens, DeviceArray<float>& y,
@@ -304,7 +309,7 @@ void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArra
   visit_type(type, [&]<typename Block>() {
     launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads}, [&] {
       experts_gated<Block>(as<const Block>(gate), as<const Block>(up), x.codes, x.scales, x.sums, gate_bias, up_bias,
-                           lists.order, lists.tiles, lists.n_tiles, y, params);
+                           lists.order, lists.tiles, lists.n_tiles, places_of(lists.places), y, params);
     });
   });
 }
@@ -313,7 +318,7 @@ void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceA
   visit_type(type, [&]<typename Block>() {
     launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads, Schedule::kRandom, 5}, [&] {
       experts_matvec<Block>(as<const Block>(weight), x.codes, x.scales, x.sums, bias, lists.order, lists.tiles,
-                            lists.n_tiles, y, params);
+                            lists.n_tiles, places_of(lists.places), y, params);
     });
   });
 }

@@ -7,14 +7,14 @@ void CudaBackend::multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y
                                    int32_t n_expert, int32_t n_used) {
   const int32_t n_rows = matrix.n_rows() / n_expert, has_bias = bias != nullptr ? 1 : 0;
   if (!matrix.has_blocks()) {
-    const gpu::FloatExpertParams params{{n_rows, matrix.n_cols(), lists.n_choices, has_bias}, n_used};
-    launched(
-        gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.data, bias, choices, write(y), params),
-        "float_experts");
+    const gpu::FloatExpertParams params{{n_rows, matrix.n_cols(), lists.n_choices, has_bias}, n_used, 0, 0};
+    launched(gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.data, bias, choices, nullptr,
+                                       write(y), params),
+             "float_experts");
     return;
   }
   const gpu::QuantizedInput input = quantize(x, matrix.type());
-  const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, n_used};
+  const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, n_used, 0, 0};
   launched(gpu::launch_experts_matvec(stream_, matrix.type(), matrix.data(), input, bias, lists, write(y), params),
            "experts_matvec");
 }
@@ -59,7 +59,8 @@ void CudaBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Dev
   const auto gate_kind = static_cast<int32_t>(experts.gate_kind);
   if (gate.has_blocks() && is_alike) {
     const gpu::QuantizedInput input = quantize(x, gate.type());
-    const gpu::ExpertParams params{{n_ff, gate.n_cols() / 32, 0, gate_bias != nullptr ? 1 : 0, gate_kind}, n_used};
+    const gpu::ExpertParams params{
+        {n_ff, gate.n_cols() / 32, 0, gate_bias != nullptr ? 1 : 0, gate_kind}, n_used, 0, 0};
     launched(gpu::launch_experts_gated(stream_, gate.type(), gate.data(), up.data(), input, gate_bias, up_bias, lists,
                                        write(hidden), params),
              "experts_gated");
