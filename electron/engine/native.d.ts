@@ -81,6 +81,8 @@ export interface NativeLoadOptions {
   cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';
   /** Most memory for the experts of a mixture; 0, the default, decides by what is available. */
   expertCacheBytes?: number;
+  /** The same for each GPU; 0, the default, takes all where they have room, otherwise as many as have. */
+  deviceExpertBytes?: number;
   /** The fraction done, 0 to 1, never decreasing. */
   onProgress?: (fraction: number) => void;
 }

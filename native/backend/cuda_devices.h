@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/device_experts.h"
 
 namespace outpost {
 
@@ -20,6 +21,6 @@ std::string cuda_bus_id(int32_t device);
 double measure_cuda_copy(int32_t device);
 
 /// @throws EngineError kInvalidArgument if there is no such device, saying why
-std::unique_ptr<Backend> create_cuda_backend(int32_t device);
+std::unique_ptr<Backend> create_cuda_backend(int32_t device, const DeviceExperts& experts);
 
 }  // namespace outpost

@@ -63,9 +63,9 @@ uint64_t free_device_bytes(const std::string& device) {
 }
 
 std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
-                                        uint64_t expert_cache_bytes) {
+                                        uint64_t expert_cache_bytes, const DeviceExperts& experts) {
   const int32_t index = device_index(device);
-  if (index >= 0) return create_cuda_backend(index);
+  if (index >= 0) return create_cuda_backend(index, experts);
   return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
 }
 

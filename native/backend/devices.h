@@ -7,6 +7,7 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "backend/device_experts.h"
 
 namespace outpost {
 
@@ -17,10 +18,11 @@ uint64_t free_device_bytes(const std::string& device);
 /// What a GPU says of itself now; nothing for the processor, and where nobody can be asked.
 std::optional<DeviceSensors> read_sensors(const std::string& device);
 
-/// The backend of one device, whatever options.devices are. @param expert_cache_bytes of the CPU's
+/// The backend of one device, whatever options.devices are.
+/// @param expert_cache_bytes of the CPU's. @param experts of a GPU's
 /// @throws EngineError kInvalidArgument for a device that cannot be used, saying which can
 std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
-                                        uint64_t expert_cache_bytes);
+                                        uint64_t expert_cache_bytes, const DeviceExperts& experts = {});
 
 /// The device of options that name one alone. @throws EngineError kInvalidArgument
 const std::string& only_device(const LoadOptions& options);

@@ -74,18 +74,19 @@ int32_t Stages::n_least_prefill() const {
 
 ExpertCacheStats Stages::expert_cache_stats() const {
   ExpertCacheStats sum;
+  uint64_t budget = 0;
   for (const Stage& stage : stages_) {
     const ExpertCacheStats one = stage.backend->expert_cache_stats();
+    // Only the first stage's may be without a limit: a further one's counts as what there is at most.
+    const uint64_t part = &stage == &stages_.front() ? one.budget_bytes : std::min(one.budget_bytes, one.total_bytes);
+    budget = part > UINT64_MAX - budget ? UINT64_MAX : budget + part;
     sum.n_hits += one.n_hits;
     sum.n_misses += one.n_misses;
     sum.n_evictions += one.n_evictions;
     sum.resident_bytes += one.resident_bytes;
     sum.total_bytes += one.total_bytes;
   }
-  // Only the processor has a budget: a device holds all experts of its layers.
-  const uint64_t budget = first().expert_cache_stats().budget_bytes;
-  const uint64_t others = sum.total_bytes - first().expert_cache_stats().total_bytes;
-  sum.budget_bytes = budget > UINT64_MAX - others ? UINT64_MAX : budget + others;
+  sum.budget_bytes = budget;
   return sum;
 }
 

@@ -225,6 +225,7 @@ LoadOptions read_load_options(const Fields& fields) {
   fields.read("nDevicePositions", options.n_device_positions);
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);
+  fields.read("deviceExpertBytes", options.device_expert_bytes);
   fields.read("cpuKernels", options.cpu_kernels, kCpuKernelNames);
   return options;
 }

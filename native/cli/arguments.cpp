@@ -85,7 +85,8 @@ const std::string& Arguments::positional(size_t i, const char* what) const {
 }
 
 std::vector<std::string> with_load_options(std::vector<std::string> options) {
-  options.insert(options.end(), {"--device", "--device-layers", "--threads", "--kernels", "--expert-cache"});
+  options.insert(options.end(),
+                 {"--device", "--device-layers", "--threads", "--kernels", "--expert-cache", "--device-experts"});
   return options;
 }
 
@@ -115,6 +116,7 @@ LoadOptions load_options(const Arguments& arguments) {
   options.n_device_positions = 2 * static_cast<uint64_t>(arguments.get_int("--ctx", 0, 0, 1 << 28));
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
   options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
+  options.device_expert_bytes = static_cast<uint64_t>(arguments.get_int("--device-experts", 0, 0, 1 << 30)) << 20;
   options.cpu_kernels = cpu_kernels_named(arguments.get("--kernels", "auto"));
   return options;
 }

@@ -42,7 +42,7 @@ class Arguments {
 /// Names of the options that `load_options` reads.
 std::vector<std::string> with_load_options(std::vector<std::string> options);
 /// `--device ID[,ID...]` (of list_devices), `--device-layers N[,N...]` (or `fit`, or `all`), `--threads N`, `--kernels
-/// NAME` (kCpuKernelNames), `--expert-cache MIB`
+/// NAME` (kCpuKernelNames), `--expert-cache MIB`, `--device-experts MIB`
 LoadOptions load_options(const Arguments& arguments);
 
 /// How well the expert cache has served, in one line without its end. @pre the model has experts

@@ -13,11 +13,12 @@ using outpost::cli::Command;
 constexpr Command kCommands[] = {
     {"run",
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
-     "[--seed S] [--ctx N] [--device D[,D...]] [--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "[--seed S] [--ctx N] [--device D[,D...]] [--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB] "
+     "[--device-experts MIB]",
      "generate text", outpost::cli::run_run},
     {"perplexity",
      "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D[,D...]] [--device-layers L] [--threads N] "
-     "[--kernels K] [--expert-cache MIB]",
+     "[--kernels K] [--expert-cache MIB] [--device-experts MIB]",
      "perplexity of a text", outpost::cli::run_perplexity},
     {"kld",
      "MODEL TEXTFILE [--kv LIST] [--ctx N] [--chunks N] [--json] [--threads N] [--kernels K] [--expert-cache MIB]",
@@ -30,7 +31,8 @@ constexpr Command kCommands[] = {
      outpost::cli::run_calibrate},
     {"bench",
      "MODEL [--prefill N] [--decode N] [--depth N] [--kv FORMAT] [--reps N] [--json] [--device D[,D...]] "
-     "[--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB]",
+     "[--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB] "
+     "[--device-experts MIB]",
      "load time and tokens per second; --kv: of keys and values in the steps at depth", outpost::cli::run_bench},
     {"replay", "MODEL [--limit N] [--draft N] [--draft-model FILE] [--plain N] [--threads N] [--kernels K]",
      "what recorded edits cost with the original as a draft: JSON lines with \"before\" and \"after\" on stdin, one "
@@ -39,7 +41,7 @@ constexpr Command kCommands[] = {
      outpost::cli::run_replay},
     {"logits",
      "MODEL [--top K] [--all] [--last N] [--chunk N] [--device D[,D...]] [--device-layers L] [--threads N] "
-     "[--kernels K] [--expert-cache MIB]",
+     "[--kernels K] [--expert-cache MIB] [--device-experts MIB]",
      "next-token probabilities: one JSON array of token ids per line of stdin, one JSON object per line out; --all: "
      "log-probabilities of all ids, --last: after each of the last N tokens",
      outpost::cli::run_logits},

@@ -116,6 +116,10 @@ struct LoadOptions {
   /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
   /// chosen, in place of others; the results are the same. 0 decides by the memory that is available while loading.
   uint64_t expert_cache_bytes = 0;
+  /// The same for a GPU, of each that is named: the experts of its layers beyond it wait in pinned memory of the host,
+  /// where all of them are then besides, and are copied over the bus when they are chosen. 0: all are on the GPU where
+  /// they have room beside everything else; otherwise, on a single GPU that computes all layers, as many as have.
+  uint64_t device_expert_bytes = 0;
   /// Called from the loading thread with the fraction done, 0 to 1, never decreasing.
   /// Returning false ends the load with `kCancelled`.
   std::function<bool(float fraction)> on_progress;
@@ -181,7 +185,7 @@ struct ExpertUsage {
 /// tokens chose. All 0 for a model without experts.
 struct ExpertCacheStats {
   uint64_t n_hits = 0;       ///< it was in memory
-  uint64_t n_misses = 0;     ///< it was prepared from the mapped file
+  uint64_t n_misses = 0;     ///< it was prepared from the mapped file, or copied to the GPU
   uint64_t n_evictions = 0;  ///< experts that left memory for others
   uint64_t resident_bytes = 0;
   uint64_t total_bytes = 0;  ///< of all experts, were they resident

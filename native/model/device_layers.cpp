@@ -56,10 +56,14 @@ LayerBytes read_layer_bytes(const GgufFile& file) {
 
   LayerBytes bytes;
   bytes.layers.resize(static_cast<size_t>(hp.n_layer));
+  bytes.experts.resize(bytes.layers.size());
   for (const TensorInfo& tensor : file.tensors()) {
     const uint64_t n_bytes = bytes_on_device(tensor);
     if (const auto il = layer_of_tensor(tensor.name); il.has_value()) {
-      if (*il < hp.n_layer) bytes.layers[static_cast<size_t>(*il)] += n_bytes;
+      if (*il < hp.n_layer) {
+        bytes.layers[static_cast<size_t>(*il)] += n_bytes;
+        if (tensor.name.find("_exps.") != std::string_view::npos) bytes.experts[static_cast<size_t>(*il)] += n_bytes;
+      }
       if (*il == hp.n_layer && has_mtp_head) bytes.table += n_bytes;
     } else if (tensor.name.starts_with("output")) {
       bytes.output += n_bytes;
@@ -82,7 +86,10 @@ DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_proce
   DeviceNeed need;
   if (has_last) need.weights += bytes.output;
   if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
-  for (int32_t il = range.first; il < range.end; ++il) need.weights += bytes.layers[static_cast<size_t>(il)];
+  for (int32_t il = range.first; il < range.end; ++il) {
+    need.weights += bytes.layers[static_cast<size_t>(il)];
+    need.experts += bytes.experts[static_cast<size_t>(il)];
+  }
   const uint64_t n_padded = (n_positions + kKvPageSize - 1) / kKvPageSize * kKvPageSize;
   need.kv = bytes.kv_per_position * static_cast<uint64_t>(range.size()) * n_padded;
   need.workspace = bytes.workspace + bytes.workspace_per_token * (has_processor ? kPassOfBoth : kPassOfDevice);

@@ -16,9 +16,10 @@ std::optional<int32_t> layer_of_tensor(std::string_view name);
 
 /// What parts of a model take in the memory of a GPU.
 struct LayerBytes {
-  std::vector<uint64_t> layers;  ///< weights of each, from the first one
-  uint64_t output = 0;           ///< the last norm and the head
-  uint64_t embeddings = 0;       ///< the tables: where the first layer is
+  std::vector<uint64_t> layers;   ///< weights of each, from the first one
+  std::vector<uint64_t> experts;  ///< of these, what the experts of a mixture take
+  uint64_t output = 0;            ///< the last norm and the head
+  uint64_t embeddings = 0;        ///< the tables: where the first layer is
   uint64_t table = 0;            ///< where all layers are: embeddings that are no head too, the head for further tokens
   uint64_t kv_per_position = 0;  ///< keys and values of one layer in f16
   uint64_t workspace_per_token = 0, workspace = 0;  ///< activations of a pass, and what does not grow with it
@@ -39,6 +40,7 @@ struct LayerRange {
 /// Bytes of these layers and what belongs to them, with keys and values of n_positions, by what they are for.
 struct DeviceNeed {
   uint64_t weights = 0, kv = 0, workspace = 0;
+  uint64_t experts = 0;  ///< of the weights
   uint64_t total() const { return weights + kv + workspace; }
 };
 /// @param has_processor whether the processor computes other layers: a pass has as many tokens then as suit that

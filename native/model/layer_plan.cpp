@@ -215,11 +215,14 @@ void check_devices(std::span<const std::string> devices, std::span<const int32_t
               devices.size() == 1 ? "their number." : concat("a number for each of ", list_text(devices), ".")));
 }
 
+uint64_t usual_positions(const LayerBytes& bytes) {
+  return kContexts * static_cast<uint64_t>(std::min(kUsualContext, bytes.n_ctx_train));
+}
+
 std::vector<int32_t> plan_layers(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices,
                                  std::span<const int32_t> wanted, uint64_t n_positions) {
   const bool is_all = is_single(wanted, kAllLayers), is_fitting = is_single(wanted, kFittingLayers);
-  if ((is_all || is_fitting) && n_positions == 0)
-    n_positions = kContexts * static_cast<uint64_t>(std::min(kUsualContext, bytes.n_ctx_train));
+  if ((is_all || is_fitting) && n_positions == 0) n_positions = usual_positions(bytes);
   const Plan plan(bytes, path, devices, n_positions);
   plan.check_number();
   if (is_all) return plan.all();

@@ -21,6 +21,9 @@ struct DeviceRoom {
   uint64_t free_bytes;
 };
 
+/// Positions to count with where nobody says how many: two contexts of a usual length.
+uint64_t usual_positions(const LayerBytes& bytes);
+
 /// How many layers each device computes, one at least: the last ones of the model, in the order of the devices. The
 /// processor computes those before them, if there are any.
 /// - {kAllLayers}: all, so that the devices become equally full as far as whole layers allow it. Of a single device

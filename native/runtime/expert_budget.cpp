@@ -13,4 +13,10 @@ uint64_t expert_cache_budget(uint64_t expert_bytes, uint64_t other_bytes, std::o
   return std::max<uint64_t>(fits ? most : rest / 2, 1);
 }
 
+uint64_t device_expert_budget(const DeviceNeed& need, uint64_t free_bytes) {
+  if (need.total() <= free_bytes) return UINT64_MAX;
+  const uint64_t other_bytes = need.total() - need.experts;
+  return std::max<uint64_t>(free_bytes > other_bytes ? free_bytes - other_bytes : 0, 1);
+}
+
 }  // namespace outpost

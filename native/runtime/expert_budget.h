@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "model/device_layers.h"
+
 namespace outpost {
 
 /// Of what is available once the other weights are loaded, three quarters if the experts fit into that: all of them
@@ -13,5 +15,9 @@ namespace outpost {
 /// @param available nothing: unknown, and then there is no limit
 /// @return at least 1
 uint64_t expert_cache_budget(uint64_t expert_bytes, uint64_t other_bytes, std::optional<uint64_t> available);
+
+/// The same for the layers that a GPU computes: no limit where all that they need has room, otherwise what is left
+/// beside everything but experts. @return at least 1
+uint64_t device_expert_budget(const DeviceNeed& need, uint64_t free_bytes);
 
 }  // namespace outpost

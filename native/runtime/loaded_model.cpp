@@ -46,25 +46,56 @@ std::unique_ptr<Backend> create_backend(const std::string& device, const GgufFil
       options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer));
 }
 
+/// @param need of the layers that the GPU computes
+std::unique_ptr<Backend> create_gpu_backend(const std::string& device, const LoadOptions& options,
+                                            const DeviceNeed& need, uint64_t free_bytes) {
+  const uint64_t wanted = options.device_expert_bytes;
+  const uint64_t budget = wanted > 0 ? wanted : device_expert_budget(need, free_bytes);
+  return outpost::create_backend(device, options, 0, {budget, need.experts});
+}
+
+/// One device for all layers, whatever room it has.
+std::unique_ptr<Backend> create_only_backend(const std::string& device, const GgufFile& file,
+                                             const LoadOptions& options) {
+  const auto is_experts = [](const TensorInfo& tensor) { return tensor.name.find("_exps.") != std::string_view::npos; };
+  if (device == kProcessor || std::ranges::none_of(file.tensors(), is_experts))
+    return create_backend(device, file, options, INT32_MAX);
+  const LayerBytes bytes = read_layer_bytes(file);
+  const uint64_t n_positions = options.n_device_positions > 0 ? options.n_device_positions : usual_positions(bytes);
+  const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, n_positions);
+  return create_gpu_backend(device, options, need, free_device_bytes(device));
+}
+
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
   const std::vector<std::string>& devices = options.devices;
   const std::vector<int32_t>& wanted = options.n_device_layers;
   check_devices(devices, wanted);
   std::vector<std::unique_ptr<Backend>> backends;
   if (devices.size() == 1 && wanted[0] == kAllLayers) {
-    backends.push_back(create_backend(devices[0], file, options, INT32_MAX));
+    backends.push_back(create_only_backend(devices[0], file, options));
     return std::make_unique<Stages>(std::move(backends), std::vector<int32_t>());
   }
   std::vector<DeviceRoom> rooms;
   for (const std::string& device : devices) rooms.push_back({device, free_device_bytes(device)});
   const LayerBytes bytes = read_layer_bytes(file);
-  std::vector<int32_t> numbers = plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions);
-  const int32_t n_left = bytes.n_layer() - std::accumulate(numbers.begin(), numbers.end(), 0);
+  const std::vector<int32_t> planned = plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions);
+  const int32_t n_left = bytes.n_layer() - std::accumulate(planned.begin(), planned.end(), 0);
+  std::vector<int32_t> numbers = planned;
   if (n_left > 0)
     backends.push_back(create_backend(kProcessor, file, options, n_left));
   else
     numbers.erase(numbers.begin());  // those of the first stage are what the others leave
-  for (const std::string& device : devices) backends.push_back(create_backend(device, file, options, INT32_MAX));
+  int32_t first = n_left;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    const LayerRange range = {first, first + planned[i]};
+    first = range.end;
+    if (devices[i] == kProcessor) {
+      backends.push_back(create_backend(devices[i], file, options, INT32_MAX));
+      continue;
+    }
+    const DeviceNeed need = device_need(bytes, range, n_left > 0, options.n_device_positions);
+    backends.push_back(create_gpu_backend(devices[i], options, need, rooms[i].free_bytes));
+  }
   return std::make_unique<Stages>(std::move(backends), numbers);
 }
 

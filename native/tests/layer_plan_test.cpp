@@ -19,6 +19,7 @@ constexpr uint64_t kMib = uint64_t{1} << 20;
 LayerBytes model_of(int32_t n_layer) {
   LayerBytes bytes;
   bytes.layers.assign(static_cast<size_t>(n_layer), 100 * kMib);
+  bytes.experts.assign(bytes.layers.size(), 60 * kMib);
   bytes.output = 50 * kMib;
   bytes.embeddings = bytes.table = 40 * kMib;
   bytes.kv_per_position = kMib / 64;
@@ -56,6 +57,7 @@ const Numbers kAll = {kAllLayers}, kFit = {kFittingLayers};
 TEST_CASE("what layers take depends on where they are in the model") {
   const LayerBytes bytes = model_of(4);
   CHECK(device_need(bytes, {0, 4}, false, 0).weights == (400 + 50 + 40) * kMib);
+  CHECK(device_need(bytes, {1, 4}, false, 0).experts == 180 * kMib);
   CHECK(device_need(bytes, {0, 2}, false, 0).weights == (200 + 40) * kMib);
   CHECK(device_need(bytes, {1, 2}, false, 0).weights == 100 * kMib);
   CHECK(device_need(bytes, {2, 4}, true, 0).weights == (200 + 50) * kMib);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "backend/device_experts.h"
 #include "core/available_memory.h"
 #include "runtime/expert_budget.h"
 #include "tests/support/temp_dir.h"
@@ -237,6 +238,25 @@ TEST_CASE("the automatic budget leaves room for the rest") {
   CHECK(expert_cache_budget(kGiB, 20 * kGiB, 16 * kGiB) == 1);
   CHECK(expert_cache_budget(UINT64_MAX, UINT64_MAX, UINT64_MAX) == 1);
   CHECK(expert_cache_budget(kGiB, kGiB, std::nullopt) == UINT64_MAX);
+}
+
+TEST_CASE("the automatic budget of a GPU is what everything else leaves, if not all experts have room") {
+  const DeviceNeed need{/*weights=*/100, /*kv=*/20, /*workspace=*/10, /*experts=*/80};
+  CHECK(device_expert_budget(need, 130) == UINT64_MAX);
+  CHECK(device_expert_budget(need, 129) == 79);
+  CHECK(device_expert_budget(need, 51) == 1);
+  CHECK(device_expert_budget(need, 50) == 1);
+  CHECK(device_expert_budget(need, 0) == 1);
+}
+
+TEST_CASE("a layer on a GPU has its share of the budget in slots, and as many as a token uses") {
+  CHECK(DeviceExperts().slots_of(128, 8) == 128);
+  CHECK(DeviceExperts{1000, 1000}.slots_of(128, 8) == 128);
+  CHECK(DeviceExperts{999, 1000}.slots_of(128, 8) == 127);
+  CHECK(DeviceExperts{500, 1000}.slots_of(128, 8) == 64);
+  CHECK(DeviceExperts{500, 1000}.slots_of(64, 8) == 32);
+  CHECK(DeviceExperts{1, 1000}.slots_of(128, 8) == 8);
+  CHECK(DeviceExperts{1, 1000}.slots_of(4, 4) == 4);
 }
 
 TEST_CASE("the system says how much memory is available") {

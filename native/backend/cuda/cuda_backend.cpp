@@ -10,7 +10,7 @@ constexpr int32_t kMaxGraphTokens = 64;
 
 }  // namespace
 
-CudaBackend::CudaBackend(int32_t device) : device_(device) {
+CudaBackend::CudaBackend(int32_t device, const DeviceExperts& experts) : device_(device), expert_budget_(experts) {
   use();
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device), "reading the properties of the device");

@@ -1,8 +1,8 @@
 // Computes on an NVIDIA GPU. Everything is put on one stream, in the order of the calls.
 //
 // cuda_backend.cpp: passes and the small operations; cuda_weights.cpp: what is loaded; cuda_products.cpp: products and
-// the forms of activations that they take; cuda_attention.cpp and cuda_experts.cpp: these; cuda_codes.cpp: the pages of
-// a KV cache in codes; cuda_devices.cpp: what there is.
+// the forms of activations that they take; cuda_attention.cpp and cuda_experts.cpp: these; cuda_expert_weights.cpp:
+// experts as they are loaded; cuda_codes.cpp: the pages of a KV cache in codes; cuda_devices.cpp: what there is.
 #pragma once
 
 #include <map>
@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "backend/cuda/cuda_codes.h"
+#include "backend/cuda/cuda_experts.h"
 #include "backend/cuda/cuda_graphs.h"
 #include "backend/cuda/cuda_inputs.h"
 #include "backend/cuda/cuda_memory.h"
+#include "backend/device_experts.h"
 #include "core/strings.h"
 
 namespace outpost {
@@ -22,7 +24,7 @@ inline int32_t int_of(size_t n) { return static_cast<int32_t>(n); }
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int32_t device);
+  CudaBackend(int32_t device, const DeviceExperts& experts);
   ~CudaBackend() override;
 
   const char* name() const override { return name_.c_str(); }
@@ -137,9 +139,16 @@ class CudaBackend final : public Backend {
                 int32_t n_tokens);
   /// The first task and those after it that one launch can take along. @return how many these were
   size_t multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
+  /// Which expert of the pass is in which slot, if they are not all on the device.
+  void resolve(CudaExpertPass& pass);
+  /// Copies of these matrices what a round lacks.
+  void copy_experts(const CudaExpertPass& pass, std::initializer_list<const CudaMatrix*> matrices, int32_t round);
+  /// y = the sum of what the chosen experts make of x. @param weights of the choices
+  void compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights,
+                       const CudaExpertPass& pass);
   /// All experts' products with one of their matrices, for every choice. @param n_used choices that share a row of x
   void multiply_experts(const CudaMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
-                        const gpu::ExpertLists& lists, const int32_t* choices, int32_t n_expert, int32_t n_used);
+                        const CudaExpertPass& pass, int32_t n_used);
 
   // ---- keys and values in codes
 
@@ -160,8 +169,21 @@ class CudaBackend final : public Backend {
   void forget_passes();
   std::shared_ptr<CudaMatrix> load_matrix(const WeightView& view);
   std::unique_ptr<CudaMatrix> upload_matrix(const WeightView& view);
-  /// Of experts whose gate and up alternate: all gates (i_half 0) or all ups (1).
-  std::unique_ptr<CudaMatrix> load_half(const WeightView& view, int32_t n_expert, size_t i_half);
+  /// One matrix of all experts as it lies in the file: `width` bytes of each, `pitch` apart.
+  struct ExpertRuns {
+    const WeightView& view;
+    const std::byte* first;
+    size_t pitch, width;
+    int64_t n_rows;  ///< of one expert
+
+    gpu::DeviceType type() const { return {view.type, gpu::can_widen(view.type, view.n_cols)}; }
+    /// Of one expert on the device.
+    size_t device_bytes() const { return gpu::device_bytes(type(), n_rows * view.n_cols); }
+  };
+  /// @param n_slots n_expert: all experts are on the device
+  std::unique_ptr<CudaMatrix> load_expert_matrix(const ExpertRuns& runs, int32_t n_expert, int32_t n_slots);
+  /// The first experts in slots, and all of them in pinned memory, in the layout of the device.
+  std::unique_ptr<CudaMatrix> to_slots(const ExpertRuns& runs, int32_t n_expert, int32_t n_slots);
   /// @param pitch bytes from one run of `width` bytes to the next; all of them make n_rows rows
   std::unique_ptr<CudaMatrix> to_device(const WeightView& view, const std::byte* bytes, size_t pitch, size_t width,
                                         int64_t n_rows);
@@ -174,7 +196,9 @@ class CudaBackend final : public Backend {
   std::map<std::pair<const std::byte*, int64_t>, std::weak_ptr<CudaMatrix>> matrices_;
   std::map<const std::byte*, std::shared_ptr<CudaMatrix>> tables_;
   std::vector<CudaRope*> ropes_;  // owned by the network, which outlives every pass
-  uint64_t expert_bytes_ = 0;
+  DeviceExperts expert_budget_;
+  uint64_t resident_expert_bytes_ = 0, expert_bytes_ = 0;  // of slots, and of all experts
+  DeviceBytes expert_counters_;                            // [kSlotCounters]; none where all experts are resident
 
   CudaInputs inputs_;
   CudaGraphs graphs_;
@@ -195,6 +219,7 @@ class CudaBackend final : public Backend {
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
+  DeviceBytes expert_places_, expert_copies_, n_expert_copies_;
 };
 
 }  // namespace outpost

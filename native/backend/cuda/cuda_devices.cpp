@@ -64,12 +64,12 @@ double measure_cuda_copy(int32_t device) {
   return 2.0 * static_cast<double>(kBytes) / best_ms * 1000;
 }
 
-std::unique_ptr<Backend> create_cuda_backend(int32_t device) {
+std::unique_ptr<Backend> create_cuda_backend(int32_t device, const DeviceExperts& experts) {
   std::string reason;
   const std::string id = concat("cuda:", device);
   std::string known;
   for (const DeviceInfo& info : list_cuda_devices(reason)) {
-    if (info.id == id) return std::make_unique<CudaBackend>(device);
+    if (info.id == id) return std::make_unique<CudaBackend>(device, experts);
     known += concat(known.empty() ? "" : ", ", info.id, " (", info.name, ")");
   }
   throw EngineError(ErrorCode::kInvalidArgument,

@@ -22,6 +22,14 @@ void fail_out_of_memory(size_t n_bytes, const char* what) {
                            " of ", n_total >> 20, " MiB are free. Choose a smaller model or context, or the CPU."));
 }
 
+void fail_out_of_host_memory(size_t n_bytes) {
+  (void)cudaGetLastError();
+  throw EngineError(ErrorCode::kOutOfMemory,
+                    concat("There is no room for ", n_bytes >> 20,
+                           " MiB of memory that stays in its place for the GPU to read. Choose a smaller model, fewer "
+                           "layers on the GPU, or the CPU."));
+}
+
 DeviceBytes::DeviceBytes(size_t n, const char* what) {
   const cudaError_t error = cudaMalloc(&data_, std::max<size_t>(n, 1));
   if (error != cudaSuccess) data_ = nullptr;

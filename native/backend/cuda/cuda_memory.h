@@ -1,4 +1,4 @@
-// Memory of a GPU and what lies in it: buffers, weights, KV pages, tables of rotations.
+// Memory of a GPU and what lies in it: buffers, weights, KV pages, tables of rotations. Experts: cuda_experts.h.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,6 +25,12 @@ inline void wait_for_copies() { check_cuda(cudaStreamSynchronize(nullptr), "copy
 
 /// @throws EngineError kOutOfMemory with what is needed for `what`, and what is free
 [[noreturn]] void fail_out_of_memory(size_t n_bytes, const char* what);
+
+/// The same for memory that the host keeps in its place for the device.
+[[noreturn]] void fail_out_of_host_memory(size_t n_bytes);
+
+/// @throws EngineError kModelUnsupported: no kernel takes a tensor of this type
+[[noreturn]] void fail_unsupported(const WeightView& view);
 
 /// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
 class DeviceBytes {
@@ -70,17 +76,21 @@ class PinnedBytes {
   PinnedBytes(const PinnedBytes&) = delete;
   PinnedBytes& operator=(const PinnedBytes&) = delete;
 
-  /// At least n bytes; what was there is lost.
+  /// At least n bytes; what was there is lost. @throws EngineError kOutOfMemory with the figures
   std::byte* reserve(size_t n) {
     if (n > size_) {
       if (data_ != nullptr) cudaFreeHost(data_);
       data_ = nullptr;
       size_ = 0;
-      check_cuda(cudaMallocHost(&data_, n), "allocating pinned memory");
+      const cudaError_t error = cudaMallocHost(&data_, n);
+      if (error == cudaErrorMemoryAllocation) fail_out_of_host_memory(n);
+      check_cuda(error, "allocating pinned memory");
       size_ = n;
     }
-    return static_cast<std::byte*>(data_);
+    return data();
   }
+  /// Kernels read it at this address as well.
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
 
  private:
   void* data_ = nullptr;
@@ -98,20 +108,26 @@ class CudaBuffer final : public Buffer {
 /// A matrix in the layout of the file, or in wide blocks made of it.
 class CudaMatrix {
  public:
-  CudaMatrix(gpu::DeviceType type, int64_t n_rows, int64_t n_cols, DeviceBytes memory)
-      : type_(type), n_rows_(n_rows), n_cols_(n_cols), memory_(std::move(memory)) {}
+  /// @param host null, or experts' matrices, n_rows in all: `memory` is slots for some of them
+  CudaMatrix(gpu::DeviceType type, int64_t n_rows, int64_t n_cols, DeviceBytes memory,
+             std::unique_ptr<PinnedBytes> host = nullptr)
+      : type_(type), n_rows_(n_rows), n_cols_(n_cols), memory_(std::move(memory)), host_(std::move(host)) {}
 
   gpu::DeviceType type() const { return type_; }
   bool has_blocks() const { return tensor_type_traits(type_.type).block_elements > 1; }
   int32_t n_rows() const { return static_cast<int32_t>(n_rows_); }
   int32_t n_cols() const { return static_cast<int32_t>(n_cols_); }
   const void* data() const { return memory_.data(); }
-  size_t size_bytes() const { return memory_.size(); }
+  size_t size_bytes() const { return memory_.size(); }  ///< on the device
+  // Of experts that are not all on the device: their slots are what `data` says.
+  void* slots() const { return memory_.data(); }
+  const void* host() const { return host_->data(); }  ///< @pre it has slots
 
  private:
   gpu::DeviceType type_;
   int64_t n_rows_, n_cols_;
   DeviceBytes memory_;
+  std::unique_ptr<PinnedBytes> host_;
 };
 
 class CudaWeight final : public Weight {
@@ -214,20 +230,6 @@ class CudaRope final : public Rope {
   int32_t n_positions_ = 0;
   std::vector<float> table_;
   DeviceBytes memory_;
-};
-
-/// The experts of one layer, all of them on the device.
-class CudaExperts final : public Experts {
- public:
-  int32_t il = 0;
-  RouterParams router;
-  Gate gate_kind = Gate::kSwiGlu;
-  std::unique_ptr<CudaMatrix> gate, up, down;                                 ///< n_rows counts those of all experts
-  std::unique_ptr<CudaBuffer> gate_bias, up_bias, down_bias, selection_bias;  ///< or null
-
-  ExpertUsage usage() const override {
-    return {il, std::vector<uint64_t>(static_cast<size_t>(router.n_expert), 0)};  // not counted on the device
-  }
 };
 
 }  // namespace outpost

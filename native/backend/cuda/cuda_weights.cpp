@@ -8,13 +8,13 @@ namespace {
 // Only a large tensor is worth finding again: the bytes of a computed one may lie where another's were.
 constexpr size_t kSmallMatrix = size_t{1} << 20;
 
-[[noreturn]] void fail_unsupported(const WeightView& view) {
+}  // namespace
+
+void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
                     concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
                            ", which no kernel of the GPU multiplies by. Choose the CPU or another file."));
 }
-
-}  // namespace
 
 std::unique_ptr<Weight> CudaBackend::load_weight(const WeightView& view) {
   return std::make_unique<CudaWeight>(load_matrix(view));
@@ -25,41 +25,6 @@ std::unique_ptr<Buffer> CudaBackend::load_vector(const WeightView& view) {
   std::vector<float> values(static_cast<size_t>(view.n_rows * view.n_cols));
   dequantize(view.type, view.bytes.data(), values.data(), int64_t(values.size()));
   return upload(values);
-}
-
-std::unique_ptr<Experts> CudaBackend::load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) {
-  if (router.n_expert > gpu::kMaxExperts || router.n_used > gpu::kMaxExpertsUsed) {
-    throw EngineError(
-        ErrorCode::kModelUnsupported,
-        concat("Layer ", views.il, " has ", router.n_expert, " experts of which a token uses ", router.n_used,
-               "; a GPU computes up to ", gpu::kMaxExperts, " and ", gpu::kMaxExpertsUsed, ". Choose the CPU."));
-  }
-  auto experts = std::make_unique<CudaExperts>();
-  experts->il = views.il;
-  experts->router = router;
-  experts->gate_kind = gate;
-  if (views.is_merged) {
-    experts->gate = load_half(views.gate, router.n_expert, 0);
-    experts->up = load_half(views.gate, router.n_expert, 1);
-  } else {
-    experts->gate = upload_matrix(views.gate);
-    experts->up = upload_matrix(views.up);
-  }
-  experts->down = upload_matrix(views.down);
-  const auto optional = [&](std::span<const float> values) { return values.empty() ? nullptr : upload(values); };
-  experts->gate_bias = optional(views.gate_bias);
-  experts->up_bias = optional(views.up_bias);
-  experts->down_bias = optional(views.down_bias);
-  experts->selection_bias = optional(views.selection_bias);
-  expert_bytes_ += experts->gate->size_bytes() + experts->up->size_bytes() + experts->down->size_bytes();
-  return experts;
-}
-
-ExpertCacheStats CudaBackend::expert_cache_stats() const {
-  ExpertCacheStats stats;
-  stats.resident_bytes = stats.total_bytes = expert_bytes_;
-  stats.budget_bytes = UINT64_MAX;
-  return stats;
 }
 
 std::unique_ptr<Rope> CudaBackend::create_rope(const RopeParams& params) {
@@ -114,13 +79,6 @@ std::unique_ptr<CudaMatrix> CudaBackend::upload_matrix(const WeightView& view) {
   use();
   if (!can_dequantize(view.type)) fail_unsupported(view);
   return to_device(view, view.bytes.data(), view.bytes.size(), view.bytes.size(), view.n_rows);
-}
-
-std::unique_ptr<CudaMatrix> CudaBackend::load_half(const WeightView& view, int32_t n_expert, size_t i_half) {
-  use();
-  if (!can_dequantize(view.type)) fail_unsupported(view);
-  const size_t pitch = view.bytes.size() / static_cast<size_t>(n_expert);
-  return to_device(view, view.bytes.data() + i_half * (pitch / 2), pitch, pitch / 2, view.n_rows / 2);
 }
 
 std::unique_ptr<CudaMatrix> CudaBackend::to_device(const WeightView& view, const std::byte* bytes, size_t pitch,

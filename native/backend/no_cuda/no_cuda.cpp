@@ -21,6 +21,6 @@ std::string cuda_bus_id(int32_t) { return {}; }
 
 double measure_cuda_copy(int32_t device) { fail(device); }
 
-std::unique_ptr<Backend> create_cuda_backend(int32_t device) { fail(device); }
+std::unique_ptr<Backend> create_cuda_backend(int32_t device, const DeviceExperts&) { fail(device); }
 
 }  // namespace outpost

@@ -235,6 +235,32 @@ std::string check_codes(const Model& on_cpu, const Model& on_gpu, const std::vec
   return wrong;
 }
 
+/// A model with experts of which the device holds some, fewer than a prompt chooses: the bits of one that is whole
+/// there.
+/// @return what is wrong, or nothing
+std::string check_slots(const std::string& device, const std::string& path, const std::shared_ptr<Model>& whole,
+                        const std::vector<int32_t>& tokens, const std::vector<float>& few,
+                        const std::vector<float>& many) {
+  const uint64_t total_bytes = Engine::create(whole)->stats().experts.total_bytes;
+  std::string wrong;
+  for (const uint64_t budget : {uint64_t{1}, total_bytes / 2}) {
+    LoadOptions options;
+    options.devices = {device};
+    options.device_expert_bytes = std::max<uint64_t>(budget, 1);
+    const auto model = Model::load(path, options);
+    const auto n_tokens = static_cast<int32_t>(tokens.size());
+    if (evaluate_logits(*model, tokens, n_tokens, 1) != few) wrong += " few experts: other bits one by one;";
+    if (evaluate_logits(*model, tokens, n_tokens, 8) != few) wrong += " few experts: other bits eight by eight;";
+    if (evaluate_logits(*model, tokens, n_tokens, 512) != many) wrong += " few experts: other bits at once;";
+    const ExpertCacheStats stats = Engine::create(model)->stats().experts;
+    // A layer holds as many experts as a token uses, whatever the budget is: perhaps all.
+    const bool has_slots = stats.resident_bytes < stats.total_bytes;
+    if (has_slots && stats.n_misses == 0) wrong += " few experts: no misses;";
+    if (!has_slots && model->info().n_expert > model->info().n_expert_used) wrong += " few experts: all are resident;";
+  }
+  return wrong;
+}
+
 bool check_model(const std::string& device, const std::string& path) {
   LoadOptions options;
   const auto on_cpu = Model::load(path, options);
@@ -272,6 +298,7 @@ bool check_model(const std::string& device, const std::string& path) {
   std::string wrong;
   for (const Split& split : splits_of(device, info.n_layer))
     wrong += check_shared(path, split, tokens, {rounded, of_few}, {exact, of_many + 2 * of_cpu.median});
+  if (info.n_expert > 0) wrong += check_slots(device, path, on_gpu, tokens, few, many);
   for (const char* kv : {"safe", "compact", "max"}) wrong += check_codes(*on_cpu, *on_gpu, tokens, rounded, of_few, kv);
   const bool is_good = with_few.is_good() && with_many.is_good() && others.empty() && wrong.empty();
   std::printf("%s %-28s", is_good ? "ok    " : "FAILED", path.substr(path.find_last_of('/') + 1).c_str());
