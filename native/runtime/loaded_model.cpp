@@ -51,6 +51,7 @@ std::unique_ptr<Backend> create_gpu_backend(const std::string& device, const Loa
                                             const DeviceNeed& need, uint64_t free_bytes) {
   const uint64_t wanted = options.device_expert_bytes;
   const uint64_t budget = wanted > 0 ? wanted : device_expert_budget(need, free_bytes);
+  check_pinned_experts(device, need, budget, available_memory_bytes());
   return outpost::create_backend(device, options, 0, {budget, need.experts});
 }
 

@@ -249,6 +249,19 @@ TEST_CASE("the automatic budget of a GPU is what everything else leaves, if not 
   CHECK(device_expert_budget(need, 0) == 1);
 }
 
+TEST_CASE("experts that a GPU has no room for are refused where the machine's memory has none either") {
+  constexpr uint64_t kMib = uint64_t{1} << 20;
+  const DeviceNeed need{/*weights=*/100 * kMib, 0, 0, /*experts=*/70 * kMib};
+  check_pinned_experts("cuda:0", need, 70 * kMib, 0);  // all of them are on the device
+  check_pinned_experts("cuda:0", need, 1, std::nullopt);
+  check_pinned_experts("cuda:0", need, 1, 80 * kMib);
+  const auto refused = [&] { check_pinned_experts("cuda:0", need, 20 * kMib, 80 * kMib - 8); };
+  CHECK(error_of(refused) == ErrorCode::kOutOfMemory);
+  CHECK(message_of(refused) ==
+        "The experts take 70 MiB, of which cuda:0 has room for 20: all of them would have to stay in this machine's "
+        "memory, of which 79 MiB are available. Choose a smaller file, fewer layers on cuda:0, or the processor.");
+}
+
 TEST_CASE("a layer on a GPU has its share of the budget in slots, and as many as a token uses") {
   CHECK(DeviceExperts().slots_of(128, 8) == 128);
   CHECK(DeviceExperts{1000, 1000}.slots_of(128, 8) == 128);
