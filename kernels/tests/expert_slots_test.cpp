@@ -207,16 +207,21 @@ namespace {
 class Layer {
  public:
   static constexpr int32_t kExperts = 6, kUsed = 2, kEmbd = 256, kFf = 256;
+  static constexpr int32_t kOut = 32;  ///< rows of down: kEmbd in a model, which would take longer
 
   explicit Layer(TensorType type)
       : type_(type, can_widen(type, kEmbd)),
         gate_bias_("gate_bias", random_f32(kExperts * kFf, 21)),
         up_bias_("up_bias", random_f32(kExperts * kFf, 22)),
-        down_bias_("down_bias", random_f32(kExperts * kEmbd, 23)) {
-    for (uint32_t i = 0; i < 3; ++i) matrices_.push_back(matrix(random_matrix(type, kExperts * kFf, kEmbd, 24 + i)));
+        down_bias_("down_bias", random_f32(kExperts * kOut, 23)) {
+    for (uint32_t i = 0; i < 3; ++i)
+      matrices_.push_back(matrix(random_matrix(type, kExperts * n_rows(i), i < 2 ? kEmbd : kFf, 24 + i)));
   }
 
-  int64_t expert_bytes() const { return static_cast<int64_t>(device_bytes(type_, kFf * kEmbd)); }
+  static int64_t n_rows(size_t matrix) { return matrix < 2 ? kFf : kOut; }
+  int64_t expert_bytes(size_t matrix) const {
+    return static_cast<int64_t>(device_bytes(type_, n_rows(matrix) * (matrix < 2 ? kEmbd : kFf)));
+  }
 
   /// @param slots null: all experts are there; else to[i] are the slots of matrix i
   std::vector<float> run(const std::vector<int32_t>& choices, const std::vector<float>& x, DeviceSlots* slots,
@@ -235,11 +240,12 @@ class Layer {
     const auto copy = [&](std::vector<size_t> which, int32_t round) {
       if (slots == nullptr) return;
       std::vector<DeviceExpertCopy> copies;
-      for (const size_t i : which) copies.push_back({*matrices_[i], *to[i], expert_bytes()});
+      for (const size_t i : which) copies.push_back({*matrices_[i], *to[i], expert_bytes(i)});
       run_copy_experts(copies, *slots, n_choices, round);
     };
     const auto n_hidden = static_cast<size_t>(n_choices * kFf);
-    DeviceArray<float> hidden("hidden", n_hidden), other("other", n_hidden), y("y", n_hidden), input("x", x);
+    DeviceArray<float> hidden("hidden", n_hidden), other("other", n_hidden), input("x", x);
+    DeviceArray<float> y("y", static_cast<size_t>(n_choices * kOut));
     const bool is_float = tensor_type_traits(type_.type).block_elements == 1;
     if (is_float) {
       for (int32_t round = 0; round < n_rounds; ++round) {
@@ -251,7 +257,7 @@ class Layer {
       run_gate(hidden, hidden, other, {n_choices * kFf, 0, kGateSwiGlu});
       for (int32_t round = 0; round < n_rounds; ++round) {
         copy({2}, round);
-        const FloatExpertParams params{{kEmbd, kFf, n_choices, 1}, 1, has_slots, round};
+        const FloatExpertParams params{{kOut, kFf, n_choices, 1}, 1, has_slots, round};
         run_float_experts(type_.type, weight(2), hidden, down_bias_, experts, y, params, lists.places);
       }
       return y.values();
@@ -265,7 +271,7 @@ class Layer {
     DeviceActivations hidden_activations(hidden.values(), type_);
     for (int32_t round = 0; round < n_rounds; ++round) {
       copy({2}, round);
-      const ExpertParams params{{kEmbd, kFf / 32, 0, 1, 0}, 1, has_slots, round};
+      const ExpertParams params{{kOut, kFf / 32, 0, 1, 0}, 1, has_slots, round};
       run_experts_matvec(type_, weight(2), hidden_activations, down_bias_, lists, y, params);
     }
     return y.values();
@@ -292,26 +298,37 @@ class Layer {
 
 TEST_CASE("gpu expert slots: a layer has the bits of one whose experts are all there, pass after pass") {
   for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kF16}) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
     Layer layer(type);
-    REQUIRE(layer.expert_bytes() % 16 == 0);
+    std::mt19937 random(30);
+    std::vector<std::unique_ptr<DeviceArray<std::byte>>> to;
+    struct Pass {
+      std::vector<int32_t> choices;
+      std::vector<float> x, expected;
+    };
+    std::vector<Pass> passes;
+    for (const int32_t n_tokens : {1, 1, 3, 1}) {
+      Pass& pass = passes.emplace_back();
+      pass.choices = random_choices(random, Layer::kExperts, Layer::kUsed, n_tokens);
+      pass.x = random_f32(static_cast<size_t>(n_tokens * Layer::kEmbd), random());
+      pass.expected = layer.run(pass.choices, pass.x, nullptr, to);
+    }
     for (const int32_t n_slots : {1, 2, 5}) {
-      CAPTURE(std::string(tensor_type_traits(type).name));
       CAPTURE(n_slots);
-      std::mt19937 random(30);
       DeviceSlots slots(Layer::kExperts, n_slots);
-      std::vector<std::unique_ptr<DeviceArray<std::byte>>> to;
-      for (int32_t i = 0; i < 3; ++i)
-        to.push_back(
-            std::make_unique<DeviceArray<std::byte>>("slots", static_cast<size_t>(n_slots * layer.expert_bytes())));
-      for (const int32_t n_tokens : {1, 1, 3, 1}) {
-        const auto choices = random_choices(random, Layer::kExperts, Layer::kUsed, n_tokens);
-        const auto x = random_f32(static_cast<size_t>(n_tokens * Layer::kEmbd), random());
-        const auto expected = layer.run(choices, x, nullptr, to);
-        const auto got = layer.run(choices, x, &slots, to);
-        CHECK(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0);
+      to.clear();
+      for (size_t i = 0; i < 3; ++i) {
+        REQUIRE(layer.expert_bytes(i) % 16 == 0);
+        const auto n_bytes = static_cast<size_t>(n_slots * layer.expert_bytes(i));
+        to.push_back(std::make_unique<DeviceArray<std::byte>>("slots", n_bytes));
+      }
+      for (const Pass& pass : passes) {
+        const auto got = layer.run(pass.choices, pass.x, &slots, to);
+        CHECK(std::memcmp(got.data(), pass.expected.data(), got.size() * sizeof(float)) == 0);
       }
       const auto counters = slots.counters.values();
       CHECK(counters[kSlotClock] == 4);
+      if (n_slots == 5) CHECK(counters[kSlotHits] > 0);
       CHECK(counters[kSlotMisses] - counters[kSlotEvictions] == n_slots);  // none of them is empty
     }
   }
