@@ -1,5 +1,5 @@
 // A launch of a kernel on a stream. Launchers are written with this alone, so that they also compile as C++, where the
-// emulator runs what they launch (kernels/emulator/cuda).
+// emulator runs what they launch (kernels/emulated_device).
 #pragma once
 
 #ifdef __CUDACC__
@@ -33,5 +33,5 @@ class Launch {
 }  // namespace outpost::gpu
 
 #else
-#include "kernels/emulator/cuda/emulated_launch.h"
+#include <emulated_launch.h>  // of kernels/emulated_device
 #endif

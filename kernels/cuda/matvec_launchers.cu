@@ -46,7 +46,7 @@ cudaError_t launch_matvec(cudaStream_t stream, DeviceType type, const void* weig
     const MatrixProduct product = {weight, params.has_bias ? bias : nullptr, y, params.n_rows};
     return launch_matvec_set(stream, type, &product, 1, x, params.n_groups, params.n_tokens);
   }
-  return launch_type(stream, type, {weight, nullptr, x, bias, nullptr, nullptr, y, {params, 1}});
+  return launch_type(stream, type, {weight, nullptr, x, bias, nullptr, nullptr, y, {params, 1, 0, 0}});
 }
 
 cudaError_t launch_matvec_set(cudaStream_t stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
@@ -85,7 +85,7 @@ cudaError_t launch_matvec_gated(cudaStream_t stream, DeviceType type, const void
     launch.is_gated = true;
     return launch_super_type(stream, type, launch);
   }
-  return launch_type(stream, type, {gate, up, x, gate_bias, up_bias, nullptr, y, {params, 1}});
+  return launch_type(stream, type, {gate, up, x, gate_bias, up_bias, nullptr, y, {params, 1, 0, 0}});
 }
 
 cudaError_t launch_experts_gated(cudaStream_t stream, DeviceType type, const void* gate, const void* up,

@@ -57,7 +57,8 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessC
   const char* verb = access == Access::kRead ? "reads" : "writes";
   if (!is_inside) fail(FaultKind::kOutOfBounds, verb + (" " + std::to_string(n_bytes)) + " bytes at", *this, offset);
   const auto begin = static_cast<size_t>(offset);
-  if (begin % element_bytes_ != 0 || n_bytes % element_bytes_ != 0) fail(FaultKind::kMisaligned, verb, *this, offset);
+  if (!is_untyped_ && (begin % element_bytes_ != 0 || n_bytes % element_bytes_ != 0))
+    fail(FaultKind::kMisaligned, verb, *this, offset);
   if (begin % n_bytes != 0 && n_bytes <= 16 && (n_bytes & (n_bytes - 1)) == 0)
     fail(FaultKind::kMisaligned, verb, *this, offset);
   if (kind_ == RegionKind::kInput) {
@@ -65,7 +66,7 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessC
     return data() + begin;
   }
   if (kind_ == RegionKind::kShared) clock.launch = clock.block;  // the array lives as long as its block
-  for (size_t at = begin; at < begin + n_bytes; at += element_bytes_) {
+  for (size_t at = begin / element_bytes_ * element_bytes_; at < begin + n_bytes; at += element_bytes_) {
     Cell& cell = cells_[at / element_bytes_];
     if (access == Access::kRead)
       check_read(cell, clock, static_cast<int64_t>(at));

@@ -69,6 +69,8 @@ enum class RegionKind { kInput, kValues, kEmpty, kShared };
 class Region {
  public:
   Region(std::string name, size_t size_bytes, size_t element_bytes, RegionKind kind);
+  /// Memory in which types of any size may lie: an access need not be of whole elements, which are what is watched.
+  void set_untyped() { is_untyped_ = true; }
 
   const std::string& name() const { return name_; }
   size_t size_bytes() const { return size_bytes_; }
@@ -117,6 +119,7 @@ class Region {
   std::string name_;
   size_t size_bytes_, element_bytes_;
   RegionKind kind_;
+  bool is_untyped_ = false;
   std::vector<uint64_t> storage_;
   std::vector<Cell> cells_;           ///< one per element; none of an input
   std::unique_ptr<ReadMarks> marks_;  ///< of a shared array, in a block with asynchronous instructions
@@ -153,7 +156,8 @@ class Reference {
   int64_t offset_;
 };
 
-/// Finds the array that an absolute address is in, or null; null itself where no device has addresses (cuda/).
+/// Finds the array that an absolute address is in, or null; null itself where memory has no addresses
+/// (kernels/emulated_device has).
 extern Region* (*find_address)(int64_t address, int64_t& offset);
 
 /// A `T*` of a kernel. Like it, it may point anywhere; only accesses are checked.

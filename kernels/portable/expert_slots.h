@@ -180,7 +180,7 @@ copy_experts(GPU_IN(0, uint32_t, from0), GPU_IN(1, uint32_t, from1), GPU_IN(2, u
   const DevicePtr<uint32_t> to = (here.block_z == 0 ? to0 : here.block_z == 1 ? to1 : to2) + 4 * to_word;
   const int64_t stride = kCopyBlocks * kCopyThreads;
   for (int64_t i = here.block_x * kCopyThreads + here.thread_id; i < n_words; i += kCopyAhead * stride) {
-    Words4 words[kCopyAhead];
+    Words4 words[kCopyAhead] = {};
     GPU_UNROLL for (int32_t k = 0; k < kCopyAhead; ++k) {
       if (i + k * stride < n_words) words[k] = load_words4(from + 4 * (i + k * stride));
     }

@@ -36,6 +36,8 @@ const cppLayers = {
   'kernels/emulator': [],
   // f16 under the emulator is the tests' own; on a device it is the hardware's.
   'kernels/portable': ['kernels/common', 'kernels/emulator', 'native/core'],
+  // A CUDA runtime: found by its include path, in place of NVIDIA's.
+  'kernels/emulated_device': ['kernels/cuda', 'kernels/common', 'kernels/emulator'],
   'kernels/cuda': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
   'kernels/tests': ['native', 'kernels'],
   'native/include': [],

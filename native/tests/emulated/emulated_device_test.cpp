@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine.h"
-#include "kernels/emulator/cuda/emulated_device.h"
+#include "kernels/emulated_device/emulated_device.h"
 #include "tests/support/kv_life.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/throws_error.h"
@@ -104,6 +104,23 @@ TEST_CASE("emulated device: weights in blocks and experts, as on the processor")
     CHECK(logits(*pair.on_device, tokens, 21, 8) == one);
     CHECK(distance(logits(*pair.on_device, tokens, 21, 21), expected) <= limit);
   }
+}
+
+TEST_CASE("emulated device: experts in slots have the bits of experts that are all there") {
+  const TempDir dir;
+  const Pair pair = load(dir, tiny_llama({TensorType::kQ4_0}, 64, 6));
+  const auto tokens = random_tokens(*pair.on_cpu, 20);
+  LoadOptions options;
+  options.devices = {"cuda:0"};
+  options.device_expert_bytes = 1;  // as many slots as a token uses
+  const auto in_slots = Model::load(dir.path("tiny.gguf"), options);
+  for (const int32_t n_chunk : {1, 20})
+    CHECK(logits(*in_slots, tokens, 20, n_chunk) == logits(*pair.on_device, tokens, 20, n_chunk));
+  const ExpertCacheStats stats = Engine::create(in_slots)->stats().experts;
+  CHECK(stats.resident_bytes < stats.total_bytes);
+  CHECK(stats.n_hits > 0);
+  CHECK(stats.n_misses > 0);
+  CHECK(stats.n_evictions > 0);
 }
 
 TEST_CASE("emulated device: layers are shared with the processor, and between two devices") {

@@ -9,7 +9,7 @@ import { comparedRows, prompts } from './prompts.mjs';
 const program = process.env.OUTPOST_ENGINE ?? engineProgram(join(root, 'build', 'native', 'release'));
 /** The same with GPUs that are emulated; built where there are no real ones. */
 const emulatedProgram = join(dirname(program), 'outpost-emulated-engine');
-/** Of which kernels/emulator/cuda/emulated_products.cpp has products, and Q8_0 only in rows of whole wide blocks. */
+/** Of which kernels/emulated_device/emulated_products.cpp has products, and Q8_0 only in rows of whole wide blocks. */
 const emulatedTypes = ['f32', 'f16', 'bf16', 'q4_0', 'q4_K', 'q8_0', 'mxfp4'];
 
 /** @param {import('./tiny-model.mjs').TinyModel} model @returns {string | false} why not, or false */
@@ -70,6 +70,11 @@ export async function engineHash(path, tokens, nChunk, deviceLayers) {
     deviceLayers === undefined
       ? []
       : ['--device', deviceLayers.map(() => 'cpu').join(), '--device-layers', deviceLayers.join()];
-  const [reply] = await engineLogits(program, path, [tokens], ['--chunk', `${nChunk}`, '--last', `${tokens.length}`, ...shared]);
+  const [reply] = await engineLogits(
+    program,
+    path,
+    [tokens],
+    ['--chunk', `${nChunk}`, '--last', `${tokens.length}`, ...shared],
+  );
   return reply?.hash;
 }

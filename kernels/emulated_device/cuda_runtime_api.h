@@ -70,6 +70,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t n_keep);
 
 cudaError_t cudaMemset(void* data, int value, size_t n);
+cudaError_t cudaMemsetAsync(void* data, int value, size_t n, cudaStream_t stream);
 cudaError_t cudaMemcpy(void* to, const void* from, size_t n, cudaMemcpyKind kind);
 cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
                          cudaMemcpyKind kind);

@@ -1,4 +1,4 @@
-#include "kernels/emulator/cuda/emulated_device.h"
+#include "kernels/emulated_device/emulated_device.h"
 
 #include <cuda_runtime_api.h>
 
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/emulator/cuda/emulated_launch.h"
+#include "kernels/emulated_device/emulated_launch.h"
 
 using Work = std::vector<std::function<void()>>;
 
@@ -90,6 +90,7 @@ cudaError_t allocate(void** data, size_t n, RegionKind kind) {
   const size_t n_bytes = (n + kElementBytes - 1) / kElementBytes * kElementBytes;
   auto region =
       std::make_unique<Region>("allocation " + std::to_string(++d.n_allocations), n_bytes, kElementBytes, kind);
+  region->set_untyped();
   *data = region->data();
   if (is_of_device) d.n_used += n;
   d.allocations[reinterpret_cast<uintptr_t>(*data)] = std::move(region);
@@ -220,6 +221,9 @@ cudaError_t cudaMemset(void* data, int value, size_t n) {
   std::memset(data, value, n);
   region->set_written(offset, n);
   return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* data, int value, size_t n, cudaStream_t stream) {
+  return enqueue(stream, [=] { cudaMemset(data, value, n); });
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t n, cudaMemcpyKind kind) {
   copy(to, from, n, kind);
