@@ -40,7 +40,6 @@ class CudaCodesStorage final : public KvStorage {
   /// The pass has failed: what it should have packed is not.
   void abandon_pass();
 
-  const KvShape& shape() const { return shape_; }
   gpu::CodesLayout layout(int32_t il) const { return layouts_[static_cast<size_t>(il)]; }
   gpu::CodesMemory memory() const { return {nullptr, forms_.as<int64_t>()}; }
   /// Of a layer. @pre begin_pass was called
