@@ -46,6 +46,9 @@ TEST_CASE("gpu codes: 32 codes become words as described, and the levels of kv_l
 }
 
 TEST_CASE("gpu codes: scales are the CPU's") {
+  CHECK(level_unit<2>() == kv_unit(2));
+  CHECK(level_unit<3>() == kv_unit(3));
+  CHECK(level_unit<4>() == kv_unit(4));
   for (int code = 0; code < 256; ++code) {
     const float scale = scale_of(static_cast<uint32_t>(code));
     CHECK(scale == kv_scale(static_cast<uint8_t>(code)));

@@ -168,6 +168,23 @@ TEST_CASE("emulated device: keys and values in codes, as the processor packs the
   }
 }
 
+TEST_CASE("emulated device: keys and values are packed in a model's own bases") {
+  const TempDir dir;
+  Pair pair = load(dir, tiniest_llama());
+  calibrate_kv(*pair.on_cpu, random_tokens(*pair.on_cpu, 400), [](float) { return true; });
+  LoadOptions options;
+  options.devices = {"cuda:0"};
+  const auto calibrated = Model::load(dir.path("tiny.gguf"), options);
+  const auto tokens = random_tokens(*pair.on_cpu, 230);
+  const auto in_f16 = logits(*pair.on_cpu, tokens, 38, 64);
+  const auto expected = logits(*pair.on_cpu, tokens, 38, 64, "compact");
+  const double of_format = distance(expected, in_f16);
+  for (const int32_t n_chunk : {16, 115})
+    CHECK(distance(logits(*calibrated, tokens, 38, n_chunk, "compact"), expected) <= of_format / 5);
+  // Without the bases other codes are chosen.
+  CHECK(distance(logits(*pair.on_device, tokens, 38, 115, "compact"), expected) > of_format / 5);
+}
+
 TEST_CASE("emulated device: passes are recorded and repeated, in f16 and in codes") {
   const TempDir dir;
   const Pair pair = load(dir, tiniest_llama());
@@ -180,6 +197,30 @@ TEST_CASE("emulated device: passes are recorded and repeated, in f16 and in code
     CHECK(emulator::graph_launches() - before >= 60);
     CHECK(logits(*pair.on_device, tokens, 20, 10, kv) == one);
   }
+}
+
+TEST_CASE("emulated device: a pass that is given up leaves no page packed whose layers it did not compute") {
+  const TempDir dir;
+  LoadOptions options;
+  options.devices = {"cuda:0"};
+  const auto model = std::dynamic_pointer_cast<const LoadedModel>(
+      Model::load(dir.write("tiny.gguf", tiniest_llama().bytes()), options));
+  const auto kv = model->stages().alloc_kv(model->network().kv_shape(), kv_format(KvPreset::kCompact, 2), 4);
+  const auto tokens = random_tokens(*model, 200);
+  const std::vector<int32_t> page_table = {0, 1, 2, 3};
+  const std::vector<SequenceRun> runs = {{page_table, 0, 200}};
+  const std::vector<int32_t> rows = {199};
+  std::vector<float> row(static_cast<size_t>(model->info().n_vocab));
+  Network& network = const_cast<LoadedModel&>(*model).network();
+  int n_layers = 0;
+  const auto compute = [&](const std::function<bool()>& goes_on) {
+    return error_of([&] { network.forward({tokens, runs, rows, 512, false, goes_on}, *kv, row); });
+  };
+  CHECK(compute([&] { return n_layers++ < 1; }) == ErrorCode::kCancelled);
+  CHECK(!kv->has(0, KvForm::kPacked));
+  CHECK(compute({}) == std::nullopt);
+  CHECK(kv->has(0, KvForm::kPacked));
+  CHECK(row == logits(*model, tokens, 1, 200, "compact"));
 }
 
 TEST_CASE("emulated device: memory that does not suffice is an error, and what follows is right") {
