@@ -113,7 +113,7 @@ struct CodesMemory {
 };
 struct TurnMatrices {
   const float* matrices;
-  const float* means;  ///< null: none
+  const float* means;  ///< read if params.has_means
 };
 cudaError_t launch_rope_and_store_codes(cudaStream_t stream, float* q, const float* k, const float* v,
                                         const float* turns, const int32_t* positions, const int32_t* slots,

@@ -89,7 +89,7 @@ void CudaBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, cons
 }
 
 gpu::RopeCodesParams CudaBackend::codes_params(const CudaCodesStorage& storage, int32_t il, int32_t n_head) const {
-  return {storage.layout(il), n_head, inputs_.n_tokens(), storage.n_groups(), /*has_means=*/1, 0, 0, 0};
+  return {storage.layout(il), n_head, inputs_.n_tokens(), storage.n_groups(), storage.has_means() ? 1 : 0, 0, 0, 0};
 }
 
 void CudaBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, const CudaCodesStorage& storage,

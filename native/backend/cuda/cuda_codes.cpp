@@ -231,6 +231,11 @@ void CudaCodesStorage::upload_turns() {
   wait_for_copies();
 }
 
+bool CudaCodesStorage::has_means() const {
+  return std::any_of(rotations_.begin(), rotations_.end(),
+                     [](const Rotation& r) { return !r.k.mean().empty() || !r.v.mean().empty(); });
+}
+
 gpu::TurnMatrices CudaCodesStorage::turn(int32_t il) const {
   const auto layer = static_cast<size_t>(il);
   return {turns_.as<float>() + layer * turn_stride_, means_.as<float>() + layer * mean_stride_};

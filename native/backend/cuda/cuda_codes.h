@@ -44,6 +44,8 @@ class CudaCodesStorage final : public KvStorage {
   gpu::CodesMemory memory() const { return {nullptr, forms_.as<int64_t>()}; }
   /// Of a layer. @pre begin_pass was called
   gpu::TurnMatrices turn(int32_t il) const;
+  /// Whether some basis has a mean.
+  bool has_means() const;
   int32_t n_groups() const { return rotations_.size() == 1 ? 1 : kv_group_count(shape_); }
 
  private:
