@@ -322,7 +322,8 @@ export interface NativeAddon {
   /** Loads off the JavaScript thread. `cancel` rejects the promise with the code 'cancelled'. */
   loadModel(path: string, options?: NativeLoadOptions): { promise: Promise<NativeModel>; cancel(): void };
   /**
-   * Bytes per second of prepared weights of a type that decoding reads on one device; takes a second, and 100 to 200 MB for that time.
+   * Bytes per second of prepared weights of a type that decoding reads on one device; takes a second, and 100 to 200 MB
+   * for that time.
    * @throws (rejects) NativeError invalid_argument, model_unsupported, out_of_memory
    */
   measureWeightSpeed(type: string, options?: Pick<NativeLoadOptions, 'device' | 'nThreads'>): Promise<number>;
