@@ -82,14 +82,19 @@ LayerBytes read_layer_bytes(const GgufFile& file) {
 }
 
 DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions) {
-  const bool has_first = range.first == 0, has_last = range.end == bytes.n_layer();
-  DeviceNeed need;
-  if (has_last) need.weights += bytes.output;
-  if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
+  DeviceNeed need = need_beside_layers(bytes, range, has_processor, n_positions);
   for (int32_t il = range.first; il < range.end; ++il) {
     need.weights += bytes.layers[static_cast<size_t>(il)];
     need.experts += bytes.experts[static_cast<size_t>(il)];
   }
+  return need;
+}
+
+DeviceNeed need_beside_layers(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions) {
+  const bool has_first = range.first == 0, has_last = range.end == bytes.n_layer();
+  DeviceNeed need;
+  if (has_last) need.weights += bytes.output;
+  if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
   const uint64_t n_padded = (n_positions + kKvPageSize - 1) / kKvPageSize * kKvPageSize;
   need.kv = bytes.kv_per_position * static_cast<uint64_t>(range.size()) * n_padded;
   need.workspace = bytes.workspace + bytes.workspace_per_token * (has_processor ? kPassOfBoth : kPassOfDevice);

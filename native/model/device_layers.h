@@ -45,5 +45,7 @@ struct DeviceNeed {
 };
 /// @param has_processor whether the processor computes other layers: a pass has as many tokens then as suit that
 DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions);
+/// The same but for the weights of the layers themselves, in a time that does not depend on how many they are.
+DeviceNeed need_beside_layers(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions);
 
 }  // namespace outpost

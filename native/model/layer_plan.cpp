@@ -33,7 +33,9 @@ bool is_single(std::span<const int32_t> wanted, int32_t what) { return wanted.si
 class Plan {
  public:
   Plan(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices, uint64_t n_positions)
-      : bytes_(bytes), path_(path), devices_(devices), n_positions_(n_positions) {}
+      : bytes_(bytes), path_(path), devices_(devices), n_positions_(n_positions) {
+    for (const uint64_t n : bytes.layers) weights_before_.push_back(weights_before_.back() + n);
+  }
 
   std::vector<int32_t> all() const;
   std::vector<int32_t> fitting() const;
@@ -45,8 +47,12 @@ class Plan {
   int32_t n_layer() const { return bytes_.n_layer(); }
   int32_t n_devices() const { return static_cast<int32_t>(devices_.size()); }
   const DeviceRoom& device(int32_t i) const { return devices_[static_cast<size_t>(i)]; }
+  /// As device_need, without what experts take of the weights. A file may have thousands of layers, and many pairs of
+  /// borders are looked at.
   DeviceNeed need(LayerRange range, bool has_processor) const {
-    return device_need(bytes_, range, has_processor, n_positions_);
+    DeviceNeed need = need_beside_layers(bytes_, range, has_processor, n_positions_);
+    need.weights += weights_before_[static_cast<size_t>(range.end)] - weights_before_[static_cast<size_t>(range.first)];
+    return need;
   }
   std::string names() const;
 
@@ -61,6 +67,7 @@ class Plan {
   const std::string& path_;
   const std::span<const DeviceRoom> devices_;
   const uint64_t n_positions_;
+  std::vector<uint64_t> weights_before_ = {0};  ///< of the layers before each, [n_layer + 1]
 };
 
 std::string Plan::names() const {

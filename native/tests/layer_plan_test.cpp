@@ -212,3 +212,9 @@ TEST_CASE("devices that no model could be shared by are refused") {
   CHECK(has(message({"cuda:0", "cuda:1"}, {kAllLayers, kAllLayers}), "n_device_layers is -1 and -1; "));
   CHECK(has(message({"cuda:0"}, {}), "n_device_layers is empty; "));
 }
+
+TEST_CASE("a file of very many layers is planned as others are") {
+  const LayerBytes bytes = model_of(4096);
+  // Half of the layers each, but for the head and the embeddings, which are smaller than a layer.
+  CHECK(plan(bytes, {1 << 20, 1 << 20}, kAll, 0) == Numbers{2048, 2048});
+}
