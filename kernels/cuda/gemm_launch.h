@@ -1,9 +1,8 @@
 // Launches of gemm_wgmma with one type of weights. Private to gemm_launchers.cu and gemm_type.cu.in.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include "kernels/portable/halve.h"
+#include "kernels/runtime/runtime.h"
 
 namespace outpost::gpu {
 
@@ -19,6 +18,6 @@ struct GemmLaunch {
 
 // gemm_type.cu.in has the definitions, a file for each type.
 template <typename Block>
-cudaError_t launch_gemm_block(cudaStream_t stream, const GemmLaunch& arguments);
+Error launch_gemm_block(Stream stream, const GemmLaunch& arguments);
 
 }  // namespace outpost::gpu

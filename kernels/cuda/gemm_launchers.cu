@@ -1,6 +1,7 @@
-#include "kernels/cuda/device_block.h"
 #include "kernels/cuda/gemm_launch.h"
 #include "kernels/cuda/gemm_wgmma.h"
+#include "kernels/launchers/device_block.h"
+#include "kernels/launchers/launch.h"
 
 namespace outpost::gpu {
 namespace {
@@ -14,9 +15,9 @@ static __global__ void has_wgmma() {
 }
 
 struct LaunchGemm {
-  cudaStream_t stream;
+  Stream stream;
   const GemmLaunch& arguments;
-  cudaError_t error = cudaErrorInvalidValue;
+  Error error = Error::kInvalidValue;
 
   template <typename Block>
   void operator()() {
@@ -47,28 +48,25 @@ bool has_gemm() {
   return attributes.sharedSizeBytes > 0;
 }
 
-cudaError_t launch_halve(cudaStream_t stream, const float* x, uint32_t* image, float* scales,
-                         const HalveParams& params) {
-  if (params.n_tokens == 0) return cudaSuccess;  // an empty grid is an error
+Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
+  if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error
   const int32_t n_rows = (params.n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens;
-  halve_activations<<<n_rows, kHalveThreads, 0, stream>>>(x, image, scales, params);
-  return cudaGetLastError();
+  return Launch(stream, n_rows, kHalveThreads)(halve_activations, x, image, scales, params);
 }
 
-cudaError_t launch_gemm(cudaStream_t stream, DeviceType type, const void* weight, const HalvedInput& x,
-                        const float* bias, float* y, const GemmParams& params, GemmTile tile) {
-  if (!can_gemm(type, int64_t{32} * params.n_groups) || !has_gemm()) return cudaErrorInvalidValue;
-  if (params.n_tokens == 0) return cudaSuccess;
+Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
+                  const GemmParams& params, GemmTile tile) {
+  if (!can_gemm(type, int64_t{32} * params.n_groups) || !has_gemm()) return Error::kInvalidValue;
+  if (params.n_tokens == 0) return Error::kNone;
   if (tile == kGemmAny) {
     int device = 0, n_multiprocessors = 0;
-    if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
-    if (const cudaError_t error = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
-        error != cudaSuccess)
-      return error;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess)
+      error = cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
+    if (error != cudaSuccess) return static_cast<Error>(error);
     tile = choose_gemm_tile(params, n_multiprocessors);
   }
-  LaunchGemm launch{stream,
-                    {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256}};
+  LaunchGemm launch{stream, {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256}};
   if (type.type == TensorType::kF16)
     launch.operator()<ElementF16>();
   else if (type.type == TensorType::kBF16)

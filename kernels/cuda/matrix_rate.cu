@@ -1,5 +1,6 @@
-#include "kernels/cuda/launchers.h"
 #include "kernels/cuda/wgmma.h"
+#include "kernels/launchers/launch.h"
+#include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {
 namespace {
@@ -50,17 +51,11 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
 
 }  // namespace
 
-cudaError_t launch_matrix_rate(cudaStream_t stream, float* y, int32_t n_blocks, int32_t n_rounds,
-                               double& n_operations) {
-  if (!has_gemm()) return cudaErrorInvalidValue;
+Error launch_matrix_rate(Stream stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations) {
+  if (!has_gemm()) return Error::kInvalidValue;
   constexpr int32_t kSharedBytes = 1024 + kStages * kStageBytes;
-  if (const cudaError_t error =
-          cudaFuncSetAttribute(only_multiply, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
-      error != cudaSuccess)
-    return error;
-  only_multiply<<<n_blocks, kRateThreads, kSharedBytes, stream>>>(y, n_rounds);
   n_operations = 2.0 * 64 * 256 * 16 * kProducts * 2 * n_blocks * n_rounds;
-  return cudaGetLastError();
+  return Launch(stream, n_blocks, kRateThreads, kSharedBytes)(only_multiply, y, n_rounds);
 }
 
 }  // namespace outpost::gpu

@@ -1,14 +1,14 @@
 // Launches of the products with one type of block. Private to matvec_type.cu.in.
 #pragma once
 
-#include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul.h"
-#include "kernels/cuda/matvec_arguments.h"
+#include "kernels/launchers/launch.h"
+#include "kernels/launchers/matvec_arguments.h"
 
 namespace outpost::gpu {
 
 template <typename Block, int kTokens>
-cudaError_t launch_tokens(cudaStream_t stream, const MatvecLaunch& a) {
+Error launch_tokens(Stream stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
   const uint32_t n_blocks = (a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
   if (a.up != nullptr) {
@@ -21,9 +21,9 @@ cudaError_t launch_tokens(cudaStream_t stream, const MatvecLaunch& a) {
 }
 
 template <typename Block>
-cudaError_t launch_experts(cudaStream_t stream, const MatvecLaunch& a) {
+Error launch_experts(Stream stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
-  const dim3 grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, a.lists->n_choices);
+  const Grid grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, a.lists->n_choices);
   if (a.up != nullptr) {
     return Launch(stream, grid, kMatvecThreads)(experts_gated<Block>, weight, static_cast<const Block*>(a.up),
                                                 a.x.codes, a.x.scales, a.x.sums, a.bias, a.up_bias, a.lists->order,
@@ -38,22 +38,22 @@ cudaError_t launch_experts(cudaStream_t stream, const MatvecLaunch& a) {
 inline constexpr int32_t kMatmulTokens = 64;
 
 template <typename Block>
-cudaError_t launch_many_tokens(cudaStream_t stream, const MatvecLaunch& a) {
+Error launch_many_tokens(Stream stream, const MatvecLaunch& a) {
   const MatvecParams& params = a.params.product;
-  const dim3 grid((params.n_rows + kMatmulRows - 1) / kMatmulRows,
+  const Grid grid((params.n_rows + kMatmulRows - 1) / kMatmulRows,
                   (params.n_tokens + kMatmulTokens - 1) / kMatmulTokens);
   return Launch(stream, grid, kMatmulThreads)(matmul<Block, kMatmulTokens>, static_cast<const Block*>(a.weight),
                                               a.x.codes, a.x.scales, a.x.sums, a.bias, a.y, params);
 }
 
 template <typename Block>
-cudaError_t launch_block(cudaStream_t stream, const MatvecLaunch& a) {
+Error launch_block(Stream stream, const MatvecLaunch& a) {
   const int32_t n_tokens = a.params.product.n_tokens;
   if (a.lists != nullptr) return launch_experts<Block>(stream, a);
   if (n_tokens == 1) return launch_tokens<Block, 1>(stream, a);
   if (n_tokens <= 8) return launch_tokens<Block, 8>(stream, a);
   if (n_tokens <= kMatvecMaxTokens) return launch_tokens<Block, 16>(stream, a);
-  return a.up == nullptr ? launch_many_tokens<Block>(stream, a) : cudaErrorInvalidValue;
+  return a.up == nullptr ? launch_many_tokens<Block>(stream, a) : Error::kInvalidValue;
 }
 
 }  // namespace outpost::gpu

@@ -1,28 +1,28 @@
 // Launches of the products with one type of superblock. Private to superblock_type.cu.in.
 #pragma once
 
-#include "kernels/cuda/matvec_arguments.h"
-#include "kernels/cuda/overlapped_launch.h"
 #include "kernels/cuda/superblock_mma.h"
+#include "kernels/launchers/launch.h"
+#include "kernels/launchers/matvec_arguments.h"
 
 namespace outpost::gpu {
 
 template <typename Block, typename Kernel>
-cudaError_t launch_super_kernel(cudaStream_t stream, const SuperLaunch& a, int32_t n_threads, int32_t rows_of_block,
-                                Kernel kernel) {
+Error launch_super_kernel(Stream stream, const SuperLaunch& a, int32_t n_threads, int32_t rows_of_block,
+                          Kernel kernel) {
   int32_t n_blocks = 0;
   for (int32_t i = 0; i < (a.is_gated ? 1 : kSuperMatrices); ++i)
     n_blocks += (a.params.n_rows[i] + rows_of_block - 1) / rows_of_block;
-  if (n_blocks == 0) return cudaSuccess;  // an empty grid is an error
+  if (n_blocks == 0) return Error::kNone;  // an empty grid is an error
   const auto weight = [&](int32_t i) { return static_cast<const Block*>(a.matrices[i].weight); };
   const MatrixProduct* m = a.matrices;
-  const OverlappedLaunch launch(stream, dim3(n_blocks), n_threads);
+  const OverlappedLaunch launch(stream, Grid(n_blocks), n_threads);
   return launch(kernel, weight(0), weight(1), weight(2), a.x.codes, a.x.scales, a.x.sums, a.x.pairs, m[0].bias,
                 m[1].bias, m[2].bias, m[0].y, m[1].y, m[2].y, a.params);
 }
 
 template <typename Block, bool kIsGated>
-cudaError_t launch_super_tokens(cudaStream_t stream, const SuperLaunch& a) {
+Error launch_super_tokens(Stream stream, const SuperLaunch& a) {
   if (a.params.n_tokens == 1) {
     return launch_super_kernel<Block>(stream, a, kSuperThreads, kIsGated ? kSuperBlockRows / 2 : kSuperBlockRows,
                                       superblock_matvec<Block, kIsGated>);
@@ -35,7 +35,7 @@ cudaError_t launch_super_tokens(cudaStream_t stream, const SuperLaunch& a) {
 
 /// kMatvecMaxTokens tokens at most.
 template <typename Block>
-cudaError_t launch_super(cudaStream_t stream, const SuperLaunch& a) {
+Error launch_super(Stream stream, const SuperLaunch& a) {
   return a.is_gated ? launch_super_tokens<Block, true>(stream, a) : launch_super_tokens<Block, false>(stream, a);
 }
 

@@ -1,4 +1,4 @@
-// A CUDA device that is the SIMT emulator, so that the backend is tested without a GPU: its kernels run as in the tests
+// A device that is the SIMT emulator, so that the backend is tested without a GPU: its kernels run as in the tests
 // of kernels, and work of a stream is done late. It waits until somebody waits for it, so that what forgets to wait,
 // reads results or writes over what is still to be copied, gets wrong numbers here every time and not now and then.
 #pragma once
@@ -13,6 +13,6 @@ void set_device_memory(size_t n_bytes);
 size_t device_bytes_in_use();
 
 /// How many recorded passes were repeated.
-uint64_t graph_launches();
+uint64_t replays();
 
 }  // namespace outpost::emulator

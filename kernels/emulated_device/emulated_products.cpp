@@ -7,17 +7,17 @@
 
 namespace outpost::gpu {
 
-template cudaError_t launch_block<BlockQ4_0>(cudaStream_t, const MatvecLaunch&);
-template cudaError_t launch_block<BlockQ4_K>(cudaStream_t, const MatvecLaunch&);
-template cudaError_t launch_block<BlockMXFP4>(cudaStream_t, const MatvecLaunch&);
-template cudaError_t launch_block<WideQ8_0>(cudaStream_t, const MatvecLaunch&);
-template cudaError_t launch_super<BlockQ4_K>(cudaStream_t, const SuperLaunch&);
-template cudaError_t launch_super<WideQ8_0>(cudaStream_t, const SuperLaunch&);
+template Error launch_block<BlockQ4_0>(Stream, const MatvecLaunch&);
+template Error launch_block<BlockQ4_K>(Stream, const MatvecLaunch&);
+template Error launch_block<BlockMXFP4>(Stream, const MatvecLaunch&);
+template Error launch_block<WideQ8_0>(Stream, const MatvecLaunch&);
+template Error launch_super<BlockQ4_K>(Stream, const SuperLaunch&);
+template Error launch_super<WideQ8_0>(Stream, const SuperLaunch&);
 
-#define OUTPOST_NOT_EMULATED(Block)                                    \
-  template <>                                                          \
-  cudaError_t launch_block<Block>(cudaStream_t, const MatvecLaunch&) { \
-    return cudaErrorInvalidValue;                                      \
+#define OUTPOST_NOT_EMULATED(Block)                        \
+  template <>                                              \
+  Error launch_block<Block>(Stream, const MatvecLaunch&) { \
+    return Error::kInvalidValue;                           \
   }
 
 OUTPOST_NOT_EMULATED(BlockQ4_1)
@@ -43,22 +43,20 @@ OUTPOST_NOT_EMULATED(BlockIQ1_M)
 OUTPOST_NOT_EMULATED(WideQ6_K)
 
 template <>
-cudaError_t launch_super<BlockQ5_K>(cudaStream_t, const SuperLaunch&) {
-  return cudaErrorInvalidValue;
+Error launch_super<BlockQ5_K>(Stream, const SuperLaunch&) {
+  return Error::kInvalidValue;
 }
 template <>
-cudaError_t launch_super<WideQ6_K>(cudaStream_t, const SuperLaunch&) {
-  return cudaErrorInvalidValue;
+Error launch_super<WideQ6_K>(Stream, const SuperLaunch&) {
+  return Error::kInvalidValue;
 }
 
 // As a device before 9.0.
 bool has_gemm() { return false; }
-cudaError_t launch_halve(cudaStream_t, const float*, uint32_t*, float*, const HalveParams&) {
-  return cudaErrorInvalidValue;
-}
-cudaError_t launch_gemm(cudaStream_t, DeviceType, const void*, const HalvedInput&, const float*, float*,
-                        const GemmParams&, GemmTile) {
-  return cudaErrorInvalidValue;
+Error launch_halve(Stream, const float*, uint32_t*, float*, const HalveParams&) { return Error::kInvalidValue; }
+Error launch_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, float*, const GemmParams&,
+                  GemmTile) {
+  return Error::kInvalidValue;
 }
 
 }  // namespace outpost::gpu

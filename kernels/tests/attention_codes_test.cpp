@@ -2,7 +2,7 @@
 // the rule of which form a query reads.
 #include <doctest/doctest.h>
 
-#include "backend/cuda/unpacked_plan.h"
+#include "backend/gpu/unpacked_plan.h"
 #include "backend/kv_format.h"
 #include "kernels/portable/attention_tiles.h"
 #include "kernels/tests/attention_data.h"

@@ -1,7 +1,7 @@
 // The kernels over pages of codes on a real device.
 #ifdef OUTPOST_ON_GPU
 
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/tests/codes_operations.h"
 
 namespace outpost::test {
@@ -10,7 +10,7 @@ using namespace gpu;
 using cuda::check_launch;
 
 namespace {
-constexpr cudaStream_t kStream = nullptr;
+constexpr Stream kStream = nullptr;
 }
 
 void run_rope_and_store_codes(const DeviceRopeCodes& a, const RopeCodesParams& params) {

@@ -1,7 +1,7 @@
 // The kernels for experts that are not all on the device, on a real one. What is copied lies in memory of the host.
 #ifdef OUTPOST_ON_GPU
 
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/tests/expert_slots_operations.h"
 
 namespace outpost::test {
@@ -11,7 +11,7 @@ using cuda::check_launch;
 
 namespace {
 
-constexpr cudaStream_t kStream = nullptr;
+constexpr Stream kStream = nullptr;
 
 SlotPlan plan_of(DeviceSlots& slots) { return {slots.places, slots.copies, slots.n_copies}; }
 
@@ -20,10 +20,10 @@ class PinnedCopy {
  public:
   explicit PinnedCopy(DeviceArray<std::byte>& array) {
     const std::vector<std::byte> values = array.values();
-    cuda::check(cudaMallocHost(&data_, values.size()), "allocating pinned memory");
+    cuda::check(allocate_pinned(data_, values.size()), "allocating pinned memory");
     std::memcpy(data_, values.data(), values.size());
   }
-  ~PinnedCopy() { cudaFreeHost(data_); }
+  ~PinnedCopy() { release_pinned(data_); }
   PinnedCopy(const PinnedCopy&) = delete;
   PinnedCopy& operator=(const PinnedCopy&) = delete;
 

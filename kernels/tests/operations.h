@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cuda/launch_types.h"
+#include "kernels/launchers/launch_types.h"
 #include "kernels/portable/attention.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
@@ -20,7 +20,7 @@
 #include "tests/support/quantized_data.h"
 
 #ifdef OUTPOST_ON_GPU
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/tests/cuda_array.h"
 #else
 #include "kernels/emulator/simt.h"

@@ -1,7 +1,7 @@
 // The operations of the tests on a real device.
 #ifdef OUTPOST_ON_GPU
 
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/tests/operations.h"
 
 namespace outpost::test {
@@ -11,7 +11,7 @@ using cuda::check_launch;
 
 namespace {
 
-constexpr cudaStream_t kStream = nullptr;
+constexpr Stream kStream = nullptr;
 
 QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
 QuantizedOutput output_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cuda_devices.h"
+#include "backend/gpu_devices.h"
 #include "backend/nvml.h"
 #include "core/available_memory.h"
 #include "core/strings.h"
@@ -13,7 +13,7 @@ namespace outpost {
 std::vector<DeviceInfo> list_devices(std::string& reason) {
   const uint64_t available = available_memory_bytes().value_or(0);
   std::vector<DeviceInfo> devices = {{"cpu", "the processor", available, available}};
-  for (DeviceInfo& gpu : list_cuda_devices(reason)) {
+  for (DeviceInfo& gpu : list_gpus(reason)) {
     gpu.sensors = read_sensors(gpu.id);
     devices.push_back(std::move(gpu));
   }
@@ -22,25 +22,25 @@ std::vector<DeviceInfo> list_devices(std::string& reason) {
 
 namespace {
 
-/// The number of a CUDA device, -1 for the processor.
+/// The number of a GPU, -1 for the processor.
 int32_t device_index(const std::string& id) {
   if (id == "cpu") return -1;
-  constexpr std::string_view kCuda = "cuda:";
-  if (id.starts_with(kCuda)) {
+  const std::string gpu = concat(gpu_platform(), ":");
+  if (id.starts_with(gpu)) {
     const char* last = id.data() + id.size();
     int32_t index = -1;
-    const auto [end, error] = std::from_chars(id.data() + kCuda.size(), last, index);
+    const auto [end, error] = std::from_chars(id.data() + gpu.size(), last, index);
     if (error == std::errc() && end == last && index >= 0) return index;
   }
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device is ", quoted(id), "; expected cpu, or cuda: and a number."));
+                    concat("The device is ", quoted(id), "; expected cpu, or ", gpu, " and a number."));
 }
 
 }  // namespace
 
 std::optional<DeviceSensors> read_sensors(const std::string& device) {
   const int32_t index = device_index(device);
-  const std::string bus_id = index < 0 ? "" : cuda_bus_id(index);
+  const std::string bus_id = index < 0 ? "" : gpu_bus_id(index);
   if (bus_id.empty()) return std::nullopt;
   static const Nvml nvml;  // opened when a GPU is there to be asked about
   return nvml.read(bus_id);
@@ -48,13 +48,13 @@ std::optional<DeviceSensors> read_sensors(const std::string& device) {
 
 double measure_copy_bandwidth(const std::string& device) {
   const int32_t index = device_index(device);
-  return index < 0 ? 0 : measure_cuda_copy(index);
+  return index < 0 ? 0 : measure_gpu_copy(index);
 }
 
 uint64_t free_device_bytes(const std::string& device) {
   if (device_index(device) < 0) return available_memory_bytes().value_or(UINT64_MAX);
   std::string reason;
-  for (const DeviceInfo& info : list_cuda_devices(reason)) {
+  for (const DeviceInfo& info : list_gpus(reason)) {
     if (info.id == device) return info.free_bytes;
   }
   throw EngineError(ErrorCode::kInvalidArgument,
@@ -65,7 +65,7 @@ uint64_t free_device_bytes(const std::string& device) {
 std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
                                         uint64_t expert_cache_bytes, const DeviceExperts& experts) {
   const int32_t index = device_index(device);
-  if (index >= 0) return create_cuda_backend(index, experts);
+  if (index >= 0) return create_gpu_backend(index, experts);
   return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
 }
 

@@ -36,9 +36,17 @@ const cppLayers = {
   'kernels/emulator': [],
   // f16 under the emulator is the tests' own; on a device it is the hardware's.
   'kernels/portable': ['kernels/common', 'kernels/emulator', 'native/core'],
-  // A CUDA runtime: found by its include path, in place of NVIDIA's.
-  'kernels/emulated_device': ['kernels/cuda', 'kernels/common', 'kernels/emulator'],
-  'kernels/cuda': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
+  'kernels/runtime': [],
+  'kernels/launchers': ['kernels/runtime', 'kernels/portable', 'kernels/common'],
+  'kernels/cuda': ['kernels/launchers', 'kernels/runtime', 'kernels/portable', 'kernels/common', 'kernels/emulator'],
+  // A runtime, and the launches that launchers find by its include path.
+  'kernels/emulated_device': [
+    'kernels/cuda',
+    'kernels/launchers',
+    'kernels/runtime',
+    'kernels/common',
+    'kernels/emulator',
+  ],
   'kernels/tests': ['native', 'kernels'],
   'native/include': [],
   'native/core': ['native/include'],
@@ -47,12 +55,13 @@ const cppLayers = {
   'native/quant': ['native/gguf', 'native/core', 'native/include', 'kernels/common'],
   'native/backend': ['native/quant', 'native/core', 'native/include', 'kernels/common'],
   // The parameters of launches, which come with the kernels.
-  'native/backend/cuda': [
+  'native/backend/gpu': [
     'native/backend',
     'native/quant',
     'native/core',
     'native/include',
-    'kernels/cuda',
+    'kernels/launchers',
+    'kernels/runtime',
     'kernels/portable',
     'kernels/common',
   ],

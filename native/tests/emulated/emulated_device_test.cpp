@@ -1,4 +1,4 @@
-// The CUDA backend on an emulated device: whole models against the processor, and against themselves in other chunks.
+// The GPU backend on an emulated device: whole models against the processor, and against themselves in other chunks.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -191,10 +191,10 @@ TEST_CASE("emulated device: passes are recorded and repeated, in f16 and in code
   const auto tokens = random_tokens(*pair.on_cpu, 70);
   for (const std::string kv : {"exact", "compact"}) {
     CAPTURE(kv);
-    const uint64_t before = emulator::graph_launches();
+    const uint64_t before = emulator::replays();
     const auto one = logits(*pair.on_device, tokens, 20, 1, kv);
     // Up to 64 positions, and up to 128: a shape is computed once, then recorded and repeated.
-    CHECK(emulator::graph_launches() - before >= 60);
+    CHECK(emulator::replays() - before >= 60);
     CHECK(logits(*pair.on_device, tokens, 20, 10, kv) == one);
   }
 }

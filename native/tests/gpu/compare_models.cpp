@@ -27,7 +27,7 @@
 #include "core/strings.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "quant/quantize_file.h"
 
 namespace {

@@ -2,6 +2,8 @@
 // beside what its memory, or its matrix units when nothing has to be brought to them, can do; and attention over codes
 // beside that over f16. The tile that the backend would
 // choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
+#include <cuda_runtime_api.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -12,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/launchers.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/portable/attention_tiles.h"
 #include "kernels/tests/cuda_array.h"
 #include "tests/support/quantized_data.h"
@@ -26,19 +28,22 @@ using test::cuda::DeviceArray;
 
 constexpr int kRuns = 7;
 
-/// Milliseconds of one launch, the median of kRuns after one that does not count.
-double median_ms(const std::function<void(int)>& launch) {
+void check_cuda(cudaError_t error, const char* what) { check(static_cast<Error>(error), what); }
+
+/// Milliseconds of what is put on a stream, the median of kRuns after one that does not count.
+double median_ms(const std::function<void(int)>& launch, Stream stream = nullptr) {
+  const auto native = reinterpret_cast<cudaStream_t>(stream);
   cudaEvent_t begin = nullptr, end = nullptr;
-  check(cudaEventCreate(&begin), "an event");
-  check(cudaEventCreate(&end), "an event");
+  check_cuda(cudaEventCreate(&begin), "an event");
+  check_cuda(cudaEventCreate(&end), "an event");
   std::vector<float> times;
   for (int run = 0; run <= kRuns; ++run) {
     float ms = 0;
-    check(cudaEventRecord(begin), "an event");
+    check_cuda(cudaEventRecord(begin, native), "an event");
     launch(run);
-    check(cudaEventRecord(end), "an event");
-    check(cudaEventSynchronize(end), "computing");
-    check(cudaEventElapsedTime(&ms, begin, end), "an event");
+    check_cuda(cudaEventRecord(end, native), "an event");
+    check_cuda(cudaEventSynchronize(end), "computing");
+    check_cuda(cudaEventElapsedTime(&ms, begin, end), "an event");
     if (run > 0) times.push_back(ms);
   }
   cudaEventDestroy(begin);
@@ -76,12 +81,11 @@ std::vector<std::byte> device_weight(DeviceType type, int64_t n_rows, int64_t n_
 double measure_copy() {
   constexpr size_t kBytes = size_t{1} << 30;
   void *from = nullptr, *to = nullptr;
-  check(cudaMalloc(&from, kBytes), "memory");
-  check(cudaMalloc(&to, kBytes), "memory");
-  const double ms =
-      median_ms([&](int) { check(cudaMemcpyAsync(to, from, kBytes, cudaMemcpyDeviceToDevice), "a copy"); });
-  cudaFree(from);
-  cudaFree(to);
+  check(allocate(from, kBytes), "memory");
+  check(allocate(to, kBytes), "memory");
+  const double ms = median_ms([&](int) { check(copy(nullptr, to, from, kBytes, Copy::kOnDevice), "a copy"); });
+  release(from);
+  release(to);
   return 2e-6 * kBytes / ms;
 }
 
@@ -93,8 +97,8 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
   const size_t n_copies = std::max<size_t>(2, (size_t{400} << 20) / bytes.size());
   std::vector<std::unique_ptr<DeviceArray<std::byte>>> weights;
   for (size_t i = 0; i < n_copies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", bytes));
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
+  Stream stream = nullptr;
+  check(create_stream(stream), "a stream");
   std::printf("matvec %-5s %6lld x %-6lld%s", tensor_type_traits(type).name, static_cast<long long>(n_rows),
               static_cast<long long>(n_cols), is_gated ? " gated" : "      ");
   double first_ms = 0;
@@ -107,12 +111,11 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
     check(launch_quantize(nullptr, x, {codes, scales, sums, pairs},
                           {n_groups * n_tokens, takes_super_groups(device_type) ? 1 : 0}),
           "quantize_activations");
-    check(cudaDeviceSynchronize(), "computing");
+    check(synchronize_device(), "computing");
     const QuantizedInput input{codes, scales, sums, pairs};
     const MatvecParams params{static_cast<int32_t>(n_rows), n_groups, n_tokens, 0, 0};
-    cudaGraph_t graph = nullptr;
-    cudaGraphExec_t pass = nullptr;
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
+    Recording pass = nullptr;
+    check(begin_recording(stream), "recording");
     for (size_t i = 0; i < kLaunches; ++i) {
       const auto* weight = weights[i % n_copies]->pointer();
       const auto* other = weights[(i + 1) % n_copies]->pointer();
@@ -121,34 +124,17 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
             "matvec");
       if (is_gated) ++i;
     }
-    check(cudaStreamEndCapture(stream, &graph), "recording");
-    check(cudaGraphInstantiate(&pass, graph, 0), "recording");
-    std::vector<double> times;
-    cudaEvent_t begin = nullptr, end = nullptr;
-    check(cudaEventCreate(&begin), "an event");
-    check(cudaEventCreate(&end), "an event");
-    for (int run = 0; run <= kRuns; ++run) {
-      float ms = 0;
-      check(cudaEventRecord(begin, stream), "an event");
-      check(cudaGraphLaunch(pass, stream), "a pass");
-      check(cudaEventRecord(end, stream), "an event");
-      check(cudaEventSynchronize(end), "computing");
-      check(cudaEventElapsedTime(&ms, begin, end), "an event");
-      if (run > 0) times.push_back(ms);
-    }
-    std::sort(times.begin(), times.end());
-    const double ms = times[times.size() / 2] / kLaunches, rate = 1e-6 * static_cast<double>(bytes.size()) / ms;
+    check(end_recording(stream, pass), "recording");
+    const double ms = median_ms([&](int) { check(replay(pass, stream), "a pass"); }, stream) / kLaunches;
+    const double rate = 1e-6 * static_cast<double>(bytes.size()) / ms;
     if (n_tokens == 1) first_ms = ms;
     std::printf("  %2d: %6.2f us %5.0f GB/s %3.0f %% (%.2f)", n_tokens, ms * 1000, rate, 100 * rate / copy_rate,
                 ms / first_ms);
-    cudaGraphExecDestroy(pass);
-    cudaGraphDestroy(graph);
-    cudaEventDestroy(begin);
-    cudaEventDestroy(end);
+    destroy_recording(pass);
   }
   std::printf("\n");
   std::fflush(stdout);
-  cudaStreamDestroy(stream);
+  destroy_stream(stream);
 }
 
 void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, int32_t n_multiprocessors) {
@@ -314,15 +300,15 @@ int main(int argc, char** argv) {
   const auto wants = [&](const char* part) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
-  cudaDeviceProp properties{};
-  if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) {
+  DeviceProperties properties;
+  if (device_properties(0, properties) != Error::kNone) {
     std::printf("no CUDA device. Nothing was measured.\n");
     return 0;
   }
   try {
     const bool has_wgmma = has_gemm();
-    const double rate = has_wgmma ? measure_rate(properties.multiProcessorCount) : 0;
-    std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name, rate);
+    const double rate = has_wgmma ? measure_rate(properties.n_multiprocessors) : 0;
+    std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name.c_str(), rate);
     if (wants("matvec")) {
       const double copy_rate = measure_copy();
       std::printf("%.0f GB/s of a copy; a matrix of a pair counts as one\n", copy_rate);
@@ -342,9 +328,9 @@ int main(int argc, char** argv) {
     }
     if (wants("gemm") && has_wgmma) {
       for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
-        measure_gemm(type, 4096, 4096, rate, properties.multiProcessorCount);
-        measure_gemm(type, 14336, 4096, rate, properties.multiProcessorCount);
-        measure_gemm(type, 4096, 14336, rate, properties.multiProcessorCount);
+        measure_gemm(type, 4096, 4096, rate, properties.n_multiprocessors);
+        measure_gemm(type, 14336, 4096, rate, properties.n_multiprocessors);
+        measure_gemm(type, 4096, 14336, rate, properties.n_multiprocessors);
       }
     }
   } catch (const std::exception& error) {

@@ -1,0 +1,74 @@
+// launch.h for the emulated device. A launch is put into its stream, and runs when the stream is
+// waited for; what its pointers point to is looked up then.
+#pragma once
+
+#include <functional>
+#include <tuple>
+#include <type_traits>
+
+#include "kernels/emulator/simt.h"
+#include "kernels/launchers/launch_types.h"
+#include "kernels/runtime/runtime.h"
+
+namespace outpost::emulator {
+
+/// Puts work into a stream, or into the graph that is being recorded from it.
+gpu::Error enqueue(gpu::Stream stream, std::function<void()> work);
+
+/// The allocation of the emulated device that holds an address. @throws Fault if there is none (any more)
+Region* region_at(const void* address, int64_t& offset);
+
+/// What a kernel gets for an argument of a launch.
+template <typename Param>
+struct DeviceArgument {
+  using Stored = Param;
+  static const Param& of(const Param& value) { return value; }
+};
+template <typename T>
+struct DeviceArgument<Pointer<T>> {
+  using Stored = T*;
+  static Pointer<T> of(T* address) {
+    if (address == nullptr) return {};
+    int64_t offset = 0;
+    Region* region = region_at(address, offset);
+    return {region, offset};
+  }
+};
+
+}  // namespace outpost::emulator
+
+namespace outpost::gpu {
+
+class Launch {
+ public:
+  Launch(Stream stream, Grid grid, int32_t n_threads, size_t n_shared_bytes = 0) : stream_(stream) {
+    config_.n_blocks = {static_cast<int32_t>(grid.x), static_cast<int32_t>(grid.y), static_cast<int32_t>(grid.z)};
+    config_.n_threads = n_threads;
+    // Any order of blocks and threads, another one for each launch.
+    config_.schedule = emulator::Schedule::kRandom;
+    config_.max_shared_bytes = 48 * 1024 + n_shared_bytes;
+  }
+
+  template <typename... Params, typename... Args>
+  Error operator()(void (*kernel)(Params...), Args... args) const {
+    static_assert(sizeof...(Params) == sizeof...(Args));
+    using Stored = std::tuple<typename emulator::DeviceArgument<std::decay_t<Params>>::Stored...>;
+    return emulator::enqueue(stream_, [config = config_, kernel, stored = Stored(args...)] {
+      const auto arguments = std::apply(
+          [](const auto&... values) {
+            return std::tuple<std::decay_t<Params>...>(emulator::DeviceArgument<std::decay_t<Params>>::of(values)...);
+          },
+          stored);
+      emulator::launch(config, [&] { std::apply(kernel, arguments); });
+    });
+  }
+
+ private:
+  Stream stream_;
+  emulator::LaunchConfig config_;
+};
+
+/// Launches under the emulator follow each other.
+using OverlappedLaunch = Launch;
+
+}  // namespace outpost::gpu

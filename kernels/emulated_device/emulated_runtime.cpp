@@ -1,0 +1,284 @@
+#include "kernels/emulated_device/emulated_device.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/emulated_device/device_launch.h"
+#include "kernels/runtime/runtime.h"
+
+using Work = std::vector<std::function<void()>>;
+
+namespace outpost::gpu {
+
+struct StreamState {
+  Work waiting;
+  bool is_recording = false;
+  Work recorded;
+};
+struct RecordingState {
+  std::shared_ptr<const Work> work;
+};
+
+}  // namespace outpost::gpu
+
+namespace outpost::emulator {
+
+using gpu::Copy;
+using gpu::Error;
+using gpu::StreamState;
+
+namespace {
+
+/// What is asked for does not go with recording.
+constexpr Error kRecording{900};
+/// Halfs are the finest that kernels write.
+constexpr size_t kElementBytes = 2;
+
+struct Device {
+  std::map<uintptr_t, std::unique_ptr<Region>> allocations;  // by their first byte
+  size_t n_bytes = size_t{1} << 30, n_used = 0;
+  std::vector<StreamState*> streams;
+  int current = 0;
+  uint64_t n_replays = 0, n_allocations = 0;
+};
+
+Region* find(const void* address, int64_t& offset);
+
+Device& device() {
+  static Device instance;
+  static const bool is_known = [] {
+    find_address = [](int64_t address, int64_t& offset) {
+      return find(reinterpret_cast<const void*>(static_cast<intptr_t>(address)), offset);
+    };
+    return true;
+  }();
+  (void)is_known;
+  return instance;
+}
+
+bool is_recording() {
+  const auto& streams = device().streams;
+  return std::any_of(streams.begin(), streams.end(), [](const StreamState* s) { return s->is_recording; });
+}
+
+/// Does what waits, also when a kernel fails: what is behind it then is not done.
+void drain(StreamState& stream) {
+  const Work work = std::exchange(stream.waiting, {});
+  for (const auto& one : work) one();
+}
+
+void drain_all() {
+  for (StreamState* stream : device().streams) drain(*stream);
+}
+
+Region* find(const void* address, int64_t& offset) {
+  auto& allocations = device().allocations;
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  const auto next = allocations.upper_bound(at);
+  if (next == allocations.begin()) return nullptr;
+  const auto& [begin, region] = *std::prev(next);
+  // An address right behind an allocation may be made, and not be used.
+  if (at > begin + region->size_bytes()) return nullptr;
+  offset = static_cast<int64_t>(at - begin);
+  return region.get();
+}
+
+Error allocate(void*& data, size_t n, RegionKind kind) {
+  Device& d = device();
+  data = nullptr;
+  if (is_recording()) return kRecording;
+  const bool is_of_device = kind != RegionKind::kValues;
+  if (is_of_device && n > d.n_bytes - d.n_used) return Error::kOutOfMemory;
+  const size_t n_bytes = (n + kElementBytes - 1) / kElementBytes * kElementBytes;
+  auto region =
+      std::make_unique<Region>("allocation " + std::to_string(++d.n_allocations), n_bytes, kElementBytes, kind);
+  region->set_untyped();
+  data = region->data();
+  if (is_of_device) d.n_used += n;
+  d.allocations[reinterpret_cast<uintptr_t>(data)] = std::move(region);
+  return Error::kNone;
+}
+
+void release(void* data) {
+  Device& d = device();
+  const auto found = d.allocations.find(reinterpret_cast<uintptr_t>(data));
+  if (found == d.allocations.end()) throw Fault(FaultKind::kOutOfBounds, "what was never allocated is given up");
+  if (found->second->kind() != RegionKind::kValues) d.n_used -= std::min(d.n_used, found->second->size_bytes());
+  d.allocations.erase(found);
+}
+
+/// Where the device has n bytes. @throws Fault
+Region* checked(const void* address, size_t n, int64_t& offset) {
+  Region* region = region_at(address, offset);
+  if (static_cast<size_t>(offset) + n > region->size_bytes())
+    throw Fault(FaultKind::kOutOfBounds,
+                "a copy of " + std::to_string(n) + " bytes goes beyond `" + region->name() + "`");
+  return region;
+}
+
+void copy(void* to, const void* from, size_t n, Copy direction) {
+  if (n == 0) return;
+  int64_t to_offset = 0, from_offset = 0;
+  Region* target = direction != Copy::kToHost ? checked(to, n, to_offset) : nullptr;
+  Region* source = direction != Copy::kToDevice ? checked(from, n, from_offset) : nullptr;
+  std::memmove(to, from, n);
+  if (target == nullptr) return;
+  if (source == nullptr)
+    target->set_written(to_offset, n);
+  else
+    target->copy_state(to_offset, *source, from_offset, n);
+}
+
+}  // namespace
+
+Region* region_at(const void* address, int64_t& offset) {
+  Region* region = find(address, offset);
+  if (region == nullptr) throw Fault(FaultKind::kOutOfBounds, "a kernel or a copy is given memory that is not there");
+  return region;
+}
+
+Error enqueue(gpu::Stream stream, std::function<void()> work) {
+  if (stream == nullptr) {
+    work();
+  } else {
+    (stream->is_recording ? stream->recorded : stream->waiting).push_back(std::move(work));
+  }
+  return Error::kNone;
+}
+
+void set_device_memory(size_t n_bytes) { device().n_bytes = n_bytes; }
+size_t device_bytes_in_use() { return device().n_used; }
+uint64_t replays() { return device().n_replays; }
+
+}  // namespace outpost::emulator
+
+namespace outpost::gpu {
+
+using namespace emulator;
+
+std::string error_text(Error error) {
+  switch (error) {
+    case Error::kNone: return "no error";
+    case Error::kInvalidValue: return "an invalid value";
+    case Error::kOutOfMemory: return "out of memory";
+    default: return "an emulated error";
+  }
+}
+
+const char* platform() { return "cuda"; }
+const char* requirement() { return "emulation"; }
+int32_t n_devices(std::string&) {
+  return 2;  // of one memory: that they do not mix theirs up is not tested
+}
+Error device_properties(int32_t, DeviceProperties& properties) {
+  properties = {"Emulated", device().n_bytes, 2, true};
+  return Error::kNone;
+}
+std::string bus_id(int32_t) { return {}; }
+Error choose_device(int32_t index) {
+  device().current = index;
+  return Error::kNone;
+}
+Error current_device(int32_t& index) {
+  index = device().current;
+  return Error::kNone;
+}
+Error synchronize_device() {
+  drain_all();
+  return Error::kNone;
+}
+size_t max_shared_bytes() { return 163 * 1024; }  // as of 8.0
+
+Error memory_info(size_t& n_free, size_t& n_total) {
+  n_total = device().n_bytes;
+  n_free = device().n_bytes - device().n_used;
+  return Error::kNone;
+}
+Error allocate(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kEmpty); }
+Error release(void* data) {
+  drain_all();
+  emulator::release(data);
+  return Error::kNone;
+}
+Error allocate_pinned(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kValues); }
+Error release_pinned(void* data) { return release(data); }
+
+Error create_stream(Stream& stream) {
+  stream = new StreamState;
+  device().streams.push_back(stream);
+  return Error::kNone;
+}
+Error destroy_stream(Stream stream) {
+  drain(*stream);
+  std::erase(device().streams, stream);
+  delete stream;
+  return Error::kNone;
+}
+Error synchronize(Stream stream) {
+  if (stream == nullptr) return Error::kNone;
+  if (stream->is_recording) return kRecording;
+  drain(*stream);
+  return Error::kNone;
+}
+Error allocate(Stream, void*& data, size_t n_bytes) { return allocate(data, n_bytes); }
+Error release(Stream stream, void* data) {
+  return enqueue(stream, [data] { emulator::release(data); });
+}
+Error keep_released_memory(bool) { return Error::kNone; }
+
+Error copy(void* to, const void* from, size_t n_bytes, Copy direction) {
+  emulator::copy(to, from, n_bytes, direction);
+  return Error::kNone;
+}
+Error copy(Stream stream, void* to, const void* from, size_t n_bytes, Copy direction) {
+  return enqueue(stream, [=] { emulator::copy(to, from, n_bytes, direction); });
+}
+Error copy_runs(void* to, const void* from, size_t pitch, size_t width, size_t n_runs) {
+  for (size_t run = 0; run < n_runs; ++run) {
+    emulator::copy(static_cast<std::byte*>(to) + run * width, static_cast<const std::byte*>(from) + run * pitch, width,
+                   Copy::kToDevice);
+  }
+  return Error::kNone;
+}
+Error fill(void* data, uint8_t byte, size_t n_bytes) {
+  int64_t offset = 0;
+  Region* region = checked(data, n_bytes, offset);
+  std::memset(data, byte, n_bytes);
+  region->set_written(offset, n_bytes);
+  return Error::kNone;
+}
+Error fill(Stream stream, void* data, uint8_t byte, size_t n_bytes) {
+  return enqueue(stream, [=] { fill(data, byte, n_bytes); });
+}
+Error time_copy(void* to, const void* from, size_t n_bytes, float& ms) {
+  ms = 1;
+  return copy(to, from, n_bytes, Copy::kOnDevice);
+}
+
+Error begin_recording(Stream stream) {
+  stream->is_recording = true;
+  stream->recorded.clear();
+  return Error::kNone;
+}
+Error end_recording(Stream stream, Recording& recording) {
+  stream->is_recording = false;
+  recording = new RecordingState{std::make_shared<const Work>(std::exchange(stream->recorded, {}))};
+  return Error::kNone;
+}
+Error replay(Recording recording, Stream stream) {
+  ++device().n_replays;
+  return enqueue(stream, [work = recording->work] {
+    for (const auto& one : *work) one();
+  });
+}
+Error destroy_recording(Recording recording) {
+  delete recording;
+  return Error::kNone;
+}
+
+}  // namespace outpost::gpu

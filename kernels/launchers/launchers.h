@@ -1,0 +1,236 @@
+// The kernels as launches: one function per operation, raw device pointers in, the error of the launch
+// out. Shapes and meaning are at the kernels; nothing here waits for the device. Launches of nothing are no errors.
+//
+// C++ sources may include this too: of the kernels, they use the structures of parameters.
+#pragma once
+
+#include "kernels/launchers/launch_types.h"
+#include "kernels/portable/activations.h"
+#include "kernels/portable/attention_codes.h"
+#include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_slots.h"
+#include "kernels/portable/experts.h"
+#include "kernels/portable/float_matvec.h"
+#include "kernels/portable/halve.h"
+#include "kernels/portable/norm.h"
+#include "kernels/portable/pack_codes.h"
+#include "kernels/portable/rope_codes.h"
+#include "kernels/portable/sample.h"
+#include "kernels/portable/superblock_matvec.h"
+#include "kernels/portable/widen.h"
+#include "kernels/runtime/runtime.h"
+
+namespace outpost::gpu {
+
+/// Activations as quantize_activations leaves them.
+struct QuantizedInput {
+  const uint32_t* codes;
+  const float* scales;
+  const uint32_t* sums;
+  const uint32_t* pairs;
+};
+/// The same to be written.
+struct QuantizedOutput {
+  uint32_t* codes;
+  float* scales;
+  uint32_t* sums;
+  uint32_t* pairs;
+};
+
+// ---- vector_launchers.cu
+/// @param addend null: none
+Error launch_residual_norm(Stream stream, float* y, float* x, const float* addend, const float* weight,
+                           const QuantizedOutput& codes, int32_t n_rows, const ResidualNormParams& params);
+/// @param narrow blocks of the file, n_elements in all, can_widen
+Error launch_widen(Stream stream, TensorType type, const void* narrow, void* wide, int64_t n_elements);
+Error launch_quantize(Stream stream, const float* x, const QuantizedOutput& codes, const QuantizeParams& params);
+Error launch_rms_norm(Stream stream, float* y, const float* x, const float* weight, int32_t n_rows,
+                      const NormParams& params);
+Error launch_layer_norm(Stream stream, float* y, const float* x, const float* weight, const float* bias, int32_t n_rows,
+                        const NormParams& params);
+Error launch_add(Stream stream, float* x, const float* y, const ElementParams& params);
+Error launch_scale(Stream stream, float* x, const ElementParams& params);
+Error launch_softcap(Stream stream, float* x, const ElementParams& params);
+Error launch_activate(Stream stream, float* x, const ElementParams& params);
+Error launch_gate(Stream stream, float* y, const float* gates, const float* up, const ElementParams& params);
+Error launch_add_gated(Stream stream, float* x, const float* y, const float* logits, const RowParams& params);
+Error launch_copy_columns(Stream stream, float* y, const float* x, const RowParams& params);
+Error launch_gather_rows(Stream stream, float* y, const float* x, const int32_t* rows, const RowParams& params);
+Error launch_rope_and_store_kv(Stream stream, float* q, const float* k, const float* v, const float* turns,
+                               const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
+                               const RopeKvParams& params);
+Error launch_top_k(Stream stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
+                   const SampleParams& params);
+Error launch_softmax_rows(Stream stream, float* y, const float* x, int32_t n_rows, const SampleParams& params);
+Error launch_route_experts(Stream stream, const float* logits, const float* bias, int32_t* experts, float* weights,
+                           int32_t n_tokens, const RouterKernelParams& params);
+Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order, int32_t* tiles, int32_t* n_tiles,
+                           const GroupParams& params);
+Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,
+                             const CombineParams& params);
+
+// ---- attention_launchers.cu, flash_launchers.cu
+/// Rows of a tile that append_tiles has to be given for these tiles.
+inline constexpr int32_t kAttentionRows = 8;
+
+struct AttentionArrays {
+  const float* q;
+  const uint16_t* pages;
+  const int32_t* page_tables;
+  const AttentionTile* tiles;
+  const int32_t* positions;
+  const float* sinks;  ///< null: none
+  float* y;
+  float* partial;  ///< null: all splits of a tile in one block
+  float* states;
+};
+
+/// @param n_splits up to the last position of any token
+/// @return Error::kInvalidValue for dimensions without a kernel: not a multiple of 4, above 576 and 512
+Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
+                       const AttentionKernelParams& params);
+
+/// Rows of a tile that append_tiles has to be given for launch_flash.
+inline constexpr int32_t kFlashRows = 64;
+/// Whether launch_flash computes with heads of these dimensions on the current device.
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v);
+/// Many tokens at once, on matrix units. Tiles that are long should come first. positions, partial and states are not
+/// used. @return Error::kInvalidValue where has_flash says no
+Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, const AttentionKernelParams& params);
+
+// ---- codes_launchers.cu: keys and values in pages of codes (kernels/portable/kv_codes.h). Error::kInvalidValue for
+// dimensions without a kernel: not a multiple of 4, above 576 and 512.
+struct CodesMemory {
+  uint32_t* arena;       ///< what `forms` counts from; null, and forms are addresses in words
+  const int64_t* forms;  ///< [n_page, kForms]
+};
+struct TurnMatrices {
+  const float* matrices;
+  const float* means;  ///< read if params.has_means
+};
+Error launch_rope_and_store_codes(Stream stream, float* q, const float* k, const float* v, const float* turns,
+                                  const int32_t* positions, const int32_t* slots, const CodesMemory& memory,
+                                  const TurnMatrices& turn, const RopeCodesParams& params);
+Error launch_turn_back(Stream stream, float* y, const TurnMatrices& turn, const RopeCodesParams& params);
+Error launch_pack_pages(Stream stream, const int32_t* pages, int32_t n_pages, const CodesMemory& memory,
+                        const CodesLayout& kv);
+Error launch_unpack_pages(Stream stream, const UnpackedPage* entries, int32_t n_entries, const CodesMemory& memory,
+                          uint16_t* pages, const CodesLayout& kv, const KvLayout& result);
+
+struct CodesAttentionArrays {
+  const float* q;
+  CodesMemory memory;
+  const int32_t* page_tables;
+  const AttentionTile* tiles;  ///< of kAttentionRows, by append_page_tiles
+  const int32_t* positions;
+  const float* sinks;  ///< null: none
+  float* y;
+  float* partial;  ///< [n_spans, n_tokens, n_head, head_dim_v]
+  float* states;   ///< [n_spans, n_tokens, n_head, 2]
+};
+/// @param n_spans of kCodesSpan, up to the last position of any token
+Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, int32_t n_tiles, int32_t n_spans,
+                             const CodesLayout& codes, const AttentionKernelParams& params);
+
+// ---- float_launchers.cu. Error::kInvalidValue for a type with blocks, except of launch_embed.
+/// Any number of tokens, kMatvecMaxTokens at a time.
+Error launch_float_matvec(Stream stream, TensorType type, const void* weight, const float* x, const float* bias,
+                          float* y, const FloatMatvecParams& params);
+/// @param places null without params.has_slots
+Error launch_float_experts(Stream stream, TensorType type, const void* weight, const float* x, const float* bias,
+                           const int32_t* choices, const int32_t* places, float* y, const FloatExpertParams& params);
+/// A table of any type.
+Error launch_embed(Stream stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
+                   const EmbedParams& params);
+
+// ---- matvec_launchers*.cu. Error::kInvalidValue for a type without blocks. An array of blocks begins at a multiple
+// of 16 bytes.
+/// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
+Error launch_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x, const float* bias,
+                    float* y, const MatvecParams& params);
+/// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock and
+/// there are at most kMatvecMaxTokens tokens.
+struct MatrixProduct {
+  const void* weight;
+  const float* bias;  ///< null: none
+  float* y;
+  int32_t n_rows;
+};
+Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                        const QuantizedInput& x, int32_t n_groups, int32_t n_tokens);
+/// Both weights are of one type; kMatvecMaxTokens tokens at most.
+Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
+                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params);
+
+// ---- gemm_launchers.cu: products with many tokens on Hopper's matrix units
+/// Activations as halve_activations leaves them.
+struct HalvedInput {
+  const uint32_t* image;
+  const float* scales;
+};
+/// Words of the image.
+inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
+  return static_cast<size_t>((n_cols + kImageSlice - 1) / kImageSlice * kImageSlice / 2) *
+         static_cast<size_t>((n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens);
+}
+/// Whether the current device has these matrix units and this build has code for them.
+bool has_gemm();
+Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params);
+GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
+/// @param weight begins at a multiple of 16 bytes
+/// @return Error::kInvalidValue where has_gemm or can_gemm says no
+Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
+                  const GemmParams& params, GemmTile tile = kGemmAny);
+
+// ---- matrix_rate.cu
+/// Nothing but bf16 products of inputs that are there, to measure what the matrix units can do.
+/// @param y [n_blocks, 256] @param n_operations multiplications and additions that it does
+Error launch_matrix_rate(Stream stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations);
+
+// ---- matvec_launchers.cu
+struct ExpertLists {
+  const int32_t* order;
+  const int32_t* tiles;
+  const int32_t* n_tiles;
+  int32_t n_choices;
+  const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
+};
+Error launch_experts_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
+                           const float* gate_bias, const float* up_bias, const ExpertLists& lists, float* y,
+                           const ExpertParams& params);
+Error launch_experts_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x,
+                            const float* bias, const ExpertLists& lists, float* y, const ExpertParams& params);
+
+// ---- expert_cache_launchers.cu: experts of a layer that are not all on the device
+/// What a layer keeps from pass to pass.
+struct SlotTable {
+  int32_t* slot_of;    ///< [n_expert]
+  int32_t* expert_of;  ///< [n_slots]
+  int64_t* used_at;    ///< [n_slots]
+  int64_t* counters;   ///< [kSlotCounters], of all layers
+};
+/// What a pass has to know of a layer.
+struct SlotPlan {
+  int32_t* places;    ///< [n_expert, 2]
+  int32_t* copies;    ///< [n_expert, 2]
+  int32_t* n_copies;  ///< [2]
+};
+/// Rounds that n_choices may need.
+inline int32_t expert_rounds(int32_t n_choices, const SlotParams& params) {
+  const int32_t n_chosen = n_choices < params.n_expert ? n_choices : params.n_expert;
+  return (n_chosen + params.n_slots - 1) / params.n_slots;
+}
+Error launch_resolve_experts(Stream stream, const ExpertLists& lists, const SlotTable& table, const SlotPlan& plan,
+                             const SlotParams& params);
+/// A matrix of all experts in memory of the host that the device reads, and its slots. Both begin at a multiple of 16
+/// bytes, and an expert takes a multiple of 16.
+struct ExpertCopy {
+  const void* from;
+  void* to;
+  int64_t n_bytes;  ///< of one expert
+};
+/// @param copies n_matrices, at most kCopyMatrices
+Error launch_copy_experts(Stream stream, const ExpertCopy* copies, int32_t n_matrices, const SlotPlan& plan,
+                          int32_t n_choices, int32_t n_slots, int32_t round);
+
+}  // namespace outpost::gpu

@@ -1,0 +1,191 @@
+#include <cstring>
+
+#include "backend/gpu/gpu_backend.h"
+#include "backend/gpu/unpacked_plan.h"
+
+namespace outpost {
+
+void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
+                                   KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
+                                   const AttentionParams& params, Rope* rope) {
+  settle();
+  if (!is_in_pass_) inputs_.stage(stream_, {}, runs, {});
+  auto* turns = static_cast<GpuRope*>(rope);
+  if (turns != nullptr) turns->reserve(inputs_.last_position());  // one that was made in the middle of this pass
+  if (kv.is_compressed()) {
+    auto& storage = static_cast<GpuCodesStorage&>(kv);
+    if (!is_in_pass_) storage.begin_pass(runs);
+    gpu::RopeCodesParams codes = codes_params(storage, il, params.n_head);
+    if (turns != nullptr) {
+      codes.n_pairs = turns->n_pairs();
+      codes.offset = turns->params().offset;
+      codes.is_halves = turns->params().pairing == RopePairing::kHalves ? 1 : 0;
+    }
+    launched(gpu::launch_rope_and_store_codes(stream_, write(q), k.data, v.data,
+                                              turns != nullptr ? turns->turns() : nullptr, inputs_.positions(),
+                                              inputs_.slots(), storage.memory(), storage.turn(il), codes),
+             "rope_and_store_codes");
+    storage.pack_written(il);
+    return;
+  }
+  auto& storage = static_cast<GpuKvStorage&>(kv);
+  const gpu::RopeKvParams kernel_params{storage.layout(il), params.n_head, turns != nullptr ? turns->n_pairs() : 0,
+                                        turns != nullptr ? turns->params().offset : 0,
+                                        turns != nullptr && turns->params().pairing == RopePairing::kHalves ? 1 : 0};
+  launched(gpu::launch_rope_and_store_kv(stream_, write(q), k.data, v.data, turns != nullptr ? turns->turns() : nullptr,
+                                         inputs_.positions(), inputs_.slots(), storage.pages(), inputs_.n_tokens(),
+                                         kernel_params),
+           "rope_and_store_kv");
+}
+
+void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
+                           std::span<const SequenceRun> runs, const AttentionParams& params) {
+  settle();
+  if (!is_in_pass_) {
+    inputs_.stage(stream_, {}, runs, {});
+    n_splits_ = inputs_.last_position() / gpu::kKvSplit + 1;
+    for (const auto& pass : unpacked_passes_) pass->is_current = false;
+  }
+  if (kv.is_compressed()) {
+    const auto& codes = static_cast<const GpuCodesStorage&>(kv);
+    if (inputs_.n_tokens() > gpu::kMatvecMaxTokens)
+      attend_unpacked(y, q, codes, il, params);
+    else
+      attend_codes(y, q, codes, il, params);
+    launched(gpu::launch_turn_back(stream_, y.data, codes.turn(il), codes_params(codes, il, params.n_head)),
+             "turn_back");
+    return;
+  }
+  const auto& storage = static_cast<const GpuKvStorage&>(kv);
+  const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
+  // By the tokens of the pass, as products are: what a token gets does not depend on how many there are above that.
+  const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
+  const GpuInputs::TileShape shape = {n_group, is_flash ? gpu::kFlashRows : gpu::kAttentionRows};
+  if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
+  const int32_t n_tiles = inputs_.n_tiles(shape);
+  // Splits are computed by blocks of their own where there would be too few to fill the device.
+  const bool is_split = !is_flash && n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
+  gpu::AttentionArrays arrays{q.data,
+                              storage.pages(),
+                              inputs_.page_tables(),
+                              inputs_.tiles(shape),
+                              inputs_.positions(),
+                              params.sinks.size > 0 ? params.sinks.data : nullptr,
+                              write(y),
+                              nullptr,
+                              nullptr};
+  if (is_split) {
+    const auto n_rows = static_cast<size_t>(n_splits_) * static_cast<size_t>(n_tokens * params.n_head);
+    arrays.partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
+    arrays.states = reserve(states_, n_rows * 2);
+  }
+  const gpu::AttentionKernelParams kernel_params{
+      storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
+      params.scale,       params.softcap};
+  if (is_flash)
+    launched(gpu::launch_flash(stream_, arrays, n_tiles, kernel_params), "flash_prefill");
+  else
+    launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
+}
+
+gpu::RopeCodesParams GpuBackend::codes_params(const GpuCodesStorage& storage, int32_t il, int32_t n_head) const {
+  return {storage.layout(il), n_head, inputs_.n_tokens(), storage.n_groups(), storage.has_means() ? 1 : 0, 0, 0, 0};
+}
+
+void GpuBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, const GpuCodesStorage& storage,
+                              int32_t il, const AttentionParams& params) {
+  const GpuInputs::TileShape shape = {params.n_head / params.n_head_kv, gpu::kAttentionRows, /*ends_with_page=*/true};
+  if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
+  const int32_t n_tokens = inputs_.n_tokens();
+  constexpr int32_t kSplitsOfSpan = gpu::kCodesSpan / gpu::kKvSplit;
+  const int32_t n_spans = (n_splits_ + kSplitsOfSpan - 1) / kSplitsOfSpan;
+  const auto n_rows = static_cast<size_t>(n_spans) * static_cast<size_t>(n_tokens * params.n_head);
+  float* partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
+  float* states = reserve(states_, n_rows * 2);
+  const gpu::CodesAttentionArrays arrays{q.data,
+                                         storage.memory(),
+                                         inputs_.page_tables(),
+                                         inputs_.tiles(shape),
+                                         inputs_.positions(),
+                                         params.sinks.size > 0 ? params.sinks.data : nullptr,
+                                         write(y),
+                                         partial,
+                                         states};
+  const gpu::CodesLayout codes = storage.layout(il);
+  const gpu::AttentionKernelParams kernel_params{{codes.n_head_kv, codes.head_dim_k, codes.head_dim_v, 0, 0},
+                                                 params.n_head,
+                                                 n_tokens,
+                                                 params.n_window,
+                                                 params.sinks.size > 0 ? 1 : 0,
+                                                 params.scale,
+                                                 params.softcap};
+  launched(gpu::launch_attention_codes(stream_, arrays, inputs_.n_tiles(shape), n_spans, codes, kernel_params),
+           "attention_codes");
+}
+
+void GpuBackend::attend_unpacked(DeviceSpan<float> y, DeviceSpan<const float> q, const GpuCodesStorage& storage,
+                                 int32_t il, const AttentionParams& params) {
+  const bool is_flash = gpu::has_flash(params.head_dim_k, params.head_dim_v);
+  const UnpackedPass& pass = unpacked_pass(params.n_head / params.n_head_kv,
+                                           is_flash ? gpu::kFlashRows : gpu::kAttentionRows, params.n_window);
+  const gpu::CodesLayout codes = storage.layout(il);
+  const int64_t stride = int64_t{kKvPageSize} * codes.n_head_kv * (codes.head_dim_k + codes.head_dim_v);
+  const gpu::KvLayout halves{codes.n_head_kv, codes.head_dim_k, codes.head_dim_v, stride, 0};
+  auto* pages = reinterpret_cast<uint16_t*>(
+      reserve(unpacked_, static_cast<size_t>(pass.n_pages) * static_cast<size_t>(stride) / 2));
+  launched(gpu::launch_unpack_pages(stream_, pass.pages, pass.n_pages, storage.memory(), pages, codes, halves),
+           "unpack_pages");
+  const gpu::AttentionArrays arrays{q.data,
+                                    pages,
+                                    pass.page_tables,
+                                    pass.tiles,
+                                    inputs_.positions(),
+                                    params.sinks.size > 0 ? params.sinks.data : nullptr,
+                                    write(y),
+                                    nullptr,
+                                    nullptr};
+  const gpu::AttentionKernelParams kernel_params{
+      halves,       params.n_head, inputs_.n_tokens(), params.n_window, params.sinks.size > 0 ? 1 : 0,
+      params.scale, params.softcap};
+  if (is_flash)
+    launched(gpu::launch_flash(stream_, arrays, pass.n_tiles, kernel_params), "flash_prefill");
+  else
+    launched(gpu::launch_attention(stream_, arrays, pass.n_tiles, 1, kernel_params), "attention");
+}
+
+const GpuBackend::UnpackedPass& GpuBackend::unpacked_pass(int32_t n_group, int32_t n_rows, int32_t n_window) {
+  auto known = std::find_if(unpacked_passes_.begin(), unpacked_passes_.end(), [&](const auto& pass) {
+    return pass->n_group == n_group && pass->n_rows == n_rows && pass->n_window == n_window;
+  });
+  if (known == unpacked_passes_.end()) {
+    known = unpacked_passes_.insert(known, std::make_unique<UnpackedPass>());
+    (*known)->n_group = n_group;
+    (*known)->n_rows = n_rows;
+    (*known)->n_window = n_window;
+  }
+  UnpackedPass& pass = **known;
+  if (pass.is_current) return pass;
+  const UnpackedPlan plan = plan_unpacked(inputs_.runs(), n_group, n_rows, n_window);
+  const size_t n_page_bytes = plan.pages.size() * sizeof(plan.pages[0]);
+  const size_t n_table_bytes = plan.page_tables.size() * sizeof(int32_t);
+  const size_t n_tile_bytes = plan.tiles.size() * sizeof(plan.tiles[0]);
+  const size_t n_bytes = n_page_bytes + n_table_bytes + n_tile_bytes;
+  if (pass.memory.size() < n_bytes) pass.memory = DeviceBytes(2 * n_bytes, "the tables of a pass");
+  // What the pass before copied from here has arrived: GpuInputs::stage has waited.
+  std::byte* staged = pass.pinned.reserve(n_bytes);
+  std::memcpy(staged, plan.pages.data(), n_page_bytes);
+  std::memcpy(staged + n_page_bytes, plan.page_tables.data(), n_table_bytes);
+  std::memcpy(staged + n_page_bytes + n_table_bytes, plan.tiles.data(), n_tile_bytes);
+  check_gpu(gpu::copy(stream_, pass.memory.data(), staged, n_bytes, gpu::Copy::kToDevice),
+            "copying the tables of a pass");
+  const auto* at = pass.memory.as<const std::byte>();
+  pass.pages = reinterpret_cast<const gpu::UnpackedPage*>(at);
+  pass.page_tables = reinterpret_cast<const int32_t*>(at + n_page_bytes);
+  pass.tiles = reinterpret_cast<const gpu::AttentionTile*>(at + n_page_bytes + n_table_bytes);
+  pass.n_pages = int_of(plan.pages.size());
+  pass.n_tiles = int_of(plan.tiles.size());
+  pass.is_current = true;
+  return pass;
+}
+
+}  // namespace outpost

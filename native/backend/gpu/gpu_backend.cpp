@@ -1,0 +1,252 @@
+#include "backend/gpu/gpu_backend.h"
+
+#include <cstring>
+
+namespace outpost {
+namespace {
+
+// Passes of more tokens are long enough to hide their launches, and come in more sizes.
+constexpr int32_t kMaxRecordedTokens = 64;
+
+}  // namespace
+
+GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(device), expert_budget_(experts) {
+  use();
+  gpu::DeviceProperties properties;
+  check_gpu(gpu::device_properties(device, properties), "reading the properties of the device");
+  name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
+  n_multiprocessors_ = properties.n_multiprocessors;
+  has_gemm_ = gpu::has_gemm();
+  check_gpu(gpu::create_stream(stream_), "making a stream");
+}
+
+GpuBackend::~GpuBackend() {
+  gpu::choose_device(device_);
+  gpu::synchronize(stream_);
+  recordings_.clear();
+  gpu::destroy_stream(stream_);
+}
+
+DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
+                                             const std::function<DeviceSpan<const float>()>& operations) {
+  use();
+  pending_ = {};
+  quantized_ = {};
+  halved_ = {};
+  pass_tokens_ = inputs.tokens;
+  stage_activations(inputs.activations);
+  if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
+  for (GpuRope* rope : ropes_) {
+    if (rope->reserve(inputs_.last_position())) recordings_.clear();
+  }
+  n_splits_ = 1;
+  while (n_splits_ * gpu::kKvSplit <= inputs_.last_position()) n_splits_ *= 2;
+
+  for (const auto& pass : unpacked_passes_) pass->is_current = false;
+  auto* codes = inputs.kv.is_compressed() ? static_cast<GpuCodesStorage*>(&inputs.kv) : nullptr;
+
+  struct InPass {  // also when an operation throws
+    bool& flag;
+    explicit InPass(bool& f) : flag(f) { flag = true; }
+    ~InPass() { flag = false; }
+  } in_pass(is_in_pass_);
+  try {
+    if (codes != nullptr) codes->begin_pass(inputs.runs);
+    return run_operations(inputs, operations);
+  } catch (...) {
+    if (codes != nullptr) codes->abandon_pass();
+    throw;
+  }
+}
+
+DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
+                                                   const std::function<DeviceSpan<const float>()>& operations) {
+  // Pages of codes are unpacked by lists that differ from pass to pass.
+  const int32_t n_most = inputs.kv.is_compressed() ? gpu::kMatvecMaxTokens : kMaxRecordedTokens;
+  if (int_of(inputs.tokens.size()) > n_most) return finish_operations(operations);
+
+  GpuRecordings::Key key = {reinterpret_cast<int64_t>(inputs.network),
+                            reinterpret_cast<int64_t>(&inputs.kv),
+                            inputs.n_ctx,
+                            n_splits_,
+                            int64_t(inputs.tokens.size()),
+                            int64_t(inputs.logit_rows.size()),
+                            int64_t(inputs.wants_hidden) + 2 * int64_t(inputs.wants_all_hidden)};
+  for (const SequenceRun& run : inputs.runs) key.push_back(run.n_tokens);
+  const auto tiles = inputs_.tile_counts();
+  key.insert(key.end(), tiles.begin(), tiles.end());
+  if (const GpuRecordings::Pass* known = recordings_.find(key)) {
+    const GpuRecordings::Pass pass = known->recording != nullptr ? *known : record(key, operations);
+    check_gpu(gpu::replay(pass.recording, stream_), "starting a recorded pass");
+    return pass.logits;
+  }
+  const auto logits = finish_operations(operations);
+  recordings_.add(key, {nullptr, logits});
+  return logits;
+}
+
+void GpuBackend::stage_activations(std::span<const float> activations) {
+  pass_activations_ = activations;
+  if (activations.empty()) return;
+  // The last copy may still be read from the pinned memory.
+  check_gpu(gpu::synchronize(stream_), "waiting for the pass before");
+  reserve(activations_, activations.size());
+  std::byte* staged = pinned_activations_.reserve(activations.size_bytes());
+  std::memcpy(staged, activations.data(), activations.size_bytes());
+  check_gpu(gpu::copy(stream_, activations_.data(), staged, activations.size_bytes(), gpu::Copy::kToDevice),
+            "copying activations");
+}
+
+DeviceSpan<const float> GpuBackend::finish_operations(const std::function<DeviceSpan<const float>()>& operations) {
+  const auto logits = operations();
+  settle();
+  return logits;
+}
+
+GpuRecordings::Pass GpuBackend::record(const GpuRecordings::Key& key,
+                                       const std::function<DeviceSpan<const float>()>& operations) {
+  check_gpu(gpu::begin_recording(stream_), "recording a pass");
+  GpuRecordings::Pass result;
+  try {
+    result.logits = finish_operations(operations);
+  } catch (...) {
+    if (gpu::end_recording(stream_, result.recording) == gpu::Error::kNone) gpu::destroy_recording(result.recording);
+    throw;
+  }
+  check_gpu(gpu::end_recording(stream_, result.recording), "recording a pass");
+  recordings_.add(key, result);
+  return result;
+}
+
+void GpuBackend::write(DeviceSpan<float> x, std::span<const float> host) {
+  settle();
+  if (!is_in_pass_) stage_activations(host);
+  if (host.data() != pass_activations_.data() || host.size() != pass_activations_.size())
+    throw EngineError(ErrorCode::kInternal, "A pass takes up activations that are not those it was given.");
+  check_gpu(gpu::copy(stream_, write(x), activations_.data(), host.size_bytes(), gpu::Copy::kOnDevice),
+            "taking up activations");
+}
+
+void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
+  use();
+  settle();
+  if (host.empty()) return;
+  std::byte* staged = pinned_.reserve(host.size_bytes());
+  check_gpu(gpu::copy(stream_, staged, device.data, host.size_bytes(), gpu::Copy::kToHost), "copying results");
+  check_gpu(gpu::synchronize(stream_), "computing");
+  std::memcpy(host.data(), staged, host.size_bytes());
+}
+
+void GpuBackend::settle() {
+  if (pending_.x.data == nullptr) return;
+  const Pending pending = std::exchange(pending_, {});
+  launched(gpu::launch_add(stream_, pending.x.data, pending.y.data, {int_of(pending.y.size), pending.factor, 0}),
+           "add");
+}
+
+float* GpuBackend::write(DeviceSpan<float> y) {
+  if (quantized_.data != nullptr && overlap(y, quantized_)) quantized_ = {};
+  if (halved_.data != nullptr && overlap(y, halved_)) halved_ = {};
+  return y.data;
+}
+
+float* GpuBackend::reserve(DeviceBytes& memory, size_t n) {
+  if (memory.size() < n * sizeof(float)) {
+    check_gpu(gpu::synchronize(stream_), "computing");
+    recordings_.clear();
+    memory = DeviceBytes(n * sizeof(float) * 5 / 4, "intermediate results");
+  }
+  return memory.as<float>();
+}
+
+void GpuBackend::embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) {
+  settle();
+  if (!is_in_pass_) inputs_.stage(stream_, tokens, {}, {});
+  // What is not the pass's tokens are its positions: other ids a recorded pass would not find.
+  const bool are_tokens = !is_in_pass_ || tokens.data() == pass_tokens_.data();
+  if (!are_tokens && !inputs_.are_positions(tokens))
+    throw EngineError(ErrorCode::kInternal, "A pass looks up ids that are neither its tokens nor their positions.");
+  const int32_t* ids = are_tokens ? inputs_.tokens() : inputs_.positions();
+  const GpuMatrix& matrix = *tables_.at(table.bytes.data());
+  const gpu::EmbedParams params{int_of(tokens.size()), int_of(static_cast<size_t>(table.n_cols))};
+  launched(gpu::launch_embed(stream_, matrix.type(), matrix.data(), ids, write(y), params), "embed");
+}
+
+void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                          int32_t n_rows, float eps) {
+  const int32_t width = int_of(weight.size);
+  // Heads are normalized alone: what follows is no product. A row is a whole layer's input otherwise.
+  if (width % 32 != 0 || y.data == x.data) {
+    settle();
+    launched(gpu::launch_rms_norm(stream_, write(y), x.data, weight.data, n_rows, {width, eps, 0}), "rms_norm");
+    return;
+  }
+  Pending addend;
+  if (pending_.x.data == x.data && pending_.x.size == x.size && !overlap(y, pending_.y)) {
+    addend = pending_;
+    pending_ = {};
+  }
+  settle();
+  write(y);
+  const bool is_super = width % 256 == 0 && super_bytes_ * 2 >= weight_bytes_;
+  const gpu::ResidualNormParams params{width, eps, addend.y.data != nullptr ? 1 : 0, addend.factor, is_super ? 1 : 0};
+  launched(gpu::launch_residual_norm(stream_, y.data, const_cast<float*>(x.data), addend.y.data, weight.data,
+                                     reserve_codes(y.size), n_rows, params),
+           "residual_norm");
+  quantized_ = y;
+  is_quantized_super_ = is_super;
+}
+
+void GpuBackend::layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                            DeviceSpan<const float> bias, int32_t n_rows, float eps) {
+  settle();
+  const gpu::NormParams params{int_of(weight.size), eps, bias.size > 0 ? 1 : 0};
+  launched(gpu::launch_layer_norm(stream_, write(y), x.data, weight.data, bias.data, n_rows, params), "layer_norm");
+}
+
+void GpuBackend::add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) {
+  settle();
+  write(x);
+  pending_ = {x, y, scale};  // the norm that mostly follows takes it along
+  pending_.x.size = y.size;
+}
+
+void GpuBackend::add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
+                           int32_t n_tokens) {
+  settle();
+  if (n_tokens == 0) return;
+  const gpu::RowParams params{n_tokens, int_of(y.size) / n_tokens, 0, 0, 0, 0};
+  launched(gpu::launch_add_gated(stream_, write(x), y.data, logits.data, params), "add_gated");
+}
+
+void GpuBackend::scale(DeviceSpan<float> x, float factor) {
+  settle();
+  launched(gpu::launch_scale(stream_, write(x), {int_of(x.size), factor, 0}), "scale");
+}
+
+void GpuBackend::softcap(DeviceSpan<float> x, float cap) {
+  settle();
+  launched(gpu::launch_softcap(stream_, write(x), {int_of(x.size), cap, 0}), "softcap");
+}
+
+void GpuBackend::activate(DeviceSpan<float> x, Activation activation) {
+  settle();
+  launched(gpu::launch_activate(stream_, write(x), {int_of(x.size), 0, static_cast<int32_t>(activation)}), "activate");
+}
+
+void GpuBackend::copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x,
+                              int32_t x_width, int32_t x_col, int32_t n_cols, int32_t n_rows) {
+  settle();
+  launched(gpu::launch_copy_columns(stream_, write(y), x.data, {n_rows, n_cols, y_width, y_col, x_width, x_col}),
+           "copy_columns");
+}
+
+void GpuBackend::gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
+                             int64_t width) {
+  settle();
+  if (!is_in_pass_) inputs_.stage(stream_, {}, {}, rows);
+  const gpu::RowParams params{int_of(rows.size()), static_cast<int32_t>(width), 0, 0, 0, 0};
+  launched(gpu::launch_gather_rows(stream_, write(y), x.data, inputs_.rows(), params), "gather_rows");
+}
+
+}  // namespace outpost

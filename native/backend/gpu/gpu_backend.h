@@ -1,0 +1,224 @@
+// Computes on an NVIDIA GPU. Everything is put on one stream, in the order of the calls.
+//
+// gpu_backend.cpp: passes and the small operations; gpu_weights.cpp: what is loaded; gpu_products.cpp: products and
+// the forms of activations that they take; gpu_attention.cpp and gpu_experts.cpp: these; gpu_expert_weights.cpp:
+// experts as they are loaded; gpu_codes.cpp: the pages of a KV cache in codes; gpu_devices.cpp: what there is.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/device_experts.h"
+#include "backend/gpu/gpu_codes.h"
+#include "backend/gpu/gpu_experts.h"
+#include "backend/gpu/gpu_inputs.h"
+#include "backend/gpu/gpu_memory.h"
+#include "backend/gpu/gpu_recordings.h"
+#include "core/strings.h"
+
+namespace outpost {
+
+inline int32_t int_of(size_t n) { return static_cast<int32_t>(n); }
+
+class GpuBackend final : public Backend {
+ public:
+  GpuBackend(int32_t device, const DeviceExperts& experts);
+  ~GpuBackend() override;
+
+  const char* name() const override { return name_.c_str(); }
+  // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
+  int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
+  int32_t n_least_prefill() const override { return has_gemm_ ? 512 : 64; }
+
+  // ---- what is loaded
+
+  std::unique_ptr<Weight> load_weight(const WeightView& view) override;
+  std::unique_ptr<Buffer> load_vector(const WeightView& view) override;
+  void load_table(const WeightView& table) override { tables_[table.bytes.data()] = load_matrix(table); }
+  std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
+  ExpertCacheStats expert_cache_stats() const override;
+  std::unique_ptr<Rope> create_rope(const RopeParams& params) override;
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
+  std::unique_ptr<Buffer> alloc_f32(size_t n) override;
+
+  // ---- passes
+
+  DeviceSpan<const float> run_pass(const PassInputs& inputs,
+                                   const std::function<DeviceSpan<const float>()>& operations) override;
+  void write(DeviceSpan<float> x, std::span<const float> host) override;
+  void read(std::span<float> host, DeviceSpan<const float> device) override;
+
+  // ---- operations
+
+  void embed(DeviceSpan<float> y, const WeightView& table, std::span<const int32_t> tokens) override;
+  void rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight, int32_t n_rows,
+                float eps) override;
+  void layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
+                  DeviceSpan<const float> bias, int32_t n_rows, float eps) override;
+  void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) override;
+  void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
+                    Gate gate) override;
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) override;
+  void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits, int32_t n_tokens,
+                  Experts& layer) override;
+  void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override;
+  void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
+                 int32_t n_tokens) override;
+  void scale(DeviceSpan<float> x, float factor) override;
+  void softcap(DeviceSpan<float> x, float cap) override;
+  void activate(DeviceSpan<float> x, Activation activation) override;
+  void copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x, int32_t x_width,
+                    int32_t x_col, int32_t n_cols, int32_t n_rows) override;
+  void rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v, KvStorage& kv,
+                         int32_t il, std::span<const SequenceRun> runs, const AttentionParams& params,
+                         Rope* rope) override;
+  void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
+                 std::span<const SequenceRun> runs, const AttentionParams& params) override;
+  void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
+                   int64_t width) override;
+
+ private:
+  /// An addition that was asked for and not issued yet: x += factor * y.
+  struct Pending {
+    DeviceSpan<float> x;
+    DeviceSpan<const float> y;
+    float factor = 1.0f;
+  };
+
+  /// An UnpackedPlan on the device. Passes that have one are not recorded.
+  struct UnpackedPass {
+    int32_t n_group, n_rows, n_window;
+    bool is_current = false;  ///< made for this pass
+    int32_t n_pages = 0, n_tiles = 0;
+    const gpu::UnpackedPage* pages = nullptr;
+    const int32_t* page_tables = nullptr;
+    const gpu::AttentionTile* tiles = nullptr;
+    DeviceBytes memory;
+    PinnedBytes pinned;
+  };
+
+  void use() { check_gpu(gpu::choose_device(device_), "choosing the device"); }
+
+  void launched(gpu::Error error, const char* kernel) { check_gpu(error, kernel); }
+
+  static bool overlap(DeviceSpan<const float> a, DeviceSpan<const float> b) {
+    return a.data < b.data + b.size && b.data < a.data + a.size;
+  }
+
+  /// Issues what was put off.
+  void settle();
+  /// For an operation that writes to `y`: codes of what was there are stale.
+  float* write(DeviceSpan<float> y);
+  /// Room for n floats that no other user of this memory needs now.
+  float* reserve(DeviceBytes& memory, size_t n);
+
+  // ---- passes
+
+  /// Copies the activations that a pass brings along to where recorded ones look for them.
+  void stage_activations(std::span<const float> activations);
+  /// A pass whose inputs are on the device: as it was recorded, or by its operations. @return its logits
+  DeviceSpan<const float> run_operations(const PassInputs& inputs,
+                                         const std::function<DeviceSpan<const float>()>& operations);
+  /// Everything that a pass asks for, nothing put off. @return its logits
+  DeviceSpan<const float> finish_operations(const std::function<DeviceSpan<const float>()>& operations);
+  /// What a pass asks for, as a graph that is kept by its key.
+  GpuRecordings::Pass record(const GpuRecordings::Key& key, const std::function<DeviceSpan<const float>()>& operations);
+
+  // ---- products
+
+  gpu::QuantizedOutput reserve_codes(size_t n);
+  /// x as weights of this type are multiplied by.
+  gpu::QuantizedInput quantize(DeviceSpan<const float> x, gpu::DeviceType type);
+  /// The image of n_tokens rows, for products with many tokens.
+  gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols);
+  void multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
+                int32_t n_tokens);
+  /// The first task and those after it that one launch can take along. @return how many these were
+  size_t multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
+  /// Which expert of the pass is in which slot, if they are not all on the device.
+  void resolve(GpuExpertPass& pass);
+  /// Copies of these matrices what a round lacks.
+  void copy_experts(const GpuExpertPass& pass, std::initializer_list<const GpuMatrix*> matrices, int32_t round);
+  /// y = the sum of what the chosen experts make of x. @param weights of the choices
+  void compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights, const GpuExpertPass& pass);
+  /// All experts' products with one of their matrices, for every choice. @param n_used choices that share a row of x
+  void multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
+                        const GpuExpertPass& pass, int32_t n_used);
+
+  // ---- keys and values in codes
+
+  gpu::RopeCodesParams codes_params(const GpuCodesStorage& storage, int32_t il, int32_t n_head) const;
+  /// What this pass unpacks for layers with that window and way of sharing heads.
+  const UnpackedPass& unpacked_pass(int32_t n_group, int32_t n_rows, int32_t n_window);
+  /// Up to kMatvecMaxTokens tokens.
+  void attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, const GpuCodesStorage& storage, int32_t il,
+                    const AttentionParams& params);
+  /// More tokens: by kernels that read f16.
+  void attend_unpacked(DeviceSpan<float> y, DeviceSpan<const float> q, const GpuCodesStorage& storage, int32_t il,
+                       const AttentionParams& params);
+
+  // ---- what is loaded
+
+  /// @throws EngineError kModelUnsupported
+  void check_kv_shape(const KvShape& shape);
+  void forget_passes();
+  std::shared_ptr<GpuMatrix> load_matrix(const WeightView& view);
+  std::unique_ptr<GpuMatrix> upload_matrix(const WeightView& view);
+  /// One matrix of all experts as it lies in the file: `width` bytes of each, `pitch` apart.
+  struct ExpertRuns {
+    const WeightView& view;
+    const std::byte* first;
+    size_t pitch, width;
+    int64_t n_rows;  ///< of one expert
+
+    gpu::DeviceType type() const { return {view.type, gpu::can_widen(view.type, view.n_cols)}; }
+    /// Of one expert on the device.
+    size_t device_bytes() const { return gpu::device_bytes(type(), n_rows * view.n_cols); }
+  };
+  /// @param n_slots n_expert: all experts are on the device
+  std::unique_ptr<GpuMatrix> load_expert_matrix(const ExpertRuns& runs, int32_t n_expert, int32_t n_slots);
+  /// The first experts in slots, and all of them in pinned memory, in the layout of the device.
+  std::unique_ptr<GpuMatrix> to_slots(const ExpertRuns& runs, int32_t n_expert, int32_t n_slots);
+  /// @param pitch bytes from one run of `width` bytes to the next; all of them make n_rows rows
+  std::unique_ptr<GpuMatrix> to_device(const WeightView& view, const std::byte* bytes, size_t pitch, size_t width,
+                                       int64_t n_rows);
+  std::unique_ptr<GpuBuffer> upload(std::span<const float> values);
+
+  int32_t device_;
+  std::string name_;
+  int32_t n_multiprocessors_ = 0;
+  gpu::Stream stream_ = nullptr;
+  std::map<std::pair<const std::byte*, int64_t>, std::weak_ptr<GpuMatrix>> matrices_;
+  std::map<const std::byte*, std::shared_ptr<GpuMatrix>> tables_;
+  std::vector<GpuRope*> ropes_;  // owned by the network, which outlives every pass
+  DeviceExperts expert_budget_;
+  uint64_t resident_expert_bytes_ = 0, expert_bytes_ = 0;  // of slots, and of all experts
+  DeviceBytes expert_counters_;                            // [kSlotCounters]; none where all experts are resident
+
+  GpuInputs inputs_;
+  GpuRecordings recordings_;
+  PinnedBytes pinned_, pinned_activations_;
+  DeviceBytes activations_;  // of the stage before
+  bool is_in_pass_ = false;
+  std::span<const int32_t> pass_tokens_;     // of the pass that is computed
+  std::span<const float> pass_activations_;  // likewise
+  int32_t n_splits_ = 1;
+  std::vector<std::unique_ptr<UnpackedPass>> unpacked_passes_;
+  Pending pending_;
+  DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
+  bool is_quantized_super_ = false;
+  uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
+  DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
+  bool has_gemm_ = false;
+  DeviceBytes image_, image_scales_;
+  DeviceBytes unpacked_;
+  DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
+  DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
+  DeviceBytes expert_places_, expert_copies_, n_expert_copies_;
+};
+
+}  // namespace outpost

@@ -1,0 +1,36 @@
+#include "backend/gpu/gpu_memory.h"
+
+#include <algorithm>
+
+#include "core/strings.h"
+
+namespace outpost {
+
+void check_gpu(gpu::Error error, const char* what) {
+  if (error == gpu::Error::kNone) return;
+  throw EngineError(ErrorCode::kInternal, concat("The GPU failed while ", what, ": ", gpu::error_text(error), "."));
+}
+
+void fail_out_of_memory(size_t n_bytes, const char* what) {
+  size_t n_free = 0, n_total = 0;
+  gpu::memory_info(n_free, n_total);
+  throw EngineError(ErrorCode::kOutOfMemory,
+                    concat("The GPU has no room for ", what, ": ", n_bytes >> 20, " MiB are needed, ", n_free >> 20,
+                           " of ", n_total >> 20, " MiB are free. Choose a smaller model or context, or the CPU."));
+}
+
+void fail_out_of_host_memory(size_t n_bytes) {
+  throw EngineError(ErrorCode::kOutOfMemory,
+                    concat("There is no room for ", n_bytes >> 20,
+                           " MiB of memory that stays in its place for the GPU to read. Choose a smaller model, fewer "
+                           "layers on the GPU, or the CPU."));
+}
+
+DeviceBytes::DeviceBytes(size_t n, const char* what) {
+  const gpu::Error error = gpu::allocate(data_, std::max<size_t>(n, 1));
+  if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(n, what);
+  check_gpu(error, "allocating memory");
+  size_ = n;
+}
+
+}  // namespace outpost

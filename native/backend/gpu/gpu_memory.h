@@ -1,0 +1,231 @@
+// Memory of a GPU and what lies in it: buffers, weights, KV pages, tables of rotations. Experts: gpu_experts.h.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "kernels/launchers/launchers.h"
+
+namespace outpost {
+
+/// @throws EngineError kInternal "what: the platform's message"
+void check_gpu(gpu::Error error, const char* what);
+
+/// Waits for copies and fills outside of any stream: those of ordinary memory go on when the call has returned, and
+/// nothing orders them before what a stream does.
+inline void wait_for_copies() { check_gpu(gpu::synchronize(nullptr), "copying to the device"); }
+
+/// @throws EngineError kOutOfMemory with what is needed for `what`, and what is free
+[[noreturn]] void fail_out_of_memory(size_t n_bytes, const char* what);
+
+/// The same for memory that the host keeps in its place for the device.
+[[noreturn]] void fail_out_of_host_memory(size_t n_bytes);
+
+/// @throws EngineError kModelUnsupported: no kernel takes a tensor of this type
+[[noreturn]] void fail_unsupported(const WeightView& view);
+
+/// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
+class DeviceBytes {
+ public:
+  DeviceBytes() = default;
+  DeviceBytes(size_t n, const char* what);
+  ~DeviceBytes() { release(); }
+  DeviceBytes(DeviceBytes&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  DeviceBytes& operator=(DeviceBytes&& other) noexcept {
+    if (this != &other) {
+      release();
+      data_ = std::exchange(other.data_, nullptr);
+      size_ = std::exchange(other.size_, 0);
+    }
+    return *this;
+  }
+
+  void* data() const { return data_; }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  size_t size() const { return size_; }
+
+ private:
+  void release() {
+    if (data_ != nullptr) gpu::release(data_);  // an error here is an earlier one, which was reported
+    data_ = nullptr;
+  }
+
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Memory of the host that the device copies from and to by itself.
+class PinnedBytes {
+ public:
+  ~PinnedBytes() {
+    if (data_ != nullptr) gpu::release_pinned(data_);
+  }
+  PinnedBytes() = default;
+  PinnedBytes(const PinnedBytes&) = delete;
+  PinnedBytes& operator=(const PinnedBytes&) = delete;
+
+  /// At least n bytes; what was there is lost. @throws EngineError kOutOfMemory with the figures
+  std::byte* reserve(size_t n) {
+    if (n > size_) {
+      if (data_ != nullptr) gpu::release_pinned(data_);
+      data_ = nullptr;
+      size_ = 0;
+      const gpu::Error error = gpu::allocate_pinned(data_, n);
+      if (error == gpu::Error::kOutOfMemory) fail_out_of_host_memory(n);
+      check_gpu(error, "allocating pinned memory");
+      size_ = n;
+    }
+    return data();
+  }
+  /// Kernels read it at this address as well.
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+class GpuBuffer final : public Buffer {
+ public:
+  explicit GpuBuffer(size_t n) : memory_(n * sizeof(float), "activations") { span_ = {memory_.as<float>(), n}; }
+
+ private:
+  DeviceBytes memory_;
+};
+
+/// A matrix in the layout of the file, or in wide blocks made of it.
+class GpuMatrix {
+ public:
+  /// @param host null, or experts' matrices, n_rows in all: `memory` is slots for some of them
+  GpuMatrix(gpu::DeviceType type, int64_t n_rows, int64_t n_cols, DeviceBytes memory,
+            std::unique_ptr<PinnedBytes> host = nullptr)
+      : type_(type), n_rows_(n_rows), n_cols_(n_cols), memory_(std::move(memory)), host_(std::move(host)) {}
+
+  gpu::DeviceType type() const { return type_; }
+  bool has_blocks() const { return tensor_type_traits(type_.type).block_elements > 1; }
+  int32_t n_rows() const { return static_cast<int32_t>(n_rows_); }
+  int32_t n_cols() const { return static_cast<int32_t>(n_cols_); }
+  const void* data() const { return memory_.data(); }
+  size_t size_bytes() const { return memory_.size(); }  ///< on the device
+  // Of experts that are not all on the device: their slots are what `data` says.
+  void* slots() const { return memory_.data(); }
+  const void* host() const { return host_->data(); }  ///< @pre it has slots
+
+ private:
+  gpu::DeviceType type_;
+  int64_t n_rows_, n_cols_;
+  DeviceBytes memory_;
+  std::unique_ptr<PinnedBytes> host_;
+};
+
+class GpuWeight final : public Weight {
+ public:
+  explicit GpuWeight(std::shared_ptr<GpuMatrix> matrix) : matrix_(std::move(matrix)) {}
+  const GpuMatrix& matrix() const { return *matrix_; }
+  int64_t n_rows() const override { return matrix_->n_rows(); }
+  int64_t n_cols() const override { return matrix_->n_cols(); }
+  size_t size_bytes() const override { return matrix_->size_bytes(); }
+
+ private:
+  std::shared_ptr<GpuMatrix> matrix_;  // a tied table has it too
+};
+
+/// f16 pages, as kernels/portable/kv_layout.h has them.
+class GpuKvStorage final : public KvStorage {
+ public:
+  /// @param stream of the passes over these pages
+  GpuKvStorage(const KvShape& shape, int32_t n_page, gpu::Stream stream, std::function<void()> on_end)
+      : shape_(shape),
+        n_page_(n_page),
+        memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
+        stream_(stream),
+        on_end_(std::move(on_end)) {
+    check_gpu(gpu::fill(memory_.data(), 0, memory_.size()), "clearing the KV cache");
+    wait_for_copies();
+  }
+  ~GpuKvStorage() override { on_end_(); }
+
+  int32_t n_page() const override { return n_page_; }
+  size_t size_bytes() const override { return memory_.size(); }
+  bool copy_page(int32_t from, int32_t to) override {
+    const auto n_bytes = static_cast<size_t>(page_stride()) * sizeof(uint16_t);
+    check_gpu(
+        gpu::copy(stream_, pages() + to * page_stride(), pages() + from * page_stride(), n_bytes, gpu::Copy::kOnDevice),
+        "copying a page of keys and values");
+    return true;
+  }
+  bool read_form(int32_t page, KvForm, std::span<std::byte> bytes) const override {
+    check_gpu(gpu::copy(stream_, bytes.data(), pages() + page * page_stride(), bytes.size(), gpu::Copy::kToHost),
+              "reading a page of keys and values");
+    check_gpu(gpu::synchronize(stream_), "reading a page of keys and values");
+    return true;
+  }
+  bool write_form(int32_t page, KvForm, std::span<const std::byte> bytes) override {
+    check_gpu(gpu::copy(stream_, pages() + page * page_stride(), bytes.data(), bytes.size(), gpu::Copy::kToDevice),
+              "writing a page of keys and values");
+    check_gpu(gpu::synchronize(stream_), "writing a page of keys and values");
+    return true;
+  }
+  uint16_t* pages() const { return memory_.as<uint16_t>(); }
+  gpu::KvLayout layout(int32_t il) const {
+    return {shape_.n_head_kv, shape_.head_dim_k, shape_.head_dim_v, page_stride(), il * layer_stride()};
+  }
+
+ private:
+  int64_t layer_stride() const {
+    return int64_t{kKvPageSize} * shape_.n_head_kv * (shape_.head_dim_k + shape_.head_dim_v);
+  }
+  int64_t page_stride() const { return shape_.n_layer * layer_stride(); }
+
+  KvShape shape_;
+  int32_t n_page_;
+  DeviceBytes memory_;
+  gpu::Stream stream_;
+  std::function<void()> on_end_;
+};
+
+/// Cosines and sines of every position, [n_positions, n_pairs, 2], grown as positions are used.
+class GpuRope final : public Rope {
+ public:
+  explicit GpuRope(const RopeParams& params) : params_(params) {}
+
+  const RopeParams& params() const { return params_; }
+  int32_t n_pairs() const { return static_cast<int32_t>(params_.frequencies.size()); }
+  const float* turns() const { return memory_.as<float>(); }
+  /// Makes positions up to `pos` ready. @return whether the table has moved; nothing may be running then
+  bool reserve(int32_t pos) {
+    if (pos < n_positions_) return false;
+    const int32_t n = std::max(pos + 1, std::max(1024, 2 * n_positions_));
+    for (; n_positions_ < n; ++n_positions_) {
+      for (const double frequency : params_.frequencies) {
+        const double angle = frequency * n_positions_;
+        table_.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
+        table_.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
+      }
+    }
+    check_gpu(gpu::synchronize_device(), "waiting for the device");
+    memory_ = DeviceBytes(std::max<size_t>(1, table_.size()) * sizeof(float), "the table of rotations");
+    check_gpu(gpu::copy(memory_.data(), table_.data(), table_.size() * sizeof(float), gpu::Copy::kToDevice),
+              "copying the table of rotations");
+    wait_for_copies();
+    return true;
+  }
+
+ private:
+  RopeParams params_;
+  int32_t n_positions_ = 0;
+  std::vector<float> table_;
+  DeviceBytes memory_;
+};
+
+}  // namespace outpost

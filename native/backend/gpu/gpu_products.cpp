@@ -1,0 +1,127 @@
+#include "backend/gpu/gpu_backend.h"
+
+#include <algorithm>
+
+namespace outpost {
+
+void GpuBackend::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
+  settle();
+  while (!tasks.empty()) tasks = tasks.subspan(multiply_alike(tasks, x, n_tokens));
+}
+
+void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
+                              Gate gate) {
+  settle();
+  const GpuMatrix& a = static_cast<const GpuWeight*>(pair.gate)->matrix();
+  const GpuMatrix& b = static_cast<const GpuWeight*>(pair.up)->matrix();
+  const bool is_alike = a.type().type == b.type().type && a.type().is_wide == b.type().is_wide &&
+                        (pair.gate_bias.size > 0) == (pair.up_bias.size > 0);
+  if (a.has_blocks() && is_alike && n_tokens <= gpu::kMatvecMaxTokens) {
+    const gpu::QuantizedInput input = quantize(x, a.type());
+    const gpu::MatvecParams params{a.n_rows(), a.n_cols() / 32, n_tokens, pair.gate_bias.size > 0 ? 1 : 0,
+                                   static_cast<int32_t>(gate)};
+    launched(gpu::launch_matvec_gated(stream_, a.type(), a.data(), b.data(), input, pair.gate_bias.data,
+                                      pair.up_bias.data, write(y), params),
+             "matvec_gated");
+    return;
+  }
+  const DeviceSpan<float> other = {reserve(spare_, y.size), y.size};
+  multiply(a, y, x, pair.gate_bias.data, n_tokens);
+  multiply(b, other, x, pair.up_bias.data, n_tokens);
+  launched(gpu::launch_gate(stream_, write(y), y.data, other.data, {int_of(y.size), 0, static_cast<int32_t>(gate)}),
+           "gate");
+}
+
+void GpuBackend::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
+  settle();
+  write(y);
+  const int32_t n_head = int_of(weights.size());
+  for (int32_t h = 0; h < n_head; ++h) {
+    const GpuMatrix& matrix = static_cast<const GpuWeight&>(*weights[static_cast<size_t>(h)]).matrix();
+    const auto n_x = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_cols());
+    const auto n_y = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_rows());
+    const DeviceSpan<float> inputs = {reserve(spare_, n_x), n_x}, results = {reserve(other_spare_, n_y), n_y};
+    quantized_ = {};
+    halved_ = {};
+    launched(gpu::launch_copy_columns(stream_, inputs.data, x.data,
+                                      {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride, h * x_stride}),
+             "copy_columns");
+    multiply(matrix, results, inputs, nullptr, n_tokens);
+    launched(gpu::launch_copy_columns(stream_, y.data, results.data,
+                                      {n_tokens, matrix.n_rows(), n_head * y_stride, h * y_stride, matrix.n_rows(), 0}),
+             "copy_columns");
+  }
+}
+
+gpu::QuantizedOutput GpuBackend::reserve_codes(size_t n) {
+  reserve(codes_, n / 4);
+  reserve(scales_, n / 32);
+  reserve(sums_, n / 32);
+  reserve(pairs_, n / 64);
+  return {codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>(), pairs_.as<uint32_t>()};
+}
+
+gpu::QuantizedInput GpuBackend::quantize(DeviceSpan<const float> x, gpu::DeviceType type) {
+  const bool is_super = gpu::takes_super_groups(type);
+  const gpu::QuantizedOutput codes = reserve_codes(x.size);
+  if (quantized_.data != x.data || quantized_.size != x.size || is_quantized_super_ != is_super) {
+    launched(gpu::launch_quantize(stream_, x.data, codes, {int_of(x.size / 32), is_super ? 1 : 0}),
+             "quantize_activations");
+    quantized_ = x;
+    is_quantized_super_ = is_super;
+  }
+  return {codes.codes, codes.scales, codes.sums, codes.pairs};
+}
+
+gpu::HalvedInput GpuBackend::halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols) {
+  const size_t size = static_cast<size_t>(n_tokens) * static_cast<size_t>(n_cols);
+  auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_tokens, n_cols)));
+  float* scales = reserve(image_scales_, static_cast<size_t>(n_tokens));
+  if (halved_.data != x.data || halved_.size != size) {
+    launched(gpu::launch_halve(stream_, x.data, image, scales, {n_tokens, n_cols}), "halve_activations");
+    halved_ = {x.data, size};
+  }
+  return {image, scales};
+}
+
+void GpuBackend::multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
+                          int32_t n_tokens) {
+  if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
+    const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
+    const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
+    launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "gemm_wgmma");
+    return;
+  }
+  if (!matrix.has_blocks()) {
+    const gpu::FloatMatvecParams params{matrix.n_rows(), matrix.n_cols(), n_tokens, bias != nullptr ? 1 : 0};
+    launched(gpu::launch_float_matvec(stream_, matrix.type().type, matrix.data(), x.data, bias, write(y), params),
+             "float_matvec");
+    return;
+  }
+  const gpu::QuantizedInput input = quantize(x, matrix.type());
+  const gpu::MatvecParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0, 0};
+  launched(gpu::launch_matvec(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "matvec");
+}
+
+size_t GpuBackend::multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
+  const GpuMatrix& first = static_cast<const GpuWeight*>(tasks[0].weight)->matrix();
+  size_t n = 0;
+  gpu::MatrixProduct products[gpu::kSuperMatrices];
+  for (; n < std::min(tasks.size(), size_t{gpu::kSuperMatrices}); ++n) {
+    const GpuMatrix& matrix = static_cast<const GpuWeight*>(tasks[n].weight)->matrix();
+    if (matrix.type().type != first.type().type || matrix.type().is_wide != first.type().is_wide) break;
+    products[n] = {matrix.data(), tasks[n].bias.data, tasks[n].result.data, matrix.n_rows()};
+  }
+  if (n < 2 || !gpu::is_superblock(first.type()) || n_tokens > gpu::kMatvecMaxTokens) {
+    multiply(first, tasks[0].result, x, tasks[0].bias.data, n_tokens);
+    return 1;
+  }
+  const gpu::QuantizedInput input = quantize(x, first.type());
+  for (size_t i = 0; i < n; ++i) write(tasks[i].result);
+  launched(gpu::launch_matvec_set(stream_, first.type(), products, int_of(n), input, first.n_cols() / 32, n_tokens),
+           "matvec_set");
+  return n;
+}
+
+}  // namespace outpost

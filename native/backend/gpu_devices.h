@@ -1,0 +1,29 @@
+// The backend for GPUs. Where it was not built, backend/no_gpu has these functions and says so.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/device_experts.h"
+
+namespace outpost {
+
+/// What ids of GPUs begin with: "cuda".
+const char* gpu_platform();
+
+/// The GPUs that this machine's driver shows; none without a driver. @param reason why there are none
+std::vector<DeviceInfo> list_gpus(std::string& reason);
+
+/// Where a device is, "0000:65:00.0"; empty if there is none.
+std::string gpu_bus_id(int32_t device);
+
+/// Bytes per second of a large copy on the device, those read and those written.
+/// @throws EngineError
+double measure_gpu_copy(int32_t device);
+
+/// @throws EngineError kInvalidArgument if there is no such device, saying why
+std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts);
+
+}  // namespace outpost
