@@ -63,12 +63,16 @@ class Launch {
     });
   }
 
- private:
+ protected:
   Stream stream_;
   emulator::LaunchConfig config_;
 };
 
-/// Launches under the emulator follow each other.
-using OverlappedLaunch = Launch;
+class OverlappedLaunch : public Launch {
+ public:
+  OverlappedLaunch(Stream stream, Grid grid, int32_t n_threads) : Launch(stream, grid, n_threads) {
+    config_.starts_early = true;
+  }
+};
 
 }  // namespace outpost::gpu

@@ -70,6 +70,7 @@ bool is_recording() {
 void drain(StreamState& stream) {
   const Work work = std::exchange(stream.waiting, {});
   for (const auto& one : work) one();
+  end_launches();
 }
 
 void drain_all() {

@@ -11,6 +11,7 @@ enum class FaultKind {
   kMisaligned,         ///< an access that is not a multiple of its size, or finer than the elements of the array
   kReadOnly,           ///< a write to an input
   kUninitializedRead,  ///< of an element that nobody has written: shared memory starts without values in every block
+  kTooEarly,           ///< a thread of a launch that may start early uses what a launch before it may still work on
   kRace,               ///< two threads at one element, one of them writing, with nothing between them that orders them
   kBarrierDivergence,  ///< not all threads of a block come to the same barrier
   kWarpDivergence,     ///< not all lanes of a warp come to the same shuffle, vote, sync or matrix product, or not all

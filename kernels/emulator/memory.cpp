@@ -65,7 +65,12 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessC
     if (access == Access::kWrite) fail(FaultKind::kReadOnly, verb, *this, offset);
     return data() + begin;
   }
-  if (kind_ == RegionKind::kShared) clock.launch = clock.block;  // the array lives as long as its block
+  if (kind_ == RegionKind::kShared) {
+    clock.launch = clock.block;  // the array lives as long as its block
+    clock.last_ended = UINT64_MAX;
+  }
+  if (access == Access::kWrite && clock.last_ended != UINT64_MAX)
+    fail(FaultKind::kTooEarly, "has not waited for the launch before, and writes", *this, offset);
   for (size_t at = begin / element_bytes_ * element_bytes_; at < begin + n_bytes; at += element_bytes_) {
     Cell& cell = cells_[at / element_bytes_];
     if (access == Access::kRead)
@@ -135,6 +140,9 @@ void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
       fail(FaultKind::kRace, "reads what " + writer_of(cell) + " has just written,", *this, offset);
   } else if (cell.write_block >= clock.launch) {
     fail(FaultKind::kRace, "reads what another block has written,", *this, offset);
+  } else if (cell.write_block > clock.last_ended) {
+    fail(FaultKind::kTooEarly, "has not waited for the launch before, and reads what it may still write,", *this,
+         offset);
   }
 
   if (kind_ == RegionKind::kShared && clock.seen != nullptr) return;  // marks_ has the reads

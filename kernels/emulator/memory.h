@@ -5,6 +5,8 @@
 // orders all threads and a warp sync those of one warp; blocks of a launch are never ordered, launches always are.
 // Shuffles order nothing, as in CUDA. In a block with asynchronous instructions clocks say what else is ordered
 // (order.h); there reads are told apart in shared memory only, as no kernel gives global memory from thread to thread.
+// A launch may start before those that precede it have ended (LaunchConfig::starts_early): its threads then wait for
+// them before they write anything, or read what they write.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +39,9 @@ struct AccessClock {
   const VectorClock* seen = nullptr;  ///< what is ordered before the access
   uint16_t agent = 0;
   uint32_t time = 0;  ///< of the agent
+
+  /// Of a thread that has not waited for the launches before its own: blocks up to this one have ended for certain.
+  uint64_t last_ended = UINT64_MAX;
 
   uint16_t warp() const { return thread / 32; }
 };

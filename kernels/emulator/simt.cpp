@@ -36,7 +36,8 @@ struct Warp {
 
 struct Thread {
   Fiber fiber;
-  size_t n_shared = 0;  // arrays declared so far
+  size_t n_shared = 0;      // arrays declared so far
+  bool has_waited = false;  // for the launches before
 };
 
 /// Threads are kept from one launch to the next: their stacks are large.
@@ -50,6 +51,12 @@ class Run {
  public:
   Run(const LaunchConfig& config, const std::function<void()>& kernel);
   void run_blocks();
+  static void end_launches() { last_ended = n_blocks_ever; }
+
+  void wait_for_launches() {
+    threads_[static_cast<size_t>(thread_)]->has_waited = true;
+    has_waited_ = true;
+  }
 
   void arrive_at_barrier(Site site);
   bool arrive_in_warp(const char* what, Site site);
@@ -68,6 +75,7 @@ class Run {
     const auto thread = static_cast<uint16_t>(thread_);
     AccessClock clock{first_block_, block_number_, barrier_epoch_,
                       warps_[static_cast<size_t>(thread_ / kWarpSize)].sync_epoch, thread};
+    if (!threads_[static_cast<size_t>(thread_)]->has_waited) clock.last_ended = last_ended;
     if (async_) {
       clock.seen = &async_->order.clock_of(thread_);
       clock.agent = thread;
@@ -85,7 +93,7 @@ class Run {
   void wait(Meeting& meeting, FaultKind kind, const char* what, Site site);
   [[noreturn]] void fail_divergence();
 
-  static uint64_t n_blocks_ever;
+  static uint64_t n_blocks_ever, last_ended;
 
   const LaunchConfig& config_;
   std::function<void()> thread_body_;
@@ -105,9 +113,11 @@ class Run {
   Dim3 block_{};
   int thread_ = 0;
   uint64_t first_block_ = 0, block_number_ = 0;
+  bool has_waited_ = false;  // any thread
 };
 
 uint64_t Run::n_blocks_ever = 1;  // 1 is the host (memory.cpp)
+uint64_t Run::last_ended = 1;
 
 Run* current = nullptr;
 
@@ -142,10 +152,13 @@ void Run::run_blocks() {
   if (config_.schedule == Schedule::kReverse) std::reverse(order.begin(), order.end());
   if (config_.schedule == Schedule::kRandom) std::shuffle(order.begin(), order.end(), random_);
   first_block_ = n_blocks_ever + 1;
+  if (!config_.starts_early) end_launches();
   for (const int64_t i : order) {
     run_block(
         {static_cast<int32_t>(i % n.x), static_cast<int32_t>(i / n.x % n.y), static_cast<int32_t>(i / n.x / n.y)});
   }
+  if (config_.starts_early && !has_waited_)
+    throw Fault(FaultKind::kTooEarly, "a launch ends without having waited for those before it");
 }
 
 void Run::run_block(Dim3 block) {
@@ -165,6 +178,7 @@ void Run::run_block(Dim3 block) {
   for (int i = 0; i < config_.n_threads; ++i) {
     Thread& thread = *threads_[static_cast<size_t>(i)];
     thread.n_shared = 0;
+    thread.has_waited = !config_.starts_early;
     thread.fiber.start(thread_body_);
     ready_.push_back(config_.schedule == Schedule::kReverse ? config_.n_threads - 1 - i : i);
   }
@@ -338,6 +352,8 @@ void launch(const LaunchConfig& config, const std::function<void()>& kernel) {
   run.run_blocks();
 }
 
+void end_launches() { Run::end_launches(); }
+
 Dim3 block_index() { return current->block(); }
 Dim3 grid_size() { return current->config().n_blocks; }
 int32_t thread_index() { return current->thread(); }
@@ -356,6 +372,7 @@ std::string describe_thread() {
 
 std::string describe_agent(size_t agent) { return current->async().order.describe(agent); }
 
+void wait_for_launches() { current->wait_for_launches(); }
 void barrier(Site site) { current->arrive_at_barrier(site); }
 void warp_sync(Site site) { current->warp_sync(site); }
 const std::byte* exchange(const void* value, size_t n_bytes, Site site) {

@@ -35,10 +35,15 @@ struct LaunchConfig {
   Schedule schedule = Schedule::kInOrder;
   uint64_t seed = 0;
   size_t max_shared_bytes = kMaxSharedBytes;
+  /// It may start while launches before it still run, those since the last that does not. At least one of its threads
+  /// has to wait for them: who waits for this launch takes it that they have ended too.
+  bool starts_early = false;
 };
 
 /// Runs `kernel` once per thread. Throws the first Fault; memory is then as the kernel left it.
 void launch(const LaunchConfig& config, const std::function<void()>& kernel);
+/// Somebody has waited for all launches so far.
+void end_launches();
 
 // ---- what a kernel calls; only inside `launch`
 
@@ -63,6 +68,8 @@ std::string describe_thread();
 /// Of the running block: see BlockOrder.
 std::string describe_agent(size_t agent);
 
+/// The launches before this one have ended when it returns.
+void wait_for_launches();
 /// All threads of the block; orders their accesses to memory.
 void barrier(Site site = Site::here());
 /// All lanes of the warp; orders their accesses to memory.

@@ -53,9 +53,9 @@ struct Here {
   int32_t warp = thread_id / emulator::kWarpSize;
 };
 
-// ---- launches that follow each other: here one has ended before the next begins
+// ---- launches that follow each other: here one has ended before the next begins, and who does not wait is found
 GPU_FN void allow_next() {}
-GPU_FN void wait_for_previous() {}
+GPU_FN void wait_for_previous() { emulator::wait_for_launches(); }
 
 // ---- threads that meet
 GPU_FN void block_barrier(Site site = Site::here()) { emulator::barrier(site); }

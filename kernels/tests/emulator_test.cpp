@@ -42,6 +42,60 @@ reverse_and_sum(GPU_IN(0, float, x), GPU_IO(1, float, reversed), GPU_IO(2, float
 
 }  // namespace
 
+// ---- launches that start early
+
+namespace {
+
+enum class EarlyMistake { kNone, kReadsResult, kWrites, kNeverWaits };
+
+template <EarlyMistake kMistake>
+GPU_KERNEL(32)
+double_early(GPU_IO(0, const float, x), GPU_IN(1, float, weight), GPU_IO(2, float, y) GPU_GRID) {
+  const Here here = GPU_HERE;
+  const float own_weight = weight[here.thread_id];
+  float early = 0;
+  if (kMistake == EarlyMistake::kReadsResult) early = x[here.thread_id];
+  if (kMistake == EarlyMistake::kWrites) y[here.thread_id] = 0;
+  if (kMistake != EarlyMistake::kNeverWaits) wait_for_previous();
+  if (kMistake != EarlyMistake::kNeverWaits) y[here.thread_id] = own_weight * x[here.thread_id] + 0 * early;
+}
+
+/// x is what a launch before writes, and `has_ended` whether somebody has waited for it since.
+template <EarlyMistake kMistake>
+std::optional<emulator::Fault> fault_of_early(bool starts_early, bool has_ended) {
+  DeviceArray<float> x("x", 32), y("y", 32), weight("weight", counted(32));
+  DeviceArray<float> input("input", counted(32));
+  launch({{1}, 32}, [&] {
+    const Here here;
+    x.pointer()[here.thread_id] = input.pointer()[here.thread_id];
+  });
+  if (has_ended) emulator::end_launches();
+  const auto fault = fault_of({{1}, 32, Schedule::kInOrder, 0, emulator::kMaxSharedBytes, starts_early},
+                              [&] { double_early<kMistake>(x, weight, y); });
+  if (!fault && kMistake != EarlyMistake::kNeverWaits) CHECK(y.values()[5] == 25.0f);
+  return fault;
+}
+
+template <EarlyMistake kMistake>
+void check_early_fault(bool has_ended) {
+  const auto fault = fault_of_early<kMistake>(true, has_ended);
+  REQUIRE(fault.has_value());
+  CHECK(fault->kind() == FaultKind::kTooEarly);
+  CHECK(!fault_of_early<kMistake>(false, has_ended).has_value());
+}
+
+}  // namespace
+
+TEST_CASE("emulator: who starts early waits before it reads results or writes") {
+  for (const bool has_ended : {false, true}) {
+    CHECK(!fault_of_early<EarlyMistake::kNone>(true, has_ended).has_value());
+    check_early_fault<EarlyMistake::kWrites>(has_ended);
+    check_early_fault<EarlyMistake::kNeverWaits>(has_ended);
+  }
+  check_early_fault<EarlyMistake::kReadsResult>(false);
+  CHECK(!fault_of_early<EarlyMistake::kReadsResult>(true, true).has_value());
+}
+
 TEST_CASE("emulator: blocks, shared memory, barriers and shuffles compute what they mean") {
   constexpr int32_t kThreads = 96, kBlocks = 3;
   for (const Schedule schedule : kSchedules) {
