@@ -12,12 +12,12 @@ Error launch_tokens(Stream stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
   const uint32_t n_blocks = (a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
   if (a.up != nullptr) {
-    return Launch(stream, n_blocks, kMatvecThreads)(matvec_gated<Block, kTokens>, weight,
-                                                    static_cast<const Block*>(a.up), a.x.codes, a.x.scales, a.x.sums,
-                                                    a.bias, a.up_bias, a.y, a.params.product);
+    return OverlappedLaunch(stream, n_blocks, kMatvecThreads)(matvec_gated<Block, kTokens>, weight,
+                                                              static_cast<const Block*>(a.up), a.x.codes, a.x.scales,
+                                                              a.x.sums, a.bias, a.up_bias, a.y, a.params.product);
   }
-  return Launch(stream, n_blocks, kMatvecThreads)(matvec<Block, kTokens>, weight, a.x.codes, a.x.scales, a.x.sums,
-                                                  a.bias, a.y, a.params.product);
+  return OverlappedLaunch(stream, n_blocks, kMatvecThreads)(matvec<Block, kTokens>, weight, a.x.codes, a.x.scales,
+                                                            a.x.sums, a.bias, a.y, a.params.product);
 }
 
 template <typename Block>
@@ -25,13 +25,13 @@ Error launch_experts(Stream stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
   const Grid grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, a.lists->n_choices);
   if (a.up != nullptr) {
-    return Launch(stream, grid, kMatvecThreads)(experts_gated<Block>, weight, static_cast<const Block*>(a.up),
-                                                a.x.codes, a.x.scales, a.x.sums, a.bias, a.up_bias, a.lists->order,
-                                                a.lists->tiles, a.lists->n_tiles, a.lists->places, a.y, a.params);
+    return OverlappedLaunch(stream, grid, kMatvecThreads)(
+        experts_gated<Block>, weight, static_cast<const Block*>(a.up), a.x.codes, a.x.scales, a.x.sums, a.bias,
+        a.up_bias, a.lists->order, a.lists->tiles, a.lists->n_tiles, a.lists->places, a.y, a.params);
   }
-  return Launch(stream, grid, kMatvecThreads)(experts_matvec<Block>, weight, a.x.codes, a.x.scales, a.x.sums, a.bias,
-                                              a.lists->order, a.lists->tiles, a.lists->n_tiles, a.lists->places, a.y,
-                                              a.params);
+  return OverlappedLaunch(stream, grid, kMatvecThreads)(experts_matvec<Block>, weight, a.x.codes, a.x.scales, a.x.sums,
+                                                        a.bias, a.lists->order, a.lists->tiles, a.lists->n_tiles,
+                                                        a.lists->places, a.y, a.params);
 }
 
 /// Tokens of a block of matmul: as many as registers have room for.

@@ -232,7 +232,12 @@ GPU_FN void multiply_slot(GPU_LOCAL MmaSums<Block, kTiles>& sums, DevicePtr<cons
     load_row(rows[0], first[warp], place);
     load_row(rows[1], second[warp], place);
   }
-  if (is_first) wait_for_previous();
+  if (is_first) {
+    // Eight warps and four lanes share a row.
+    prefetch_row(first, kSuperSlots, n_super, kPrefetchBytes / 2, 4 * warp + place);
+    prefetch_row(second, kSuperSlots, n_super, kPrefetchBytes / 2, 4 * warp + place);
+    wait_for_previous();
+  }
   for (int32_t block = warp; block < n_super; block += kSuperSlots) {
     if (block + kSuperSlots < n_super) {
       load_row(next[0], first[block + kSuperSlots], place);
@@ -279,8 +284,8 @@ GPU_FN float add_slots(GPU_LOCAL const MmaSums<Block, kTiles>& sums, SharedPtr<f
 template <typename Block, int kTiles, bool kIsGated>
 GPU_KERNEL(kSuperMmaThreads)
 superblock_mma(GPU_IN(0, Block, weight_0), GPU_IN(1, Block, weight_1), GPU_IN(2, Block, weight_2),
-               GPU_IN(3, uint32_t, x_codes), GPU_IN(4, float, x_scales), GPU_IN(5, uint32_t, x_sums),
-               GPU_IN(6, uint32_t, x_pairs), GPU_IN(7, float, bias_0), GPU_IN(8, float, bias_1),
+               GPU_RESULT(3, uint32_t, x_codes), GPU_RESULT(4, float, x_scales), GPU_RESULT(5, uint32_t, x_sums),
+               GPU_RESULT(6, uint32_t, x_pairs), GPU_IN(7, float, bias_0), GPU_IN(8, float, bias_1),
                GPU_IN(9, float, bias_2), GPU_IO(10, float, y_0), GPU_IO(11, float, y_1), GPU_IO(12, float, y_2),
                GPU_PARAMS(13, SuperParams, p) GPU_GRID) {
   const int32_t kColumns = 8 * kTiles;

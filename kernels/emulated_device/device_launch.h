@@ -34,6 +34,11 @@ struct DeviceArgument<Pointer<T>> {
     return {region, offset};
   }
 };
+template <typename T>
+struct DeviceArgument<ConstantPointer<T>> {
+  using Stored = const T*;
+  static ConstantPointer<T> of(const T* address) { return DeviceArgument<Pointer<const T>>::of(address); }
+};
 
 }  // namespace outpost::emulator
 

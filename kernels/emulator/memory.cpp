@@ -54,7 +54,7 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
 
 std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessClock clock) {
   const bool is_inside = offset >= 0 && n_bytes <= size_bytes_ && static_cast<size_t>(offset) <= size_bytes_ - n_bytes;
-  const char* verb = access == Access::kRead ? "reads" : "writes";
+  const char* verb = access == Access::kWrite ? "writes" : "reads";
   if (!is_inside) fail(FaultKind::kOutOfBounds, verb + (" " + std::to_string(n_bytes)) + " bytes at", *this, offset);
   const auto begin = static_cast<size_t>(offset);
   if (!is_untyped_ && (begin % element_bytes_ != 0 || n_bytes % element_bytes_ != 0))
@@ -67,20 +67,24 @@ std::byte* Region::access(int64_t offset, size_t n_bytes, Access access, AccessC
   }
   if (kind_ == RegionKind::kShared) {
     clock.launch = clock.block;  // the array lives as long as its block
-    clock.last_ended = UINT64_MAX;
+    clock.last_ended = clock.last_constant = UINT64_MAX;
   }
   if (access == Access::kWrite && clock.last_ended != UINT64_MAX)
     fail(FaultKind::kTooEarly, "has not waited for the launch before, and writes", *this, offset);
   for (size_t at = begin / element_bytes_ * element_bytes_; at < begin + n_bytes; at += element_bytes_) {
     Cell& cell = cells_[at / element_bytes_];
-    if (access == Access::kRead)
-      check_read(cell, clock, static_cast<int64_t>(at));
-    else
+    if (access == Access::kWrite) {
       check_write(cell, clock, static_cast<int64_t>(at));
+      continue;
+    }
+    check_read(cell, clock, static_cast<int64_t>(at));
+    if (access == Access::kReadConstant && cell.write_block > clock.last_constant)
+      fail(FaultKind::kTooEarly, "takes for constant what a launch before has written,", *this,
+           static_cast<int64_t>(at));
   }
   if (kind_ == RegionKind::kShared && clock.seen != nullptr) {
     if (!marks_) marks_ = std::make_unique<ReadMarks>(size_bytes_);
-    if (access == Access::kRead)
+    if (access != Access::kWrite)
       marks_->add(begin, n_bytes, clock.agent, clock.time, *clock.seen);
     else if (const auto reader = marks_->take(begin, n_bytes, *clock.seen))
       fail(FaultKind::kRace, "writes what " + describe_agent(*reader) + " may still read,", *this, offset);

@@ -26,7 +26,8 @@ namespace outpost::emulator {
 
 inline constexpr int kWarpSize = 32;
 
-enum class Access { kRead, kWrite };
+/// kReadConstant: of what no launch writes that may run beside this one.
+enum class Access { kRead, kReadConstant, kWrite };
 
 /// Who accesses memory, and when in the order that barriers make.
 struct AccessClock {
@@ -42,6 +43,8 @@ struct AccessClock {
 
   /// Of a thread that has not waited for the launches before its own: blocks up to this one have ended for certain.
   uint64_t last_ended = UINT64_MAX;
+  /// Of any thread of a launch that starts early: the same, when it started.
+  uint64_t last_constant = UINT64_MAX;
 
   uint16_t warp() const { return thread / 32; }
 };
@@ -189,7 +192,7 @@ class Pointer {
     if constexpr (!std::is_const_v<T>) {
       return Reference<T>(region, at);
     } else {
-      const std::byte* bytes = region->access(at, sizeof(T), Access::kRead);
+      const std::byte* bytes = region->access(at, sizeof(T), read_access_);
       if constexpr (std::is_arithmetic_v<T>) {
         Value value;
         std::memcpy(&value, bytes, sizeof(T));
@@ -201,7 +204,11 @@ class Pointer {
   }
   decltype(auto) operator*() const { return (*this)[0]; }
 
-  Pointer operator+(int64_t n) const { return {region_, offset_ + n * static_cast<int64_t>(sizeof(T))}; }
+  Pointer operator+(int64_t n) const {
+    Pointer moved = *this;
+    moved.offset_ += n * static_cast<int64_t>(sizeof(T));
+    return moved;
+  }
   Pointer operator-(int64_t n) const { return *this + -n; }
   /// Elements from `other`, of the same array, to here.
   int64_t operator-(const Pointer& other) const { return (offset_ - other.offset_) / static_cast<int64_t>(sizeof(T)); }
@@ -211,8 +218,11 @@ class Pointer {
   std::byte* access_many(size_t n, Access access) const {
     int64_t at = offset_;
     Region* region = located(at);
-    return region->access(at, n * sizeof(T), access);
+    return region->access(at, n * sizeof(T), access == Access::kRead ? read_access_ : access);
   }
+
+ protected:
+  Access read_access_ = Access::kRead;
 
  private:
   /// The array, and `at` as an offset in it. Without an array the offset is an address.
@@ -225,6 +235,21 @@ class Pointer {
 
   Region* region_ = nullptr;
   int64_t offset_ = 0;
+};
+
+template <typename T>
+class DeviceArray;
+
+/// What an argument that is only read becomes if nobody writes it while the launch runs.
+template <typename T>
+class ConstantPointer : public Pointer<const T> {
+ public:
+  template <typename U>
+  requires(std::is_same_v<U, T> || std::is_same_v<U, const T>) ConstantPointer(const Pointer<U>& pointer)
+      : Pointer<const T>(pointer) {
+    this->read_access_ = Access::kReadConstant;
+  }
+  ConstantPointer(DeviceArray<T>& array) : ConstantPointer(array.pointer()) {}
 };
 
 /// An array in global memory, made by the host.

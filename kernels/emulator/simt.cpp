@@ -75,6 +75,7 @@ class Run {
     const auto thread = static_cast<uint16_t>(thread_);
     AccessClock clock{first_block_, block_number_, barrier_epoch_,
                       warps_[static_cast<size_t>(thread_ / kWarpSize)].sync_epoch, thread};
+    if (config_.starts_early) clock.last_constant = last_ended;
     if (!threads_[static_cast<size_t>(thread_)]->has_waited) clock.last_ended = last_ended;
     if (async_) {
       clock.seen = &async_->order.clock_of(thread_);

@@ -9,8 +9,8 @@ template <typename Element, int kTokens>
 Error launch_tokens(Stream stream, const void* weight, const float* x, const float* bias, float* y,
                     const FloatMatvecParams& params) {
   const uint32_t n_blocks = (params.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
-  return Launch(stream, n_blocks, kMatvecThreads)(float_matvec<Element, kTokens>, static_cast<const Element*>(weight),
-                                                  x, bias, y, params);
+  return OverlappedLaunch(stream, n_blocks, kMatvecThreads)(float_matvec<Element, kTokens>,
+                                                            static_cast<const Element*>(weight), x, bias, y, params);
 }
 
 template <typename Element>
@@ -73,14 +73,14 @@ Error launch_float_experts(Stream stream, TensorType type, const void* weight, c
   const Grid grid((product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, product.n_tokens);
   switch (type) {
     case TensorType::kF32:
-      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF32>, static_cast<const ElementF32*>(weight), x,
-                                                  bias, choices, places, y, params);
+      return OverlappedLaunch(stream, grid, kMatvecThreads)(
+          float_experts<ElementF32>, static_cast<const ElementF32*>(weight), x, bias, choices, places, y, params);
     case TensorType::kF16:
-      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementF16>, static_cast<const ElementF16*>(weight), x,
-                                                  bias, choices, places, y, params);
+      return OverlappedLaunch(stream, grid, kMatvecThreads)(
+          float_experts<ElementF16>, static_cast<const ElementF16*>(weight), x, bias, choices, places, y, params);
     case TensorType::kBF16:
-      return Launch(stream, grid, kMatvecThreads)(float_experts<ElementBF16>, static_cast<const ElementBF16*>(weight),
-                                                  x, bias, choices, places, y, params);
+      return OverlappedLaunch(stream, grid, kMatvecThreads)(
+          float_experts<ElementBF16>, static_cast<const ElementBF16*>(weight), x, bias, choices, places, y, params);
     default: return Error::kInvalidValue;
   }
 }

@@ -7,6 +7,7 @@
 #include "kernels/launchers/launch_types.h"
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention_codes.h"
+#include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
@@ -83,7 +84,14 @@ struct AttentionArrays {
   float* y;
   float* partial;  ///< null: all splits of a tile in one block
   float* states;
+  /// What y is as codes, where can_merge_codes; null: not wanted.
+  const QuantizedOutput* codes = nullptr;
+  bool is_super = false;
 };
+
+/// Whether launch_attention with splits in blocks of their own can leave y as codes as well: there are few splits, and
+/// groups do not go over rows.
+bool can_merge_codes(int32_t n_splits, bool is_super, const AttentionKernelParams& params);
 
 /// @param n_splits up to the last position of any token
 /// @return Error::kInvalidValue for dimensions without a kernel: not a multiple of 4, above 576 and 512

@@ -40,53 +40,53 @@ Error launch_widen(Stream stream, TensorType type, const void* narrow, void* wid
 Error launch_rms_norm(Stream stream, float* y, const float* x, const float* weight, int32_t n_rows,
                       const NormParams& params) {
   if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, n_rows, kNormThreads)(rms_norm, y, x, weight, params);
+  return OverlappedLaunch(stream, n_rows, kNormThreads)(rms_norm, y, x, weight, params);
 }
 
 Error launch_layer_norm(Stream stream, float* y, const float* x, const float* weight, const float* bias, int32_t n_rows,
                         const NormParams& params) {
   if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, n_rows, kNormThreads)(layer_norm, y, x, weight, bias, params);
+  return OverlappedLaunch(stream, n_rows, kNormThreads)(layer_norm, y, x, weight, bias, params);
 }
 
 Error launch_add(Stream stream, float* x, const float* y, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return Launch(stream, element_blocks(params.n), kElementThreads)(add, x, y, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(add, x, y, params);
 }
 
 Error launch_scale(Stream stream, float* x, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return Launch(stream, element_blocks(params.n), kElementThreads)(scale, x, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(scale, x, params);
 }
 
 Error launch_softcap(Stream stream, float* x, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return Launch(stream, element_blocks(params.n), kElementThreads)(softcap, x, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(softcap, x, params);
 }
 
 Error launch_activate(Stream stream, float* x, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return Launch(stream, element_blocks(params.n), kElementThreads)(activate, x, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(activate, x, params);
 }
 
 Error launch_gate(Stream stream, float* y, const float* gates, const float* up, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return Launch(stream, element_blocks(params.n), kElementThreads)(gate, y, gates, up, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(gate, y, gates, up, params);
 }
 
 Error launch_add_gated(Stream stream, float* x, const float* y, const float* logits, const RowParams& params) {
   if (params.n_rows == 0) return Error::kNone;
-  return Launch(stream, row_blocks(params), kElementThreads)(add_gated, x, y, logits, params);
+  return OverlappedLaunch(stream, row_blocks(params), kElementThreads)(add_gated, x, y, logits, params);
 }
 
 Error launch_copy_columns(Stream stream, float* y, const float* x, const RowParams& params) {
   if (params.n_rows == 0) return Error::kNone;
-  return Launch(stream, row_blocks(params), kElementThreads)(copy_columns, y, x, params);
+  return OverlappedLaunch(stream, row_blocks(params), kElementThreads)(copy_columns, y, x, params);
 }
 
 Error launch_gather_rows(Stream stream, float* y, const float* x, const int32_t* rows, const RowParams& params) {
   if (params.n_rows == 0) return Error::kNone;
-  return Launch(stream, row_blocks(params), kElementThreads)(gather_rows, y, x, rows, params);
+  return OverlappedLaunch(stream, row_blocks(params), kElementThreads)(gather_rows, y, x, rows, params);
 }
 
 Error launch_rope_and_store_kv(Stream stream, float* q, const float* k, const float* v, const float* turns,
@@ -112,19 +112,19 @@ Error launch_route_experts(Stream stream, const float* logits, const float* bias
                            int32_t n_tokens, const RouterKernelParams& params) {
   if (n_tokens == 0) return Error::kNone;  // an empty grid is an error
   if (params.n_expert > kMaxExperts || params.n_used > kMaxExpertsUsed) return Error::kInvalidValue;
-  return Launch(stream, n_tokens, 32)(route_experts, logits, bias, experts, weights, params);
+  return OverlappedLaunch(stream, n_tokens, 32)(route_experts, logits, bias, experts, weights, params);
 }
 
 Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order, int32_t* tiles, int32_t* n_tiles,
                            const GroupParams& params) {
   if (params.n_expert > kMaxExperts) return Error::kInvalidValue;
-  return Launch(stream, 1, kGroupThreads)(group_experts, experts, order, tiles, n_tiles, params);
+  return OverlappedLaunch(stream, 1, kGroupThreads)(group_experts, experts, order, tiles, n_tiles, params);
 }
 
 Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,
                              const CombineParams& params) {
   const uint32_t n_blocks = blocks_of(int64_t{params.n_tokens} * params.width, kCombineThreads);
-  return Launch(stream, n_blocks, kCombineThreads)(combine_experts, x, weights, y, params);
+  return OverlappedLaunch(stream, n_blocks, kCombineThreads)(combine_experts, x, weights, y, params);
 }
 
 }  // namespace outpost::gpu

@@ -3,6 +3,7 @@
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention.h"
 #include "kernels/portable/attention_codes.h"
+#include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
@@ -78,6 +79,7 @@ OUTPOST_ATTENTION(576, 512)
 
 OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)
 OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)
+OUTPOST_INSTANCE("attention_merge_codes", attention_merge_codes<kKvSplit>)
 
 #define OUTPOST_CODES(dim)                                                    \
   OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)          \

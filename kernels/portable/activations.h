@@ -76,7 +76,7 @@ GPU_FN void quantize_eight(GPU_LOCAL const float (&x)[8], int64_t at, bool is_th
 /// Grid: n_groups / 64 blocks, rounded up; a warp does 256 neighbours by quantize_eight.
 /// @param x [n_groups, 32], codes [n_groups, 8], scales [n_groups], sums [n_groups], pairs [n_groups / 2]
 GPU_KERNEL(kQuantizeThreads)
-quantize_activations(GPU_IN(0, float, x), GPU_IO(1, uint32_t, codes), GPU_IO(2, float, scales),
+quantize_activations(GPU_RESULT(0, float, x), GPU_IO(1, uint32_t, codes), GPU_IO(2, float, scales),
                      GPU_IO(3, uint32_t, sums), GPU_IO(4, uint32_t, pairs), GPU_PARAMS(5, QuantizeParams, p) GPU_GRID) {
   allow_next();
   wait_for_previous();

@@ -208,7 +208,7 @@ GPU_FN void add_values(GPU_LOCAL float (&sums)[kRows][4], SharedPtr<float> weigh
 /// @param sinks [n_head], or unused
 template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit>
 GPU_KERNEL(kAttentionThreads)
-attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, page_tables),
+attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int32_t, page_tables),
           GPU_IN(3, AttentionTile, tiles), GPU_IN(4, float, sinks), GPU_IO(5, float, y), GPU_IO(6, float, partial),
           GPU_IO(7, float, states), GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {
   // Values of up to 128 dimensions: a warp has a quarter of the positions and all dimensions, four to a lane; the parts
@@ -354,48 +354,6 @@ attention(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t, pa
         }
       }
     }
-  }
-}
-
-/// The splits of each row, of kSpan positions, merged in order. Grid: (n_head, n_tokens).
-/// @param positions [n_tokens]; otherwise as attention
-template <int kSpan>
-GPU_KERNEL(kAttentionThreads)
-attention_merge(GPU_IN(0, float, partial), GPU_IN(1, float, states), GPU_IN(2, int32_t, positions),
-                GPU_IN(3, float, sinks), GPU_IO(4, float, y), GPU_PARAMS(5, AttentionKernelParams, p) GPU_GRID) {
-  allow_next();
-  wait_for_previous();
-  const Here here = GPU_HERE;
-  const int32_t head = here.block_x, token = here.block_y, dim_v = p.kv.head_dim_v;
-  const int32_t position = positions[token];
-  const int32_t first_split = first_visible(position, p.n_window) / kSpan, last_split = position / kSpan;
-  enum { kAtOnce = 8 };
-  for (int32_t d = here.thread_id; d < dim_v; d += kAttentionThreads) {
-    SoftmaxState state = {-infinity32(), 0};
-    float total = 0;
-    // Eight splits are asked for while the eight before are merged.
-    SoftmaxState states_of[2][kAtOnce] = {};
-    float values_of[2][kAtOnce] = {};
-    for (int32_t begin = first_split - kAtOnce; begin <= last_split; begin += kAtOnce) {
-      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {
-        states_of[0][i] = states_of[1][i];
-        values_of[0][i] = values_of[1][i];
-        const int32_t split = begin + kAtOnce + i;
-        if (split <= last_split) {
-          const int64_t at = (int64_t(split) * p.n_tokens + token) * p.n_head + head;
-          states_of[1][i] = {states[2 * at], states[2 * at + 1]};
-          values_of[1][i] = partial[at * dim_v + d];
-        }
-      }
-      GPU_UNROLL for (int32_t i = 0; i < kAtOnce; ++i) {
-        if (begin + i >= first_split && begin + i <= last_split) {
-          const MergeFactors factors = merge(state, states_of[0][i]);
-          total = merged(total, values_of[0][i], factors);
-        }
-      }
-    }
-    const float factor = final_factor(state, p.has_sinks != 0, p.has_sinks ? float(sinks[head]) : 0.0f);
-    y[(int64_t(token) * p.n_head + head) * dim_v + d] = total * factor;
   }
 }
 

@@ -132,7 +132,7 @@ GPU_FN void add_half(GPU_LOCAL int32_t (&sums)[kRows], SharedPtr<uint32_t> steps
 /// @param codes of the layer; p.kv has the same heads and dimensions
 template <int kRows, int kMaxDimK>
 GPU_KERNEL(kAttentionThreads)
-attention_codes(GPU_IN(0, float, q), GPU_IN(1, uint32_t, arena), GPU_IN(2, int64_t, forms),
+attention_codes(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU_IN(2, int64_t, forms),
                 GPU_IN(3, int32_t, page_tables), GPU_IN(4, AttentionTile, tiles), GPU_IO(5, float, partial),
                 GPU_IO(6, float, states), GPU_PARAMS(7, CodesLayout, codes),
                 GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {

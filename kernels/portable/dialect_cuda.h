@@ -6,6 +6,8 @@
 #define GPU_KERNEL(...) static __global__ void __launch_bounds__(__VA_ARGS__)
 #define GPU_FN __device__ __forceinline__
 #define GPU_IN(index, type, name) const type* __restrict__ name
+// Not __restrict__: such loads may come from a cache that has what was there before the launch before this one ended.
+#define GPU_RESULT(index, type, name) const type* name
 #define GPU_IO(index, type, name) type* name
 #define GPU_PARAMS(index, type, name) const __grid_constant__ type name
 #define GPU_GRID
@@ -40,8 +42,8 @@ struct Here {
 };
 
 // ---- launches that follow each other: the next may start when all blocks of this one have said so, and waits until
-// this
-// ---- one has ended before it touches anything but weights (PTX ISA, griddepcontrol). Only launches that ask for it.
+// ---- this one has ended before it writes anything or reads a result (PTX ISA, griddepcontrol). Only launches that ask
+// ---- for it.
 GPU_FN void allow_next() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -52,6 +54,8 @@ GPU_FN void wait_for_previous() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+/// Asks for the 128 bytes around p to come to the device's cache: a hint.
+GPU_FN void prefetch_line(BlockBytes p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 // ---- threads that meet
 GPU_FN void block_barrier() { __syncthreads(); }

@@ -12,7 +12,8 @@
 
 #define GPU_KERNEL(...) inline void
 #define GPU_FN inline
-#define GPU_IN(index, type, name) ::outpost::emulator::Pointer<const type> name
+#define GPU_IN(index, type, name) ::outpost::emulator::ConstantPointer<type> name
+#define GPU_RESULT(index, type, name) ::outpost::emulator::Pointer<const type> name
 #define GPU_IO(index, type, name) ::outpost::emulator::Pointer<type> name
 #define GPU_PARAMS(index, type, name) const type& name
 #define GPU_GRID
@@ -56,6 +57,7 @@ struct Here {
 // ---- launches that follow each other: here one has ended before the next begins, and who does not wait is found
 GPU_FN void allow_next() {}
 GPU_FN void wait_for_previous() { emulator::wait_for_launches(); }
+GPU_FN void prefetch_line(BlockBytes) {}
 
 // ---- threads that meet
 GPU_FN void block_barrier(Site site = Site::here()) { emulator::barrier(site); }

@@ -11,6 +11,7 @@
 #define GPU_KERNEL(threads) [[max_total_threads_per_threadgroup(threads)]] kernel void
 #define GPU_FN inline
 #define GPU_IN(index, type, name) device const type* name [[buffer(index)]]
+#define GPU_RESULT(index, type, name) device const type* name [[buffer(index)]]
 #define GPU_IO(index, type, name) device type* name [[buffer(index)]]
 #define GPU_PARAMS(index, type, name) constant type& name [[buffer(index)]]
 #define GPU_GRID , uint3 gpu_block_ [[threadgroup_position_in_grid]], uint gpu_thread_ [[thread_index_in_threadgroup]]
@@ -48,6 +49,7 @@ struct Here {
 // ---- launches that follow each other: Metal starts one when what it depends on has ended
 GPU_FN void allow_next() {}
 GPU_FN void wait_for_previous() {}
+GPU_FN void prefetch_line(BlockBytes) {}
 
 // ---- threads that meet
 GPU_FN void block_barrier() {

@@ -29,6 +29,8 @@ GPU_FN int64_t element_index(Here here) { return int64_t(here.block_x) * kElemen
 /// x += factor * y
 GPU_KERNEL(kElementThreads)
 add(GPU_IO(0, float, x), GPU_IO(1, const float, y), GPU_PARAMS(2, ElementParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < p.n) x[i] = fma32(p.factor, y[i], x[i]);
 }
@@ -36,6 +38,8 @@ add(GPU_IO(0, float, x), GPU_IO(1, const float, y), GPU_PARAMS(2, ElementParams,
 /// x *= factor
 GPU_KERNEL(kElementThreads)
 scale(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < p.n) x[i] = p.factor * x[i];
 }
@@ -43,6 +47,8 @@ scale(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
 /// x = factor * tanh(x / factor)
 GPU_KERNEL(kElementThreads)
 softcap(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < p.n) x[i] = p.factor * tanh32(x[i] / p.factor);
 }
@@ -50,6 +56,8 @@ softcap(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
 /// x = activation(x)
 GPU_KERNEL(kElementThreads)
 activate(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < p.n) x[i] = activated(x[i], p.kind);
 }
@@ -58,20 +66,27 @@ activate(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
 GPU_KERNEL(kElementThreads)
 gate(GPU_IO(0, float, y), GPU_IO(1, const float, gates), GPU_IO(2, const float, up),
      GPU_PARAMS(3, ElementParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < p.n) y[i] = gated(gates[i], up[i], p.kind);
 }
 
 /// x[r] += sigmoid(logits[r]) * y[r], rows of `width`
 GPU_KERNEL(kElementThreads)
-add_gated(GPU_IO(0, float, x), GPU_IN(1, float, y), GPU_IN(2, float, logits), GPU_PARAMS(3, RowParams, p) GPU_GRID) {
+add_gated(GPU_IO(0, float, x), GPU_RESULT(1, float, y), GPU_RESULT(2, float, logits),
+          GPU_PARAMS(3, RowParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i < int64_t(p.n_rows) * p.width) x[i] = fma32(sigmoid32(logits[i / p.width]), y[i], x[i]);
 }
 
 /// y[r, y_first + i] = x[r, x_first + i] for `width` columns; rows are y_stride and x_stride elements apart.
 GPU_KERNEL(kElementThreads)
-copy_columns(GPU_IO(0, float, y), GPU_IN(1, float, x), GPU_PARAMS(2, RowParams, p) GPU_GRID) {
+copy_columns(GPU_IO(0, float, y), GPU_RESULT(1, float, x), GPU_PARAMS(2, RowParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i >= int64_t(p.n_rows) * p.width) return;
   const int64_t row = i / p.width, column = i % p.width;
@@ -80,7 +95,10 @@ copy_columns(GPU_IO(0, float, y), GPU_IN(1, float, x), GPU_PARAMS(2, RowParams, 
 
 /// y[r] = x[rows[r]], rows of `width`
 GPU_KERNEL(kElementThreads)
-gather_rows(GPU_IO(0, float, y), GPU_IN(1, float, x), GPU_IN(2, int32_t, rows), GPU_PARAMS(3, RowParams, p) GPU_GRID) {
+gather_rows(GPU_IO(0, float, y), GPU_RESULT(1, float, x), GPU_IN(2, int32_t, rows),
+            GPU_PARAMS(3, RowParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
   if (i >= int64_t(p.n_rows) * p.width) return;
   y[i] = x[int64_t(rows[i / p.width]) * p.width + i % p.width];

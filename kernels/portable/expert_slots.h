@@ -58,7 +58,7 @@ GPU_FN int32_t count_before(SharedPtr<uint32_t> words, int32_t i) {
 /// @param places [n_expert, 2]: slot and round, of the chosen experts
 /// @param copies [n_expert, 2]: expert and slot, by round; n_copies [2]: how many are of round 0, and of all
 GPU_KERNEL(kResolveThreads)
-resolve_experts(GPU_IN(0, int32_t, tiles), GPU_IN(1, int32_t, n_tiles), GPU_IO(2, int32_t, slot_of),
+resolve_experts(GPU_RESULT(0, int32_t, tiles), GPU_RESULT(1, int32_t, n_tiles), GPU_IO(2, int32_t, slot_of),
                 GPU_IO(3, int32_t, expert_of), GPU_IO(4, int64_t, used_at), GPU_IO(5, int64_t, counters),
                 GPU_IO(6, int32_t, places), GPU_IO(7, int32_t, copies), GPU_IO(8, int32_t, n_copies),
                 GPU_PARAMS(9, SlotParams, p) GPU_GRID) {
@@ -162,7 +162,7 @@ struct CopyExpertsParams {
 ///   are unused
 GPU_KERNEL(kCopyThreads)
 copy_experts(GPU_IN(0, uint32_t, from0), GPU_IN(1, uint32_t, from1), GPU_IN(2, uint32_t, from2),
-             GPU_IN(3, int32_t, copies), GPU_IN(4, int32_t, n_copies), GPU_IO(5, uint32_t, to0),
+             GPU_RESULT(3, int32_t, copies), GPU_RESULT(4, int32_t, n_copies), GPU_IO(5, uint32_t, to0),
              GPU_IO(6, uint32_t, to1), GPU_IO(7, uint32_t, to2), GPU_PARAMS(8, CopyExpertsParams, p) GPU_GRID) {
   allow_next();
   wait_for_previous();

@@ -22,10 +22,13 @@ struct ExpertParams {
 ///   writes its experts' rows
 template <typename Block>
 GPU_KERNEL(kMatvecThreads)
-experts_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_IN(2, uint32_t, x_codes), GPU_IN(3, float, x_scales),
-              GPU_IN(4, uint32_t, x_sums), GPU_IN(5, float, gate_bias), GPU_IN(6, float, up_bias),
-              GPU_IN(7, int32_t, order), GPU_IN(8, int32_t, tiles), GPU_IN(9, int32_t, n_tiles),
-              GPU_IN(10, int32_t, places), GPU_IO(11, float, y), GPU_PARAMS(12, ExpertParams, p) GPU_GRID) {
+experts_gated(GPU_RESULT(0, Block, gate), GPU_RESULT(1, Block, up), GPU_RESULT(2, uint32_t, x_codes),
+              GPU_RESULT(3, float, x_scales), GPU_RESULT(4, uint32_t, x_sums), GPU_IN(5, float, gate_bias),
+              GPU_IN(6, float, up_bias), GPU_RESULT(7, int32_t, order), GPU_RESULT(8, int32_t, tiles),
+              GPU_RESULT(9, int32_t, n_tiles), GPU_RESULT(10, int32_t, places), GPU_IO(11, float, y),
+              GPU_PARAMS(12, ExpertParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
@@ -57,10 +60,12 @@ experts_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_IN(2, uint32_t, 
 /// y[c] = weight[expert of c] * x[c / n_used] + bias of the expert; otherwise as experts_gated.
 template <typename Block>
 GPU_KERNEL(kMatvecThreads)
-experts_matvec(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, x_codes), GPU_IN(2, float, x_scales),
-               GPU_IN(3, uint32_t, x_sums), GPU_IN(4, float, bias), GPU_IN(5, int32_t, order),
-               GPU_IN(6, int32_t, tiles), GPU_IN(7, int32_t, n_tiles), GPU_IN(8, int32_t, places), GPU_IO(9, float, y),
-               GPU_PARAMS(10, ExpertParams, p) GPU_GRID) {
+experts_matvec(GPU_RESULT(0, Block, weight), GPU_RESULT(1, uint32_t, x_codes), GPU_RESULT(2, float, x_scales),
+               GPU_RESULT(3, uint32_t, x_sums), GPU_IN(4, float, bias), GPU_RESULT(5, int32_t, order),
+               GPU_RESULT(6, int32_t, tiles), GPU_RESULT(7, int32_t, n_tiles), GPU_RESULT(8, int32_t, places),
+               GPU_IO(9, float, y), GPU_PARAMS(10, ExpertParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
@@ -94,8 +99,10 @@ struct CombineParams {
 /// Grid: n_tokens * width / kCombineThreads blocks, rounded up.
 /// @param x [n_tokens, n_used, width], weights [n_tokens, n_used], y [n_tokens, width]
 GPU_KERNEL(kCombineThreads)
-combine_experts(GPU_IN(0, float, x), GPU_IN(1, float, weights), GPU_IO(2, float, y),
+combine_experts(GPU_RESULT(0, float, x), GPU_RESULT(1, float, weights), GPU_IO(2, float, y),
                 GPU_PARAMS(3, CombineParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t i = int64_t(here.block_x) * kCombineThreads + here.thread_id;
   if (i >= int64_t(p.n_tokens) * p.width) return;

@@ -33,11 +33,14 @@ struct FloatMatvecParams {
 /// @param weight [n_rows, n_cols], x [n_tokens, n_cols], bias [n_rows] or unused, y [n_tokens, n_rows]
 template <typename Element, int kTokens>
 GPU_KERNEL(kMatvecThreads)
-float_matvec(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, bias), GPU_IO(3, float, y),
+float_matvec(GPU_IN(0, Element, weight), GPU_RESULT(1, float, x), GPU_IN(2, float, bias), GPU_IO(3, float, y),
              GPU_PARAMS(4, FloatMatvecParams, p) GPU_GRID) {
+  allow_next();
   const Here here = GPU_HERE;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
+  prefetch_rows(weight, row, p.n_rows, p.n_cols, here.lane);
+  wait_for_previous();
   float sums[kMatvecRows][kTokens];
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) sums[r][t] = 0;
@@ -77,8 +80,11 @@ struct FloatExpertParams {
 ///   places as resolve_experts has left them, y [n_choices, n_rows]
 template <typename Element>
 GPU_KERNEL(kMatvecThreads)
-float_experts(GPU_IN(0, Element, weight), GPU_IN(1, float, x), GPU_IN(2, float, bias), GPU_IN(3, int32_t, choices),
-              GPU_IN(4, int32_t, places), GPU_IO(5, float, y), GPU_PARAMS(6, FloatExpertParams, p) GPU_GRID) {
+float_experts(GPU_RESULT(0, Element, weight), GPU_RESULT(1, float, x), GPU_IN(2, float, bias),
+              GPU_RESULT(3, int32_t, choices), GPU_RESULT(4, int32_t, places), GPU_IO(5, float, y),
+              GPU_PARAMS(6, FloatExpertParams, p) GPU_GRID) {
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t n_rows = p.product.n_rows, n_cols = p.product.n_cols, choice = here.block_y;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;

@@ -48,7 +48,7 @@ GPU_FN int32_t image_place(int32_t row, int32_t word) { return (word / 4 ^ row %
 /// Grid: image_rows(n_tokens) blocks, one row each; those past n_tokens become zeros.
 /// @param x [n_tokens, n_cols], image [image_steps(n_cols), image_rows(n_tokens), 32] words of two, scales [n_tokens]
 GPU_KERNEL(kHalveThreads)
-halve_activations(GPU_IN(0, float, x), GPU_IO(1, uint32_t, image), GPU_IO(2, float, scales),
+halve_activations(GPU_RESULT(0, float, x), GPU_IO(1, uint32_t, image), GPU_IO(2, float, scales),
                   GPU_PARAMS(3, HalveParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kHalveThreads / 32);
   const Here here = GPU_HERE;

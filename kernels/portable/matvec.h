@@ -7,6 +7,7 @@
 
 #include "kernels/portable/decode_group.h"
 #include "kernels/portable/gate.h"
+#include "kernels/portable/prefetch.h"
 #include "kernels/portable/reduce.h"
 
 namespace outpost {
@@ -103,17 +104,28 @@ GPU_FN void multiply_rows(GPU_LOCAL float (&sums)[kMatvecRows][kTokens], DeviceP
   }
 }
 
+/// Rows `row` to row + kMatvecRows - 1, of which a warp asks for the beginnings.
+template <typename Block>
+GPU_FN void prefetch_rows(DevicePtr<const Block> weight, int32_t row, int32_t n_rows, int32_t n_blocks, int32_t lane) {
+  for (int32_t r = row; r < row + kMatvecRows && r < n_rows; ++r)
+    prefetch_row(weight + int64_t(r) * n_blocks, 0, n_blocks, kPrefetchBytes / kMatvecRows, lane);
+}
+
 /// y[t, row] = weight[row] * x[t] + bias[row].
 /// Grid: n_rows / kMatvecBlockRows blocks, rounded up. kTokens is at least n_tokens.
 /// @param weight [n_rows, n_groups / groups of a block], x_codes [n_tokens, n_groups, 8], x_scales and x_sums
 ///   [n_tokens, n_groups], bias [n_rows] or unused, y [n_tokens, n_rows]
 template <typename Block, int kTokens>
 GPU_KERNEL(kMatvecThreads)
-matvec(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, x_codes), GPU_IN(2, float, x_scales), GPU_IN(3, uint32_t, x_sums),
-       GPU_IN(4, float, bias), GPU_IO(5, float, y), GPU_PARAMS(6, MatvecParams, p) GPU_GRID) {
+matvec(GPU_IN(0, Block, weight), GPU_RESULT(1, uint32_t, x_codes), GPU_RESULT(2, float, x_scales),
+       GPU_RESULT(3, uint32_t, x_sums), GPU_IN(4, float, bias), GPU_IO(5, float, y),
+       GPU_PARAMS(6, MatvecParams, p) GPU_GRID) {
+  allow_next();
   const Here here = GPU_HERE;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
+  prefetch_rows(weight, row, p.n_rows, p.n_groups / BlockTraits<Block>::kGroups, here.lane);
+  wait_for_previous();
   float sums[kMatvecRows][kTokens];
   multiply_rows<Block, kTokens>(sums, weight, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());
   GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) {
@@ -130,12 +142,15 @@ matvec(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, x_codes), GPU_IN(2, float, 
 /// matvec. Both biases are there or neither.
 template <typename Block, int kTokens>
 GPU_KERNEL(kMatvecThreads)
-matvec_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_IN(2, uint32_t, x_codes), GPU_IN(3, float, x_scales),
-             GPU_IN(4, uint32_t, x_sums), GPU_IN(5, float, gate_bias), GPU_IN(6, float, up_bias), GPU_IO(7, float, y),
-             GPU_PARAMS(8, MatvecParams, p) GPU_GRID) {
+matvec_gated(GPU_IN(0, Block, gate), GPU_IN(1, Block, up), GPU_RESULT(2, uint32_t, x_codes),
+             GPU_RESULT(3, float, x_scales), GPU_RESULT(4, uint32_t, x_sums), GPU_IN(5, float, gate_bias),
+             GPU_IN(6, float, up_bias), GPU_IO(7, float, y), GPU_PARAMS(8, MatvecParams, p) GPU_GRID) {
+  allow_next();
   const Here here = GPU_HERE;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
+  prefetch_rows(gate, row, p.n_rows, p.n_groups / BlockTraits<Block>::kGroups, here.lane);
+  wait_for_previous();
   float gates[kMatvecRows][kTokens], ups[kMatvecRows][kTokens];
   multiply_rows<Block, kTokens>(gates, gate, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());
   multiply_rows<Block, kTokens>(ups, up, x_codes, x_scales, x_sums, p, row, here.lane, p.n_tokens, OwnTokens());

@@ -23,6 +23,8 @@ GPU_KERNEL(kNormThreads)
 rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight),
          GPU_PARAMS(3, NormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
   float sum = 0;
@@ -48,7 +50,7 @@ struct ResidualNormParams {
 /// quantize_activations: x += factor * addend, y = rms_norm(x), and y as codes.
 /// Grid: a block for each row. x, addend, weight and y begin at multiples of 16 bytes.
 GPU_KERNEL(kNormThreads)
-residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_IN(2, float, addend), GPU_IN(3, float, weight),
+residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_RESULT(2, float, addend), GPU_IN(3, float, weight),
               GPU_IO(4, uint32_t, codes), GPU_IO(5, float, scales), GPU_IO(6, uint32_t, sums),
               GPU_IO(7, uint32_t, pairs), GPU_PARAMS(8, ResidualNormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
@@ -98,6 +100,8 @@ layer_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weig
            GPU_PARAMS(4, NormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
   GPU_SHARED(float, scratch_of_squares, kNormWarps);
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
   float sum = 0;

@@ -170,7 +170,7 @@ struct UnpackedPage {
 
 /// Pages of one layer as f16, in the layout of kv_layout.h. Grid: (entries, 2 * n_head_kv).
 GPU_KERNEL(kPackThreads)
-unpack_pages(GPU_IN(0, UnpackedPage, entries), GPU_IN(1, int64_t, forms), GPU_IN(2, uint32_t, arena),
+unpack_pages(GPU_IN(0, UnpackedPage, entries), GPU_IN(1, int64_t, forms), GPU_RESULT(2, uint32_t, arena),
              GPU_IO(3, uint16_t, pages), GPU_PARAMS(4, CodesLayout, kv), GPU_PARAMS(5, KvLayout, result) GPU_GRID) {
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(UnpackedPage) entry = entries[here.block_x];

@@ -97,7 +97,7 @@ GPU_FN void store_vector(SharedPtr<float> x, int32_t n_words, int32_t n_padded, 
 /// @param matrices, means of the layer, as matrix_at and mean_at say
 template <int kMaxDim>
 GPU_KERNEL(kRopeThreads)
-rope_and_store_codes(GPU_IO(0, float, q), GPU_IN(1, float, k), GPU_IN(2, float, v), GPU_IN(3, float, turns),
+rope_and_store_codes(GPU_IO(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2, float, v), GPU_IN(3, float, turns),
                      GPU_IN(4, int32_t, positions), GPU_IN(5, int32_t, slots), GPU_IN(6, int64_t, forms),
                      GPU_IN(7, float, matrices), GPU_IN(8, float, means), GPU_IO(9, uint32_t, arena),
                      GPU_PARAMS(10, RopeCodesParams, p) GPU_GRID) {

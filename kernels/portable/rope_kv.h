@@ -42,7 +42,7 @@ GPU_FN Turned turned(float first, float second, DevicePtr<const float> turn) {
 /// @param turns [n_positions, n_pairs, 2] cosine and sine times the rope's magnitude
 /// @param positions [n_tokens]; slots [n_tokens] page * 64 + place in it, all different
 GPU_KERNEL(kRopeThreads)
-rope_and_store_kv(GPU_IO(0, float, q), GPU_IN(1, float, k), GPU_IN(2, float, v), GPU_IN(3, float, turns),
+rope_and_store_kv(GPU_IO(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2, float, v), GPU_IN(3, float, turns),
                   GPU_IN(4, int32_t, positions), GPU_IN(5, int32_t, slots), GPU_IO(6, uint16_t, pages),
                   GPU_PARAMS(7, RopeKvParams, p) GPU_GRID) {
   allow_next();

@@ -97,13 +97,15 @@ GPU_FN void leave_best_groups(SharedPtr<float> scores, SharedPtr<int32_t> is_tak
 /// Grid: a block of one warp for each token. n_expert <= kMaxExperts, n_used <= kMaxExpertsUsed.
 /// @param logits [n_tokens, n_expert], bias [n_expert] or unused, experts and weights [n_tokens, n_used]
 GPU_KERNEL(32)
-route_experts(GPU_IN(0, float, logits), GPU_IN(1, float, bias), GPU_IO(2, int32_t, experts), GPU_IO(3, float, weights),
-              GPU_PARAMS(4, RouterKernelParams, p) GPU_GRID) {
+route_experts(GPU_RESULT(0, float, logits), GPU_IN(1, float, bias), GPU_IO(2, int32_t, experts),
+              GPU_IO(3, float, weights), GPU_PARAMS(4, RouterKernelParams, p) GPU_GRID) {
   GPU_SHARED(float, probabilities, kMaxExperts);
   GPU_SHARED(float, scores, kMaxExperts);
   GPU_SHARED(int32_t, is_taken, kMaxExperts);
   GPU_SHARED(float, group_scores, kMaxExperts);
   GPU_SHARED(int32_t, is_group_taken, kMaxExperts);
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t token = here.block_x;
   const float least_sum = 6.103515625e-05f;  // 2^-14, the smallest normal f16
@@ -174,9 +176,11 @@ struct GroupParams {
 /// @param experts [n_choices]; order [n_choices]; tiles [n_choices, 3], of which n_tiles[0] are
 ///   written: expert, first and n of an ExpertTile
 GPU_KERNEL(kGroupThreads)
-group_experts(GPU_IN(0, int32_t, experts), GPU_IO(1, int32_t, order), GPU_IO(2, int32_t, tiles),
+group_experts(GPU_RESULT(0, int32_t, experts), GPU_IO(1, int32_t, order), GPU_IO(2, int32_t, tiles),
               GPU_IO(3, int32_t, n_tiles), GPU_PARAMS(4, GroupParams, p) GPU_GRID) {
   GPU_SHARED(int32_t, counts, kMaxExperts);
+  allow_next();
+  wait_for_previous();
   const Here here = GPU_HERE;
   for (int32_t e = here.thread_id; e < p.n_expert; e += kGroupThreads) {
     int32_t n = 0;

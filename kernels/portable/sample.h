@@ -37,7 +37,7 @@ GPU_FN Ranked block_best(Ranked mine, SharedPtr<float> scores, SharedPtr<int32_t
 /// Grid: a block for each row.
 /// @param logits [n_rows, n_vocab], tokens and values [n_rows, k]
 GPU_KERNEL(kSampleThreads)
-top_k(GPU_IN(0, float, logits), GPU_IO(1, int32_t, tokens), GPU_IO(2, float, values),
+top_k(GPU_RESULT(0, float, logits), GPU_IO(1, int32_t, tokens), GPU_IO(2, float, values),
       GPU_PARAMS(3, SampleParams, p) GPU_GRID) {
   GPU_SHARED(float, scores, kSampleWarps);
   GPU_SHARED(int32_t, indices, kSampleWarps);

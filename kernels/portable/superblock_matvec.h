@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/portable/gate.h"
+#include "kernels/portable/prefetch.h"
 #include "kernels/portable/reduce.h"
 #include "kernels/portable/superblock.h"
 
@@ -50,7 +51,9 @@ GPU_FN void multiply_two_rows(GPU_LOCAL float (&results)[2], DevicePtr<const Blo
     load_quarter(rows[0], first[slot], quarter);
     load_quarter(rows[1], second[slot], quarter);
   }
-  wait_for_previous();  // weights are nobody's result
+  prefetch_row(first, kSuperSlots, n_super, kPrefetchBytes / 2, lane);
+  prefetch_row(second, kSuperSlots, n_super, kPrefetchBytes / 2, lane);
+  wait_for_previous();
   float sums[2] = {0, 0};
   for (int32_t begin = 0; begin < n_super; begin += kSuperSlots) {
     const int32_t block = begin + slot;
@@ -111,8 +114,8 @@ GPU_FN void multiply_two_rows(GPU_LOCAL float (&results)[2], DevicePtr<const Blo
 template <typename Block, bool kIsGated>
 GPU_KERNEL(kSuperThreads)
 superblock_matvec(GPU_IN(0, Block, weight_0), GPU_IN(1, Block, weight_1), GPU_IN(2, Block, weight_2),
-                  GPU_IN(3, uint32_t, x_codes), GPU_IN(4, float, x_scales), GPU_IN(5, uint32_t, x_sums),
-                  GPU_IN(6, uint32_t, x_pairs), GPU_IN(7, float, bias_0), GPU_IN(8, float, bias_1),
+                  GPU_RESULT(3, uint32_t, x_codes), GPU_RESULT(4, float, x_scales), GPU_RESULT(5, uint32_t, x_sums),
+                  GPU_RESULT(6, uint32_t, x_pairs), GPU_IN(7, float, bias_0), GPU_IN(8, float, bias_1),
                   GPU_IN(9, float, bias_2), GPU_IO(10, float, y_0), GPU_IO(11, float, y_1), GPU_IO(12, float, y_2),
                   GPU_PARAMS(13, SuperParams, p) GPU_GRID) {
   allow_next();

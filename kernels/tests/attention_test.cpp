@@ -19,7 +19,7 @@ namespace {
 
 /// The tokens `first` to first + n - 1 of a sequence, as one batch.
 std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_split, int32_t n_rows_of_tile = 8,
-                          Schedule schedule = Schedule::kInOrder) {
+                          Schedule schedule = Schedule::kInOrder, DeviceActivations* codes = nullptr) {
   const AttentionCase& c = s.shape;
   std::vector<AttentionTile> tiles;
   append_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, tile_rows(n_rows_of_tile));
@@ -40,9 +40,9 @@ std::vector<float> attend(const Sequence& s, int32_t first, int32_t n, bool is_s
   const AttentionKernelParams params{
       s.kv, c.n_head, n, c.n_window, c.has_sinks, 1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
   const auto n_tiles = static_cast<int32_t>(tiles.size());
-  run_attention(
-      {q, pages, page_table, device_tiles, device_positions, sinks, y, partial, states, n_tiles, n_splits, is_split},
-      params, n_rows_of_tile, schedule);
+  run_attention({q, pages, page_table, device_tiles, device_positions, sinks, y, partial, states, n_tiles, n_splits,
+                 is_split, codes},
+                params, n_rows_of_tile, schedule);
   return y.values();
 }
 
@@ -102,6 +102,30 @@ TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the ord
     }
     const std::vector<float> three = attend(s, 254, 3, true, 16);
     CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
+  }
+}
+
+TEST_CASE("gpu attention: merged splits as codes have the bits of merging and converting alone") {
+  const AttentionCase cases[] = {
+      {4, 2, 64, 64},                              // a warp for each row
+      {12, 2, 32, 32, /*n_window=*/100, 0, true},  // a row of one warp and a half; heads within a group of 256
+      {3, 1, 96, 96},                              // 288 columns: groups of 32 alone
+  };
+  for (const AttentionCase& c : cases) {
+    const int32_t first = 301, n = 3, n_columns = c.n_head * c.dim_v;
+    CAPTURE(n_columns);
+    const Sequence s = make_sequence(c, first + n, 17);
+    const std::vector<float> alone = attend(s, first, n, true);
+    for (const bool is_super : {false, true}) {
+      if (is_super && n_columns % 256 != 0) continue;
+      DeviceActivations codes(n * n_columns / 32, is_super);
+      CHECK(attend(s, first, n, true, 8, Schedule::kRandom, &codes) == alone);
+      DeviceActivations expected(alone, is_super);
+      CHECK(codes.codes.values() == expected.codes.values());
+      CHECK(codes.scales.values() == expected.scales.values());
+      CHECK(codes.sums.values() == expected.sums.values());
+      if (is_super) CHECK(codes.pairs.values() == expected.pairs.values());
+    }
   }
 }
 

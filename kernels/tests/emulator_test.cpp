@@ -46,18 +46,22 @@ reverse_and_sum(GPU_IN(0, float, x), GPU_IO(1, float, reversed), GPU_IO(2, float
 
 namespace {
 
-enum class EarlyMistake { kNone, kReadsResult, kWrites, kNeverWaits };
+enum class EarlyMistake { kNone, kReadsResult, kWrites, kNeverWaits, kTakesForConstant };
 
 template <EarlyMistake kMistake>
 GPU_KERNEL(32)
-double_early(GPU_IO(0, const float, x), GPU_IN(1, float, weight), GPU_IO(2, float, y) GPU_GRID) {
+multiply_early(GPU_RESULT(0, float, x), GPU_IN(1, float, weight), GPU_IN(2, float, constant_x),
+               GPU_IO(3, float, y) GPU_GRID) {
   const Here here = GPU_HERE;
   const float own_weight = weight[here.thread_id];
   float early = 0;
   if (kMistake == EarlyMistake::kReadsResult) early = x[here.thread_id];
   if (kMistake == EarlyMistake::kWrites) y[here.thread_id] = 0;
   if (kMistake != EarlyMistake::kNeverWaits) wait_for_previous();
-  if (kMistake != EarlyMistake::kNeverWaits) y[here.thread_id] = own_weight * x[here.thread_id] + 0 * early;
+  if (kMistake == EarlyMistake::kTakesForConstant)
+    y[here.thread_id] = own_weight * constant_x[here.thread_id];
+  else if (kMistake != EarlyMistake::kNeverWaits)
+    y[here.thread_id] = own_weight * x[here.thread_id] + 0 * early;
 }
 
 /// x is what a launch before writes, and `has_ended` whether somebody has waited for it since.
@@ -71,7 +75,7 @@ std::optional<emulator::Fault> fault_of_early(bool starts_early, bool has_ended)
   });
   if (has_ended) emulator::end_launches();
   const auto fault = fault_of({{1}, 32, Schedule::kInOrder, 0, emulator::kMaxSharedBytes, starts_early},
-                              [&] { double_early<kMistake>(x, weight, y); });
+                              [&] { multiply_early<kMistake>(x, weight, x, y); });
   if (!fault && kMistake != EarlyMistake::kNeverWaits) CHECK(y.values()[5] == 25.0f);
   return fault;
 }
@@ -92,6 +96,8 @@ TEST_CASE("emulator: who starts early waits before it reads results or writes") 
     check_early_fault<EarlyMistake::kWrites>(has_ended);
     check_early_fault<EarlyMistake::kNeverWaits>(has_ended);
   }
+  check_early_fault<EarlyMistake::kTakesForConstant>(false);
+  CHECK(!fault_of_early<EarlyMistake::kTakesForConstant>(true, true).has_value());
   check_early_fault<EarlyMistake::kReadsResult>(false);
   CHECK(!fault_of_early<EarlyMistake::kReadsResult>(true, true).has_value());
 }

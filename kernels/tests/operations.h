@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/launchers/launch_types.h"
-#include "kernels/portable/attention.h"
+#include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
@@ -86,6 +86,7 @@ struct DeviceAttention {
   DeviceArray<float>& states;
   int32_t n_tiles, n_splits;
   bool is_split;
+  DeviceActivations* codes = nullptr;  ///< not null: y as codes too, of splits
 };
 
 /// Rows that tiles of attention may have where a case asks for n: the launcher has one size.

@@ -85,6 +85,12 @@ void run_attention(const DeviceAttention& a, const AttentionKernelParams& params
     arrays.partial = a.partial;
     arrays.states = a.states;
   }
+  QuantizedOutput codes{};
+  if (a.codes != nullptr) {
+    codes = output_of(*a.codes);
+    arrays.codes = &codes;
+    arrays.is_super = a.codes->is_super;
+  }
   check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
 }
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,

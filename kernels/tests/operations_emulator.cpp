@@ -117,6 +117,15 @@ void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& p
       attention<kRows, kMaxDimK, kMaxDimV, true>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
                                                  a.states, params);
     });
+    if (a.codes != nullptr) {
+      DeviceActivations& x = *a.codes;
+      const int32_t n_columns = params.n_head * params.kv.head_dim_v;
+      launch({{blocks_of(n_columns, 8 * kAttentionThreads), params.n_tokens}, kAttentionThreads, schedule, 2}, [&] {
+        attention_merge_codes<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, x.codes, x.scales, x.sums,
+                                        x.pairs, {params, x.is_super ? 1 : 0});
+      });
+      return;
+    }
     launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
            [&] { attention_merge<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
   } else {

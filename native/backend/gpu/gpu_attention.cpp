@@ -82,6 +82,16 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   const gpu::AttentionKernelParams kernel_params{
       storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
       params.scale,       params.softcap};
+  // A product with the result follows mostly, and takes it as codes.
+  const bool is_super = takes_super_groups(params.n_head * params.head_dim_v);
+  gpu::QuantizedOutput codes{};
+  if (is_split && n_tokens <= gpu::kMatvecMaxTokens && gpu::can_merge_codes(n_splits_, is_super, kernel_params)) {
+    codes = reserve_codes(y.size);
+    arrays.codes = &codes;
+    arrays.is_super = is_super;
+    quantized_ = y;
+    is_quantized_super_ = is_super;
+  }
   if (is_flash)
     launched(gpu::launch_flash(stream_, arrays, n_tiles, kernel_params), "flash_prefill");
   else

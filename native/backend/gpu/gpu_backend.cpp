@@ -188,7 +188,7 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
   }
   settle();
   write(y);
-  const bool is_super = width % 256 == 0 && super_bytes_ * 2 >= weight_bytes_;
+  const bool is_super = takes_super_groups(width);
   const gpu::ResidualNormParams params{width, eps, addend.y.data != nullptr ? 1 : 0, addend.factor, is_super ? 1 : 0};
   launched(gpu::launch_residual_norm(stream_, y.data, const_cast<float*>(x.data), addend.y.data, weight.data,
                                      reserve_codes(y.size), n_rows, params),

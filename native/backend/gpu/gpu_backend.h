@@ -130,6 +130,8 @@ class GpuBackend final : public Backend {
 
   // ---- products
 
+  /// Whether most weights take rows of this width as codes in groups of 256.
+  bool takes_super_groups(int32_t width) const { return width % 256 == 0 && super_bytes_ * 2 >= weight_bytes_; }
   gpu::QuantizedOutput reserve_codes(size_t n);
   /// x as weights of this type are multiplied by.
   gpu::QuantizedInput quantize(DeviceSpan<const float> x, gpu::DeviceType type);

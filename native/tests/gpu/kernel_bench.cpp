@@ -1,9 +1,7 @@
-// outpost-gpu-bench [matvec] [gemm] [attention] [codes]: what the kernels for few and for many tokens reach on a GPU,
-// beside what its memory, or its matrix units when nothing has to be brought to them, can do; and attention over codes
-// beside that over f16. The tile that the backend would
-// choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
-#include <cuda_runtime_api.h>
-
+// outpost-gpu-bench [layer] [matvec] [gemm] [attention] [codes]: what the kernels for few and for many tokens reach on
+// a GPU, beside what its memory, or its matrix units when nothing has to be brought to them, can do; attention over
+// codes beside that over f16; and what each kernel of a layer costs in a pass. The tile that the backend would choose
+// has a *. Each figure is the median of several runs. Exit code 0 without a device too.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -16,41 +14,14 @@
 
 #include "kernels/launchers/launchers.h"
 #include "kernels/portable/attention_tiles.h"
-#include "kernels/tests/cuda_array.h"
-#include "tests/support/quantized_data.h"
+#include "tests/gpu/bench_support.h"
+#include "tests/gpu/layer_bench.h"
 
 namespace {
 
 using namespace outpost;
 using namespace outpost::gpu;
-using test::cuda::check;
-using test::cuda::DeviceArray;
-
-constexpr int kRuns = 7;
-
-void check_cuda(cudaError_t error, const char* what) { check(static_cast<Error>(error), what); }
-
-/// Milliseconds of what is put on a stream, the median of kRuns after one that does not count.
-double median_ms(const std::function<void(int)>& launch, Stream stream = nullptr) {
-  const auto native = reinterpret_cast<cudaStream_t>(stream);
-  cudaEvent_t begin = nullptr, end = nullptr;
-  check_cuda(cudaEventCreate(&begin), "an event");
-  check_cuda(cudaEventCreate(&end), "an event");
-  std::vector<float> times;
-  for (int run = 0; run <= kRuns; ++run) {
-    float ms = 0;
-    check_cuda(cudaEventRecord(begin, native), "an event");
-    launch(run);
-    check_cuda(cudaEventRecord(end, native), "an event");
-    check_cuda(cudaEventSynchronize(end), "computing");
-    check_cuda(cudaEventElapsedTime(&ms, begin, end), "an event");
-    if (run > 0) times.push_back(ms);
-  }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
+using namespace outpost::test;
 
 /// TFLOP/s of bf16 products alone.
 double measure_rate(int32_t n_multiprocessors) {
@@ -59,22 +30,6 @@ double measure_rate(int32_t n_multiprocessors) {
   const double ms = median_ms(
       [&](int) { check(launch_matrix_rate(nullptr, y, n_multiprocessors, 50000, n_operations), "matrix_rate"); });
   return n_operations / ms * 1e-9;
-}
-
-/// [n_rows, n_cols] of this type as the backend keeps it: 128 random rows again and again.
-std::vector<std::byte> device_weight(DeviceType type, int64_t n_rows, int64_t n_cols) {
-  const test::FileMatrix matrix = test::random_matrix(type.type, 128, n_cols, 1);
-  std::vector<std::byte> bytes = matrix.bytes;
-  if (type.is_wide) {
-    DeviceArray<std::byte> narrow("narrow", matrix.bytes), wide("wide", device_bytes(type, 128 * n_cols));
-    check(launch_widen(nullptr, type.type, narrow.pointer(), wide.pointer(), 128 * n_cols), "widen");
-    bytes = wide.values();
-  }
-  std::vector<std::byte> all;
-  const size_t n_bytes = device_bytes(type, n_rows * n_cols);
-  while (all.size() < n_bytes) all.insert(all.end(), bytes.begin(), bytes.end());
-  all.resize(n_bytes);
-  return all;
 }
 
 /// GB/s of a copy, bytes read and bytes written.
@@ -104,7 +59,7 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
   double first_ms = 0;
   for (const int32_t n_tokens : {1, 2, 8, 16}) {
     const auto n = static_cast<size_t>(n_tokens * n_cols);
-    DeviceArray<float> x("x", test::random_f32(n, 2)), y("y", static_cast<size_t>(n_tokens * n_rows));
+    DeviceArray<float> x("x", random_f32(n, 2)), y("y", static_cast<size_t>(n_tokens * n_rows));
     DeviceArray<uint32_t> codes("codes", n / 4), sums("sums", n / 32), pairs("pairs", n / 64);
     DeviceArray<float> scales("scales", n / 32);
     const auto n_groups = static_cast<int32_t>(n_cols / 32);
@@ -145,7 +100,7 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, 
   for (int i = 0; i < kCopies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", all));
   for (const int32_t n_tokens : {64, 512, 2048}) {
     const auto width = static_cast<int32_t>(n_cols);
-    DeviceArray<float> x("x", test::random_f32(static_cast<size_t>(n_tokens * n_cols), 2));
+    DeviceArray<float> x("x", random_f32(static_cast<size_t>(n_tokens * n_cols), 2));
     DeviceArray<uint32_t> image("image", image_words(n_tokens, width));
     DeviceArray<float> scales("scales", static_cast<size_t>(n_tokens));
     DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
@@ -189,7 +144,7 @@ void measure_attention(int32_t n_tokens, double rate) {
   DeviceArray<uint16_t> pages("pages", halves);
   DeviceArray<int32_t> page_table("page_table", table), device_positions("positions", positions);
   DeviceArray<AttentionTile> device_tiles("tiles", tiles), device_small_tiles("tiles", small_tiles);
-  DeviceArray<float> q("q", test::random_f32(static_cast<size_t>(n_tokens * kHeads * kDim), 4));
+  DeviceArray<float> q("q", random_f32(static_cast<size_t>(n_tokens * kHeads * kDim), 4));
   DeviceArray<float> y("y", static_cast<size_t>(n_tokens * kHeads * kDim));
   const AttentionKernelParams params{{kHeadsKv, kDim, kDim, stride, 0}, kHeads, n_tokens, 0, 0, 0.088388f, 0};
   AttentionArrays arrays{q, pages, page_table, device_tiles, device_positions, nullptr, y, nullptr, nullptr};
@@ -230,7 +185,7 @@ struct DecodeArrays {
     return result;
   }
   DecodeArrays(int32_t n_tokens, int32_t n_positions)
-      : q("q", test::random_f32(static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim), 4)),
+      : q("q", random_f32(static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim), 4)),
         y("y", static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim)),
         partial("partial", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * kCodesDim)),
         states("states", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * 2)),
@@ -309,6 +264,9 @@ int main(int argc, char** argv) {
     const bool has_wgmma = has_gemm();
     const double rate = has_wgmma ? measure_rate(properties.n_multiprocessors) : 0;
     std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name.c_str(), rate);
+    if (wants("layer")) {
+      for (const int32_t n_tokens : {1, 2, 8}) measure_layer(n_tokens);
+    }
     if (wants("matvec")) {
       const double copy_rate = measure_copy();
       std::printf("%.0f GB/s of a copy; a matrix of a pair counts as one\n", copy_rate);
