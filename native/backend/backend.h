@@ -51,6 +51,16 @@ class Buffer {
   DeviceSpan<float> span_;
 };
 
+/// Memory of the host that a backend's results come to without a detour.
+class HostBuffer {
+ public:
+  virtual ~HostBuffer() = default;
+  std::span<float> span() const { return span_; }
+
+ protected:
+  std::span<float> span_;
+};
+
 /// A weight in the layout its backend computes with: repacked, copied to the device, or the file's own.
 class Weight {
  public:
@@ -243,6 +253,8 @@ class Backend : public KvAllocator {
   using KvAllocator::alloc_kv;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
   virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
+  /// For `read`, which takes other memory of the host too, and then copies twice. May outlive the backend.
+  virtual std::unique_ptr<HostBuffer> alloc_host(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
   virtual std::unique_ptr<Rope> create_rope(const RopeParams& params) = 0;

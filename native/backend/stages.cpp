@@ -167,4 +167,13 @@ bool StagedKv::write_form(int32_t page, KvForm form, std::span<const std::byte> 
   return true;
 }
 
+std::span<float> HostResults::take(size_t n) {
+  if (n == 0) return {};
+  if (buffer_ == nullptr || buffer_->span().size() < n) {
+    buffer_ = nullptr;  // not beside the next
+    buffer_ = stages_.last().alloc_host(n);
+  }
+  return buffer_->span().first(n);
+}
+
 }  // namespace outpost

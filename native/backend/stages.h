@@ -51,6 +51,18 @@ class Stages final : public KvAllocator {
   std::vector<Stage> stages_;
 };
 
+/// Where results of a model's passes come to on the host.
+class HostResults {
+ public:
+  explicit HostResults(Stages& stages) : stages_(stages) {}
+  /// Room for n floats; what was there is lost. @throws EngineError kOutOfMemory
+  std::span<float> take(size_t n);
+
+ private:
+  Stages& stages_;
+  std::unique_ptr<HostBuffer> buffer_;
+};
+
 /// Pages of which each stage keeps its own layers. A form of a page is there when every stage has it; its bytes are
 /// those of the stages, one after the other. A layer's index is local to its stage.
 class StagedKv final : public KvStorage {

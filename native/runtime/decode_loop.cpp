@@ -46,7 +46,8 @@ DecodeLoop::DecodeLoop(std::shared_ptr<const LoadedModel> model, const EngineOpt
       queue_(queue),
       kv_(model_->stages(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
       scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill()}),
-      pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares), options.pace_above_c) {
+      pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares), options.pace_above_c),
+      results_(model_->stages()) {
   if (options.draft_model != nullptr) {
     auto draft = std::dynamic_pointer_cast<const LoadedModel>(options.draft_model);
     if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");
@@ -302,7 +303,7 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
     for (size_t row = begin + pending.size() - 1; row < tokens.size(); ++row)
       logit_rows.push_back(static_cast<int32_t>(row));
   }
-  logits_.resize(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
+  logits_ = results_.take(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
   const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
     return scheduler_.may_be_overtaken(part.request->id, now);
   });
@@ -393,7 +394,7 @@ std::optional<StopReason> DecodeLoop::say(Part& part) {
       break;
     }
     const size_t row = static_cast<size_t>(part.first_logit_row) + i;
-    const auto logits = std::span(logits_).subspan(row * n_vocab, n_vocab);
+    const auto logits = logits_.subspan(row * n_vocab, n_vocab);
     if (parts_.steer) parts_.steer(request.reply.history(), logits);
     const Reply::Step step = request.reply.next(logits);
     if (request.stats.ttft_ms == 0 && step.says_more)

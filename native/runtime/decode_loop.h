@@ -99,7 +99,8 @@ class DecodeLoop {
   std::unique_ptr<MtpDrafts> mtp_;  // null: the model has no head for further tokens
   SharedDrafts drafts_;
   std::map<uint64_t, std::shared_ptr<Request>> running_;
-  std::vector<float> logits_;  // of the rows of the last pass that choose, [rows, n_vocab]
+  HostResults results_;
+  std::span<float> logits_;    // of the rows of the last pass that choose, [rows, n_vocab]
   std::vector<float> hidden_;  // of all its tokens, [n_tokens, n_embd], where a drafter wants them
 };
 

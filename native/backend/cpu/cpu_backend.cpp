@@ -73,6 +73,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Buffer> alloc_f32(size_t n) override { return std::make_unique<CpuBuffer>(n); }
+  std::unique_ptr<HostBuffer> alloc_host(size_t n) override { return std::make_unique<CpuHostBuffer>(n); }
 
   std::unique_ptr<Buffer> load_vector(const WeightView& view) override {
     if (!can_dequantize(view.type)) fail_unsupported(view);

@@ -17,6 +17,14 @@ class CpuBuffer final : public Buffer {
   AlignedBuffer memory_;
 };
 
+class CpuHostBuffer final : public HostBuffer {
+ public:
+  explicit CpuHostBuffer(size_t n) : memory_(n) { span_ = memory_; }
+
+ private:
+  std::vector<float> memory_;
+};
+
 /// A matrix as packed tiles of 16 rows.
 class CpuWeight final : public Weight {
  public:

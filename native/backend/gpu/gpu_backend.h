@@ -43,6 +43,7 @@ class GpuBackend final : public Backend {
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
   std::unique_ptr<Buffer> alloc_f32(size_t n) override;
+  std::unique_ptr<HostBuffer> alloc_host(size_t n) override;
 
   // ---- passes
 
@@ -109,6 +110,8 @@ class GpuBackend final : public Backend {
     return a.data < b.data + b.size && b.data < a.data + a.size;
   }
 
+  /// Whether the device can copy to all of it by itself.
+  bool is_pinned(std::span<const float> host) const;
   /// Issues what was put off.
   void settle();
   /// For an operation that writes to `y`: codes of what was there are stale.
@@ -204,6 +207,7 @@ class GpuBackend final : public Backend {
   GpuInputs inputs_;
   GpuRecordings recordings_;
   PinnedBytes pinned_, pinned_activations_;
+  std::shared_ptr<PinnedResults> pinned_results_ = std::make_shared<PinnedResults>();
   DeviceBytes activations_;  // of the stage before
   bool is_in_pass_ = false;
   std::span<const int32_t> pass_tokens_;     // of the pass that is computed

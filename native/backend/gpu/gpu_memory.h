@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -101,6 +102,23 @@ class GpuBuffer final : public Buffer {
 
  private:
   DeviceBytes memory_;
+};
+
+/// The pinned memory that a backend's results may be copied to, by its first byte; shared with its buffers.
+using PinnedResults = std::map<const std::byte*, size_t>;
+
+class GpuHostBuffer final : public HostBuffer {
+ public:
+  GpuHostBuffer(size_t n, std::shared_ptr<PinnedResults> known) : known_(std::move(known)) {
+    const std::byte* data = memory_.reserve(n * sizeof(float));
+    span_ = {reinterpret_cast<float*>(memory_.data()), n};
+    (*known_)[data] = n * sizeof(float);
+  }
+  ~GpuHostBuffer() override { known_->erase(memory_.data()); }
+
+ private:
+  std::shared_ptr<PinnedResults> known_;
+  PinnedBytes memory_;
 };
 
 /// A matrix in the layout of the file, or in wide blocks made of it.

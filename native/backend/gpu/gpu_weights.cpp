@@ -66,6 +66,11 @@ std::unique_ptr<Buffer> GpuBackend::alloc_f32(size_t n) {
   return std::make_unique<GpuBuffer>(n);
 }
 
+std::unique_ptr<HostBuffer> GpuBackend::alloc_host(size_t n) {
+  use();
+  return std::make_unique<GpuHostBuffer>(n, pinned_results_);
+}
+
 std::shared_ptr<GpuMatrix> GpuBackend::load_matrix(const WeightView& view) {
   // A tied embedding is loaded twice, as the table and as the head.
   std::weak_ptr<GpuMatrix>& known = matrices_[{view.bytes.data(), view.n_rows}];
