@@ -125,15 +125,17 @@ const std::byte* Region::access_by_product(int64_t offset, GroupClock& group, ui
 }
 
 std::string Region::writer_of(const Cell& cell) {
-  return cell.write_thread == kNoThread ? describe_agent(cell.write_agent)
-                                        : "thread " + std::to_string(cell.write_thread);
+  if (cell.write_thread == kNoThread) return describe_agent(cell.write_agent);
+  if ((cell.write_thread & kWholeWarp) != 0) return "warp " + std::to_string(AccessClock::warp_of(cell.write_thread));
+  return "thread " + std::to_string(cell.write_thread);
 }
 
 bool Region::is_write_ordered(const Cell& cell, const AccessClock& clock) {
   if (clock.seen != nullptr && cell.write_time != 0 && (*clock.seen)[cell.write_agent] >= cell.write_time) return true;
   if (cell.write_thread == kNoThread) return false;
-  return cell.write_barrier != clock.barrier_epoch || cell.write_thread == clock.thread ||
-         (cell.write_thread / kWarpSize == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
+  const bool is_own = cell.write_thread == clock.thread && (clock.thread & kWholeWarp) == 0;
+  return cell.write_barrier != clock.barrier_epoch || is_own ||
+         (AccessClock::warp_of(cell.write_thread) == clock.warp() && cell.write_warp_epoch != clock.warp_epoch);
 }
 
 void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
@@ -168,7 +170,7 @@ void Region::check_read(Cell& cell, const AccessClock& clock, int64_t offset) {
   cell.read_block = clock.block;
   cell.read_barrier = clock.barrier_epoch;
   cell.read_warp_epoch = clock.warp_epoch;
-  cell.read_thread = is_other_warp ? kSeveral : clock.thread;
+  cell.read_thread = is_other_warp || (clock.thread & kWholeWarp) != 0 ? kSeveral : clock.thread;
   cell.read_warp = is_other_warp ? kSeveral : clock.warp();
 }
 

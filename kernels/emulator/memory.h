@@ -35,7 +35,7 @@ struct AccessClock {
   uint64_t block = 0;          ///< blocks are numbered through all launches of the process, from 2
   uint32_t barrier_epoch = 0;  ///< barriers that the block has passed
   uint32_t warp_epoch = 0;     ///< warp syncs that the thread's warp has passed
-  uint16_t thread = 0;         ///< kNoThread: an agent of its own, which no barrier orders
+  uint16_t thread = 0;         ///< kNoThread: an agent of its own, which no barrier orders; or see kWholeWarp
   // In a block with asynchronous instructions:
   const VectorClock* seen = nullptr;  ///< what is ordered before the access
   uint16_t agent = 0;
@@ -46,9 +46,14 @@ struct AccessClock {
   /// Of any thread of a launch that starts early: the same, when it started.
   uint64_t last_constant = UINT64_MAX;
 
-  uint16_t warp() const { return thread / 32; }
+  uint16_t warp() const { return warp_of(thread); }
+  static uint16_t warp_of(uint16_t thread);
 };
 inline constexpr uint16_t kNoThread = 0xffff;
+/// Added to the first thread of a warp: some lanes of it, nobody knows which. Only warp and block barriers order that,
+/// for every lane.
+inline constexpr uint16_t kWholeWarp = 0x4000;
+inline uint16_t AccessClock::warp_of(uint16_t thread) { return (thread & ~kWholeWarp) / kWarpSize; }
 
 /// What the threads of a warpgroup together have seen, when they start a product that reads memory.
 class GroupClock {

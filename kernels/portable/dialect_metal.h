@@ -114,6 +114,7 @@ GPU_FN Words4 load_words4(threadgroup const uint32_t* p) {
   return *reinterpret_cast<threadgroup const metal::uint4*>(p);
 }
 GPU_FN void store_words4(device uint32_t* p, Words4 v) { *reinterpret_cast<device metal::uint4*>(p) = v; }
+GPU_FN void store_words4(threadgroup uint32_t* p, Words4 v) { *reinterpret_cast<threadgroup metal::uint4*>(p) = v; }
 GPU_FN Float4 load_half4(device const uint16_t* p) {
   Float4 v;
   v.x = float_of_half(p[0]);

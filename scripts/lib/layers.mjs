@@ -47,6 +47,7 @@ const cppLayers = {
     'kernels/common',
     'kernels/emulator',
   ],
+  'kernels/metal': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
   'kernels/tests': ['native', 'kernels'],
   'native/include': [],
   'native/core': ['native/include'],
