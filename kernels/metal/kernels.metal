@@ -1,5 +1,7 @@
 // Entry points for the portable kernels: an instance of each template under the name by which the host finds it. The
 // kernels that are no templates are entry points already.
+#include "kernels/metal/flash_simdgroup.h"
+#include "kernels/metal/gemm_simdgroup.h"
 #include "kernels/portable/activations.h"
 #include "kernels/portable/attention.h"
 #include "kernels/portable/attention_codes.h"
@@ -30,7 +32,8 @@ namespace gpu {
   OUTPOST_INSTANCE("matvec_gated_1_" #Block, matvec_gated<Block, 1>) \
   OUTPOST_INSTANCE("matvec_gated_8_" #Block, matvec_gated<Block, 8>) \
   OUTPOST_INSTANCE("experts_gated_" #Block, experts_gated<Block>)    \
-  OUTPOST_INSTANCE("experts_matvec_" #Block, experts_matvec<Block>)
+  OUTPOST_INSTANCE("experts_matvec_" #Block, experts_matvec<Block>)  \
+  OUTPOST_INSTANCE("gemm_simdgroup_" #Block, gemm_simdgroup<Block>)
 
 OUTPOST_MATVEC(BlockQ4_0)
 OUTPOST_MATVEC(BlockQ4_1)
@@ -69,6 +72,9 @@ OUTPOST_FLOAT_MATVEC(ElementF32)
 OUTPOST_FLOAT_MATVEC(ElementF16)
 OUTPOST_FLOAT_MATVEC(ElementBF16)
 
+OUTPOST_INSTANCE("gemm_simdgroup_ElementF16", gemm_simdgroup<ElementF16>)
+OUTPOST_INSTANCE("gemm_simdgroup_ElementBF16", gemm_simdgroup<ElementBF16>)
+
 #define OUTPOST_ATTENTION(dim_k, dim_v)                                                                \
   OUTPOST_INSTANCE("attention_split_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, true>)             \
   OUTPOST_INSTANCE("attention_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, false>)
@@ -76,6 +82,12 @@ OUTPOST_FLOAT_MATVEC(ElementBF16)
 OUTPOST_ATTENTION(128, 128)
 OUTPOST_ATTENTION(256, 256)
 OUTPOST_ATTENTION(576, 512)
+
+OUTPOST_INSTANCE("flash_simdgroup_64", flash_simdgroup<64>)
+OUTPOST_INSTANCE("flash_simdgroup_80", flash_simdgroup<80>)
+OUTPOST_INSTANCE("flash_simdgroup_96", flash_simdgroup<96>)
+OUTPOST_INSTANCE("flash_simdgroup_128", flash_simdgroup<128>)
+OUTPOST_INSTANCE("flash_simdgroup_256", flash_simdgroup<256>)
 
 OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)
 OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)
