@@ -44,12 +44,13 @@ struct SimdFlashShape {
 template <int kDim>
 GPU_FN void bring_chunk(SharedPtr<uint32_t> tile, DevicePtr<const uint16_t> from, int32_t slot, int32_t first,
                         int32_t last, int32_t thread_id) {
-  const int32_t kEights = kDim / 8;
-  const DevicePtr<const uint32_t> words = as_words(from + slot * kDim);
-  for (int32_t i = thread_id; i < SimdFlashShape<kDim>::kChunk * kEights; i += kSimdFlashThreads) {
-    const int32_t at = i / kEights, eight = i % kEights;
-    const bool is_there = slot + at >= first && slot + at <= last;
-    store_words4(tile + tile_word(at, eight, kEights), is_there ? load_words4(words + 4 * i) : Words4{0, 0, 0, 0});
+  using Shape = SimdFlashShape<kDim>;
+  for (int32_t i = thread_id; i < Shape::kWords / 4; i += kSimdFlashThreads) {
+    const TilePiece piece = tile_piece(i, Shape::kDimEights);
+    const int32_t at = slot + piece.row;
+    Words4 words = {0, 0, 0, 0};
+    if (at >= first && at <= last) words = load_words4(as_words(from + (at * kDim + 8 * piece.eight)));
+    store_words4(tile + 4 * i, words);
   }
 }
 

@@ -24,15 +24,11 @@ OUTPOST_CONSTANT int kSimdGemmTile = kSimdGemmRows * kImageStep / 2;  ///< words
 OUTPOST_CONSTANT int kSimdGemmWarp = 32;                              ///< rows, and tokens, of a warp
 OUTPOST_CONSTANT int kSimdGemmMatrices = kSimdGemmWarp / 8;           ///< down and across a warp's sums
 
-/// Two f16, `low` in the low bits; what is too large becomes the largest finite value, a NaN stays.
-GPU_FN uint32_t finite_half_words(float low, float high) {
+/// What is too large for f16 becomes its largest finite value; a NaN stays.
+GPU_FN float within_half(float x) {
   const float kLargest = 65504.0f;
-  return half_words(low > kLargest    ? kLargest
-                    : low < -kLargest ? -kLargest
-                                      : low,
-                    high > kLargest    ? kLargest
-                    : high < -kLargest ? -kLargest
-                                       : high);
+  if (x > kLargest) return kLargest;
+  return x < -kLargest ? -kLargest : x;
 }
 
 /// How rows of a type are read.
@@ -53,7 +49,7 @@ struct WeightRow {
         values[k] = BlockTraits<Block>::kHasOffset ? fma32(group.scale[kPart], code, group.offset[kPart])
                                                    : group.scale[kPart] * code;
       }
-      pairs[i] = finite_half_words(values[0], values[1]);
+      pairs[i] = half_words(within_half(values[0]), within_half(values[1]));
     }
   }
 };
@@ -66,7 +62,7 @@ struct ElementRow {
   static GPU_FN void decode(DevicePtr<const Element> row, int32_t g, GPU_LOCAL uint32_t (&pairs)[8]) {
     GPU_UNROLL for (int32_t i = 0; i < 8; ++i) {
       const int32_t at = kGroup * g + 16 * kPart + 2 * i;
-      pairs[i] = finite_half_words(float_of(row[at]), float_of(row[at + 1]));
+      pairs[i] = half_words(within_half(float_of(row[at])), within_half(float_of(row[at + 1])));
     }
   }
 };
@@ -96,9 +92,9 @@ GPU_FN void copy_step(SharedPtr<uint32_t> tile, DevicePtr<const uint32_t> image,
                       int32_t step, int32_t thread_id) {
   const DevicePtr<const uint32_t> from = image + (int64_t(step) * image_rows(n_tokens) + token) * (kImageStep / 2);
   for (int32_t i = thread_id; i < kSimdGemmTokens * kSimdGemmEights; i += kSimdGemmThreads) {
-    const int32_t t = i / kSimdGemmEights, eight = i % kSimdGemmEights;
-    const int32_t place = image_place(t, 4 * eight);  // tiles begin at multiples of eight rows
-    store_words4(tile + tile_word(t, eight, kSimdGemmEights), load_words4(from + t * (kImageStep / 2) + place));
+    const TilePiece piece = tile_piece(i, kSimdGemmEights);
+    const int32_t place = image_place(piece.row, 4 * piece.eight);  // tiles begin at multiples of eight rows
+    store_words4(tile + 4 * i, load_words4(from + piece.row * (kImageStep / 2) + place));
   }
 }
 

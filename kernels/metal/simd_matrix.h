@@ -86,6 +86,12 @@ GPU_FN int32_t tile_word(int32_t row, int32_t eight, int32_t n_eights) {
   return (row / 8 * n_eights + eight) * kSimdMatrixWords + row % 8 * 4;
 }
 
+/// What the i-th sixteen bytes of such a tile are: threads that fill it in this order write to different banks.
+struct TilePiece {
+  int32_t row, eight;
+};
+GPU_FN TilePiece tile_piece(int32_t i, int32_t n_eights) { return {i / 8 / n_eights * 8 + i % 8, i / 8 % n_eights}; }
+
 /// Loads columns 8 eight to 8 eight + 7 of rows 8 rows to 8 rows + 7 of such a tile.
 template <bool kIsTransposed>
 GPU_FN void load_of_tile(GPU_LOCAL SimdHalf8x8& matrix, SharedPtr<const uint32_t> tile, int32_t rows, int32_t eight,
