@@ -10,7 +10,9 @@
 #                                       (`node scripts/outpost.mjs gpu-models` writes them)
 #   scripts/gpu-check.sh --bench        what the kernels alone reach
 #   scripts/gpu-check.sh --speed        the speed table, on generated models in $TMPDIR (16 GB)
-#   --shapes "1b-q4_K 8b-q4_K"          which models --speed measures
+#   scripts/gpu-check.sh --peer         llama.cpp's CUDA build beside the engine, by scripts/gpu-peer.sh: on the models of
+#                                       --speed, and only where its source is
+#   --shapes "1b-q4_K 8b-q4_K"          which models --speed and --peer measure
 #
 # Logs go to build/gpu-logs, and to $OUT where that is set. doctest's header is looked for in the system and in
 # build/gpu-models.
@@ -20,14 +22,14 @@ export PATH="$PATH:/usr/local/cuda/bin"
 parts="" shapes="1b-q4_K 1b-q8_0 8b-q4_K 8b-q8_0"
 while [ $# -gt 0 ]; do
   case "$1" in
-    --build | --kernels | --models | --bench | --speed) parts="$parts ${1#--}" ;;
+    --build | --kernels | --models | --bench | --speed | --peer) parts="$parts ${1#--}" ;;
     --shapes) shapes="$2"; shift ;;
-    *) sed -n '2,19p' "$0"; exit 2 ;;
+    *) sed -n '2,21p' "$0"; exit 2 ;;
   esac
   shift
 done
 writes_page=0
-if [ -z "$parts" ]; then parts="build kernels models bench speed"; writes_page=1; fi
+if [ -z "$parts" ]; then parts="build kernels models bench speed peer"; writes_page=1; fi
 logs=build/gpu-logs
 mkdir -p $logs
 build=build/native/gpu
@@ -112,6 +114,15 @@ if has speed; then
   esac
 fi
 
+if has peer; then
+  echo "== peer"
+  if [ -f "${OUTPOST_PEER_SOURCE:-carry/llama.tar.gz}" ]; then
+    scripts/gpu-peer.sh --shapes "$shapes" || failed=1
+  else
+    echo "skipped: llama.cpp's source is not here (carry/llama.tar.gz; \`node scripts/outpost.mjs gpu-models\` puts it there)" | tee $logs/peer.md
+  fi
+fi
+
 if [ $writes_page = 1 ]; then
   {
     echo "# GPU results"
@@ -120,6 +131,7 @@ if [ $writes_page = 1 ]; then
     for part in kernels-table models bench speed; do
       echo; echo "## ${part%-table}"; echo; echo '```'; cat $logs/$part.log; echo '```'
     done
+    echo; echo "## peer"; echo; cat $logs/peer.md
   } >docs/gpu-results.md
   [ -n "${OUT:-}" ] && cp docs/gpu-results.md "$OUT/"
 fi

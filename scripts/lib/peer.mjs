@@ -8,6 +8,8 @@ export const peerDirectory = join(root, 'scripts', 'peer');
 /** llama.cpp's own build, and its library of tensor types. */
 export const peerPackage = join(peerDirectory, 'node_modules', '@node-llama-cpp', 'linux-x64');
 export const peerLibrary = join(peerPackage, 'bins', 'linux-x64', 'libggml-base.so');
+/** The git bundle of llama.cpp's source that the package was built from. */
+export const peerSource = join(peerDirectory, 'node_modules', 'node-llama-cpp', 'llama', 'gitRelease.bundle');
 
 /**
  * @typedef {object} PeerRequest
