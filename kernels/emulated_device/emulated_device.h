@@ -12,6 +12,9 @@ namespace outpost::emulator {
 void set_device_memory(size_t n_bytes);
 size_t device_bytes_in_use();
 
+/// From now on whatever is given to a stream fails, as after an error that a device does not recover from.
+void lose_device(bool is_lost);
+
 /// How many recorded passes were repeated.
 uint64_t replays();
 

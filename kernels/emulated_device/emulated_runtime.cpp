@@ -36,6 +36,7 @@ namespace {
 
 /// What is asked for does not go with recording.
 constexpr Error kRecording{900};
+constexpr Error kLost{700};
 /// Halfs are the finest that kernels write.
 constexpr size_t kElementBytes = 2;
 
@@ -44,6 +45,7 @@ struct Device {
   size_t n_bytes = size_t{1} << 30, n_used = 0;
   std::vector<StreamState*> streams;
   int current = 0;
+  bool is_lost = false;
   uint64_t n_replays = 0, n_allocations = 0;
 };
 
@@ -144,6 +146,7 @@ Region* region_at(const void* address, int64_t& offset) {
 }
 
 Error enqueue(gpu::Stream stream, std::function<void()> work) {
+  if (device().is_lost) return kLost;
   if (stream == nullptr) {
     work();
   } else {
@@ -153,6 +156,7 @@ Error enqueue(gpu::Stream stream, std::function<void()> work) {
 }
 
 void set_device_memory(size_t n_bytes) { device().n_bytes = n_bytes; }
+void lose_device(bool is_lost) { device().is_lost = is_lost; }
 size_t device_bytes_in_use() { return device().n_used; }
 uint64_t replays() { return device().n_replays; }
 

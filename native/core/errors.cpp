@@ -12,6 +12,7 @@ const char* error_code_name(ErrorCode code) {
     case ErrorCode::kContextFull: return "context_full";
     case ErrorCode::kOutOfMemory: return "out_of_memory";
     case ErrorCode::kInvalidArgument: return "invalid_argument";
+    case ErrorCode::kDeviceLost: return "device_lost";
     case ErrorCode::kInternal: return "internal";
   }
   return "internal";

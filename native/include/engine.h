@@ -30,7 +30,8 @@ enum class ErrorCode {
   kContextFull,       ///< the prompt alone does not fit into the context
   kOutOfMemory,
   kInvalidArgument,
-  kInternal,  ///< a bug of ours
+  kDeviceLost,  ///< a GPU failed and does not recover in this process: its models compute nothing any more
+  kInternal,    ///< a bug of ours
 };
 
 /// The stable spelling of a code (`"model_invalid"`), used as `error.code` in JavaScript and by the CLI.

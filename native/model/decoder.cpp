@@ -28,6 +28,16 @@ std::vector<ExpertUsage> Decoder::expert_usage() const {
 }
 
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
+  if (device_loss_) throw *device_loss_;
+  try {
+    run_stages(batch, kv, logits);
+  } catch (const EngineError& error) {
+    if (error.code() == ErrorCode::kDeviceLost) device_loss_ = error;
+    throw;
+  }
+}
+
+void Decoder::run_stages(const Batch& batch, KvStorage& kv, std::span<float> logits) {
   const auto n_tokens = static_cast<int32_t>(batch.tokens.size());
   for (size_t i = 0; i < stages_.size(); ++i) {
     Backend& backend = stages_.backend(i);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,7 @@ class Decoder : public Network {
   Linear output_;  // [n_vocab, n_embd]
 
  private:
+  void run_stages(const Batch& batch, KvStorage& kv, std::span<float> logits);
   /// Runs the layers of one stage. @return the residual stream after them; of the last one what `unembed` does
   DeviceSpan<const float> run_stage(Pass& pass, std::span<const float> stream);
   /// @return what `read_results` takes apart, or the hidden states of the wanted rows
@@ -54,6 +56,7 @@ class Decoder : public Network {
   std::vector<size_t> weight_bytes_;
   Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers
+  std::optional<EngineError> device_loss_;
 };
 
 }  // namespace outpost

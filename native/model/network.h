@@ -54,7 +54,8 @@ class Network {
   /// Writes keys and values of all tokens to `kv`, and [logit_rows.size(), n_vocab] f32 to `logits`;
   /// [logit_rows.size(), n_embd] where the batch wants hidden states.
   /// One caller at a time.
-  /// @throws EngineError kCancelled if the batch does not go on; keys and values of its tokens are anything then
+  /// @throws EngineError kCancelled if the batch does not go on; keys and values of its tokens are anything then.
+  ///         kDeviceLost, and from then on always with the words of the first time
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 };
 

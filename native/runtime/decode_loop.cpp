@@ -194,16 +194,27 @@ void DecodeLoop::park(Request& request) {
 
 /// Who takes part in the next pass, the most urgent first; those that have the pages for it.
 std::vector<DecodeLoop::Part> DecodeLoop::plan() {
+  const auto has_pages = [&](const Share& share) {
+    const auto found = running_.find(share.id);
+    return found != running_.end() && found->second->sequence != nullptr;
+  };
   std::vector<Share> shares;
   do {
     shares = scheduler_.plan(now_ms());
-    for (const Share& share : shares) find_pages(*running_.at(share.id), share.n_tokens);
+    for (const Share& share : shares) {
+      const auto request = running_.at(share.id);
+      try {
+        find_pages(*request, share.n_tokens);
+      } catch (const EngineError& error) {  // of the device that has them
+        finish(request, StopReason::kError, &error);
+      }
+    }
     // The rest was chosen to go with the first: without it another pass is due.
-  } while (!shares.empty() && running_.at(shares.front().id)->sequence == nullptr);
+  } while (!shares.empty() && !has_pages(shares.front()));
   std::vector<Part> parts;
   for (const Share& share : shares) {
+    if (!has_pages(share)) continue;  // it waits for pages, had to give them to another of the pass, or has ended
     const auto& request = running_.at(share.id);
-    if (request->sequence == nullptr) continue;  // it waits for pages, or had to give them to another of the pass
     Part part;
     part.request = request;
     part.n_tokens = std::min(share.n_tokens, request->n_pending());

@@ -8,7 +8,10 @@ namespace outpost {
 
 void check_gpu(gpu::Error error, const char* what) {
   if (error == gpu::Error::kNone) return;
-  throw EngineError(ErrorCode::kInternal, concat("The GPU failed while ", what, ": ", gpu::error_text(error), "."));
+  ErrorCode code = ErrorCode::kDeviceLost;
+  if (error == gpu::Error::kOutOfMemory) code = ErrorCode::kOutOfMemory;
+  if (error == gpu::Error::kInvalidValue) code = ErrorCode::kInternal;
+  throw EngineError(code, concat("The GPU failed while ", what, ": ", gpu::error_text(error), "."));
 }
 
 void fail_out_of_memory(size_t n_bytes, const char* what) {

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "kernels/emulated_device/emulated_device.h"
 #include "tests/support/kv_life.h"
+#include "tests/support/recorder.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/throws_error.h"
 #include "tests/support/tiny_model.h"
@@ -236,6 +237,51 @@ TEST_CASE("emulated device: memory that does not suffice is an error, and what f
   CHECK(emulator::device_bytes_in_use() == n_used);
   emulator::set_device_memory(size_t{1} << 30);
   CHECK(logits(*pair.on_device, tokens, 2, 115, "compact") == expected);
+}
+
+TEST_CASE("emulated device: a lost device has an error of its own, and ends the work on its models") {
+  const TempDir dir;
+  const Pair pair = load(dir, tiniest_llama());
+  const auto tokens = random_tokens(*pair.on_cpu, 20);
+  const auto expected = logits(*pair.on_device, tokens, 20, 20);
+  const auto compute = [&] { logits(*pair.on_device, tokens, 20, 20); };
+  emulator::lose_device(true);
+  const std::string message = message_of(compute);
+  CHECK(message.find("The GPU failed while ") == 0);
+  CHECK(error_of(compute) == ErrorCode::kDeviceLost);
+  // What was in its memory is gone: also when it answers again, only a model that is loaded again computes.
+  emulator::lose_device(false);
+  CHECK(error_of(compute) == ErrorCode::kDeviceLost);
+  CHECK(message_of(compute) == message);
+  CHECK(logits(*load(dir, tiniest_llama()).on_device, tokens, 20, 20) == expected);
+}
+
+TEST_CASE("emulated device: requests end with the error of a lost device, the running and the later ones") {
+  const TempDir dir;
+  const Pair pair = load(dir, tiniest_llama());
+  for (const KvPreset preset : {KvPreset::kExact, KvPreset::kCompact}) {
+    CAPTURE(static_cast<int>(preset));
+    EngineOptions options;
+    options.kv = preset;
+    const auto model = Model::load(dir.path("tiny.gguf"), [] {
+      LoadOptions on_device;
+      on_device.devices = {"cuda:0"};
+      return on_device;
+    }());
+    Recorder running, later;
+    const auto engine = Engine::create(model, options);
+    GenerateRequest request;
+    request.tokens = random_tokens(*model, 200);
+    request.n_predict = 20;
+    running.on_text = [](int32_t n_decoded) { emulator::lose_device(n_decoded >= 3); };
+    engine->submit(request, running.sink());
+    running.wait();
+    CHECK(running.error == ErrorCode::kDeviceLost);
+    engine->submit(request, later.sink());
+    later.wait();
+    CHECK(later.error == ErrorCode::kDeviceLost);
+    emulator::lose_device(false);
+  }
 }
 
 TEST_CASE("emulated device: reuse, drafts and evictions change no bit, in f16 and in codes") {
