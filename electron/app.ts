@@ -102,6 +102,7 @@ export async function startApp({
     entry: join(bundle, 'engine-host.js'),
     assignment: () => models.assignmentNow(),
     onState: (state) => processChanged('engine', state),
+    onNotice: (notice) => events.notice(notice),
     onStarted: () => {
       broker.deliver('engine');
       models.engineStarted();

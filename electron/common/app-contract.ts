@@ -31,8 +31,8 @@ export const processStateSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('running') }),
   /** It died and is being started again. `reason` is a sentence for the user. */
   z.object({ state: z.literal('restarting'), reason: z.string(), attempt: z.int() }),
-  /** It died too often in a short time; `restartProcess` tries once more. */
-  z.object({ state: z.literal('failed'), reason: z.string() }),
+  /** It died, or lost its GPU, too often in a short time; `processes.restart` tries once more. */
+  z.object({ state: z.literal('failed'), reason: z.string(), cause: z.enum(['died', 'device']) }),
 ]);
 export type ProcessState = z.infer<typeof processStateSchema>;
 
@@ -149,6 +149,8 @@ export const appContract = {
     useDefault: procedure.output(nothing),
     /** Loads the current model again after a failure. */
     reload: procedure.output(nothing),
+    /** Takes the GPU from every model that has one. */
+    leaveGpus: procedure.output(nothing),
     /** The whole state at once and after every change, at most a few times a second. */
     watch: procedure.output(eventIterator(modelsStateSchema)),
     /** Over the network, or in the folder that is the hub. @throws NETWORK_OFF, NETWORK_FAILED, HUB_GATED */

@@ -30,6 +30,8 @@ export const appErrors = {
   MODEL_INVALID: data,
   MODEL_UNSUPPORTED: data,
   OUT_OF_MEMORY: data,
+  /** A GPU failed for good, as far as the engine's process goes: another one is started in its place. */
+  DEVICE_LOST: data,
   CONTEXT_FULL: data,
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,

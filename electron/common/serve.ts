@@ -19,12 +19,16 @@ interface ServablePort {
  * Answers calls on a port until it closes; calls that still run are aborted then. Anything a procedure throws that
  * is not one of our errors is a bug: it is logged here and reaches the caller as `INTERNAL`, with its stack. A message
  * that is no call at all is dropped: whatever the other end sends, this process goes on.
+ * @param onFailure hears of what a procedure or a stream throws, before the caller does
  */
-export function serve(router: AnyRouter, port: ServablePort): void {
+export function serve(router: AnyRouter, port: ServablePort, onFailure: (error: unknown) => void = () => {}): void {
   const handler = new RPCHandler(router, {
     clientInterceptors: [
       async ({ next, path }) => {
-        const failed = async (error: unknown) => toAppError(error, path.join('.'));
+        const failed = async (error: unknown) => {
+          onFailure(error);
+          return toAppError(error, path.join('.'));
+        };
         try {
           const result = await next();
           return isStream(result) ? mapEventIterator(result, { value: async (event) => event, error: failed }) : result;
@@ -91,10 +95,14 @@ interface ParentPort {
 }
 
 /** In a utility process: serves every port that main hands over, each client with its own router. */
-export function serveParentPorts(parentPort: ParentPort, routers: Record<ServePortMessage['client'], AnyRouter>): void {
+export function serveParentPorts(
+  parentPort: ParentPort,
+  routers: Record<ServePortMessage['client'], AnyRouter>,
+  onFailure?: (error: unknown) => void,
+): void {
   parentPort.on('message', ({ data, ports }) => {
     const { type, client } = data as ServePortMessage;
     const [port] = ports;
-    if (type === 'serve' && port) serve(routers[client], port);
+    if (type === 'serve' && port) serve(routers[client], port, onFailure);
   });
 }

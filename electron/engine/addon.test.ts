@@ -10,6 +10,7 @@ it.each([
   ['model_unsupported', 'MODEL_UNSUPPORTED'],
   ['context_full', 'CONTEXT_FULL'],
   ['out_of_memory', 'OUT_OF_MEMORY'],
+  ['device_lost', 'DEVICE_LOST'],
 ] as const)('says what to do about %s', (native, code) => {
   expect(fromNativeError(nativeError(native, 'It names the thing.'))).toMatchObject({
     code,

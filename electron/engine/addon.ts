@@ -21,6 +21,7 @@ const situations: Record<Exclude<NativeErrorCode, 'cancelled'>, { code: AppError
   model_unsupported: { code: 'MODEL_UNSUPPORTED', hint: chooseAnother },
   context_full: { code: 'CONTEXT_FULL', hint: 'Shorten the message, or start a new conversation.' },
   out_of_memory: { code: 'OUT_OF_MEMORY', hint: 'Close other programs, choose a smaller model or a shorter context.' },
+  device_lost: { code: 'DEVICE_LOST', hint: 'The engine is being started again. Ask again when it is ready.' },
   invalid_argument: { code: 'INTERNAL' },
   internal: { code: 'INTERNAL' },
 };

@@ -45,7 +45,7 @@ describe('several models', () => {
     const addon = new FakeAddon();
     let free = room;
     const size = 4e9;
-    const service = new EngineService(addon, () => free);
+    const service = new EngineService(addon, { freeBytes: () => free });
     const { client } = connect(engineContract, service.router());
     const spec = (name: string): ModelSpec => ({ ...other(name), memoryBytes: size });
     const events: EngineEvent[] = [];

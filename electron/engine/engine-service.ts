@@ -46,6 +46,13 @@ const pauseMs = 60_000;
 /** Nobody waits for an engine that was not asked for so long: time to write down what it has read. */
 const saveAfterMs = 5000;
 
+interface EngineServiceOptions {
+  /** What the system could give now. */
+  freeBytes?: () => number;
+  /** Hears why a model could not be loaded, which is a status for everybody else. */
+  onLoadFailed?: (error: unknown) => void;
+}
+
 export class EngineService {
   readonly #statusChanges = new EventStream<EngineStatus>();
   readonly #events = new EventStream<EngineEvent>();
@@ -58,7 +65,7 @@ export class EngineService {
   #shown = '';
   #timer: ReturnType<typeof setInterval> | null = null;
 
-  constructor(addon: NativeAddon, freeBytes: () => number = () => process.availableMemory?.() ?? freemem()) {
+  constructor(addon: NativeAddon, { freeBytes = availableBytes, onLoadFailed = () => {} }: EngineServiceOptions = {}) {
     this.#addon = addon;
     this.#pool = new ModelPool({
       addon,
@@ -66,6 +73,7 @@ export class EngineService {
       freeBytes,
       nowMs: () => Date.now(),
       onChange: () => this.#poolChanged(),
+      onLoadFailed,
       onNotice: (message) => this.#events.push({ type: 'notice', message }),
     });
   }
@@ -337,7 +345,7 @@ export class EngineService {
       ...model,
       roles: modelRoles.filter((role) => this.#roles[role]?.id === model.id),
     }));
-    return { type: 'models', models, freeBytes: process.availableMemory?.() ?? freemem() };
+    return { type: 'models', models, freeBytes: availableBytes() };
   }
 
   #show(): void {
@@ -356,6 +364,10 @@ export class EngineService {
       if (this.#events.nReaders > 0) this.#show();
     }, lookMs).unref();
   }
+}
+
+function availableBytes(): number {
+  return process.availableMemory?.() ?? freemem();
 }
 
 /** @throws OUT_OF_MEMORY */

@@ -1,5 +1,6 @@
 // Entry of the engine process: the one process that loads the native engine.
 import type { NetworkAttempt } from '../common/connections.ts';
+import { watchForDeviceLoss } from '../common/device-loss.ts';
 import { giveWayToTheWindow } from '../common/give-way.ts';
 import { serveParentPorts } from '../common/serve.ts';
 import { sealNetwork } from '../network/seal.ts';
@@ -12,5 +13,6 @@ sealNetwork((target) => {
   const attempt: NetworkAttempt = { type: 'network-attempt', target };
   process.parentPort.postMessage(attempt);
 });
-const service = new EngineService(loadAddon());
-serveParentPorts(process.parentPort, { renderer: service.router(), main: service.controlRouter() });
+const onFailure = watchForDeviceLoss((loss) => process.parentPort.postMessage(loss));
+const service = new EngineService(loadAddon(), { onLoadFailed: onFailure });
+serveParentPorts(process.parentPort, { renderer: service.router(), main: service.controlRouter() }, onFailure);

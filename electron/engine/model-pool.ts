@@ -29,6 +29,7 @@ export interface ModelPoolOptions {
   nowMs: () => number;
   /** A model's state is another. */
   onChange: () => void;
+  onLoadFailed: (error: unknown) => void;
   /** A model was unloaded that nobody wanted unloaded. */
   onNotice: (message: string) => void;
 }
@@ -204,7 +205,7 @@ export class ModelPool {
     slot.state = 'loading';
     slot.progress = 0;
     slot.error = null;
-    const { addon, costs, nowMs, onChange } = this.#options;
+    const { addon, costs, nowMs, onChange, onLoadFailed } = this.#options;
     const load = new SlotLoad(slot, { addon, costs, nowMs, onProgress: onChange });
     slot.cancel = () => {
       load.cancel();
@@ -229,6 +230,7 @@ export class ModelPool {
         const mapped = fromNativeError(error);
         slot.state = 'failed';
         slot.error = toErrorInfo(mapped);
+        onLoadFailed(mapped);
         throw mapped;
       })
       .finally(() => {

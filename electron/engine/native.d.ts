@@ -10,6 +10,7 @@ export type NativeErrorCode =
   | 'context_full'
   | 'out_of_memory'
   | 'invalid_argument'
+  | 'device_lost'
   | 'internal';
 
 export interface NativeError extends Error {

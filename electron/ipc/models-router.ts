@@ -38,6 +38,10 @@ export function createModelsRouter(deps: ModelsRouterDeps) {
       reload();
       return {};
     }),
+    leaveGpus: os.leaveGpus.handler(() => {
+      models.leaveGpus();
+      return {};
+    }),
     watch: os.watch.handler(({ signal }) => models.watch(signal)),
     search: os.search.handler(({ input, signal }) => models.search(input.text, signal)),
     files: os.files.handler(({ input, signal }) => models.files(input.repo, signal)),

@@ -1,8 +1,10 @@
 // The engine process and the models it is to have loaded. A restarted engine loads the same ones again.
 
 import { appError } from '../common/app-error.ts';
+import { deviceLossSchema } from '../common/device-loss.ts';
 import { engineControlContract } from '../common/engine-contract.ts';
 import { isAbort } from '../common/error-info.ts';
+import type { ErrorInfo } from '../common/errors.ts';
 import type { KvCheck } from '../common/kv-check.ts';
 import type { Assignment, Benchmark, Device, MeasuredSpeeds, ModelSpec, SelfTest } from '../common/role-contract.ts';
 import { controlClient } from './control-client.ts';
@@ -12,7 +14,12 @@ interface EngineProcessOptions
   extends Pick<SupervisedProcessOptions, 'entry' | 'onState' | 'onStarted' | 'onNetworkAttempt'> {
   /** Which models it is to have loaded. */
   assignment: () => Promise<Assignment>;
+  /** Something happened that the user should know of. */
+  onNotice: (notice: ErrorInfo) => void;
 }
+
+/** A GPU that is lost twice within this time is lost for a reason that another process does not take away. */
+const lossWindowMs = 10 * 60_000;
 
 type Control = ReturnType<typeof controlClient<typeof engineControlContract>>;
 
@@ -20,6 +27,9 @@ export class EngineProcess {
   readonly process: SupervisedProcess;
   readonly #options: EngineProcessOptions;
   #control: Control | null = null;
+  #lostAtMs = Number.NEGATIVE_INFINITY;
+  /** Of a loss that another process was started for, and that the user was not told of yet. */
+  #loss: string | null = null;
 
   constructor(options: EngineProcessOptions) {
     this.#options = options;
@@ -29,9 +39,14 @@ export class EngineProcess {
       onNetworkAttempt: options.onNetworkAttempt,
       serviceName: 'Outpost Engine',
       title: 'The engine',
+      onMessage: (message) => {
+        const loss = deviceLossSchema.safeParse(message);
+        if (loss.success) void this.#deviceLost(loss.data.message);
+      },
       onStarted: () => {
         this.#control = controlClient(this.process.controlPort(), engineControlContract);
         options.onStarted();
+        this.#tellOfLoss();
         void this.load();
       },
     });
@@ -79,6 +94,26 @@ export class EngineProcess {
     } catch (error) {
       if (!isAbort(error)) throw error; // the process died, and what it had in memory with it
     }
+  }
+
+  async #deviceLost(message: string): Promise<void> {
+    const nowMs = Date.now();
+    const isAgain = nowMs - this.#lostAtMs < lossWindowMs;
+    this.#lostAtMs = nowMs;
+    this.#loss = isAgain ? null : message;
+    if (isAgain) await this.process.giveUp(`The GPU stopped working again. ${message}`);
+    else await this.process.replace(message);
+  }
+
+  #tellOfLoss(): void {
+    if (this.#loss === null) return;
+    this.#options.onNotice({
+      code: 'DEVICE_LOST',
+      message: 'The GPU stopped working, and the engine was started again.',
+      hint: 'Replies that ran have ended; ask again. If it stops again soon, the engine stays off.',
+      detail: this.#loss,
+    });
+    this.#loss = null;
   }
 
   #running(): Control {

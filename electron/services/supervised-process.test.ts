@@ -127,7 +127,7 @@ it('starts a process again that died, a little later each time, and gives up in 
   }
   last().comeUp();
   last().exit(139);
-  expect(process.state).toEqual({ state: 'failed', reason: expect.stringContaining('139') });
+  expect(process.state).toEqual({ state: 'failed', reason: expect.stringContaining('139'), cause: 'died' });
   vi.advanceTimersByTime(1_000_000);
   expect(forked).toHaveLength(4);
   expect(onStarted).toHaveBeenCalledTimes(4);

@@ -13,6 +13,8 @@ export interface SupervisedProcessOptions {
   title: string;
   /** It tried to use the network, and was stopped. */
   onNetworkAttempt: (target: string) => void;
+  /** Anything else that it says. */
+  onMessage?: (message: unknown) => void;
   /** Every change of state, in order. */
   onState: (state: ProcessState) => void;
   /** A new process runs: give it its ports and its work. */
@@ -23,6 +25,8 @@ export interface SupervisedProcessOptions {
 const mostDeaths = 4;
 const windowMs = 60_000;
 const restartDelayMs = 300;
+/** What a process has sent to the window arrives in this time, before it is ended for what happened to it. */
+const lastWordsMs = 500;
 /** How long a process may take to end by itself before it is killed. */
 const stopMs = 3000;
 
@@ -56,6 +60,7 @@ export class SupervisedProcess {
     started.on('message', (message: unknown) => {
       const attempt = networkAttemptSchema.safeParse(message);
       if (attempt.success) this.#options.onNetworkAttempt(attempt.data.target);
+      else if (this.#process === started) this.#options.onMessage?.(message);
     });
     started.once('spawn', () => {
       if (this.#process !== started) return;
@@ -85,11 +90,20 @@ export class SupervisedProcess {
   /** The user asks: ends it if it runs, starts it anew, and forgets how often it died. */
   async restart(): Promise<void> {
     this.#deathsMs = [];
-    const { title } = this.#options;
-    this.#setState({ state: 'restarting', reason: `${title} is being restarted.`, attempt: 1 });
+    await this.#startOver(`${this.#options.title} is being restarted.`);
+  }
+
+  /** The process cannot go on, for this reason. Another one takes its place, once its last words are heard. */
+  async replace(reason: string): Promise<void> {
+    if (await this.#hasEnded()) return;
+    await this.#startOver(reason);
+  }
+
+  /** The same, but no other one is started until the user asks. */
+  async giveUp(reason: string): Promise<void> {
+    if (await this.#hasEnded()) return;
+    this.#setState({ state: 'failed', reason, cause: 'device' });
     await this.stop();
-    this.#isStopping = false;
-    this.start();
   }
 
   /** Resolves when the process is gone. It is not started again. */
@@ -101,6 +115,20 @@ export class SupervisedProcess {
     await this.#ended;
   }
 
+  /** Waits for last words. @returns whether the process of now is gone then without that, or another one is there */
+  async #hasEnded(): Promise<boolean> {
+    const running = this.#process;
+    await new Promise((resolve) => setTimeout(resolve, lastWordsMs));
+    return running === null || this.#process !== running;
+  }
+
+  async #startOver(reason: string): Promise<void> {
+    this.#setState({ state: 'restarting', reason, attempt: 1 });
+    await this.stop();
+    this.#isStopping = false;
+    this.start();
+  }
+
   #died(code: number): void {
     this.#process = null;
     if (this.#isStopping) return;
@@ -109,7 +137,7 @@ export class SupervisedProcess {
     const attempt = this.#deathsMs.length;
     const reason = `${this.#options.title} stopped unexpectedly (exit code ${code}).`;
     if (attempt >= mostDeaths) {
-      this.#setState({ state: 'failed', reason });
+      this.#setState({ state: 'failed', reason, cause: 'died' });
       return;
     }
     this.#setState({ state: 'restarting', reason, attempt });

@@ -23,10 +23,11 @@ export function asElectronPort(port: MessagePort): Parameters<typeof serve>[1] {
 export function connect<T extends AnyContractRouter>(
   _contract: T,
   router: AnyRouter,
+  onFailure?: (error: unknown) => void,
 ): { client: ContractRouterClient<T>; port: MessagePort } {
   const { port1, port2 } = new MessageChannel();
   onTestFinished(() => port2.close());
-  serve(router, asElectronPort(port1));
+  serve(router, asElectronPort(port1), onFailure);
   const client: ContractRouterClient<T> = createORPCClient(new RPCLink({ port: port2 as never }));
   port2.start();
   return { client, port: port2 };

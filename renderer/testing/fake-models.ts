@@ -120,6 +120,7 @@ export class FakeModels {
     choose: async () => null,
     useDefault: async () => ({}),
     reload: async () => ({}),
+    leaveGpus: async () => ({}),
     watch: async (_input, options) => this.events.subscribe(options?.signal, [this.state]),
     search: async () => this.#ask(this.hub),
     files: async () => this.#ask(this.files),

@@ -113,6 +113,18 @@ describe('a model that a GPU shares', () => {
     expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 3).ram.total);
   });
 
+  it('goes back to the processor with all others, when the user gives the GPU up', async () => {
+    const { service, id, spec, onAssignment, modelOf } = await setUp(unused, {}, [gpu]);
+    service.update(id, { overrides: { sampler: { temperature: 0.3 }, device: 'cuda:0', deviceLayers: 2 } });
+    onAssignment.mockClear();
+    service.leaveGpus();
+    expect(spec()).toMatchObject({ device: 'cpu' });
+    expect((await modelOf())?.overrides).toEqual({ sampler: { temperature: 0.3 } });
+    expect(onAssignment).toHaveBeenCalledOnce();
+    service.leaveGpus();
+    expect(onAssignment).toHaveBeenCalledOnce();
+  });
+
   it('needs as much beside the processor as before, while it fills the GPU itself', async () => {
     const gpus = [gpu];
     const { service, id, spec, modelOf } = await setUp(unused, {}, gpus);

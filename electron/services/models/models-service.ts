@@ -307,6 +307,14 @@ export class ModelsService {
     if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
   }
 
+  /** Takes the GPU from every model that has one. */
+  leaveGpus(): void {
+    for (const { id, overrides } of this.#library.list()) {
+      const { device, deviceLayers: _, ...others } = overrides;
+      if (device !== undefined) this.update(id, { overrides: others });
+    }
+  }
+
   /** @throws IO_ERROR, PERMISSION_DENIED */
   async moveFolder(folder: string): Promise<void> {
     await this.care.moveAll(this.folder, folder, (id, newId) => this.#assignments.replace(id, newId));

@@ -20,8 +20,15 @@ export function EngineBanner({ models }: { models: ModelStore }) {
         <Notice
           kind="error"
           message={process.reason}
-          hint="The engine stopped too often and was not started again. Editing works as before."
-          actions={<Button onClick={() => void models.restartEngine()}>Start the Engine</Button>}
+          hint={`The engine ${process.cause === 'device' ? 'lost its GPU' : 'stopped'} too often and was not started again. Editing works as before.`}
+          actions={
+            <>
+              <Button onClick={() => void models.restartEngine()}>Start the Engine</Button>
+              {process.cause === 'device' ? (
+                <Button onClick={() => void models.leaveGpus()}>Use the Processor</Button>
+              ) : null}
+            </>
+          }
         />
       )}
     </div>

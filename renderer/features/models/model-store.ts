@@ -76,6 +76,14 @@ export class ModelStore {
     return this.#run(() => this.#deps.app.processes.restart({ process: 'engine' }));
   }
 
+  /** For a GPU that stops again and again. */
+  leaveGpus(): Promise<void> {
+    return this.#run(async () => {
+      await this.#deps.app.models.leaveGpus();
+      await this.#deps.app.processes.restart({ process: 'engine' });
+    });
+  }
+
   async #run(call: () => Promise<unknown>): Promise<void> {
     try {
       await call();

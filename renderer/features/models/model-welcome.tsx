@@ -14,13 +14,20 @@ export function ModelWelcome({ models }: { models: ModelStore }) {
   if (process.state === 'failed') {
     return (
       <Failure
-        message="The engine stopped several times and is not running."
+        message={
+          process.cause === 'device'
+            ? 'The GPU stopped working several times, and the engine is not running.'
+            : 'The engine stopped several times and is not running.'
+        }
         hint={process.reason}
         actions={
           <>
             <Button kind="primary" onClick={() => void models.restartEngine()}>
               Start It Again
             </Button>
+            {process.cause === 'device' ? (
+              <Button onClick={() => void models.leaveGpus()}>Use the Processor</Button>
+            ) : null}
             <Button onClick={() => void models.chooseFile()}>Choose Another Model…</Button>
           </>
         }
