@@ -10,7 +10,7 @@ const recorded = (name) =>
     .split('\n');
 // What both programs printed for a small model, on a processor: decode with flash attention on and off, and prompts of 256
 // with 64 and 256 tokens at once, each with both.
-const peerLines = recorded('llama-bench.jsonl').map((line) => JSON.parse(line));
+const peerLines = recorded('llama-bench.jsonl').map((line) => ({ ...JSON.parse(line), gpu_info: 'A GPU' }));
 const ourLine = JSON.parse(recorded('outpost-bench.jsonl')[0] ?? '');
 
 /** @type {object[]} */
@@ -54,7 +54,7 @@ describe('the report of the peer on a GPU', () => {
     notePair(1);
     const { text, status } = report();
     expect(status).toBe(0);
-    expect(text).toContain('llama.cpp 0.5.0 on unknown');
+    expect(text).toContain('llama.cpp 0.5.0 on A GPU');
     const decode = ['157.5', 'flash attention off'];
     expect(row(text, 'decode at 128').slice(2)).toEqual([...decode, '189.1', '1.20 (1.20 to 1.20)']);
     expect(row(text, 'decode at 128, with sampling').slice(2)).toEqual([...decode, '445.6', '2.83 (2.83 to 2.83)']);
@@ -101,6 +101,14 @@ describe('the report of the peer on a GPU', () => {
     expect(status).toBe(1);
     expect(text).toContain('Not measured: 15m-q8_0, decode at 128: 1 of 2 pairs.');
     expect(text).toContain('Not measured: 15m-q8_0, decode at 32,768: nothing of outpost.');
+  });
+
+  it('fails where the peer computed without a GPU', () => {
+    for (const line of peerLines) note('llama.cpp', 1, line, { gpu_info: '' });
+    note('outpost', 1, ourLine);
+    const { text, status } = report();
+    expect(status).toBe(1);
+    expect(text).toContain('Not measured: llama.cpp found no GPU.');
   });
 
   it('fails where nothing was measured', () => {

@@ -6,7 +6,8 @@ LINES is a file, or - for the standard input; VERSION is that of llama.cpp, for 
 A line is {"shape", "pair", "program", "result"}: a result of `llama-bench -o jsonl`, or of `outpost-engine bench --json`,
 whose prompts are as long as the peer's. Of "outpost steps" only the time of a step counts: its context is another.
 Of the peer's settings (flash attention, tokens at once) the one counts whose median over all pairs is best; a ratio is
-that of the two measured in the same pair. Exits with 1 if a pair of either program is missing.
+that of the two measured in the same pair. Exits with 1 if a pair of either program is missing, or the peer
+computed without a GPU.
 """
 
 import json
@@ -87,7 +88,9 @@ def report(lines, version):
                 continue
             spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             rows.append((shape, what, number(peer_rate), setting, number(our_rate), spread))
-    text = [f"llama.cpp {version} on {build.get('gpu_info') or 'unknown'}; tokens per second, "
+    if build and not build["gpu_info"]:
+        missing.append("llama.cpp found no GPU")
+    text = [f"llama.cpp {version} on {build.get('gpu_info') or 'no GPU'}; tokens per second, "
             f"medians of {len(pairs)} pairs.", "",
             "| model | | llama.cpp | its best setting | Outpost | ratio (of the pairs) |",
             "| --- | --- | ---: | --- | ---: | --- |"]
