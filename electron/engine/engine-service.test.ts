@@ -34,9 +34,14 @@ describe('what main asks of the machine', () => {
     const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sensors };
     addon.devices = [...addon.devices, gpu];
     expect(await control.gpus()).toEqual([gpu]);
-    const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512 };
+    const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512, kvPreset: 'safe' as const };
     const loading = service.assign(assigned({ chat: onGpu }));
-    expect(addon.lastLoad.options).toMatchObject({ device: 'cuda:0', nDeviceLayers: 2, nDevicePositions: 1024 });
+    expect(addon.lastLoad.options).toMatchObject({
+      device: 'cuda:0',
+      nDeviceLayers: 2,
+      nDevicePositions: 1024,
+      deviceKv: 'safe',
+    });
     const shares = [
       { device: 'cpu', firstLayer: 0, nLayer: 6, weightBytes: 700 },
       { device: 'cuda:0', firstLayer: 6, nLayer: 2, weightBytes: 300 },

@@ -77,6 +77,8 @@ export interface NativeLoadOptions {
   nDeviceLayers?: number | number[];
   /** Positions whose keys and values they are going to hold, of all contexts; 0, the default, guesses. */
   nDevicePositions?: number;
+  /** How they are going to be kept; f16 ("exact") by default. */
+  deviceKv?: NativeKvPreset;
   /** 0, the default, takes every physical core. */
   nThreads?: number;
   cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';

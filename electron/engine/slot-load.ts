@@ -121,8 +121,9 @@ export class SlotLoad {
 }
 
 /** What is asked for beside a device that computes a part of the layers. */
-function deviceOptions({ device, deviceLayers, nCtx }: ModelSpec) {
-  return device === 'cpu' ? { device } : { device, nDeviceLayers: deviceLayers, nDevicePositions: nContexts * nCtx };
+function deviceOptions({ device, deviceLayers, nCtx, kvPreset }: ModelSpec) {
+  if (device === 'cpu') return { device };
+  return { device, nDeviceLayers: deviceLayers, nDevicePositions: nContexts * nCtx, deviceKv: kvPreset };
 }
 
 /** Arguments that the addon refuses at once fail like everything that goes wrong later. */

@@ -223,6 +223,7 @@ LoadOptions read_load_options(const Fields& fields) {
   fields.read_one_or_more("device", options.devices);
   fields.read_one_or_more("nDeviceLayers", options.n_device_layers);
   fields.read("nDevicePositions", options.n_device_positions);
+  fields.read("deviceKv", options.device_kv);
   fields.read("nThreads", options.n_threads);
   fields.read("expertCacheBytes", options.expert_cache_bytes);
   fields.read("deviceExpertBytes", options.device_expert_bytes);

@@ -114,6 +114,7 @@ LoadOptions load_options(const Arguments& arguments) {
     }
   }
   options.n_device_positions = 2 * static_cast<uint64_t>(arguments.get_int("--ctx", 0, 0, 1 << 28));
+  options.device_kv = arguments.get("--kv", "exact");
   options.n_threads = static_cast<int32_t>(arguments.get_int("--threads", 0, 0, 1024));
   options.expert_cache_bytes = static_cast<uint64_t>(arguments.get_int("--expert-cache", 0, 0, 1 << 30)) << 20;
   options.device_expert_bytes = static_cast<uint64_t>(arguments.get_int("--device-experts", 0, 0, 1 << 30)) << 20;

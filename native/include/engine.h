@@ -112,6 +112,8 @@ struct LoadOptions {
   /// Positions whose keys and values the devices are going to hold, of all contexts; 0 takes two of the model's
   /// training context, but of 8192 at most.
   uint64_t n_device_positions = 0;
+  /// How these are going to be kept: a preset's name, or what else measure_steps takes.
+  std::string device_kv = "exact";
   CpuKernels cpu_kernels = CpuKernels::kAuto;
   int32_t n_threads = 0;  ///< compute threads, at most 1024; 0 takes the number of physical cores
   /// Most memory for the experts of a mixture. Experts beyond it stay in the mapped file and are prepared when they are
@@ -119,7 +121,8 @@ struct LoadOptions {
   uint64_t expert_cache_bytes = 0;
   /// The same for a GPU, of each that is named: the experts of its layers beyond it wait in pinned memory of the host,
   /// where all of them are then besides, and are copied over the bus when they are chosen. 0: all are on the GPU where
-  /// they have room beside everything else; otherwise, on a single GPU that computes all layers, as many as have.
+  /// they have room beside everything else; otherwise as many as have, but kFittingLayers would rather leave layers to
+  /// the processor.
   uint64_t device_expert_bytes = 0;
   /// Called from the loading thread with the fraction done, 0 to 1, never decreasing.
   /// Returning false ends the load with `kCancelled`.

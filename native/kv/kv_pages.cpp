@@ -19,8 +19,7 @@ void kv_drop_old(KvStorage& storage, std::span<const int32_t> page_table, int32_
 uint64_t kv_promised_bytes(const KvStorage& storage, int32_t n_positions) {
   const auto n_pages = static_cast<uint64_t>(kv_pages_for(n_positions));
   if (!storage.is_compressed()) return n_pages * storage.form_bytes(KvForm::kFresh);
-  // Fresh are the recent pages, one for what may be taken back, the last one and the one behind it.
-  return n_pages * storage.form_bytes(KvForm::kPacked) + (kKvRecentPages + 3) * storage.form_bytes(KvForm::kFresh) +
+  return n_pages * storage.form_bytes(KvForm::kPacked) + kKvFreshPages * storage.form_bytes(KvForm::kFresh) +
          storage.form_bytes(KvForm::kSinks);
 }
 

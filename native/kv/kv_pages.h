@@ -5,10 +5,15 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "backend/kv_format.h"
 
 namespace outpost {
 
 inline int32_t kv_pages_for(int32_t n_positions) { return (n_positions + kKvPageSize - 1) / kKvPageSize; }
+
+/// Pages of a text that are fresh at the same time, at most: the recent ones, one for what may be taken back, the last
+/// one and the one behind it.
+inline constexpr int32_t kKvFreshPages = kKvRecentPages + 3;
 
 /// The first page that the next query of a sequence of n_past positions reads fresh; all before it are read packed.
 int32_t kv_first_fresh_page(int32_t n_past);

@@ -4,7 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "backend/backend.h"
+#include "backend/kv_format.h"
+#include "kv/kv_pages.h"
 #include "model/hparams.h"
 #include "model/model_keys.h"
 
@@ -24,12 +25,12 @@ uint64_t bytes_on_device(const TensorInfo& tensor) {
   return tensor.type == TensorType::kQ6_K ? n_bytes / 15 * 16 + 16 : n_bytes;
 }
 
-/// Elements of keys and values that a layer keeps of a position.
-uint64_t kv_elements(const ModelKeys& keys, const Hparams& hp) {
+/// Of keys and values as a layer keeps them.
+KvShape kv_shape(const ModelKeys& keys, const Hparams& hp) {
   // The latent vector with the rotated key, and the latent vector again as the value.
   if (const int32_t n_latent = keys.get("attention.kv_lora_rank", 0, kMaxHeadDim, 0); n_latent > 0)
-    return 2 * static_cast<uint64_t>(n_latent) + static_cast<uint64_t>(hp.n_rot);
-  return static_cast<uint64_t>(hp.n_head_kv) * static_cast<uint64_t>(hp.head_dim_k + hp.head_dim_v);
+    return {hp.n_layer, 1, n_latent + hp.n_rot, n_latent};
+  return {hp.n_layer, hp.n_head_kv, hp.head_dim_k, hp.head_dim_v};
 }
 
 }  // namespace
@@ -44,7 +45,7 @@ std::optional<int32_t> layer_of_tensor(std::string_view name) {
   return il;
 }
 
-LayerBytes read_layer_bytes(const GgufFile& file) {
+LayerBytes read_layer_bytes(const GgufFile& file, const std::string& kv) {
   const ModelKeys keys(file);
   const auto pieces = file.get_strings("tokenizer.ggml.tokens");
   const auto n_vocab = static_cast<int32_t>(pieces.has_value() ? pieces->size() : 0);
@@ -74,30 +75,52 @@ LayerBytes read_layer_bytes(const GgufFile& file) {
   // Tied: the embeddings are the head as well, and where the device has both it has them once.
   (file.find_tensor("output.weight") == nullptr ? bytes.output : bytes.table) += bytes.embeddings;
   bytes.n_ctx_train = hp.n_ctx_train;
-  bytes.kv_per_position = sizeof(uint16_t) * kv_elements(keys, hp);
+  bytes.n_expert = keys.get("expert_count", 0, INT32_MAX, 0);
+  bytes.n_expert_used = keys.get("expert_used_count", 0, INT32_MAX, 0);
+  const KvShape shape = kv_shape(keys, hp);
+  const KvFormat format = parse_kv_format(kv, hp.n_layer);
+  for (const KvBits& bits : format.layers) bytes.kv.push_back(device_kv_bytes(shape, bits));
+  if (!format.is_exact()) bytes.kv_unpacked = device_kv_bytes(shape, {}).fresh;
   const auto n_wide = static_cast<uint64_t>(8 * int64_t{hp.n_embd} + 2 * int64_t{hp.n_ff});
   bytes.workspace_per_token = sizeof(float) * n_wide;
   bytes.workspace = 2 * sizeof(float) * static_cast<uint64_t>(n_vocab) + kHeadroom;
   return bytes;
 }
 
-DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions) {
-  DeviceNeed need = need_beside_layers(bytes, range, has_processor, n_positions);
-  for (int32_t il = range.first; il < range.end; ++il) {
-    need.weights += bytes.layers[static_cast<size_t>(il)];
-    need.experts += bytes.experts[static_cast<size_t>(il)];
-  }
-  return need;
+LayerSum& LayerSum::operator+=(const LayerSum& other) {
+  weights += other.weights;
+  experts += other.experts;
+  kv += other.kv;
+  return *this;
 }
 
-DeviceNeed need_beside_layers(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions) {
+LayerSum layer_sum(const LayerBytes& bytes, int32_t il) {
+  const auto i = static_cast<size_t>(il);
+  return {bytes.layers[i], bytes.experts[i], bytes.kv[i]};
+}
+
+DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, bool has_processor, uint64_t n_positions) {
+  LayerSum layers;
+  for (int32_t il = range.first; il < range.end; ++il) layers += layer_sum(bytes, il);
+  return device_need(bytes, range, layers, has_processor, n_positions);
+}
+
+DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, const LayerSum& layers, bool has_processor,
+                       uint64_t n_positions) {
   const bool has_first = range.first == 0, has_last = range.end == bytes.n_layer();
-  DeviceNeed need;
+  const uint64_t n_pass = has_processor ? kPassOfBoth : kPassOfDevice;
+  const auto pages_for = [](uint64_t n) { return (n + kKvPageSize - 1) / kKvPageSize; };
+  DeviceNeed need{layers.weights, 0, bytes.workspace + bytes.workspace_per_token * n_pass, layers.experts};
   if (has_last) need.weights += bytes.output;
   if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
-  const uint64_t n_padded = (n_positions + kKvPageSize - 1) / kKvPageSize * kKvPageSize;
-  need.kv = bytes.kv_per_position * static_cast<uint64_t>(range.size()) * n_padded;
-  need.workspace = bytes.workspace + bytes.workspace_per_token * (has_processor ? kPassOfBoth : kPassOfDevice);
+  const uint64_t n_pages = pages_for(n_positions);
+  if (bytes.kv_unpacked == 0) {
+    need.kv = n_pages * layers.kv.fresh;
+  } else if (n_positions > 0) {
+    need.kv = n_pages * layers.kv.packed + pages_for(n_pass) * layers.kv.fresh +
+              kDeviceContexts * (kKvFreshPages * layers.kv.fresh + layers.kv.sinks);
+    need.workspace += n_pages * bytes.kv_unpacked;
+  }
   return need;
 }
 

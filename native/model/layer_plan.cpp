@@ -1,6 +1,7 @@
 #include "model/layer_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -13,7 +14,7 @@ namespace {
 constexpr const char* kProcessor = "cpu";
 /// Of a context whose length nobody said.
 constexpr int32_t kUsualContext = 8192;
-constexpr uint64_t kContexts = 2;
+constexpr uint64_t kAllExperts = UINT64_MAX;
 
 std::string mib(uint64_t n_bytes) { return concat((n_bytes + (1 << 20) - 1) >> 20, " MiB"); }
 
@@ -32,9 +33,14 @@ bool is_single(std::span<const int32_t> wanted, int32_t what) { return wanted.si
 /// One model and the devices that are to share it.
 class Plan {
  public:
-  Plan(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices, uint64_t n_positions)
-      : bytes_(bytes), path_(path), devices_(devices), n_positions_(n_positions) {
-    for (const uint64_t n : bytes.layers) weights_before_.push_back(weights_before_.back() + n);
+  /// @param expert_budget most memory of a device for experts; those of one token have room in any case
+  Plan(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices, uint64_t n_positions,
+       uint64_t expert_budget)
+      : bytes_(bytes), path_(path), devices_(devices), n_positions_(n_positions), expert_budget_(expert_budget) {
+    for (int32_t il = 0; il < n_layer(); ++il) {
+      LayerSum sum = before_.back();
+      before_.push_back(sum += layer_sum(bytes, il));
+    }
   }
 
   std::vector<int32_t> all() const;
@@ -47,12 +53,22 @@ class Plan {
   int32_t n_layer() const { return bytes_.n_layer(); }
   int32_t n_devices() const { return static_cast<int32_t>(devices_.size()); }
   const DeviceRoom& device(int32_t i) const { return devices_[static_cast<size_t>(i)]; }
-  /// As device_need, without what experts take of the weights. A file may have thousands of layers, and many pairs of
-  /// borders are looked at.
+  /// With as many experts as the budget has room for. A file may have thousands of layers, and many pairs of borders
+  /// are looked at.
   DeviceNeed need(LayerRange range, bool has_processor) const {
-    DeviceNeed need = need_beside_layers(bytes_, range, has_processor, n_positions_);
-    need.weights += weights_before_[static_cast<size_t>(range.end)] - weights_before_[static_cast<size_t>(range.first)];
+    const LayerSum layers = before_[static_cast<size_t>(range.end)] - before_[static_cast<size_t>(range.first)];
+    DeviceNeed need = device_need(bytes_, range, layers, has_processor, n_positions_);
+    const uint64_t n_resident = std::min(need.experts, std::max(expert_budget_, bytes_of_one_token(need.experts)));
+    need.weights -= need.experts - n_resident;
+    need.experts = n_resident;
     return need;
+  }
+  bool has_all_experts() const { return bytes_.n_expert == 0 || expert_budget_ == kAllExperts; }
+  /// Of the experts of some layers.
+  uint64_t bytes_of_one_token(uint64_t n_bytes) const {
+    if (bytes_.n_expert == 0) return n_bytes;
+    const double share = static_cast<double>(bytes_.n_expert_used) / static_cast<double>(bytes_.n_expert);
+    return static_cast<uint64_t>(std::ceil(share * static_cast<double>(n_bytes)));
   }
   std::string names() const;
 
@@ -66,8 +82,8 @@ class Plan {
   const LayerBytes& bytes_;
   const std::string& path_;
   const std::span<const DeviceRoom> devices_;
-  const uint64_t n_positions_;
-  std::vector<uint64_t> weights_before_ = {0};  ///< of the layers before each, [n_layer + 1]
+  const uint64_t n_positions_, expert_budget_;
+  std::vector<LayerSum> before_ = {{}};  ///< of the layers before each, [n_layer + 1]
 };
 
 std::string Plan::names() const {
@@ -187,8 +203,9 @@ void Plan::refuse(int32_t i, LayerRange range, bool has_processor) const {
       ErrorCode::kOutOfMemory,
       concat(layers_text(range.size()), " of ", path_, has_output ? " and its output" : "",
              has_output || range.size() > 1 ? " take " : " takes ", mib(needed.total()), " on ", device(i).id, ": ",
-             mib(needed.weights), " of weights, ", mib(needed.kv), " of keys and values, ", mib(needed.workspace),
-             " to compute. ", mib(device(i).free_bytes), " are free",
+             mib(needed.weights), has_all_experts() ? " of weights, " : " of weights with few of the experts, ",
+             mib(needed.kv), " of keys and values, ", mib(needed.workspace), " to compute. ", mib(device(i).free_bytes),
+             " are free",
              n_fitting > 0 ? concat(", which is room for ", layers_text(n_fitting), ".")
              : n_devices() > 1
                  ? ", which is too little for one layer. Choose a shorter context, a smaller file or other "
@@ -223,17 +240,27 @@ void check_devices(std::span<const std::string> devices, std::span<const int32_t
 }
 
 uint64_t usual_positions(const LayerBytes& bytes) {
-  return kContexts * static_cast<uint64_t>(std::min(kUsualContext, bytes.n_ctx_train));
+  return kDeviceContexts * static_cast<uint64_t>(std::min(kUsualContext, bytes.n_ctx_train));
 }
 
 std::vector<int32_t> plan_layers(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices,
-                                 std::span<const int32_t> wanted, uint64_t n_positions) {
+                                 std::span<const int32_t> wanted, uint64_t n_positions, uint64_t expert_budget) {
   const bool is_all = is_single(wanted, kAllLayers), is_fitting = is_single(wanted, kFittingLayers);
   if ((is_all || is_fitting) && n_positions == 0) n_positions = usual_positions(bytes);
-  const Plan plan(bytes, path, devices, n_positions);
-  plan.check_number();
-  if (is_all) return plan.all();
-  return is_fitting ? plan.fitting() : plan.checked({wanted.begin(), wanted.end()});
+  const auto plan_with = [&](uint64_t budget) {
+    const Plan plan(bytes, path, devices, n_positions, budget);
+    plan.check_number();
+    if (is_all) return plan.all();
+    return is_fitting ? plan.fitting() : plan.checked({wanted.begin(), wanted.end()});
+  };
+  if (expert_budget > 0) return plan_with(expert_budget);
+  if (bytes.n_expert == 0) return plan_with(kAllExperts);
+  try {
+    return plan_with(kAllExperts);
+  } catch (const EngineError& error) {
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+    return plan_with(0);
+  }
 }
 
 }  // namespace outpost

@@ -31,9 +31,11 @@ uint64_t usual_positions(const LayerBytes& bytes);
 /// - {kFittingLayers}: the same if there is room; otherwise as many as there is room for on each, from the last one on.
 /// - else a number for each device; of a single one at most as many as the model has.
 /// @param path of the model, for messages. @param n_positions as LoadOptions has them
+/// @param expert_budget LoadOptions.device_expert_bytes: of a device's experts so much counts, or those of one token if
+///        they take more. With 0 all count; if that leaves no way, those of one token
 /// @pre check_devices has no objection
 /// @throws EngineError kOutOfMemory with the figures, kInvalidArgument for more devices or layers than the model has
 std::vector<int32_t> plan_layers(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices,
-                                 std::span<const int32_t> wanted, uint64_t n_positions);
+                                 std::span<const int32_t> wanted, uint64_t n_positions, uint64_t expert_budget);
 
 }  // namespace outpost

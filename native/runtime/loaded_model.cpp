@@ -5,6 +5,9 @@
 #include <map>
 #include <new>
 #include <numeric>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 #include "backend/devices.h"
 #include "core/available_memory.h"
@@ -27,6 +30,18 @@ std::string main_type(const GgufFile& file) {
   return most == elements.end() ? "" : most->first;
 }
 
+/// A name of parse_kv_format, and whether "-plain" was behind it.
+std::pair<std::string, bool> split_kv_name(const std::string& name) {
+  constexpr std::string_view kPlain = "-plain";
+  if (!name.ends_with(kPlain)) return {name, false};
+  return {name.substr(0, name.size() - kPlain.size()), true};
+}
+
+/// That experts leave room for.
+uint64_t positions(const LayerBytes& bytes, const LoadOptions& options) {
+  return options.n_device_positions > 0 ? options.n_device_positions : usual_positions(bytes);
+}
+
 /// The expert cache's budget if the caller leaves it to us. @param end_layer the first layer that another device
 /// computes
 uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer) {
@@ -47,11 +62,15 @@ std::unique_ptr<Backend> create_backend(const std::string& device, const GgufFil
 }
 
 /// @param need of the layers that the GPU computes
+/// @param n_pinned what GPUs before it keep of the host's memory for their experts; grows by what this one does
 std::unique_ptr<Backend> create_gpu_backend(const std::string& device, const LoadOptions& options,
-                                            const DeviceNeed& need, uint64_t free_bytes) {
+                                            const DeviceNeed& need, uint64_t free_bytes, uint64_t& n_pinned) {
   const uint64_t wanted = options.device_expert_bytes;
   const uint64_t budget = wanted > 0 ? wanted : device_expert_budget(need, free_bytes);
-  check_pinned_experts(device, need, budget, available_memory_bytes());
+  std::optional<uint64_t> available = available_memory_bytes();
+  if (available.has_value()) *available -= std::min(*available, n_pinned);
+  check_pinned_experts(device, need, budget, available);
+  if (budget < need.experts) n_pinned += need.experts;
   return outpost::create_backend(device, options, 0, {budget, need.experts});
 }
 
@@ -61,10 +80,10 @@ std::unique_ptr<Backend> create_only_backend(const std::string& device, const Gg
   const auto is_experts = [](const TensorInfo& tensor) { return tensor.name.find("_exps.") != std::string_view::npos; };
   if (device == kProcessor || std::ranges::none_of(file.tensors(), is_experts))
     return create_backend(device, file, options, INT32_MAX);
-  const LayerBytes bytes = read_layer_bytes(file);
-  const uint64_t n_positions = options.n_device_positions > 0 ? options.n_device_positions : usual_positions(bytes);
-  const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, n_positions);
-  return create_gpu_backend(device, options, need, free_device_bytes(device));
+  const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
+  const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
+  uint64_t n_pinned = 0;
+  return create_gpu_backend(device, options, need, free_device_bytes(device), n_pinned);
 }
 
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
@@ -78,8 +97,9 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
   }
   std::vector<DeviceRoom> rooms;
   for (const std::string& device : devices) rooms.push_back({device, free_device_bytes(device)});
-  const LayerBytes bytes = read_layer_bytes(file);
-  const std::vector<int32_t> planned = plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions);
+  const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
+  const std::vector<int32_t> planned =
+      plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions, options.device_expert_bytes);
   const int32_t n_left = bytes.n_layer() - std::accumulate(planned.begin(), planned.end(), 0);
   std::vector<int32_t> numbers = planned;
   if (n_left > 0)
@@ -87,6 +107,7 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
   else
     numbers.erase(numbers.begin());  // those of the first stage are what the others leave
   int32_t first = n_left;
+  uint64_t n_pinned = 0;
   for (size_t i = 0; i < devices.size(); ++i) {
     const LayerRange range = {first, first + planned[i]};
     first = range.end;
@@ -94,8 +115,8 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
       backends.push_back(create_backend(devices[i], file, options, INT32_MAX));
       continue;
     }
-    const DeviceNeed need = device_need(bytes, range, n_left > 0, options.n_device_positions);
-    backends.push_back(create_gpu_backend(devices[i], options, need, rooms[i].free_bytes));
+    const DeviceNeed need = device_need(bytes, range, n_left > 0, positions(bytes, options));
+    backends.push_back(create_gpu_backend(devices[i], options, need, rooms[i].free_bytes, n_pinned));
   }
   return std::make_unique<Stages>(std::move(backends), numbers);
 }
@@ -134,11 +155,9 @@ void LoadedModel::find_calibration() {
   }
 }
 
-KvFormat LoadedModel::kv_format(std::string name) const {
-  constexpr std::string_view kPlain = "-plain";
-  const bool is_plain = name.ends_with(kPlain);
-  if (is_plain) name.resize(name.size() - kPlain.size());
-  KvFormat format = parse_kv_format(name, network_->kv_shape().n_layer);
+KvFormat LoadedModel::kv_format(const std::string& name) const {
+  const auto [bits, is_plain] = split_kv_name(name);
+  KvFormat format = parse_kv_format(bits, network_->kv_shape().n_layer);
   const std::lock_guard lock(calibration_mutex_);
   if (!is_plain && !format.is_exact()) format.calibration = calibration_;
   return format;

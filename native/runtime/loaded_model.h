@@ -38,7 +38,7 @@ class LoadedModel final : public Model {
   /// How keys and values are kept, with this model's calibration if there is one. Names are those of parse_kv_format;
   /// "-plain" behind one leaves the calibration out. @throws EngineError kInvalidArgument
   KvFormat kv_format(KvPreset preset) const { return kv_format(kKvPresetNames[static_cast<size_t>(preset)]); }
-  KvFormat kv_format(std::string name) const;
+  KvFormat kv_format(const std::string& name) const;
   /// For caches made from now on.
   void set_calibration(std::shared_ptr<const KvCalibration> calibration) const;
 

@@ -22,7 +22,7 @@ LayerBytes model_of(int32_t n_layer) {
   bytes.experts.assign(bytes.layers.size(), 60 * kMib);
   bytes.output = 50 * kMib;
   bytes.embeddings = bytes.table = 40 * kMib;
-  bytes.kv_per_position = kMib / 64;
+  bytes.kv.assign(bytes.layers.size(), {kMib, 0, 0});
   bytes.workspace = 10 * kMib;
   bytes.workspace_per_token = kMib / 64;  // 1 MiB beside the processor, 32 without it
   bytes.n_ctx_train = 64;
@@ -36,8 +36,8 @@ std::vector<DeviceRoom> devices_with(std::vector<uint64_t> free_mib) {
 }
 
 std::vector<int32_t> plan(const LayerBytes& bytes, const std::vector<uint64_t>& free_mib,
-                          const std::vector<int32_t>& wanted, uint64_t n_positions = 64) {
-  return plan_layers(bytes, "model.gguf", devices_with(free_mib), wanted, n_positions);
+                          const std::vector<int32_t>& wanted, uint64_t n_positions = 64, uint64_t expert_budget = 0) {
+  return plan_layers(bytes, "model.gguf", devices_with(free_mib), wanted, n_positions, expert_budget);
 }
 
 std::string refusal(const LayerBytes& bytes, const std::vector<uint64_t>& free_mib, const std::vector<int32_t>& wanted,
@@ -185,6 +185,61 @@ TEST_CASE("of a context that nobody named there is room for two") {
   CHECK(plan(model_of(4), {265}, kFit, 0) == Numbers{2});
   CHECK(plan(model_of(4), {264}, kFit, 0) == Numbers{1});
   CHECK(plan(model_of(4), {261}, {2}, 0) == Numbers{2});
+}
+
+TEST_CASE("keys and values that are packed leave room for more layers") {
+  LayerBytes bytes = model_of(4);
+  // In f16, 6,400 positions take 100 MiB of a layer: two layers take 200 + 50 + 200 + 11.
+  CHECK(device_need(bytes, {2, 4}, true, 6400).kv == 200 * kMib);
+  CHECK(plan(bytes, {461}, kFit, 6400) == Numbers{2});
+  CHECK(plan(bytes, {460}, kFit, 6400) == Numbers{1});
+  // Packed to a quarter, they take 25 MiB of a layer. Fresh are a page of the pass, and of each of two texts four pages
+  // and the sinks: 2 + 2 x (8 + 1). A long pass reads one layer at a time in f16: 100 more to compute.
+  bytes.kv.assign(4, {2 * kMib, kMib / 4, kMib});
+  bytes.kv_unpacked = kMib;
+  const DeviceNeed need = device_need(bytes, {2, 4}, true, 6400);
+  CHECK(need.kv == 2 * (25 + 2 + 18) * kMib);
+  CHECK(need.workspace == (11 + 100) * kMib);
+  CHECK(device_need(bytes, {2, 3}, true, 6400).workspace == need.workspace);
+  // All tokens of a pass without the processor: 32 pages.
+  CHECK(device_need(bytes, {2, 4}, false, 6400).kv == 2 * (25 + 64 + 18) * kMib);
+  CHECK(plan(bytes, {451}, kFit, 6400) == Numbers{2});
+  CHECK(plan(bytes, {450}, kFit, 6400) == Numbers{1});
+  CHECK(device_need(bytes, {2, 4}, true, 0).kv == 0);
+}
+
+TEST_CASE("a budget for experts is what they take") {
+  LayerBytes bytes = model_of(4);  // of 100 MiB of a layer, experts take 60
+  bytes.n_expert = 6;
+  bytes.n_expert_used = 2;
+  // Two layers take 200 + 50 + 2 + 11, of which experts take 120; three 300 + 50 + 3 + 11, of which 180.
+  CHECK(plan(bytes, {263}, kFit, 64, 200 * kMib) == Numbers{2});
+  CHECK(plan(bytes, {264}, kFit, 64, 80 * kMib) == Numbers{3});
+  CHECK(plan(bytes, {263}, kFit, 64, 80 * kMib) == Numbers{2});
+  // Those of a token have to be there: 20 of each layer.
+  CHECK(plan(bytes, {244}, kFit, 64, 1) == Numbers{3});
+  CHECK(plan(bytes, {243}, kFit, 64, 1) == Numbers{2});
+  CHECK(plan(bytes, {244}, {3}, 64, 1) == Numbers{3});
+  // One for a model that has none changes nothing.
+  CHECK(plan(model_of(4), {263}, kFit, 64, 1) == Numbers{2});
+}
+
+TEST_CASE("experts are left out only where layers have no room otherwise") {
+  LayerBytes bytes = model_of(4);
+  bytes.n_expert = 6;
+  bytes.n_expert_used = 2;
+  // What fits, with all experts: fewer layers, not fewer experts.
+  CHECK(plan(bytes, {263}, kFit) == Numbers{2});
+  // Not even one layer has room with them, which takes 162: with a third of them two take 183.
+  CHECK(plan(bytes, {161}, kFit) == Numbers{1});
+  CHECK(plan(bytes, {183}, {2}) == Numbers{2});
+  // Without the processor, two take 120 + 40 + 2 + 42 with the embeddings, and 10 more with the head.
+  CHECK(plan(bytes, {204, 214}, kAll) == Numbers{2, 2});
+  CHECK(has(refusal(bytes, {203, 214}, kAll, ErrorCode::kOutOfMemory), "2 layers on cuda:0 would take 204 MiB"));
+  const std::string message = refusal(bytes, {182}, {2}, ErrorCode::kOutOfMemory);
+  CHECK(has(message, "take 183 MiB on cuda:0: 170 MiB of weights with few of the experts, 2 MiB of keys and values"));
+  CHECK(has(message, "which is room for 1 layer."));
+  CHECK(refusal(bytes, {9000, 9000}, {3, 2}, ErrorCode::kInvalidArgument).starts_with("cuda:0 and cuda:1 are to"));
 }
 
 TEST_CASE("devices that no model could be shared by are refused") {

@@ -290,15 +290,32 @@ TEST_CASE("a model says who computes which of its layers, and what each has of i
 TEST_CASE("what the layers of a file take is read from its head") {
   const TempDir dir;
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
-  const LayerBytes bytes = read_layer_bytes(file);
+  const LayerBytes bytes = read_layer_bytes(file, "exact");
   REQUIRE(bytes.n_layer() == kLayers);
   // Of f32: four matrices of attention, of which keys and values have one head, three of the feed-forward, two norms.
   CHECK(bytes.layers[2] == 4 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 32 + 2 * 32));
-  CHECK(bytes.kv_per_position == 2 * (16 + 16));
+  REQUIRE(bytes.kv.size() == kLayers);
+  CHECK(bytes.kv[0].fresh == 64 * 2 * (16 + 16));
+  CHECK(bytes.kv[0].packed == 0);
+  CHECK(bytes.kv_unpacked == 0);
   const uint64_t n_vocab = 3 + 256 + 24;
   CHECK(bytes.embeddings == 4 * 32 * n_vocab);
   CHECK(bytes.table == bytes.embeddings);
   CHECK(bytes.output == 4 * 32 * (n_vocab + 1));
+}
+
+TEST_CASE("what keys and values of a layer take follows from how they are kept") {
+  const TempDir dir;
+  const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
+  const LayerBytes bytes = read_layer_bytes(file, "k4v2/0-0:k8v8");
+  REQUIRE(bytes.kv.size() == kLayers);
+  // Codes of keys come in groups of 32 dimensions, here for 16; two scales of a byte for each position.
+  CHECK(bytes.kv[0].packed == 64 * (32 + 16 + 2));
+  CHECK(bytes.kv[1].packed == 64 * (32 / 2 + 16 / 4 + 2));
+  CHECK(bytes.kv[1].fresh == 64 * (32 + 16 + 8));
+  CHECK(bytes.kv[1].sinks == 16 * 2 * (16 + 16));
+  CHECK(bytes.kv_unpacked == 64 * 2 * (16 + 16));
+  CHECK(error_of([&] { read_layer_bytes(file, "k5v5"); }) == ErrorCode::kInvalidArgument);
 }
 
 TEST_CASE("embeddings that are the head as well are where the head is") {
@@ -306,7 +323,7 @@ TEST_CASE("embeddings that are the head as well are where the head is") {
   TinyLlama tiny = small_llama();
   tiny.remove_tensor("output.weight");
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", tiny.bytes()));
-  const LayerBytes bytes = read_layer_bytes(file);
+  const LayerBytes bytes = read_layer_bytes(file, "exact");
   CHECK(bytes.table == 0);
   CHECK(bytes.embeddings == 4 * 32 * (3 + 256 + 24));
   CHECK(bytes.output == 4 * 32 * (3 + 256 + 24 + 1));

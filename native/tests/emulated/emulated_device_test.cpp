@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "backend/device_kv_bytes.h"
 #include "engine.h"
 #include "kernels/emulated_device/emulated_device.h"
+#include "model/device_layers.h"
 #include "tests/support/kv_life.h"
 #include "tests/support/recorder.h"
 #include "tests/support/temp_dir.h"
@@ -237,6 +239,57 @@ TEST_CASE("emulated device: memory that does not suffice is an error, and what f
   CHECK(emulator::device_bytes_in_use() == n_used);
   emulator::set_device_memory(size_t{1} << 30);
   CHECK(logits(*pair.on_device, tokens, 2, 115, "compact") == expected);
+}
+
+TEST_CASE("emulated device: keys and values take what is planned for them") {
+  const TempDir dir;
+  const auto model = std::dynamic_pointer_cast<const LoadedModel>(load(dir, tiniest_llama()).on_device);
+  for (const KvShape& shape : {model->network().kv_shape(), KvShape{2, 3, 80, 64}}) {
+    for (const std::string name : {"exact", "compact", "k8v4", "k2v3"}) {
+      CAPTURE(name);
+      const KvFormat format = parse_kv_format(name, shape.n_layer);
+      DeviceKvBytes planned;
+      for (const KvBits& bits : format.layers) planned += device_kv_bytes(shape, bits);
+      const auto kv = model->stages().alloc_kv(shape, format, 2);
+      CHECK(planned.fresh == kv->form_bytes(KvForm::kFresh));
+      if (format.is_exact()) continue;
+      CHECK(planned.packed == kv->form_bytes(KvForm::kPacked));
+      CHECK(planned.sinks == kv->form_bytes(KvForm::kSinks));
+    }
+  }
+}
+
+TEST_CASE("emulated device: more layers fit with keys and values in codes") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiniest_llama().bytes());
+  LoadOptions options;
+  options.n_threads = 1;
+  options.devices = {"cuda:0"};
+  options.n_device_layers = {kFittingLayers};
+  const auto bytes = read_layer_bytes(GgufFile::open(path), "exact");
+  options.n_device_positions = (uint64_t{300} << 20) / bytes.kv[0].fresh * kKvPageSize;  // 300 MiB of a layer
+  emulator::set_device_memory(emulator::device_bytes_in_use() + (size_t{800} << 20));
+  CHECK(Model::load(path, options)->info().shares.back().n_layer == 1);
+  options.device_kv = "max";
+  CHECK(Model::load(path, options)->info().shares.back().n_layer == 2);
+  emulator::set_device_memory(size_t{1} << 30);
+}
+
+TEST_CASE("emulated device: experts in slots beside the processor, which has another layer") {
+  const TempDir dir;
+  const Pair pair = load(dir, tiny_llama({TensorType::kQ4_0}, 64, 6));
+  const auto tokens = random_tokens(*pair.on_cpu, 20);
+  LoadOptions options;
+  options.n_threads = 1;
+  options.devices = {"cuda:0"};
+  options.n_device_layers = {1};
+  const std::string path = dir.path("tiny.gguf");
+  const auto all = Model::load(path, options);
+  options.device_expert_bytes = 1;
+  const auto in_slots = Model::load(path, options);
+  for (const int32_t n_chunk : {1, 20})
+    CHECK(logits(*in_slots, tokens, 20, n_chunk) == logits(*all, tokens, 20, n_chunk));
+  CHECK(Engine::create(in_slots)->stats().experts.n_misses > 0);
 }
 
 TEST_CASE("emulated device: a lost device has an error of its own, and ends the work on its models") {
