@@ -41,14 +41,15 @@ folder_of() {
 # Wheels have libcublas.so.13 and no libcublas.so, and headers of a whole toolkit beside those of cuBLAS: links to what is
 # needed, and to nothing else, go to one folder.
 link_libraries() {
-  local toolkit python_packages headers libraries driver
+  local toolkit major python_packages headers libraries driver
   toolkit=$(nvcc -v --dryrun x.cu 2>&1 | sed -n 's/^#\$ TOP=//p')
   [ -n "$toolkit" ] || fail "There is no nvcc: the peer cannot be built."
+  major=$(nvcc --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
   mapfile -t python_packages < <(python3 -c 'import sys; print("\n".join(p + "/nvidia" for p in sys.path if p.endswith("-packages")))' 2>/dev/null)
-  headers=$(folder_of cublas_v2.h "$toolkit" "${python_packages[@]}" /usr/include)
-  libraries=$(folder_of 'libcublas.so.[0-9]*' "$toolkit" "${python_packages[@]}" /usr/lib)
+  libraries=$(folder_of "libcublas.so.$major*" "$toolkit" "${python_packages[@]}" /usr/lib)
+  [ -n "$libraries" ] || fail "libcublas.so.$major is neither in the toolkit ($toolkit) nor in Python's packages: the peer needs cuBLAS."
+  headers=$(folder_of cublas_v2.h "$libraries/../include" "$toolkit" "${python_packages[@]}" /usr/include)
   [ -n "$headers" ] || fail "cublas_v2.h is neither in the toolkit ($toolkit) nor in Python's packages: the peer needs cuBLAS."
-  [ -n "$libraries" ] || fail "libcublas.so is neither in the toolkit ($toolkit) nor in Python's packages: the peer needs cuBLAS."
   rm -rf $peer/include $peer/lib
   mkdir -p $peer/include $peer/lib
   ln -s "$headers"/cublas*.h $peer/include/
