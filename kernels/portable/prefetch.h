@@ -7,8 +7,9 @@
 namespace outpost {
 namespace gpu {
 
-/// What a warp asks for. All that a device holds at once (an H200: 2,640 of superblock_matvec) then ask for 12 MB, which
-/// is what memory gives while a short kernel runs; more would delay what that kernel reads. Not measured on a GPU yet.
+/// What a warp asks for. All that a device holds at once (an H200: 2,640 of superblock_matvec) then ask for 12 MB,
+/// which is what memory gives while a short kernel runs; more would delay what that kernel reads. Not measured on a GPU
+/// yet.
 OUTPOST_CONSTANT int kPrefetchBytes = 4608;
 
 /// A part of a row from block `first` on: n_bytes, or to the row's end.

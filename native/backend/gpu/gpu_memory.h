@@ -15,9 +15,9 @@
 
 namespace outpost {
 
-/// @throws EngineError "what: the platform's message": kOutOfMemory; kInternal for what no device was asked to do, as there
-/// is no kernel for it; kDeviceLost for any other. That of one call only, which would be a bug of ours, is not told from
-/// those that end the process's use of the device: what to do is the same.
+/// @throws EngineError "what: the platform's message": kOutOfMemory; kInternal for what no device was asked to do, as
+/// there is no kernel for it; kDeviceLost for any other. That of one call only, which would be a bug of ours, is not
+/// told from those that end the process's use of the device: what to do is the same.
 void check_gpu(gpu::Error error, const char* what);
 
 /// Waits for copies and fills outside of any stream: those of ordinary memory go on when the call has returned, and
