@@ -3,6 +3,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { kForTheWindow } from '../../electron/common/give-way.ts';
 import { expect, test } from '../support/app.ts';
+import { standInGpu } from '../support/models.ts';
 import { ask, replies, status } from '../support/window.ts';
 
 test.describe('Engine', () => {
@@ -65,6 +66,29 @@ test.describe('Engine', () => {
     await expect(banner).toContainText('too often');
     await picture('given up');
     await page.getByRole('button', { name: 'Start the Engine' }).click();
+    await outpost.waitForModel();
+    await expect(banner).toHaveCount(0);
+  });
+
+  test('a GPU lost once: another engine takes over; twice: the user is asked', async ({ outpost, picture }) => {
+    test.skip(process.platform === 'win32', 'no signals');
+    const page = await outpost.launch({ switches: standInGpu });
+    const notice = page.getByText('The GPU stopped working, and the engine was started again.');
+    const banner = page.getByRole('alert').filter({ hasText: 'The GPU stopped working again' }).first();
+    const enginePid = async (before = 0) => {
+      await expect.poll(async () => (await outpost.processIds())['Outpost Engine'] ?? before).not.toBe(before);
+      await outpost.waitForModel();
+      return (await outpost.processIds())['Outpost Engine'] ?? 0;
+    };
+    const first = await enginePid();
+    process.kill(first, 'SIGUSR2');
+    const second = await enginePid(first);
+    await picture('lost once');
+    await expect(notice).toBeVisible();
+    process.kill(second, 'SIGUSR2');
+    await expect(banner).toContainText('lost its GPU too often');
+    await picture('lost twice');
+    await banner.getByRole('button', { name: 'Use the Processor' }).click();
     await outpost.waitForModel();
     await expect(banner).toHaveCount(0);
   });

@@ -8,10 +8,8 @@ import { TestHub } from '../../electron/services/models/testing/test-hub.ts';
 import { tinyModelBytes } from '../../electron/services/models/testing/tiny-gguf.mjs';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
+import { standInGpu } from '../support/models.ts';
 import { ask, replies, status, stopButton } from '../support/window.ts';
-
-/** The engine's process has a GPU that is none. */
-const standInGpu = ['-r', join(import.meta.dirname, '..', 'support', 'stand-in-gpu.cjs')];
 
 const small = tinyModelBytes({ nLayer: 2, nEmbd: 256, nCtxTrain: 512, type: 'q8_0', seed: 'small' });
 

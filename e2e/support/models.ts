@@ -1,5 +1,9 @@
 // The view of models, by the names that assistive technology hears.
+import { join } from 'node:path';
 import type { Page } from '@playwright/test';
+
+/** Switches with which the engine's process has a GPU that is none. */
+export const standInGpu = ['-r', join(import.meta.dirname, 'stand-in-gpu.cjs')];
 
 export const modelsDialog = (page: Page) => page.getByRole('dialog', { name: 'Models' });
 export const modelCard = (page: Page) => modelsDialog(page).getByRole('article');

@@ -2,6 +2,8 @@
 // model out to it as to any device. It has room for one layer of a small model: that is what it gets where the engine is to
 // choose, which would look at the main memory here.
 //
+// The engine's process loses this GPU when it is sent SIGUSR2.
+//
 // Required by Electron before the app (`switches: standInGpu`), this file has the engine's process begin with itself: there
 // it changes what is loaded as the addon, and goes on with the engine.
 const { Module } = require('node:module');
@@ -68,5 +70,11 @@ if (utilityProcess) {
     load(module, path);
     if (path.endsWith('outpost_engine.node')) module.exports = standIn(module.exports);
   };
+  process.on('SIGUSR2', () =>
+    process.parentPort.postMessage({
+      type: 'device-lost',
+      message: 'The GPU failed while computing: unspecified failure.',
+    }),
+  );
   void import(process.argv[2]);
 }
