@@ -15,7 +15,7 @@ export const modelOverridesSchema = z.object({
   ),
   nCtx: z.int().min(0).max(1_048_576).optional(),
   chatTemplate: z.string().max(200_000).optional(),
-  /** What computes it: "cuda:0". Absent: the processor. */
+  /** What computes it: "cuda:0", "metal:0". Absent: the processor. */
   device: z.string().max(40).optional(),
   /** Of the last layers, how many the GPU computes. Absent: as many as it has room for. */
   deviceLayers: z.int().min(1).max(4096).optional(),

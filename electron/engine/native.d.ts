@@ -49,7 +49,7 @@ export interface NativeModelInfo {
 
 /** What one device has of a model. */
 export interface NativeDeviceShare {
-  /** "cpu", "cuda:0". */
+  /** "cpu", "cuda:0", "metal:0". */
   device: string;
   /** From 0. */
   firstLayer: number;
@@ -68,7 +68,10 @@ export interface NativeFimTokens {
 }
 
 export interface NativeLoadOptions {
-  /** "cpu", the default, or "cuda:0": no other device takes its place. Layers go through several in their order. */
+  /**
+   * "cpu", the default, or "cuda:0", "metal:0": no other device takes its place. Layers go through several in their
+   * order.
+   */
   device?: string | string[];
   /**
    * How many of the last layers `device` computes, with the output: the processor computes those before. 0: as many as
@@ -297,7 +300,7 @@ export interface NativeModel {
 }
 
 export interface NativeDevice {
-  /** For `loadModel`: "cpu", "cuda:0". */
+  /** For `loadModel`: "cpu", "cuda:0", "metal:0". */
   id: string;
   name: string;
   totalBytes: number;

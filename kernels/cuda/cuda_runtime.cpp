@@ -103,6 +103,7 @@ Error allocate_pinned(void*& data, size_t n_bytes) {
   return of(cudaMallocHost(&data, n_bytes));
 }
 Error release_pinned(void* data) { return of(cudaFreeHost(data)); }
+int64_t device_address(const void* data) { return reinterpret_cast<intptr_t>(data); }
 
 Error create_stream(Stream& stream) {
   cudaStream_t created = nullptr;

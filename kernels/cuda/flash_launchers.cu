@@ -5,8 +5,6 @@
 namespace outpost::gpu {
 namespace {
 
-static_assert(kPrefillRows == kFlashRows);
-
 template <int kDim>
 constexpr int32_t kFlashBytes = 2 * PrefillShape<kDim>::kShared;
 
@@ -17,6 +15,8 @@ Error launch_flash_dim(Stream stream, const AttentionArrays& a, int32_t n_tiles,
 }
 
 }  // namespace
+
+int32_t flash_rows() { return kPrefillRows; }
 
 bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
   if (head_dim_k != head_dim_v) return false;

@@ -48,6 +48,9 @@ bool has_gemm() {
   return attributes.sharedSizeBytes > 0;
 }
 
+// The tiles are large where they are fast: it takes many tokens to fill the device with them.
+PassTokens pass_tokens() { return has_gemm() ? PassTokens{2048, 512} : PassTokens{512, 64}; }
+
 Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
   if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error
   const int32_t n_rows = (params.n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace outpost::emulator {
 
@@ -15,7 +16,7 @@ size_t device_bytes_in_use();
 /// From now on whatever is given to a stream fails, as after an error that a device does not recover from.
 void lose_device(bool is_lost);
 
-/// How many recorded passes were repeated.
-uint64_t replays();
+/// How many recorded passes were repeated; nothing if the runtime does not count them.
+std::optional<uint64_t> replays();
 
 }  // namespace outpost::emulator

@@ -53,6 +53,7 @@ Error launch_super<WideQ6_K>(Stream, const SuperLaunch&) {
 
 // As a device before 9.0.
 bool has_gemm() { return false; }
+PassTokens pass_tokens() { return {512, 64}; }
 Error launch_halve(Stream, const float*, uint32_t*, float*, const HalveParams&) { return Error::kInvalidValue; }
 Error launch_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, float*, const GemmParams&,
                   GemmTile) {

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/emulated_device/device_launch.h"
+#include "kernels/emulator/allocations.h"
 #include "kernels/runtime/runtime.h"
 
 using Work = std::vector<std::function<void()>>;
@@ -37,26 +37,21 @@ namespace {
 /// What is asked for does not go with recording.
 constexpr Error kRecording{900};
 constexpr Error kLost{700};
-/// Halfs are the finest that kernels write.
-constexpr size_t kElementBytes = 2;
 
 struct Device {
-  std::map<uintptr_t, std::unique_ptr<Region>> allocations;  // by their first byte
-  size_t n_bytes = size_t{1} << 30, n_used = 0;
+  Allocations allocations;
   std::vector<StreamState*> streams;
   int current = 0;
   bool is_lost = false;
-  uint64_t n_replays = 0, n_allocations = 0;
+  uint64_t n_replays = 0;
 };
 
-Region* find(const void* address, int64_t& offset);
+int64_t address_of(const void* data) { return reinterpret_cast<intptr_t>(data); }
 
 Device& device() {
   static Device instance;
   static const bool is_known = [] {
-    find_address = [](int64_t address, int64_t& offset) {
-      return find(reinterpret_cast<const void*>(static_cast<intptr_t>(address)), offset);
-    };
+    find_address = [](int64_t address, int64_t& offset) { return device().allocations.find(address, offset); };
     return true;
   }();
   (void)is_known;
@@ -79,49 +74,20 @@ void drain_all() {
   for (StreamState* stream : device().streams) drain(*stream);
 }
 
-Region* find(const void* address, int64_t& offset) {
-  auto& allocations = device().allocations;
-  const auto at = reinterpret_cast<uintptr_t>(address);
-  const auto next = allocations.upper_bound(at);
-  if (next == allocations.begin()) return nullptr;
-  const auto& [begin, region] = *std::prev(next);
-  // An address right behind an allocation may be made, and not be used.
-  if (at > begin + region->size_bytes()) return nullptr;
-  offset = static_cast<int64_t>(at - begin);
-  return region.get();
-}
-
 Error allocate(void*& data, size_t n, RegionKind kind) {
-  Device& d = device();
   data = nullptr;
   if (is_recording()) return kRecording;
-  const bool is_of_device = kind != RegionKind::kValues;
-  if (is_of_device && n > d.n_bytes - d.n_used) return Error::kOutOfMemory;
-  const size_t n_bytes = (n + kElementBytes - 1) / kElementBytes * kElementBytes;
-  auto region =
-      std::make_unique<Region>("allocation " + std::to_string(++d.n_allocations), n_bytes, kElementBytes, kind);
-  region->set_untyped();
+  Region* region = device().allocations.add(n, kind, /*is_counted=*/kind != RegionKind::kValues);
+  if (region == nullptr) return Error::kOutOfMemory;
   data = region->data();
-  if (is_of_device) d.n_used += n;
-  d.allocations[reinterpret_cast<uintptr_t>(data)] = std::move(region);
   return Error::kNone;
 }
 
-void release(void* data) {
-  Device& d = device();
-  const auto found = d.allocations.find(reinterpret_cast<uintptr_t>(data));
-  if (found == d.allocations.end()) throw Fault(FaultKind::kOutOfBounds, "what was never allocated is given up");
-  if (found->second->kind() != RegionKind::kValues) d.n_used -= std::min(d.n_used, found->second->size_bytes());
-  d.allocations.erase(found);
-}
+void release(void* data) { device().allocations.remove(address_of(data)); }
 
 /// Where the device has n bytes. @throws Fault
 Region* checked(const void* address, size_t n, int64_t& offset) {
-  Region* region = region_at(address, offset);
-  if (static_cast<size_t>(offset) + n > region->size_bytes())
-    throw Fault(FaultKind::kOutOfBounds,
-                "a copy of " + std::to_string(n) + " bytes goes beyond `" + region->name() + "`");
-  return region;
+  return device().allocations.at(address_of(address), n, offset);
 }
 
 void copy(void* to, const void* from, size_t n, Copy direction) {
@@ -139,11 +105,7 @@ void copy(void* to, const void* from, size_t n, Copy direction) {
 
 }  // namespace
 
-Region* region_at(const void* address, int64_t& offset) {
-  Region* region = find(address, offset);
-  if (region == nullptr) throw Fault(FaultKind::kOutOfBounds, "a kernel or a copy is given memory that is not there");
-  return region;
-}
+Region* region_at(const void* address, int64_t& offset) { return device().allocations.at(address_of(address), offset); }
 
 Error enqueue(gpu::Stream stream, std::function<void()> work) {
   if (device().is_lost) return kLost;
@@ -155,10 +117,10 @@ Error enqueue(gpu::Stream stream, std::function<void()> work) {
   return Error::kNone;
 }
 
-void set_device_memory(size_t n_bytes) { device().n_bytes = n_bytes; }
+void set_device_memory(size_t n_bytes) { device().allocations.set_n_bytes(n_bytes); }
 void lose_device(bool is_lost) { device().is_lost = is_lost; }
-size_t device_bytes_in_use() { return device().n_used; }
-uint64_t replays() { return device().n_replays; }
+size_t device_bytes_in_use() { return device().allocations.n_used(); }
+std::optional<uint64_t> replays() { return device().n_replays; }
 
 }  // namespace outpost::emulator
 
@@ -181,7 +143,7 @@ int32_t n_devices(std::string&) {
   return 2;  // of one memory: that they do not mix theirs up is not tested
 }
 Error device_properties(int32_t, DeviceProperties& properties) {
-  properties = {"Emulated", device().n_bytes, 2, true};
+  properties = {"Emulated", device().allocations.n_bytes(), 2, true};
   return Error::kNone;
 }
 std::string bus_id(int32_t) { return {}; }
@@ -200,8 +162,8 @@ Error synchronize_device() {
 size_t max_shared_bytes() { return 163 * 1024; }  // as of 8.0
 
 Error memory_info(size_t& n_free, size_t& n_total) {
-  n_total = device().n_bytes;
-  n_free = device().n_bytes - device().n_used;
+  n_total = device().allocations.n_bytes();
+  n_free = n_total - device().allocations.n_used();
   return Error::kNone;
 }
 Error allocate(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kEmpty); }
@@ -212,6 +174,8 @@ Error release(void* data) {
 }
 Error allocate_pinned(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kValues); }
 Error release_pinned(void* data) { return release(data); }
+
+int64_t device_address(const void* data) { return address_of(data); }
 
 Error create_stream(Stream& stream) {
   stream = new StreamState;

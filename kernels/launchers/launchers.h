@@ -99,7 +99,7 @@ Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_t
                        const AttentionKernelParams& params);
 
 /// Rows of a tile that append_tiles has to be given for launch_flash.
-inline constexpr int32_t kFlashRows = 64;
+int32_t flash_rows();
 /// Whether launch_flash computes with heads of these dimensions on the current device.
 bool has_flash(int32_t head_dim_k, int32_t head_dim_v);
 /// Many tokens at once, on matrix units. Tiles that are long should come first. positions, partial and states are not
@@ -183,6 +183,11 @@ inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
 }
 /// Whether the current device has these matrix units and this build has code for them.
 bool has_gemm();
+/// Tokens of a long pass that the device is best at, and fewer of which take it as long.
+struct PassTokens {
+  int32_t best, least;
+};
+PassTokens pass_tokens();
 Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params);
 GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
 /// @param weight begins at a multiple of 16 bytes

@@ -101,6 +101,12 @@ GPU_FN int32_t dot2_low(uint32_t a, uint32_t b, int32_t c) { return __dp2a_lo(in
 GPU_FN int32_t dot2_high(uint32_t a, uint32_t b, int32_t c) { return __dp2a_hi(int32_t(a), int32_t(b), c); }
 GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) { return __byte_perm(low, high, selector); }
 
+// ---- addresses found in data
+template <typename T>
+GPU_FN T* element_at(T* base, int64_t i) {
+  return base + i;
+}
+
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 GPU_FN void store_float4(float* p, Float4 v) { *reinterpret_cast<float4*>(p) = v; }

@@ -121,6 +121,13 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
   return picked;
 }
 
+// ---- addresses found in data
+/// Element i of an array, or of all memory if `base` is null.
+template <typename T>
+GPU_FN DevicePtr<T> element_at(DevicePtr<T> base, int64_t i) {
+  return base + i;
+}
+
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(DevicePtr<const float> p) {
   Float4 v;

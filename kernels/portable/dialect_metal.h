@@ -103,6 +103,13 @@ GPU_FN uint32_t pick_bytes(uint32_t low, uint32_t high, uint32_t selector) {
   return picked;
 }
 
+// ---- addresses found in data
+/// No argument is null here: `base` is not looked at, and i is always an address (MTLBuffer.gpuAddress).
+template <typename T>
+GPU_FN device T* element_at(device T*, int64_t i) {
+  return reinterpret_cast<device T*>(ulong(i) * sizeof(T));
+}
+
 // ---- loads wider than an element; the address has to be a multiple of their size
 GPU_FN Float4 load_float4(device const float* p) { return *reinterpret_cast<device const metal::float4*>(p); }
 GPU_FN Float4 load_float4(threadgroup const float* p) { return *reinterpret_cast<threadgroup const metal::float4*>(p); }

@@ -67,11 +67,12 @@ struct CodesPlace {
   DevicePtr<Word> keys, values;
 };
 
-/// @param forms [n_page, kForms] words from the beginning of `arena` to each block
+/// @param forms [n_page, kForms] words from the beginning of `arena` to each block; with a null arena, and on Metal,
+///   their addresses in words
 template <typename Word>
 GPU_FN CodesPlace<Word> codes_place(DevicePtr<Word> arena, DevicePtr<const int64_t> forms, int32_t page, int32_t form,
                                     GPU_PARAMS_REF(CodesLayout) kv, int32_t head) {
-  const DevicePtr<Word> block = arena + forms[int64_t(page) * kForms + form];
+  const DevicePtr<Word> block = element_at(arena, forms[int64_t(page) * kForms + form]);
   const int32_t dim_k = kv.head_dim_k, dim_v = kv.head_dim_v;
   if (form == kFreshForm) {
     const DevicePtr<Word> keys = block + (kv.fresh_at + int64_t(head) * fresh_head_words(dim_k, dim_v));

@@ -1,5 +1,6 @@
 // What the backend and its launchers need of a GPU's runtime: devices, memory, copies, streams and recorded work. A
-// build has one of them: CUDA's (kernels/cuda/cuda_runtime.cpp), or the emulated device's (kernels/emulated_device).
+// build has one of them: CUDA's (kernels/cuda/cuda_runtime.cpp), Metal's (kernels/metal/metal_runtime.cpp), or the
+// emulated device's (kernels/emulated_device).
 //
 // Work that is given a stream is done in the stream's order, some time later. Without a stream it is done when the call
 // returns, except that copies from ordinary memory may go on: synchronize(nullptr) waits for them.
@@ -19,7 +20,7 @@ std::string error_text(Error error);
 
 // ---- devices
 
-/// What ids of devices begin with: "cuda".
+/// What ids of devices begin with: "cuda", "metal".
 const char* platform();
 /// How many devices there are. @param reason why there are none
 int32_t n_devices(std::string& reason);
@@ -52,6 +53,9 @@ Error release(void* data);
 /// Memory of the host that the device reads and writes at the same address.
 Error allocate_pinned(void*& data, size_t n_bytes);
 Error release_pinned(void* data);
+/// What kernels call an address of the device's memory, where they find it in data and not among their arguments. 0 for
+/// null.
+int64_t device_address(const void* data);
 
 // ---- streams
 

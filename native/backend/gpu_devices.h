@@ -10,7 +10,7 @@
 
 namespace outpost {
 
-/// What ids of GPUs begin with: "cuda".
+/// What ids of GPUs begin with: "cuda", "metal".
 const char* gpu_platform();
 
 /// The GPUs that this machine's driver shows; none without a driver. @param reason why there are none

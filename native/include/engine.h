@@ -71,7 +71,7 @@ struct DeviceSensors {
 
 /// Something that computes.
 struct DeviceInfo {
-  std::string id;    ///< for LoadOptions.devices: "cpu", "cuda:0"
+  std::string id;    ///< for LoadOptions.devices: "cpu", "cuda:0", "metal:0"
   std::string name;  ///< "NVIDIA H100 80GB HBM3"
   uint64_t total_bytes = 0;
   uint64_t free_bytes = 0;

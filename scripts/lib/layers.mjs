@@ -39,7 +39,16 @@ const cppLayers = {
   'kernels/runtime': [],
   'kernels/launchers': ['kernels/runtime', 'kernels/portable', 'kernels/common'],
   'kernels/cuda': ['kernels/launchers', 'kernels/runtime', 'kernels/portable', 'kernels/common', 'kernels/emulator'],
-  // A runtime, and the launches that launchers find by its include path.
+  // A runtime, and the launches that launchers find by its include path. The emulator is what kernels as C++ are made of.
+  'kernels/metal': ['kernels/launchers', 'kernels/runtime', 'kernels/portable', 'kernels/common', 'kernels/emulator'],
+  // metal_device.h by the emulator.
+  'kernels/emulated_metal': [
+    'kernels/metal',
+    'kernels/emulated_device',
+    'kernels/portable',
+    'kernels/common',
+    'kernels/emulator',
+  ],
   'kernels/emulated_device': [
     'kernels/cuda',
     'kernels/launchers',
@@ -47,7 +56,6 @@ const cppLayers = {
     'kernels/common',
     'kernels/emulator',
   ],
-  'kernels/metal': ['kernels/portable', 'kernels/common', 'kernels/emulator'],
   'kernels/tests': ['native', 'kernels'],
   'native/include': [],
   'native/core': ['native/include'],

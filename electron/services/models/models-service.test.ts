@@ -83,12 +83,15 @@ describe('what a model has of its own', () => {
     expect(() => service.update('file:/none', { notes: '' })).toThrow('not in the library');
   });
 
-  it('keeps its context in 16 bits on a GPU, whatever is chosen for the processor', async () => {
-    const { service, id, spec } = await setUp(unused, { kvPreset: 'compact' });
-    expect(spec()).toMatchObject({ device: 'cpu', kvPreset: 'compact' });
-    service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
-    expect(spec()).toMatchObject({ device: 'cuda:0', kvPreset: 'exact' });
-  });
+  it.each(['cuda:0', 'metal:0'])(
+    'keeps its context in 16 bits on a GPU, whatever is chosen for the processor: %s',
+    async (device) => {
+      const { service, id, spec } = await setUp(unused, { kvPreset: 'compact' });
+      expect(spec()).toMatchObject({ device: 'cpu', kvPreset: 'compact' });
+      service.update(id, { overrides: { sampler: {}, device } });
+      expect(spec()).toMatchObject({ device, kvPreset: 'exact' });
+    },
+  );
 });
 
 describe('a model that a GPU shares', () => {

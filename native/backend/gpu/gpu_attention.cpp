@@ -60,7 +60,7 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
   // By the tokens of the pass, as products are: what a token gets does not depend on how many there are above that.
   const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
-  const GpuInputs::TileShape shape = {n_group, is_flash ? gpu::kFlashRows : gpu::kAttentionRows};
+  const GpuInputs::TileShape shape = {n_group, is_flash ? gpu::flash_rows() : gpu::kAttentionRows};
   if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
   const int32_t n_tiles = inputs_.n_tiles(shape);
   // Splits are computed by blocks of their own where there would be too few to fill the device.
@@ -137,7 +137,7 @@ void GpuBackend::attend_unpacked(DeviceSpan<float> y, DeviceSpan<const float> q,
                                  int32_t il, const AttentionParams& params) {
   const bool is_flash = gpu::has_flash(params.head_dim_k, params.head_dim_v);
   const UnpackedPass& pass = unpacked_pass(params.n_head / params.n_head_kv,
-                                           is_flash ? gpu::kFlashRows : gpu::kAttentionRows, params.n_window);
+                                           is_flash ? gpu::flash_rows() : gpu::kAttentionRows, params.n_window);
   const gpu::CodesLayout codes = storage.layout(il);
   const int64_t stride = int64_t{kKvPageSize} * codes.n_head_kv * (codes.head_dim_k + codes.head_dim_v);
   const gpu::KvLayout halves{codes.n_head_kv, codes.head_dim_k, codes.head_dim_v, stride, 0};

@@ -17,6 +17,7 @@ GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(d
   name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
   n_multiprocessors_ = properties.n_multiprocessors;
   has_gemm_ = gpu::has_gemm();
+  prefill_tokens_ = gpu::pass_tokens();
   check_gpu(gpu::create_stream(stream_), "making a stream");
 }
 

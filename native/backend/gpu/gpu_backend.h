@@ -1,4 +1,4 @@
-// Computes on an NVIDIA GPU. Everything is put on one stream, in the order of the calls.
+// Computes on a GPU, by the runtime that the build has. Everything is put on one stream, in the order of the calls.
 //
 // gpu_backend.cpp: passes and the small operations; gpu_weights.cpp: what is loaded; gpu_products.cpp: products and
 // the forms of activations that they take; gpu_attention.cpp and gpu_experts.cpp: these; gpu_expert_weights.cpp:
@@ -28,9 +28,8 @@ class GpuBackend final : public Backend {
   ~GpuBackend() override;
 
   const char* name() const override { return name_.c_str(); }
-  // Tiles of products are large where they are fast: it takes many tokens to fill the device with them.
-  int32_t n_prefill() const override { return has_gemm_ ? 2048 : 512; }
-  int32_t n_least_prefill() const override { return has_gemm_ ? 512 : 64; }
+  int32_t n_prefill() const override { return prefill_tokens_.best; }
+  int32_t n_least_prefill() const override { return prefill_tokens_.least; }
 
   // ---- what is loaded
 
@@ -220,6 +219,7 @@ class GpuBackend final : public Backend {
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_gemm_ = false;
+  gpu::PassTokens prefill_tokens_ = {};
   DeviceBytes image_, image_scales_;
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;

@@ -114,7 +114,7 @@ void* GpuCodesStorage::make_block(int32_t page, KvForm form) {
 /// The address of a block has changed.
 void GpuCodesStorage::note(int32_t page, KvForm form) {
   const size_t i = static_cast<size_t>(page) * gpu::kForms + index(form);
-  form_table_[i] = reinterpret_cast<intptr_t>(at(page).blocks[index(form)]) / int64_t{sizeof(uint32_t)};
+  form_table_[i] = gpu::device_address(at(page).blocks[index(form)]) / int64_t{sizeof(uint32_t)};
   changed_begin_ = std::min(changed_begin_, i);
   changed_end_ = std::max(changed_end_, i + 1);
 }

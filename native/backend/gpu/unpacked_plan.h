@@ -1,5 +1,5 @@
 // Attention of many tokens over pages of codes, by kernels that take pages of f16: which pages have to be unpacked, in
-// which forms, and where each token finds them. For the host, without CUDA.
+// which forms, and where each token finds them. For the host, without a GPU's runtime.
 #pragma once
 
 #include <algorithm>

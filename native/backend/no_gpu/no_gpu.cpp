@@ -1,13 +1,22 @@
-// Linked in place of backend/gpu where the build has no CUDA.
+// Linked in place of backend/gpu where the build has neither CUDA nor Metal.
 #include "backend/gpu_devices.h"
 #include "core/strings.h"
 
 namespace outpost {
 namespace {
+#ifdef __APPLE__
+constexpr const char* kPlatform = "metal";
+constexpr const char* kReason =
+    "this build of the engine has no Metal backend: it was built without Xcode's Metal compiler, or not for Apple "
+    "silicon";
+#else
+constexpr const char* kPlatform = "cuda";
 constexpr const char* kReason = "this build of the engine has no CUDA backend: it was built without nvcc or a GPU";
+#endif
 
 [[noreturn]] void fail(int32_t device) {
-  throw EngineError(ErrorCode::kInvalidArgument, concat("The device cuda:", device, " cannot be used: ", kReason, "."));
+  throw EngineError(ErrorCode::kInvalidArgument,
+                    concat("The device ", kPlatform, ":", device, " cannot be used: ", kReason, "."));
 }
 
 }  // namespace
@@ -17,7 +26,7 @@ std::vector<DeviceInfo> list_gpus(std::string& reason) {
   return {};
 }
 
-const char* gpu_platform() { return "cuda"; }
+const char* gpu_platform() { return kPlatform; }
 
 std::string gpu_bus_id(int32_t) { return {}; }
 

@@ -138,7 +138,7 @@ void measure_attention(int32_t n_tokens, double rate) {
   std::iota(table.begin(), table.end(), 0);
   std::iota(positions.begin(), positions.end(), 0);
   std::vector<AttentionTile> tiles, small_tiles;
-  append_tiles(tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kFlashRows);
+  append_tiles(tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, flash_rows());
   append_tiles(small_tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kAttentionRows);
   std::reverse(tiles.begin(), tiles.end());
   DeviceArray<uint16_t> pages("pages", halves);

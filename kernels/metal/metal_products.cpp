@@ -1,0 +1,110 @@
+// The launchers that every runtime has of its own: products of superblocks, and what is done on matrix units.
+#include "kernels/common/wide_blocks.h"
+#include "kernels/launchers/device_block.h"
+#include "kernels/launchers/matvec_arguments.h"
+#include "kernels/metal/flash_simdgroup.h"
+#include "kernels/metal/gemm_launch.h"
+
+namespace outpost::gpu {
+
+// block_kernels.cpp.in has the definitions, a file for each type.
+template <typename Block>
+Error launch_block(Stream stream, const MatvecLaunch& arguments);
+
+/// By the kernels that all types have, also of one token: superblock_matvec sums up in another order, and has no kernel
+/// beside it for 2 to 16 tokens that does so too.
+template <typename Block>
+Error launch_super(Stream stream, const SuperLaunch& a) {
+  const auto params = [&](int32_t n_rows, bool has_bias) {
+    return MatvecParams{n_rows, a.params.n_super * 8, a.params.n_tokens, has_bias ? 1 : 0, a.params.gate};
+  };
+  const MatrixProduct* m = a.matrices;
+  if (a.is_gated) {
+    return launch_block<Block>(stream, {m[0].weight,
+                                        m[1].weight,
+                                        a.x,
+                                        m[0].bias,
+                                        m[1].bias,
+                                        nullptr,
+                                        m[0].y,
+                                        {params(m[0].n_rows, a.params.has_bias != 0), 1, 0, 0}});
+  }
+  for (int32_t i = 0; i < kSuperMatrices; ++i) {
+    if (a.params.n_rows[i] == 0) continue;
+    const MatvecLaunch product = {
+        m[i].weight, nullptr, a.x,    m[i].bias,
+        nullptr,     nullptr, m[i].y, {params(a.params.n_rows[i], (a.params.has_bias >> i & 1) != 0), 1, 0, 0}};
+    if (const Error error = launch_block<Block>(stream, product); error != Error::kNone) return error;
+  }
+  return Error::kNone;
+}
+
+template Error launch_super<BlockQ4_K>(Stream, const SuperLaunch&);
+template Error launch_super<BlockQ5_K>(Stream, const SuperLaunch&);
+template Error launch_super<WideQ6_K>(Stream, const SuperLaunch&);
+template Error launch_super<WideQ8_0>(Stream, const SuperLaunch&);
+
+namespace {
+
+struct LaunchGemm {
+  Stream stream;
+  const GemmLaunch& arguments;
+  Error error = Error::kInvalidValue;
+
+  template <typename Block>
+  void operator()() {
+    error = launch_gemm_block<Block>(stream, arguments);
+  }
+};
+
+template <int kDim>
+Error launch_flash_dim(Stream stream, const AttentionArrays& a, int32_t n_tiles, const AttentionKernelParams& params) {
+  return Launch(stream, Grid(n_tiles, params.kv.n_head_kv), kSimdFlashThreads)(
+      flash_simdgroup<kDim>, a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
+}
+
+}  // namespace
+
+bool has_gemm() { return true; }
+PassTokens pass_tokens() { return {512, 64}; }
+
+Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
+  if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error
+  return Launch(stream, Grid(image_rows(params.n_tokens)), kHalveThreads)(halve_activations, x, image, scales, params);
+}
+
+/// There is one tile. @param tile not used
+Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
+                  const GemmParams& params, GemmTile) {
+  if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;
+  if (params.n_tokens == 0) return Error::kNone;
+  LaunchGemm launch{stream, {weight, x.image, x.scales, bias, y, params}};
+  if (type.type == TensorType::kF16)
+    launch.operator()<ElementF16>();
+  else if (type.type == TensorType::kBF16)
+    launch.operator()<ElementBF16>();
+  else
+    visit_device_block(type, launch);
+  return launch.error;
+}
+
+int32_t flash_rows() { return kSimdFlashRows; }
+
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
+  const int32_t dim = head_dim_k;
+  return dim == head_dim_v && (dim == 64 || dim == 80 || dim == 96 || dim == 128 || dim == 256);
+}
+
+Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, const AttentionKernelParams& params) {
+  if (!has_flash(params.kv.head_dim_k, params.kv.head_dim_v)) return Error::kInvalidValue;
+  if (n_tiles == 0) return Error::kNone;
+  switch (params.kv.head_dim_k) {
+    case 64: return launch_flash_dim<64>(stream, arrays, n_tiles, params);
+    case 80: return launch_flash_dim<80>(stream, arrays, n_tiles, params);
+    case 96: return launch_flash_dim<96>(stream, arrays, n_tiles, params);
+    case 128: return launch_flash_dim<128>(stream, arrays, n_tiles, params);
+    default: return launch_flash_dim<256>(stream, arrays, n_tiles, params);
+  }
+}
+
+}  // namespace outpost::gpu

@@ -1,0 +1,37 @@
+// What the backend computes on Metal and does not promise elsewhere.
+#include "kernels/emulated_metal/emulated_metal.h"
+#include "tests/emulated/emulated_models.h"
+#include "tests/support/throws_error.h"
+
+using namespace outpost;
+using namespace outpost::test;
+
+TEST_CASE("metal: prompts are computed on simdgroup matrices, as exact as f16 is, and alike in chunks") {
+  const TempDir dir;
+  const TinyLlama tiny = tiny_llama({TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kF16}, 256);
+  const ModelPair pair = load_pair(dir, tiny);
+  const auto tokens = random_tokens(*pair.on_cpu, 70);
+  const auto exact = exact_logits(dir.path("tiny.gguf"), tokens);
+  const auto many = logits(*pair.on_device, tokens, 70, 70);
+  check_halves(many, exact, pair.on_cpu->info());
+  // Which rounds activations to int8, an eighth as finely.
+  CHECK(distance(many, exact) < distance(logits(*pair.on_cpu, tokens, 70, 70), exact) / 5);
+  CHECK(logits(*pair.on_device, tokens, 70, 35) == many);  // 17 and more at once
+  CHECK(logits(*pair.on_device, tokens, 70, 10) != many);  // by other kernels
+  const auto asked = emulator::asked_kernels();
+  for (const char* name :
+       {"halve_activations", "gemm_simdgroup_BlockQ4_K", "gemm_simdgroup_WideQ8_0", "flash_simdgroup_64"})
+    CHECK(asked.contains(name));
+}
+
+TEST_CASE("metal: there is one device, and the ids of others are refused") {
+  std::string reason;
+  const auto devices = list_gpus(reason);
+  REQUIRE(devices.size() == 1);
+  CHECK(devices[0].id == "metal:0");
+  for (const char* id : {"metal:1", "cuda:0", "metal"}) {
+    LoadOptions options;
+    options.devices = {id};
+    CHECK(error_of([&] { Model::load("no such file", options); }).has_value());
+  }
+}
