@@ -1,6 +1,5 @@
-#include "kernels/cuda/gemm_launch.h"
 #include "kernels/cuda/gemm_wgmma.h"
-#include "kernels/launchers/device_block.h"
+#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/launch.h"
 
 namespace outpost::gpu {
@@ -13,17 +12,6 @@ static __global__ void has_wgmma() {
   mark = 1;
 #endif
 }
-
-struct LaunchGemm {
-  Stream stream;
-  const GemmLaunch& arguments;
-  Error error = Error::kInvalidValue;
-
-  template <typename Block>
-  void operator()() {
-    error = launch_gemm_block<Block>(stream, arguments);
-  }
-};
 
 int64_t waves(const GemmParams& params, int32_t n_tokens, int32_t n_multiprocessors) {
   const int64_t n_blocks =
@@ -69,14 +57,7 @@ Error launch_gemm(Stream stream, DeviceType type, const void* weight, const Halv
     if (error != cudaSuccess) return static_cast<Error>(error);
     tile = choose_gemm_tile(params, n_multiprocessors);
   }
-  LaunchGemm launch{stream, {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256}};
-  if (type.type == TensorType::kF16)
-    launch.operator()<ElementF16>();
-  else if (type.type == TensorType::kBF16)
-    launch.operator()<ElementBF16>();
-  else
-    visit_device_block(type, launch);
-  return launch.error;
+  return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256});
 }
 
 }  // namespace outpost::gpu

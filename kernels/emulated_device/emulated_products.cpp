@@ -1,7 +1,6 @@
 // The products that the emulated device has: some types of blocks, which the tests of the backend take. The kernels of
 // all types are tested without a backend.
 #include "kernels/common/wide_blocks.h"
-#include "kernels/cuda/gemm_launch.h"
 #include "kernels/cuda/matvec_launch.h"
 #include "kernels/cuda/superblock_launch.h"
 

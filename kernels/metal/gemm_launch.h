@@ -1,19 +1,11 @@
-// Launches of gemm_simdgroup with one type of weights.
+// Launches of gemm_simdgroup with one type of weights. Private to metal_products.cpp and block_kernels.cpp.in.
 #pragma once
 
+#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/launch.h"
 #include "kernels/metal/gemm_simdgroup.h"
 
 namespace outpost::gpu {
-
-struct GemmLaunch {
-  const void* weight;
-  const uint32_t* image;
-  const float* scales;
-  const float* bias;
-  float* y;
-  GemmParams params;
-};
 
 template <typename Block>
 Error launch_gemm_block(Stream stream, const GemmLaunch& a) {

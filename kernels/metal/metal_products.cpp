@@ -1,6 +1,6 @@
 // The launchers that every runtime has of its own: products of superblocks, and what is done on matrix units.
 #include "kernels/common/wide_blocks.h"
-#include "kernels/launchers/device_block.h"
+#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/matvec_arguments.h"
 #include "kernels/metal/flash_simdgroup.h"
 #include "kernels/metal/gemm_launch.h"
@@ -46,22 +46,19 @@ template Error launch_super<WideQ8_0>(Stream, const SuperLaunch&);
 
 namespace {
 
-struct LaunchGemm {
+struct LaunchFlash {
   Stream stream;
-  const GemmLaunch& arguments;
+  const AttentionArrays& a;
+  int32_t n_tiles;
+  const AttentionKernelParams& params;
   Error error = Error::kInvalidValue;
 
-  template <typename Block>
+  template <int kDim>
   void operator()() {
-    error = launch_gemm_block<Block>(stream, arguments);
+    error = Launch(stream, Grid(n_tiles, params.kv.n_head_kv), kSimdFlashThreads)(
+        flash_simdgroup<kDim>, a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
   }
 };
-
-template <int kDim>
-Error launch_flash_dim(Stream stream, const AttentionArrays& a, int32_t n_tiles, const AttentionKernelParams& params) {
-  return Launch(stream, Grid(n_tiles, params.kv.n_head_kv), kSimdFlashThreads)(
-      flash_simdgroup<kDim>, a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, params);
-}
 
 }  // namespace
 
@@ -78,33 +75,19 @@ Error launch_gemm(Stream stream, DeviceType type, const void* weight, const Halv
                   const GemmParams& params, GemmTile) {
   if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;
   if (params.n_tokens == 0) return Error::kNone;
-  LaunchGemm launch{stream, {weight, x.image, x.scales, bias, y, params}};
-  if (type.type == TensorType::kF16)
-    launch.operator()<ElementF16>();
-  else if (type.type == TensorType::kBF16)
-    launch.operator()<ElementBF16>();
-  else
-    visit_device_block(type, launch);
-  return launch.error;
+  return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params});
 }
 
 int32_t flash_rows() { return kSimdFlashRows; }
 
-bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
-  const int32_t dim = head_dim_k;
-  return dim == head_dim_v && (dim == 64 || dim == 80 || dim == 96 || dim == 128 || dim == 256);
-}
+bool has_flash(int32_t head_dim_k, int32_t head_dim_v) { return head_dim_k == head_dim_v && has_flash_dim(head_dim_k); }
 
 Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, const AttentionKernelParams& params) {
   if (!has_flash(params.kv.head_dim_k, params.kv.head_dim_v)) return Error::kInvalidValue;
   if (n_tiles == 0) return Error::kNone;
-  switch (params.kv.head_dim_k) {
-    case 64: return launch_flash_dim<64>(stream, arrays, n_tiles, params);
-    case 80: return launch_flash_dim<80>(stream, arrays, n_tiles, params);
-    case 96: return launch_flash_dim<96>(stream, arrays, n_tiles, params);
-    case 128: return launch_flash_dim<128>(stream, arrays, n_tiles, params);
-    default: return launch_flash_dim<256>(stream, arrays, n_tiles, params);
-  }
+  LaunchFlash launch{stream, arrays, n_tiles, params};
+  visit_flash_dim(params.kv.head_dim_k, launch);
+  return launch.error;
 }
 
 }  // namespace outpost::gpu

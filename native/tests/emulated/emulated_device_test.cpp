@@ -304,7 +304,7 @@ TEST_CASE("emulated device: reuse, drafts and evictions change no bit, in f16 an
     const auto one = model->stages().alloc_kv(model->network().kv_shape(), kv_format(preset, 2), 1);
     const uint64_t n_bytes = 4 * (kv_promised_bytes(*one, n_context) + kv_pass_bytes(*one, 100));
     KvLife life({model, preset, n_bytes, /*seed=*/11, n_context, /*n_most_tokens=*/16, /*has_recorded_passes=*/true});
-    for (int i = 0; i < 40; ++i) life.step();
+    for (int i = 0; i < 60; ++i) life.step();
     life.end();
     CHECK(life.n_reused > 0);
     CHECK(life.n_rolled_back > 0);
