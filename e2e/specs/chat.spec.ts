@@ -59,7 +59,7 @@ test.describe('Chat', () => {
 
     await ask(page, 'Tell me a very long story about the sea.');
     const second = () => replies(page).nth(1);
-    await expect.poll(async () => (await second().innerText()).length, { timeout: 30_000 }).toBeGreaterThan(150);
+    await expect.poll(async () => (await second().innerText()).length, { timeout: 30_000 }).toBeGreaterThan(40); // early: a reply may be short
     const seen = (await second().innerText()).slice(0, 30);
     await page.waitForTimeout(1200); // a running reply is stored about every second
     await outpost.kill();
