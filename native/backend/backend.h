@@ -253,7 +253,8 @@ class Backend : public KvAllocator {
   using KvAllocator::alloc_kv;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
   virtual std::unique_ptr<Buffer> alloc_f32(size_t n) = 0;
-  /// For `read`, which takes other memory of the host too, and then copies twice. May outlive the backend.
+  /// For `read`, which takes other memory of the host too, and then copies twice. On any thread; may outlive the
+  /// backend.
   virtual std::unique_ptr<HostBuffer> alloc_host(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;

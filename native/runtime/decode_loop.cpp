@@ -314,7 +314,6 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
     for (size_t row = begin + pending.size() - 1; row < tokens.size(); ++row)
       logit_rows.push_back(static_cast<int32_t>(row));
   }
-  logits_ = results_.take(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
   const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
     return scheduler_.may_be_overtaken(part.request->id, now);
   });
@@ -332,6 +331,7 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
   {
     const std::lock_guard lock(model_->device_mutex());
     const UrgentTurn turn;
+    logits_ = results_.take(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
     model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, goes_on, hidden_}, kv_.storage(), logits_);
   }
   const double ms = ms_between(start, Clock::now());

@@ -132,19 +132,11 @@ void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
   use();
   settle();
   if (host.empty()) return;
-  const bool needs_staging = !is_pinned(host);
+  const bool needs_staging = !pinned_results_->contains(host);
   void* to = needs_staging ? pinned_.reserve(host.size_bytes()) : static_cast<void*>(host.data());
   check_gpu(gpu::copy(stream_, to, device.data, host.size_bytes(), gpu::Copy::kToHost), "copying results");
   check_gpu(gpu::synchronize(stream_), "computing");
   if (needs_staging) std::memcpy(host.data(), to, host.size_bytes());
-}
-
-bool GpuBackend::is_pinned(std::span<const float> host) const {
-  const auto* begin = reinterpret_cast<const std::byte*>(host.data());
-  const auto next = pinned_results_->upper_bound(begin);
-  if (next == pinned_results_->begin()) return false;
-  const auto& [first, n_bytes] = *std::prev(next);
-  return begin + host.size_bytes() <= first + n_bytes;
 }
 
 void GpuBackend::settle() {

@@ -109,8 +109,6 @@ class GpuBackend final : public Backend {
     return a.data < b.data + b.size && b.data < a.data + a.size;
   }
 
-  /// Whether the device can copy to all of it by itself.
-  bool is_pinned(std::span<const float> host) const;
   /// Issues what was put off.
   void settle();
   /// For an operation that writes to `y`: codes of what was there are stale.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -106,17 +107,39 @@ class GpuBuffer final : public Buffer {
   DeviceBytes memory_;
 };
 
-/// The pinned memory that a backend's results may be copied to, by its first byte; shared with its buffers.
-using PinnedResults = std::map<const std::byte*, size_t>;
+/// The pinned memory that a backend's results may be copied to; shared with its buffers, which come and go on any
+/// thread.
+class PinnedResults {
+ public:
+  void add(std::span<const float> memory) {
+    const std::lock_guard lock(mutex_);
+    sizes_[memory.data()] = memory.size();
+  }
+  void remove(std::span<const float> memory) {
+    const std::lock_guard lock(mutex_);
+    sizes_.erase(memory.data());
+  }
+  /// Whether the device can copy to all of it by itself.
+  bool contains(std::span<const float> memory) const {
+    const std::lock_guard lock(mutex_);
+    const auto next = sizes_.upper_bound(memory.data());
+    if (next == sizes_.begin()) return false;
+    const auto& [first, size] = *std::prev(next);
+    return memory.data() + memory.size() <= first + size;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<const float*, size_t> sizes_;  // by the first
+};
 
 class GpuHostBuffer final : public HostBuffer {
  public:
   GpuHostBuffer(size_t n, std::shared_ptr<PinnedResults> known) : known_(std::move(known)) {
-    const std::byte* data = memory_.reserve(n * sizeof(float));
-    span_ = {reinterpret_cast<float*>(memory_.data()), n};
-    (*known_)[data] = n * sizeof(float);
+    span_ = {reinterpret_cast<float*>(memory_.reserve(n * sizeof(float))), n};
+    known_->add(span_);
   }
-  ~GpuHostBuffer() override { known_->erase(memory_.data()); }
+  ~GpuHostBuffer() override { known_->remove(span_); }
 
  private:
   std::shared_ptr<PinnedResults> known_;
