@@ -12,6 +12,8 @@
 
 namespace outpost::emulator {
 
+/// Another one with every call, and the same ones in every run.
+uint64_t next_seed();
 /// Puts work into a stream, or into the graph that is being recorded from it.
 gpu::Error enqueue(gpu::Stream stream, std::function<void()> work);
 
@@ -51,6 +53,7 @@ class Launch {
     config_.n_threads = n_threads;
     // Any order of blocks and threads, another one for each launch.
     config_.schedule = emulator::Schedule::kRandom;
+    config_.seed = emulator::next_seed();
     config_.max_shared_bytes = 48 * 1024 + n_shared_bytes;
   }
 

@@ -117,6 +117,10 @@ Error enqueue(gpu::Stream stream, std::function<void()> work) {
   return Error::kNone;
 }
 
+uint64_t next_seed() {
+  static uint64_t n_seeds = 0;
+  return ++n_seeds;
+}
 void set_device_memory(size_t n_bytes) { device().allocations.set_n_bytes(n_bytes); }
 void lose_device(bool is_lost) { device().is_lost = is_lost; }
 size_t device_bytes_in_use() { return device().allocations.n_used(); }
