@@ -60,6 +60,8 @@ struct Device {
   size_t n_recommended = size_t{1} << 30;  // which Metal does not enforce
   DeviceInfo info{"Emulated", 0, 0, true};
   std::map<std::string, EmulatedPipeline> pipelines;
+  std::set<std::string> dispatched;
+  uint64_t n_dispatches = 0;
   std::set<const Buffer*> buffers;
   std::set<CommandList*> lists;
   const CommandList* running = nullptr;
@@ -217,7 +219,9 @@ void dispatch(CommandList& list, const Dispatch& work) {
                      static_cast<int32_t>(work.n_groups[2])};
   config.n_threads = static_cast<int32_t>(work.n_threads);
   config.schedule = emulator::Schedule::kRandom;
+  config.seed = ++device().n_dispatches;
   const std::string& name = static_cast<const EmulatedPipeline*>(work.pipeline)->name;
+  device().dispatched.insert(name);
   list.work.push_back([config, call = emulator::kernel_call(name, bound)] { emulator::launch(config, call); });
 }
 
@@ -279,6 +283,8 @@ std::set<std::string> asked_kernels() {
   for (const auto& [name, pipeline] : metal::device().pipelines) names.insert(name);
   return names;
 }
+
+std::set<std::string> take_dispatched() { return std::exchange(metal::device().dispatched, {}); }
 
 size_t live_buffers() { return metal::device().buffers.size(); }
 size_t live_lists() { return metal::device().lists.size(); }

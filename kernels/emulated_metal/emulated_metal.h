@@ -17,6 +17,8 @@ void fail_next_list(metal::Outcome outcome, const std::string& reason);
 
 /// The kernels that anybody has asked for.
 std::set<std::string> asked_kernels();
+/// Those that lists were given since this was asked last.
+std::set<std::string> take_dispatched();
 
 /// Buffers and lists that there are.
 size_t live_buffers();

@@ -12,16 +12,17 @@ TEST_CASE("metal: prompts are computed on simdgroup matrices, as exact as f16 is
   const ModelPair pair = load_pair(dir, tiny);
   const auto tokens = random_tokens(*pair.on_cpu, 70);
   const auto exact = exact_logits(dir.path("tiny.gguf"), tokens);
+  emulator::take_dispatched();
   const auto many = logits(*pair.on_device, tokens, 70, 70);
+  const auto dispatched = emulator::take_dispatched();
   check_halves(many, exact, pair.on_cpu->info());
   // Which rounds activations to int8, an eighth as finely.
   CHECK(distance(many, exact) < distance(logits(*pair.on_cpu, tokens, 70, 70), exact) / 5);
   CHECK(logits(*pair.on_device, tokens, 70, 35) == many);  // 17 and more at once
   CHECK(logits(*pair.on_device, tokens, 70, 10) != many);  // by other kernels
-  const auto asked = emulator::asked_kernels();
   for (const char* name :
        {"halve_activations", "gemm_simdgroup_BlockQ4_K", "gemm_simdgroup_WideQ8_0", "flash_simdgroup_64"})
-    CHECK(asked.contains(name));
+    CHECK(dispatched.contains(name));
 }
 
 TEST_CASE("metal: there is one device, and the ids of others are refused") {
@@ -29,9 +30,14 @@ TEST_CASE("metal: there is one device, and the ids of others are refused") {
   const auto devices = list_gpus(reason);
   REQUIRE(devices.size() == 1);
   CHECK(devices[0].id == "metal:0");
-  for (const char* id : {"metal:1", "cuda:0", "metal"}) {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiny_llama({TensorType::kF32}).bytes());
+  const auto load = [&](const char* id) {
     LoadOptions options;
     options.devices = {id};
-    CHECK(error_of([&] { Model::load("no such file", options); }).has_value());
-  }
+    Model::load(path, options);
+  };
+  CHECK(!error_of([&] { load("metal:0"); }).has_value());
+  for (const char* id : {"metal:1", "cuda:0", "metal"})
+    CHECK(error_of([&] { load(id); }) == ErrorCode::kInvalidArgument);
 }
