@@ -3,6 +3,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { kForTheWindow } from '../../electron/common/give-way.ts';
 import { expect, test } from '../support/app.ts';
+import { violations } from '../support/axe.ts';
 import { standInGpu } from '../support/models.ts';
 import { ask, replies, status } from '../support/window.ts';
 
@@ -75,6 +76,15 @@ test.describe('Engine', () => {
     const page = await outpost.launch({ switches: standInGpu });
     const notice = page.getByText('The GPU stopped working, and the engine was started again.');
     const banner = page.getByRole('alert').filter({ hasText: 'The GPU stopped working again' }).first();
+    const lookAt = async (state: string) => {
+      for (const theme of ['contrast', 'dark', 'light']) {
+        await page.evaluate((name) => {
+          document.documentElement.dataset.theme = name;
+        }, theme);
+        await picture(`${state} ${theme}`);
+        expect(await violations(page), `${state}, ${theme}`).toEqual([]);
+      }
+    };
     const enginePid = async (before = 0) => {
       await expect.poll(async () => (await outpost.processIds())['Outpost Engine'] ?? before).not.toBe(before);
       await outpost.waitForModel();
@@ -83,11 +93,11 @@ test.describe('Engine', () => {
     const first = await enginePid();
     process.kill(first, 'SIGUSR2');
     const second = await enginePid(first);
-    await picture('lost once');
     await expect(notice).toBeVisible();
+    await lookAt('lost once');
     process.kill(second, 'SIGUSR2');
     await expect(banner).toContainText('lost its GPU too often');
-    await picture('lost twice');
+    await lookAt('lost twice');
     await banner.getByRole('button', { name: 'Use the Processor' }).click();
     await outpost.waitForModel();
     await expect(banner).toHaveCount(0);

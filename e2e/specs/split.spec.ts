@@ -16,6 +16,8 @@ test('two files side by side, by keyboard, and again after a restart', async ({ 
   await page.keyboard.press('Enter');
   await expect(half('right').getByRole('tab', { name: 'b.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
   await expect(half('left').getByRole('tab', { name: 'a.ts', exact: true })).toHaveAttribute('aria-selected', 'true');
+  // Its tab is there before its text, and keys go to the text.
+  await expect(page.locator('#editor-panel-right')).toContainText('const b');
   await page.keyboard.press('Control+End');
   await page.keyboard.type('// right');
 
