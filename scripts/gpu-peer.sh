@@ -9,7 +9,8 @@
 #   --shapes "1b-q4_K 8b-q4_K"          which models
 #   --pairs 3                           how often each of the two is measured
 #
-# The source is $OUTPOST_PEER_SOURCE, or carry/llama.tar.gz, where `node scripts/outpost.mjs gpu-models` puts it. Lines of both programs go to build/gpu-logs/peer.jsonl, the table to build/gpu-logs/peer.md.
+# The source is $OUTPOST_PEER_SOURCE, or carry/llama.tar.gz, where `node scripts/outpost.mjs gpu-models` puts it. Lines of
+# both programs go to build/gpu-logs/peer.jsonl, the table to build/gpu-logs/peer.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/local/cuda/bin" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
