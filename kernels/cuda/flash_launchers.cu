@@ -1,6 +1,6 @@
 #include "kernels/cuda/flash_prefill.h"
-#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/launch.h"
+#include "kernels/launchers/prefill_arguments.h"
 
 namespace outpost::gpu {
 namespace {

@@ -1,8 +1,8 @@
 // Launches of gemm_simdgroup with one type of weights. Private to metal_products.cpp and block_kernels.cpp.in.
 #pragma once
 
-#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/launch.h"
+#include "kernels/launchers/prefill_arguments.h"
 #include "kernels/metal/gemm_simdgroup.h"
 
 namespace outpost::gpu {

@@ -1,7 +1,7 @@
 // The launchers that every runtime has of its own: products of superblocks, and what is done on matrix units.
 #include "kernels/common/wide_blocks.h"
-#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/matvec_arguments.h"
+#include "kernels/launchers/prefill_arguments.h"
 #include "kernels/metal/flash_simdgroup.h"
 #include "kernels/metal/gemm_launch.h"
 
