@@ -39,13 +39,6 @@ struct GemmShape {
   static constexpr int32_t kSharedBytes = 1024 + kGemmStages * kStepBytes + kGemmChunks * kChunkPitch;
 };
 
-#ifdef __CUDACC__
-/// Bytes that the launch gives room for.
-#define OUTPOST_DYNAMIC_BYTES(name, n) extern __shared__ uint8_t name[]
-#else
-#define OUTPOST_DYNAMIC_BYTES(name, n) GPU_SHARED(uint8_t, name, n)
-#endif
-
 #ifdef OUTPOST_HAS_WGMMA
 
 template <int kHalves>

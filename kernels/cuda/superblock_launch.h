@@ -1,7 +1,10 @@
 // Launches of the products with one type of superblock. Private to superblock_type.cu.in.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cuda/superblock_mma.h"
+#include "kernels/cuda/superblock_stream.h"
 #include "kernels/launchers/launch.h"
 #include "kernels/launchers/matvec_arguments.h"
 
@@ -21,8 +24,36 @@ Error launch_super_kernel(Stream stream, const SuperLaunch& a, int32_t n_threads
                 m[1].bias, m[2].bias, m[0].y, m[1].y, m[2].y, a.params);
 }
 
+template <typename Block, int kTokens, bool kIsGated>
+Error launch_stream(Stream stream, const SuperLaunch& a) {
+  constexpr int32_t kRows = kIsGated ? kSuperMmaRows : kStreamRows;
+  StreamParams params{a.params, 0, 0};
+  for (int32_t i = 0; i < (kIsGated ? 1 : kSuperMatrices); ++i)
+    params.n_tiles += (a.params.n_rows[i] + kRows - 1) / kRows;
+  if (params.n_tiles == 0) return Error::kNone;  // an empty grid is an error
+  params.n_blocks = std::min(params.n_tiles, stream_blocks());
+  const auto weight = [&](int32_t i) { return static_cast<const uint8_t*>(a.matrices[i].weight); };
+  const MatrixProduct* m = a.matrices;
+  const OverlappedLaunch launch(stream, Grid(params.n_blocks), kStreamThreads,
+                                StreamShape<Block, kTokens>::kSharedBytes);
+  return launch(superblock_stream<Block, kTokens, kIsGated>, weight(0), weight(1), weight(2), a.x.codes, a.x.scales,
+                StreamSums<Block>::kOfHalves ? a.x.sums : a.x.pairs, m[0].bias, m[1].bias, m[2].bias, m[0].y, m[1].y,
+                m[2].y, params);
+}
+
+/// One token's weights come as fast without: not known to be faster by bulk copies, as nobody has measured it.
+inline bool takes_bulk_copies(const SuperLaunch& a) {
+  return a.path == kSuperBulkCopies || (a.path == kSuperAny && a.params.n_tokens > 1 && has_stream());
+}
+
 template <typename Block, bool kIsGated>
 Error launch_super_tokens(Stream stream, const SuperLaunch& a) {
+  if (takes_bulk_copies(a)) {
+    if (!has_stream()) return Error::kInvalidValue;
+    if (a.params.n_tokens == 1) return launch_stream<Block, 1, kIsGated>(stream, a);
+    if (a.params.n_tokens <= 8) return launch_stream<Block, 8, kIsGated>(stream, a);
+    return launch_stream<Block, 16, kIsGated>(stream, a);
+  }
   if (a.params.n_tokens == 1) {
     return launch_super_kernel<Block>(stream, a, kSuperThreads, kIsGated ? kSuperBlockRows / 2 : kSuperBlockRows,
                                       superblock_matvec<Block, kIsGated>);

@@ -1,91 +1,15 @@
 // Products of the blocks of superblock.h with 2 to 16 tokens on the int8 matrix units, with the bits of
-// superblock_matvec: verifying drafts should cost no more than reading the weights once.
+// superblock_matvec. superblock_stream.h is for devices with bulk copies, this for those without.
 //
-// A block of threads does 16 rows. Its eight warps share the columns: warp w has the blocks of slot w. Inside a group
-// of 32 columns the order does not matter, so a lane takes the bytes that lie side by side: of Q4_K, Q5_K and Q8_0
-// columns 8c to 8c + 7 (c = lane % 4), of Q6_K, which has a scale for each 16 columns, 4c to 4c + 3 of both halves.
+// A block of threads does 16 rows. Its eight warps share the columns: warp w has the blocks of slot w.
 #pragma once
 
-#include "kernels/cuda/mma.h"
-#include "kernels/portable/superblock_matvec.h"
+#include "kernels/cuda/superblock_tile.h"
 
 namespace outpost {
 namespace gpu {
 
 OUTPOST_CONSTANT int kSuperMmaThreads = 256;
-OUTPOST_CONSTANT int kSuperMmaRows = 16;
-
-/// A lane's part of one block of one row.
-template <typename Block>
-struct MmaRow;
-
-template <>
-struct MmaRow<BlockQ4_K> {
-  Words4 head;
-  Words2 codes[4];
-};
-template <>
-struct MmaRow<BlockQ5_K> {
-  Words4 head;
-  Words2 codes[4], high;
-};
-template <>
-struct MmaRow<WideQ6_K> {
-  Words4 scales;
-  uint32_t codes[4][2], high[2][2], d;
-};
-template <>
-struct MmaRow<WideQ8_0> {
-  Words4 d;
-  Words2 codes[8];
-};
-
-GPU_FN void load_row(GPU_LOCAL MmaRow<BlockQ4_K>& r, GPU_BLOCK_REF(BlockQ4_K) block, int32_t place) {
-  r.head = load_bytes16(reinterpret_cast<BlockBytes>(&block));
-  GPU_UNROLL for (int32_t i = 0; i < 4; ++i) r.codes[i] = load_bytes8(block.qs + 32 * i + 8 * place);
-}
-GPU_FN void load_row(GPU_LOCAL MmaRow<BlockQ5_K>& r, GPU_BLOCK_REF(BlockQ5_K) block, int32_t place) {
-  r.head = load_bytes16(reinterpret_cast<BlockBytes>(&block));
-  r.high = load_bytes8(block.qh + 8 * place);
-  GPU_UNROLL for (int32_t i = 0; i < 4; ++i) r.codes[i] = load_bytes8(block.qs + 32 * i + 8 * place);
-}
-GPU_FN void load_row(GPU_LOCAL MmaRow<WideQ6_K>& r, GPU_BLOCK_REF(WideQ6_K) block, int32_t place) {
-  r.scales = load_bytes16(reinterpret_cast<BlockBytes>(block.scales));
-  r.d = block.d;
-  GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
-    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) r.codes[i][half] =
-        load_bytes4<4>(block.ql + 32 * i + 16 * half + 4 * place);
-    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) r.high[i][half] =
-        load_bytes4<4>(block.qh + 32 * i + 16 * half + 4 * place);
-  }
-}
-GPU_FN void load_row(GPU_LOCAL MmaRow<WideQ8_0>& r, GPU_BLOCK_REF(WideQ8_0) block, int32_t place) {
-  r.d = load_bytes16(reinterpret_cast<BlockBytes>(block.d));
-  const BlockBytes codes = reinterpret_cast<BlockBytes>(block.qs) + 8 * place;
-  GPU_UNROLL for (int32_t i = 0; i < 8; ++i) r.codes[i] = load_bytes8(codes + 32 * i);
-}
-
-/// Codes of group g, the lane's first and second four columns.
-GPU_FN Words2 codes_of(GPU_LOCAL const MmaRow<BlockQ4_K>& r, int32_t g) {
-  const int32_t shift = 4 * (g % 2);
-  return {(r.codes[g / 2].x >> shift) & 0x0f0f0f0fu, (r.codes[g / 2].y >> shift) & 0x0f0f0f0fu};
-}
-GPU_FN Words2 codes_of(GPU_LOCAL const MmaRow<BlockQ5_K>& r, int32_t g) {
-  const int32_t shift = 4 * (g % 2);
-  return {((r.codes[g / 2].x >> shift) & 0x0f0f0f0fu) | (((r.high.x >> g) & 0x01010101u) << 4),
-          ((r.codes[g / 2].y >> shift) & 0x0f0f0f0fu) | (((r.high.y >> g) & 0x01010101u) << 4)};
-}
-/// Of Q6_K the two halves of the group.
-GPU_FN uint32_t codes_of_half(GPU_LOCAL const MmaRow<WideQ6_K>& r, int32_t g, int32_t half) {
-  const uint32_t low = (r.codes[g / 4 * 2 + g % 2][half] >> (g % 4 / 2 * 4)) & 0x0f0f0f0fu;
-  return low | (((r.high[g / 4][half] >> (2 * (g % 4))) & 0x03030303u) << 4);
-}
-
-/// The sums of a lane: of rows quad (0, 1) and quad + 8 (2, 3), tokens 2 * place and 2 * place + 1 of each tile.
-template <typename Block, int kTiles>
-struct MmaSums {
-  float values[SuperTraits<Block>::kChannels][kTiles][4];
-};
 
 /// Where a lane's activations lie.
 template <int kTiles>
@@ -94,127 +18,21 @@ struct MmaTokens {
   int64_t summed[kTiles][2];  ///< of the tokens whose sums it has
 };
 
-template <typename Block, int kTiles>
-GPU_FN void multiply_k4_block(GPU_LOCAL MmaSums<Block, kTiles>& sums, GPU_LOCAL const MmaRow<Block> (&rows)[2],
-                              GPU_LOCAL const SuperInput& x, GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t block,
-                              int32_t place) {
-  ScaleBytes scales[2], mins[2];
-  GPU_UNROLL for (int32_t r = 0; r < 2; ++r) {
-    scales[r] = k4_scales(rows[r].head);
-    mins[r] = k4_mins(rows[r].head);
-  }
-  int32_t products[kTiles][4];
-  GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) products[tile][i] = 0;
-  }
-  GPU_UNROLL for (int32_t g = 0; g < 8; ++g) {
-    const Words2 a = codes_of(rows[0], g), a8 = codes_of(rows[1], g);
-    int32_t scale[2];
-    GPU_UNROLL for (int32_t r = 0; r < 2; ++r) scale[r] = byte_of(g < 4 ? scales[r].low : scales[r].high, g % 4);
-    GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-      const Words2 b = load_words2(x.codes + (tokens.loaded[tile] + block) * 64 + 8 * g + 2 * place);
-      const MmaSum zero = {{0, 0, 0, 0}};
-      const MmaSum sum = mma_s8(zero, a.x, a8.x, a.y, a8.y, b.x, b.y);
-      GPU_UNROLL for (int32_t i = 0; i < 4; ++i) products[tile][i] += scale[i / 2] * sum.values[i];
-    }
-  }
-  GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-    GPU_UNROLL for (int32_t column = 0; column < 2; ++column) {
-      const int64_t at = tokens.summed[tile][column] + block;
-      const Words4 pairs = load_words4(x.pairs + at * 4);
-      const float x_scale = x.scales[at * 8];
-      GPU_UNROLL for (int32_t r = 0; r < 2; ++r) {
-        const int32_t i = 2 * r + column;
-        int32_t of_mins = dot2_low(pairs.x, mins[r].low, 0);
-        of_mins = dot2_high(pairs.y, mins[r].low, of_mins);
-        of_mins = dot2_low(pairs.z, mins[r].high, of_mins);
-        of_mins = dot2_high(pairs.w, mins[r].high, of_mins);
-        const float d = float_of_half(uint16_t(rows[r].head.x)), dmin = float_of_half(uint16_t(rows[r].head.x >> 16));
-        sums.values[0][tile][i] = fma32(d * x_scale, float(products[tile][i]), sums.values[0][tile][i]);
-        sums.values[1][tile][i] = fma32(-dmin * x_scale, float(of_mins), sums.values[1][tile][i]);
-      }
-    }
-  }
-}
+/// Those of one block, for multiply_block.
+template <int kTiles>
+struct BlockInput {
+  GPU_LOCAL const SuperInput& x;
+  GPU_LOCAL const MmaTokens<kTiles>& tokens;
+  int32_t block;
 
-template <int kTiles>
-GPU_FN void multiply_block(GPU_LOCAL MmaSums<BlockQ4_K, kTiles>& sums, GPU_LOCAL const MmaRow<BlockQ4_K> (&rows)[2],
-                           GPU_LOCAL const SuperInput& x, GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t block,
-                           int32_t place) {
-  multiply_k4_block(sums, rows, x, tokens, block, place);
-}
-template <int kTiles>
-GPU_FN void multiply_block(GPU_LOCAL MmaSums<BlockQ5_K, kTiles>& sums, GPU_LOCAL const MmaRow<BlockQ5_K> (&rows)[2],
-                           GPU_LOCAL const SuperInput& x, GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t block,
-                           int32_t place) {
-  multiply_k4_block(sums, rows, x, tokens, block, place);
-}
+  GPU_FN DevicePtr<const uint32_t> codes(int32_t tile) const { return x.codes + (tokens.loaded[tile] + block) * 64; }
+  GPU_FN DevicePtr<const float> scales(int32_t tile, int32_t i) const { return x.scales + at(tile, i) * 8; }
+  GPU_FN DevicePtr<const uint32_t> sums(int32_t tile, int32_t i) const { return x.sums + at(tile, i) * 8; }
+  GPU_FN DevicePtr<const uint32_t> pairs(int32_t tile, int32_t i) const { return x.pairs + at(tile, i) * 4; }
 
-template <int kTiles>
-GPU_FN void multiply_block(GPU_LOCAL MmaSums<WideQ6_K, kTiles>& sums, GPU_LOCAL const MmaRow<WideQ6_K> (&rows)[2],
-                           GPU_LOCAL const SuperInput& x, GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t block,
-                           int32_t place) {
-  int32_t products[kTiles][4];
-  GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-    GPU_UNROLL for (int32_t i = 0; i < 4; ++i) products[tile][i] = 0;
-  }
-  GPU_UNROLL for (int32_t g = 0; g < 8; ++g) {
-    GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
-      const uint32_t a = codes_of_half(rows[0], g, half), a8 = codes_of_half(rows[1], g, half);
-      int32_t scale[2];
-      GPU_UNROLL for (int32_t r = 0; r < 2; ++r) scale[r] =
-          signed_byte_of(word_at(&rows[r].scales, g / 2), 2 * (g % 2) + half);
-      GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-        const uint32_t b = x.codes[(tokens.loaded[tile] + block) * 64 + 8 * g + 4 * half + place];
-        const MmaSum zero = {{0, 0, 0, 0}};
-        const MmaSum sum = mma_s8(zero, a, a8, b);
-        GPU_UNROLL for (int32_t i = 0; i < 4; ++i) products[tile][i] += scale[i / 2] * sum.values[i];
-      }
-    }
-  }
-  GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-    GPU_UNROLL for (int32_t column = 0; column < 2; ++column) {
-      const int64_t at = tokens.summed[tile][column] + block;
-      const Words4 x_sums[2] = {load_words4(x.sums + at * 8), load_words4(x.sums + at * 8 + 4)};
-      const float x_scale = x.scales[at * 8];
-      GPU_UNROLL for (int32_t r = 0; r < 2; ++r) {
-        const int32_t i = 2 * r + column;
-        int32_t offsets = 0;
-        GPU_UNROLL for (int32_t g = 0; g < 8; g += 2) {
-          const uint32_t bytes = word_at(&rows[r].scales, g / 2);
-          offsets = dot2_low(word_at(x_sums, g), bytes, offsets);
-          offsets = dot2_high(word_at(x_sums, g + 1), bytes, offsets);
-        }
-        const float d = float_of_half(uint16_t(rows[r].d));
-        sums.values[0][tile][i] = fma32(d * x_scale, float(products[tile][i] - 32 * offsets), sums.values[0][tile][i]);
-      }
-    }
-  }
-}
-
-template <int kTiles>
-GPU_FN void multiply_block(GPU_LOCAL MmaSums<WideQ8_0, kTiles>& sums, GPU_LOCAL const MmaRow<WideQ8_0> (&rows)[2],
-                           GPU_LOCAL const SuperInput& x, GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t block,
-                           int32_t place) {
-  GPU_UNROLL for (int32_t g = 0; g < 8; ++g) {
-    const Words2 a = rows[0].codes[g], a8 = rows[1].codes[g];
-    float d[2];
-    GPU_UNROLL for (int32_t r = 0; r < 2; ++r) d[r] =
-        float_of_half(uint16_t(word_at(&rows[r].d, g / 2) >> (16 * (g % 2))));
-    GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-      const Words2 b = load_words2(x.codes + (tokens.loaded[tile] + block) * 64 + 8 * g + 2 * place);
-      const MmaSum zero = {{0, 0, 0, 0}};
-      const MmaSum sum = mma_s8(zero, a.x, a8.x, a.y, a8.y, b.x, b.y);
-      GPU_UNROLL for (int32_t column = 0; column < 2; ++column) {
-        const float x_scale = x.scales[(tokens.summed[tile][column] + block) * 8 + g];
-        GPU_UNROLL for (int32_t r = 0; r < 2; ++r) {
-          const int32_t i = 2 * r + column;
-          sums.values[g / 2][tile][i] = fma32(d[r] * x_scale, float(sum.values[i]), sums.values[g / 2][tile][i]);
-        }
-      }
-    }
-  }
-}
+ private:
+  GPU_FN int64_t at(int32_t tile, int32_t i) const { return tokens.summed[tile][i] + block; }
+};
 
 /// A warp's blocks of 16 rows. @param is_first whether nobody has waited for the launch before this one yet
 template <typename Block, int kTiles>
@@ -222,11 +40,7 @@ GPU_FN void multiply_slot(GPU_LOCAL MmaSums<Block, kTiles>& sums, DevicePtr<cons
                           DevicePtr<const Block> second, GPU_LOCAL const SuperInput& x,
                           GPU_LOCAL const MmaTokens<kTiles>& tokens, int32_t n_super, int32_t warp, int32_t place,
                           bool is_first) {
-  GPU_UNROLL for (int32_t channel = 0; channel < SuperTraits<Block>::kChannels; ++channel) {
-    GPU_UNROLL for (int32_t tile = 0; tile < kTiles; ++tile) {
-      GPU_UNROLL for (int32_t i = 0; i < 4; ++i) sums.values[channel][tile][i] = 0;
-    }
-  }
+  clear(sums);
   MmaRow<Block> rows[2] = {}, next[2] = {};
   if (warp < n_super) {
     load_row(rows[0], first[warp], place);
@@ -243,7 +57,7 @@ GPU_FN void multiply_slot(GPU_LOCAL MmaSums<Block, kTiles>& sums, DevicePtr<cons
       load_row(next[0], first[block + kSuperSlots], place);
       load_row(next[1], second[block + kSuperSlots], place);
     }
-    multiply_block(sums, rows, x, tokens, block, place);
+    multiply_block(sums, rows, BlockInput<kTiles>{x, tokens, block}, place);
     rows[0] = next[0];
     rows[1] = next[1];
   }

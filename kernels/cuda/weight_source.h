@@ -2,6 +2,7 @@
 // is half a group of 32 neighbours of one row, with scale and offset applied in f32 and rounded once.
 #pragma once
 
+#include "kernels/cuda/shared_bytes.h"
 #include "kernels/portable/float_matvec.h"
 
 namespace outpost {
@@ -16,12 +17,6 @@ GPU_FN uint32_t half_pair(float low, float high) {
   return pair;
 }
 
-/// Element i of an array of T that begins at these bytes.
-template <typename T>
-GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
-  return reinterpret_cast<const T*>(bytes)[i];
-}
-
 #else
 
 GPU_FN uint32_t half_pair(float low, float high) {
@@ -30,15 +25,6 @@ GPU_FN uint32_t half_pair(float low, float high) {
     return half_of_float(x > kLargest ? kLargest : x < -kLargest ? -kLargest : x);
   };
   return uint32_t{finite_half(low)} | uint32_t{finite_half(high)} << 16;
-}
-
-template <typename T>
-GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
-  const SharedPtr<const uint8_t> start = bytes + i * static_cast<int64_t>(sizeof(T));
-  const std::byte* values = start.access_many(sizeof(T), emulator::Access::kRead);
-  if (start.offset() % alignof(T) != 0)
-    throw emulator::Fault(emulator::FaultKind::kMisaligned, emulator::describe_thread() + " reads a block");
-  return *reinterpret_cast<const T*>(values);
 }
 
 #endif

@@ -1,13 +1,12 @@
-// Hopper's matrix units (compute capability 9.0a): products that a warpgroup, four warps, starts and waits for later,
-// and the copies and barriers in shared memory that feed them. PTX ISA, "Asynchronous Warpgroup Level Matrix
-// Instructions".
+// Hopper's matrix units (compute capability 9.0a): products that a warpgroup, four warps, starts and waits for later.
+// PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions".
 //
 // Warp w of the group has rows 16 w to 16 w + 15 of A and of the sum. With q = lane / 4 and c = lane % 4 a lane holds
 // of A [64, 16] rows q (a0, a2) and q + 8 (a1, a3), columns 2c and 2c + 1 (a0, a1), 2c + 8 and 2c + 9 (a2, a3); of the
 // sum [64, N] d[4 j + 2 h + i]: row q + 8 h, column 8 j + 2 c + i.
 #pragma once
 
-#include "kernels/cuda/async_copy.h"
+#include "kernels/cuda/bulk_copy.h"
 
 /// Set where code for one architecture and no other is compiled, as the instructions exist nowhere else, and under the
 /// emulator.
@@ -122,55 +121,6 @@ GPU_FN void wgmma_bf16(float (&d)[128], uint32_t a0, uint32_t a1, uint32_t a2, u
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
 }
 
-// ---- barriers in shared memory: a phase ends when as many have arrived as were announced, and all bytes are there
-
-GPU_FN uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
-
-GPU_FN void init_barrier(uint64_t* barrier, uint32_t n_arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(n_arrivals) : "memory");
-}
-/// After init_barrier, before the block's barrier that shows them to all.
-GPU_FN void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-GPU_FN void arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-/// Arrives, and lets the phase wait for n_bytes of copies too.
-GPU_FN void arrive_and_expect(uint64_t* barrier, uint32_t n_bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(n_bytes)
-               : "memory");
-}
-/// Arrives when the copies by copy_async16 that this thread has started are there.
-GPU_FN void arrive_after_copies(uint64_t* barrier) {
-  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-/// Until the phase of this parity is over: 0 for the first, and 1 returns at once before the first has ended. What has
-/// not come after seconds never will: the launch fails, rather than hang.
-GPU_FN void wait_for(uint64_t* barrier, uint32_t parity) {
-  for (uint32_t n_tries = 0;; ++n_tries) {
-    uint32_t is_over;
-    asm volatile(
-        "{\n.reg .pred p;\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-        "selp.u32 %0, 1, 0, p;\n}"
-        : "=r"(is_over)
-        : "r"(shared_address(barrier)), "r"(parity)
-        : "memory");
-    if (is_over != 0) return;
-    // With a trap in it, ptxas would not give registers to warpgroups: a store to nowhere ends the launch as well.
-    if (n_tries == 1u << 24) asm volatile("st.global.u32 [%0], %1;" ::"l"(uint64_t{0}), "r"(0) : "memory");
-  }
-}
-
-// ---- copies to shared memory that nobody waits for here
-
-/// n_bytes, a multiple of 16 as both addresses, that the barrier counts.
-GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   shared_address(to)),
-               "l"(from), "r"(n_bytes), "r"(shared_address(barrier))
-               : "memory");
-}
-
 /// A warpgroup gives registers back, of those that its threads started with, or takes what others gave.
 template <int kRegisters>
 GPU_FN void give_registers() {
@@ -196,32 +146,6 @@ GPU_FN void wgmma_f16(float (&d)[kSums], emulator::ProductOperand a0, emulator::
                       emulator::ProductOperand a2, emulator::ProductOperand a3, uint64_t b, Site site = Site::here()) {
   static_assert(kSums == 64 || kSums == 128);
   emulator::async_block().products.multiply(d, kSums, {a0, a1, a2, a3}, b, float_of_half, site);
-}
-
-template <typename T>
-GPU_FN uint32_t shared_address(SharedPtr<T> p) {
-  return p.region()->shared_address() + static_cast<uint32_t>(p.offset());
-}
-
-GPU_FN void init_barrier(SharedPtr<uint64_t> barrier, uint32_t n_arrivals) {
-  emulator::async_block().mbarriers.init(barrier, n_arrivals);
-}
-GPU_FN void publish_barriers() { emulator::async_block().mbarriers.publish(); }
-GPU_FN void arrive(SharedPtr<uint64_t> barrier) { emulator::async_block().mbarriers.arrive(barrier, 0); }
-GPU_FN void arrive_and_expect(SharedPtr<uint64_t> barrier, uint32_t n_bytes) {
-  emulator::async_block().mbarriers.arrive(barrier, n_bytes);
-}
-GPU_FN void arrive_after_copies(SharedPtr<uint64_t> barrier) {
-  emulator::AsyncBlock& block = emulator::async_block();
-  block.mbarriers.arrive_for_copies(barrier, block.copies.n_started());
-}
-GPU_FN void wait_for(SharedPtr<uint64_t> barrier, uint32_t parity) {
-  emulator::async_block().mbarriers.wait(barrier, parity);
-}
-
-GPU_FN void copy_bulk(SharedPtr<uint8_t> to, DevicePtr<const uint8_t> from, uint32_t n_bytes,
-                      SharedPtr<uint64_t> barrier) {
-  emulator::async_block().mbarriers.copy(to, from, n_bytes, barrier);
 }
 
 template <int kRegisters>

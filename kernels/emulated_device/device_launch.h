@@ -2,6 +2,7 @@
 // waited for; what its pointers point to is looked up then.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <tuple>
 #include <type_traits>
@@ -54,7 +55,7 @@ class Launch {
     // Any order of blocks and threads, another one for each launch.
     config_.schedule = emulator::Schedule::kRandom;
     config_.seed = emulator::next_seed();
-    config_.max_shared_bytes = 48 * 1024 + n_shared_bytes;
+    config_.max_shared_bytes = std::min(48 * 1024 + n_shared_bytes, emulator::kMostSharedBytes);
   }
 
   template <typename... Params, typename... Args>
@@ -78,7 +79,8 @@ class Launch {
 
 class OverlappedLaunch : public Launch {
  public:
-  OverlappedLaunch(Stream stream, Grid grid, int32_t n_threads) : Launch(stream, grid, n_threads) {
+  OverlappedLaunch(Stream stream, Grid grid, int32_t n_threads, size_t n_shared_bytes = 0)
+      : Launch(stream, grid, n_threads, n_shared_bytes) {
     config_.starts_early = true;
   }
 };

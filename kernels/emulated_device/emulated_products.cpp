@@ -50,6 +50,9 @@ Error launch_super<WideQ6_K>(Stream, const SuperLaunch&) {
   return Error::kInvalidValue;
 }
 
+// Two multiprocessors, so that blocks of superblock_stream go on from tile to tile.
+int32_t stream_blocks() { return 2; }
+
 // As a device before 9.0.
 bool has_gemm() { return false; }
 PassTokens pass_tokens() { return {512, 64}; }

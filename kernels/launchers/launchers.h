@@ -158,6 +158,8 @@ Error launch_matvec(Stream stream, DeviceType type, const void* weight, const Qu
                     float* y, const MatvecParams& params);
 /// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock and
 /// there are at most kMatvecMaxTokens tokens.
+/// Whether the current device has superblock_stream: compute capability 9.0 with 227 KiB of shared memory.
+bool has_stream();
 struct MatrixProduct {
   const void* weight;
   const float* bias;  ///< null: none
@@ -165,10 +167,11 @@ struct MatrixProduct {
   int32_t n_rows;
 };
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
-                        const QuantizedInput& x, int32_t n_groups, int32_t n_tokens);
+                        const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path = kSuperAny);
 /// Both weights are of one type; kMatvecMaxTokens tokens at most.
 Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
-                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params);
+                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,
+                          SuperPath path = kSuperAny);
 
 // ---- gemm_launchers.cu: products with many tokens on Hopper's matrix units
 /// Activations as halve_activations leaves them.

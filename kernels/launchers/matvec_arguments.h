@@ -23,6 +23,10 @@ struct SuperLaunch {
   QuantizedInput x;
   SuperParams params{};
   bool is_gated = false;
+  SuperPath path = kSuperAny;
 };
+
+/// Blocks of superblock_stream that the current device runs at once, one on each multiprocessor; 0 where it runs none.
+int32_t stream_blocks();
 
 }  // namespace outpost::gpu

@@ -40,6 +40,8 @@ Error launch_super_type(Stream stream, DeviceType type, const SuperLaunch& argum
 
 }  // namespace
 
+bool has_stream() { return stream_blocks() > 0; }
+
 Error launch_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x, const float* bias,
                     float* y, const MatvecParams& params) {
   if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
@@ -50,7 +52,7 @@ Error launch_matvec(Stream stream, DeviceType type, const void* weight, const Qu
 }
 
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
-                        const QuantizedInput& x, int32_t n_groups, int32_t n_tokens) {
+                        const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path) {
   if (!is_superblock(type) || n_tokens > kMatvecMaxTokens) {
     for (int32_t i = 0; i < n_products; ++i) {
       const MatrixProduct& p = products[i];
@@ -62,6 +64,7 @@ Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* pro
   }
   if (n_products > kSuperMatrices) return Error::kInvalidValue;
   SuperLaunch launch;
+  launch.path = path;
   launch.x = x;
   launch.params = {{}, n_groups / 8, n_tokens, 0, 0};
   for (int32_t i = 0; i < n_products; ++i) {
@@ -73,9 +76,11 @@ Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* pro
 }
 
 Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
-                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params) {
+                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,
+                          SuperPath path) {
   if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
     SuperLaunch launch;
+    launch.path = path;
     launch.matrices[0] = {gate, gate_bias, y, params.n_rows};
     launch.matrices[1] = {up, up_bias, nullptr, params.n_rows};
     launch.x = x;

@@ -62,6 +62,7 @@ struct LaunchFlash {
 
 }  // namespace
 
+int32_t stream_blocks() { return 0; }
 bool has_gemm() { return true; }
 PassTokens pass_tokens() { return {512, 64}; }
 

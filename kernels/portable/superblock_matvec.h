@@ -17,6 +17,10 @@ OUTPOST_CONSTANT int kSuperBlockRows = kSuperThreads / 32 * kSuperRows;
 /// Matrices with the same input that one launch multiplies by, one after the other.
 OUTPOST_CONSTANT int kSuperMatrices = 3;
 
+/// By which kernels: superblock_matvec and superblock_mma, which load weights by themselves, or superblock_stream,
+/// where the device has it. The bits are the same.
+enum SuperPath { kSuperAny, kSuperRegisters, kSuperBulkCopies };
+
 struct SuperParams {
   int32_t n_rows[kSuperMatrices];  ///< 0: there is no such matrix
   int32_t n_super;                 ///< blocks in a row

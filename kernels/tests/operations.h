@@ -127,12 +127,15 @@ void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std:
 /// Up to kMatvecMaxTokens tokens by matvec, more by matmul. @param has_wide_blocks weight is in wide blocks
 void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
+/// Whether there are products by kSuperBulkCopies.
+bool has_stream_kernel();
 /// Three matrices with one input. Only types that is_superblock.
 void run_matvec_set(gpu::DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
-                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const gpu::SuperParams& params);
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const gpu::SuperParams& params,
+                    gpu::SuperPath path = gpu::kSuperAny, Schedule schedule = Schedule::kRandom);
 void run_matvec_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up,
                       DeviceActivations& x, DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias,
-                      DeviceArray<float>& y, const gpu::MatvecParams& params);
+                      DeviceArray<float>& y, const gpu::MatvecParams& params, gpu::SuperPath path = gpu::kSuperAny);
 void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
                       DeviceArray<float>& y, const gpu::FloatMatvecParams& params);
 void run_float_experts(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,

@@ -114,23 +114,25 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
                 DeviceArray<float>& y, const MatvecParams& params, Schedule) {
   check_launch(launch_matvec(kStream, type, weight.pointer(), input_of(x), bias, y, params), "matvec");
 }
+bool has_stream_kernel() { return has_stream(); }
 void run_matvec_set(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
-                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params) {
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params,
+                    SuperPath path, Schedule) {
   MatrixProduct products[3];
   for (int32_t i = 0; i < 3; ++i) {
     const bool has_bias = ((params.has_bias >> i) & 1) != 0;
     products[i] = {weights[i]->pointer(), has_bias ? static_cast<const float*>(*biases[i]) : nullptr,
                    static_cast<float*>(*ys[i]), params.n_rows[i]};
   }
-  check_launch(launch_matvec_set(kStream, type, products, 3, input_of(x), params.n_super * 8, params.n_tokens),
+  check_launch(launch_matvec_set(kStream, type, products, 3, input_of(x), params.n_super * 8, params.n_tokens, path),
                "matvec_set");
 }
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
-                      const MatvecParams& params) {
-  check_launch(
-      launch_matvec_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias, y, params),
-      "matvec_gated");
+                      const MatvecParams& params, SuperPath path) {
+  check_launch(launch_matvec_gated(kStream, type, gate.pointer(), up.pointer(), input_of(x), gate_bias, up_bias, y,
+                                   params, path),
+               "matvec_gated");
 }
 void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
                       DeviceArray<float>& y, const FloatMatvecParams& params) {

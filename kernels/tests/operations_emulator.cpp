@@ -15,6 +15,11 @@ namespace outpost::test {
 using namespace gpu;
 using emulator::launch;
 
+// stream_emulator.cpp has it.
+void run_stream(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+                DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params,
+                bool is_gated, Schedule schedule);
+
 namespace {
 
 int32_t blocks_of(int64_t n, int32_t per_block) { return static_cast<int32_t>((n + per_block - 1) / per_block); }
@@ -250,19 +255,23 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
   REQUIRE(is_known);
 }
 
+bool has_stream_kernel() { return true; }
 void run_matvec_set(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
-                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params) {
-  run_super<false>(type, weights, x, biases, ys, params, Schedule::kRandom);
+                    DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params,
+                    SuperPath path, Schedule schedule) {
+  if (path == kSuperBulkCopies) return run_stream(type, weights, x, biases, ys, params, false, schedule);
+  run_super<false>(type, weights, x, biases, ys, params, schedule);
 }
 
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
-                      const MatvecParams& params) {
+                      const MatvecParams& params, SuperPath path) {
   if (is_superblock(type)) {
     DeviceArray<std::byte>* weights[] = {&gate, &up, &gate};
     DeviceArray<float>*biases[] = {&gate_bias, &up_bias, &gate_bias}, *ys[] = {&y, &y, &y};
     const SuperParams super{
         {params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, params.gate};
+    if (path == kSuperBulkCopies) return run_stream(type, weights, x, biases, ys, super, true, Schedule::kInOrder);
     return run_super<true>(type, weights, x, biases, ys, super, Schedule::kInOrder);
   }
   REQUIRE(params.n_tokens <= 8);

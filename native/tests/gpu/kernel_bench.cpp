@@ -45,7 +45,7 @@ double measure_copy() {
 }
 
 /// Products with few tokens, one after the other as in a recorded pass, with more weights than caches hold.
-void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gated, double copy_rate) {
+void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gated, SuperPath path, double copy_rate) {
   constexpr int kLaunches = 48;
   const DeviceType device_type(type, can_widen(type, n_cols));
   const std::vector<std::byte> bytes = device_weight(device_type, n_rows, n_cols);
@@ -54,8 +54,9 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
   for (size_t i = 0; i < n_copies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", bytes));
   Stream stream = nullptr;
   check(create_stream(stream), "a stream");
-  std::printf("matvec %-5s %6lld x %-6lld%s", tensor_type_traits(type).name, static_cast<long long>(n_rows),
-              static_cast<long long>(n_cols), is_gated ? " gated" : "      ");
+  std::printf("matvec %-5s %6lld x %-6lld%s %s", tensor_type_traits(type).name, static_cast<long long>(n_rows),
+              static_cast<long long>(n_cols), is_gated ? " gated" : "      ",
+              path == kSuperBulkCopies ? "bulk copies" : "registers  ");
   double first_ms = 0;
   for (const int32_t n_tokens : {1, 2, 8, 16}) {
     const auto n = static_cast<size_t>(n_tokens * n_cols);
@@ -74,8 +75,9 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
     for (size_t i = 0; i < kLaunches; ++i) {
       const auto* weight = weights[i % n_copies]->pointer();
       const auto* other = weights[(i + 1) % n_copies]->pointer();
-      check(is_gated ? launch_matvec_gated(stream, device_type, weight, other, input, nullptr, nullptr, y, params)
-                     : launch_matvec(stream, device_type, weight, input, nullptr, y, params),
+      const MatrixProduct product = {weight, nullptr, y, params.n_rows};
+      check(is_gated ? launch_matvec_gated(stream, device_type, weight, other, input, nullptr, nullptr, y, params, path)
+                     : launch_matvec_set(stream, device_type, &product, 1, input, n_groups, n_tokens, path),
             "matvec");
       if (is_gated) ++i;
     }
@@ -271,9 +273,12 @@ int main(int argc, char** argv) {
       const double copy_rate = measure_copy();
       std::printf("%.0f GB/s of a copy; a matrix of a pair counts as one\n", copy_rate);
       for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K, TensorType::kQ5_K}) {
-        measure_matvec(type, 4096, 4096, false, copy_rate);
-        measure_matvec(type, 14336, 4096, true, copy_rate);
-        measure_matvec(type, 4096, 14336, false, copy_rate);
+        for (const SuperPath path : {kSuperRegisters, kSuperBulkCopies}) {
+          if (path == kSuperBulkCopies && !has_stream()) continue;
+          measure_matvec(type, 4096, 4096, false, path, copy_rate);
+          measure_matvec(type, 14336, 4096, true, path, copy_rate);
+          measure_matvec(type, 4096, 14336, false, path, copy_rate);
+        }
       }
     }
     if (wants("attention")) {

@@ -1,0 +1,43 @@
+#include <array>
+#include <atomic>
+
+#include "kernels/cuda/superblock_stream.h"
+#include "kernels/launchers/matvec_arguments.h"
+
+namespace outpost::gpu {
+namespace {
+
+/// Says by its shared memory what it was compiled for: code for another architecture may run on the same device.
+static __global__ void has_bulk_copies() {
+#ifdef OUTPOST_HAS_BULK_COPIES
+  __shared__ volatile int32_t mark;
+  mark = 1;
+#endif
+}
+
+int32_t ask_for_blocks(int device) {
+  cudaFuncAttributes attributes{};
+  int n_bytes = 0, n_multiprocessors = 0;
+  if (cudaFuncGetAttributes(&attributes, has_bulk_copies) != cudaSuccess || attributes.sharedSizeBytes == 0 ||
+      cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
+      n_bytes < kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t)) ||
+      cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
+    (void)cudaGetLastError();  // so that no later call reports it once more
+    return 0;
+  }
+  return n_multiprocessors;
+}
+
+}  // namespace
+
+int32_t stream_blocks() {
+  static std::array<std::atomic<int32_t>, 64>
+      answers{};  // of more devices than a driver shows: one more than the answer
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device >= static_cast<int>(answers.size())) return 0;
+  std::atomic<int32_t>& answer = answers[static_cast<size_t>(device)];
+  if (answer == 0) answer = ask_for_blocks(device) + 1;
+  return answer - 1;
+}
+
+}  // namespace outpost::gpu
