@@ -28,6 +28,7 @@ GPU_FN SharedPtr<const uint32_t> words_at(SharedPtr<const uint8_t> bytes) {
 GPU_FN SharedPtr<const float> floats_at(SharedPtr<const uint8_t> bytes) {
   return reinterpret_cast<const float*>(bytes);
 }
+GPU_FN SharedPtr<uint32_t> words_at(SharedPtr<uint8_t> bytes) { return reinterpret_cast<uint32_t*>(bytes); }
 GPU_FN SharedPtr<float> floats_at(SharedPtr<uint8_t> bytes) { return reinterpret_cast<float*>(bytes); }
 /// An array as its bytes.
 template <typename T>
@@ -48,6 +49,7 @@ GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
 
 GPU_FN SharedPtr<const uint32_t> words_at(SharedPtr<const uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 GPU_FN SharedPtr<const float> floats_at(SharedPtr<const uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
+GPU_FN SharedPtr<uint32_t> words_at(SharedPtr<uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 GPU_FN SharedPtr<float> floats_at(SharedPtr<uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 template <typename T>
 GPU_FN DevicePtr<const uint8_t> bytes_of(DevicePtr<const T> values) {

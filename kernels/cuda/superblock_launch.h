@@ -27,7 +27,7 @@ Error launch_super_kernel(Stream stream, const SuperLaunch& a, int32_t n_threads
 template <typename Block, int kTokens, bool kIsGated>
 Error launch_stream(Stream stream, const SuperLaunch& a) {
   constexpr int32_t kRows = kIsGated ? kSuperMmaRows : kStreamRows;
-  StreamParams params{a.params, 0, 0};
+  StreamParams params{a.params, a.fusion, 0, 0};
   for (int32_t i = 0; i < (kIsGated ? 1 : kSuperMatrices); ++i)
     params.n_tiles += (a.params.n_rows[i] + kRows - 1) / kRows;
   if (params.n_tiles == 0) return Error::kNone;  // an empty grid is an error
@@ -37,9 +37,11 @@ Error launch_stream(Stream stream, const SuperLaunch& a) {
   const OverlappedLaunch launch(stream, Grid(params.n_blocks), kStreamThreads,
                                 StreamShape<Block, kTokens>::kSharedBytes);
   return launch(superblock_stream<Block, kTokens, kIsGated>, weight(0), weight(1), weight(2), a.x.codes, a.x.scales,
-                StreamSums<Block>::kOfHalves ? a.x.sums : a.x.pairs, m[0].bias, m[1].bias, m[2].bias, m[0].y, m[1].y,
-                m[2].y, params);
+                a.x.sums, a.x.pairs, a.fused.values, a.fused.norm_weight, m[0].bias, m[1].bias, m[2].bias, m[0].y,
+                m[1].y, m[2].y, params);
 }
+
+static_assert(kStreamColumns == kMostStreamColumns, "as launchers.h has it");
 
 /// One token's weights come as fast without: not known to be faster by bulk copies, as nobody has measured it.
 inline bool takes_bulk_copies(const SuperLaunch& a) {
@@ -50,7 +52,10 @@ template <typename Block, bool kIsGated>
 Error launch_super_tokens(Stream stream, const SuperLaunch& a) {
   if (takes_bulk_copies(a)) {
     if (!has_stream()) return Error::kInvalidValue;
-    if (a.params.n_tokens == 1) return launch_stream<Block, 1, kIsGated>(stream, a);
+    if (a.params.n_tokens == 1) {
+      if (a.params.n_super * 256 > kStreamColumns) return Error::kInvalidValue;
+      return launch_stream<Block, 1, kIsGated>(stream, a);
+    }
     if (a.params.n_tokens <= 8) return launch_stream<Block, 8, kIsGated>(stream, a);
     return launch_stream<Block, 16, kIsGated>(stream, a);
   }

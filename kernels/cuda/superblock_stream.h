@@ -6,12 +6,17 @@
 // pair. Its last warp brings them in steps of eight blocks a row, a block for each slot, with the activations of those
 // columns, as far ahead as shared memory has stages; weights from before the launch before this one has ended. So
 // memory is asked for more without a pause, at the ends of tiles too, and no register holds what is on its way. Two
-// groups of eight warps have 16 rows each, and of a group warp s the blocks of slot s.
+// groups of// eight warps have 16 rows each, and of a group warp s the blocks of slot s.
+//
+// One token's activations are in shared memory once for all tiles, and may come as floats, whose RMSNorm and codes each
+// block of threads makes for itself: a launch less, and the one before is waited for once. So may the addition to the
+// residual stream be done here.
 #pragma once
 
 #include "kernels/cuda/bulk_copy.h"
 #include "kernels/cuda/shared_bytes.h"
 #include "kernels/cuda/superblock_tile.h"
+#include "kernels/portable/norm.h"
 
 namespace outpost {
 namespace gpu {
@@ -21,13 +26,17 @@ OUTPOST_CONSTANT int kStreamConsumers = kStreamGroups * kSuperSlots;  ///< warps
 OUTPOST_CONSTANT int kStreamThreads = 32 * (kStreamConsumers + 1);
 OUTPOST_CONSTANT int kStreamRows = kStreamGroups * kSuperMmaRows;  ///< one for each lane of the warp that copies
 OUTPOST_CONSTANT int kStreamMostStages = 5;
-/// Of stages (is there, is free) and groups (sums are there).
-OUTPOST_CONSTANT int kStreamBarriers = 2 * kStreamMostStages + kStreamGroups;
+/// Of stages (is there, is free), groups (sums are there), and all that multiply.
+OUTPOST_CONSTANT int kStreamBarriers = 2 * kStreamMostStages + kStreamGroups + 1;
+/// The widest row of one token.
+OUTPOST_CONSTANT int kStreamColumns = 32768;
+static_assert(32 * kStreamConsumers == kNormThreads, "sums of a norm are added in the order of norm.h");
 /// What a block has for stages and sums: 227 KiB less the barriers, and what CUDA takes.
 OUTPOST_CONSTANT int kStreamRoom = 227 * 1024 - 1024;
 
 struct StreamParams {
   SuperParams product;
+  SuperFusion fusion;  ///< of one token
   int32_t n_tiles;
   int32_t n_blocks;  ///< of threads
 };
@@ -49,10 +58,13 @@ struct StreamSums<WideQ8_0> {
   static constexpr int32_t kBytes = 0;
 };
 
-/// A stage: blocks of kStreamRows rows; of each token codes, scales and sums. kTokens: 1, 8 or 16.
+/// A stage: blocks of kStreamRows rows; of each token, if they are not one, codes, scales and sums. kTokens: 1, 8
+/// or 16.
 template <typename Block, int kTokens>
 struct StreamShape {
+  static constexpr bool kIsOne = kTokens == 1;
   static constexpr int32_t kTiles = (kTokens + 7) / 8;
+  static constexpr int32_t kStaged = kIsOne ? 0 : kTokens;  ///< tokens in a stage
   static constexpr int32_t kBlockBytes = static_cast<int32_t>(sizeof(Block));
   static constexpr int32_t kSumBytes = StreamSums<Block>::kBytes;
   // What eight quads read at once, eight bytes of each lane or sixteen of each quad, lies in different banks.
@@ -62,18 +74,21 @@ struct StreamShape {
   static constexpr int32_t kSumsPitch = kSumBytes > 0 ? kSuperSlots* kSumBytes + 16 : 0;
   static_assert(kRowPitch % 128 == 32 && kCodesPitch % 128 == 32, "see above");
   static constexpr int32_t kCodes = kStreamRows * kRowPitch;
-  static constexpr int32_t kScales = kCodes + kTokens * kCodesPitch;
-  static constexpr int32_t kSums = kScales + kTokens * kScalesPitch;
-  static constexpr int32_t kStageBytes = kSums + kTokens * kSumsPitch;
+  static constexpr int32_t kScales = kCodes + kStaged * kCodesPitch;
+  static constexpr int32_t kSums = kScales + kStaged * kScalesPitch;
+  static constexpr int32_t kStageBytes = kSums + kStaged * kSumsPitch;
+  /// One token's codes, scales, sums and pairs: as in SuperInput, one after the other.
+  static constexpr int32_t kOneBytes = kIsOne ? kStreamColumns / 16 * 21 : 0;
 
   /// Sums of all groups, of one channel and eight tokens; a second one to write while the first is read.
   static constexpr int32_t kGroupSums = kSuperSlots * kSuperMmaRows * 8;  // floats
   static constexpr int32_t kScratchBytes = kStreamGroups * kGroupSums * 4;
-  static constexpr int32_t kFit = (kStreamRoom - kScratchBytes) / kStageBytes;
+  static constexpr int32_t kFit = (kStreamRoom - kOneBytes - kScratchBytes) / kStageBytes;
   static constexpr int32_t kStages = kFit < kStreamMostStages ? kFit : kStreamMostStages;
   static_assert(kStages >= 2, "one to read, one to fill");
-  static constexpr int32_t kScratches = kStreamRoom - kStages * kStageBytes >= 2 * kScratchBytes ? 2 : 1;
-  static constexpr int32_t kSharedBytes = kStages * kStageBytes + kScratches * kScratchBytes;
+  static constexpr int32_t kLeft = kStreamRoom - kOneBytes - kStages * kStageBytes;
+  static constexpr int32_t kScratches = kLeft >= 2 * kScratchBytes ? 2 : 1;
+  static constexpr int32_t kSharedBytes = kStages * kStageBytes + kScratches * kScratchBytes + kOneBytes;
 };
 
 #ifdef OUTPOST_HAS_BULK_COPIES
@@ -116,14 +131,19 @@ struct StreamMemory {
     return barriers + kStreamMostStages + step % Shape::kStages;
   }
   GPU_FN SharedPtr<uint64_t> sums_are_there(int32_t group) const { return barriers + 2 * kStreamMostStages + group; }
+  GPU_FN SharedPtr<uint64_t> all_are_there() const { return barriers + 2 * kStreamMostStages + kStreamGroups; }
+  /// What is there of one token.
+  GPU_FN SharedPtr<uint8_t> one() const { return bytes + (Shape::kSharedBytes - Shape::kOneBytes); }
   /// How often a stage was used before, as what wait_for asks for.
   GPU_FN uint32_t parity(int32_t step) const { return uint32_t(step / Shape::kStages % 2); }
 };
 
-/// The three matrices, or a gated pair and no third, and the activations, as bytes.
+/// The three matrices, or a gated pair and no third, as bytes, and the activations: see SuperInput, or of one token
+/// floats.
 struct StreamSource {
   DevicePtr<const uint8_t> weights[kSuperMatrices];
-  DevicePtr<const uint8_t> codes, scales, sums;
+  SuperInput x;
+  DevicePtr<const float> values, norm_weight;
 };
 
 /// The warp that copies.
@@ -140,7 +160,7 @@ struct StreamProducer {
   GPU_FN void copy_weights(GPU_LOCAL const StreamStep& s) const {
     const int32_t n = s.n_super(p);
     if (lane == 0) {
-      const int32_t n_of_token = p.product.n_tokens * (256 + 32 + Shape::kSumBytes);
+      const int32_t n_of_token = Shape::kIsOne ? 0 : p.product.n_tokens * (256 + 32 + Shape::kSumBytes);
       arrive_and_expect(memory.is_there(s.step), uint32_t(n * (kStreamRows * Shape::kBlockBytes + n_of_token)));
     }
     warp_barrier();
@@ -161,17 +181,18 @@ struct StreamProducer {
 
   /// A token each.
   GPU_FN void copy_activations(GPU_LOCAL const StreamStep& s) const {
-    if (lane >= p.product.n_tokens) return;
+    if (Shape::kIsOne || lane >= p.product.n_tokens) return;
     const int64_t first = int64_t(lane) * p.product.n_super + s.chunk * kSuperSlots;
     const int32_t n = s.n_super(p);
     const SharedPtr<uint8_t> stage = memory.stage(s.step);
     const SharedPtr<uint64_t> barrier = memory.is_there(s.step);
-    copy_bulk(stage + Shape::kCodes + lane * Shape::kCodesPitch, source.codes + first * 256, uint32_t(n * 256),
-              barrier);
-    copy_bulk(stage + Shape::kScales + lane * Shape::kScalesPitch, source.scales + first * 32, uint32_t(n * 32),
-              barrier);
+    copy_bulk(stage + Shape::kCodes + lane * Shape::kCodesPitch, bytes_of(source.x.codes) + first * 256,
+              uint32_t(n * 256), barrier);
+    copy_bulk(stage + Shape::kScales + lane * Shape::kScalesPitch, bytes_of(source.x.scales) + first * 32,
+              uint32_t(n * 32), barrier);
     if (Shape::kSumBytes > 0)
-      copy_bulk(stage + Shape::kSums + lane * Shape::kSumsPitch, source.sums + first * Shape::kSumBytes,
+      copy_bulk(stage + Shape::kSums + lane * Shape::kSumsPitch,
+                bytes_of(StreamSums<Block>::kOfHalves ? source.x.sums : source.x.pairs) + first * Shape::kSumBytes,
                 uint32_t(n * Shape::kSumBytes), barrier);
   }
 
@@ -210,7 +231,18 @@ struct StageInput {
 
  private:
   /// Tokens past the end repeat the last; nobody reads their sums.
-  GPU_FN int32_t token(int32_t t) const { return kTokens == 1 ? 0 : t < last_token ? t : last_token; }
+  GPU_FN int32_t token(int32_t t) const { return t < last_token ? t : last_token; }
+};
+
+/// Of one token, wherever its activations are.
+struct OneInput {
+  GPU_LOCAL const SuperInput& x;
+  int32_t block;
+
+  GPU_FN DevicePtr<const uint32_t> codes(int32_t) const { return x.codes + block * 64; }
+  GPU_FN DevicePtr<const float> scales(int32_t, int32_t) const { return x.scales + block * 8; }
+  GPU_FN DevicePtr<const uint32_t> sums(int32_t, int32_t) const { return x.sums + block * 8; }
+  GPU_FN DevicePtr<const uint32_t> pairs(int32_t, int32_t) const { return x.pairs + block * 4; }
 };
 
 struct StreamResults {
@@ -225,6 +257,7 @@ struct StreamConsumer {
   enum { kChannels = SuperTraits<Block>::kChannels };
 
   GPU_LOCAL const StreamMemory<Block, kTokens>& memory;
+  GPU_LOCAL const StreamSource& source;
   GPU_LOCAL const StreamResults& results;
   GPU_PARAMS_REF(StreamParams) p;
   Here here;
@@ -234,7 +267,67 @@ struct StreamConsumer {
   /// Of a gated pair both groups make one result, so that they wait for each other.
   GPU_FN SharedPtr<uint64_t> sums_are_there() const { return memory.sums_are_there(kIsGated ? 0 : group()); }
 
-  GPU_FN void multiply(GPU_LOCAL MmaSums<Block, Shape::kTiles>& sums, GPU_LOCAL const StreamStep& s) const {
+  /// Where one token's codes are going to be. @return it as what is read
+  GPU_FN SuperInput place_of_one(GPU_LOCAL SharedPtr<uint32_t>& codes, GPU_LOCAL SharedPtr<float>& scales,
+                                 GPU_LOCAL SharedPtr<uint32_t>& sums, GPU_LOCAL SharedPtr<uint32_t>& pairs) const {
+    codes = words_at(memory.one());
+    scales = floats_at(memory.one() + kStreamColumns);
+    sums = words_at(memory.one() + kStreamColumns / 8 * 9);
+    pairs = words_at(memory.one() + kStreamColumns / 8 * 10);
+    return {codes, scales, sums, pairs};
+  }
+
+  /// One token's floats, or their RMSNorm, to codes in shared memory, with the bits of residual_norm and
+  /// quantize_activations.
+  /// @param own_weights of the norm, at the first place of this thread
+  GPU_FN SuperInput make_codes(GPU_LOCAL const float (&own_weights)[8]) const {
+    SharedPtr<uint32_t> codes, sums, pairs;
+    SharedPtr<float> scales;
+    const SuperInput result = place_of_one(codes, scales, sums, pairs);
+    const int32_t width = 256 * p.product.n_super, n_steps = (width + 8 * kNormThreads - 1) / (8 * kNormThreads);
+    const bool is_normed = p.fusion.input == SuperFusion::kNormed;
+    float values[8], factor = 0;
+    if (is_normed) {
+      float sum = 0;
+      for (int32_t first = 8 * here.thread_id; first < width; first += 8 * kNormThreads) {
+        load_eight(values, source.values + first);
+        GPU_UNROLL for (int32_t i = 0; i < 8; ++i) sum = add_square(sum, values[i]);
+      }
+      sum = warp_sum(sum);
+      const SharedPtr<float> scratch = memory.scratch(0, 0);
+      if (here.lane == 0) scratch[here.warp] = sum;
+      meet_all(0);
+      float total = 0;
+      for (int32_t i = 0; i < kNormWarps; ++i) total += scratch[i];
+      factor = norm_factor(total, width, p.fusion.eps);
+    }
+    for (int32_t step = 0; step < n_steps; ++step) {
+      const int32_t first = 8 * (step * kNormThreads + here.thread_id);
+      if (first - 8 * here.lane >= width) break;  // the whole warp: rows are multiples of 256
+      load_eight(values, source.values + first);
+      if (is_normed) {
+        float weights[8];
+        GPU_UNROLL for (int32_t i = 0; i < 8; ++i) weights[i] = own_weights[i];
+        if (step > 0) load_eight(weights, source.norm_weight + first);
+        GPU_UNROLL for (int32_t i = 0; i < 8; ++i) values[i] = values[i] * factor * weights[i];
+      }
+      quantize_eight(values, first / 8, true, SuperTraits<Block>::kIsInteger != 0, here.lane, codes, scales, sums,
+                     pairs);
+    }
+    meet_all(is_normed ? 1 : 0);
+    return result;
+  }
+
+  /// All that multiply have come here. @param n how often before
+  GPU_FN void meet_all(int32_t n) const {
+    warp_barrier();
+    if (here.lane == 0) arrive(memory.all_are_there());
+    wait_for(memory.all_are_there(), uint32_t(n % 2));
+  }
+
+  /// @param one the activations of one token, if it is one
+  GPU_FN void multiply(GPU_LOCAL MmaSums<Block, Shape::kTiles>& sums, GPU_LOCAL const StreamStep& s,
+                       GPU_LOCAL const SuperInput& one) const {
     wait_for(memory.is_there(s.step), memory.parity(s.step));
     if (slot() < s.n_super(p)) {
       const int32_t quad = here.lane / 4, place = here.lane % 4;
@@ -243,7 +336,11 @@ struct StreamConsumer {
       MmaRow<Block> rows[2];
       load_row(rows[0], block_at<Block>(first, slot()), place);
       load_row(rows[1], block_at<Block>(first + 8 * Shape::kRowPitch, slot()), place);
-      multiply_block(sums, rows, StageInput<Block, kTokens>{stage, slot(), quad, place, p.product.n_tokens - 1}, place);
+      if (Shape::kIsOne)
+        multiply_block(sums, rows, OneInput{one, s.chunk * kSuperSlots + slot()}, place);
+      else
+        multiply_block(sums, rows, StageInput<Block, kTokens>{stage, slot(), quad, place, p.product.n_tokens - 1},
+                       place);
     }
     warp_barrier();  // all lanes have read
     if (here.lane == 0) arrive(memory.is_free(s.step));
@@ -282,7 +379,9 @@ struct StreamConsumer {
       if (p.product.has_bias != 0) up += results.biases[1][row];
       value = gated(value, up, p.product.gate);
     }
-    y[int64_t(token) * n_rows + row] = value;
+    const int64_t at = int64_t(token) * n_rows + row;
+    if (Shape::kIsOne && p.fusion.adds != 0) value = fma32(p.fusion.factor, value, float(y[at]));
+    y[at] = value;
   }
 
   GPU_FN void finish(GPU_LOCAL const MmaSums<Block, Shape::kTiles>& sums, int32_t tile, GPU_LOCAL int32_t& n_meetings,
@@ -290,7 +389,7 @@ struct StreamConsumer {
     const int32_t output = here.thread_id % (32 * kSuperSlots);
     const bool has_output = output < kSuperMmaRows * 8 && !(kIsGated && group() > 0);
     GPU_UNROLL for (int32_t t = 0; t < Shape::kTiles; ++t) {
-      float channels[kChannels], up_channels[kChannels];
+      float channels[kChannels] = {}, up_channels[kChannels] = {};
       GPU_UNROLL for (int32_t channel = 0; channel < kChannels; ++channel, ++n_rounds) {
         const SharedPtr<float> own = memory.scratch(n_rounds, group()) + slot() * kSuperMmaRows * 8;
         GPU_UNROLL for (int32_t i = 0; i < 4; ++i) {
@@ -313,11 +412,16 @@ struct StreamConsumer {
   GPU_FN void run(int32_t first_tile) const {
     MmaSums<Block, Shape::kTiles> sums;
     int32_t n_meetings = 0, n_rounds = 0;
+    const bool is_made = Shape::kIsOne && p.fusion.input != SuperFusion::kCodes;
+    float own_weights[8] = {0, 0, 0, 0, 0, 0, 0, 0};  // asked for before there is anything to norm
+    if (is_made && p.fusion.input == SuperFusion::kNormed && 8 * here.thread_id < 256 * p.product.n_super)
+      load_eight(own_weights, source.norm_weight + 8 * here.thread_id);
     wait_for_previous();  // which may read what this launch writes
+    const SuperInput one = is_made ? make_codes(own_weights) : source.x;
     for (StreamStep s = {first_tile, 0, 0}; s.is_there(p);) {
       clear(sums);
       const int32_t tile = s.tile;
-      for (; s.tile == tile; s.advance(p)) multiply(sums, s);
+      for (; s.tile == tile; s.advance(p)) multiply(sums, s, one);
       finish(sums, tile, n_meetings, n_rounds);
     }
   }
@@ -327,13 +431,16 @@ struct StreamConsumer {
 
 /// As superblock_matvec for up to kTokens tokens: y_i [n_tokens, n_rows[i]]. Empty where there are no bulk copies.
 /// Grid: n_blocks, at most n_tiles; kSharedBytes of dynamic shared memory.
-/// @param x_sums of 16 codes for Q6_K, of 32 for Q4_K and Q5_K; weights and activations begin at multiples of 16 bytes
+/// @param x_values [n_super, 256], norm_weight alike: read as p.fusion says, in place of x_codes and what belongs to
+/// them Weights and activations begin at multiples of 16 bytes.
 template <typename Block, int kTokens, bool kIsGated>
 GPU_KERNEL(kStreamThreads, 1)
 superblock_stream(GPU_IN(0, uint8_t, weight_0), GPU_IN(1, uint8_t, weight_1), GPU_IN(2, uint8_t, weight_2),
                   GPU_RESULT(3, uint32_t, x_codes), GPU_RESULT(4, float, x_scales), GPU_RESULT(5, uint32_t, x_sums),
-                  GPU_IN(6, float, bias_0), GPU_IN(7, float, bias_1), GPU_IN(8, float, bias_2), GPU_IO(9, float, y_0),
-                  GPU_IO(10, float, y_1), GPU_IO(11, float, y_2), GPU_PARAMS(12, StreamParams, p) GPU_GRID) {
+                  GPU_RESULT(6, uint32_t, x_pairs), GPU_RESULT(7, float, x_values), GPU_IN(8, float, norm_weight),
+                  GPU_IN(9, float, bias_0), GPU_IN(10, float, bias_1), GPU_IN(11, float, bias_2),
+                  GPU_IO(12, float, y_0), GPU_IO(13, float, y_1), GPU_IO(14, float, y_2),
+                  GPU_PARAMS(15, StreamParams, p) GPU_GRID) {
 #ifdef OUTPOST_HAS_BULK_COPIES
   using Shape = StreamShape<Block, kTokens>;
   OUTPOST_DYNAMIC_BYTES(dynamic_shared, Shape::kSharedBytes);
@@ -348,16 +455,17 @@ superblock_stream(GPU_IN(0, uint8_t, weight_0), GPU_IN(1, uint8_t, weight_1), GP
     }
     for (int32_t group = 0; group < kStreamGroups; ++group)
       init_barrier(memory.sums_are_there(group), kIsGated ? kStreamConsumers : kSuperSlots);
+    init_barrier(memory.all_are_there(), kStreamConsumers);
     publish_barriers();
   }
   block_barrier();
+  const StreamSource source = {
+      {weight_0, weight_1, weight_2}, {x_codes, x_scales, x_sums, x_pairs}, x_values, norm_weight};
   if (here.warp == kStreamConsumers) {
-    const StreamSource source = {
-        {weight_0, weight_1, weight_2}, bytes_of(x_codes), bytes_of(x_scales), bytes_of(x_sums)};
     StreamProducer<Block, kTokens, kIsGated>{memory, source, p, here.lane}.run(here.block_x);
   } else {
     const StreamResults results = {{bias_0, bias_1, bias_2}, {y_0, y_1, y_2}};
-    StreamConsumer<Block, kTokens, kIsGated>{memory, results, p, here}.run(here.block_x);
+    StreamConsumer<Block, kTokens, kIsGated>{memory, source, results, p, here}.run(here.block_x);
   }
 #endif
 }

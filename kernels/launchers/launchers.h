@@ -160,6 +160,14 @@ Error launch_matvec(Stream stream, DeviceType type, const void* weight, const Qu
 /// there are at most kMatvecMaxTokens tokens.
 /// Whether the current device has superblock_stream: compute capability 9.0 with 227 KiB of shared memory.
 bool has_stream();
+/// Whether one token's products with matrices of this type and width may take a FusedInput and an addition.
+bool can_fuse(DeviceType type, int64_t n_cols);
+/// The input of one token's product as floats, and what becomes of them before they are multiplied.
+struct FusedInput {
+  const float* values = nullptr;       ///< null: the input is codes; else a multiple of 16 bytes
+  const float* norm_weight = nullptr;  ///< not null: of their RMSNorm
+  float eps = 0;
+};
 struct MatrixProduct {
   const void* weight;
   const float* bias;  ///< null: none
@@ -168,6 +176,14 @@ struct MatrixProduct {
 };
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
                         const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path = kSuperAny);
+/// One token, and only where can_fuse says so: result += factor * product if `adds`, else as launch_matvec_set.
+/// @param x not used if fused.values are given
+Error launch_fused(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                   const QuantizedInput& x, const FusedInput& fused, int32_t n_groups, bool adds = false,
+                   float factor = 1.0f);
+/// The same of a gated pair. @param params n_tokens is 1
+Error launch_fused_gated(Stream stream, DeviceType type, const void* gate, const void* up, const FusedInput& fused,
+                         const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params);
 /// Both weights are of one type; kMatvecMaxTokens tokens at most.
 Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
                           const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,

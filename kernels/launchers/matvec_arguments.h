@@ -20,13 +20,17 @@ struct MatvecLaunch {
 /// Of products with superblocks: if is_gated, matrices[0] and [1] are gate and up, and matrices[0].y the result.
 struct SuperLaunch {
   MatrixProduct matrices[kSuperMatrices] = {};
-  QuantizedInput x;
+  QuantizedInput x{};
   SuperParams params{};
   bool is_gated = false;
   SuperPath path = kSuperAny;
+  FusedInput fused;
+  SuperFusion fusion{};
 };
 
 /// Blocks of superblock_stream that the current device runs at once, one on each multiprocessor; 0 where it runs none.
 int32_t stream_blocks();
+/// Widest row of one token that it takes.
+inline constexpr int32_t kMostStreamColumns = 32768;
 
 }  // namespace outpost::gpu

@@ -38,9 +38,44 @@ Error launch_super_type(Stream stream, DeviceType type, const SuperLaunch& argum
   }
 }
 
+SuperLaunch launch_of(const MatrixProduct* products, int32_t n_products, int32_t n_groups, int32_t n_tokens) {
+  SuperLaunch launch;
+  launch.params = {{}, n_groups / 8, n_tokens, 0, 0};
+  for (int32_t i = 0; i < n_products; ++i) {
+    launch.matrices[i] = products[i];
+    launch.params.n_rows[i] = products[i].n_rows;
+    launch.params.has_bias |= (products[i].bias != nullptr ? 1 : 0) << i;
+  }
+  return launch;
+}
+
+SuperLaunch launch_of_pair(const void* gate, const void* up, const float* gate_bias, const float* up_bias, float* y,
+                           const MatvecParams& params) {
+  SuperLaunch launch;
+  launch.matrices[0] = {gate, gate_bias, y, params.n_rows};
+  launch.matrices[1] = {up, up_bias, nullptr, params.n_rows};
+  launch.params = {
+      {params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, params.gate};
+  launch.is_gated = true;
+  return launch;
+}
+
+void fuse(SuperLaunch& launch, const FusedInput& fused) {
+  launch.path = kSuperBulkCopies;
+  launch.fused = fused;
+  launch.fusion.input = fused.values == nullptr        ? SuperFusion::kCodes
+                        : fused.norm_weight == nullptr ? SuperFusion::kValues
+                                                       : SuperFusion::kNormed;
+  launch.fusion.eps = fused.eps;
+}
+
 }  // namespace
 
 bool has_stream() { return stream_blocks() > 0; }
+
+bool can_fuse(DeviceType type, int64_t n_cols) {
+  return has_stream() && is_superblock(type) && n_cols % 256 == 0 && n_cols <= kMostStreamColumns;
+}
 
 Error launch_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x, const float* bias,
                     float* y, const MatvecParams& params) {
@@ -63,15 +98,20 @@ Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* pro
     return Error::kNone;
   }
   if (n_products > kSuperMatrices) return Error::kInvalidValue;
-  SuperLaunch launch;
+  SuperLaunch launch = launch_of(products, n_products, n_groups, n_tokens);
   launch.path = path;
   launch.x = x;
-  launch.params = {{}, n_groups / 8, n_tokens, 0, 0};
-  for (int32_t i = 0; i < n_products; ++i) {
-    launch.matrices[i] = products[i];
-    launch.params.n_rows[i] = products[i].n_rows;
-    launch.params.has_bias |= (products[i].bias != nullptr ? 1 : 0) << i;
-  }
+  return launch_super_type(stream, type, launch);
+}
+
+Error launch_fused(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                   const QuantizedInput& x, const FusedInput& fused, int32_t n_groups, bool adds, float factor) {
+  if (!can_fuse(type, int64_t{32} * n_groups) || n_products > kSuperMatrices) return Error::kInvalidValue;
+  SuperLaunch launch = launch_of(products, n_products, n_groups, 1);
+  launch.x = x;
+  fuse(launch, fused);
+  launch.fusion.adds = adds ? 1 : 0;
+  launch.fusion.factor = factor;
   return launch_super_type(stream, type, launch);
 }
 
@@ -79,17 +119,20 @@ Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, cons
                           const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,
                           SuperPath path) {
   if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
-    SuperLaunch launch;
-    launch.path = path;
-    launch.matrices[0] = {gate, gate_bias, y, params.n_rows};
-    launch.matrices[1] = {up, up_bias, nullptr, params.n_rows};
+    SuperLaunch launch = launch_of_pair(gate, up, gate_bias, up_bias, y, params);
     launch.x = x;
-    launch.params = {
-        {params.n_rows, params.n_rows, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, params.gate};
-    launch.is_gated = true;
+    launch.path = path;
     return launch_super_type(stream, type, launch);
   }
   return launch_type(stream, type, {gate, up, x, gate_bias, up_bias, nullptr, y, {params, 1, 0, 0}});
+}
+
+Error launch_fused_gated(Stream stream, DeviceType type, const void* gate, const void* up, const FusedInput& fused,
+                         const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params) {
+  if (!can_fuse(type, int64_t{32} * params.n_groups) || params.n_tokens != 1) return Error::kInvalidValue;
+  SuperLaunch launch = launch_of_pair(gate, up, gate_bias, up_bias, y, params);
+  fuse(launch, fused);
+  return launch_super_type(stream, type, launch);
 }
 
 Error launch_experts_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,

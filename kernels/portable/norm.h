@@ -16,6 +16,8 @@ struct NormParams {
 };
 
 GPU_FN float add_square(float sum, float value) { return fma32(value, value, sum); }
+/// What an RMSNorm multiplies a row by, whose squares add up to `sum`.
+GPU_FN float norm_factor(float sum, int32_t width, float eps) { return 1.0f / sqrt32(sum / float(width) + eps); }
 
 /// y[r, i] = x[r, i] * weight[i] / sqrt(mean_i(x[r, i]^2) + eps)   (arXiv:1910.07467); y may be x.
 /// Squares are added in eights of neighbours, as residual_norm does. Grid: a block for each row.
@@ -34,7 +36,7 @@ rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight
     }
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
-  const float factor = 1.0f / sqrt32(sum / float(p.width) + p.eps);
+  const float factor = norm_factor(sum, p.width, p.eps);
   for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) y[row + i] = x[row + i] * factor * weight[i];
 }
 
@@ -77,7 +79,7 @@ residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_RESULT(2, float, add
     }
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
-  const float factor = 1.0f / sqrt32(sum / float(p.width) + p.eps);
+  const float factor = norm_factor(sum, p.width, p.eps);
   for (int32_t step = 0; step < n_steps; ++step) {
     const int32_t first = 8 * (step * kNormThreads + here.thread_id);
     if (first - 8 * here.lane >= p.width) break;  // the whole warp

@@ -17,6 +17,15 @@ OUTPOST_CONSTANT int kSuperBlockRows = kSuperThreads / 32 * kSuperRows;
 /// Matrices with the same input that one launch multiplies by, one after the other.
 OUTPOST_CONSTANT int kSuperMatrices = 3;
 
+/// What a product of one token does besides, in place of launches before and after it. By kSuperBulkCopies alone.
+struct SuperFusion {
+  enum { kCodes, kValues, kNormed };
+  int32_t input;  ///< as codes; as floats that become codes; as floats of which the RMSNorm's codes are taken
+  float eps;      ///< of the norm
+  int32_t adds;   ///< y += factor * product
+  float factor;
+};
+
 /// By which kernels: superblock_matvec and superblock_mma, which load weights by themselves, or superblock_stream,
 /// where the device has it. The bits are the same.
 enum SuperPath { kSuperAny, kSuperRegisters, kSuperBulkCopies };

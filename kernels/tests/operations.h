@@ -129,6 +129,13 @@ void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActi
                 DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
 /// Whether there are products by kSuperBulkCopies.
 bool has_stream_kernel();
+/// One token, by kSuperBulkCopies. @param values read if fusion says so, in place of x
+struct FusedArrays {
+  DeviceArray<float>&values, &norm_weight;
+};
+void run_fused(gpu::DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
+               const FusedArrays& fused, DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3],
+               const gpu::SuperParams& params, const gpu::SuperFusion& fusion, bool is_gated);
 /// Three matrices with one input. Only types that is_superblock.
 void run_matvec_set(gpu::DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x,
                     DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const gpu::SuperParams& params,

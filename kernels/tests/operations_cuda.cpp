@@ -127,6 +127,29 @@ void run_matvec_set(DeviceType type, DeviceArray<std::byte>* (&weights)[3], Devi
   check_launch(launch_matvec_set(kStream, type, products, 3, input_of(x), params.n_super * 8, params.n_tokens, path),
                "matvec_set");
 }
+void run_fused(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceActivations& x, const FusedArrays& arrays,
+               DeviceArray<float>* (&biases)[3], DeviceArray<float>* (&ys)[3], const SuperParams& params,
+               const SuperFusion& fusion, bool is_gated) {
+  FusedInput fused;
+  if (fusion.input != SuperFusion::kCodes) fused.values = arrays.values;
+  if (fusion.input == SuperFusion::kNormed) fused = {arrays.values, arrays.norm_weight, fusion.eps};
+  if (is_gated) {
+    const MatvecParams pair{params.n_rows[0], params.n_super * 8, 1, params.has_bias != 0 ? 1 : 0, params.gate};
+    check_launch(launch_fused_gated(kStream, type, weights[0]->pointer(), weights[1]->pointer(), fused, *biases[0],
+                                    *biases[1], *ys[0], pair),
+                 "fused_gated");
+    return;
+  }
+  MatrixProduct products[3];
+  for (int32_t i = 0; i < 3; ++i) {
+    const bool has_bias = ((params.has_bias >> i) & 1) != 0;
+    products[i] = {weights[i]->pointer(), has_bias ? static_cast<const float*>(*biases[i]) : nullptr,
+                   static_cast<float*>(*ys[i]), params.n_rows[i]};
+  }
+  check_launch(
+      launch_fused(kStream, type, products, 3, input_of(x), fused, params.n_super * 8, fusion.adds != 0, fusion.factor),
+      "fused");
+}
 void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray<std::byte>& up, DeviceActivations& x,
                       DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceArray<float>& y,
                       const MatvecParams& params, SuperPath path) {

@@ -101,3 +101,70 @@ TEST_CASE("gpu superblock stream: a gated pair has the bits of one that loads by
     }
   }
 }
+
+namespace {
+
+struct FusedCase {
+  int32_t input, adds;
+  bool is_gated;
+};
+
+/// What the launches that a fused product stands for give, one after the other.
+std::vector<float> in_several_launches(DeviceType type, DeviceArray<std::byte>* (&weights)[3], const FusedCase& c,
+                                       DeviceArray<float>& values, DeviceArray<float>& norm_weight,
+                                       DeviceArray<float>* (&biases)[3], const std::vector<float>& before,
+                                       const SuperParams& params) {
+  const auto width = static_cast<size_t>(256 * params.n_super);
+  DeviceArray<float> input("input", width), y("y", before.size()), sum("sum", before, RegionKind::kValues);
+  std::vector<float> x = values.values();
+  if (c.input == SuperFusion::kNormed) {
+    run_rms_norm(input, values, norm_weight, 1, {static_cast<int32_t>(width), 1e-5f, 0});
+    x = input.values();
+  }
+  DeviceActivations codes(x, type);
+  DeviceArray<float>* ys[] = {&y, &y, &y};
+  if (c.is_gated) {
+    const MatvecParams pair{params.n_rows[0], params.n_super * 8, 1, 1, params.gate};
+    run_matvec_gated(type, *weights[0], *weights[1], codes, *biases[0], *biases[1], y, pair, kSuperRegisters);
+  } else {
+    run_matvec_set(type, weights, codes, biases, ys, params, kSuperRegisters);
+  }
+  if (c.adds == 0) return y.values();
+  run_add(sum, y, {static_cast<int32_t>(before.size()), 0.75f, 0});
+  return sum.values();
+}
+
+}  // namespace
+
+TEST_CASE("gpu superblock stream: norm, codes and addition in one launch have the bits of several") {
+  if (!has_stream_kernel()) return;
+  for (const DeviceType type : kTypes) {
+    CAPTURE(std::string(tensor_type_traits(type.type).name));
+    // Less than a step of the norm's threads, which take 4096 columns, and more than two.
+    for (const int32_t n_super : {3, 33}) {
+      for (const FusedCase& c : {FusedCase{SuperFusion::kNormed, 0, false}, FusedCase{SuperFusion::kNormed, 0, true},
+                                 FusedCase{SuperFusion::kValues, 1, false}, FusedCase{SuperFusion::kCodes, 1, false}}) {
+        CAPTURE(n_super);
+        CAPTURE(c.input);
+        CAPTURE(c.is_gated);
+        const int32_t n_rows = 37;
+        const auto width = static_cast<size_t>(256 * n_super);
+        const auto a = device_matrix(type, n_rows, 256 * n_super, 40),
+                   b = device_matrix(type, n_rows, 256 * n_super, 41);
+        DeviceArray<float> bias_a("bias", random_f32(37, 42)), bias_b("bias", random_f32(37, 43));
+        DeviceArray<float> values("values", random_f32(width, 44)), norm_weight("weight", random_f32(width, 45));
+        const std::vector<float> before = random_f32(37, 46);
+        DeviceArray<std::byte>* weights[] = {a.get(), b.get(), a.get()};
+        DeviceArray<float>* biases[] = {&bias_a, &bias_b, &bias_a};
+        const SuperParams params{{n_rows, c.is_gated ? n_rows : 0, 0}, n_super, 1, c.is_gated ? 3 : 1, kGateSwiGlu};
+        const auto expected = in_several_launches(type, weights, c, values, norm_weight, biases, before, params);
+        DeviceArray<float> y("y", before, RegionKind::kValues);
+        DeviceArray<float>* ys[] = {&y, &y, &y};
+        DeviceActivations codes(values.values(), type);
+        run_fused(type, weights, codes, {values, norm_weight}, biases, ys, params, {c.input, 1e-5f, c.adds, 0.75f},
+                  c.is_gated);
+        CHECK(y.values() == expected);
+      }
+    }
+  }
+}
