@@ -297,6 +297,9 @@ class Backend : public KvAllocator {
   /// x[t] += sigmoid(logits[t]) * y[t], rows of y.size / n_tokens
   virtual void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
                          int32_t n_tokens) = 0;
+  /// Says that x is not read before it is written again: what was to make it may become a part of what takes it, and
+  /// need not be there itself.
+  virtual void discard(DeviceSpan<const float>) {}
   /// x *= factor
   virtual void scale(DeviceSpan<float> x, float factor) = 0;
   /// x = cap * tanh(x / cap)

@@ -223,11 +223,12 @@ DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, c
   if (!batch.hidden.empty()) norm.forward(pass, {results.data, batch.hidden.size()}, x);
   if (n_rows == 0) return results;
   pass.n_tokens = n_rows;
-  const auto last = pass.scratch.take(n_rows, n_embd);
+  const auto last = pass.scratch.take(n_rows, n_embd), normed = pass.scratch.take(n_rows, n_embd);
   pass.backend.gather_rows(last, x, batch.logit_rows, n_embd);
-  norm.forward(pass, last, last);
+  norm.forward(pass, normed, last);
   const DeviceSpan<float> logits{results.data + begin, n_logits};
-  output.forward(pass, logits, last);
+  output.forward(pass, logits, normed);
+  pass.backend.discard(normed);
   if (shape.scale != 1.0f) pass.backend.scale(logits, shape.scale);
   if (shape.softcap > 0.0f) pass.backend.softcap(logits, shape.softcap);
   return results;

@@ -23,11 +23,15 @@ struct PreNormLayer {
 
     attn_norm.forward(pass, h, x);
     attention.forward(pass, il, y, h, rope);
+    pass.backend.discard(h);
     pass.backend.add(x, y, residual_scale);
+    pass.backend.discard(y);
 
     ffn_norm.forward(pass, h, x);
     ffn->forward(pass, y, h);
+    pass.backend.discard(h);
     pass.backend.add(x, y, residual_scale);
+    pass.backend.discard(y);
   }
 };
 

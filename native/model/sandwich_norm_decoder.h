@@ -52,11 +52,13 @@ class SandwichNormDecoder : public Decoder {
 
     layer.attn_norm.forward(pass, h, x);
     layer.attention.forward(pass, il, y, h, is_local ? local_rope_.at(pass.stage) : rope_.at(pass));
+    pass.backend.discard(h);
     layer.post_attention_norm.forward(pass, y, y);
     pass.backend.add(x, y);
 
     layer.ffn_norm.forward(pass, h, x);
     layer.ffn->forward(pass, y, h);
+    pass.backend.discard(h);
     layer.post_ffw_norm.forward(pass, y, y);
     pass.backend.add(x, y);
   }

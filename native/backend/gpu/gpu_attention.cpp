@@ -8,7 +8,7 @@ namespace outpost {
 void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
                                    KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
                                    const AttentionParams& params, Rope* rope) {
-  settle();
+  settle({q, k, v});
   if (!is_in_pass_) inputs_.stage(stream_, {}, runs, {});
   auto* turns = static_cast<GpuRope*>(rope);
   if (turns != nullptr) turns->reserve(inputs_.last_position());  // one that was made in the middle of this pass
@@ -40,7 +40,7 @@ void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> 
 
 void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                            std::span<const SequenceRun> runs, const AttentionParams& params) {
-  settle();
+  settle({q});
   if (!is_in_pass_) {
     inputs_.stage(stream_, {}, runs, {});
     n_splits_ = inputs_.last_position() / gpu::kKvSplit + 1;

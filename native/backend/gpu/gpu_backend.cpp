@@ -17,6 +17,7 @@ GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(d
   name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
   n_multiprocessors_ = properties.n_multiprocessors;
   has_gemm_ = gpu::has_gemm();
+  has_stream_ = gpu::has_stream();
   prefill_tokens_ = gpu::pass_tokens();
   check_gpu(gpu::create_stream(stream_), "making a stream");
 }
@@ -32,6 +33,8 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
                                              const std::function<DeviceSpan<const float>()>& operations) {
   use();
   pending_ = {};
+  product_ = {};
+  norm_ = {};
   quantized_ = {};
   halved_ = {};
   pass_tokens_ = inputs.tokens;
@@ -101,6 +104,7 @@ void GpuBackend::stage_activations(std::span<const float> activations) {
 DeviceSpan<const float> GpuBackend::finish_operations(const std::function<DeviceSpan<const float>()>& operations) {
   const auto logits = operations();
   settle();
+  issue_norm();
   return logits;
 }
 
@@ -130,7 +134,7 @@ void GpuBackend::write(DeviceSpan<float> x, std::span<const float> host) {
 
 void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
   use();
-  settle();
+  settle({device});
   if (host.empty()) return;
   const bool needs_staging = !pinned_results_->contains(host);
   void* to = needs_staging ? pinned_.reserve(host.size_bytes()) : static_cast<void*>(host.data());
@@ -139,14 +143,49 @@ void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
   if (needs_staging) std::memcpy(host.data(), to, host.size_bytes());
 }
 
-void GpuBackend::settle() {
-  if (pending_.x.data == nullptr) return;
-  const Pending pending = std::exchange(pending_, {});
-  launched(gpu::launch_add(stream_, pending.x.data, pending.y.data, {int_of(pending.y.size), pending.factor, 0}),
-           "add");
+void GpuBackend::settle(std::initializer_list<DeviceSpan<const float>> reads) {
+  issue_product();
+  if (pending_.x.data != nullptr) {
+    const PendingAdd pending = std::exchange(pending_, {});
+    launched(gpu::launch_add(stream_, pending.x.data, pending.y.data, {int_of(pending.y.size), pending.factor, 0}),
+             "add");
+  }
+  for (const DeviceSpan<const float>& span : reads) {
+    if (norm_.y.data != nullptr && overlap(span, norm_.y)) issue_norm();
+  }
+}
+
+void GpuBackend::issue_norm() {
+  if (norm_.y.data != nullptr) launch_norm(std::exchange(norm_, {}), {}, 1);
+}
+
+void GpuBackend::launch_norm(const PendingNorm& norm, const PendingAdd& addend, int32_t n_rows) {
+  write(norm.y);
+  const int32_t width = int_of(norm.weight.size);
+  const bool is_super = takes_super_groups(width);
+  const gpu::ResidualNormParams params{width, norm.eps, addend.y.data != nullptr ? 1 : 0, addend.factor,
+                                       is_super ? 1 : 0};
+  launched(gpu::launch_residual_norm(stream_, norm.y.data, const_cast<float*>(norm.x.data), addend.y.data,
+                                     norm.weight.data, reserve_codes(norm.y.size), n_rows, params),
+           "residual_norm");
+  quantized_ = norm.y;
+  is_quantized_super_ = is_super;
+}
+
+void GpuBackend::discard(DeviceSpan<const float> x) {
+  if (norm_.y.data == x.data) norm_ = {};
+  if (product_.matrix != nullptr && product_.y.data == x.data && pending_.y.data == x.data)
+    product_.is_discarded = true;
 }
 
 float* GpuBackend::write(DeviceSpan<float> y) {
+  if (norm_.y.data != nullptr) {
+    const bool replaces = y.data <= norm_.y.data && norm_.y.data + norm_.y.size <= y.data + y.size;
+    if (replaces)
+      norm_ = {};
+    else if (overlap(y, norm_.x) || overlap(y, norm_.y))
+      issue_norm();
+  }
   if (quantized_.data != nullptr && overlap(y, quantized_)) quantized_ = {};
   if (halved_.data != nullptr && overlap(y, halved_)) halved_ = {};
   return y.data;
@@ -179,35 +218,36 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
   const int32_t width = int_of(weight.size);
   // Heads are normalized alone: what follows is no product. A row is a whole layer's input otherwise.
   if (width % 32 != 0 || y.data == x.data) {
-    settle();
+    settle({x});
     launched(gpu::launch_rms_norm(stream_, write(y), x.data, weight.data, n_rows, {width, eps, 0}), "rms_norm");
     return;
   }
-  Pending addend;
-  if (pending_.x.data == x.data && pending_.x.size == x.size && !overlap(y, pending_.y)) {
-    addend = pending_;
-    pending_ = {};
+  issue_product();
+  const PendingNorm norm = {y, x, weight, eps};
+  PendingAdd addend;
+  if (pending_.x.data == x.data && pending_.x.size == x.size && !overlap(y, pending_.y))
+    addend = std::exchange(pending_, {});
+  settle({x});
+  if (has_stream_ && n_rows == 1 && addend.y.data == nullptr && !overlap(y, x)) {
+    issue_norm();
+    write(y);
+    norm_ = norm;
+    return;
   }
-  settle();
-  write(y);
-  const bool is_super = takes_super_groups(width);
-  const gpu::ResidualNormParams params{width, eps, addend.y.data != nullptr ? 1 : 0, addend.factor, is_super ? 1 : 0};
-  launched(gpu::launch_residual_norm(stream_, y.data, const_cast<float*>(x.data), addend.y.data, weight.data,
-                                     reserve_codes(y.size), n_rows, params),
-           "residual_norm");
-  quantized_ = y;
-  is_quantized_super_ = is_super;
+  launch_norm(norm, addend, n_rows);
 }
 
 void GpuBackend::layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
                             DeviceSpan<const float> bias, int32_t n_rows, float eps) {
-  settle();
+  settle({x});
   const gpu::NormParams params{int_of(weight.size), eps, bias.size > 0 ? 1 : 0};
   launched(gpu::launch_layer_norm(stream_, write(y), x.data, weight.data, bias.data, n_rows, params), "layer_norm");
 }
 
 void GpuBackend::add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) {
-  settle();
+  const bool is_of_product = product_.matrix != nullptr && product_.y.data == y.data && product_.y.size == y.size &&
+                             pending_.x.data == nullptr && !overlap(x, product_.x) && !overlap(x, y);
+  if (!is_of_product) settle({x, y});
   write(x);
   pending_ = {x, y, scale};  // the norm that mostly follows takes it along
   pending_.x.size = y.size;
@@ -215,37 +255,37 @@ void GpuBackend::add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale
 
 void GpuBackend::add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
                            int32_t n_tokens) {
-  settle();
+  settle({x, y, logits});
   if (n_tokens == 0) return;
   const gpu::RowParams params{n_tokens, int_of(y.size) / n_tokens, 0, 0, 0, 0};
   launched(gpu::launch_add_gated(stream_, write(x), y.data, logits.data, params), "add_gated");
 }
 
 void GpuBackend::scale(DeviceSpan<float> x, float factor) {
-  settle();
+  settle({x});
   launched(gpu::launch_scale(stream_, write(x), {int_of(x.size), factor, 0}), "scale");
 }
 
 void GpuBackend::softcap(DeviceSpan<float> x, float cap) {
-  settle();
+  settle({x});
   launched(gpu::launch_softcap(stream_, write(x), {int_of(x.size), cap, 0}), "softcap");
 }
 
 void GpuBackend::activate(DeviceSpan<float> x, Activation activation) {
-  settle();
+  settle({x});
   launched(gpu::launch_activate(stream_, write(x), {int_of(x.size), 0, static_cast<int32_t>(activation)}), "activate");
 }
 
 void GpuBackend::copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x,
                               int32_t x_width, int32_t x_col, int32_t n_cols, int32_t n_rows) {
-  settle();
+  settle({x, y});
   launched(gpu::launch_copy_columns(stream_, write(y), x.data, {n_rows, n_cols, y_width, y_col, x_width, x_col}),
            "copy_columns");
 }
 
 void GpuBackend::gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
                              int64_t width) {
-  settle();
+  settle({x});
   if (!is_in_pass_) inputs_.stage(stream_, {}, {}, rows);
   const gpu::RowParams params{int_of(rows.size()), static_cast<int32_t>(width), 0, 0, 0, 0};
   launched(gpu::launch_gather_rows(stream_, write(y), x.data, inputs_.rows(), params), "gather_rows");

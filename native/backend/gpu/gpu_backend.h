@@ -5,6 +5,7 @@
 // experts as they are loaded; gpu_codes.cpp: the pages of a KV cache in codes; gpu_devices.cpp: what there is.
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <utility>
@@ -66,6 +67,7 @@ class GpuBackend final : public Backend {
   void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits, int32_t n_tokens,
                   Experts& layer) override;
   void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override;
+  void discard(DeviceSpan<const float> x) override;
   void add_gated(DeviceSpan<float> x, DeviceSpan<const float> y, DeviceSpan<const float> logits,
                  int32_t n_tokens) override;
   void scale(DeviceSpan<float> x, float factor) override;
@@ -82,11 +84,26 @@ class GpuBackend final : public Backend {
                    int64_t width) override;
 
  private:
-  /// An addition that was asked for and not issued yet: x += factor * y.
-  struct Pending {
+  // What was asked for and is not issued yet, as it may become a part of another launch.
+  /// x += factor * y
+  struct PendingAdd {
     DeviceSpan<float> x;
     DeviceSpan<const float> y;
     float factor = 1.0f;
+  };
+  /// One token's product, which may add its result if nobody wants it besides. Nothing else is issued before it.
+  struct PendingProduct {
+    const GpuMatrix* matrix = nullptr;
+    DeviceSpan<float> y;
+    DeviceSpan<const float> x;
+    const float* bias = nullptr;
+    bool is_discarded = false;  ///< y is read by the pending addition alone
+  };
+  /// y = rms_norm(x) of one row. Products take x and do it themselves; who else reads y, or writes x, has it issued.
+  struct PendingNorm {
+    DeviceSpan<float> y;
+    DeviceSpan<const float> x, weight;
+    float eps = 0;
   };
 
   /// An UnpackedPlan on the device. Passes that have one are not recorded.
@@ -109,8 +126,11 @@ class GpuBackend final : public Backend {
     return a.data < b.data + b.size && b.data < a.data + a.size;
   }
 
-  /// Issues what was put off.
-  void settle();
+  /// Issues what was put off, but a norm that none of these spans needs.
+  void settle(std::initializer_list<DeviceSpan<const float>> reads = {});
+  void issue_product();
+  void issue_norm();
+  void launch_norm(const PendingNorm& norm, const PendingAdd& addend, int32_t n_rows);
   /// For an operation that writes to `y`: codes of what was there are stale.
   float* write(DeviceSpan<float> y);
   /// Room for n floats that no other user of this memory needs now.
@@ -139,6 +159,13 @@ class GpuBackend final : public Backend {
   gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols);
   void multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                 int32_t n_tokens);
+  bool is_quantized(DeviceSpan<const float> x, gpu::DeviceType type) const;
+  /// Whether products of this matrix with x may do its pending norm themselves.
+  bool takes_norm(const GpuMatrix& matrix, DeviceSpan<const float> x) const {
+    return norm_.y.data != nullptr && norm_.y.data == x.data && norm_.y.size == x.size &&
+           gpu::can_fuse(matrix.type(), matrix.n_cols());
+  }
+  gpu::FusedInput normed_input() const { return {norm_.x.data, norm_.weight.data, norm_.eps}; }
   /// The first task and those after it that one launch can take along. @return how many these were
   size_t multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
   /// Which expert of the pass is in which slot, if they are not all on the device.
@@ -211,12 +238,14 @@ class GpuBackend final : public Backend {
   std::span<const float> pass_activations_;  // likewise
   int32_t n_splits_ = 1;
   std::vector<std::unique_ptr<UnpackedPass>> unpacked_passes_;
-  Pending pending_;
+  PendingAdd pending_;
+  PendingProduct product_;
+  PendingNorm norm_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
   bool is_quantized_super_ = false;
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
-  bool has_gemm_ = false;
+  bool has_gemm_ = false, has_stream_ = false;
   gpu::PassTokens prefill_tokens_ = {};
   DeviceBytes image_, image_scales_;
   DeviceBytes unpacked_;

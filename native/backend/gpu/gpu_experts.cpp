@@ -62,7 +62,7 @@ void GpuBackend::multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, 
 
 void GpuBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits,
                             int32_t n_tokens, Experts& layer) {
-  settle();
+  settle({x, logits});
   if (n_tokens == 0) return;
   const auto& experts = static_cast<const GpuExperts&>(layer);
   const RouterParams& router = experts.router;

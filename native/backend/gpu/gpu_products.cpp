@@ -6,7 +6,32 @@ namespace outpost {
 
 void GpuBackend::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
   settle();
+  const GpuMatrix& first = static_cast<const GpuWeight*>(tasks[0].weight)->matrix();
+  if (!takes_norm(first, x)) {
+    settle({x});
+    if (n_tokens == 1 && tasks.size() == 1 && gpu::can_fuse(first.type(), first.n_cols())) {
+      product_ = {&first, tasks[0].result, x, tasks[0].bias.data};
+      return;
+    }
+  }
   while (!tasks.empty()) tasks = tasks.subspan(multiply_alike(tasks, x, n_tokens));
+}
+
+void GpuBackend::issue_product() {
+  if (product_.matrix == nullptr) return;
+  const PendingProduct product = std::exchange(product_, {});
+  const GpuMatrix& matrix = *product.matrix;
+  const bool adds = product.is_discarded;
+  const PendingAdd addend = adds ? std::exchange(pending_, {}) : PendingAdd{};
+  gpu::FusedInput fused;
+  gpu::QuantizedInput codes{};
+  if (is_quantized(product.x, matrix.type()))
+    codes = quantize(product.x, matrix.type());
+  else
+    fused.values = product.x.data;
+  const gpu::MatrixProduct task = {matrix.data(), product.bias, write(adds ? addend.x : product.y), matrix.n_rows()};
+  launched(gpu::launch_fused(stream_, matrix.type(), &task, 1, codes, fused, matrix.n_cols() / 32, adds, addend.factor),
+           "a product");
 }
 
 void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
@@ -16,10 +41,18 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
   const GpuMatrix& b = static_cast<const GpuWeight*>(pair.up)->matrix();
   const bool is_alike = a.type().type == b.type().type && a.type().is_wide == b.type().is_wide &&
                         (pair.gate_bias.size > 0) == (pair.up_bias.size > 0);
+  const gpu::MatvecParams params{a.n_rows(), a.n_cols() / 32, n_tokens, pair.gate_bias.size > 0 ? 1 : 0,
+                                 static_cast<int32_t>(gate)};
+  if (is_alike && takes_norm(a, x)) {
+    const gpu::FusedInput input = normed_input();
+    launched(gpu::launch_fused_gated(stream_, a.type(), a.data(), b.data(), input, pair.gate_bias.data,
+                                     pair.up_bias.data, write(y), params),
+             "a gated product");
+    return;
+  }
+  settle({x});
   if (a.has_blocks() && is_alike && n_tokens <= gpu::kMatvecMaxTokens) {
     const gpu::QuantizedInput input = quantize(x, a.type());
-    const gpu::MatvecParams params{a.n_rows(), a.n_cols() / 32, n_tokens, pair.gate_bias.size > 0 ? 1 : 0,
-                                   static_cast<int32_t>(gate)};
     launched(gpu::launch_matvec_gated(stream_, a.type(), a.data(), b.data(), input, pair.gate_bias.data,
                                       pair.up_bias.data, write(y), params),
              "matvec_gated");
@@ -34,7 +67,7 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
 
 void GpuBackend::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
                               DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
-  settle();
+  settle({x, y});
   write(y);
   const int32_t n_head = int_of(weights.size());
   for (int32_t h = 0; h < n_head; ++h) {
@@ -62,10 +95,14 @@ gpu::QuantizedOutput GpuBackend::reserve_codes(size_t n) {
   return {codes_.as<uint32_t>(), scales_.as<float>(), sums_.as<uint32_t>(), pairs_.as<uint32_t>()};
 }
 
+bool GpuBackend::is_quantized(DeviceSpan<const float> x, gpu::DeviceType type) const {
+  return quantized_.data == x.data && quantized_.size == x.size && is_quantized_super_ == gpu::takes_super_groups(type);
+}
+
 gpu::QuantizedInput GpuBackend::quantize(DeviceSpan<const float> x, gpu::DeviceType type) {
   const bool is_super = gpu::takes_super_groups(type);
   const gpu::QuantizedOutput codes = reserve_codes(x.size);
-  if (quantized_.data != x.data || quantized_.size != x.size || is_quantized_super_ != is_super) {
+  if (!is_quantized(x, type)) {
     launched(gpu::launch_quantize(stream_, x.data, codes, {int_of(x.size / 32), is_super ? 1 : 0}),
              "quantize_activations");
     quantized_ = x;
@@ -113,6 +150,13 @@ size_t GpuBackend::multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<
     if (matrix.type().type != first.type().type || matrix.type().is_wide != first.type().is_wide) break;
     products[n] = {matrix.data(), tasks[n].bias.data, tasks[n].result.data, matrix.n_rows()};
   }
+  if (takes_norm(first, x)) {
+    const gpu::FusedInput input = normed_input();
+    for (size_t i = 0; i < n; ++i) write(tasks[i].result);
+    launched(gpu::launch_fused(stream_, first.type(), products, int_of(n), {}, input, first.n_cols() / 32), "products");
+    return n;
+  }
+  settle({x});
   if (n < 2 || !gpu::is_superblock(first.type()) || n_tokens > gpu::kMatvecMaxTokens) {
     multiply(first, tasks[0].result, x, tasks[0].bias.data, n_tokens);
     return 1;

@@ -60,6 +60,21 @@ TEST_CASE("emulated device: weights in blocks and experts, as on the processor")
   }
 }
 
+TEST_CASE("emulated device: one token's norms and additions in its products change no bit") {
+  const TempDir dir;
+  // Matrices of one kind; some that need the norm by itself; experts, whose router does.
+  for (const TinyLlama& tiny : {tiny_llama({TensorType::kQ4_K}, 256), tiny_llama({TensorType::kQ8_0}, 256),
+                                tiny_llama({TensorType::kQ4_K, TensorType::kF32}, 256, 2)}) {
+    const ModelPair pair = load_pair(dir, tiny);
+    CAPTURE(pair.on_cpu->info().file_type);
+    CAPTURE(tiny.n_expert);
+    const auto tokens = random_tokens(*pair.on_cpu, 4);
+    const auto one = logits(*pair.on_device, tokens, 4, 1);
+    CHECK(logits(*pair.on_device, tokens, 4, 4) == one);
+    CHECK(distance(one, logits(*pair.on_cpu, tokens, 4, 4)) <= 0.1);
+  }
+}
+
 TEST_CASE("emulated device: experts in slots have the bits of experts that are all there") {
   const TempDir dir;
   const ModelPair pair = load_pair(dir, tiny_llama({TensorType::kQ4_0}, 64, 6));
