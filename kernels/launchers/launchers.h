@@ -15,6 +15,7 @@
 #include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/pack_codes.h"
+#include "kernels/portable/rope_attention.h"
 #include "kernels/portable/rope_codes.h"
 #include "kernels/portable/sample.h"
 #include "kernels/portable/superblock_matvec.h"
@@ -97,6 +98,21 @@ bool can_merge_codes(int32_t n_splits, bool is_super, const AttentionKernelParam
 /// @return Error::kInvalidValue for dimensions without a kernel: not a multiple of 4, above 576 and 512
 Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                        const AttentionKernelParams& params);
+
+/// What rope_and_store_kv would take. `q` and `pages` are those of AttentionArrays.
+struct RopeKvArrays {
+  const float* k;
+  const float* v;
+  const float* turns;  ///< null without pairs
+  uint16_t* pages;
+};
+/// Whether launch_rope_and_attention computes with heads of these dimensions.
+bool can_rope_and_attend(int32_t head_dim_k, int32_t head_dim_v);
+/// launch_rope_and_store_kv and launch_attention to the same bits, at most kMaxNewPositions tokens of each sequence; q
+/// is left as it is. No sequence of the pass reads what another adds.
+/// @return Error::kInvalidValue where can_rope_and_attend says no, and as launch_attention
+Error launch_rope_and_attention(Stream stream, const AttentionArrays& arrays, const RopeKvArrays& rope, int32_t n_tiles,
+                                int32_t n_splits, const RopeAttentionParams& params);
 
 /// Rows of a tile that append_tiles has to be given for launch_flash.
 int32_t flash_rows();

@@ -57,6 +57,9 @@
 #define OUTPOST_ATTENTION_KERNELS(dim_k, dim_v)                                            \
   OUTPOST_INSTANCE("attention_split_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, true>) \
   OUTPOST_INSTANCE("attention_" #dim_k "_" #dim_v, attention<8, dim_k, dim_v, false>)
+#define OUTPOST_ROPE_ATTENTION_KERNELS(dim)                                                 \
+  OUTPOST_INSTANCE("rope_and_attention_split_" #dim, rope_and_attention<8, dim, dim, true>) \
+  OUTPOST_INSTANCE("rope_and_attention_" #dim, rope_and_attention<8, dim, dim, false>)
 #define OUTPOST_CODES_KERNELS(dim)                                          \
   OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)        \
   OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim>) \
@@ -72,6 +75,8 @@
   OUTPOST_ATTENTION_KERNELS(128, 128)                                         \
   OUTPOST_ATTENTION_KERNELS(256, 256)                                         \
   OUTPOST_ATTENTION_KERNELS(576, 512)                                         \
+  OUTPOST_ROPE_ATTENTION_KERNELS(128)                                         \
+  OUTPOST_ROPE_ATTENTION_KERNELS(256)                                         \
   OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)        \
   OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)       \
   OUTPOST_INSTANCE("attention_merge_codes", attention_merge_codes<kKvSplit>)  \

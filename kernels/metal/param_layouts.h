@@ -13,6 +13,7 @@
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/pack_codes.h"
+#include "kernels/portable/rope_attention.h"
 #include "kernels/portable/rope_codes.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/sample.h"
@@ -27,6 +28,7 @@ static_assert(sizeof(MergeCodesParams) == sizeof(AttentionKernelParams) + 8, "a 
 static_assert(sizeof(HalveParams) == 8, "two numbers");
 static_assert(sizeof(GemmParams) == 16, "four numbers");
 static_assert(sizeof(RopeKvParams) == sizeof(KvLayout) + 16, "four numbers more");
+static_assert(sizeof(RopeAttentionParams) == sizeof(AttentionKernelParams) + 16, "three numbers more");
 static_assert(sizeof(CodesLayout) == 32, "eight numbers");
 static_assert(sizeof(RopeCodesParams) == sizeof(CodesLayout) + 28, "seven numbers more");
 static_assert(sizeof(MatvecParams) == 20, "five numbers");
@@ -47,7 +49,7 @@ static_assert(sizeof(QuantizeParams) == 8, "two numbers");
 static_assert(sizeof(SampleParams) == 12, "three numbers");
 static_assert(sizeof(WidenParams) == 8, "a long");
 // Elements of arrays that the host writes.
-static_assert(sizeof(AttentionTile) == 24, "six numbers");
+static_assert(sizeof(AttentionTile) == 28, "seven numbers");
 static_assert(sizeof(UnpackedPage) == 20, "five numbers");
 
 }  // namespace gpu

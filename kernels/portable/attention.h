@@ -77,12 +77,21 @@ GPU_FN float masked_score(float score, int32_t position, int32_t row_position,
   return p.softcap > 0 ? p.softcap * tanh32(scaled / p.softcap) : scaled;
 }
 
+/// Positions whose keys and values are not taken from pages: none. See NewPositions (rope_attention.h).
+struct NoNewPositions {
+  /// Whether the position is one of them, and then four dimensions of its key and its value.
+  GPU_FN bool has(int32_t) const { return false; }
+  GPU_FN Float4 key(int32_t, int32_t) const { return Float4{0, 0, 0, 0}; }
+  GPU_FN Float4 value(int32_t, int32_t) const { return Float4{0, 0, 0, 0}; }
+};
+
 /// Scores of the positions `first` to `last` of a split for every row, to `scores` [kRows, kKvSplit]; not masked. Eight
 /// lanes share a position: its key is read once, and with their neighbours they read whole sectors.
-template <int kRows, int kMaxDimK>
+template <int kRows, int kMaxDimK, typename NewOnes>
 GPU_FN void score_split(SharedPtr<float> scores, SharedPtr<float> queries, DevicePtr<const uint16_t> pages,
-                        DevicePtr<const int32_t> page_table, GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv,
-                        int32_t split, int32_t first, int32_t last, int32_t n_rows, Here here) {
+                        DevicePtr<const int32_t> page_table, const GPU_LOCAL NewOnes& new_ones,
+                        GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv, int32_t split, int32_t first, int32_t last,
+                        int32_t n_rows, Here here) {
   enum { kSteps = (kMaxDimK + 31) / 32, kSlots = kMaxDimK <= 128 ? 4 : 1, kSlotsOfBlock = 4 * kAttentionWarps };
   const int32_t part = here.lane % 8, dim = kv.head_dim_k;
   const int32_t begin = first / kSlotsOfBlock * kSlotsOfBlock;
@@ -91,12 +100,15 @@ GPU_FN void score_split(SharedPtr<float> scores, SharedPtr<float> queries, Devic
     Float4 keys[kSlots][kSteps];
     GPU_UNROLL for (int32_t i = 0; i < kSlots; ++i) {
       const int32_t slot = base + i * kSlotsOfBlock + 4 * here.warp + here.lane / 8;
+      const int32_t position = split * kKvSplit + slot;
       const bool is_there = slot >= first && slot <= last;
-      const int32_t page = is_there ? int32_t(page_table[(split * kKvSplit + slot) / kPage]) : 0;
+      const int32_t page = is_there ? int32_t(page_table[position / kPage]) : 0;
       const DevicePtr<const uint16_t> key = pages + key_at(kv, page, head_kv, slot % kPage);
       GPU_UNROLL for (int32_t step = 0; step < kSteps; ++step) {
         const int32_t d = 32 * step + 4 * part;
-        keys[i][step] = is_there && d < dim ? load_half4(key + d) : Float4{0, 0, 0, 0};
+        keys[i][step] = Float4{0, 0, 0, 0};
+        if (is_there && d < dim)
+          keys[i][step] = new_ones.has(position) ? new_ones.key(position, d) : load_half4(key + d);
       }
     }
     GPU_UNROLL for (int32_t i = 0; i < kSlots; ++i) {
@@ -165,18 +177,23 @@ GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t fi
 }
 
 /// sums[r] += weights[r, k] * values[k] for the positions `first` to `last` of a split, of four dimensions from d on.
-template <int kRows>
+template <int kRows, typename NewOnes>
 GPU_FN void add_values(GPU_LOCAL float (&sums)[kRows][4], SharedPtr<float> weights, DevicePtr<const uint16_t> pages,
-                       DevicePtr<const int32_t> page_table, GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv, int32_t split,
-                       int32_t first, int32_t last, int32_t d, int32_t n_rows) {
+                       DevicePtr<const int32_t> page_table, const GPU_LOCAL NewOnes& new_ones,
+                       GPU_PARAMS_REF(KvLayout) kv, int32_t head_kv, int32_t split, int32_t first, int32_t last,
+                       int32_t d, int32_t n_rows) {
   for (int32_t begin = first / 8 * 8; begin <= last; begin += 8) {
     const int32_t page = page_table[(split * kKvSplit + begin) / kPage];
     const DevicePtr<const uint16_t> values = pages + value_at(kv, page, head_kv, begin % kPage) + d;
     // Eight are asked for before the first is used. Those before `first` and after `last` are not there.
     Float4 loaded[8];
     GPU_UNROLL for (int32_t j = 0; j < 8; ++j) {
-      const int32_t k = begin + j;
-      loaded[j] = k >= first && k <= last ? load_half4(values + int64_t(j) * kv.head_dim_v) : Float4{0, 0, 0, 0};
+      const int32_t k = begin + j, position = split * kKvSplit + k;
+      loaded[j] = Float4{0, 0, 0, 0};
+      if (k >= first && k <= last) {
+        loaded[j] =
+            new_ones.has(position) ? new_ones.value(position, d) : load_half4(values + int64_t(j) * kv.head_dim_v);
+      }
     }
     GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
       if (r < n_rows) {
@@ -199,50 +216,63 @@ GPU_FN void add_values(GPU_LOCAL float (&sums)[kRows][4], SharedPtr<float> weigh
   }
 }
 
-/// Attention of one tile of rows over one split (kIsSplit: to partial and states) or over all it sees (to y).
-/// Grid: (tiles, n_head_kv, kIsSplit ? splits up to the last position : 1).
-/// kMaxDimK and kMaxDimV are at least the dimensions, which are multiples of 4.
-/// @param q [n_tokens, n_head, head_dim_k], y [n_tokens, n_head, head_dim_v]
-/// @param partial [n_splits, n_tokens, n_head, head_dim_v], states [n_splits, n_tokens, n_head, 2]: what a row does not
-///   see is left as it is
-/// @param sinks [n_head], or unused
-template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit>
-GPU_KERNEL(kAttentionThreads)
-attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int32_t, page_tables),
-          GPU_IN(3, AttentionTile, tiles), GPU_IN(4, float, sinks), GPU_IO(5, float, y), GPU_IO(6, float, partial),
-          GPU_IO(7, float, states), GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {
-  // Values of up to 128 dimensions: a warp has a quarter of the positions and all dimensions, four to a lane; the parts
-  // are added at last, and a thread has one dimension of the sum. More: a thread has four dimensions of all positions.
-  enum { kIsShared = kMaxDimV <= 128 ? 1 : 0, kDims = kIsShared ? 1 : 4 };
-  // Rows whose softmax a warp does.
-  const int32_t kWarpRows = (kRows + kAttentionWarps - 1) / kAttentionWarps;
-  GPU_SHARED(float, queries, kRows* kMaxDimK);
-  enum { kParts = kAttentionWarps * ((kRows + 1) / 2) * kMaxDimV, kScores = kRows * kKvSplit };
-  GPU_SHARED(float, scores, kIsShared&& kParts > kScores ? kParts : kScores);  // and then the parts of half the rows
-  GPU_SHARED(float, split_factors, 2 * kRows);
-  allow_next();
-  wait_for_previous();
-  const Here here = GPU_HERE;
-  GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
-  const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv;
-  const int32_t n_rows = tile.n_tokens * tile.n_heads;
-  const int32_t dim_k = p.kv.head_dim_k, dim_v = p.kv.head_dim_v;
-  const int32_t last_position = tile.first_position + tile.n_tokens - 1;
-  const int32_t first_position = first_visible(tile.first_position, p.n_window);
-  int32_t split = first_position / kKvSplit, last_split = last_position / kKvSplit;
-  if (kIsSplit) {
-    if (here.block_z < split || here.block_z > last_split) return;  // the whole block
-    split = last_split = here.block_z;
-  }
-  const DevicePtr<const int32_t> page_table = page_tables + tile.page_table;
+/// The splits that a tile's rows see; of a block that has one alone, that or none.
+struct TileSplits {
+  int32_t first_position, last_position;
+  int32_t first, last;  ///< splits
+};
 
-  for (int32_t i = here.thread_id; i < n_rows * dim_k; i += kAttentionThreads) {
-    const int32_t row = i / dim_k, d = i % dim_k;
-    const int64_t token = tile.first_token + row / tile.n_heads;
-    const int32_t head = head_kv * n_group + tile.first_head + row % tile.n_heads;
-    queries[row * kMaxDimK + d] = q[(token * p.n_head + head) * dim_k + d];
+template <bool kIsSplit>
+GPU_FN TileSplits tile_splits(GPU_BLOCK_REF(AttentionTile) tile, int32_t n_window, int32_t own_split) {
+  TileSplits splits;
+  splits.first_position = first_visible(tile.first_position, n_window);
+  splits.last_position = tile.first_position + tile.n_tokens - 1;
+  splits.first = splits.first_position / kKvSplit;
+  splits.last = splits.last_position / kKvSplit;
+  if (kIsSplit) {
+    splits.first = splits.first > own_split ? splits.first : own_split;
+    splits.last = splits.last < own_split ? splits.last : own_split;
   }
-  block_barrier();
+  return splits;
+}
+
+/// Values of up to 128 dimensions: a warp has a quarter of the positions and all dimensions, four to a lane; the parts
+/// are added at last, and a thread has one dimension of the sum. More: a thread has four dimensions of all positions.
+template <int kRows, int kMaxDimV>
+struct TileShape {
+  enum {
+    kIsShared = kMaxDimV <= 128 ? 1 : 0,
+    kDims = kIsShared ? 1 : 4,
+    kParts = kAttentionWarps * ((kRows + 1) / 2) * kMaxDimV,
+    kWeights = kRows * kKvSplit,
+    kScores = kIsShared && int(kParts) > int(kWeights) ? kParts : kWeights,  // and then the parts of half the rows
+    kWarpRows = (kRows + kAttentionWarps - 1) / kAttentionWarps,             // rows whose softmax a warp does
+  };
+};
+
+/// Of a block: queries [kRows, kMaxDimK], scores [TileShape::kScores], split_factors [2 * kRows].
+struct TileMemory {
+  SharedPtr<float> queries, scores, split_factors;
+};
+
+struct TileResults {
+  DevicePtr<float> y, partial, states;
+};
+
+/// What attention does once the queries of the tile are in its memory, and all threads have come to a barrier.
+/// @param new_ones NoNewPositions, or NewPositions
+template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit, typename NewOnes>
+GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint16_t> pages,
+                        DevicePtr<const int32_t> page_table, DevicePtr<const float> sinks,
+                        const GPU_LOCAL NewOnes& new_ones, GPU_BLOCK_REF(AttentionTile) tile, TileSplits splits,
+                        GPU_PARAMS_REF(AttentionKernelParams) p, Here here) {
+  typedef TileShape<kRows, kMaxDimV> Shape;
+  enum { kIsShared = Shape::kIsShared, kDims = Shape::kDims };
+  const int32_t kWarpRows = Shape::kWarpRows;
+  const SharedPtr<float> queries = memory.queries, scores = memory.scores, split_factors = memory.split_factors;
+  const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv;
+  const int32_t n_rows = tile.n_tokens * tile.n_heads, dim_v = p.kv.head_dim_v;
+  const NoNewPositions none = NoNewPositions();
 
   float totals[kRows][kDims], results[kRows][kDims];
   SoftmaxState total_states[kWarpRows];  // every lane has those of its warp's rows
@@ -251,11 +281,18 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
     GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) totals[r][i] = results[r][i] = 0;
   }
 
-  for (; split <= last_split; ++split) {
+  for (int32_t split = splits.first; split <= splits.last; ++split) {
     const int32_t start = split * kKvSplit;
-    const int32_t first = first_position > start ? first_position - start : 0;
-    const int32_t last = last_position - start < kKvSplit ? last_position - start : kKvSplit - 1;
-    score_split<kRows, kMaxDimK>(scores, queries, pages, page_table, p.kv, head_kv, split, first, last, n_rows, here);
+    const int32_t first = splits.first_position > start ? splits.first_position - start : 0;
+    const int32_t last = splits.last_position - start < kKvSplit ? splits.last_position - start : kKvSplit - 1;
+    const bool has_new = new_ones.has(start + last);  // the whole block: most blocks take everything from pages
+    if (has_new) {
+      score_split<kRows, kMaxDimK>(scores, queries, pages, page_table, new_ones, p.kv, head_kv, split, first, last,
+                                   n_rows, here);
+    } else {
+      score_split<kRows, kMaxDimK>(scores, queries, pages, page_table, none, p.kv, head_kv, split, first, last, n_rows,
+                                   here);
+    }
     block_barrier();
 
     GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) {
@@ -267,8 +304,8 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
           const int64_t at = (int64_t(split) * p.n_tokens + tile.first_token + row / tile.n_heads) * p.n_head +
                              head_kv * n_group + tile.first_head + row % tile.n_heads;
           if (here.lane == 0) {
-            states[2 * at] = state.max;
-            states[2 * at + 1] = state.sum;
+            to.states[2 * at] = state.max;
+            to.states[2 * at + 1] = state.sum;
           }
         } else {
           const MergeFactors factors = merge(total_states[i], state);
@@ -287,8 +324,13 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
     if (d < dim_v) {
       const int32_t kPart = kKvSplit / kAttentionWarps;
       const int32_t begin = kIsShared ? here.warp * kPart : 0, end = kIsShared ? begin + kPart : kKvSplit;
-      add_values<kRows>(sums, scores, pages, page_table, p.kv, head_kv, split, first > begin ? first : begin,
-                        last < end - 1 ? last : end - 1, d, n_rows);
+      const int32_t own_first = first > begin ? first : begin, own_last = last < end - 1 ? last : end - 1;
+      if (has_new) {
+        add_values<kRows>(sums, scores, pages, page_table, new_ones, p.kv, head_kv, split, own_first, own_last, d,
+                          n_rows);
+      } else {
+        add_values<kRows>(sums, scores, pages, page_table, none, p.kv, head_kv, split, own_first, own_last, d, n_rows);
+      }
     }
     if (kIsShared) {
       const int32_t kHalf = (kRows + 1) / 2;
@@ -348,13 +390,49 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
         const int32_t d = kDims * here.thread_id + i;
         if (d < dim_v) {
           if (kIsSplit)
-            partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = results[r][i];
+            to.partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = results[r][i];
           else
-            y[(token * p.n_head + head) * dim_v + d] = totals[r][i] * split_factors[r];
+            to.y[(token * p.n_head + head) * dim_v + d] = totals[r][i] * split_factors[r];
         }
       }
     }
   }
+}
+
+/// Attention of one tile of rows over one split (kIsSplit: to partial and states) or over all it sees (to y).
+/// Grid: (tiles, n_head_kv, kIsSplit ? splits up to the last position : 1).
+/// kMaxDimK and kMaxDimV are at least the dimensions, which are multiples of 4.
+/// @param q [n_tokens, n_head, head_dim_k], y [n_tokens, n_head, head_dim_v]
+/// @param partial [n_splits, n_tokens, n_head, head_dim_v], states [n_splits, n_tokens, n_head, 2]: what a row does not
+///   see is left as it is
+/// @param sinks [n_head], or unused
+template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit>
+GPU_KERNEL(kAttentionThreads)
+attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int32_t, page_tables),
+          GPU_IN(3, AttentionTile, tiles), GPU_IN(4, float, sinks), GPU_IO(5, float, y), GPU_IO(6, float, partial),
+          GPU_IO(7, float, states), GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {
+  typedef TileShape<kRows, kMaxDimV> Shape;
+  GPU_SHARED(float, queries, kRows* kMaxDimK);
+  GPU_SHARED(float, scores, Shape::kScores);
+  GPU_SHARED(float, split_factors, 2 * kRows);
+  allow_next();
+  wait_for_previous();
+  const Here here = GPU_HERE;
+  GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
+  const TileSplits splits = tile_splits<kIsSplit>(tile, p.n_window, here.block_z);
+  if (splits.first > splits.last) return;  // the whole block
+
+  const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv, dim_k = p.kv.head_dim_k;
+  for (int32_t i = here.thread_id; i < tile.n_tokens * tile.n_heads * dim_k; i += kAttentionThreads) {
+    const int32_t row = i / dim_k, d = i % dim_k;
+    const int64_t token = tile.first_token + row / tile.n_heads;
+    const int32_t head = head_kv * n_group + tile.first_head + row % tile.n_heads;
+    queries[row * kMaxDimK + d] = q[(token * p.n_head + head) * dim_k + d];
+  }
+  block_barrier();
+  attend_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit>(
+      TileMemory{queries, scores, split_factors}, TileResults{y, partial, states}, pages, page_tables + tile.page_table,
+      sinks, NoNewPositions(), tile, splits, p, here);
 }
 
 }  // namespace gpu

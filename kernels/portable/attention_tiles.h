@@ -11,14 +11,16 @@ namespace outpost::gpu {
 /// Appends the tiles of one sequence's run: all heads of a group before the next token, as many as fit.
 /// @param n_group query heads that share a KV head
 /// @param n_rows rows of a tile
+/// @param n_before tokens of the run that have got tiles already
 inline void append_tiles(std::vector<AttentionTile>& tiles, int32_t first_token, int32_t n_tokens,
-                         int32_t first_position, int32_t page_table, int32_t n_group, int32_t n_rows) {
+                         int32_t first_position, int32_t page_table, int32_t n_group, int32_t n_rows,
+                         int32_t n_before = 0) {
   const int32_t n_heads = std::min(n_group, n_rows);
   const int32_t n_tile_tokens = n_rows / n_heads;
   for (int32_t t = 0; t < n_tokens; t += n_tile_tokens) {
     for (int32_t head = 0; head < n_group; head += n_heads) {
       tiles.push_back({first_token + t, std::min(n_tile_tokens, n_tokens - t), first_position + t, page_table, head,
-                       std::min(n_heads, n_group - head)});
+                       std::min(n_heads, n_group - head), n_before + t});
     }
   }
 }
@@ -29,7 +31,7 @@ inline void append_page_tiles(std::vector<AttentionTile>& tiles, int32_t first_t
                               int32_t first_position, int32_t page_table, int32_t n_group, int32_t n_rows) {
   for (int32_t t = 0; t < n_tokens;) {
     const int32_t position = first_position + t, n = std::min(n_tokens - t, kPage - position % kPage);
-    append_tiles(tiles, first_token + t, n, position, page_table, n_group, n_rows);
+    append_tiles(tiles, first_token + t, n, position, page_table, n_group, n_rows, t);
     t += n;
   }
 }

@@ -8,7 +8,8 @@
 #define OUTPOST_METAL_STATIC
 #endif
 
-#define GPU_KERNEL(threads) [[max_total_threads_per_threadgroup(threads)]] kernel void
+#define GPU_KERNEL(...) [[max_total_threads_per_threadgroup(OUTPOST_METAL_FIRST(__VA_ARGS__, 0))]] kernel void
+#define OUTPOST_METAL_FIRST(first, ...) first
 #define GPU_FN inline
 #define GPU_IN(index, type, name) device const type* name [[buffer(index)]]
 #define GPU_RESULT(index, type, name) device const type* name [[buffer(index)]]
@@ -123,6 +124,14 @@ GPU_FN Words4 load_words4(threadgroup const uint32_t* p) {
 GPU_FN void store_words4(device uint32_t* p, Words4 v) { *reinterpret_cast<device metal::uint4*>(p) = v; }
 GPU_FN void store_words4(threadgroup uint32_t* p, Words4 v) { *reinterpret_cast<threadgroup metal::uint4*>(p) = v; }
 GPU_FN Float4 load_half4(device const uint16_t* p) {
+  Float4 v;
+  v.x = float_of_half(p[0]);
+  v.y = float_of_half(p[1]);
+  v.z = float_of_half(p[2]);
+  v.w = float_of_half(p[3]);
+  return v;
+}
+GPU_FN Float4 load_half4(threadgroup const uint16_t* p) {
   Float4 v;
   v.x = float_of_half(p[0]);
   v.y = float_of_half(p[1]);

@@ -34,6 +34,7 @@ struct AttentionTile {
   int32_t first_position;         ///< of the first token in its sequence
   int32_t page_table;             ///< index of the sequence's first page in page_tables
   int32_t first_head, n_heads;    ///< n_tokens * n_heads is at most the rows of a tile
+  int32_t n_before;               ///< tokens of this sequence in the batch before the first
 };
 
 }  // namespace gpu

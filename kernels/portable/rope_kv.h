@@ -31,9 +31,11 @@ struct Turned {
   float first, second;
 };
 
-GPU_FN Turned turned(float first, float second, DevicePtr<const float> turn) {
-  const float cosine = turn[0], sine = turn[1];
+GPU_FN Turned turned(float first, float second, float cosine, float sine) {
   return {first * cosine - second * sine, first * sine + second * cosine};
+}
+GPU_FN Turned turned(float first, float second, DevicePtr<const float> turn) {
+  return turned(first, second, float(turn[0]), float(turn[1]));
 }
 
 /// Rotates q in place, and writes rotated keys and values as f16 into the pages.

@@ -13,7 +13,7 @@
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
-#include "kernels/portable/rope_kv.h"
+#include "kernels/portable/rope_attention.h"
 #include "kernels/portable/sample.h"
 #include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
@@ -89,6 +89,13 @@ struct DeviceAttention {
   DeviceActivations* codes = nullptr;  ///< not null: y as codes too, of splits
 };
 
+/// What a pass adds to the cache, and how it is rotated.
+struct DeviceNewKv {
+  DeviceArray<float>& k;
+  DeviceArray<float>& v;
+  DeviceArray<float>& turns;
+};
+
 /// Rows that tiles of attention may have where a case asks for n: the launcher has one size.
 int32_t tile_rows(int32_t n);
 
@@ -116,6 +123,9 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
                            DeviceArray<uint16_t>& pages, int32_t n_tokens, const gpu::RopeKvParams& params);
 void run_attention(const DeviceAttention& arrays, const gpu::AttentionKernelParams& params, int32_t n_rows,
                    Schedule schedule = Schedule::kInOrder);
+/// Tiles of 8 rows.
+void run_rope_and_attention(const DeviceAttention& arrays, const DeviceNewKv& added,
+                            const gpu::RopeAttentionParams& params, Schedule schedule = Schedule::kInOrder);
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
                DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
                int32_t n_tiles, const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);

@@ -20,6 +20,21 @@ ExpertLists lists_of(DeviceLists& lists) {
   return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices, places_of(lists.places)};
 }
 
+/// @param codes has to live as long as the result
+AttentionArrays arrays_of(const DeviceAttention& a, QuantizedOutput& codes) {
+  AttentionArrays arrays{a.q, a.pages, a.page_tables, a.tiles, a.positions, a.sinks, a.y, nullptr, nullptr};
+  if (a.is_split) {
+    arrays.partial = a.partial;
+    arrays.states = a.states;
+  }
+  if (a.codes != nullptr) {
+    codes = output_of(*a.codes);
+    arrays.codes = &codes;
+    arrays.is_super = a.codes->is_super;
+  }
+  return arrays;
+}
+
 }  // namespace
 
 int32_t tile_rows(int32_t) { return kAttentionRows; }
@@ -80,18 +95,17 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
                "rope_and_store_kv");
 }
 void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t, Schedule) {
-  AttentionArrays arrays{a.q, a.pages, a.page_tables, a.tiles, a.positions, a.sinks, a.y, nullptr, nullptr};
-  if (a.is_split) {
-    arrays.partial = a.partial;
-    arrays.states = a.states;
-  }
   QuantizedOutput codes{};
-  if (a.codes != nullptr) {
-    codes = output_of(*a.codes);
-    arrays.codes = &codes;
-    arrays.is_super = a.codes->is_super;
-  }
+  const AttentionArrays arrays = arrays_of(a, codes);
   check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
+}
+void run_rope_and_attention(const DeviceAttention& a, const DeviceNewKv& added, const RopeAttentionParams& params,
+                            Schedule) {
+  QuantizedOutput codes{};
+  const AttentionArrays arrays = arrays_of(a, codes);
+  check_launch(launch_rope_and_attention(kStream, arrays, {added.k, added.v, added.turns, a.pages}, a.n_tiles,
+                                         a.n_splits, params),
+               "rope_and_attention");
 }
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
                DeviceArray<AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y, int32_t n_tiles,

@@ -115,6 +115,22 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
 
 namespace {
 
+/// The splits that blocks of their own have left.
+void run_merge(const DeviceAttention& a, const AttentionKernelParams& params, Schedule schedule) {
+  if (!a.is_split) return;
+  if (a.codes != nullptr) {
+    DeviceActivations& x = *a.codes;
+    const int32_t n_columns = params.n_head * params.kv.head_dim_v;
+    launch({{blocks_of(n_columns, 8 * kAttentionThreads), params.n_tokens}, kAttentionThreads, schedule, 2}, [&] {
+      attention_merge_codes<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, x.codes, x.scales, x.sums,
+                                      x.pairs, {params, x.is_super ? 1 : 0});
+    });
+    return;
+  }
+  launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
+         [&] { attention_merge<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
+}
+
 template <int kRows, int kMaxDimK, int kMaxDimV>
 void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& params, Schedule schedule) {
   if (a.is_split) {
@@ -122,17 +138,6 @@ void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& p
       attention<kRows, kMaxDimK, kMaxDimV, true>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
                                                  a.states, params);
     });
-    if (a.codes != nullptr) {
-      DeviceActivations& x = *a.codes;
-      const int32_t n_columns = params.n_head * params.kv.head_dim_v;
-      launch({{blocks_of(n_columns, 8 * kAttentionThreads), params.n_tokens}, kAttentionThreads, schedule, 2}, [&] {
-        attention_merge_codes<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, x.codes, x.scales, x.sums,
-                                        x.pairs, {params, x.is_super ? 1 : 0});
-      });
-      return;
-    }
-    launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
-           [&] { attention_merge<kKvSplit>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
   } else {
     launch({{a.n_tiles, params.kv.n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
       attention<kRows, kMaxDimK, kMaxDimV, false>(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial,
@@ -141,14 +146,46 @@ void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& p
   }
 }
 
+template <int kMaxDim>
+void run_rope_and_attention_dims(const DeviceAttention& a, const DeviceNewKv& added, const RopeAttentionParams& params,
+                                 Schedule schedule) {
+  const int32_t n_head_kv = params.attention.kv.n_head_kv;
+  if (a.is_split) {
+    launch({{a.n_tiles, n_head_kv, a.n_splits}, kAttentionThreads, schedule, 1}, [&] {
+      rope_and_attention<8, kMaxDim, kMaxDim, true>(a.q, added.k, added.v, added.turns, a.pages, a.page_tables, a.tiles,
+                                                    a.sinks, a.y, a.partial, a.states, params);
+    });
+  } else {
+    launch({{a.n_tiles, n_head_kv}, kAttentionThreads, schedule, 3}, [&] {
+      rope_and_attention<8, kMaxDim, kMaxDim, false>(a.q, added.k, added.v, added.turns, a.pages, a.page_tables,
+                                                     a.tiles, a.sinks, a.y, a.partial, a.states, params);
+    });
+  }
+}
+
 }  // namespace
 
 void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t n_rows, Schedule schedule) {
-  if (n_rows == 16) return run_attention_dims<16, 64, 128>(a, params, schedule);
-  if (params.kv.head_dim_k <= 64) return run_attention_dims<8, 64, 128>(a, params, schedule);
-  if (params.kv.head_dim_k <= 128) return run_attention_dims<8, 128, 128>(a, params, schedule);
-  if (params.kv.head_dim_k <= 256) return run_attention_dims<8, 256, 256>(a, params, schedule);
-  run_attention_dims<8, 576, 512>(a, params, schedule);
+  if (n_rows == 16)
+    run_attention_dims<16, 64, 128>(a, params, schedule);
+  else if (params.kv.head_dim_k <= 64)
+    run_attention_dims<8, 64, 128>(a, params, schedule);
+  else if (params.kv.head_dim_k <= 128)
+    run_attention_dims<8, 128, 128>(a, params, schedule);
+  else if (params.kv.head_dim_k <= 256)
+    run_attention_dims<8, 256, 256>(a, params, schedule);
+  else
+    run_attention_dims<8, 576, 512>(a, params, schedule);
+  run_merge(a, params, schedule);
+}
+
+void run_rope_and_attention(const DeviceAttention& a, const DeviceNewKv& added, const RopeAttentionParams& params,
+                            Schedule schedule) {
+  if (params.attention.kv.head_dim_k <= 128 && params.attention.kv.head_dim_v <= 128)
+    run_rope_and_attention_dims<128>(a, added, params, schedule);
+  else
+    run_rope_and_attention_dims<256>(a, added, params, schedule);
+  run_merge(a, params.attention, schedule);
 }
 
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,

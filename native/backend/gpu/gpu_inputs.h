@@ -61,7 +61,7 @@ class GpuInputs {
   int32_t last_position() const { return last_position_; }
 
  private:
-  static_assert(sizeof(gpu::AttentionTile) == 6 * sizeof(int32_t));
+  static_assert(sizeof(gpu::AttentionTile) == 7 * sizeof(int32_t));
 
   const int32_t* at(size_t i) const { return device_.as<int32_t>() + i; }
   size_t shape_index(TileShape shape) const {
@@ -102,9 +102,11 @@ class GpuInputs {
     int32_t first_token = 0;
     size_t page_table = 0;
     for (const SequenceRun& run : runs_) {
-      const auto append = shape.ends_with_page ? gpu::append_page_tiles : gpu::append_tiles;
-      append(tiles, first_token, run.n_tokens, run.n_past, static_cast<int32_t>(page_table), shape.n_group,
-             shape.n_rows);
+      const auto table = static_cast<int32_t>(page_table);
+      if (shape.ends_with_page)
+        gpu::append_page_tiles(tiles, first_token, run.n_tokens, run.n_past, table, shape.n_group, shape.n_rows);
+      else
+        gpu::append_tiles(tiles, first_token, run.n_tokens, run.n_past, table, shape.n_group, shape.n_rows);
       first_token += run.n_tokens;
       page_table += n_pages(run);
     }
@@ -114,7 +116,7 @@ class GpuInputs {
     n_tiles_.push_back(static_cast<int32_t>(tiles.size()));
     for (const gpu::AttentionTile& tile : tiles) {
       words_.insert(words_.end(), {tile.first_token, tile.n_tokens, tile.first_position, tile.page_table,
-                                   tile.first_head, tile.n_heads});
+                                   tile.first_head, tile.n_heads, tile.n_before});
     }
   }
 

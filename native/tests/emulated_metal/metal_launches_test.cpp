@@ -133,6 +133,15 @@ class Launches {
       check(
           launch_attention(s, {f_, h_, i_, tiles(), i_, nullptr, f_, f_, f_, &codes}, 1, 2, attention_params(64, 64)));
     };
+    launches_["launch_rope_and_attention"] = [=, this] {
+      for (const int32_t dim : {128, 256}) {
+        for (float* partial : {static_cast<float*>(nullptr), f_}) {
+          const AttentionArrays arrays{f_, h_, i_, tiles(), i_, nullptr, f_, partial, partial};
+          const RopeAttentionParams params{attention_params(dim, dim), 0, 0, 0};
+          check(launch_rope_and_attention(s, arrays, {f_, f_, nullptr, h_}, 1, 2, params));
+        }
+      }
+    };
     launches_["launch_flash"] = [=, this] {
       const AttentionArrays arrays{f_, h_, i_, tiles(), nullptr, nullptr, f_, nullptr, nullptr};
       for (const int32_t dim : {64, 80, 96, 128, 256}) check(launch_flash(s, arrays, 1, attention_params(dim, dim)));
@@ -284,7 +293,7 @@ TEST_CASE("metal: argument i of every portable kernel is its i-th parameter") {
   int n_kernels = 0;
   for (const auto& entry : std::filesystem::directory_iterator("kernels/portable")) {
     const std::string text = text_of(entry.path());
-    const std::regex kernel(R"(\nGPU_KERNEL\(\w+\)\s*(\w+)\(([^{]*?)GPU_GRID\))");
+    const std::regex kernel(R"(\nGPU_KERNEL\([^()]+\)\s*(\w+)\(([^{]*?)GPU_GRID\))");
     for (std::sregex_iterator it(text.begin(), text.end(), kernel), end; it != end; ++it) {
       CAPTURE((*it)[1].str());
       const std::string parameters = (*it)[2].str();
