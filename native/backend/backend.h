@@ -125,7 +125,7 @@ class KvAllocator {
 };
 
 /// A run of consecutive tokens of one sequence inside a batch. Position p of the sequence lives in row
-/// p % kKvPageSize of page page_table[p / kKvPageSize].
+/// p % kKvPageSize of page page_table[p / kKvPageSize]. What a run adds no other run of the batch reads.
 struct SequenceRun {
   std::span<const int32_t> page_table;
   int32_t n_past;    ///< position of the run's first token
@@ -314,7 +314,7 @@ class Backend : public KvAllocator {
                                  KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
                                  const AttentionParams& params, Rope* rope) = 0;
   /// Causal attention of q over the pages of layer `il`, which already hold the runs' own keys and values.
-  /// y is [n_tokens, n_head, head_dim_v].
+  /// y is [n_tokens, n_head, head_dim_v]. What q holds afterwards is not said: a device may rotate it here alone.
   virtual void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                          std::span<const SequenceRun> runs, const AttentionParams& params) = 0;
   /// y[i] = row rows[i] of x, rows of `width`.

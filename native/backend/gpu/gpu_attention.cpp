@@ -5,6 +5,8 @@
 
 namespace outpost {
 
+static_assert(gpu::kMatvecMaxTokens <= gpu::kMaxNewPositions);
+
 void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> k, DeviceSpan<const float> v,
                                    KvStorage& kv, int32_t il, std::span<const SequenceRun> runs,
                                    const AttentionParams& params, Rope* rope) {
@@ -28,18 +30,34 @@ void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> 
     storage.pack_written(il);
     return;
   }
-  auto& storage = static_cast<GpuKvStorage&>(kv);
-  const gpu::RopeKvParams kernel_params{storage.layout(il), params.n_head, turns != nullptr ? turns->n_pairs() : 0,
-                                        turns != nullptr ? turns->params().offset : 0,
-                                        turns != nullptr && turns->params().pairing == RopePairing::kHalves ? 1 : 0};
-  launched(gpu::launch_rope_and_store_kv(stream_, write(q), k.data, v.data, turns != nullptr ? turns->turns() : nullptr,
-                                         inputs_.positions(), inputs_.slots(), storage.pages(), inputs_.n_tokens(),
-                                         kernel_params),
-           "rope_and_store_kv");
+  const PendingKv pending{{write(q), q.size}, k, v, static_cast<const GpuKvStorage*>(&kv), il, turns, params.n_head};
+  const bool is_few = is_in_pass_ && inputs_.n_tokens() <= gpu::kMatvecMaxTokens;
+  if (is_few && gpu::can_rope_and_attend(params.head_dim_k, params.head_dim_v))
+    pending_kv_ = pending;  // the attention that mostly follows takes it along
+  else
+    store(pending);
+}
+
+gpu::RopeKvParams GpuBackend::rope_params(const PendingKv& pending) {
+  const GpuRope* rope = pending.rope;
+  return {pending.kv->layout(pending.il), pending.n_head, rope != nullptr ? rope->n_pairs() : 0,
+          rope != nullptr ? rope->params().offset : 0,
+          rope != nullptr && rope->params().pairing == RopePairing::kHalves ? 1 : 0};
+}
+
+void GpuBackend::store(const PendingKv& pending) {
+  launched(
+      gpu::launch_rope_and_store_kv(stream_, pending.q.data, pending.k.data, pending.v.data,
+                                    pending.rope != nullptr ? pending.rope->turns() : nullptr, inputs_.positions(),
+                                    inputs_.slots(), pending.kv->pages(), inputs_.n_tokens(), rope_params(pending)),
+      "rope_and_store_kv");
 }
 
 void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                            std::span<const SequenceRun> runs, const AttentionParams& params) {
+  PendingKv added;
+  if (pending_kv_.kv == &kv && pending_kv_.il == il && pending_kv_.q.data == q.data)
+    added = std::exchange(pending_kv_, {});
   settle({q});
   if (!is_in_pass_) {
     inputs_.stage(stream_, {}, runs, {});
@@ -92,10 +110,18 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
     quantized_ = y;
     is_quantized_super_ = is_super;
   }
-  if (is_flash)
+  if (added.kv != nullptr) {
+    const gpu::RopeKvParams rope = rope_params(added);
+    const gpu::RopeKvArrays rope_arrays{added.k.data, added.v.data,
+                                        added.rope != nullptr ? added.rope->turns() : nullptr, storage.pages()};
+    launched(gpu::launch_rope_and_attention(stream_, arrays, rope_arrays, n_tiles, n_splits_,
+                                            {kernel_params, rope.n_pairs, rope.offset, rope.is_halves}),
+             "rope_and_attention");
+  } else if (is_flash) {
     launched(gpu::launch_flash(stream_, arrays, n_tiles, kernel_params), "flash_prefill");
-  else
+  } else {
     launched(gpu::launch_attention(stream_, arrays, n_tiles, n_splits_, kernel_params), "attention");
+  }
 }
 
 gpu::RopeCodesParams GpuBackend::codes_params(const GpuCodesStorage& storage, int32_t il, int32_t n_head) const {

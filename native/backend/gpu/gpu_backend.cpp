@@ -35,6 +35,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   pending_ = {};
   product_ = {};
   norm_ = {};
+  pending_kv_ = {};
   quantized_ = {};
   halved_ = {};
   pass_tokens_ = inputs.tokens;
@@ -144,6 +145,7 @@ void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
 }
 
 void GpuBackend::settle(std::initializer_list<DeviceSpan<const float>> reads) {
+  if (pending_kv_.kv != nullptr) store(std::exchange(pending_kv_, {}));
   issue_product();
   if (pending_.x.data != nullptr) {
     const PendingAdd pending = std::exchange(pending_, {});

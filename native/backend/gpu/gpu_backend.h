@@ -105,6 +105,15 @@ class GpuBackend final : public Backend {
     DeviceSpan<const float> x, weight;
     float eps = 0;
   };
+  /// Rotation and storing of a pass of few tokens, which attention takes along.
+  struct PendingKv {
+    DeviceSpan<float> q;
+    DeviceSpan<const float> k, v;
+    const GpuKvStorage* kv = nullptr;
+    int32_t il = 0;
+    const GpuRope* rope = nullptr;
+    int32_t n_head = 0;
+  };
 
   /// An UnpackedPlan on the device. Passes that have one are not recorded.
   struct UnpackedPass {
@@ -178,6 +187,12 @@ class GpuBackend final : public Backend {
   void multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                         const GpuExpertPass& pass, int32_t n_used);
 
+  // ---- keys and values
+
+  static gpu::RopeKvParams rope_params(const PendingKv& pending);
+  /// Rotates and stores in a launch of its own.
+  void store(const PendingKv& pending);
+
   // ---- keys and values in codes
 
   gpu::RopeCodesParams codes_params(const GpuCodesStorage& storage, int32_t il, int32_t n_head) const;
@@ -241,6 +256,7 @@ class GpuBackend final : public Backend {
   PendingAdd pending_;
   PendingProduct product_;
   PendingNorm norm_;
+  PendingKv pending_kv_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
   bool is_quantized_super_ = false;
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256

@@ -25,6 +25,24 @@ TEST_CASE("metal: prompts are computed on simdgroup matrices, as exact as f16 is
     CHECK(dispatched.contains(name));
 }
 
+TEST_CASE("metal: a pass of few tokens has no launch of its own for rotation") {
+  const TempDir dir;
+  const ModelPair pair = load_pair(dir, tiny_llama({TensorType::kF32}));
+  const auto tokens = random_tokens(*pair.on_cpu, 20);
+  const auto kernels_of = [&](int32_t n_chunk, const std::string& kv) {
+    emulator::take_dispatched();
+    logits(*pair.on_device, tokens, 20, n_chunk, kv);
+    return emulator::take_dispatched();
+  };
+  for (const int32_t n_chunk : {1, 10}) {
+    const auto few = kernels_of(n_chunk, "exact");
+    CHECK(few.contains("rope_and_attention_128"));
+    CHECK(!few.contains("rope_and_store_kv"));
+  }
+  CHECK(kernels_of(20, "exact").contains("rope_and_store_kv"));
+  CHECK(kernels_of(1, "compact").contains("rope_and_store_codes_128"));
+}
+
 TEST_CASE("metal: there is one device, and the ids of others are refused") {
   std::string reason;
   const auto devices = list_gpus(reason);

@@ -67,9 +67,8 @@ class Layer {
       weights_.push_back(std::make_unique<LayerWeights>(square, narrow, wide, tall));
   }
 
-  static constexpr const char* kSteps[] = {"norm", "q, k, v",  "rope",  "attention", "o",
-                                           "norm", "gate, up", "codes", "down"};
-  static constexpr int kProducts = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 8;  // bit i: kSteps[i]
+  static constexpr const char* kSteps[] = {"norm", "q, k, v", "attention", "o", "norm", "gate, up", "codes", "down"};
+  static constexpr int kProducts = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7;  // bit i: kSteps[i]
 
   void run(Stream stream, int step, int il) {
     LayerWeights& w = *weights_[static_cast<size_t>(il % kLayersInMemory)];
@@ -77,7 +76,7 @@ class Layer {
     const int32_t n_groups = kWidth / 32;
     switch (step) {
       case 0:
-      case 5:
+      case 4:
         return check(launch_residual_norm(stream, normed_, x_, added_, norm_weight_, codes_.output(), n_, norm),
                      "norm");
       case 1: {
@@ -86,28 +85,25 @@ class Layer {
                                           {w.v.pointer(), nullptr, v_, kHeadsKv * kDim}};
         return check(launch_matvec_set(stream, kType, products, 3, codes_.input(), n_groups, n_), "q, k, v");
       }
-      case 2:
-        return check(launch_rope_and_store_kv(stream, q_, k_, v_, turns_, positions_, slots_, pages_, n_,
-                                              {kKv, kHeads, kDim / 2, 0, 0}),
-                     "rope");
-      case 3: {
+      case 2: {
         const QuantizedOutput codes = codes_.output();
         const AttentionArrays arrays{q_,        pages_,   page_table_, tiles_, positions_, nullptr,
                                      attended_, partial_, states_,     &codes, true};
-        const AttentionKernelParams params{kKv, kHeads, n_, 0, 0, 0.088388f, 0};
+        const RopeAttentionParams params{{kKv, kHeads, n_, 0, 0, 0.088388f, 0}, kDim / 2, 0, 0};
         return check(
-            launch_attention(stream, arrays, static_cast<int32_t>(tiles_of(n_).size()), kPositions / kKvSplit, params),
-            "attention");
+            launch_rope_and_attention(stream, arrays, {k_, v_, turns_, pages_},
+                                      static_cast<int32_t>(tiles_of(n_).size()), kPositions / kKvSplit, params),
+            "rope and attention");
       }
-      case 4: {
+      case 3: {
         const MatrixProduct product{w.o.pointer(), nullptr, added_, kWidth};
         return check(launch_matvec_set(stream, kType, &product, 1, codes_.input(), n_groups, n_), "o");
       }
-      case 6:
+      case 5:
         return check(launch_matvec_gated(stream, kType, w.gate.pointer(), w.up.pointer(), codes_.input(), nullptr,
                                          nullptr, hidden_, {kFfn, n_groups, n_, 0, 0}),
                      "gate, up");
-      case 7: return check(launch_quantize(stream, hidden_, hidden_codes_.output(), {kFfn / 32 * n_, 1}), "codes");
+      case 6: return check(launch_quantize(stream, hidden_, hidden_codes_.output(), {kFfn / 32 * n_, 1}), "codes");
       default: {
         const MatrixProduct product{w.down.pointer(), nullptr, added_, kWidth};
         return check(launch_matvec_set(stream, kType, &product, 1, hidden_codes_.input(), kFfn / 32, n_), "down");
@@ -129,8 +125,7 @@ class Layer {
   DeviceArray<float> v_{"v", random_f32(size_of(n_, kHeadsKv*kDim), 7)},
       hidden_{"hidden", random_f32(size_of(n_, kFfn), 8)};
   Codes codes_{size_of(n_, kWidth)}, hidden_codes_{size_of(n_, kFfn)};
-  DeviceArray<int32_t> positions_{"positions", count_from(kPositions - n_, n_)},
-      slots_{"slots", count_from(kPositions - n_, n_)};
+  DeviceArray<int32_t> positions_{"positions", count_from(kPositions - n_, n_)};
   DeviceArray<int32_t> page_table_{"page_table", count_from(0, kPositions / kPage)};
   DeviceArray<AttentionTile> tiles_{"tiles", tiles_of(n_)};
   DeviceArray<uint16_t> pages_{"pages",
