@@ -267,7 +267,8 @@ int main(int argc, char** argv) {
     const double rate = has_wgmma ? measure_rate(properties.n_multiprocessors) : 0;
     std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name.c_str(), rate);
     if (wants("layer")) {
-      for (const int32_t n_tokens : {1, 2, 8}) measure_layer(n_tokens);
+      for (const int32_t n_tokens : {1, 2, 8}) measure_layer(n_tokens, false);
+      if (has_stream()) measure_layer(1, true);
     }
     if (wants("matvec")) {
       const double copy_rate = measure_copy();

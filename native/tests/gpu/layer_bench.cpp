@@ -57,10 +57,10 @@ std::vector<AttentionTile> tiles_of(int32_t n_tokens) {
   return tiles;
 }
 
-/// The launches of a layer as the backend issues them.
+/// The launches of a layer as the backend issues them: on devices with superblock_stream one token's are fused.
 class Layer {
  public:
-  explicit Layer(int32_t n_tokens) : n_(n_tokens) {
+  Layer(int32_t n_tokens, bool is_fused) : n_(n_tokens), is_fused_(is_fused) {
     const auto square = device_weight(kType, kWidth, kWidth), narrow = device_weight(kType, kHeadsKv * kDim, kWidth);
     const auto wide = device_weight(kType, kFfn, kWidth), tall = device_weight(kType, kWidth, kFfn);
     for (int i = 0; i < kLayersInMemory; ++i)
@@ -70,8 +70,12 @@ class Layer {
   static constexpr const char* kSteps[] = {"norm", "q, k, v", "attention", "o", "norm", "gate, up", "codes", "down"};
   static constexpr int kProducts = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7;  // bit i: kSteps[i]
 
+  /// Steps that have launches of their own.
+  int steps() const { return (1 << std::size(kSteps)) - 1 - (is_fused_ ? 1 << 0 | 1 << 4 | 1 << 6 : 0); }
+
   void run(Stream stream, int step, int il) {
     LayerWeights& w = *weights_[static_cast<size_t>(il % kLayersInMemory)];
+    if (is_fused_ && step != 2) return run_fused(stream, step, w);
     const ResidualNormParams norm{kWidth, 1e-5f, 1, 1.0f, 1};
     const int32_t n_groups = kWidth / 32;
     switch (step) {
@@ -112,11 +116,33 @@ class Layer {
   }
 
  private:
+  void run_fused(Stream stream, int step, LayerWeights& w) {
+    const int32_t n_groups = kWidth / 32;
+    const FusedInput normed{x_, norm_weight_, 1e-5f};
+    if (step == 1) {
+      const MatrixProduct products[] = {{w.q.pointer(), nullptr, q_, kWidth},
+                                        {w.k.pointer(), nullptr, k_, kHeadsKv * kDim},
+                                        {w.v.pointer(), nullptr, v_, kHeadsKv * kDim}};
+      check(launch_fused(stream, kType, products, 3, {}, normed, n_groups), "q, k, v");
+    } else if (step == 3) {
+      const MatrixProduct product{w.o.pointer(), nullptr, x_, kWidth};
+      check(launch_fused(stream, kType, &product, 1, codes_.input(), {}, n_groups, true), "o");
+    } else if (step == 5) {
+      check(launch_fused_gated(stream, kType, w.gate.pointer(), w.up.pointer(), normed, nullptr, nullptr, hidden_,
+                               {kFfn, n_groups, n_, 0, 0}),
+            "gate, up");
+    } else {
+      const MatrixProduct product{w.down.pointer(), nullptr, x_, kWidth};
+      check(launch_fused(stream, kType, &product, 1, {}, {hidden_}, kFfn / 32, true), "down");
+    }
+  }
+
   static constexpr TensorType kType = TensorType::kQ4_K;
   static constexpr int64_t kStride = int64_t{kPage} * kHeadsKv * 2 * kDim;
   static constexpr KvLayout kKv = {kHeadsKv, kDim, kDim, kStride, 0};
 
   int32_t n_;
+  bool is_fused_;
   std::vector<std::unique_ptr<LayerWeights>> weights_;
   DeviceArray<float> x_{"x", random_f32(size_of(n_, kWidth), 1)}, added_{"added", random_f32(size_of(n_, kWidth), 2)};
   DeviceArray<float> norm_weight_{"weight", random_f32(kWidth, 3)}, turns_{"turns", random_f32(kPositions*kDim, 4)};
@@ -152,20 +178,24 @@ double layer_us(Layer& layer, Stream stream, int steps) {
 
 }  // namespace
 
-void measure_layer(int32_t n_tokens) {
-  Layer layer(n_tokens);
+void measure_layer(int32_t n_tokens, bool is_fused) {
+  Layer layer(n_tokens, is_fused);
   Stream stream = nullptr;
   check(create_stream(stream), "a stream");
-  const int n_steps = static_cast<int>(std::size(Layer::kSteps)), all = (1 << n_steps) - 1;
+  const int n_steps = static_cast<int>(std::size(Layer::kSteps)), all = layer.steps();
   // Once outside of a recording: what every step reads has been written, and all is loaded.
-  for (int step = 0; step < n_steps; ++step) layer.run(stream, step, 0);
+  for (int step = 0; step < n_steps; ++step) {
+    if ((all >> step & 1) != 0) layer.run(stream, step, 0);
+  }
   check(synchronize(stream), "computing");
   const double whole = layer_us(layer, stream, all);
-  std::printf("layer of %d tokens: %.2f us, its products alone %.2f, the others %.2f; less without", n_tokens, whole,
-              layer_us(layer, stream, Layer::kProducts), layer_us(layer, stream, all & ~Layer::kProducts));
-  for (int step = 0; step < n_steps; ++step)
-    std::printf("%s %s %.2f", step == 0 ? "" : ",", Layer::kSteps[step],
-                whole - layer_us(layer, stream, all & ~(1 << step)));
+  std::printf("layer of %d tokens%s: %.2f us, its products alone %.2f, the others %.2f; less without", n_tokens,
+              is_fused ? " (fused)" : "", whole, layer_us(layer, stream, Layer::kProducts),
+              layer_us(layer, stream, all & ~Layer::kProducts));
+  for (int step = 0; step < n_steps; ++step) {
+    if ((all >> step & 1) != 0)
+      std::printf(" %s %.2f", Layer::kSteps[step], whole - layer_us(layer, stream, all & ~(1 << step)));
+  }
   std::printf("\n");
   std::fflush(stdout);
   destroy_stream(stream);
