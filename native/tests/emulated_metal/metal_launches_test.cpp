@@ -286,7 +286,18 @@ TEST_CASE("metal: no launcher is forgotten above") {
   for (std::sregex_iterator it(text.begin(), text.end(), declaration), end; it != end; ++it)
     declared.insert((*it)[1].str());
   CHECK(declared.erase("launch_matrix_rate") == 1);  // for measurements on CUDA
+  for (const char* name : {"launch_fused", "launch_fused_gated"}) CHECK(declared.erase(name) == 1);  // below
   CHECK(Launches().names() == declared);
+}
+
+TEST_CASE("metal: products that take along what is before and after them are refused") {
+  const DeviceType type{TensorType::kQ4_K, false};
+  CHECK_FALSE(has_stream());
+  CHECK_FALSE(can_fuse(type, 256));
+  const MatrixProduct product{nullptr, nullptr, nullptr, 8};
+  CHECK(launch_fused(nullptr, type, &product, 1, {}, {}, 8) == Error::kInvalidValue);
+  CHECK(launch_fused_gated(nullptr, type, nullptr, nullptr, {}, nullptr, nullptr, nullptr, {8, 8, 1, 0, 0}) ==
+        Error::kInvalidValue);
 }
 
 TEST_CASE("metal: argument i of every portable kernel is its i-th parameter") {
