@@ -227,6 +227,120 @@ it('does not start again after a stop that followed a death', async () => {
   expect(forked).toHaveLength(1);
 });
 
+it('does not start again when it is stopped while it restarts: the app quits', async () => {
+  const { process, last, forked, names } = supervised();
+  process.start();
+  last().comeUp();
+  const restarted = process.restart();
+  const stopped = process.stop();
+  last().exit(0);
+  await Promise.all([restarted, stopped]);
+  vi.advanceTimersByTime(1_000_000);
+  expect(forked).toHaveLength(1);
+  expect(names()).toEqual(['running', 'restarting']);
+});
+
+it('does not start again when it is stopped while another process takes its place', async () => {
+  const { process, last, forked } = supervised();
+  process.start();
+  last().comeUp();
+  const replaced = process.replace('It cannot go on.');
+  await vi.advanceTimersByTimeAsync(500);
+  const stopped = process.stop();
+  last().exit(0);
+  await Promise.all([replaced, stopped]);
+  vi.advanceTimersByTime(1_000_000);
+  expect(forked).toHaveLength(1);
+});
+
+it.each(['ends', 'has ended'])('does not start again for anybody who asks while it %s after a stop', async (when) => {
+  const { process, last, forked, names } = supervised();
+  process.start();
+  last().comeUp();
+  const stopped = process.stop();
+  if (when === 'has ended') last().exit(0);
+  process.start();
+  const asked = [process.restart(), process.replace('It cannot go on.'), process.giveUp('It cannot go on.')];
+  if (when === 'ends') last().exit(0);
+  await vi.advanceTimersByTimeAsync(500);
+  await Promise.all([stopped, ...asked]);
+  vi.advanceTimersByTime(1_000_000);
+  expect(forked).toHaveLength(1);
+  expect(names()).toEqual(['running']);
+});
+
+it('is never started when it was stopped before', async () => {
+  const { process, forked } = supervised();
+  await process.stop();
+  process.start();
+  expect(forked).toHaveLength(0);
+});
+
+it('runs one process when it is to be started while it restarts', async () => {
+  const { process, last, forked } = supervised();
+  process.start();
+  last().comeUp();
+  const restarted = process.restart();
+  process.start();
+  expect(forked).toHaveLength(1);
+  last().exit(0);
+  await restarted;
+  expect(forked).toHaveLength(2);
+  process.start();
+  expect(forked).toHaveLength(2);
+});
+
+it('starts a process again that was given up and started by somebody else, when it dies', async () => {
+  const { process, last, forked, names } = supervised();
+  process.start();
+  last().comeUp();
+  const givenUp = process.giveUp('It cannot go on.');
+  await vi.advanceTimersByTimeAsync(500);
+  last().exit(0);
+  await givenUp;
+  process.start();
+  last().comeUp();
+  last().exit(1);
+  expect(names()).toEqual(['running', 'failed', 'running', 'restarting']);
+  vi.advanceTimersByTime(300);
+  expect(forked).toHaveLength(3);
+});
+
+it('waits its time after a death, also when one from before a restart had to wait', async () => {
+  const { process, last, forked } = supervised();
+  process.start();
+  for (let i = 0; i < 2; i++) {
+    last().comeUp();
+    last().exit(1);
+    if (i === 0) vi.advanceTimersByTime(300);
+  }
+  await process.restart(); // 600 ms before the third start that nobody needs any more
+  expect(forked).toHaveLength(3);
+  vi.advanceTimersByTime(400);
+  last().comeUp();
+  last().exit(1);
+  vi.advanceTimersByTime(299);
+  expect(forked).toHaveLength(3);
+  vi.advanceTimersByTime(1);
+  expect(forked).toHaveLength(4);
+});
+
+it('has nothing to start left when it gives up', async () => {
+  const { process, last, forked } = supervised();
+  process.start();
+  let nDead = 0;
+  for (let ms = 0; ms < 10_000; ms++) {
+    if (forked.length > nDead) {
+      nDead = forked.length;
+      last().exit(1); // each at once
+      if (nDead === 3) await process.restart(); // while the fourth waits its 900 ms
+    }
+    vi.advanceTimersByTime(1);
+  }
+  expect(process.state.state).toBe('failed');
+  expect(forked).toHaveLength(3 + 4);
+});
+
 it('ends a process that is not up yet as soon as it is', async () => {
   const { process, last, onStarted } = supervised();
   process.start();

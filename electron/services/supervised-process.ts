@@ -35,9 +35,12 @@ export class SupervisedProcess {
   #process: UtilityProcess | null = null;
   #state: ProcessState = { state: 'starting' };
   #deathsMs: number[] = [];
-  #isStopping = false;
-  /** When the process that was stopped last is gone. */
-  #ended: Promise<void> = Promise.resolve();
+  /** For good: the app quits. */
+  #isStopped = false;
+  /** Starts the next process after a death, unless something else happens before. */
+  #restartTimer: NodeJS.Timeout | undefined;
+  /** When the process that was ended last is gone; null when it is. Until then there is no other one. */
+  #ending: Promise<void> | null = null;
 
   constructor(options: SupervisedProcessOptions) {
     this.#options = options;
@@ -51,9 +54,10 @@ export class SupervisedProcess {
     return this.#process?.pid;
   }
 
-  /** Nothing happens if one runs already. */
+  /** Nothing happens if one runs already, after a stop, and while one ends: whoever ends it says what comes after it. */
   start(): void {
-    if (this.#process !== null) return;
+    if (this.#process !== null || this.#ending !== null || this.#isStopped) return;
+    clearTimeout(this.#restartTimer);
     const { entry, serviceName } = this.#options;
     const started = utilityProcess.fork(entry, [], { serviceName, stdio: 'inherit' });
     this.#process = started;
@@ -103,16 +107,26 @@ export class SupervisedProcess {
   async giveUp(reason: string): Promise<void> {
     if (await this.#hasEnded()) return;
     this.#setState({ state: 'failed', reason, cause: 'device' });
-    await this.stop();
+    await this.#end();
   }
 
-  /** Resolves when the process is gone. It is not started again. */
+  /** Resolves when the process is gone. None is started any more, whoever asks: the app quits. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#isStopped = true;
+    await this.#end();
+  }
+
+  /** Resolves when no process is left, and none waits to be started. */
+  async #end(): Promise<void> {
+    clearTimeout(this.#restartTimer);
     const running = this.#process;
     this.#process = null;
-    if (running) this.#ended = end(running);
-    await this.#ended;
+    if (running) {
+      this.#ending = end(running).then(() => {
+        this.#ending = null;
+      });
+    }
+    await this.#ending;
   }
 
   /** Waits for last words. @returns whether the process of now is gone then without that, or another one is there */
@@ -123,15 +137,13 @@ export class SupervisedProcess {
   }
 
   async #startOver(reason: string): Promise<void> {
-    this.#setState({ state: 'restarting', reason, attempt: 1 });
-    await this.stop();
-    this.#isStopping = false;
+    if (!this.#isStopped) this.#setState({ state: 'restarting', reason, attempt: 1 });
+    await this.#end();
     this.start();
   }
 
   #died(code: number): void {
     this.#process = null;
-    if (this.#isStopping) return;
     const nowMs = Date.now();
     this.#deathsMs = [...this.#deathsMs.filter((ms) => nowMs - ms < windowMs), nowMs];
     const attempt = this.#deathsMs.length;
@@ -141,9 +153,7 @@ export class SupervisedProcess {
       return;
     }
     this.#setState({ state: 'restarting', reason, attempt });
-    setTimeout(() => {
-      if (!this.#isStopping && this.#process === null) this.start();
-    }, restartDelayMs * attempt);
+    this.#restartTimer = setTimeout(() => this.start(), restartDelayMs * attempt);
   }
 
   #setState(state: ProcessState): void {
