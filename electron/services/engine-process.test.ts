@@ -130,3 +130,12 @@ it('leaves a process alone that took the place of the one that lost its GPU', as
   await vi.advanceTimersByTimeAsync(10_000);
   expect(forked).toHaveLength(2);
 });
+
+it('says that the engine is not there while it starts anew, instead of asking the one that died', async () => {
+  const { engine, last, assigned } = await running();
+  last().end(1);
+  expect(() => engine.gpus()).toThrow('The engine is starting.');
+  await engine.load();
+  await engine.forget();
+  expect(assigned).toHaveBeenCalledOnce(); // by the start
+});

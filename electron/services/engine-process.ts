@@ -26,7 +26,8 @@ type Control = ReturnType<typeof controlClient<typeof engineControlContract>>;
 export class EngineProcess {
   readonly process: SupervisedProcess;
   readonly #options: EngineProcessOptions;
-  #control: Control | null = null;
+  /** Of the process that was started last. */
+  #lastControl: Control | null = null;
   #lostAtMs = Number.NEGATIVE_INFINITY;
   /** Of a loss that another process was started for, and that the user was not told of yet. */
   #loss: string | null = null;
@@ -44,7 +45,7 @@ export class EngineProcess {
         if (loss.success) void this.#deviceLost(loss.data.message);
       },
       onStarted: () => {
-        this.#control = controlClient(this.process.controlPort(), engineControlContract);
+        this.#lastControl = controlClient(this.process.controlPort(), engineControlContract);
         options.onStarted();
         this.#tellOfLoss();
         void this.load();
@@ -114,6 +115,11 @@ export class EngineProcess {
       detail: this.#loss,
     });
     this.#loss = null;
+  }
+
+  /** Null if no process runs. */
+  get #control(): Control | null {
+    return this.process.state.state === 'running' ? this.#lastControl : null;
   }
 
   #running(): Control {

@@ -1,5 +1,6 @@
 // The terminal process, and the folder that its shells start in.
 import type { MessagePortMain } from 'electron';
+import { isAbort } from '../common/error-info.ts';
 import { terminalControlContract } from '../common/terminal-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
@@ -33,7 +34,18 @@ export class TerminalProcess {
 
   /** Another folder is open: shells that run stay where they are. */
   async rootChanged(): Promise<void> {
-    await this.#control?.setRoot({ root: this.#options.root() });
+    if (this.process.state.state === 'running' && this.#control) await this.#giveRoot(this.#control);
+  }
+
+  /** @returns whether the process has it; if not, it died, and the next one gets it when it starts */
+  async #giveRoot(control: Control): Promise<boolean> {
+    try {
+      await control.setRoot({ root: this.#options.root() });
+      return true;
+    } catch (error) {
+      if (isAbort(error)) return false;
+      throw error;
+    }
   }
 
   serve(port: MessagePortMain): boolean {
@@ -42,8 +54,9 @@ export class TerminalProcess {
 
   async #started(): Promise<void> {
     this.#hasRoot = false;
-    this.#control = controlClient(this.process.controlPort(), terminalControlContract);
-    await this.rootChanged();
+    const control = controlClient(this.process.controlPort(), terminalControlContract);
+    this.#control = control;
+    if (!(await this.#giveRoot(control)) || this.#control !== control) return;
     this.#hasRoot = true;
     this.#options.onStarted();
   }

@@ -1,5 +1,6 @@
 // The workspace process and the folder it serves. A restarted one gets the same folder again.
 import type { MessagePortMain } from 'electron';
+import { isAbort } from '../common/error-info.ts';
 import { workspaceControlContract } from '../common/workspace-contract.ts';
 import { controlClient } from './control-client.ts';
 import { SupervisedProcess, type SupervisedProcessOptions } from './supervised-process.ts';
@@ -34,9 +35,17 @@ export class WorkspaceProcess {
     });
   }
 
-  /** @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then */
+  /**
+   * If there is no process, or it dies, the next one gets `root()` when it starts.
+   * @throws FILE_NOT_FOUND, PERMISSION_DENIED; the folder that was open stays open then
+   */
   async setRoot(root: string | null): Promise<void> {
-    await this.#control?.setRoot({ root });
+    if (this.process.state.state !== 'running') return;
+    try {
+      await this.#control?.setRoot({ root });
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+    }
   }
 
   /** Hands the window a port; false if there is nobody to serve it yet. */
@@ -46,12 +55,17 @@ export class WorkspaceProcess {
 
   async #started(): Promise<void> {
     this.#hasRoot = false;
-    this.#control = controlClient(this.process.controlPort(), workspaceControlContract);
+    const control = controlClient(this.process.controlPort(), workspaceControlContract);
+    this.#control = control;
+    let lost: unknown;
     try {
-      await this.setRoot(this.#options.root());
+      await control.setRoot({ root: this.#options.root() });
     } catch (error) {
-      this.#options.onRootLost(error);
+      lost = error;
     }
+    // The process died meanwhile, and the next one is on its way, or there already.
+    if (this.#control !== control || isAbort(lost)) return;
+    if (lost !== undefined) this.#options.onRootLost(lost);
     this.#hasRoot = true;
     this.#options.onStarted();
   }
