@@ -219,4 +219,15 @@ describe('two halves', () => {
     buffers.close(active().id);
     expect(buffers.store.getState()).toMatchObject({ split: null, activeId: null });
   });
+
+  it('read what takes the place of a text that was closed in the half without the keyboard', async () => {
+    await buffers.open('src/a.ts');
+    await buffers.open('b.txt');
+    buffers.addUnread(['c.txt']); // a tab of the last session
+    buffers.splitRight();
+    await buffers.open('src/a.ts');
+    buffers.close(buffers.byPath('b.txt')?.id ?? '');
+    expect(shown()).toEqual(['c.txt', 'src/a.ts']);
+    await expect.poll(() => buffers.byPath('c.txt')?.status).toBe('ready');
+  });
 });

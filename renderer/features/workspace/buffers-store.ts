@@ -194,15 +194,17 @@ export class BuffersStore {
 
   /** Closes a tab and drops its text. */
   discard(id: string): void {
-    const { buffers, activeId } = this.store.getState();
+    const { buffers } = this.store.getState();
     const removed = buffers[id];
     if (!removed) return;
     this.store.setState((state) => withoutTab(state, id));
     // After the state: views must let go of the text before it is disposed.
     if (removed.status === 'ready' || removed.path === null) this.#deps.texts.dispose(id);
     this.#disk.forget(id);
-    const next = this.store.getState().activeId;
-    if (activeId === id && next !== null) void this.activate(next);
+    // A neighbour takes its place, which may be a tab that nobody has looked at yet.
+    const { activeId: next, split } = this.store.getState();
+    for (const shown of [next, split?.otherId])
+      if (this.get(shown ?? null)?.status === 'unread') void this.read(shown ?? '');
   }
 
   /** Drops every tab: another folder is opened. Unsaved text must be in backups by then. */
