@@ -19,6 +19,7 @@ import { focusEditor } from './focus.ts';
 import { FoldingPanel } from './folding-panel.tsx';
 import styles from './panels.module.css';
 import { Side } from './side-area.tsx';
+import { useTypingPlace } from './use-typing-place.ts';
 
 interface PanelsProps {
   model: AppModel<MonacoTextStore>;
@@ -106,9 +107,16 @@ function Editor({ model, commands }: PanelsProps) {
   const isActiveRight = useStore(model.buffers.store, (state) => state.split?.isActiveRight ?? false);
   const handles = useRef<{ left: EditorHandle | null; right: EditorHandle | null }>({ left: null, right: null });
   const isRight = useRef(isActiveRight);
+  const isTextAwaited = useTypingPlace();
   const choose = useCallback(() => {
+    const before = model.editor;
     model.editor = isRight.current ? handles.current.right : handles.current.left;
-  }, [model]);
+    // It can take the focus when it has its text, which it gets next.
+    if (before === null && model.editor !== null)
+      queueMicrotask(() => {
+        if (isTextAwaited()) model.editor?.focus();
+      });
+  }, [model, isTextAwaited]);
   useEffect(() => {
     isRight.current = isActiveRight;
     choose();

@@ -1,9 +1,10 @@
-// A modal dialog: title, sentence, content, buttons. Focus is trapped and returned, Escape closes (Radix).
+// A modal dialog: title, sentence, content, buttons. Focus is trapped, Escape closes (Radix); then the focus goes back.
 import { X } from 'lucide-react';
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import buttonStyles from './button.module.css';
 import styles from './dialog.module.css';
+import { useReturnFocus } from './use-return-focus.ts';
 
 interface DialogProps {
   title: string;
@@ -26,12 +27,14 @@ export function Dialog({
   children,
   onClose,
 }: DialogProps) {
+  const returnFocus = useReturnFocus();
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={styles.scrim} />
         <Radix.Content
           role={role}
+          onCloseAutoFocus={returnFocus}
           className={`${styles.dialog} ${size === 'normal' ? '' : styles[size]}`}
           {...(description === undefined ? { 'aria-describedby': undefined } : {})}
         >

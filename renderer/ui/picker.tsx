@@ -5,6 +5,7 @@ import { flushSync } from 'react-dom';
 import { fuzzyFilter } from '../lib/fuzzy.ts';
 import dialogStyles from './dialog.module.css';
 import styles from './picker.module.css';
+import { useReturnFocus } from './use-return-focus.ts';
 
 export interface PickerItem {
   id: string;
@@ -40,6 +41,8 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   const [activeIndex, setActiveIndex] = useState(0);
   const listId = useId();
   const list = useRef<HTMLDivElement>(null);
+  const picked = useRef<string>(null);
+  const returnFocus = useReturnFocus();
   const found = useMemo(() => fuzzyFilter(filter, items, (item) => item.text, kMostShown), [filter, items]);
 
   useEffect(() => {
@@ -49,16 +52,30 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   const pick = (index: number) => {
     const item = found[index]?.item;
     if (!item || item.isDisabled) return;
-    // What is picked may move the focus: it comes after the picker has gone and given the focus back.
+    picked.current = item.id;
     flushSync(onClose);
-    setTimeout(() => onPick(item.id));
+  };
+
+  /**
+   * What is picked may move the focus: it comes after the picker has given it back, and before the next key, which would
+   * go into the text of the file that was there before.
+   */
+  const closed = (event: Event) => {
+    returnFocus(event);
+    if (picked.current !== null) onPick(picked.current);
+    picked.current = null;
   };
 
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={dialogStyles.scrim} style={{ background: 'transparent' }} />
-        <Radix.Content className={styles.picker} aria-describedby={undefined} onOpenAutoFocus={focusAtEnd}>
+        <Radix.Content
+          className={styles.picker}
+          aria-describedby={undefined}
+          onOpenAutoFocus={focusAtEnd}
+          onCloseAutoFocus={closed}
+        >
           <Radix.Title className="visually-hidden">{label}</Radix.Title>
           <input
             role="combobox"

@@ -1,0 +1,104 @@
+import { expect, test, writeFiles } from '../support/app.ts';
+import { openFile, shownText, tab } from '../support/window.ts';
+
+test('what closes gives the keyboard back to the text', async ({ outpost, folder }) => {
+  await writeFiles(folder, { 'a.txt': 'a\n', 'b.txt': 'b\n' });
+  let page = await outpost.launch({ folder });
+  await openFile(page, 'a.txt');
+  await openFile(page, 'b.txt');
+  const text = page.locator('.monaco-editor.focused');
+  const dialog = page.getByRole('dialog');
+  for (const keys of ['Control+p', 'Control+Shift+p', 'Control+,', 'Control+Alt+k']) {
+    await page.keyboard.press(keys);
+    await expect(dialog).toBeVisible();
+    await page.keyboard.press('Escape');
+    await expect(dialog).toBeHidden();
+    await expect(text, keys).toBeVisible();
+  }
+
+  await page.keyboard.press('Control+Shift+p');
+  await page.keyboard.type('increase font');
+  await page.keyboard.press('Enter');
+  await expect(dialog).toBeHidden();
+  await expect(text).toBeVisible();
+
+  // A dialog that was opened from the palette.
+  await page.keyboard.press('Control+Shift+p');
+  await page.keyboard.type('keyboard shortcuts');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('dialog', { name: 'Keyboard Shortcuts' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+  await expect(text).toBeVisible();
+
+  // A question, and the answer that nothing shall happen.
+  await page.keyboard.type('typed ');
+  await page.keyboard.press('Control+w');
+  await expect(page.getByRole('alertdialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('alertdialog')).toBeHidden();
+  await page.keyboard.type('on ');
+  await expect.poll(() => shownText(page)).toContain('typed on');
+  await page.keyboard.press('Control+s');
+  await expect(tab(page, 'b.txt')).toBeVisible();
+
+  // The tab beside one that closes was not read yet.
+  await outpost.close();
+  page = await outpost.launch({ folder });
+  await expect(tab(page, 'b.txt')).toHaveAttribute('aria-selected', 'true');
+  await page.locator('.monaco-editor .view-lines').click();
+  await page.keyboard.press('Control+w');
+  await expect(tab(page, 'b.txt')).toBeHidden();
+  await expect(page.locator('.monaco-editor.focused')).toContainText('a');
+  await page.keyboard.press('Control+w');
+  await expect(page.getByRole('tab')).toHaveCount(0);
+
+  // Whoever is somewhere else stays there.
+  await openFile(page, 'a.txt');
+  await openFile(page, 'b.txt');
+  await page.keyboard.press('Control+l');
+  await page.keyboard.press('Control+w');
+  await expect(tab(page, 'b.txt')).toBeHidden();
+  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused();
+});
+
+test('keys that come while a file opens never change the one before it', async ({ outpost, folder }) => {
+  const files = Array.from({ length: 4 }, (_, i) => `${i}.ts`);
+  await writeFiles(folder, Object.fromEntries(files.map((name) => [name, 'const there = 1;\n'.repeat(2000)])));
+  const page = await outpost.launch({ folder });
+  await openFile(page, '0.ts');
+  // Playwright waits for what a key does before it presses the next one; who types fast does not.
+  const keyboard = await page.context().newCDPSession(page);
+  const press = (key: string, more: object) =>
+    keyboard.send('Input.dispatchKeyEvent', { type: 'keyDown', key, ...more });
+  const typed = 'typed while it opens';
+  // Also what a key would meet that comes between two of our tasks.
+  const shownWithFocus = await page.evaluateHandle(() => {
+    const shown: string[] = [];
+    document.addEventListener('focusin', ({ target }) => {
+      if (!(target instanceof Element) || target.closest('.monaco-editor') === null) return;
+      const note = () => shown.push(document.querySelector('[role="tab"][aria-selected="true"]')?.ariaLabel ?? '');
+      const { scheduler } = window as unknown as { scheduler: { postTask: (task: () => void, how: object) => void } };
+      scheduler.postTask(note, { priority: 'user-blocking' });
+    });
+    return shown;
+  });
+  for (const name of [...files.slice(1), ...files]) {
+    const before = await page.getByRole('tab', { selected: true }).getAttribute('aria-label');
+    await page.keyboard.press('Control+p');
+    await page.keyboard.type(name);
+    await page.getByRole('option', { name }).waitFor();
+    await shownWithFocus.evaluate((shown) => shown.splice(0));
+    await Promise.all([
+      press('Enter', { text: '\r', windowsVirtualKeyCode: 13 }),
+      ...[...typed].map((letter) => press(letter, { text: letter })),
+    ]);
+    await expect(page.locator('.monaco-editor.focused')).toBeVisible();
+    expect(await shownWithFocus.jsonValue()).not.toContain(before);
+    // What came in time is in the new file; the rest is nowhere.
+    await expect(page.getByRole('tab', { selected: true })).toHaveAccessibleName(RegExp(`^${name}`));
+    await expect(tab(page, before ?? '')).toBeVisible();
+    await page.keyboard.press('Control+s');
+    await expect(tab(page, name)).toBeVisible();
+  }
+});
