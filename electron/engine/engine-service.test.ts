@@ -69,6 +69,20 @@ describe('what main asks of the machine', () => {
   });
 });
 
+it('counts the keys and values of a head for further tokens where those of the model are', async () => {
+  const { addon, service, client } = served();
+  const loading = service.assign(assigned({ chat: file }));
+  const shares = [{ device: 'cpu', firstLayer: 0, nLayer: 8, weightBytes: 700 }];
+  const engine = addon.lastLoad.succeed({ shares });
+  engine.kvBytesTotal = 800;
+  engine.headKvBytes = 64;
+  await loading;
+  const events = await client.events();
+  const { value: shown } = (await events.next()) as { value: EngineEvent };
+  expect(shown).toMatchObject({ models: [{ memory: { kv: 864 }, shares: [{ kv: 864 }] }] });
+  await events.return?.();
+});
+
 describe('the role for search by meaning', () => {
   it('loads its model with the first text, which is cut to what fits, and unloads it with the role', async () => {
     const { addon, service, client } = served();

@@ -74,21 +74,27 @@ export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, '
 
 function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
   if (!loaded || !info) return null;
-  const { kvBytesUsed, kvBytesTotal } = loaded.engine.stats();
+  const { kvBytesUsed } = loaded.engine.stats();
   const draft = loaded.draft ? (spec.draft?.memoryBytes ?? 0) : 0;
-  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesTotal, draft, grown: grownBytes };
+  return { weights: info.weightBytes, kvUsed: kvBytesUsed, kv: kvBytesOf(loaded), draft, grown: grownBytes };
+}
+
+/** As before it was loaded: those of its head for further tokens are among them, and on the one device that has it all. */
+function kvBytesOf({ engine }: Loaded): number {
+  const { kvBytesTotal, headKvBytes } = engine.stats();
+  return kvBytesTotal + headKvBytes;
 }
 
 function sharesOf({ loaded }: Slot): LoadedModel['shares'] {
   if (!loaded) return [];
   const { shares } = loaded.model.info;
-  const { kvBytesTotal } = loaded.engine.stats();
+  const kvBytes = kvBytesOf(loaded);
   const nLayers = shares.reduce((sum, { nLayer }) => sum + nLayer, 0);
   return shares.map(({ device, nLayer, weightBytes }) => ({
     device,
     nLayer,
     weights: weightBytes,
-    kv: (kvBytesTotal * nLayer) / Math.max(1, nLayers),
+    kv: (kvBytes * nLayer) / Math.max(1, nLayers),
   }));
 }
 

@@ -208,6 +208,8 @@ export interface NativeEngineStats {
   kvBytesTotal: number;
   /** Beside those used: kept while there is room. */
   kvBytesSpare: number;
+  /** Beside the total: of a model's own head for further tokens; 0: it has none. */
+  headKvBytes: number;
   nKvPages: number;
   /** Positions whose keys and values are there; those that texts share count once. */
   nKvTokens: number;

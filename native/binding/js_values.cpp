@@ -149,6 +149,7 @@ Napi::Object to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("kvBytesUsed", static_cast<double>(stats.kv_bytes_used));
   object.Set("kvBytesTotal", static_cast<double>(stats.kv_bytes_total));
   object.Set("kvBytesSpare", static_cast<double>(stats.kv_bytes_spare));
+  object.Set("headKvBytes", static_cast<double>(stats.head_kv_bytes));
   object.Set("nKvPages", stats.n_kv_pages);
   object.Set("nKvTokens", static_cast<double>(stats.n_kv_tokens));
   object.Set("nPrompt", static_cast<double>(stats.n_prompt));

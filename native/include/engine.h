@@ -371,6 +371,7 @@ struct EngineStats {
   uint64_t kv_bytes_used = 0;
   uint64_t kv_bytes_total = 0;
   uint64_t kv_bytes_spare = 0;  ///< beside those used: kept while there is room, so that texts can branch anywhere
+  uint64_t head_kv_bytes = 0;   ///< beside kv_bytes_total: of a model's own head for further tokens; 0: it has none
   int32_t n_kv_pages = 0;       ///< in use
   int64_t n_kv_tokens = 0;      ///< whose keys and values are there; those that texts share count once
   uint64_t n_prompt = 0;        ///< tokens of the prompts of all requests that started

@@ -59,6 +59,7 @@ DecodeLoop::DecodeLoop(std::shared_ptr<const LoadedModel> model, const EngineOpt
     drafts_.cost.copy_to(stats.pass_ms);
     stats.plain_token_ms = drafts_.cost.ms(1);
     stats.kv_bytes_total = kv_.total_bytes();
+    stats.head_kv_bytes = mtp_ != nullptr ? mtp_->kv_bytes() : 0;
   });
 }
 

@@ -24,6 +24,7 @@ class MtpDrafts {
   const LoadedModel& model() const { return *model_; }
   NextTokenHead& head() const { return *model_->network().head(); }
   KvStorage& kv() { return *kv_; }
+  uint64_t kv_bytes() const { return kv_->size_bytes(); }
   int32_t n_ctx() const { return n_ctx_; }
   /// Appends pages until there is room for n positions. @return false if there are too few; it keeps what it got
   bool extend(std::vector<int32_t>& pages, int32_t n_positions);

@@ -276,6 +276,7 @@ describe('generate', () => {
     for (const name of ['queueMs', 'prefillMs', 'decodeMs', 'ttftMs']) assert.ok(stats[name] >= 0, name);
     assert.equal(engine.stats().nActive, 0);
     assert.ok(engine.stats().kvBytesTotal >= engine.stats().kvBytesUsed);
+    assert.equal(engine.stats().headKvBytes, 0);
     engine.dispose();
   });
 

@@ -248,6 +248,21 @@ TEST_CASE("a block that predicts further tokens is no layer of the model") {
   CHECK(bytes.table == embeddings + bytes.layers[1] + sizeof(float) * (2 * 64 * 64 + 3 * 64));
 }
 
+TEST_CASE("the memory of its head's keys and values is told beside that of the model's own") {
+  EngineOptions options;
+  const auto head_bytes = [&](const TinyLlama& model) {
+    return Engine::create(load(model), options)->stats().head_kv_bytes;
+  };
+  const uint64_t of_position = 2 * 2 * 2 * 16;  // k and v, two bytes, two heads of 16
+  options.n_ctx = 65;                           // four windows of two pages
+  CHECK(head_bytes(small_glm()) == 4 * 2 * 64 * of_position);
+  options.n_ctx = 5000;  // no window is longer than 4096
+  CHECK(head_bytes(small_glm()) == 4 * 4096 * of_position);
+  TinyLlama bare = small_glm();
+  std::erase_if(bare.tensors, [](const TinyTensor& tensor) { return tensor.name.starts_with("blk.2."); });
+  CHECK(head_bytes(bare) == 0);
+}
+
 TEST_CASE("a file may come without the block that predicts, and two devices that share a model do without") {
   const auto has_head = [](const Model& model) {
     return dynamic_cast<const LoadedModel&>(model).network().head() != nullptr;

@@ -172,12 +172,14 @@ export class FakeEngine implements NativeEngine {
   };
 
   kvBytesTotal = 0;
+  headKvBytes = 0;
 
   stats() {
     const cache = {
       kvBytesUsed: 0,
       kvBytesTotal: this.kvBytesTotal,
       kvBytesSpare: 0,
+      headKvBytes: this.headKvBytes,
       nKvPages: 0,
       nKvTokens: 0,
       nPrompt: 0,
