@@ -23,16 +23,30 @@ cd "$here/.."
 cmake --preset fuzz -DCMAKE_CXX_COMPILER="$compiler" >/dev/null
 cmake --build --preset fuzz -j2
 "$build/write_seeds" "$build/seeds"
-for target in gguf_fuzzer tokenizer_fuzzer; do
-  echo "fuzz: $target for $seconds s"
+# Side by side: each has one thread.
+fuzz() {
+  target=$1
   mkdir -p "$build/corpus-$target"
   # -rss_limit_mb and -timeout: an input that eats memory or time is a finding too.
   "$build/$target" -max_total_time="$seconds" -dict="$here/gguf.dict" -artifact_prefix="$build/failed-$target-" \
     -max_len=8192 -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 \
-    "$build/corpus-$target" "$build/seeds" >"$build/$target.log" 2>&1 || {
+    "$build/corpus-$target" "$build/seeds" >"$build/$target.log" 2>&1
+}
+echo "fuzz: gguf_fuzzer and tokenizer_fuzzer for $seconds s"
+fuzz gguf_fuzzer &
+gguf=$!
+fuzz tokenizer_fuzzer &
+tokenizer=$!
+result=0
+for started in "gguf_fuzzer $gguf" "tokenizer_fuzzer $tokenizer"; do
+  target=${started% *}
+  if wait "${started#* }"; then
+    echo "fuzz: $target"
+    grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^Done' "$build/$target.log"
+  else
     tail -n 60 "$build/$target.log"
     echo "fuzz: $target failed; the input is $build/failed-$target-*" >&2
-    exit 1
-  }
-  grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^Done' "$build/$target.log"
+    result=1
+  fi
 done
+exit $result
