@@ -43,7 +43,7 @@ Error launch_stream(Stream stream, const SuperLaunch& a) {
 
 static_assert(kStreamColumns == kMostStreamColumns, "as launchers.h has it");
 
-/// One token's weights come as fast without: not known to be faster by bulk copies, as nobody has measured it.
+/// One token's product that is not fused: nobody has measured whether its weights come faster by bulk copies.
 inline bool takes_bulk_copies(const SuperLaunch& a) {
   return a.path == kSuperBulkCopies || (a.path == kSuperAny && a.params.n_tokens > 1 && has_stream());
 }

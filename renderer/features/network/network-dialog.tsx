@@ -27,7 +27,7 @@ export function NetworkDialog({ network, isOff, nTerminals, onSwitch, onClose }:
   return (
     <Dialog
       title="Connections"
-      description={`Since the start Outpost made ${nMade} and blocked ${nBlocked}. It connects only when you ask for it.`}
+      description={`Since it started, Outpost made ${nMade} ${nMade === 1 ? 'connection' : 'connections'} and blocked ${nBlocked}. It connects only when you ask for it.`}
       size="wide"
       onClose={onClose}
     >
