@@ -6,7 +6,7 @@
 // pair. Its last warp brings them in steps of eight blocks a row, a block for each slot, with the activations of those
 // columns, as far ahead as shared memory has stages; weights from before the launch before this one has ended. So
 // memory is asked for more without a pause, at the ends of tiles too, and no register holds what is on its way. Two
-// groups of// eight warps have 16 rows each, and of a group warp s the blocks of slot s.
+// groups of eight warps have 16 rows each, and of a group warp s the blocks of slot s.
 //
 // One token's activations are in shared memory once for all tiles, and may come as floats, whose RMSNorm and codes each
 // block of threads makes for itself: a launch less, and the one before is waited for once. So may the addition to the
@@ -267,23 +267,14 @@ struct StreamConsumer {
   /// Of a gated pair both groups make one result, so that they wait for each other.
   GPU_FN SharedPtr<uint64_t> sums_are_there() const { return memory.sums_are_there(kIsGated ? 0 : group()); }
 
-  /// Where one token's codes are going to be. @return it as what is read
-  GPU_FN SuperInput place_of_one(GPU_LOCAL SharedPtr<uint32_t>& codes, GPU_LOCAL SharedPtr<float>& scales,
-                                 GPU_LOCAL SharedPtr<uint32_t>& sums, GPU_LOCAL SharedPtr<uint32_t>& pairs) const {
-    codes = words_at(memory.one());
-    scales = floats_at(memory.one() + kStreamColumns);
-    sums = words_at(memory.one() + kStreamColumns / 8 * 9);
-    pairs = words_at(memory.one() + kStreamColumns / 8 * 10);
-    return {codes, scales, sums, pairs};
-  }
-
   /// One token's floats, or their RMSNorm, to codes in shared memory, with the bits of residual_norm and
   /// quantize_activations.
   /// @param own_weights of the norm, at the first place of this thread
   GPU_FN SuperInput make_codes(GPU_LOCAL const float (&own_weights)[8]) const {
-    SharedPtr<uint32_t> codes, sums, pairs;
-    SharedPtr<float> scales;
-    const SuperInput result = place_of_one(codes, scales, sums, pairs);
+    const SharedPtr<uint32_t> codes = words_at(memory.one());
+    const SharedPtr<float> scales = floats_at(memory.one() + kStreamColumns);
+    const SharedPtr<uint32_t> sums = words_at(memory.one() + kStreamColumns / 8 * 9);
+    const SharedPtr<uint32_t> pairs = words_at(memory.one() + kStreamColumns / 8 * 10);
     const int32_t width = 256 * p.product.n_super, n_steps = (width + 8 * kNormThreads - 1) / (8 * kNormThreads);
     const bool is_normed = p.fusion.input == SuperFusion::kNormed;
     float values[8], factor = 0;
@@ -315,7 +306,7 @@ struct StreamConsumer {
                      pairs);
     }
     meet_all(is_normed ? 1 : 0);
-    return result;
+    return {codes, scales, sums, pairs};
   }
 
   /// All that multiply have come here. @param n how often before
@@ -431,8 +422,8 @@ struct StreamConsumer {
 
 /// As superblock_matvec for up to kTokens tokens: y_i [n_tokens, n_rows[i]]. Empty where there are no bulk copies.
 /// Grid: n_blocks, at most n_tiles; kSharedBytes of dynamic shared memory.
-/// @param x_values [n_super, 256], norm_weight alike: read as p.fusion says, in place of x_codes and what belongs to
-/// them Weights and activations begin at multiples of 16 bytes.
+/// Weights and activations begin at multiples of 16 bytes.
+/// @param x_values [n_super, 256], norm_weight alike: read as p.fusion says, in place of x_codes and what belongs to it
 template <typename Block, int kTokens, bool kIsGated>
 GPU_KERNEL(kStreamThreads, 1)
 superblock_stream(GPU_IN(0, uint8_t, weight_0), GPU_IN(1, uint8_t, weight_1), GPU_IN(2, uint8_t, weight_2),
