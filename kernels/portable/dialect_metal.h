@@ -123,15 +123,9 @@ GPU_FN Words4 load_words4(threadgroup const uint32_t* p) {
 }
 GPU_FN void store_words4(device uint32_t* p, Words4 v) { *reinterpret_cast<device metal::uint4*>(p) = v; }
 GPU_FN void store_words4(threadgroup uint32_t* p, Words4 v) { *reinterpret_cast<threadgroup metal::uint4*>(p) = v; }
-GPU_FN Float4 load_half4(device const uint16_t* p) {
-  Float4 v;
-  v.x = float_of_half(p[0]);
-  v.y = float_of_half(p[1]);
-  v.z = float_of_half(p[2]);
-  v.w = float_of_half(p[3]);
-  return v;
-}
-GPU_FN Float4 load_half4(threadgroup const uint16_t* p) {
+/// Of either address space.
+template <typename Halves>
+GPU_FN Float4 load_half4(Halves p) {
   Float4 v;
   v.x = float_of_half(p[0]);
   v.y = float_of_half(p[1]);
