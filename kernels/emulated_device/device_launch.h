@@ -15,6 +15,7 @@ namespace outpost::emulator {
 
 /// Another one with every call, and the same ones in every run.
 uint64_t next_seed();
+void count_launch();
 /// Puts work into a stream, or into the graph that is being recorded from it.
 gpu::Error enqueue(gpu::Stream stream, std::function<void()> work);
 
@@ -61,6 +62,7 @@ class Launch {
   template <typename... Params, typename... Args>
   Error operator()(void (*kernel)(Params...), Args... args) const {
     static_assert(sizeof...(Params) == sizeof...(Args));
+    emulator::count_launch();
     using Stored = std::tuple<typename emulator::DeviceArgument<std::decay_t<Params>>::Stored...>;
     return emulator::enqueue(stream_, [config = config_, kernel, stored = Stored(args...)] {
       const auto arguments = std::apply(

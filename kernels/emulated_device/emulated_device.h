@@ -18,5 +18,7 @@ void lose_device(bool is_lost);
 
 /// How many recorded passes were repeated; nothing if the runtime does not count them.
 std::optional<uint64_t> replays();
+/// How many kernels were launched, or recorded; alike.
+std::optional<uint64_t> launches();
 
 }  // namespace outpost::emulator

@@ -43,7 +43,7 @@ struct Device {
   std::vector<StreamState*> streams;
   int current = 0;
   bool is_lost = false;
-  uint64_t n_replays = 0;
+  uint64_t n_replays = 0, n_launches = 0;
 };
 
 int64_t address_of(const void* data) { return reinterpret_cast<intptr_t>(data); }
@@ -125,6 +125,8 @@ void set_device_memory(size_t n_bytes) { device().allocations.set_n_bytes(n_byte
 void lose_device(bool is_lost) { device().is_lost = is_lost; }
 size_t device_bytes_in_use() { return device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return device().n_replays; }
+std::optional<uint64_t> launches() { return device().n_launches; }
+void count_launch() { ++device().n_launches; }
 
 }  // namespace outpost::emulator
 

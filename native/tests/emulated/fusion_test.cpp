@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "backend/gpu_devices.h"
+#include "kernels/emulated_device/emulated_device.h"
+#include "tests/emulated/emulated_models.h"
 #include "tests/support/quantized_data.h"
 
 using namespace outpost;
@@ -71,6 +73,15 @@ std::vector<float> added(std::vector<float> a, const std::vector<float>& b, floa
 }
 
 }  // namespace
+
+TEST_CASE("fused operations: one token's layer is five launches") {
+  const TempDir dir;
+  const ModelPair pair = load_pair(dir, tiny_llama({TensorType::kQ4_K}, 256));
+  const auto before = emulator::launches();
+  logits(*pair.on_device, random_tokens(*pair.on_device, 1), 1, 1);
+  // Of each of the two layers q, k and v; attention; its output; gate and up; down. Embedding, the last row, the head.
+  if (before) CHECK(*emulator::launches() - *before == 2 * 5 + 3);
+}
 
 TEST_CASE("fused operations: a norm is there for who reads it, whatever became of its input") {
   Operations device;
