@@ -60,4 +60,15 @@ Error launch_gemm(Stream stream, DeviceType type, const void* weight, const Halv
   return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params, tile == kGemmSmall ? 128 : 256});
 }
 
+// Decoding weights takes about as long as multiplying them by 64 tokens, so that fewer save nothing; an expert of a
+// little more than 64 has its weights decoded once with 128. Counted, not measured.
+int32_t expert_tile_rows(int32_t n_choices, int32_t n_expert) { return n_choices / n_expert <= 48 ? 64 : 128; }
+
+Error launch_experts_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias,
+                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params) {
+  if (!can_gemm(type, int64_t{32} * params.product.n_groups) || !has_gemm()) return Error::kInvalidValue;
+  if (choices.tile_rows != 64 && choices.tile_rows != 128) return Error::kInvalidValue;
+  return launch_gemm_type(stream, type, experts_launch(weight, x, bias, choices, y, params));
+}
+
 }  // namespace outpost::gpu

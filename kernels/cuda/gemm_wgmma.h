@@ -12,6 +12,8 @@
 
 #include "kernels/cuda/weight_source.h"
 #include "kernels/cuda/wgmma.h"
+#include "kernels/portable/expert_rows.h"
+#include "kernels/portable/expert_slots.h"
 #include "kernels/portable/halve.h"
 
 namespace outpost {
@@ -160,10 +162,10 @@ struct GemmConsumer {
 };
 
 /// The threads of the two warpgroups.
-template <typename Block, int kTokens>
+template <typename Block, int kTokens, typename Rows>
 GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, SharedPtr<const uint8_t> chunks,
                     DevicePtr<const uint8_t> weight, DevicePtr<const float> scales, DevicePtr<const float> bias,
-                    DevicePtr<float> y, const GemmParams& p, int32_t row, int32_t token, Here here) {
+                    DevicePtr<float> y, const GemmParams& p, int32_t row, int32_t token, const Rows& rows, Here here) {
   using Shape = GemmShape<Block, kTokens>;
   const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
   const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
@@ -191,9 +193,9 @@ GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, Shar
   GPU_UNROLL for (int32_t j = 0; j < kTokens / 8; ++j) {
     GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
       const int32_t t = token + 8 * j + 2 * (here.lane % 4) + i;
-      if (t < p.n_tokens) {
+      if (t < rows.end) {
         const float scale = scales[t];
-        const DevicePtr<float> to = y + int64_t(t) * p.n_rows;
+        const DevicePtr<float> to = y + int64_t(rows.of(t)) * p.n_rows;
         if (first <= last_row) to[first] = fma32(sums[4 * j + i], scale, biases[0]);
         if (second <= last_row) to[second] = fma32(sums[4 * j + 2 + i], scale, biases[1]);
       }
@@ -201,22 +203,14 @@ GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, Shar
   }
 }
 
-#endif
-
-/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
-/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a.
-/// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
-/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
-template <typename Block, int kTokens>
-GPU_KERNEL(kGemmThreads, 1)
-gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
-           GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
-#ifdef OUTPOST_HAS_WGMMA
+/// A block: rows `row` on of the weights with rows `token` on of the image.
+template <typename Block, int kTokens, typename Rows>
+GPU_FN void multiply_tile(DevicePtr<const uint8_t> weight, DevicePtr<const uint8_t> image,
+                          DevicePtr<const float> scales, DevicePtr<const float> bias, DevicePtr<float> y,
+                          const GemmParams& p, int32_t row, int32_t token, const Rows& rows, Here here) {
   using Shape = GemmShape<Block, kTokens>;
   OUTPOST_DYNAMIC_BYTES(dynamic_shared, Shape::kSharedBytes);
   OUTPOST_GEMM_BARRIERS(barriers);
-  const Here here = GPU_HERE;
-  const int32_t token = here.block_x * kTokens, row = here.block_y * kGemmRows;
   const SharedPtr<uint8_t> steps = dynamic_shared + (0u - shared_address(dynamic_shared)) % 1024u;
   const SharedPtr<uint8_t> chunks = steps + kGemmStages * Shape::kStepBytes;
   if (here.thread_id == 0) {
@@ -239,8 +233,48 @@ gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, floa
       bring_steps<Block, kTokens>(barriers, steps, image, p, token);
   } else {
     take_registers<224>();
-    consume<Block, kTokens>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, here);
+    consume<Block, kTokens>(barriers, steps, chunks, weight, scales, bias, y, p, row, token, rows, here);
   }
+}
+
+#endif
+
+/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
+/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a.
+/// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
+/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
+template <typename Block, int kTokens>
+GPU_KERNEL(kGemmThreads, 1)
+gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+           GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+#ifdef OUTPOST_HAS_WGMMA
+  const Here here = GPU_HERE;
+  multiply_tile<Block, kTokens>(weight, image, scales, bias, y, p, here.block_y * kGemmRows, here.block_x * kTokens,
+                                TokenRows{p.n_tokens}, here);
+#endif
+}
+
+/// The same with the experts that were chosen: y[c] = weight[expert of c] * x of c + bias of the expert.
+/// Grid: (expert_tiles of kTokens rows, n_rows / kGemmRows rounded up).
+/// @param weight [n_expert, n_rows, ...], or [n_slots, ...]; bias [n_expert, n_rows] or unused
+/// @param image, scales as halve_choices leaves them; rows, tiles as arrange_choices does, places as resolve_experts
+/// @param y [n_choices, n_rows], of which a round writes its experts' rows
+template <typename Block, int kTokens>
+GPU_KERNEL(kGemmThreads, 1)
+experts_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+              GPU_IN(4, int32_t, rows), GPU_IN(5, int32_t, tiles), GPU_IN(6, int32_t, places), GPU_IO(7, float, y),
+              GPU_PARAMS(8, ExpertGemmParams, p) GPU_GRID) {
+#ifdef OUTPOST_HAS_WGMMA
+  const Here here = GPU_HERE;
+  const ExpertTile tile = expert_tile(tiles, here.block_x);
+  if (tile.n == 0) return;  // the whole block
+  const int32_t place = place_of(places, p.has_slots, p.round, tile.expert);
+  if (place < 0) return;
+  const int64_t expert_bytes = int64_t(p.product.n_rows) * p.product.n_groups * WeightSource<Block>::kChunkBytes /
+                               WeightSource<Block>::kChunkGroups;
+  const DevicePtr<const float> own_bias = p.product.has_bias ? bias + int64_t(tile.expert) * p.product.n_rows : bias;
+  multiply_tile<Block, kTokens>(weight + place * expert_bytes, image, scales, own_bias, y, p.product,
+                                here.block_y * kGemmRows, tile.first, ChoiceRows{rows, tile.first + tile.n}, here);
 #endif
 }
 

@@ -45,13 +45,13 @@ static_assert(kStreamColumns == kMostStreamColumns, "as launchers.h has it");
 
 /// One token's product that is not fused: nobody has measured whether its weights come faster by bulk copies.
 inline bool takes_bulk_copies(const SuperLaunch& a) {
-  return a.path == kSuperBulkCopies || (a.path == kSuperAny && a.params.n_tokens > 1 && has_stream());
+  return a.path == kSuperBulkCopies || (a.path == kSuperAny && a.params.n_tokens > 1 && stream_blocks() > 0);
 }
 
 template <typename Block, bool kIsGated>
 Error launch_super_tokens(Stream stream, const SuperLaunch& a) {
   if (takes_bulk_copies(a)) {
-    if (!has_stream()) return Error::kInvalidValue;
+    if (stream_blocks() == 0) return Error::kInvalidValue;
     if (a.params.n_tokens == 1) {
       if (a.params.n_super * 256 > kStreamColumns) return Error::kInvalidValue;
       return launch_stream<Block, 1, kIsGated>(stream, a);

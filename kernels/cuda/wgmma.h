@@ -89,6 +89,20 @@ GPU_FN void wgmma_f16(float (&d)[64], uint32_t a0, uint32_t a1, uint32_t a2, uin
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
 }
 
+/// d += A * B with A [64, 16] from registers, B [16, 64] from shared memory.
+GPU_FN void wgmma_f16(float (&d)[32], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint64_t b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+      "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
+        "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]),
+        "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]),
+        "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
+}
+
 /// d += A * B with A [64, 16] from registers, B [16, 256] from shared memory.
 GPU_FN void wgmma_bf16(float (&d)[128], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint64_t b) {
   asm volatile(
@@ -144,7 +158,7 @@ GPU_FN void wgmma_wait(Site site = Site::here()) {
 template <int kSums>
 GPU_FN void wgmma_f16(float (&d)[kSums], emulator::ProductOperand a0, emulator::ProductOperand a1,
                       emulator::ProductOperand a2, emulator::ProductOperand a3, uint64_t b, Site site = Site::here()) {
-  static_assert(kSums == 64 || kSums == 128);
+  static_assert(kSums == 32 || kSums == 64 || kSums == 128);
   emulator::async_block().products.multiply(d, kSums, {a0, a1, a2, a3}, b, float_of_half, site);
 }
 

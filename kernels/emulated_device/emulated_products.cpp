@@ -3,6 +3,7 @@
 #include "kernels/common/wide_blocks.h"
 #include "kernels/cuda/matvec_launch.h"
 #include "kernels/cuda/superblock_launch.h"
+#include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {
 
@@ -59,6 +60,11 @@ PassTokens pass_tokens() { return {512, 64}; }
 Error launch_halve(Stream, const float*, uint32_t*, float*, const HalveParams&) { return Error::kInvalidValue; }
 Error launch_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, float*, const GemmParams&,
                   GemmTile) {
+  return Error::kInvalidValue;
+}
+int32_t expert_tile_rows(int32_t, int32_t) { return 0; }
+Error launch_experts_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, const ArrangedChoices&,
+                          float*, const ExpertGemmParams&) {
   return Error::kInvalidValue;
 }
 

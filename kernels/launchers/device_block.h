@@ -3,7 +3,7 @@
 
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
-#include "kernels/launchers/launchers.h"
+#include "kernels/launchers/launch_types.h"
 
 namespace outpost::gpu {
 

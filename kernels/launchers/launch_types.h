@@ -1,4 +1,4 @@
-// Types of the launchers that need no CUDA.
+// Types of the launchers that need no kernels.
 #pragma once
 
 #include <cstddef>
@@ -48,5 +48,54 @@ inline size_t device_bytes(DeviceType type, int64_t n_elements) {
 inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
 /// Tiles of such a product, both with the same bits: 256 tokens, or 128; kGemmAny is what choose_gemm_tile says.
 enum GemmTile { kGemmAny, kGemmLarge, kGemmSmall };
+
+/// Activations as quantize_activations leaves them.
+struct QuantizedInput {
+  const uint32_t* codes;
+  const float* scales;
+  const uint32_t* sums;
+  const uint32_t* pairs;
+};
+/// The same to be written.
+struct QuantizedOutput {
+  uint32_t* codes;
+  float* scales;
+  uint32_t* sums;
+  uint32_t* pairs;
+};
+/// The input of one token's product as floats, and what becomes of them before they are multiplied.
+struct FusedInput {
+  const float* values = nullptr;       ///< null: the input is codes; else a multiple of 16 bytes
+  const float* norm_weight = nullptr;  ///< not null: of their RMSNorm
+  float eps = 0;
+};
+struct MatrixProduct {
+  const void* weight;
+  const float* bias;  ///< null: none
+  float* y;
+  int32_t n_rows;
+};
+
+/// Activations as halve_activations leaves them.
+struct HalvedInput {
+  const uint32_t* image;
+  const float* scales;
+};
+
+/// Choices of experts as group_experts leaves them.
+struct ExpertLists {
+  const int32_t* order;
+  const int32_t* tiles;
+  const int32_t* n_tiles;
+  int32_t n_choices;
+  const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
+};
+/// Choices as arrange_choices leaves them.
+struct ArrangedChoices {
+  const int32_t* rows;   ///< [n_rows]
+  const int32_t* tiles;  ///< [n_tiles, 3]
+  int32_t n_rows, n_tiles, tile_rows;
+  const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
+};
 
 }  // namespace outpost::gpu

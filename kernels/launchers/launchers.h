@@ -9,6 +9,7 @@
 #include "kernels/portable/attention_codes.h"
 #include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_rows.h"
 #include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
@@ -23,21 +24,6 @@
 #include "kernels/runtime/runtime.h"
 
 namespace outpost::gpu {
-
-/// Activations as quantize_activations leaves them.
-struct QuantizedInput {
-  const uint32_t* codes;
-  const float* scales;
-  const uint32_t* sums;
-  const uint32_t* pairs;
-};
-/// The same to be written.
-struct QuantizedOutput {
-  uint32_t* codes;
-  float* scales;
-  uint32_t* sums;
-  uint32_t* pairs;
-};
 
 // ---- vector_launchers.cu
 /// @param addend null: none
@@ -68,6 +54,10 @@ Error launch_route_experts(Stream stream, const float* logits, const float* bias
                            int32_t n_tokens, const RouterKernelParams& params);
 Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order, int32_t* tiles, int32_t* n_tiles,
                            const GroupParams& params);
+Error launch_arrange_choices(Stream stream, const int32_t* experts, int32_t* rows, int32_t* tiles,
+                             const ArrangeParams& params);
+Error launch_halve_choices(Stream stream, const float* x, const int32_t* rows, uint32_t* image, float* scales,
+                           const HalveChoicesParams& params);
 Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,
                              const CombineParams& params);
 
@@ -178,18 +168,6 @@ Error launch_matvec(Stream stream, DeviceType type, const void* weight, const Qu
 bool has_stream();
 /// Whether one token's products with matrices of this type and width may take a FusedInput and an addition.
 bool can_fuse(DeviceType type, int64_t n_cols);
-/// The input of one token's product as floats, and what becomes of them before they are multiplied.
-struct FusedInput {
-  const float* values = nullptr;       ///< null: the input is codes; else a multiple of 16 bytes
-  const float* norm_weight = nullptr;  ///< not null: of their RMSNorm
-  float eps = 0;
-};
-struct MatrixProduct {
-  const void* weight;
-  const float* bias;  ///< null: none
-  float* y;
-  int32_t n_rows;
-};
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
                         const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path = kSuperAny);
 /// One token, and only where can_fuse says so: result += factor * product if `adds`, else as launch_matvec_set.
@@ -206,11 +184,6 @@ Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, cons
                           SuperPath path = kSuperAny);
 
 // ---- gemm_launchers.cu: products with many tokens on Hopper's matrix units
-/// Activations as halve_activations leaves them.
-struct HalvedInput {
-  const uint32_t* image;
-  const float* scales;
-};
 /// Words of the image.
 inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
   return static_cast<size_t>((n_cols + kImageSlice - 1) / kImageSlice * kImageSlice / 2) *
@@ -230,19 +203,20 @@ GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
                   const GemmParams& params, GemmTile tile = kGemmAny);
 
+/// Rows of a tile for so many choices: what launch_experts_gemm takes.
+int32_t expert_tile_rows(int32_t n_choices, int32_t n_expert);
+/// launch_gemm with the experts that were chosen. @param x as halve_choices leaves it
+/// @param weight begins at a multiple of 16 bytes
+/// @return Error::kInvalidValue where has_gemm or can_gemm says no, and for tiles of other sizes
+Error launch_experts_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias,
+                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params);
+
 // ---- matrix_rate.cu
 /// Nothing but bf16 products of inputs that are there, to measure what the matrix units can do.
 /// @param y [n_blocks, 256] @param n_operations multiplications and additions that it does
 Error launch_matrix_rate(Stream stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations);
 
 // ---- matvec_launchers.cu
-struct ExpertLists {
-  const int32_t* order;
-  const int32_t* tiles;
-  const int32_t* n_tiles;
-  int32_t n_choices;
-  const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
-};
 Error launch_experts_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
                            const float* gate_bias, const float* up_bias, const ExpertLists& lists, float* y,
                            const ExpertParams& params);

@@ -1,7 +1,10 @@
 // Private to matvec_launchers.cu and matvec_type.cu.in.
 #pragma once
 
-#include "kernels/launchers/launchers.h"
+#include "kernels/launchers/launch_types.h"
+#include "kernels/portable/experts.h"
+#include "kernels/portable/superblock_matvec.h"
+#include "kernels/runtime/runtime.h"
 
 namespace outpost::gpu {
 

@@ -1,4 +1,5 @@
 #include "kernels/launchers/device_block.h"
+#include "kernels/launchers/launchers.h"
 #include "kernels/launchers/matvec_arguments.h"
 
 namespace outpost::gpu {

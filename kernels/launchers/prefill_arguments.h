@@ -2,24 +2,11 @@
 #pragma once
 
 #include "kernels/launchers/device_block.h"
+#include "kernels/launchers/gemm_arguments.h"
 #include "kernels/launchers/launchers.h"
 #include "kernels/portable/float_matvec.h"
 
 namespace outpost::gpu {
-
-struct GemmLaunch {
-  const void* weight;
-  const uint32_t* image;
-  const float* scales;
-  const float* bias;
-  float* y;
-  GemmParams params;
-  int32_t tile_tokens = 0;  ///< CUDA's: 256 or 128
-};
-
-// A runtime has the definitions, a file for each type.
-template <typename Block>
-Error launch_gemm_block(Stream stream, const GemmLaunch& arguments);
 
 struct LaunchGemm {
   Stream stream;

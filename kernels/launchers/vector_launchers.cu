@@ -121,6 +121,18 @@ Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order
   return OverlappedLaunch(stream, 1, kGroupThreads)(group_experts, experts, order, tiles, n_tiles, params);
 }
 
+Error launch_arrange_choices(Stream stream, const int32_t* experts, int32_t* rows, int32_t* tiles,
+                             const ArrangeParams& params) {
+  if (params.n_expert > kMaxExperts) return Error::kInvalidValue;
+  return OverlappedLaunch(stream, params.n_expert, kArrangeThreads)(arrange_choices, experts, rows, tiles, params);
+}
+
+Error launch_halve_choices(Stream stream, const float* x, const int32_t* rows, uint32_t* image, float* scales,
+                           const HalveChoicesParams& params) {
+  const int32_t n_rows = (params.n_rows + kImageTokens - 1) / kImageTokens * kImageTokens;
+  return Launch(stream, n_rows, kHalveThreads)(halve_choices, x, rows, image, scales, params);
+}
+
 Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,
                              const CombineParams& params) {
   const uint32_t n_blocks = blocks_of(int64_t{params.n_tokens} * params.width, kCombineThreads);

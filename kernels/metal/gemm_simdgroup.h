@@ -10,6 +10,8 @@
 #pragma once
 
 #include "kernels/metal/simd_matrix.h"
+#include "kernels/portable/expert_rows.h"
+#include "kernels/portable/expert_slots.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
 
@@ -98,22 +100,17 @@ GPU_FN void copy_step(SharedPtr<uint32_t> tile, DevicePtr<const uint32_t> image,
   }
 }
 
-/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both.
-/// Grid: (n_tokens / kSimdGemmTokens, n_rows / kSimdGemmRows), rounded up.
-/// @param weight [n_rows, n_groups / groups of a block], or elements [n_rows, 32 n_groups]
-/// @param image, scales as halve_activations leaves them: of n_tokens rows of 32 n_groups columns
-/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
-template <typename Block>
-GPU_KERNEL(kSimdGemmThreads)
-gemm_simdgroup(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
-               GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
-  GPU_SHARED(uint32_t, tiles, 2 * kSimdGemmTile);  // of weights and of activations; at last the sums
-  const Here here = GPU_HERE;
-  const int32_t token = here.block_x * kSimdGemmTokens, row = here.block_y * kSimdGemmRows;
+/// A block: rows `row` on of the weights with rows `token` on of the image.
+/// @param tiles [2 kSimdGemmTile]: of weights and of activations; at last the sums
+template <typename Block, typename Rows>
+GPU_FN void multiply_simd_tile(SharedPtr<uint32_t> tiles, DevicePtr<const Block> weight,
+                               DevicePtr<const uint32_t> image, DevicePtr<const float> scales,
+                               DevicePtr<const float> bias, DevicePtr<float> y, GPU_PARAMS_REF(GemmParams) p,
+                               int32_t row, int32_t token, Rows rows, Here here) {
   const SharedPtr<uint32_t> weights = tiles, activations = weights + kSimdGemmTile;
   // In a tile: of this warp.
   const int32_t own_token = here.warp % 2 * kSimdGemmWarp, own_row = here.warp / 2 * kSimdGemmWarp;
-  const bool is_needed = token + own_token < p.n_tokens && row + own_row < p.n_rows;
+  const bool is_needed = token + own_token < rows.end && row + own_row < p.n_rows;
 
   SimdFloat8x8 sums[kSimdGemmMatrices][kSimdGemmMatrices];
   GPU_UNROLL for (int32_t i = 0; i < kSimdGemmMatrices; ++i) {
@@ -153,9 +150,48 @@ gemm_simdgroup(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, image), GPU_IN(2, f
   block_barrier();
   for (int32_t i = here.thread_id; i < kSimdGemmTokens * kSimdGemmRows; i += kSimdGemmThreads) {
     const int32_t t = token + i / kSimdGemmRows, r = row + i % kSimdGemmRows;
-    if (t < p.n_tokens && r < p.n_rows)
-      y[int64_t(t) * p.n_rows + r] = fma32(tile_sums[i], scales[t], p.has_bias ? float(bias[r]) : 0.0f);
+    if (t < rows.end && r < p.n_rows)
+      y[int64_t(rows.of(t)) * p.n_rows + r] = fma32(tile_sums[i], scales[t], p.has_bias ? float(bias[r]) : 0.0f);
   }
+}
+
+/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both.
+/// Grid: (n_tokens / kSimdGemmTokens, n_rows / kSimdGemmRows), rounded up.
+/// @param weight [n_rows, n_groups / groups of a block], or elements [n_rows, 32 n_groups]
+/// @param image, scales as halve_activations leaves them: of n_tokens rows of 32 n_groups columns
+/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
+template <typename Block>
+GPU_KERNEL(kSimdGemmThreads)
+gemm_simdgroup(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
+               GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+  GPU_SHARED(uint32_t, tiles, 2 * kSimdGemmTile);
+  const Here here = GPU_HERE;
+  const TokenRows rows = {p.n_tokens};
+  multiply_simd_tile<Block>(tiles, weight, image, scales, bias, y, p, here.block_y * kSimdGemmRows,
+                            here.block_x * kSimdGemmTokens, rows, here);
+}
+
+/// The same with the experts that were chosen: y[c] = weight[expert of c] * x of c + bias of the expert.
+/// Grid: (expert_tiles of kSimdGemmTokens rows, n_rows / kSimdGemmRows rounded up).
+/// @param weight [n_expert, n_rows, ...], or [n_slots, ...]; bias [n_expert, n_rows] or unused
+/// @param image, scales as halve_choices leaves them; rows, tiles as arrange_choices does, places as resolve_experts
+/// @param y [n_choices, n_rows], of which a round writes its experts' rows
+template <typename Block>
+GPU_KERNEL(kSimdGemmThreads)
+experts_simdgroup(GPU_IN(0, Block, weight), GPU_IN(1, uint32_t, image), GPU_IN(2, float, scales),
+                  GPU_IN(3, float, bias), GPU_IN(4, int32_t, rows), GPU_IN(5, int32_t, tiles),
+                  GPU_IN(6, int32_t, places), GPU_IO(7, float, y), GPU_PARAMS(8, ExpertGemmParams, p) GPU_GRID) {
+  GPU_SHARED(uint32_t, shared, 2 * kSimdGemmTile);
+  const Here here = GPU_HERE;
+  const ExpertTile tile = expert_tile(tiles, here.block_x);
+  if (tile.n == 0) return;  // the whole block
+  const int32_t place = place_of(places, p.has_slots, p.round, tile.expert);
+  if (place < 0) return;
+  const int64_t length = WeightRow<Block>::length(p.product.n_groups) * p.product.n_rows;
+  const DevicePtr<const float> own_bias = p.product.has_bias ? bias + int64_t(tile.expert) * p.product.n_rows : bias;
+  const ChoiceRows listed = {rows, tile.first + tile.n};
+  multiply_simd_tile<Block>(shared, weight + place * length, image, scales, own_bias, y, p.product,
+                            here.block_y * kSimdGemmRows, tile.first, listed, here);
 }
 
 }  // namespace gpu

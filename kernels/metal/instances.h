@@ -43,7 +43,8 @@
   OUTPOST_INSTANCE("experts_gated_" #Block, experts_gated<Block>)      \
   OUTPOST_INSTANCE("experts_matvec_" #Block, experts_matvec<Block>)    \
   OUTPOST_INSTANCE("embed_" #Block, embed<Block>)                      \
-  OUTPOST_INSTANCE("gemm_simdgroup_" #Block, gemm_simdgroup<Block>)
+  OUTPOST_INSTANCE("gemm_simdgroup_" #Block, gemm_simdgroup<Block>)    \
+  OUTPOST_INSTANCE("experts_simdgroup_" #Block, experts_simdgroup<Block>)
 
 /// Of a type without blocks.
 #define OUTPOST_ELEMENT_KERNELS(Element)                                   \
@@ -68,50 +69,54 @@
 #define OUTPOST_FLASH_KERNEL(dim) OUTPOST_INSTANCE("flash_simdgroup_" #dim, flash_simdgroup<dim>)
 
 /// All that are not of a type of blocks.
-#define OUTPOST_OTHER_KERNELS                                                 \
-  OUTPOST_ELEMENT_KERNELS(ElementF32)                                         \
-  OUTPOST_ELEMENT_KERNELS(ElementF16)                                         \
-  OUTPOST_ELEMENT_KERNELS(ElementBF16)                                        \
-  OUTPOST_ATTENTION_KERNELS(128, 128)                                         \
-  OUTPOST_ATTENTION_KERNELS(256, 256)                                         \
-  OUTPOST_ATTENTION_KERNELS(576, 512)                                         \
-  OUTPOST_ROPE_ATTENTION_KERNELS(128)                                         \
-  OUTPOST_ROPE_ATTENTION_KERNELS(256)                                         \
-  OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)        \
-  OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)       \
-  OUTPOST_INSTANCE("attention_merge_codes", attention_merge_codes<kKvSplit>)  \
-  OUTPOST_INSTANCE("gemm_simdgroup_ElementF16", gemm_simdgroup<ElementF16>)   \
-  OUTPOST_INSTANCE("gemm_simdgroup_ElementBF16", gemm_simdgroup<ElementBF16>) \
-  OUTPOST_FLASH_KERNEL(64)                                                    \
-  OUTPOST_FLASH_KERNEL(80)                                                    \
-  OUTPOST_FLASH_KERNEL(96)                                                    \
-  OUTPOST_FLASH_KERNEL(128)                                                   \
-  OUTPOST_FLASH_KERNEL(256)                                                   \
-  OUTPOST_CODES_KERNELS(128)                                                  \
-  OUTPOST_CODES_KERNELS(256)                                                  \
-  OUTPOST_CODES_KERNELS(576)                                                  \
-  OUTPOST_KERNEL(activate)                                                    \
-  OUTPOST_KERNEL(add)                                                         \
-  OUTPOST_KERNEL(add_gated)                                                   \
-  OUTPOST_KERNEL(combine_experts)                                             \
-  OUTPOST_KERNEL(copy_columns)                                                \
-  OUTPOST_KERNEL(copy_experts)                                                \
-  OUTPOST_KERNEL(gate)                                                        \
-  OUTPOST_KERNEL(gather_rows)                                                 \
-  OUTPOST_KERNEL(group_experts)                                               \
-  OUTPOST_KERNEL(halve_activations)                                           \
-  OUTPOST_KERNEL(layer_norm)                                                  \
-  OUTPOST_KERNEL(pack_pages)                                                  \
-  OUTPOST_KERNEL(quantize_activations)                                        \
-  OUTPOST_KERNEL(residual_norm)                                               \
-  OUTPOST_KERNEL(resolve_experts)                                             \
-  OUTPOST_KERNEL(rms_norm)                                                    \
-  OUTPOST_KERNEL(rope_and_store_kv)                                           \
-  OUTPOST_KERNEL(route_experts)                                               \
-  OUTPOST_KERNEL(scale)                                                       \
-  OUTPOST_KERNEL(softcap)                                                     \
-  OUTPOST_KERNEL(softmax_rows)                                                \
-  OUTPOST_KERNEL(top_k)                                                       \
-  OUTPOST_KERNEL(unpack_pages)                                                \
-  OUTPOST_KERNEL(widen_q6_k)                                                  \
+#define OUTPOST_OTHER_KERNELS                                                       \
+  OUTPOST_ELEMENT_KERNELS(ElementF32)                                               \
+  OUTPOST_ELEMENT_KERNELS(ElementF16)                                               \
+  OUTPOST_ELEMENT_KERNELS(ElementBF16)                                              \
+  OUTPOST_ATTENTION_KERNELS(128, 128)                                               \
+  OUTPOST_ATTENTION_KERNELS(256, 256)                                               \
+  OUTPOST_ATTENTION_KERNELS(576, 512)                                               \
+  OUTPOST_ROPE_ATTENTION_KERNELS(128)                                               \
+  OUTPOST_ROPE_ATTENTION_KERNELS(256)                                               \
+  OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)              \
+  OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)             \
+  OUTPOST_INSTANCE("attention_merge_codes", attention_merge_codes<kKvSplit>)        \
+  OUTPOST_INSTANCE("gemm_simdgroup_ElementF16", gemm_simdgroup<ElementF16>)         \
+  OUTPOST_INSTANCE("gemm_simdgroup_ElementBF16", gemm_simdgroup<ElementBF16>)       \
+  OUTPOST_INSTANCE("experts_simdgroup_ElementF16", experts_simdgroup<ElementF16>)   \
+  OUTPOST_INSTANCE("experts_simdgroup_ElementBF16", experts_simdgroup<ElementBF16>) \
+  OUTPOST_FLASH_KERNEL(64)                                                          \
+  OUTPOST_FLASH_KERNEL(80)                                                          \
+  OUTPOST_FLASH_KERNEL(96)                                                          \
+  OUTPOST_FLASH_KERNEL(128)                                                         \
+  OUTPOST_FLASH_KERNEL(256)                                                         \
+  OUTPOST_CODES_KERNELS(128)                                                        \
+  OUTPOST_CODES_KERNELS(256)                                                        \
+  OUTPOST_CODES_KERNELS(576)                                                        \
+  OUTPOST_KERNEL(activate)                                                          \
+  OUTPOST_KERNEL(add)                                                               \
+  OUTPOST_KERNEL(add_gated)                                                         \
+  OUTPOST_KERNEL(arrange_choices)                                                   \
+  OUTPOST_KERNEL(combine_experts)                                                   \
+  OUTPOST_KERNEL(copy_columns)                                                      \
+  OUTPOST_KERNEL(copy_experts)                                                      \
+  OUTPOST_KERNEL(gate)                                                              \
+  OUTPOST_KERNEL(gather_rows)                                                       \
+  OUTPOST_KERNEL(group_experts)                                                     \
+  OUTPOST_KERNEL(halve_activations)                                                 \
+  OUTPOST_KERNEL(halve_choices)                                                     \
+  OUTPOST_KERNEL(layer_norm)                                                        \
+  OUTPOST_KERNEL(pack_pages)                                                        \
+  OUTPOST_KERNEL(quantize_activations)                                              \
+  OUTPOST_KERNEL(residual_norm)                                                     \
+  OUTPOST_KERNEL(resolve_experts)                                                   \
+  OUTPOST_KERNEL(rms_norm)                                                          \
+  OUTPOST_KERNEL(rope_and_store_kv)                                                 \
+  OUTPOST_KERNEL(route_experts)                                                     \
+  OUTPOST_KERNEL(scale)                                                             \
+  OUTPOST_KERNEL(softcap)                                                           \
+  OUTPOST_KERNEL(softmax_rows)                                                      \
+  OUTPOST_KERNEL(top_k)                                                             \
+  OUTPOST_KERNEL(unpack_pages)                                                      \
+  OUTPOST_KERNEL(widen_q6_k)                                                        \
   OUTPOST_KERNEL(widen_q8_0)

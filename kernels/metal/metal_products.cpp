@@ -79,6 +79,15 @@ Error launch_gemm(Stream stream, DeviceType type, const void* weight, const Halv
   return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params});
 }
 
+int32_t expert_tile_rows(int32_t, int32_t) { return kSimdGemmTokens; }
+
+Error launch_experts_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias,
+                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params) {
+  if (!can_gemm(type, int64_t{32} * params.product.n_groups) || choices.tile_rows != kSimdGemmTokens)
+    return Error::kInvalidValue;
+  return launch_gemm_type(stream, type, experts_launch(weight, x, bias, choices, y, params));
+}
+
 int32_t flash_rows() { return kSimdFlashRows; }
 
 bool has_flash(int32_t head_dim_k, int32_t head_dim_v) { return head_dim_k == head_dim_v && has_flash_dim(head_dim_k); }

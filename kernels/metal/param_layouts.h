@@ -8,6 +8,7 @@
 #include "kernels/portable/attention_codes.h"
 #include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_rows.h"
 #include "kernels/portable/expert_slots.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
@@ -27,6 +28,9 @@ static_assert(sizeof(AttentionKernelParams) == sizeof(KvLayout) + 24, "six numbe
 static_assert(sizeof(MergeCodesParams) == sizeof(AttentionKernelParams) + 8, "a number more, padded to longs");
 static_assert(sizeof(HalveParams) == 8, "two numbers");
 static_assert(sizeof(GemmParams) == 16, "four numbers");
+static_assert(sizeof(ArrangeParams) == 12, "three numbers");
+static_assert(sizeof(HalveChoicesParams) == 12, "three numbers");
+static_assert(sizeof(ExpertGemmParams) == sizeof(GemmParams) + 8, "two numbers more");
 static_assert(sizeof(RopeKvParams) == sizeof(KvLayout) + 16, "four numbers more");
 static_assert(sizeof(RopeAttentionParams) == sizeof(AttentionKernelParams) + 16, "three numbers more");
 static_assert(sizeof(CodesLayout) == 32, "eight numbers");

@@ -17,12 +17,15 @@ struct DeviceImage {
   DeviceArray<float> scales;
   int32_t n_tokens, n_cols;
 
+  /// Not written yet.
+  DeviceImage(int32_t n_rows, int32_t n_columns)
+      : words("image",
+              static_cast<size_t>(gpu::image_steps(n_columns)) * 32 * static_cast<size_t>(gpu::image_rows(n_rows))),
+        scales("scales", static_cast<size_t>(n_rows)),
+        n_tokens(n_rows),
+        n_cols(n_columns) {}
   DeviceImage(const std::vector<float>& x, int32_t n_columns)
-      : words("image", static_cast<size_t>(gpu::image_steps(n_columns)) * 32 *
-                           static_cast<size_t>(gpu::image_rows(static_cast<int32_t>(x.size()) / n_columns))),
-        scales("scales", x.size() / static_cast<size_t>(n_columns)),
-        n_tokens(static_cast<int32_t>(x.size()) / n_columns),
-        n_cols(n_columns) {
+      : DeviceImage(static_cast<int32_t>(x.size()) / n_columns, n_columns) {
     DeviceArray<float> values("x", x);
     run_halve(values, words, scales, {n_tokens, n_cols});
   }

@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/common/visit_block.h"
 #include "kernels/cuda/gemm_wgmma.h"
 #include "kernels/tests/operations.h"
+#include "kernels/tests/visit_weights.h"
 
 namespace outpost::test {
 
@@ -27,6 +27,21 @@ void run_tile(const GemmArrays& a, const GemmParams& params, Schedule schedule) 
                    [&] { gemm_wgmma<Block, kTokens>(a.weight, a.image, a.scales, a.bias, a.y, params); });
 }
 
+struct ExpertArrays {
+  DevicePtr<const int32_t> rows, tiles, places;
+};
+
+template <typename Block, int kTokens>
+void run_expert_tile(const GemmArrays& a, const ExpertArrays& experts, int32_t n_tiles, const ExpertGemmParams& params,
+                     Schedule schedule) {
+  constexpr size_t kSharedBytes = GemmShape<Block, kTokens>::kSharedBytes + sizeof(uint64_t) * kGemmBarriers;
+  const emulator::Dim3 grid = {n_tiles, (params.product.n_rows + kGemmRows - 1) / kGemmRows};
+  emulator::launch({grid, kGemmThreads, schedule, 1, kSharedBytes}, [&] {
+    experts_wgmma<Block, kTokens>(a.weight, a.image, a.scales, a.bias, experts.rows, experts.tiles, experts.places, a.y,
+                                  params);
+  });
+}
+
 }  // namespace
 
 void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
@@ -35,18 +50,22 @@ void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint3
   const GemmArrays arrays = {{weight.pointer().region(), 0}, {image.pointer().region(), 0}, scales, bias, y};
   // A device chooses by how many tiles it computes at once.
   const bool is_large = tile == kGemmLarge || (tile == kGemmAny && params.n_tokens > 128);
-  const auto run = [&]<typename Block>() {
+  visit_weights(type, [&]<typename Block>() {
     if (is_large) return run_tile<Block, 256>(arrays, params, schedule);
     run_tile<Block, 128>(arrays, params, schedule);
-  };
-  if (type.is_wide)
-    type.type == TensorType::kQ8_0 ? run.operator()<WideQ8_0>() : run.operator()<WideQ6_K>();
-  else if (type.type == TensorType::kF16)
-    run.operator()<ElementF16>();
-  else if (type.type == TensorType::kBF16)
-    run.operator()<ElementBF16>();
-  else
-    REQUIRE(visit_block(type.type, run));
+  });
+}
+
+void run_experts_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+                      DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
+                      const ExpertGemmParams& params, Schedule schedule) {
+  const GemmArrays arrays = {{weight.pointer().region(), 0}, {image.pointer().region(), 0}, scales, bias, y};
+  ExpertArrays experts = {rows.rows, rows.tiles, {}};
+  if (rows.places != nullptr) experts.places = *rows.places;
+  visit_weights(type, [&]<typename Block>() {
+    if (rows.tile_rows == 64) return run_expert_tile<Block, 64>(arrays, experts, rows.n_tiles, params, schedule);
+    run_expert_tile<Block, 128>(arrays, experts, rows.n_tiles, params, schedule);
+  });
 }
 
 }  // namespace outpost::test

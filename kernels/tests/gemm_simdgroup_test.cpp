@@ -6,7 +6,7 @@
 #include <limits>
 #include <string>
 
-#include "kernels/tests/gemm_data.h"
+#include "kernels/tests/expert_rows_data.h"
 #include "kernels/tests/simdgroup_operations.h"
 
 using namespace outpost;
@@ -129,4 +129,51 @@ TEST_CASE("gpu gemm_simdgroup: adds the bias once, and a row with a NaN is NaN a
   for (size_t i = 0; i < plain.size(); ++i) {
     if (i / 69 == 7 || i / 69 == 9 ? !std::isnan(spoiled[i]) : spoiled[i] != plain[i]) FAIL_CHECK("element ", i);
   }
+}
+
+namespace {
+
+void run_expert_product(DeviceType type, DeviceArray<std::byte>& weight, DeviceImage& image, DeviceArray<float>& bias,
+                        DeviceRows& rows, DeviceArray<float>& y, const ExpertGemmParams& params, Schedule schedule) {
+  run_experts_simdgroup(type, weight, image.words, image.scales, bias, rows, y, params, schedule);
+}
+
+}  // namespace
+
+TEST_CASE("gpu experts_simdgroup: what every expert makes of its rows, of every type") {
+  for_each_type(256, [&](TensorType type, bool is_wide) {
+    ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
+                     random_f32(9 * 256, /*seed=*/9)};
+    layer.is_wide = is_wide;
+    layer.check(layer.multiply(run_expert_product, simdgroup_expert_rows(), Schedule::kRandom));
+  });
+}
+
+TEST_CASE("gpu experts_simdgroup: the bits of gemm_simdgroup, with the bias of the expert, and in slots") {
+  ExpertCase layer{3, 2, uneven_choices(3, 2, 80, 12), random_matrix(TensorType::kQ5_0, 3 * 70, 160, /*seed=*/13),
+                   random_f32(80 * 160, /*seed=*/14)};
+  layer.bias = random_f32(3 * 70, /*seed=*/15);
+  const auto y = layer.multiply(run_expert_product, simdgroup_expert_rows());
+  for (const int32_t expert : {0, 1}) {
+    const auto first_bias = layer.bias.begin() + expert * 70;
+    const auto all = multiply(layer.matrix_of(expert), layer.x, {first_bias, first_bias + 70});
+    for (size_t c = 0; c < layer.choices.size(); ++c) {
+      if (layer.choices[c] != expert) continue;
+      const auto own = y.begin() + static_cast<std::ptrdiff_t>(c) * 70;
+      CHECK(std::equal(own, own + 70, all.begin() + static_cast<std::ptrdiff_t>(c / 2) * 70));
+    }
+  }
+
+  // One slot: expert 1 in the first round, expert 0 in the second.
+  DeviceRows rows(layer.choices, 3, simdgroup_expert_rows());
+  DeviceRowsImage image(rows, layer.x, 160, 2);
+  DeviceArray<float> in_slots("y", y.size()), bias("bias", layer.bias);
+  DeviceArray<int32_t> places("places", std::vector<int32_t>{0, 1, 0, 0, -1, -1});
+  rows.places = &places;
+  for (int32_t round = 0; round < 2; ++round) {
+    DeviceArray<std::byte> weight = device_bytes_of(layer.matrix_of(1 - round));
+    run_experts_simdgroup(TensorType::kQ5_0, weight, image.words, image.scales, bias, rows, in_slots,
+                          {{70, 5, rows.n_rows, 1}, 1, round});
+  }
+  CHECK(in_slots.values() == y);
 }

@@ -9,6 +9,7 @@
 #include "kernels/launchers/launch_types.h"
 #include "kernels/portable/attention_merge.h"
 #include "kernels/portable/elementwise.h"
+#include "kernels/portable/expert_rows.h"
 #include "kernels/portable/experts.h"
 #include "kernels/portable/float_matvec.h"
 #include "kernels/portable/halve.h"
@@ -72,6 +73,15 @@ struct DeviceLists {
         tiles("tiles", static_cast<size_t>(3 * n)),
         n_tiles("n_tiles", 1),
         n_choices(n) {}
+};
+
+/// The choices as rows of an image.
+struct DeviceRows {
+  int32_t n_expert, n_choices, tile_rows, n_rows, n_tiles;
+  DeviceArray<int32_t> rows, tiles;
+  DeviceArray<int32_t>* places = nullptr;  ///< as resolve_experts has left them; null: all experts are resident
+
+  DeviceRows(const std::vector<int32_t>& choices, int32_t n_experts, int32_t n_tile_rows);
 };
 
 struct DeviceAttention {
@@ -169,6 +179,9 @@ void run_experts_gated(gpu::DeviceType type, DeviceArray<std::byte>& gate, Devic
 void run_experts_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x,
                         DeviceArray<float>& bias, DeviceLists& lists, DeviceArray<float>& y,
                         const gpu::ExpertParams& params);
+void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows);
+void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+                       DeviceArray<float>& scales, const gpu::HalveChoicesParams& params);
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const gpu::CombineParams& params);
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
@@ -182,6 +195,23 @@ void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<
               DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
               const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny,
               Schedule schedule = Schedule::kInOrder);
+
+/// Where has_gemm: tiles of 64 or 128 rows.
+void run_experts_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+                      DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
+                      const gpu::ExpertGemmParams& params, Schedule schedule = Schedule::kInOrder);
+
+inline DeviceRows::DeviceRows(const std::vector<int32_t>& choices, int32_t n_experts, int32_t n_tile_rows)
+    : n_expert(n_experts),
+      n_choices(static_cast<int32_t>(choices.size())),
+      tile_rows(n_tile_rows),
+      n_rows(gpu::expert_rows(n_choices, n_expert)),
+      n_tiles(gpu::expert_tiles(n_choices, n_expert, tile_rows)),
+      rows("rows", static_cast<size_t>(n_rows)),
+      tiles("tiles", 3 * static_cast<size_t>(n_tiles)) {
+  DeviceArray<int32_t> experts("experts", choices);
+  run_arrange_choices(experts, *this);
+}
 
 inline DeviceActivations::DeviceActivations(const std::vector<float>& x, bool is_in_super_groups)
     : DeviceActivations(static_cast<int32_t>(x.size() / 32), is_in_super_groups) {

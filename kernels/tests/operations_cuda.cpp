@@ -206,6 +206,23 @@ void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceA
   check_launch(launch_experts_matvec(kStream, type, weight.pointer(), input_of(x), bias, lists_of(lists), y, params),
                "experts_matvec");
 }
+void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows) {
+  check_launch(
+      launch_arrange_choices(kStream, experts, rows.rows, rows.tiles, {rows.n_expert, rows.n_choices, rows.tile_rows}),
+      "arrange_choices");
+}
+void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+                       DeviceArray<float>& scales, const HalveChoicesParams& params) {
+  check_launch(launch_halve_choices(kStream, x, rows.rows, image, scales, params), "halve_choices");
+}
+void run_experts_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+                      DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
+                      const ExpertGemmParams& params, Schedule) {
+  const ArrangedChoices choices{rows.rows,    rows.tiles,     rows.n_rows,
+                                rows.n_tiles, rows.tile_rows, places_of(rows.places)};
+  check_launch(launch_experts_gemm(kStream, type, weight.pointer(), {image, scales}, bias, choices, y, params),
+               "experts_wgmma");
+}
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const CombineParams& params) {
   check_launch(launch_combine_experts(kStream, x, weights, y, params), "combine_experts");

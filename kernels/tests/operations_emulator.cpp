@@ -377,6 +377,16 @@ void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceA
     });
   });
 }
+void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows) {
+  launch({{rows.n_expert}, kArrangeThreads, Schedule::kRandom, 1}, [&] {
+    arrange_choices(experts, rows.rows, rows.tiles, {rows.n_expert, rows.n_choices, rows.tile_rows});
+  });
+}
+void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+                       DeviceArray<float>& scales, const HalveChoicesParams& params) {
+  launch({{image_rows(params.n_rows)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_choices(x, rows.rows, image, scales, params); });
+}
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const CombineParams& params) {
   launch({{blocks_of(int64_t{params.n_tokens} * params.width, kCombineThreads)}, kCombineThreads},

@@ -1,16 +1,17 @@
 // A file of its own, as every type and dimension is a kernel.
 #include <doctest/doctest.h>
 
-#include "kernels/common/visit_block.h"
 #include "kernels/metal/flash_simdgroup.h"
 #include "kernels/metal/gemm_simdgroup.h"
 #include "kernels/tests/simdgroup_operations.h"
+#include "kernels/tests/visit_weights.h"
 
 namespace outpost::test {
 
 using namespace gpu;
 using emulator::launch;
 
+int32_t simdgroup_expert_rows() { return kSimdGemmTokens; }
 int32_t simdgroup_tile_rows() { return kSimdFlashRows; }
 
 void run_gemm_simdgroup(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
@@ -18,19 +19,25 @@ void run_gemm_simdgroup(DeviceType type, DeviceArray<std::byte>& weight, DeviceA
                         const GemmParams& params, Schedule schedule) {
   const emulator::Dim3 grid = {(params.n_tokens + kSimdGemmTokens - 1) / kSimdGemmTokens,
                                (params.n_rows + kSimdGemmRows - 1) / kSimdGemmRows};
-  const auto run = [&]<typename Block>() {
+  visit_weights(type, [&]<typename Block>() {
     const DevicePtr<const Block> blocks{weight.pointer().region(), 0};
     launch({grid, kSimdGemmThreads, schedule, 1},
            [&] { gemm_simdgroup<Block>(blocks, image, scales, bias, y, params); });
-  };
-  if (type.is_wide)
-    type.type == TensorType::kQ8_0 ? run.operator()<WideQ8_0>() : run.operator()<WideQ6_K>();
-  else if (type.type == TensorType::kF16)
-    run.operator()<ElementF16>();
-  else if (type.type == TensorType::kBF16)
-    run.operator()<ElementBF16>();
-  else
-    REQUIRE(visit_block(type.type, run));
+  });
+}
+
+void run_experts_simdgroup(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+                           DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows,
+                           DeviceArray<float>& y, const ExpertGemmParams& params, Schedule schedule) {
+  REQUIRE(rows.tile_rows == kSimdGemmTokens);
+  const emulator::Dim3 grid = {rows.n_tiles, (params.product.n_rows + kSimdGemmRows - 1) / kSimdGemmRows};
+  DevicePtr<const int32_t> places;
+  if (rows.places != nullptr) places = *rows.places;
+  visit_weights(type, [&]<typename Block>() {
+    const DevicePtr<const Block> blocks{weight.pointer().region(), 0};
+    launch({grid, kSimdGemmThreads, schedule, 1},
+           [&] { experts_simdgroup<Block>(blocks, image, scales, bias, rows.rows, rows.tiles, places, y, params); });
+  });
 }
 
 void run_flash_simdgroup(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,

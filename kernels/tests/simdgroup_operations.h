@@ -5,6 +5,8 @@
 
 namespace outpost::test {
 
+/// Rows of a tile of a product with experts.
+int32_t simdgroup_expert_rows();
 /// Rows of a tile of attention.
 int32_t simdgroup_tile_rows();
 
@@ -12,6 +14,11 @@ int32_t simdgroup_tile_rows();
 void run_gemm_simdgroup(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
                         DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
                         const gpu::GemmParams& params, Schedule schedule = Schedule::kInOrder);
+/// Tiles of simdgroup_expert_rows.
+void run_experts_simdgroup(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
+                           DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows,
+                           DeviceArray<float>& y, const gpu::ExpertGemmParams& params,
+                           Schedule schedule = Schedule::kInOrder);
 void run_flash_simdgroup(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
                          DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
                          int32_t n_tiles, const gpu::AttentionKernelParams& params,

@@ -182,10 +182,13 @@ class GpuBackend final : public Backend {
   /// Copies of these matrices what a round lacks.
   void copy_experts(const GpuExpertPass& pass, std::initializer_list<const GpuMatrix*> matrices, int32_t round);
   /// y = the sum of what the chosen experts make of x. @param weights of the choices
-  void compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights, const GpuExpertPass& pass);
+  void compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights, GpuExpertPass& pass);
   /// All experts' products with one of their matrices, for every choice. @param n_used choices that share a row of x
   void multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
-                        const GpuExpertPass& pass, int32_t n_used);
+                        GpuExpertPass& pass, int32_t n_used);
+  /// The choices of many tokens as rows of an image, and that image.
+  gpu::ArrangedChoices arrange(const int32_t* choices, int32_t n_choices, int32_t n_expert);
+  gpu::HalvedInput halve_choices(DeviceSpan<const float> x, GpuExpertPass& pass, int32_t n_used, int32_t n_cols);
 
   // ---- keys and values
 
@@ -267,7 +270,7 @@ class GpuBackend final : public Backend {
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
-  DeviceBytes expert_places_, expert_copies_, n_expert_copies_;
+  DeviceBytes expert_places_, expert_copies_, n_expert_copies_, expert_rows_, row_tiles_;
 };
 
 }  // namespace outpost

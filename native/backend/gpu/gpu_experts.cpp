@@ -19,7 +19,7 @@ void GpuBackend::resolve(GpuExpertPass& pass) {
   pass.n_rounds = gpu::expert_rounds(pass.lists.n_choices, params);
   launched(gpu::launch_resolve_experts(stream_, pass.lists, pass.layer.slots->table(), pass.plan, params),
            "resolve_experts");
-  pass.lists.places = pass.plan.places;
+  pass.lists.places = pass.rows.places = pass.plan.places;
   if (pass.are_copied()) copy_experts(pass, {pass.layer.gate.get(), pass.layer.up.get(), pass.layer.down.get()}, 0);
 }
 
@@ -37,15 +37,51 @@ void GpuBackend::copy_experts(const GpuExpertPass& pass, std::initializer_list<c
            "copy_experts");
 }
 
+gpu::ArrangedChoices GpuBackend::arrange(const int32_t* choices, int32_t n_choices, int32_t n_expert) {
+  gpu::ArrangedChoices all{};
+  all.tile_rows = gpu::expert_tile_rows(n_choices, n_expert);
+  all.n_rows = gpu::expert_rows(n_choices, n_expert);
+  all.n_tiles = gpu::expert_tiles(n_choices, n_expert, all.tile_rows);
+  auto* rows = reinterpret_cast<int32_t*>(reserve(expert_rows_, static_cast<size_t>(all.n_rows)));
+  auto* tiles = reinterpret_cast<int32_t*>(reserve(row_tiles_, 3 * static_cast<size_t>(all.n_tiles)));
+  launched(gpu::launch_arrange_choices(stream_, choices, rows, tiles, {n_expert, n_choices, all.tile_rows}),
+           "arrange_choices");
+  all.rows = rows;
+  all.tiles = tiles;
+  return all;
+}
+
+gpu::HalvedInput GpuBackend::halve_choices(DeviceSpan<const float> x, GpuExpertPass& pass, int32_t n_used,
+                                           int32_t n_cols) {
+  const int32_t n_rows = pass.rows.n_rows;
+  auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_rows, n_cols)));
+  float* scales = reserve(image_scales_, static_cast<size_t>(n_rows));
+  if (pass.halved != x.data) {
+    launched(gpu::launch_halve_choices(stream_, x.data, pass.rows.rows, image, scales, {n_rows, n_cols, n_used}),
+             "halve_choices");
+    pass.halved = x.data;
+    halved_ = {};
+  }
+  return {image, scales};
+}
+
 void GpuBackend::multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x,
-                                  const float* bias, const GpuExpertPass& pass, int32_t n_used) {
+                                  const float* bias, GpuExpertPass& pass, int32_t n_used) {
   const int32_t n_rows = matrix.n_rows() / pass.layer.router.n_expert, has_bias = bias != nullptr ? 1 : 0;
   const int32_t has_slots = pass.layer.slots != nullptr ? 1 : 0;
-  const gpu::QuantizedInput input = matrix.has_blocks() ? quantize(x, matrix.type()) : gpu::QuantizedInput{};
+  const bool is_halved = pass.is_halved(matrix), has_codes = !is_halved && matrix.has_blocks();
+  const gpu::HalvedInput image = is_halved ? halve_choices(x, pass, n_used, matrix.n_cols()) : gpu::HalvedInput{};
+  const gpu::QuantizedInput input = has_codes ? quantize(x, matrix.type()) : gpu::QuantizedInput{};
   float* result = write(y);
   for (int32_t round = 0; round < pass.n_rounds; ++round) {
     if (!pass.are_copied()) copy_experts(pass, {&matrix}, round);
-    if (matrix.has_blocks()) {
+    if (is_halved) {
+      const gpu::ExpertGemmParams params{{n_rows, matrix.n_cols() / 32, pass.rows.n_rows, has_bias}, has_slots, round};
+      launched(gpu::launch_experts_gemm(stream_, matrix.type(), matrix.data(), image, bias, pass.rows, result, params),
+               "a product with experts");
+      continue;
+    }
+    if (has_codes) {
       const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, n_used, has_slots, round};
       launched(
           gpu::launch_experts_matvec(stream_, matrix.type(), matrix.data(), input, bias, pass.lists, result, params),
@@ -84,8 +120,12 @@ void GpuBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Devi
   launched(gpu::launch_route_experts(stream_, logits.data, data_of(experts.selection_bias), choices, weights, n_tokens,
                                      router_params),
            "route_experts");
-  launched(gpu::launch_group_experts(stream_, choices, order, tiles, n_tiles, {n_expert, n_choices}), "group_experts");
   GpuExpertPass pass{experts, choices, {order, tiles, n_tiles, n_choices}};
+  if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens) pass.rows = arrange(choices, n_choices, n_expert);
+  // Slots are chosen by these lists, too.
+  if (pass.rows.n_rows == 0 || experts.slots != nullptr)
+    launched(gpu::launch_group_experts(stream_, choices, order, tiles, n_tiles, {n_expert, n_choices}),
+             "group_experts");
   try {
     resolve(pass);
     compute_experts(y, x, weights, pass);
@@ -97,7 +137,7 @@ void GpuBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Devi
 }
 
 void GpuBackend::compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights,
-                                 const GpuExpertPass& pass) {
+                                 GpuExpertPass& pass) {
   const GpuExperts& experts = pass.layer;
   const int32_t n_expert = experts.router.n_expert, n_used = experts.router.n_used, n_choices = pass.lists.n_choices;
   const auto count = static_cast<size_t>(n_choices);
@@ -109,7 +149,7 @@ void GpuBackend::compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x,
   const bool is_alike = gate.type().type == up.type().type && gate.type().is_wide == up.type().is_wide &&
                         (gate_bias == nullptr) == (up_bias == nullptr);
   const auto gate_kind = static_cast<int32_t>(experts.gate_kind);
-  if (gate.has_blocks() && is_alike) {
+  if (gate.has_blocks() && is_alike && !pass.is_halved(gate)) {
     const gpu::QuantizedInput input = quantize(x, gate.type());
     float* result = write(hidden);
     for (int32_t round = 0; round < pass.n_rounds; ++round) {

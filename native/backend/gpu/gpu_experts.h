@@ -65,10 +65,16 @@ struct GpuExpertPass {
   const GpuExperts& layer;
   const int32_t* choices;
   gpu::ExpertLists lists;
-  gpu::SlotPlan plan = {};  ///< unused where all experts are on the device
+  gpu::ArrangedChoices rows = {};  ///< of many tokens, for products on matrix units
+  const float* halved = nullptr;   ///< whose image of these rows is there
+  gpu::SlotPlan plan = {};         ///< unused where all experts are on the device
   int32_t n_rounds = 1;
   /// Whether the slots hold all chosen experts: with a single round they are copied before anything is multiplied.
   bool are_copied() const { return layer.slots == nullptr || n_rounds == 1; }
+  /// Whether the products with this matrix take the rows.
+  bool is_halved(const GpuMatrix& matrix) const {
+    return rows.n_rows > 0 && gpu::can_gemm(matrix.type(), matrix.n_cols());
+  }
 };
 
 }  // namespace outpost

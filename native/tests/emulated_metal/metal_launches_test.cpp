@@ -46,6 +46,13 @@ std::vector<DeviceType> block_types() {
   return all;
 }
 
+/// What products on matrix units multiply by.
+std::vector<DeviceType> gemm_types() {
+  std::vector<DeviceType> all = block_types();
+  all.insert(all.end(), {TensorType::kF16, TensorType::kBF16});
+  return all;
+}
+
 /// All launchers by their names, each called so that it launches every kernel that it may.
 class Launches {
  public:
@@ -174,11 +181,7 @@ class Launches {
     };
     launches_["launch_halve"] = [=, this] { check(launch_halve(s, f_, u_, f_, {40, 256})); };
     launches_["launch_gemm"] = [=, this] {
-      const auto multiply = [&](DeviceType type) {
-        check(launch_gemm(s, type, h_, {u_, f_}, nullptr, f_, {8, 8, 40, 0}));
-      };
-      for (const TensorType type : {TensorType::kF16, TensorType::kBF16}) multiply(type);
-      for (const DeviceType type : block_types()) multiply(type);
+      for (const DeviceType type : gemm_types()) check(launch_gemm(s, type, h_, {u_, f_}, nullptr, f_, {8, 8, 40, 0}));
     };
     launches_["launch_embed"] = [=, this] {
       for (const TensorType type : types(false)) check(launch_embed(s, type, h_, i_, f_, {1, 256}));
@@ -224,6 +227,15 @@ class Launches {
         check(launch_experts_matvec(s, type, h_, input(), nullptr, lists, f_, params));
     };
     const SlotPlan plan{i_, i_, i_};
+    launches_["launch_arrange_choices"] = [=, this] { check(launch_arrange_choices(s, i_, i_, i_, {8, 4, 64})); };
+    launches_["launch_halve_choices"] = [=, this] {
+      check(launch_halve_choices(s, f_, i_, u_, f_, {expert_rows(4, 8), 32, 2}));
+    };
+    launches_["launch_experts_gemm"] = [=, this] {
+      const ArrangedChoices choices{i_, i_, expert_rows(4, 8), expert_tiles(4, 8, 64), expert_tile_rows(4, 8)};
+      for (const DeviceType type : gemm_types())
+        check(launch_experts_gemm(s, type, h_, {u_, f_}, nullptr, choices, f_, {{8, 8, choices.n_rows, 0}, 0, 0}));
+    };
     launches_["launch_resolve_experts"] = [=, this] {
       check(launch_resolve_experts(s, lists, {i_, i_, l_, l_}, plan, {8, 4}));
     };

@@ -25,6 +25,23 @@ TEST_CASE("metal: prompts are computed on simdgroup matrices, as exact as f16 is
     CHECK(dispatched.contains(name));
 }
 
+TEST_CASE("metal: prompts of mixtures take simdgroup matrices for their experts") {
+  const TempDir dir;
+  const ModelPair pair = load_pair(dir, tiny_llama({TensorType::kQ4_0, TensorType::kF16}, 64, 4));
+  const auto tokens = random_tokens(*pair.on_cpu, 70);
+  const auto exact = exact_logits(dir.path("tiny.gguf"), tokens);
+  emulator::take_dispatched();
+  const auto many = logits(*pair.on_device, tokens, 70, 70);
+  const auto dispatched = emulator::take_dispatched();
+  check_halves(many, exact, pair.on_cpu->info());
+  CHECK(logits(*pair.on_device, tokens, 70, 35) == many);
+  for (const char* name :
+       {"arrange_choices", "halve_choices", "experts_simdgroup_BlockQ4_0", "experts_simdgroup_ElementF16"})
+    CHECK(dispatched.contains(name));
+  for (const char* name : {"group_experts", "experts_gated_BlockQ4_0", "experts_matvec_BlockQ4_0"})
+    CHECK(!dispatched.contains(name));
+}
+
 TEST_CASE("metal: a pass of few tokens has no launch of its own for rotation") {
   const TempDir dir;
   const ModelPair pair = load_pair(dir, tiny_llama({TensorType::kF32}));

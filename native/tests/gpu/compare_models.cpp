@@ -288,16 +288,14 @@ bool check_model(const std::string& device, const std::string& path) {
                         : is_float ? of_halves
                                    : kMargin * estimate(kByteError, info, exact);
   const Difference with_few = compare(rounded, few, n_vocab, of_few);
-  // Experts are products of integers for many tokens too, and so are all where there are no such matrix units.
-  const bool are_halves = gpu::has_gemm();
-  const double of_many = info.n_expert > 0 ? of_halves + of_cpu.median : of_halves;
+  // Products of many tokens are of integers, too, where there are no such matrix units.
   const Difference with_many =
-      are_halves ? compare(exact, many, n_vocab, of_many) : compare(rounded, many, n_vocab, of_few);
+      gpu::has_gemm() ? compare(exact, many, n_vocab, of_halves) : compare(rounded, many, n_vocab, of_few);
 
   const std::string others = find_other_chunks(*on_gpu, tokens, few, many);
   std::string wrong;
   for (const Split& split : splits_of(device, info.n_layer))
-    wrong += check_shared(path, split, tokens, {rounded, of_few}, {exact, of_many + 2 * of_cpu.median});
+    wrong += check_shared(path, split, tokens, {rounded, of_few}, {exact, of_halves + 2 * of_cpu.median});
   if (info.n_expert > 0) wrong += check_slots(device, path, on_gpu, tokens, few, many);
   for (const char* kv : {"safe", "compact", "max"}) wrong += check_codes(*on_cpu, *on_gpu, tokens, rounded, of_few, kv);
   const bool is_good = with_few.is_good() && with_many.is_good() && others.empty() && wrong.empty();

@@ -1,7 +1,7 @@
-// outpost-gpu-bench [layer] [matvec] [gemm] [attention] [codes]: what the kernels for few and for many tokens reach on
-// a GPU, beside what its memory, or its matrix units when nothing has to be brought to them, can do; attention over
-// codes beside that over f16; and what each kernel of a layer costs in a pass. The tile that the backend would choose
-// has a *. Each figure is the median of several runs. Exit code 0 without a device too.
+// outpost-gpu-bench [layer] [matvec] [gemm] [experts] [attention] [codes]: what the kernels for few and for many tokens
+// reach on a GPU, beside what its memory, or its matrix units when nothing has to be brought to them, can do; attention
+// over codes beside that over f16; and what each kernel of a layer costs in a pass. The tile that the backend would
+// choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -15,6 +15,7 @@
 #include "kernels/launchers/launchers.h"
 #include "kernels/portable/attention_tiles.h"
 #include "tests/gpu/bench_support.h"
+#include "tests/gpu/experts_bench.h"
 #include "tests/gpu/layer_bench.h"
 
 namespace {
@@ -295,6 +296,14 @@ int main(int argc, char** argv) {
         measure_gemm(type, 4096, 4096, rate, properties.n_multiprocessors);
         measure_gemm(type, 14336, 4096, rate, properties.n_multiprocessors);
         measure_gemm(type, 4096, 14336, rate, properties.n_multiprocessors);
+      }
+    }
+    // As of Qwen3-30B-A3B, of gpt-oss-20b in the type that it comes in, and of Mixtral 8x7B.
+    if (wants("experts") && has_wgmma) {
+      for (const int32_t n_tokens : {32, 512, 2048}) {
+        measure_experts(TensorType::kQ4_K, 128, 8, 2048, 768, n_tokens);
+        measure_experts(TensorType::kMXFP4, 32, 4, 2880, 2880, n_tokens);
+        measure_experts(TensorType::kQ4_K, 8, 2, 4096, 14336, n_tokens);
       }
     }
   } catch (const std::exception& error) {
