@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kPassOfDevice = 2048, kPassOfBoth = 64;
 /// Kept free for what is not counted one by one: codes of activations, inputs and recorded passes.
 constexpr uint64_t kHeadroom = uint64_t{256} << 20;
+/// Rows of an image past the last expert's: those of the largest tile, and to the next multiple of 256.
+constexpr uint64_t kExpertRowsBeyond = 128 + 256;
 
 /// A GPU keeps weights as they are in the file; those of q6_K are widened from 210 to 224 bytes per block, and a matrix
 /// that is taken apart before it is loaded (model/architectures/deepseek2.cpp) becomes f32.
@@ -58,8 +60,11 @@ LayerBytes read_layer_bytes(const GgufFile& file, const std::string& kv) {
   LayerBytes bytes;
   bytes.layers.resize(static_cast<size_t>(hp.n_layer));
   bytes.experts.resize(bytes.layers.size());
+  uint64_t n_ff_exp = 0;  // of an expert
   for (const TensorInfo& tensor : file.tensors()) {
     const uint64_t n_bytes = bytes_on_device(tensor);
+    if (tensor.name.find("ffn_down_exps.weight") != std::string_view::npos)
+      n_ff_exp = std::max(n_ff_exp, static_cast<uint64_t>(tensor.shape.back()));
     if (const auto il = layer_of_tensor(tensor.name); il.has_value()) {
       if (*il < hp.n_layer) {
         bytes.layers[static_cast<size_t>(*il)] += n_bytes;
@@ -84,6 +89,14 @@ LayerBytes read_layer_bytes(const GgufFile& file, const std::string& kv) {
   const auto n_wide = static_cast<uint64_t>(8 * int64_t{hp.n_embd} + 2 * int64_t{hp.n_ff});
   bytes.workspace_per_token = sizeof(float) * n_wide;
   bytes.workspace = 2 * sizeof(float) * static_cast<uint64_t>(n_vocab) + kHeadroom;
+  if (n_ff_exp > 0) {
+    // What gate and up make of a token and the results, for each expert that it uses; and the wider as f16, of which a
+    // pass has rows besides (kernels/portable/expert_rows.h).
+    const auto n_embd = static_cast<uint64_t>(hp.n_embd), n_widest = std::max(n_embd, n_ff_exp);
+    const uint64_t per_choice = sizeof(float) * (2 * n_ff_exp + n_embd) + sizeof(uint16_t) * n_widest;
+    bytes.workspace_per_token += static_cast<uint64_t>(bytes.n_expert_used) * per_choice;
+    bytes.workspace += sizeof(uint16_t) * n_widest * (8 * static_cast<uint64_t>(bytes.n_expert) + kExpertRowsBeyond);
+  }
   return bytes;
 }
 

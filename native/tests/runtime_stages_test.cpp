@@ -304,6 +304,19 @@ TEST_CASE("what the layers of a file take is read from its head") {
   CHECK(bytes.output == 4 * 32 * (n_vocab + 1));
 }
 
+TEST_CASE("what a pass through experts takes besides is counted for every expert that a token uses") {
+  const TempDir dir;
+  TinyLlama tiny = small_llama();
+  const LayerBytes dense = read_layer_bytes(GgufFile::open(dir.write("dense.gguf", tiny.bytes())), "exact");
+  tiny.n_expert = 4;
+  tiny = with_random_experts(tiny, {TensorType::kF32});
+  const LayerBytes mixture = read_layer_bytes(GgufFile::open(dir.write("mixture.gguf", tiny.bytes())), "exact");
+  // For two experts: what gate and up make of a token, the results, and the wider of both as f16.
+  CHECK(mixture.workspace_per_token - dense.workspace_per_token == 2 * (4 * (32 + 32 + 32) + 2 * 32));
+  // Rows between experts, and those that the last tile may reach past the end.
+  CHECK(mixture.workspace - dense.workspace == 2 * 32 * (8 * 4 + 128 + 256));
+}
+
 TEST_CASE("what keys and values of a layer take follows from how they are kept") {
   const TempDir dir;
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
