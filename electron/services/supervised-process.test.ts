@@ -352,6 +352,18 @@ it('ends a process that is not up yet as soon as it is', async () => {
   expect(onStarted).not.toHaveBeenCalled();
 });
 
+it('kills a process that only comes up when its time is over', async () => {
+  const { process: supervisedProcess, last } = supervised();
+  supervisedProcess.start();
+  const stopped = supervisedProcess.stop();
+  vi.advanceTimersByTime(3000);
+  await stopped; // nobody waits for it
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+  onTestFinished(() => kill.mockRestore());
+  last().comeUp(2 ** 30 + 1);
+  expect(kill.mock.calls).toEqual([[2 ** 30 + 1, 'SIGKILL']]);
+});
+
 it('survives that a process is gone when its time is up, but nobody has said so', async () => {
   const { process, last } = supervised();
   process.start();

@@ -162,20 +162,26 @@ export class SupervisedProcess {
   }
 }
 
-/** Asks a process to end, as soon as it is up, and kills it if it takes too long. */
+/** Asks a process to end, as soon as it is up, and kills it if it takes too long, or was too long in coming up. */
 function end(running: UtilityProcess): Promise<void> {
   return new Promise((resolve) => {
+    let isOverdue = false;
     const timer = setTimeout(() => {
+      isOverdue = true;
       if (running.pid === undefined)
-        resolve(); // it never came up, and nobody can do anything about it
+        resolve(); // nobody can do anything about it until it is up
       else kill(running.pid);
     }, stopMs);
     running.once('exit', () => {
       clearTimeout(timer);
       resolve();
     });
-    if (running.pid === undefined) running.once('spawn', () => running.kill());
-    else running.kill();
+    if (running.pid !== undefined) running.kill();
+    else
+      running.once('spawn', () => {
+        if (isOverdue && running.pid !== undefined) kill(running.pid);
+        else running.kill();
+      });
   });
 }
 
