@@ -27,17 +27,17 @@ export async function attachActive(model: AppModel, kind: 'file' | 'selection' |
   if (kind === 'file') draft.attach(attach('file', name, text));
   else if (kind === 'selection') {
     const selection = model.editor?.selection();
-    if (!selection) return notifications.note('Select a part of the text first.');
+    if (!selection) return void notifications.note('Select a part of the text first.');
     const { startLine, endLine } = selection.range;
     draft.attach(attach('selection', `${name}:${startLine}-${endLine}`, selection.text));
   } else if (kind === 'symbol') {
     const found = declarationAround(text, buffer.languageId, model.ui.getState().cursor.line);
-    if (!found) return notifications.note('The cursor is in no function, type or section.');
+    if (!found) return void notifications.note('The cursor is in no function, type or section.');
     draft.attach(attach('symbol', `${found.name} (${name}:${found.startLine})`, found.text));
   } else {
     await model.attempt(async () => {
       const before = await textBefore(model, buffer.path);
-      if (before === text) return notifications.note(`${buffer.title} has no changes.`);
+      if (before === text) return void notifications.note(`${buffer.title} has no changes.`);
       draft.attach(attach('diff', name, unifiedDiff(before, text)));
     });
   }

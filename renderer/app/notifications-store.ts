@@ -40,10 +40,12 @@ export class NotificationsStore {
     this.#add({ id: this.#nextId++, kind: 'error', message, hint, detail, atMs: Date.now() }, true);
   }
 
-  note(message: string, action?: Notification['action']): void {
+  /** @returns closes it before its time: what it offers is done */
+  note(message: string, action?: Notification['action']): () => void {
     const id = this.#nextId++;
     this.#add({ id, kind: 'info', message, action, atMs: Date.now() }, !this.#isQuiet());
     setTimeout(() => this.close(id), kNoteMs);
+    return () => this.close(id);
   }
 
   close(id: number): void {

@@ -6,6 +6,7 @@ import { treeMarks } from '../features/git/git-store.ts';
 import { SearchPanel } from '../features/search/search-panel.tsx';
 import { Explorer } from '../features/workspace/explorer.tsx';
 import type { AppModel } from './app-model.ts';
+import { attachPath } from './chat-actions.ts';
 import styles from './panels.module.css';
 import { compareWithCommit, replaceFound, showInFile } from './text-actions.ts';
 
@@ -15,6 +16,8 @@ export function Side({ model }: { model: AppModel }) {
   const status = useStore(model.git.store, (state) => state.status);
   const marks = useMemo(() => treeMarks(status), [status]);
   const openFolder = useCallback(() => void model.openFolder(), [model]);
+  const onAttach = useCallback((path: string, isFolder: boolean) => void attachPath(model, path, isFolder), [model]);
+  const onCopy = useCallback((text: string) => model.copy(text), [model]);
   const searchInput = useCallback(
     (input: HTMLInputElement | null) => {
       model.searchInput = input;
@@ -59,6 +62,8 @@ export function Side({ model }: { model: AppModel }) {
         operations={model.operations}
         marks={marks}
         onOpenFolder={openFolder}
+        onAttach={onAttach}
+        onCopy={onCopy}
       />
     </nav>
   );

@@ -1,14 +1,24 @@
 // A list of actions that opens from a button, or from the secondary button on an area.
 import { DropdownMenu as Radix, ContextMenu as RadixContext } from 'radix-ui';
-import { type ReactNode, useRef } from 'react';
+import { Fragment, type ReactNode, useRef, useState } from 'react';
+import { Keys } from './keys.tsx';
 import styles from './menu.module.css';
 
 export interface MenuAction {
   label: string;
   icon?: ReactNode;
+  /** What does the same without the menu, a cap each. */
+  keys?: readonly string[];
   isDanger?: boolean;
-  isDisabled?: boolean;
+  /** Asked when the menu opens. */
+  isDisabled?: boolean | (() => boolean);
+  /** A line stands before it. */
+  startsGroup?: boolean;
   run: () => void;
+}
+
+function isDisabledNow({ isDisabled = false }: MenuAction): boolean {
+  return typeof isDisabled === 'function' ? isDisabled() : isDisabled;
 }
 
 interface MenuProps {
@@ -36,17 +46,17 @@ export function Menu({ actions, children }: MenuProps) {
           collisionPadding={8}
           onCloseAutoFocus={runPicked}
         >
-          {actions.map(({ label, icon, isDanger, isDisabled, run }) => (
+          {actions.map((action) => (
             <Radix.Item
-              key={label}
-              className={`${styles.item} ${isDanger ? styles.danger : ''}`}
-              disabled={isDisabled ?? false}
+              key={action.label}
+              className={`${styles.item} ${action.isDanger ? styles.danger : ''}`}
+              disabled={isDisabledNow(action)}
               onSelect={() => {
-                picked.current = run;
+                picked.current = action.run;
               }}
             >
-              {icon}
-              {label}
+              {action.icon}
+              <span className={styles.label}>{action.label}</span>
             </Radix.Item>
           ))}
         </Radix.Content>
@@ -56,21 +66,25 @@ export function Menu({ actions, children }: MenuProps) {
 }
 
 export function ContextMenu({ actions, children }: MenuProps) {
+  const [, setIsOpen] = useState(false); // opening renders the actions as they are then
   return (
-    <RadixContext.Root modal={false}>
+    <RadixContext.Root modal={false} onOpenChange={setIsOpen}>
       <RadixContext.Trigger asChild>{children}</RadixContext.Trigger>
       <RadixContext.Portal>
         <RadixContext.Content className={styles.menu} collisionPadding={8}>
-          {actions.map(({ label, icon, isDanger, isDisabled, run }) => (
-            <RadixContext.Item
-              key={label}
-              className={`${styles.item} ${isDanger ? styles.danger : ''}`}
-              disabled={isDisabled ?? false}
-              onSelect={run}
-            >
-              {icon}
-              {label}
-            </RadixContext.Item>
+          {actions.map((action) => (
+            <Fragment key={action.label}>
+              {action.startsGroup ? <RadixContext.Separator className={styles.separator} /> : null}
+              <RadixContext.Item
+                className={`${styles.item} ${action.isDanger ? styles.danger : ''}`}
+                disabled={isDisabledNow(action)}
+                onSelect={action.run}
+              >
+                {action.icon}
+                <span className={styles.label}>{action.label}</span>
+                {action.keys ? <Keys keys={action.keys} /> : null}
+              </RadixContext.Item>
+            </Fragment>
           ))}
         </RadixContext.Content>
       </RadixContext.Portal>

@@ -20,9 +20,12 @@ interface ExplorerProps {
   /** What changed since the last commit, by path; "inside" for the folders above. */
   marks: ReadonlyMap<string, string>;
   onOpenFolder: () => void;
+  onAttach: (path: string, isFolder: boolean) => void;
+  onCopy: (text: string) => void;
 }
 
-export function Explorer({ workspace, tree, buffers, operations, marks, onOpenFolder }: ExplorerProps) {
+export function Explorer(props: ExplorerProps) {
+  const { workspace, tree, buffers, operations, marks, onOpenFolder, onAttach, onCopy } = props;
   const root = useStore(tree.store, (state) => state.directories['']);
   const isRootGone = useStore(tree.store, (state) => state.isRootGone);
   if (!workspace) {
@@ -78,7 +81,16 @@ export function Explorer({ workspace, tree, buffers, operations, marks, onOpenFo
           />
         </div>
       ) : root ? (
-        <FileTree name={workspace.name} tree={tree} buffers={buffers} operations={operations} marks={marks} />
+        <FileTree
+          name={workspace.name}
+          root={workspace.root}
+          tree={tree}
+          buffers={buffers}
+          operations={operations}
+          marks={marks}
+          onAttach={onAttach}
+          onCopy={onCopy}
+        />
       ) : (
         <p className={styles.loading} role="status">
           <Spinner /> Reading the folder

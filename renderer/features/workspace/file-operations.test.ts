@@ -10,7 +10,8 @@ let buffers: BuffersStore;
 let tree: TreeStore;
 let texts: FakeTexts;
 let operations: FileOperations;
-const onNote = vi.fn();
+const closeNote = vi.fn();
+const onNote = vi.fn((_message: string, _action: { run: () => void }) => closeNote);
 const onError = vi.fn();
 
 beforeEach(async () => {
@@ -52,7 +53,9 @@ it('moves a file with its tab, and back', async () => {
   await operations.paste('lib');
   expect(workspace.textOf('lib/a.ts')).toBe('a');
   expect(open()).toEqual(['lib/a.ts']);
+  expect(closeNote).not.toHaveBeenCalled();
   await operations.undo();
+  expect(closeNote).toHaveBeenCalledOnce(); // which offers to do that
   expect(workspace.textOf('src/a.ts')).toBe('a');
   expect(open()).toEqual(['src/a.ts']);
 });

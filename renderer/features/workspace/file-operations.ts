@@ -11,12 +11,15 @@ export interface FileOperationsDeps {
   workspace: WorkspaceApi;
   tree: TreeStore;
   buffers: BuffersStore;
-  onNote: (message: string, action: { label: string; run: () => void }) => void;
+  /** @returns what closes the note */
+  onNote: (message: string, action: { label: string; run: () => void }) => () => void;
   onError: (error: ErrorInfo) => void;
 }
 
 interface Step {
   undo: () => Promise<void>;
+  /** The note that offers it. */
+  closeNote?: () => void;
 }
 
 const kMostSteps = 50;
@@ -35,6 +38,7 @@ export class FileOperations {
 
   /** Another folder was opened: nothing of this one can be undone there. */
   clear(): void {
+    for (const step of this.#steps) step.closeNote?.();
     this.#steps = [];
     this.#cut = null;
   }
@@ -50,6 +54,14 @@ export class FileOperations {
 
   cut(path: string): void {
     this.#cut = path;
+  }
+
+  get canPaste(): boolean {
+    return this.#cut !== null;
+  }
+
+  get canUndo(): boolean {
+    return this.#steps.length > 0;
   }
 
   /** Moves what was cut into a folder. */
@@ -97,6 +109,7 @@ export class FileOperations {
   async #undo(step: Step): Promise<void> {
     if (!this.#steps.includes(step)) return;
     this.#steps = this.#steps.filter((kept) => kept !== step);
+    step.closeNote?.();
     await this.#try(step.undo);
   }
 
@@ -130,7 +143,7 @@ export class FileOperations {
   }
 
   #note(message: string, step: Step): void {
-    this.#deps.onNote(message, { label: 'Undo', run: () => void this.#undo(step) });
+    step.closeNote = this.#deps.onNote(message, { label: 'Undo', run: () => void this.#undo(step) });
   }
 
   #try(run: () => Promise<void>): Promise<void> {

@@ -1,9 +1,22 @@
 // The file tree as an ARIA tree with one tab stop: arrows move, Enter opens, letters search, F2 renames.
-import { ChevronRight, ClipboardPaste, FilePlus2, FolderPlus, Pencil, Scissors, Trash2, Undo2 } from 'lucide-react';
+import {
+  ChevronRight,
+  ClipboardPaste,
+  Copy,
+  CopySlash,
+  FilePlus2,
+  FolderPlus,
+  Paperclip,
+  Pencil,
+  Scissors,
+  Trash2,
+  Undo2,
+} from 'lucide-react';
 import { memo, useCallback, useEffect, useMemo, useRef } from 'react';
 import { useStore } from 'zustand';
-import { dirName } from '../../lib/paths.ts';
-import { ContextMenu } from '../../ui/menu.tsx';
+import { dirName, joinPath } from '../../lib/paths.ts';
+import { shortcutKeys } from '../../lib/shortcut.ts';
+import { ContextMenu, type MenuAction } from '../../ui/menu.tsx';
 import { VirtualList } from '../../ui/virtual-list.tsx';
 import type { BuffersStore } from './buffers-store.ts';
 import { FileIcon, FolderIcon } from './file-icon.tsx';
@@ -15,17 +28,21 @@ import type { TreeStore } from './tree-store.ts';
 
 interface FileTreeProps {
   name: string;
+  /** The folder's own path. */
+  root: string;
   tree: TreeStore;
   buffers: BuffersStore;
   operations: FileOperations;
   marks: ReadonlyMap<string, string>;
+  onAttach: (path: string, isFolder: boolean) => void;
+  onCopy: (text: string) => void;
 }
 
 const kRowHeight = 24;
 /** A pause in typing after which the next letter starts a new search. */
 const kTypeAheadMs = 800;
 
-export function FileTree({ name, tree, buffers, operations, marks }: FileTreeProps) {
+export function FileTree({ name, root, tree, buffers, operations, marks, onAttach, onCopy }: FileTreeProps) {
   const { directories, expanded, focused, draft } = useStore(tree.store);
   const activePath = useStore(buffers.store, (state) =>
     state.activeId ? (state.buffers[state.activeId]?.path ?? null) : null,
@@ -77,25 +94,56 @@ export function FileTree({ name, tree, buffers, operations, marks }: FileTreePro
     }
   };
 
-  const actions = [
+  const withFocused = (run: (path: string) => unknown) => ({
+    isDisabled: focused === null,
+    run: () => void (focused !== null && run(focused)),
+  });
+  const isFolder = focusedRow?.kind === 'entry' && focusedRow.entry.kind === 'directory';
+  const actions: MenuAction[] = [
     { label: 'New File', icon: <FilePlus2 size={15} aria-hidden />, run: () => void tree.startNew('file') },
     { label: 'New Folder', icon: <FolderPlus size={15} aria-hidden />, run: () => void tree.startNew('directory') },
     {
+      label: 'Attach to Chat',
+      icon: <Paperclip size={15} aria-hidden />,
+      startsGroup: true,
+      ...withFocused((path) => onAttach(path, isFolder)),
+    },
+    {
+      label: 'Copy Path',
+      icon: <Copy size={15} aria-hidden />,
+      run: () => onCopy(focused === null ? root : joinPath(root, focused)),
+    },
+    { label: 'Copy Relative Path', icon: <CopySlash size={15} aria-hidden />, ...withFocused(onCopy) },
+    {
       label: 'Rename',
       icon: <Pencil size={15} aria-hidden />,
-      isDisabled: focused === null,
-      run: () => focused !== null && tree.startRename(focused),
+      keys: ['F2'],
+      startsGroup: true,
+      ...withFocused((path) => tree.startRename(path)),
     },
-    { label: 'Cut', icon: <Scissors size={15} aria-hidden />, isDisabled: focused === null, run: cut },
-    { label: 'Paste', icon: <ClipboardPaste size={15} aria-hidden />, run: () => void paste() },
+    { label: 'Cut', icon: <Scissors size={15} aria-hidden />, keys: keysOf('X'), ...withFocused(cut) },
+    {
+      label: 'Paste',
+      icon: <ClipboardPaste size={15} aria-hidden />,
+      keys: keysOf('V'),
+      isDisabled: () => !operations.canPaste,
+      run: () => void paste(),
+    },
     {
       label: 'Move to Trash',
       icon: <Trash2 size={15} aria-hidden />,
+      keys: ['Del'],
       isDanger: true,
-      isDisabled: focused === null,
-      run: () => focused !== null && void operations.trash(focused),
+      ...withFocused((path) => operations.trash(path)),
     },
-    { label: 'Undo File Operation', icon: <Undo2 size={15} aria-hidden />, run: () => void operations.undo() },
+    {
+      label: 'Undo File Operation',
+      icon: <Undo2 size={15} aria-hidden />,
+      keys: keysOf('Z'),
+      startsGroup: true,
+      isDisabled: () => !operations.canUndo,
+      run: () => void operations.undo(),
+    },
   ];
 
   return (
@@ -108,6 +156,11 @@ export function FileTree({ name, tree, buffers, operations, marks }: FileTreePro
         tabIndex={0}
         className={styles.tree}
         onKeyDown={onKeyDown}
+        onContextMenu={({ button, target }) => {
+          // The empty part is the folder itself. A key that opens the menu is for the row that has the keyboard.
+          const isRow = target instanceof Element && target.closest('[role="treeitem"]') !== null;
+          if (button === 2 && !isRow) tree.focus(null);
+        }}
         onFocus={() => {
           const first = rows.find((row) => row.kind === 'entry');
           if (focused === null && first) tree.focus(first.entry.path);
@@ -164,6 +217,10 @@ function dirtyPaths(state: ReturnType<BuffersStore['store']['getState']>): strin
     .filter((buffer) => buffer.isDirty)
     .map((buffer) => buffer.path)
     .join('\n')}\n`;
+}
+
+function keysOf(key: string): string[] {
+  return shortcutKeys(`CmdOrCtrl+${key}`, navigator.platform.startsWith('Mac'));
 }
 
 /** Where something goes that is put on a row: into a folder, beside a file. */

@@ -100,13 +100,18 @@ export class TreeStore {
     if (!isRootGone) void this.refresh();
   }
 
-  /** Starts a new entry in the folder of the focused row. */
+  /** Starts a new entry in the focused folder, or beside the focused file. */
   async startNew(kind: 'file' | 'directory', parent?: string): Promise<void> {
-    const { focused, expanded } = this.store.getState();
-    const beside = focused === null ? '' : expanded.has(focused) ? focused : dirName(focused);
-    const target = parent ?? beside;
+    const { focused } = this.store.getState();
+    const around = focused === null ? '' : this.#isDirectory(focused) ? focused : dirName(focused);
+    const target = parent ?? around;
     if (target !== '') await this.expand(target);
     this.store.setState({ draft: { kind, parent: target, path: null, error: null } });
+  }
+
+  #isDirectory(path: string): boolean {
+    const beside = this.store.getState().directories[dirName(path)]?.entries ?? [];
+    return beside.some((entry) => entry.path === path && entry.kind === 'directory');
   }
 
   startRename(path: string): void {

@@ -55,6 +55,16 @@ describe('TreeStore', () => {
     expect(tree.store.getState().draft).toBeNull();
   });
 
+  it('creates inside a folder that is closed, and beside a file', async () => {
+    tree.focus('src');
+    await tree.startNew('file');
+    expect(tree.store.getState().draft?.parent).toBe('src');
+    expect(tree.store.getState().expanded.has('src')).toBe(true);
+    tree.focus('README.md');
+    await tree.startNew('directory');
+    expect(tree.store.getState().draft?.parent).toBe('');
+  });
+
   it('keeps the draft with a reason when the name is taken or impossible', async () => {
     await tree.startNew('file', '');
     expect(await tree.commitDraft('README.md')).toBeNull();
