@@ -22,7 +22,8 @@ Error launch_tokens(Stream stream, const MatvecLaunch& a) {
 template <typename Block>
 Error launch_experts(Stream stream, const MatvecLaunch& a) {
   const auto* weight = static_cast<const Block*>(a.weight);
-  const Grid grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, a.lists->n_choices);
+  const Grid grid((a.params.product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows,
+                  most_expert_tiles(a.lists->n_choices, a.lists->n_expert, kExpertTileTokens));
   if (a.up != nullptr) {
     return OverlappedLaunch(stream, grid, kMatvecThreads)(
         experts_gated<Block>, weight, static_cast<const Block*>(a.up), a.x.codes, a.x.scales, a.x.sums, a.bias,

@@ -87,9 +87,14 @@ struct ExpertLists {
   const int32_t* order;
   const int32_t* tiles;
   const int32_t* n_tiles;
-  int32_t n_choices;
+  int32_t n_choices, n_expert;
   const int32_t* places = nullptr;  ///< as resolve_experts leaves them; null: all experts are resident, no has_slots
 };
+/// Tiles of up to tile_tokens that group_experts may make.
+inline int32_t most_expert_tiles(int32_t n_choices, int32_t n_expert, int32_t tile_tokens) {
+  const int32_t n = n_choices / tile_tokens + n_expert;
+  return n < n_choices ? n : n_choices;
+}
 /// Choices as arrange_choices leaves them.
 struct ArrangedChoices {
   const int32_t* rows;   ///< [n_rows]

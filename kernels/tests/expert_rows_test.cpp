@@ -16,12 +16,6 @@ using namespace outpost::test;
 
 namespace {
 
-#ifdef OUTPOST_ON_GPU
-constexpr bool kIsEmulated = false;
-#else
-constexpr bool kIsEmulated = true;  ///< slow: cases are smaller
-#endif
-
 void run_product(DeviceType type, DeviceArray<std::byte>& weight, DeviceImage& image, DeviceArray<float>& bias,
                  DeviceRows& rows, DeviceArray<float>& y, const ExpertGemmParams& params, Schedule schedule) {
   run_experts_gemm(type, weight, image.words, image.scales, bias, rows, y, params, schedule);

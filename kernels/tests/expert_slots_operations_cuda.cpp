@@ -36,7 +36,7 @@ class PinnedCopy {
 }  // namespace
 
 void run_resolve_experts(DeviceLists& lists, DeviceSlots& slots, Schedule) {
-  const ExpertLists all{lists.order, lists.tiles, lists.n_tiles, lists.n_choices};
+  const ExpertLists all{lists.order, lists.tiles, lists.n_tiles, lists.n_choices, lists.n_expert};
   const SlotTable table{slots.slot_of, slots.expert_of, slots.used_at, slots.counters};
   check_launch(launch_resolve_experts(kStream, all, table, plan_of(slots), slots.params), "resolve_experts");
 }

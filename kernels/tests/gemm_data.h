@@ -12,6 +12,12 @@
 
 namespace outpost::test {
 
+#ifdef OUTPOST_ON_GPU
+inline constexpr bool kIsEmulated = false;
+#else
+inline constexpr bool kIsEmulated = true;  ///< slow: cases are smaller
+#endif
+
 struct DeviceImage {
   DeviceArray<uint32_t> words;
   DeviceArray<float> scales;

@@ -67,6 +67,7 @@ struct DeviceLists {
   DeviceArray<int32_t> order, tiles, n_tiles;
   DeviceArray<int32_t>* places = nullptr;  ///< as resolve_experts has left them; null: all experts are resident
   int32_t n_choices;
+  int32_t n_expert = 0;  ///< since they were sorted
 
   explicit DeviceLists(int32_t n)
       : order("order", static_cast<size_t>(n)),

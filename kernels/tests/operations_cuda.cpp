@@ -17,7 +17,7 @@ QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sum
 QuantizedOutput output_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
 const int32_t* places_of(DeviceArray<int32_t>* places) { return places == nullptr ? nullptr : places->pointer(); }
 ExpertLists lists_of(DeviceLists& lists) {
-  return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices, places_of(lists.places)};
+  return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices, lists.n_expert, places_of(lists.places)};
 }
 
 /// @param codes has to live as long as the result
@@ -190,6 +190,7 @@ void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, Dev
   check_launch(launch_route_experts(kStream, logits, bias, experts, weights, n_tokens, params), "route_experts");
 }
 void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert) {
+  lists.n_expert = n_expert;
   check_launch(
       launch_group_experts(kStream, experts, lists.order, lists.tiles, lists.n_tiles, {n_expert, lists.n_choices}),
       "group_experts");

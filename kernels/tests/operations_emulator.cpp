@@ -50,6 +50,9 @@ DevicePtr<const int32_t> places_of(DeviceArray<int32_t>* places) {
   if (places == nullptr) return {};
   return *places;
 }
+int32_t most_tiles(const DeviceLists& lists) {
+  return most_expert_tiles(lists.n_choices, lists.n_expert, kExpertTileTokens);
+}
 int32_t element_blocks(int64_t n) { return blocks_of(n, kElementThreads); }
 int32_t element_blocks(const RowParams& params) { return element_blocks(int64_t{params.n_rows} * params.width); }
 
@@ -354,6 +357,7 @@ void run_route_experts(DeviceArray<float>& logits, DeviceArray<float>& bias, Dev
   launch({{n_tokens}, 32, Schedule::kRandom, 1}, [&] { route_experts(logits, bias, experts, weights, params); });
 }
 void run_group_experts(DeviceArray<int32_t>& experts, DeviceLists& lists, int32_t n_expert) {
+  lists.n_expert = n_expert;
   launch({{1}, kGroupThreads}, [&] {
     group_experts(experts, lists.order, lists.tiles, lists.n_tiles, GroupParams{n_expert, lists.n_choices});
   });
@@ -362,7 +366,7 @@ void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArra
                        DeviceArray<float>& gate_bias, DeviceArray<float>& up_bias, DeviceLists& lists,
                        DeviceArray<float>& y, const ExpertParams& params) {
   visit_type(type, [&]<typename Block>() {
-    launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads}, [&] {
+    launch({{row_blocks(params.product), most_tiles(lists)}, kMatvecThreads}, [&] {
       experts_gated<Block>(as<const Block>(gate), as<const Block>(up), x.codes, x.scales, x.sums, gate_bias, up_bias,
                            lists.order, lists.tiles, lists.n_tiles, places_of(lists.places), y, params);
     });
@@ -371,7 +375,7 @@ void run_experts_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArra
 void run_experts_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                         DeviceLists& lists, DeviceArray<float>& y, const ExpertParams& params) {
   visit_type(type, [&]<typename Block>() {
-    launch({{row_blocks(params.product), lists.n_choices}, kMatvecThreads, Schedule::kRandom, 5}, [&] {
+    launch({{row_blocks(params.product), most_tiles(lists)}, kMatvecThreads, Schedule::kRandom, 5}, [&] {
       experts_matvec<Block>(as<const Block>(weight), x.codes, x.scales, x.sums, bias, lists.order, lists.tiles,
                             lists.n_tiles, places_of(lists.places), y, params);
     });

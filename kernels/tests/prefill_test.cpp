@@ -72,12 +72,6 @@ TEST_CASE("gpu halve: a row with an infinity or a NaN becomes zeros with the sca
 
 namespace {
 
-#ifdef OUTPOST_ON_GPU
-constexpr bool kIsEmulated = false;
-#else
-constexpr bool kIsEmulated = true;  ///< slow: cases are smaller
-#endif
-
 /// x * matrix^T, [n_tokens, n_rows]
 std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, DeviceImage& image,
                             const std::vector<float>& bias = {}, GemmTile tile = kGemmAny,

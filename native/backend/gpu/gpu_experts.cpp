@@ -120,7 +120,7 @@ void GpuBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Devi
   launched(gpu::launch_route_experts(stream_, logits.data, data_of(experts.selection_bias), choices, weights, n_tokens,
                                      router_params),
            "route_experts");
-  GpuExpertPass pass{experts, choices, {order, tiles, n_tiles, n_choices}};
+  GpuExpertPass pass{experts, choices, {order, tiles, n_tiles, n_choices, n_expert}};
   if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens) pass.rows = arrange(choices, n_choices, n_expert);
   // Slots are chosen by these lists, too.
   if (pass.rows.n_rows == 0 || experts.slots != nullptr)

@@ -207,7 +207,7 @@ class Launches {
 
   void add_experts() {
     const auto s = stream_;
-    const ExpertLists lists{i_, i_, i_, 4};
+    const ExpertLists lists{i_, i_, i_, 4, 8};
     const ExpertParams params{{8, 8, 0, 0, 0}, 1, 0, 0};
     launches_["launch_route_experts"] = [=, this] {
       check(launch_route_experts(s, f_, nullptr, i_, f_, 1, {0, 8, 2, 1, 1, 0, 0, 1}));

@@ -62,7 +62,7 @@ void measure_experts(TensorType type, int32_t n_expert, int32_t n_used, int32_t 
     check(launch_quantize(nullptr, from, to.output(), {to.n_groups, is_super}), "quantize_activations");
   };
   DeviceArray<int32_t> order("order", count), tiles("tiles", 3 * count), n_tiles("n_tiles", 1);
-  const ExpertLists lists{order, tiles, n_tiles, n_choices};
+  const ExpertLists lists{order, tiles, n_tiles, n_choices, n_expert};
   print("int8", median_ms([&](int) {
           check(launch_group_experts(nullptr, experts, order, tiles, n_tiles, {n_expert, n_choices}), "group_experts");
           quantize(x, few);
