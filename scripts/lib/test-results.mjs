@@ -1,6 +1,7 @@
 // How many tests passed and failed, read from what each test runner writes; the last lines of `npm test`.
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { root, SetupError, succeeds } from './process.mjs';
 import { seconds } from './steps.mjs';
 import { formatTable } from './table.mjs';
@@ -80,10 +81,12 @@ export function reportPath(report) {
   return join(reports, report);
 }
 
+const nodeRunner = fileURLToPath(new URL('run-node-tests.mjs', import.meta.url));
+
 /**
  * Test files for Node's own runner: those that need more than vitest's units do.
  * @param {string} report a file name
- * @param {string[]} files
+ * @param {string[]} files in the order in which they are started
  * @param {NodeJS.ProcessEnv} env
  * @param {number} [concurrency] files at a time
  */
@@ -91,15 +94,7 @@ export async function runNodeTests(report, files, env, concurrency = 1) {
   return runCounted({
     report,
     command: process.execPath,
-    args: (path) => [
-      '--test',
-      `--test-concurrency=${concurrency}`,
-      '--test-reporter=spec',
-      '--test-reporter-destination=stdout',
-      '--test-reporter=tap',
-      `--test-reporter-destination=${path}`,
-      ...files,
-    ],
+    args: (path) => [nodeRunner, path, `${concurrency}`, ...files],
     env,
     count: countTap,
   });
