@@ -33,7 +33,7 @@ int32_t device_index(const std::string& id) {
     if (error == std::errc() && end == last && index >= 0) return index;
   }
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device is ", quoted(id), "; expected cpu, or ", gpu, " and a number."));
+                    concat("The device is ", in_quotes(id), "; expected cpu, or ", gpu, " and a number."));
 }
 
 }  // namespace

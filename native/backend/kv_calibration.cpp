@@ -158,7 +158,7 @@ std::shared_ptr<const KvCalibration> load_calibration(const KvShape& shape, uint
   if (!std::filesystem::exists(path, error)) return nullptr;
   const auto fail = [&](const char* reason) {
     throw EngineError(ErrorCode::kInvalidArgument,
-                      concat("The calibration ", quoted(path), " cannot be used: ", reason,
+                      concat("The calibration ", in_quotes(path), " cannot be used: ", reason,
                              ". Keys and values are packed without it; `outpost-engine calibrate` makes a new one."));
   };
   const MappedFile file(path);

@@ -51,8 +51,8 @@ KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
     const bool is_range = std::sscanf(part.c_str(), "%3d-%3d:%n", &first, &last, &n_read) == 2 && n_read > 0;
     if (!is_range || first < 0 || first > last || last >= n_layer) {
       throw EngineError(ErrorCode::kInvalidArgument,
-                        concat("The layers of the KV format are ", quoted(part), "; expected FIRST-LAST:BITS within 0-",
-                               n_layer - 1, ", such as 0-1:k3v2."));
+                        concat("The layers of the KV format are ", in_quotes(part),
+                               "; expected FIRST-LAST:BITS within 0-", n_layer - 1, ", such as 0-1:k3v2."));
     }
     KvFormat format = parse_kv_format(name.substr(0, slash), n_layer);
     const KvFormat other = parse_kv_format(part.substr(static_cast<size_t>(n_read)), n_layer);
@@ -76,7 +76,7 @@ KvFormat parse_kv_format(const std::string& name, int32_t n_layer) {
     return {std::vector<KvBits>(static_cast<size_t>(n_layer), KvBits{k, v})};
   }
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The KV format is ", quoted(name),
+                    concat("The KV format is ", in_quotes(name),
                            "; expected exact, safe, compact, max, or bits such as k4v3 (16, 8, 4, 3 or 2 each)."));
 }
 

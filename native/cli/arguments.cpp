@@ -18,7 +18,7 @@ int64_t parse_int(const std::string& name, const std::string& text, int64_t min,
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
-    throw UsageError(concat(name, " is ", quoted(text), "; expected a whole number from ", min, " to ", max));
+    throw UsageError(concat(name, " is ", in_quotes(text), "; expected a whole number from ", min, " to ", max));
   }
   return value;
 }
@@ -52,7 +52,7 @@ Arguments::Arguments(const std::vector<std::string>& words, const std::vector<st
     } else if (words[i].size() > 1 && words[i][0] == '-') {
       throw UsageError("there is no option " + words[i]);
     } else if (positional_.size() == n_positional) {
-      throw UsageError(concat("unexpected argument ", quoted(words[i])));
+      throw UsageError(concat("unexpected argument ", in_quotes(words[i])));
     } else {
       positional_.push_back(words[i]);
     }
@@ -74,7 +74,7 @@ double Arguments::get_float(const std::string& name, double fallback, double min
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || !(value >= min && value <= max)) {
-    throw UsageError(concat(name, " is ", quoted(text), "; expected a number from ", min, " to ", max));
+    throw UsageError(concat(name, " is ", in_quotes(text), "; expected a number from ", min, " to ", max));
   }
   return value;
 }
@@ -96,7 +96,7 @@ CpuKernels cpu_kernels_named(const std::string& name) {
     if (name == kCpuKernelNames[i]) return static_cast<CpuKernels>(i);
     names += concat(i == 0 ? "" : ", ", kCpuKernelNames[i]);
   }
-  throw UsageError(concat("--kernels is ", quoted(name), "; expected one of ", names));
+  throw UsageError(concat("--kernels is ", in_quotes(name), "; expected one of ", names));
 }
 
 LoadOptions load_options(const Arguments& arguments) {
@@ -109,7 +109,7 @@ LoadOptions load_options(const Arguments& arguments) {
     for (const std::string& number : split(layers))
       options.n_device_layers.push_back(static_cast<int32_t>(parse_int("--device-layers", number, 1, 4096)));
     if (options.n_device_layers.size() != options.devices.size()) {
-      throw UsageError(concat("--device-layers is ", quoted(layers), "; expected all, fit, or a number for each of ",
+      throw UsageError(concat("--device-layers is ", in_quotes(layers), "; expected all, fit, or a number for each of ",
                               options.devices.size(), " devices"));
     }
   }
@@ -169,7 +169,7 @@ std::vector<int32_t> parse_json_ids(std::string_view text) {
     while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) ++at;
   };
   const auto fail = [&]() -> UsageError {
-    return UsageError(concat("expected a JSON array of token ids, found ", quoted(text)));
+    return UsageError(concat("expected a JSON array of token ids, found ", in_quotes(text)));
   };
   skip_space();
   if (at == end || *at++ != '[') throw fail();

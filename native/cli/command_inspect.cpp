@@ -35,8 +35,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 /// Names and keys are text from the file: shown without quotes, but with control bytes made visible.
 std::string shown(std::string_view text) {
-  const std::string in_quotes = quoted(text);
-  return in_quotes.substr(1, in_quotes.rfind('"') - 1);
+  const std::string whole = in_quotes(text);
+  return whole.substr(1, whole.rfind('"') - 1);
 }
 
 struct NamedToken {

@@ -38,14 +38,14 @@ TensorType parse_type(const std::string& text, const char* what) {
     if (traits == nullptr || lower(traits->name) != lower(text)) continue;
     if (can_quantize(static_cast<TensorType>(id))) return static_cast<TensorType>(id);
   }
-  throw UsageError(concat(what, " is ", quoted(text), "; expected one of ", quantizer_names()));
+  throw UsageError(concat(what, " is ", in_quotes(text), "; expected one of ", quantizer_names()));
 }
 
 void print_progress(const QuantizeProgress& progress) {
   if (!progress.is_done) return;
   constexpr double kMiB = 1 << 20;
   std::fprintf(stderr, "[%4zu/%zu] %-40s %-8s", progress.i_tensor + 1, progress.n_tensors,
-               quoted(progress.name).c_str(), tensor_type_traits(progress.from).name);
+               in_quotes(progress.name).c_str(), tensor_type_traits(progress.from).name);
   if (progress.to == progress.from) {
     std::fprintf(stderr, " kept    %10.2f MiB\n", static_cast<double>(progress.n_bytes_from) / kMiB);
   } else {

@@ -23,7 +23,7 @@ Edit read_edit(const LoadedModel& model, std::string_view line) {
   const auto text = [&](const char* name) {
     const JsonValue* value = json.find(name);
     if (value == nullptr || !value->is(JsonValue::Kind::kString))
-      throw UsageError(concat("each line needs the strings \"before\" and \"after\"; there is no ", quoted(name)));
+      throw UsageError(concat("each line needs the strings \"before\" and \"after\"; there is no ", in_quotes(name)));
     return value->text;
   };
   Edit edit{text("before"), {}, model.tokenizer().encode_inside(text("after"))};

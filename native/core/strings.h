@@ -16,7 +16,7 @@ std::string concat(const Args&... args) {
 }
 
 /// Text from an untrusted file made fit for a message: at most `max_bytes`, control and non-ASCII bytes as
-/// \xNN, in quotes.
-std::string quoted(std::string_view text, size_t max_bytes = 80);
+/// \xNN, in quotes. Not "quoted": for a std::string, std::quoted would be found where a header brings it along.
+std::string in_quotes(std::string_view text, size_t max_bytes = 80);
 
 }  // namespace outpost

@@ -19,11 +19,11 @@ struct Describe {
   std::string operator()(int64_t value) const { return std::to_string(value); }
   std::string operator()(double value) const { return concat(value); }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
-  std::string operator()(std::string_view value) const { return quoted(value, kMaxShownBytes); }
+  std::string operator()(std::string_view value) const { return in_quotes(value, kMaxShownBytes); }
   std::string operator()(const GgufArray& array) const {
     std::string text = concat("[", array.n_elements, " x ", gguf_type_name(array.element_type), "]");
     for (size_t i = 0; i < array.strings.size() && i < kMaxShownStrings; ++i) {
-      text += concat(" ", quoted(array.strings[i], 24));
+      text += concat(" ", in_quotes(array.strings[i], 24));
     }
     return text;
   }
@@ -50,7 +50,7 @@ const TensorInfo* GgufFile::find_tensor(std::string_view name) const {
 }
 
 void GgufFile::fail_type(std::string_view key, const GgufValue& value, const char* expected) const {
-  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", quoted(key), " is ", describe(value),
+  throw EngineError(ErrorCode::kModelInvalid, concat(path_, ": metadata key ", in_quotes(key), " is ", describe(value),
                                                      " (", gguf_type_name(value.type), "); expected ", expected, "."));
 }
 

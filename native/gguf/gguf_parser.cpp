@@ -58,7 +58,7 @@ class GgufParser {
     const auto magic = reader_.read<uint32_t>("the magic number");
     if (magic != kMagic) {
       const std::string_view found(reinterpret_cast<const char*>(file_.bytes_.data()), 4);
-      reader_.fail("it starts with ", quoted(found), " instead of \"GGUF\"");
+      reader_.fail("it starts with ", in_quotes(found), " instead of \"GGUF\"");
     }
     file_.version_ = reader_.read<uint32_t>("the version");
     if (file_.version_ == 0x02000000 || file_.version_ == 0x03000000) {
@@ -80,7 +80,7 @@ class GgufParser {
   GgufType read_type(std::string_view key) {
     const auto id = reader_.read<uint32_t>("a metadata type");
     if (id > static_cast<uint32_t>(GgufType::kFloat64)) {
-      reader_.fail("metadata key ", quoted(key), " has the unknown type ", id);
+      reader_.fail("metadata key ", in_quotes(key), " has the unknown type ", id);
     }
     return static_cast<GgufType>(id);
   }
@@ -94,7 +94,7 @@ class GgufParser {
         reader_.fail("metadata key number ", i, " has ", key.size(), " bytes");
       const GgufType type = read_type(key);
       if (!file_.metadata_index_.emplace(key, file_.metadata_.size()).second) {
-        reader_.fail("metadata key ", quoted(key), " appears twice");
+        reader_.fail("metadata key ", in_quotes(key), " appears twice");
       }
       file_.metadata_.emplace_back(key, GgufValue{type, {}, {}});
       GgufValue& value = file_.metadata_.back().second;
@@ -117,7 +117,7 @@ class GgufParser {
       case GgufType::kFloat64: out.value = reader_.read<double>("a value"); break;
       case GgufType::kBool: {
         const auto byte = reader_.read<uint8_t>("a value");
-        if (byte > 1) reader_.fail("metadata key ", quoted(key), " is a bool with the value ", int{byte});
+        if (byte > 1) reader_.fail("metadata key ", in_quotes(key), " is a bool with the value ", int{byte});
         out.value = byte == 1;
         break;
       }
@@ -131,11 +131,11 @@ class GgufParser {
     array.element_type = read_type(key);
     array.n_elements = reader_.read<uint64_t>("an array length");
     if (array.element_type == GgufType::kArray) {
-      reader_.fail("metadata key ", quoted(key), " is an array of arrays, which no supported model uses");
+      reader_.fail("metadata key ", in_quotes(key), " is an array of arrays, which no supported model uses");
     }
     if (array.element_type == GgufType::kString) {
       if (array.n_elements > reader_.remaining() / 8) {
-        reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " strings, more than ",
+        reader_.fail("metadata key ", in_quotes(key), " claims ", array.n_elements, " strings, more than ",
                      reader_.remaining(), " bytes can hold");
       }
       array.strings.reserve(static_cast<size_t>(array.n_elements));
@@ -145,7 +145,7 @@ class GgufParser {
     }
     const size_t size = element_bytes(array.element_type);
     if (array.n_elements > reader_.remaining() / size) {
-      reader_.fail("metadata key ", quoted(key), " claims ", array.n_elements, " elements of ", size,
+      reader_.fail("metadata key ", in_quotes(key), " claims ", array.n_elements, " elements of ", size,
                    " bytes, but only ", reader_.remaining(), " bytes are left");
     }
     array.bytes = reader_.take(array.n_elements * size, "an array");
@@ -179,7 +179,7 @@ class GgufParser {
     for (size_t i = 0; i < pending.size(); ++i) {
       const auto [offset, n_bytes] = pending[i];
       if (offset > file_bytes - data_offset || n_bytes > file_bytes - data_offset - offset) {
-        reader_.fail("tensor ", quoted(file_.tensors_[i].name), " lies at ", data_offset, " + ", offset, " with ",
+        reader_.fail("tensor ", in_quotes(file_.tensors_[i].name), " lies at ", data_offset, " + ", offset, " with ",
                      n_bytes, " bytes, past the end of the file (", file_bytes,
                      " bytes): the file is truncated or damaged");
       }
@@ -198,7 +198,7 @@ class GgufParser {
     }
     const auto n_dims = reader_.read<uint32_t>("a tensor's dimensions");
     if (n_dims < 1 || n_dims > kMaxDims) {
-      reader_.fail("tensor ", quoted(tensor.name), " has ", n_dims, " dimensions; expected 1 to ", kMaxDims);
+      reader_.fail("tensor ", in_quotes(tensor.name), " has ", n_dims, " dimensions; expected 1 to ", kMaxDims);
     }
     tensor.n_elements = 1;
     for (uint32_t d = 0; d < n_dims; ++d) {
@@ -206,7 +206,7 @@ class GgufParser {
       constexpr uint64_t kMaxElements =
           std::numeric_limits<int64_t>::max() / 16;  // bytes cannot overflow: <= 8 per element
       if (extent == 0 || extent > kMaxElements / tensor.n_elements) {
-        reader_.fail("tensor ", quoted(tensor.name), " has the extent ", extent, " in dimension ", d);
+        reader_.fail("tensor ", in_quotes(tensor.name), " has the extent ", extent, " in dimension ", d);
       }
       tensor.n_elements *= extent;
       tensor.shape.push_back(static_cast<int64_t>(extent));
@@ -215,20 +215,20 @@ class GgufParser {
 
     const auto type_id = reader_.read<uint32_t>("a tensor's type");
     const TensorTypeTraits* traits = tensor_type_traits(type_id);
-    if (traits == nullptr) reader_.fail("tensor ", quoted(tensor.name), " has the unknown type ", type_id);
+    if (traits == nullptr) reader_.fail("tensor ", in_quotes(tensor.name), " has the unknown type ", type_id);
     tensor.type = static_cast<TensorType>(type_id);
     const auto n_cols = static_cast<uint64_t>(tensor.shape.back());
     if (n_cols % traits->block_elements != 0) {
-      reader_.fail("tensor ", quoted(tensor.name), " has rows of ", n_cols, " elements, which is no multiple of the ",
-                   traits->block_elements, " in a block of ", traits->name);
+      reader_.fail("tensor ", in_quotes(tensor.name), " has rows of ", n_cols,
+                   " elements, which is no multiple of the ", traits->block_elements, " in a block of ", traits->name);
     }
     const auto offset = reader_.read<uint64_t>("a tensor's offset");
     if (offset % alignment != 0) {
-      reader_.fail("tensor ", quoted(tensor.name), " starts at offset ", offset, ", which is not aligned to ",
+      reader_.fail("tensor ", in_quotes(tensor.name), " starts at offset ", offset, ", which is not aligned to ",
                    alignment);
     }
     if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
-      reader_.fail("tensor ", quoted(tensor.name), " appears twice");
+      reader_.fail("tensor ", in_quotes(tensor.name), " appears twice");
     }
     const uint64_t n_bytes = tensor.n_elements / traits->block_elements * traits->block_bytes;
     file_.tensors_.push_back(std::move(tensor));
@@ -243,7 +243,7 @@ class GgufParser {
     for (size_t i = 1; i < by_offset.size(); ++i) {
       const auto& before = *by_offset[i - 1];
       if (before.bytes.data() + before.bytes.size() > by_offset[i]->bytes.data()) {
-        reader_.fail("tensors ", quoted(before.name), " and ", quoted(by_offset[i]->name), " overlap");
+        reader_.fail("tensors ", in_quotes(before.name), " and ", in_quotes(by_offset[i]->name), " overlap");
       }
     }
   }

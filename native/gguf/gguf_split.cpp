@@ -47,7 +47,7 @@ void GgufFile::open_siblings() {
                   " of ", its_count, "."));
     for (const TensorInfo& tensor : sibling.tensors_) {
       if (!tensor_index_.emplace(tensor.name, tensors_.size()).second)
-        fail(concat("has the tensor ", quoted(tensor.name), ", which is also in ", sibling.path_, "."));
+        fail(concat("has the tensor ", in_quotes(tensor.name), ", which is also in ", sibling.path_, "."));
       tensors_.push_back(tensor);
     }
     siblings_.push_back(std::move(sibling));

@@ -33,7 +33,7 @@ class GbnfParser {
     while (at_ < text_.size()) rule();
     for (const auto& [name, rule] : names_) {
       if (rule.defined_at == kUndefined)
-        fail(rule.used_at, concat("the rule ", quoted(name), " is used and not defined"));
+        fail(rule.used_at, concat("the rule ", in_quotes(name), " is used and not defined"));
     }
     const auto root = names_.find("root");
     if (root == names_.end()) fail(text_.size(), "expected a rule named \"root\"");
@@ -65,7 +65,7 @@ class GbnfParser {
   bool is_next(std::string_view what) const { return text_.substr(at_).starts_with(what); }
   std::string found() const {
     if (at_ >= text_.size()) return "the end";
-    return text_[at_] == '\n' ? "the end of the line" : quoted(text_.substr(at_, 12));
+    return text_[at_] == '\n' ? "the end of the line" : in_quotes(text_.substr(at_, 12));
   }
   static bool is_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -105,7 +105,7 @@ class GbnfParser {
     const size_t begin = at_;
     const std::string_view rule_name = name();
     Named& rule = named(rule_name, begin);
-    if (rule.defined_at != kUndefined) fail(begin, concat("the rule ", quoted(rule_name), " is defined twice"));
+    if (rule.defined_at != kUndefined) fail(begin, concat("the rule ", in_quotes(rule_name), " is defined twice"));
     rule.defined_at = begin;
     const int32_t index = rule.index;
     skip_blank(false);
@@ -446,7 +446,7 @@ class GbnfParser {
   [[noreturn]] void fail_recursion(size_t rule) const {
     for (const auto& [name, named] : names_) {
       if (named.index == static_cast<int32_t>(rule))
-        fail(named.defined_at, concat("the rule ", quoted(name), " may begin with itself; let it end with itself"));
+        fail(named.defined_at, concat("the rule ", in_quotes(name), " may begin with itself; let it end with itself"));
     }
     fail(0, "something that may be empty is repeated without limit");
   }

@@ -84,7 +84,7 @@ class SchemaWriter {
       return schema.find(name);
     };
     const std::string rule = visit_keywords(take, path);
-    if (!unread.empty()) fail(path, concat("the keyword ", quoted(*unread.begin()), " is not supported here"));
+    if (!unread.empty()) fail(path, concat("the keyword ", in_quotes(*unread.begin()), " is not supported here"));
     return rule;
   }
 
@@ -137,7 +137,7 @@ class SchemaWriter {
     for (const char* name : {"number", "integer", "boolean", "null"}) {
       if (type == name) return type;
     }
-    fail(path + "/type", concat("there is no type ", quoted(type)));
+    fail(path + "/type", concat("there is no type ", in_quotes(type)));
   }
 
   static std::string repetition(int least, int most) {
@@ -170,7 +170,7 @@ class SchemaWriter {
         for (size_t i; (i = name.find(escape)) != std::string::npos;) name.replace(i, 2, character);
       }
       at = at->find(name);
-      if (at == nullptr) fail(path + "/$ref", concat("there is nothing at ", quoted(target)));
+      if (at == nullptr) fail(path + "/$ref", concat("there is nothing at ", in_quotes(target)));
       begin = end;
     }
     // Known before it is visited: a schema may refer to itself.
@@ -191,7 +191,7 @@ class SchemaWriter {
     if (required != nullptr) {
       for (const JsonValue& name : required->items) {
         if (properties == nullptr || properties->find(name.text) == nullptr)
-          fail(path + "/required", concat("there is no property ", quoted(name.text)));
+          fail(path + "/required", concat("there is no property ", in_quotes(name.text)));
         required_names.insert(name.text);
       }
     }

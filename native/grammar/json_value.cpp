@@ -31,7 +31,7 @@ class JsonParser {
     throw EngineError(ErrorCode::kInvalidArgument,
                       concat("JSON, line ", 1 + std::count(before.begin(), before.end(), '\n'), ", column ",
                              before.size() - (newline == std::string_view::npos ? 0 : newline + 1) + 1, ": ", what,
-                             ", got ", at_ < text_.size() ? quoted(text_.substr(at_, 12)) : "the end", "."));
+                             ", got ", at_ < text_.size() ? in_quotes(text_.substr(at_, 12)) : "the end", "."));
   }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void skip_blank() {

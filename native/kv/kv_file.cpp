@@ -85,7 +85,7 @@ class Reader {
   uint64_t n_bytes() const { return file_.bytes().size(); }
 
   [[noreturn]] void fail(const std::string& reason) const {
-    throw EngineError(ErrorCode::kInvalidArgument, concat("The saved context ", quoted(file_.path()),
+    throw EngineError(ErrorCode::kInvalidArgument, concat("The saved context ", in_quotes(file_.path()),
                                                           " cannot be used: ", reason, ". It will be computed again."));
   }
 

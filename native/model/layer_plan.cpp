@@ -222,11 +222,11 @@ void check_devices(std::span<const std::string> devices, std::span<const int32_t
   const auto gpu = std::find_if(devices.begin(), devices.end(), [](const auto& id) { return id != kProcessor; });
   for (auto id = devices.begin(); gpu != devices.end() && id != devices.end(); ++id) {
     if (*id == kProcessor) {
-      fail(concat("The processor is named beside ", quoted(*gpu),
+      fail(concat("The processor is named beside ", in_quotes(*gpu),
                   ": it computes whatever layers the other devices leave. Leave it out."));
     }
     if (std::find(devices.begin(), id, *id) != id)
-      fail(concat("The device ", quoted(*id), " is named twice. Name each once."));
+      fail(concat("The device ", in_quotes(*id), " is named twice. Name each once."));
   }
   const int32_t least = wanted.size() == 1 ? kAllLayers : 1;
   const bool is_shared_number = is_single(wanted, kAllLayers) || is_single(wanted, kFittingLayers);

@@ -78,7 +78,7 @@ void ModelKeys::warn_of_unread() const {
     if (!name.starts_with(prefix_) || asked_.contains(std::string(name))) continue;
     const std::string_view rest = name.substr(prefix_.size());
     if (std::find(kKnown.begin(), kKnown.end(), rest) != kKnown.end()) continue;
-    log_warning(file_.path(), ": the key ", quoted(name), " = ", describe(value), " has no effect.");
+    log_warning(file_.path(), ": the key ", in_quotes(name), " = ", describe(value), " has no effect.");
   }
 }
 

@@ -52,7 +52,7 @@ std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Sta
                    [&](const Architecture& candidate) { return candidate.name == keys.architecture(); });
   if (architecture == std::end(kArchitectures)) {
     throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file.path(), ": the architecture ", quoted(keys.architecture()),
+                      concat(file.path(), ": the architecture ", in_quotes(keys.architecture()),
                              " is not supported. Supported are ", architecture_names(), "."));
   }
   WeightLoader loader(file, stages, on_progress);

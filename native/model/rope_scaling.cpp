@@ -47,7 +47,7 @@ RopeScaling read_rope_scaling(const ModelKeys& keys, int32_t n_ctx_train) {
     const double over_all = scaling.log_multiplier > 0 ? yarn_magnitude(scaling.factor, scaling.log_multiplier) : 1.0;
     scaling.magnitude = static_cast<float>(magnitude * yarn_magnitude(scaling.factor, 1.0) / over_all);
   } else if (type != "linear" && type != "longrope") {
-    keys.fail_unsupported("rope.scaling.type", " is ", quoted(type),
+    keys.fail_unsupported("rope.scaling.type", " is ", in_quotes(type),
                           ", which is not supported; expected none, linear, yarn or longrope");
   }
   return scaling;

@@ -210,8 +210,8 @@ void WeightLoader::check_all_used() const {
     const auto is_prefix = [&](const std::string& prefix) { return tensor.name.starts_with(prefix); };
     if (used_.contains(tensor.name) || std::any_of(skipped_.begin(), skipped_.end(), is_prefix)) continue;
     throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file_.path(), ": the tensor ", quoted(tensor.name), " is not part of the architecture ",
-                             quoted(file_.get_string("general.architecture").value_or("")),
+                      concat(file_.path(), ": the tensor ", in_quotes(tensor.name), " is not part of the architecture ",
+                             in_quotes(file_.get_string("general.architecture").value_or("")),
                              " as Outpost knows it; computing without it would be wrong."));
   }
 }

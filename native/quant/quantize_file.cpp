@@ -113,7 +113,7 @@ void check_target(const std::string& path, const QuantizeOptions& options, std::
 
 [[noreturn]] void fail_value(const TensorInfo& tensor, TensorType to, int64_t index, float value) {
   throw EngineError(ErrorCode::kModelInvalid,
-                    concat("Tensor ", quoted(tensor.name), " has the value ", value, " at index ", index, ", which ",
+                    concat("Tensor ", in_quotes(tensor.name), " has the value ", value, " at index ", index, ", which ",
                            tensor_type_traits(to).name, " cannot hold; expected finite values of at most ",
                            largest_quantizable(to), " in magnitude."));
 }

@@ -25,7 +25,8 @@ void complete_request(const LoadedModel& model, int32_t n_ctx, GenerateRequest& 
   if (request.n_predict < 1) refuse(concat("n_predict is ", request.n_predict, "; expected at least 1."));
   if (request.begin_with.size() > kMaxBeginBytes)
     refuse(concat("begin_with has ", request.begin_with.size(), " bytes; at most ", kMaxBeginBytes, "."));
-  if (!is_utf8(request.begin_with)) refuse(concat("begin_with is ", quoted(request.begin_with), "; expected UTF-8."));
+  if (!is_utf8(request.begin_with))
+    refuse(concat("begin_with is ", in_quotes(request.begin_with), "; expected UTF-8."));
   if (request.draft.n_max < 0 || request.draft.n_max > kMaxDraft)
     refuse(concat("draft.n_max is ", request.draft.n_max, "; expected 0 to ", kMaxDraft, "."));
   if (request.deadline_ms < 0) refuse(concat("deadline_ms is ", request.deadline_ms, "; expected 0 or more."));

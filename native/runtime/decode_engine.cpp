@@ -82,7 +82,7 @@ class DecodeEngine final : public Engine {
     std::filesystem::remove(path, error);
     if (error) {
       throw EngineError(ErrorCode::kFileUnreadable,
-                        concat("The saved context ", quoted(path), " cannot be deleted: ", error.message(), "."));
+                        concat("The saved context ", in_quotes(path), " cannot be deleted: ", error.message(), "."));
     }
     return forgotten;
   }

@@ -37,7 +37,7 @@ DraftCompatibility draft_compatibility(const Model& target, const Model& draft) 
   if (2 * small.weight_bytes > large.weight_bytes) {
     return {Kind::kNone, concat("It is not small enough: ", small.weight_bytes >> 20,
                                 " MiB of weights, of which at most half of the ", large.weight_bytes >> 20, " MiB of ",
-                                quoted(large.name), " would make replies faster.")};
+                                in_quotes(large.name), " would make replies faster.")};
   }
   const auto& target_vocabulary = dynamic_cast<const LoadedModel&>(target).tokenizer().vocabulary();
   const auto& draft_vocabulary = dynamic_cast<const LoadedModel&>(draft).tokenizer().vocabulary();
@@ -54,8 +54,8 @@ DraftModel::DraftModel(std::shared_ptr<const LoadedModel> draft, std::shared_ptr
       kv_(draft_->stages(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)) {
   const DraftCompatibility fit = draft_compatibility(*target_, *draft_);
   if (fit.kind == DraftCompatibility::Kind::kNone) {
-    throw EngineError(ErrorCode::kInvalidArgument, concat(quoted(draft_->info().name), " cannot draft for ",
-                                                          quoted(target_->info().name), ". ", fit.reason));
+    throw EngineError(ErrorCode::kInvalidArgument, concat(in_quotes(draft_->info().name), " cannot draft for ",
+                                                          in_quotes(target_->info().name), ". ", fit.reason));
   }
   has_same_tokens_ = fit.kind == DraftCompatibility::Kind::kSameTokens;
 }

@@ -40,7 +40,7 @@ void Reply::find_allowed() {
     });
   }
   if (allowed_.empty()) {
-    throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", quoted(rest),
+    throw EngineError(ErrorCode::kInvalidArgument, concat("The model has no token that the text ", in_quotes(rest),
                                                           " could begin with, and the reply must begin so."));
   }
 }

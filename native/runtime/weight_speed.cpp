@@ -27,7 +27,7 @@ TensorType type_named(const std::string& name) {
     const TensorTypeTraits* traits = tensor_type_traits(id);
     if (traits != nullptr && name == traits->name) return static_cast<TensorType>(id);
   }
-  throw EngineError(ErrorCode::kInvalidArgument, concat("There is no tensor type ", quoted(name), "."));
+  throw EngineError(ErrorCode::kInvalidArgument, concat("There is no tensor type ", in_quotes(name), "."));
 }
 
 /// Arbitrary codes: what they mean does not change the time, as long as few elements are infinite or subnormal.

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <iomanip>
+
 #include "core/strings.h"
 #include "core/utf8.h"
 
@@ -62,9 +64,11 @@ TEST_CASE("bytes that can never become a character turn into U+FFFD") {
   CHECK(push_whole("x\xE2\x96") == "x" + r);
 }
 
-TEST_CASE("quoted text is safe to show") {
-  CHECK(quoted("a\"b\\\n\x7f\xC3") == "\"a\\x22b\\x5c\\x0a\\x7f\\xc3\"");
-  CHECK(quoted("abcdef", 3) == "\"abc\"...");
+TEST_CASE("quoted text is safe to show, in files with the standard std::quoted too") {
+  std::string text = "\xC3";  // which would be found for a std::string, had ours its name
+  CHECK(concat(in_quotes(text)) == "\"\\xc3\"");
+  CHECK(in_quotes("a\"b\\\n\x7f\xC3") == "\"a\\x22b\\x5c\\x0a\\x7f\\xc3\"");
+  CHECK(in_quotes("abcdef", 3) == "\"abc\"...");
 }
 
 TEST_CASE("is_utf8 wants whole characters and nothing else") {

@@ -70,9 +70,10 @@ void Vocabulary::read_type(const GgufFile& file) {
   } else if (*model == "t5") {
     type_ = VocabularyType::kUnigram;
   } else {
-    throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file.path(), ": the tokenizer ", quoted(*model), " is not supported; expected \"llama\" ",
-                             "(SPM), \"gpt2\" (BPE), \"gemma4\" (BPE), \"bert\" (WPM) or \"t5\" (unigram)."));
+    throw EngineError(
+        ErrorCode::kModelUnsupported,
+        concat(file.path(), ": the tokenizer ", in_quotes(*model), " is not supported; expected \"llama\" ",
+               "(SPM), \"gpt2\" (BPE), \"gemma4\" (BPE), \"bert\" (WPM) or \"t5\" (unigram)."));
   }
   if (type_ != VocabularyType::kBpe) return;
   if (pre.empty()) {
@@ -82,7 +83,7 @@ void Vocabulary::read_type(const GgufFile& file) {
   pre_tokenizer_ = find_pre_tokenizer(pre);
   if (pre_tokenizer_ == nullptr) {
     throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file.path(), ": the pre-tokenizer ", quoted(pre), " is not supported; it knows ",
+                      concat(file.path(), ": the pre-tokenizer ", in_quotes(pre), " is not supported; it knows ",
                              names_of_pre_tokenizers(), "."));
   }
 }

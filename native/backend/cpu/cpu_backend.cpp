@@ -31,7 +31,7 @@ constexpr int64_t kExpCost = 4;
 
 [[noreturn]] void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
-                    concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
+                    concat("Tensor ", in_quotes(view.name), " has the type ", tensor_type_traits(view.type).name,
                            ", which holds no weights. Choose a file with f32, f16, bf16, q4_0 to q8_0, q2_K to q8_K, "
                            "iq1, iq2, iq3, iq4, tq1_0, tq2_0 or mxfp4 tensors."));
 }

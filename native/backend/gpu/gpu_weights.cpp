@@ -12,7 +12,7 @@ constexpr size_t kSmallMatrix = size_t{1} << 20;
 
 void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
-                    concat("Tensor ", quoted(view.name), " has the type ", tensor_type_traits(view.type).name,
+                    concat("Tensor ", in_quotes(view.name), " has the type ", tensor_type_traits(view.type).name,
                            ", which no kernel of the GPU multiplies by. Choose the CPU or another file."));
 }
 
