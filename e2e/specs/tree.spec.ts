@@ -23,7 +23,11 @@ test('files are made, renamed, moved and deleted by the menu of the tree, and ea
 
   await file(page, 'b.md').click({ button: 'right' });
   await expect(page.getByRole('menu')).toBeVisible();
-  await picture('the menu');
+  for (const theme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    await picture(`the menu ${theme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
   await page.keyboard.press('Escape');
   await expect(page.getByRole('menu')).toBeHidden();
 

@@ -21,6 +21,20 @@ function isDisabledNow({ isDisabled = false }: MenuAction): boolean {
   return typeof isDisabled === 'function' ? isDisabled() : isDisabled;
 }
 
+function itemStyle({ isDanger }: MenuAction): string {
+  return `${styles.item} ${isDanger ? styles.danger : ''}`;
+}
+
+function ItemText({ action: { icon, label, keys } }: { action: MenuAction }) {
+  return (
+    <>
+      {icon}
+      <span className={styles.label}>{label}</span>
+      {keys ? <Keys keys={keys} /> : null}
+    </>
+  );
+}
+
 interface MenuProps {
   actions: readonly MenuAction[];
   /** The element that opens it; must take a ref. */
@@ -47,17 +61,18 @@ export function Menu({ actions, children }: MenuProps) {
           onCloseAutoFocus={runPicked}
         >
           {actions.map((action) => (
-            <Radix.Item
-              key={action.label}
-              className={`${styles.item} ${action.isDanger ? styles.danger : ''}`}
-              disabled={isDisabledNow(action)}
-              onSelect={() => {
-                picked.current = action.run;
-              }}
-            >
-              {action.icon}
-              <span className={styles.label}>{action.label}</span>
-            </Radix.Item>
+            <Fragment key={action.label}>
+              {action.startsGroup ? <Radix.Separator className={styles.separator} /> : null}
+              <Radix.Item
+                className={itemStyle(action)}
+                disabled={isDisabledNow(action)}
+                onSelect={() => {
+                  picked.current = action.run;
+                }}
+              >
+                <ItemText action={action} />
+              </Radix.Item>
+            </Fragment>
           ))}
         </Radix.Content>
       </Radix.Portal>
@@ -75,14 +90,8 @@ export function ContextMenu({ actions, children }: MenuProps) {
           {actions.map((action) => (
             <Fragment key={action.label}>
               {action.startsGroup ? <RadixContext.Separator className={styles.separator} /> : null}
-              <RadixContext.Item
-                className={`${styles.item} ${action.isDanger ? styles.danger : ''}`}
-                disabled={isDisabledNow(action)}
-                onSelect={action.run}
-              >
-                {action.icon}
-                <span className={styles.label}>{action.label}</span>
-                {action.keys ? <Keys keys={action.keys} /> : null}
+              <RadixContext.Item className={itemStyle(action)} disabled={isDisabledNow(action)} onSelect={action.run}>
+                <ItemText action={action} />
               </RadixContext.Item>
             </Fragment>
           ))}

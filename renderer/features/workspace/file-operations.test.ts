@@ -93,6 +93,7 @@ it('takes steps back from the newest, each once', async () => {
 it('forgets the steps when another folder is opened', async () => {
   await operations.trash('src/a.ts');
   operations.clear();
+  expect(closeNote).toHaveBeenCalledOnce();
   await operations.undo();
   undoFromNote();
   await Promise.resolve();
