@@ -99,18 +99,12 @@ TEST_CASE("gpu halve_choices: rows of an image as halve_activations makes them, 
 
 TEST_CASE("gpu experts_wgmma: what every expert makes of its rows, of every type") {
   if (!has_gemm()) return;
-  for (const TensorType type : kCpuTypes) {
-    if (!can_gemm(type, 256)) continue;
-    for (const bool is_wide : {false, true}) {
-      if (is_wide && !can_widen(type, 256)) continue;
-      CAPTURE(std::string(tensor_type_traits(type).name));
-      CAPTURE(is_wide);
-      ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
-                       random_f32(9 * 256, /*seed=*/9)};
-      layer.is_wide = is_wide;
-      layer.check(layer.multiply(run_product, 64, Schedule::kRandom));
-    }
-  }
+  for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
+    ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
+                     random_f32(9 * 256, /*seed=*/9)};
+    layer.is_wide = is_wide;
+    layer.check(layer.multiply(run_product, 64, Schedule::kRandom));
+  });
 }
 
 namespace {

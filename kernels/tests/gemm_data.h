@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
+#include "kernels/common/tensor_type.h"
 #include "kernels/portable/halve.h"
 #include "kernels/tests/operations.h"
 
@@ -17,6 +19,20 @@ inline constexpr bool kIsEmulated = false;
 #else
 inline constexpr bool kIsEmulated = true;  ///< slow: cases are smaller
 #endif
+
+/// With every type whose rows may have so many columns, narrow and wide.
+template <typename Check>
+void for_each_gemm_type(int64_t n_cols, const Check& check) {
+  for (const TensorType type : kCpuTypes) {
+    if (!gpu::can_gemm(type, n_cols) || n_cols % tensor_type_traits(type).block_elements != 0) continue;
+    for (const bool is_wide : {false, true}) {
+      if (is_wide && !gpu::can_widen(type, n_cols)) continue;
+      CAPTURE(std::string(tensor_type_traits(type).name));
+      CAPTURE(is_wide);
+      check(type, is_wide);
+    }
+  }
+}
 
 struct DeviceImage {
   DeviceArray<uint32_t> words;

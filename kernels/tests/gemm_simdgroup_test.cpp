@@ -39,26 +39,12 @@ std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& 
   return multiply(matrix, false, image, Schedule::kRandom, bias);
 }
 
-/// With every type whose rows may have so many columns, narrow and wide.
-template <typename Check>
-void for_each_type(int64_t n_cols, const Check& check) {
-  for (const TensorType type : kCpuTypes) {
-    if (!can_gemm(type, n_cols) || n_cols % tensor_type_traits(type).block_elements != 0) continue;
-    for (const bool is_wide : {false, true}) {
-      if (is_wide && !can_widen(type, n_cols)) continue;
-      CAPTURE(std::string(tensor_type_traits(type).name));
-      CAPTURE(is_wide);
-      check(type, is_wide);
-    }
-  }
-}
-
 }  // namespace
 
 TEST_CASE("gpu gemm_simdgroup: equals the exact sum of every type up to the rounding to f16") {
   const auto x = random_f32(64 * 256, /*seed=*/2);
   DeviceImage image(x, 256);
-  for_each_type(256, [&](TensorType type, bool is_wide) {
+  for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
     const FileMatrix matrix = random_matrix(type, 64, 256, /*seed=*/1);
     check_product(matrix, x, multiply(matrix, is_wide, image, Schedule::kReverse));
   });
@@ -74,7 +60,7 @@ TEST_CASE("gpu gemm_simdgroup: rows, tokens and columns that fill no tile") {
     CAPTURE(shape.n_tokens);
     const auto x = random_f32(static_cast<size_t>(shape.n_tokens * shape.n_cols), /*seed=*/4);
     DeviceImage image(x, static_cast<int32_t>(shape.n_cols));
-    for_each_type(shape.n_cols, [&](TensorType type, bool is_wide) {
+    for_each_gemm_type(shape.n_cols, [&](TensorType type, bool is_wide) {
       const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/3);
       check_product(matrix, x, multiply(matrix, is_wide, image, Schedule::kRandom));
     });
@@ -141,7 +127,7 @@ void run_expert_product(DeviceType type, DeviceArray<std::byte>& weight, DeviceI
 }  // namespace
 
 TEST_CASE("gpu experts_simdgroup: what every expert makes of its rows, of every type") {
-  for_each_type(256, [&](TensorType type, bool is_wide) {
+  for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
     ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
                      random_f32(9 * 256, /*seed=*/9)};
     layer.is_wide = is_wide;
