@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, writeFiles } from '../support/app.ts';
+import { modelCard, openModelCard } from '../support/models.ts';
 import { openFile, shownText, status, typeAtEnd } from '../support/window.ts';
 
 const source = `def add(a, b):
@@ -132,10 +133,17 @@ test.describe('Inline completion', () => {
   });
 
   test('the next keystroke cancels the request in the engine', async ({ outpost, folder }) => {
-    // Reading it for the first time takes the engine seconds.
     await writeFiles(folder, { 'long.py': source.repeat(40) });
     const page = await outpost.launch({ folder });
     await outpost.waitForModel();
+    // The model of the chat, as it takes seconds to read what the small one has read between two looks at the engine.
+    await openModelCard(page, /^TinyLlama/);
+    await modelCard(page).getByRole('button', { name: 'Inline completion' }).click();
+    await expect(modelCard(page).getByRole('button', { name: 'Inline completion' })).toHaveAttribute(
+      'aria-pressed',
+      'true',
+    );
+    await page.keyboard.press('Escape');
     await openFile(page, 'long.py');
     await typeAtEnd(page, 'def divide(a, b):');
     const before = await outpost.engineSeconds();

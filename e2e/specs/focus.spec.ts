@@ -1,5 +1,17 @@
+import type { Page } from '@playwright/test';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { openFile, shownText, tab } from '../support/window.ts';
+
+const kEnter = { text: '\r', windowsVirtualKeyCode: 13 };
+const kEscape = { windowsVirtualKeyCode: 27 };
+
+/** Presses keys as who types fast does. Playwright's own keyboard waits for what a key does before it presses the next. */
+async function typist(page: Page): Promise<(key: string, more?: object) => Promise<void>> {
+  const keyboard = await page.context().newCDPSession(page);
+  return async (key, more = { text: key }) => {
+    await keyboard.send('Input.dispatchKeyEvent', { type: 'keyDown', key, ...more });
+  };
+}
 
 test('what closes gives the keyboard back to the text', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.txt': 'a\n', 'b.txt': 'b\n' });
@@ -62,15 +74,39 @@ test('what closes gives the keyboard back to the text', async ({ outpost, folder
   await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused();
 });
 
+test('the key after the one that closes a view goes into the text', async ({ outpost, folder }) => {
+  await writeFiles(folder, { 'a.txt': '' });
+  const page = await outpost.launch({ folder });
+  await openFile(page, 'a.txt');
+  const press = await typist(page);
+  const close = async (answer: Promise<void>[]) => {
+    await Promise.all(answer);
+    await expect(page.getByRole('dialog')).toBeHidden();
+    await expect(page.getByRole('alertdialog')).toBeHidden();
+  };
+  await page.keyboard.type('first');
+  await page.keyboard.press('Control+w');
+  await expect(page.getByRole('alertdialog')).toBeVisible();
+  await close([press('Escape', kEscape), press(','), press('a')]);
+  for (const [keys, letter] of Object.entries({ 'Control+p': 'b', 'Control+Shift+p': 'c', 'Control+,': 'd' })) {
+    await page.keyboard.press(keys);
+    await expect(page.getByRole('dialog')).toBeVisible();
+    await close([press('Escape', kEscape), press(letter)]);
+  }
+  // What was picked is done before the next key, too.
+  await page.keyboard.press('Control+Shift+p');
+  await page.keyboard.type('increase font');
+  await expect(page.getByRole('option', { name: /increase/i })).toBeVisible();
+  await close([press('Enter', kEnter), press('e')]);
+  await expect.poll(() => shownText(page)).toBe('first,abcde');
+});
+
 test('keys that come while a file opens never change the one before it', async ({ outpost, folder }) => {
   const files = Array.from({ length: 4 }, (_, i) => `${i}.ts`);
   await writeFiles(folder, Object.fromEntries(files.map((name) => [name, 'const there = 1;\n'.repeat(2000)])));
   const page = await outpost.launch({ folder });
   await openFile(page, '0.ts');
-  // Playwright waits for what a key does before it presses the next one; who types fast does not.
-  const keyboard = await page.context().newCDPSession(page);
-  const press = (key: string, more: object) =>
-    keyboard.send('Input.dispatchKeyEvent', { type: 'keyDown', key, ...more });
+  const press = await typist(page);
   const typed = 'typed while it opens';
   // Also what a key would meet that comes between two of our tasks.
   const shownWithFocus = await page.evaluateHandle(() => {
@@ -89,10 +125,7 @@ test('keys that come while a file opens never change the one before it', async (
     await page.keyboard.type(name);
     await page.getByRole('option', { name }).waitFor();
     await shownWithFocus.evaluate((shown) => shown.splice(0));
-    await Promise.all([
-      press('Enter', { text: '\r', windowsVirtualKeyCode: 13 }),
-      ...[...typed].map((letter) => press(letter, { text: letter })),
-    ]);
+    await Promise.all([press('Enter', kEnter), ...[...typed].map((letter) => press(letter))]);
     await expect(page.locator('.monaco-editor.focused')).toBeVisible();
     expect(await shownWithFocus.jsonValue()).not.toContain(before);
     // What came in time is in the new file; the rest is nowhere.

@@ -27,14 +27,14 @@ export function Dialog({
   children,
   onClose,
 }: DialogProps) {
-  const returnFocus = useReturnFocus();
+  const keepFocus = useReturnFocus();
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={styles.scrim} />
         <Radix.Content
           role={role}
-          onCloseAutoFocus={returnFocus}
+          onCloseAutoFocus={keepFocus}
           className={`${styles.dialog} ${size === 'normal' ? '' : styles[size]}`}
           {...(description === undefined ? { 'aria-describedby': undefined } : {})}
         >

@@ -41,8 +41,7 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   const [activeIndex, setActiveIndex] = useState(0);
   const listId = useId();
   const list = useRef<HTMLDivElement>(null);
-  const picked = useRef<string>(null);
-  const returnFocus = useReturnFocus();
+  const keepFocus = useReturnFocus();
   const found = useMemo(() => fuzzyFilter(filter, items, (item) => item.text, kMostShown), [filter, items]);
 
   useEffect(() => {
@@ -52,18 +51,10 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   const pick = (index: number) => {
     const item = found[index]?.item;
     if (!item || item.isDisabled) return;
-    picked.current = item.id;
+    // What is picked may move the focus: it comes after the picker has given it back, and before the next key, which would
+    // go into the text of the file that was there before.
     flushSync(onClose);
-  };
-
-  /**
-   * What is picked may move the focus: it comes after the picker has given it back, and before the next key, which would
-   * go into the text of the file that was there before.
-   */
-  const closed = (event: Event) => {
-    returnFocus(event);
-    if (picked.current !== null) onPick(picked.current);
-    picked.current = null;
+    onPick(item.id);
   };
 
   return (
@@ -74,7 +65,7 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
           className={styles.picker}
           aria-describedby={undefined}
           onOpenAutoFocus={focusAtEnd}
-          onCloseAutoFocus={closed}
+          onCloseAutoFocus={keepFocus}
         >
           <Radix.Title className="visually-hidden">{label}</Radix.Title>
           <input
