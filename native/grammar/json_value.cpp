@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "core/strings.h"
 #include "core/utf8.h"
@@ -82,7 +83,7 @@ class JsonParser {
       std::string name = string();
       expect(':', "expected \":\"");
       if (value.find(name) != nullptr) fail("this name was there before");
-      value.members.emplace_back(std::move(name), read(depth + 1));
+      value.members.push_back({std::move(name), read(depth + 1)});
       skip_blank();
       if (peek() == ',') {
         ++at_;
@@ -194,9 +195,8 @@ class JsonParser {
 }  // namespace
 
 const JsonValue* JsonValue::find(std::string_view name) const {
-  const auto it =
-      std::find_if(members.begin(), members.end(), [&](const auto& member) { return member.first == name; });
-  return it == members.end() ? nullptr : &it->second;
+  const auto it = std::find_if(members.begin(), members.end(), [&](const auto& member) { return member.name == name; });
+  return it == members.end() ? nullptr : &it->value;
 }
 
 std::string json_quoted(std::string_view text) {

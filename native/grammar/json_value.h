@@ -3,10 +3,11 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace outpost {
+
+struct JsonMember;
 
 struct JsonValue {
   enum class Kind { kNull, kBool, kNumber, kString, kArray, kObject } kind = Kind::kNull;
@@ -14,13 +15,18 @@ struct JsonValue {
   double number = 0;
   std::string text;  ///< a string's, or a number's as it is spelled
   std::vector<JsonValue> items;
-  std::vector<std::pair<std::string, JsonValue>> members;
+  std::vector<JsonMember> members;
 
   bool is(Kind wanted) const { return kind == wanted; }
   /// @return null if there is no such member
   const JsonValue* find(std::string_view name) const;
   /// As JSON text without blanks.
   std::string dump() const;
+};
+
+struct JsonMember {
+  std::string name;
+  JsonValue value;
 };
 
 /// A string as JSON, in quotes; what is not ASCII stays as it is.

@@ -183,12 +183,10 @@ void CpuExpertFfn::gather(const float* x, int32_t n_tokens, const CpuExperts& ex
 
 MatmulInput CpuExpertFfn::Rows::of(const Group& group, int64_t n_cols) const {
   const int64_t block0 = group.row0 * superblocks_of(n_cols);
-  return {values.data() + group.row0 * n_cols,
-          n_cols,
-          superblocks.data() + block0,
-          blocks.data() + block0,
-          n_cols,
-          group.n_rows};
+  // What no product needs was not made.
+  const auto from = [](const auto& made, int64_t first) { return made.empty() ? nullptr : made.data() + first; };
+  return {
+      from(values, group.row0 * n_cols), n_cols, from(superblocks, block0), from(blocks, block0), n_cols, group.n_rows};
 }
 
 void CpuExpertFfn::multiply(std::span<const Group> groups, const CpuExperts& experts) {
