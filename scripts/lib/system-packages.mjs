@@ -21,7 +21,8 @@ const debianPackages = {
   display: ['xvfb', 'xauth'],
   // A cross compiler and an emulator for 64-bit ARM.
   arm: ['g++-aarch64-linux-gnu', 'qemu-user'],
-  test: ['doctest-dev', 'clang-14', 'libclang-rt-14-dev', 'clang-format-14', 'fonts-dejavu-core', 'python3'],
+  // llvm-19 names the lines in reports of sanitizers.
+  test: ['clang-19', 'clang-format-14', 'doctest-dev', 'fonts-dejavu-core', 'libclang-rt-19-dev', 'llvm-19', 'python3'],
   // The trainer's toy on a CPU; without OpenBLAS it takes six times as long.
   forge: ['python3-torch', 'python3-numpy', 'libopenblas0-pthread'],
 };

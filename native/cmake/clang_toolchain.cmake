@@ -1,0 +1,5 @@
+include(${CMAKE_CURRENT_LIST_DIR}/clang.cmake)
+if(NOT OUTPOST_CLANGXX)
+  message(FATAL_ERROR "Sanitizers and fuzzing need clang 16 or newer (Debian: apt-get install clang-19 libclang-rt-19-dev).")
+endif()
+set(CMAKE_CXX_COMPILER ${OUTPOST_CLANGXX})
