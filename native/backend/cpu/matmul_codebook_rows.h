@@ -106,16 +106,17 @@ struct JoinedIndices {
     Word word;
     OUTPOST_INLINE size_t at(int run) const { return word >> (kBits * run) & ((1 << kBits) - 1); }
   };
+  using Table = U8PairTable<static_cast<int>(kPatterns / 256)>;
   struct Nothing {};
-  std::conditional_t<(kPatterns > 256), uint16_t[64], Nothing> joined;
+  std::conditional_t<(kPatterns > 256), typename Table::Joined, Nothing> joined;
 
   void join(const uint8_t* low, const uint64_t* high) {
-    if constexpr (kPatterns > 256) U8PairTable<static_cast<int>(kPatterns / 256)>::join(low, high, joined);
+    if constexpr (kPatterns > 256) joined = Table::join(low, high);
   }
   OUTPOST_INLINE auto of_row(const uint8_t* low, int row) const {
     if constexpr (kPatterns > 256) {
       OfRow<uint64_t, 16> numbers;
-      std::memcpy(&numbers.word, joined + 4 * row, 8);
+      std::memcpy(&numbers.word, joined.codes + 4 * row, 8);
       return numbers;
     } else {
       OfRow<uint32_t, 8> numbers;

@@ -303,6 +303,9 @@ struct U8PairTable {
   struct Found {
     alignas(32) uint16_t pairs[64];
   };
+  struct Joined {
+    alignas(32) uint16_t codes[64];
+  };
   const uint16_t* pairs;
 
   explicit U8PairTable(const uint16_t* table) : pairs(table) {}
@@ -310,18 +313,19 @@ struct U8PairTable {
     if constexpr (kParts == 1) {
       for (int i = 0; i < 64; ++i) found.pairs[i] = pairs[index[i]];
     } else {
-      alignas(32) uint16_t at[64];
-      join(index, high, at);
-      for (int i = 0; i < 64; ++i) found.pairs[i] = pairs[at[i]];
+      const Joined at = join(index, high);
+      for (int i = 0; i < 64; ++i) found.pairs[i] = pairs[at.codes[i]];
     }
   }
   /// Whole codes of parts as `find` takes them.
-  static void join(const uint8_t* index, const uint64_t* high, uint16_t (&at)[64]) {
+  static Joined join(const uint8_t* index, const uint64_t* high) {
     const U8x64 low = u8_load(index);
     U8x64 above = u8_and(mask_of(high[0]), 1);
     if constexpr (kParts == 4) above = u8_or(above, u8_and(mask_of(high[1]), 2));
-    store_interleaved(low.lo, above.lo, at);
-    store_interleaved(low.hi, above.hi, at + 32);
+    Joined at;
+    store_interleaved(low.lo, above.lo, at.codes);
+    store_interleaved(low.hi, above.hi, at.codes + 32);
+    return at;
   }
   void get(const Found& found, U8x64& first, U8x64& second) const {
     const __m256i v[4] = {load256(found.pairs), load256(found.pairs + 16), load256(found.pairs + 32),
