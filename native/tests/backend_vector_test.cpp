@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "core/half.h"
 #include "tests/support/cpu_backends.h"
@@ -114,10 +115,11 @@ TEST_CASE("a rope gives the same rotations in whatever order positions are asked
   const int32_t head_dim = 8;
   const AttentionParams params{1, 1, head_dim, head_dim, 1.0f};
   const RopeParams rope{RopePairing::kHalves, 0, {1.0, 0.3, 0.001}, 1.0f};
-  const std::vector<int32_t> pages(64, 0);
+  std::vector<int32_t> pages(64);
+  std::iota(pages.begin(), pages.end(), 0);
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
-    const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, 1);
+    const auto kv = backend->alloc_kv({1, 1, head_dim, head_dim}, static_cast<int32_t>(pages.size()));
     const auto rotated = [&](Rope& prepared, int32_t n_past, int32_t n_tokens) {
       const auto width = static_cast<size_t>(n_tokens * head_dim);
       std::vector<float> q = random_f32(width, /*seed=*/7);

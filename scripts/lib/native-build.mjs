@@ -6,6 +6,7 @@ import { hashOf, stampedStep } from './steps.mjs';
 const names = {
   release: 'native engine (release)',
   sanitize: 'native engine with AddressSanitizer and UndefinedBehaviorSanitizer',
+  threads: 'native tests with ThreadSanitizer',
   fuzz: 'fuzz targets',
   arm: 'native tests for 64-bit ARM',
 };

@@ -1,4 +1,4 @@
-// `npm run test:native`: C++ units in the shipped build, under sanitizers and for ARM, short fuzzing, the addon in Node.
+// `npm run test:native`: C++ units in the shipped build, under sanitizers of memory and threads, and for ARM; short fuzzing, the addon in Node.
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ const fuzzSeconds = process.env.OUTPOST_FUZZ_SECONDS ?? '20';
 export const nativeParts = [
   ['native units, release', () => unitTests('release')],
   ['native units, sanitizers', () => unitTests('sanitize')],
+  ['native units, threads', threadTests],
   ['native units for ARM, emulated', armTests],
   [`fuzzing, ${fuzzSeconds} s per target`, fuzz],
   ['addon in Node', addonTests],
@@ -32,6 +33,11 @@ async function unitTests(preset) {
   // Under sanitizers only what the tests run: the command line is large there, and nothing starts it.
   const target = preset === 'sanitize' ? 'outpost-tests' : 'all';
   return runCtest(preset, await buildNative(preset, { withTests: true, target }));
+}
+
+/** The tests of what has threads, under ThreadSanitizer. @returns {Promise<Counts>} */
+async function threadTests() {
+  return runCtest('threads', await buildNative('threads', { withTests: true, target: 'outpost-thread-tests' }));
 }
 
 /** The tests that depend on the processor, for 64-bit ARM, under an emulator. @returns {Promise<Counts>} */
