@@ -1,4 +1,4 @@
-// `npm run test:native`: C++ units in the shipped build, under sanitizers of memory and threads, and for ARM; short fuzzing, the addon in Node.
+// `npm run test:native`: C++ units as shipped, under sanitizers and for ARM, short fuzzing, the addon in Node.
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
