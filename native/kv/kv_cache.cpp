@@ -223,20 +223,29 @@ std::unique_ptr<KvSequence> KvCache::begin(const Start& start, std::span<const i
   if (sequence->node != nullptr) tree_.touch(*sequence->node);
   // To make room its fresh form may have been given up.
   if (start.part != nullptr && is_fresh(start.part->page)) {
-    int32_t& own = sequence->page_table[start.whole.size()];
-    // A text that goes on where another one ended takes its last page; what only begins like it takes a copy.
-    const bool goes_on = !start.part->is_whole() && start.part->is_free() &&
-                         start.n_part + 1 >= static_cast<int32_t>(start.part->tokens.size());
-    if (goes_on) {
-      std::swap(own, start.part->page);
-      evict(*start.part);
-    }
-    if (goes_on || storage_->copy_page(start.part->page, own)) {
-      const auto first = tokens.begin() + static_cast<int64_t>(sequence->tokens.size());
-      sequence->tokens.insert(sequence->tokens.end(), first, first + start.n_part);
+    try {
+      take_part(*sequence, start, tokens);
+    } catch (...) {
+      retire(std::move(sequence));
+      throw;
     }
   }
   return sequence;
+}
+
+/// A text that goes on where another one ended takes its last page; what only begins like it takes a copy.
+void KvCache::take_part(KvSequence& sequence, const Start& start, std::span<const int32_t> tokens) {
+  int32_t& own = sequence.page_table[start.whole.size()];
+  const bool goes_on = !start.part->is_whole() && start.part->is_free() &&
+                       start.n_part + 1 >= static_cast<int32_t>(start.part->tokens.size());
+  if (goes_on) {
+    std::swap(own, start.part->page);
+    evict(*start.part);
+  } else if (!storage_->copy_page(start.part->page, own)) {
+    return;
+  }
+  const auto first = tokens.begin() + static_cast<int64_t>(sequence.tokens.size());
+  sequence.tokens.insert(sequence.tokens.end(), first, first + start.n_part);
 }
 
 bool KvCache::extend(KvSequence& sequence, int32_t n_positions) {

@@ -64,6 +64,7 @@ class KvCache {
   /// @param n_next of a compressed cache: pages for so many positions after those that it holds do at first; `extend`
   ///   adds others, when what lies before them has been packed. All at once would need them all fresh.
   /// @return null if running sequences leave too little: expected, the caller waits. Nothing has changed then.
+  /// @throws EngineError kDeviceLost, kOutOfMemory of a page that cannot be copied; no sequence has begun then
   std::unique_ptr<KvSequence> begin(std::span<const int32_t> tokens, int32_t n_positions,
                                     int32_t n_next = std::numeric_limits<int32_t>::max());
 
@@ -108,6 +109,7 @@ class KvCache {
   Start find_start(std::span<const int32_t> tokens);
   std::unique_ptr<KvSequence> begin(const Start& start, std::span<const int32_t> tokens, int32_t n_positions,
                                     int32_t n_next);
+  void take_part(KvSequence& sequence, const Start& start, std::span<const int32_t> tokens);
   Count count() const;
   bool make_room(uint64_t n_bytes);
   void drop_spares(uint64_t n_bytes);

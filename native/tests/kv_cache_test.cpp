@@ -9,8 +9,10 @@
 #include <set>
 
 #include "backend/cpu/cpu_backend.h"
+#include "tests/support/throws_error.h"
 
 using namespace outpost;
+using outpost::test::error_of;
 
 namespace {
 
@@ -39,6 +41,23 @@ struct TestCache {
   std::unique_ptr<Backend> backend;
   KvCache cache;
   size_t page_bytes;
+};
+
+/// Pages of a byte each on a device that is lost when one is copied.
+struct FailingStorage : KvAllocator {
+  struct Pages : KvStorage {
+    explicit Pages(int32_t n_page) : n(n_page) {}
+    int32_t n_page() const override { return n; }
+    size_t size_bytes() const override { return static_cast<size_t>(n); }
+    bool copy_page(int32_t, int32_t) override { throw EngineError(ErrorCode::kDeviceLost, "It is gone."); }
+    int32_t n;
+  };
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape&, int32_t n_page) override {
+    return std::make_unique<Pages>(n_page);
+  }
+  std::unique_ptr<KvStorage> alloc_kv(const KvShape&, const KvFormat&, int32_t n_page) override {
+    return std::make_unique<Pages>(n_page);
+  }
 };
 
 /// n tokens that count up from `first`.
@@ -347,6 +366,27 @@ TEST_CASE("what is finished can be forgotten, and what runs stays") {
   t.cache.forget_finished();
   CHECK(t.n_used() == 0);
   CHECK(t.cache.tree().size() == 0);
+}
+
+TEST_CASE("a page that cannot be copied ends the text that wanted it, and no other") {
+  FailingStorage storage;
+  KvCache cache(storage, {1, 1, 16, 16}, 4);
+  const auto run = [&](const std::vector<int32_t>& tokens) {
+    auto sequence = cache.begin(tokens, static_cast<int32_t>(tokens.size()));
+    REQUIRE(sequence != nullptr);
+    sequence->tokens = tokens;
+    cache.retire(std::move(sequence));
+  };
+  const std::vector<int32_t> long_text = text(180), leaves_it = fork(long_text, 100, 110);
+  run(long_text);
+  const uint64_t n_bytes = cache.used_bytes();
+  CHECK(error_of([&] { cache.begin(leaves_it, 110); }) == ErrorCode::kDeviceLost);
+  CHECK(cache.used_bytes() == n_bytes);
+  CHECK(cache.n_tokens() == 180);
+  // Nothing holds a page that nobody has: all four can be had.
+  const auto whole = cache.begin(text(256, 1000), 256);
+  REQUIRE(whole != nullptr);
+  CHECK(whole->page_table.size() == 4);
 }
 
 TEST_CASE("a budget that holds no page is refused") {
