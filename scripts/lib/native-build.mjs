@@ -13,10 +13,10 @@ const names = {
 
 /**
  * @param {keyof typeof names} preset
- * @param {{ withTests?: boolean, target?: string }} [options] target: what to build, if not everything
+ * @param {{ withTests?: boolean, targets?: string[] }} [options] targets: what to build, if not everything
  * @returns {Promise<string>} the build's folder
  */
-export async function buildNative(preset, { withTests = false, target = 'all' } = {}) {
+export async function buildNative(preset, { withTests = false, targets = ['all'] } = {}) {
   const directory = join(root, 'build', 'native', preset);
   await stampedStep(
     `native-${preset}${withTests ? '-tests' : ''}`,
@@ -25,7 +25,7 @@ export async function buildNative(preset, { withTests = false, target = 'all' } 
     async (progress) => {
       const options = withTests ? ['-DOUTPOST_TESTS=ON'] : [];
       await run('cmake', ['--preset', preset, '-S', 'native', ...options], { quiet: true });
-      await run('cmake', ['--build', directory, '--target', target], {
+      await run('cmake', ['--build', directory, '--target', ...targets], {
         quiet: true,
         // Ninja begins its lines with "[12/63]".
         onOutput: (text) => progress(text.match(/^\[\d+\/\d+\]/gm)?.at(-1) ?? ''),

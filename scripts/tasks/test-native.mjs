@@ -31,13 +31,13 @@ export async function testNative() {
 /** @param {'release' | 'sanitize'} preset */
 async function unitTests(preset) {
   // Under sanitizers only what the tests run: the command line is large there, and nothing starts it.
-  const target = preset === 'sanitize' ? 'outpost-tests' : 'all';
-  return runCtest(preset, await buildNative(preset, { withTests: true, target }));
+  const targets = preset === 'sanitize' ? ['outpost-tests', 'outpost-emulated-device-tests'] : ['all'];
+  return runCtest(preset, await buildNative(preset, { withTests: true, targets }));
 }
 
 /** The tests of what has threads, under ThreadSanitizer. @returns {Promise<Counts>} */
 async function threadTests() {
-  return runCtest('threads', await buildNative('threads', { withTests: true, target: 'outpost-thread-tests' }));
+  return runCtest('threads', await buildNative('threads', { withTests: true, targets: ['outpost-thread-tests'] }));
 }
 
 /** The tests that depend on the processor, for 64-bit ARM, under an emulator. @returns {Promise<Counts>} */
@@ -51,7 +51,7 @@ async function armTests() {
   }
   for (const tool of ['aarch64-linux-gnu-g++', 'qemu-aarch64'])
     if (!(await isInstalled(tool))) return skipped(`${tool} is not installed.`);
-  return runCtest('arm', await buildNative('arm', { withTests: true, target: 'outpost-kernel-tests' }));
+  return runCtest('arm', await buildNative('arm', { withTests: true, targets: ['outpost-kernel-tests'] }));
 }
 
 /** @param {string} preset @param {string} directory of its build */
