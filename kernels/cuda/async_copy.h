@@ -1,4 +1,5 @@
-// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0).
+// Copies from global to shared memory that go on while the thread does something else (compute capability 8.0; the
+// thread of a 7.5 waits for each).
 #pragma once
 
 #include "kernels/portable/dialect.h"
@@ -15,6 +16,23 @@ namespace gpu {
 /// Bytes from the last multiple of 16 to here.
 GPU_FN uint64_t past_sixteen(DevicePtr<const uint8_t> p) { return reinterpret_cast<uintptr_t>(p) & 15u; }
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+/// Sixteen bytes, of which those past n_bytes become zeros and are not read; both addresses are multiples of 16.
+GPU_FN void copy_async16(void* to, const void* from, uint32_t n_bytes) {
+  uint4 bytes = make_uint4(0, 0, 0, 0);
+  if (n_bytes == 16)
+    bytes = *static_cast<const uint4*>(from);
+  else
+    for (uint32_t i = 0; i < n_bytes; ++i) reinterpret_cast<uint8_t*>(&bytes)[i] = static_cast<const uint8_t*>(from)[i];
+  *static_cast<uint4*>(to) = bytes;
+}
+GPU_FN void commit_copies() {}
+template <int kPending>
+GPU_FN void wait_for_copies() {}
+
+#else
+
 /// Sixteen bytes, of which those past n_bytes become zeros and are not read; both addresses are multiples of 16.
 GPU_FN void copy_async16(void* to, const void* from, uint32_t n_bytes) {
   asm volatile(
@@ -29,6 +47,8 @@ template <int kPending>
 GPU_FN void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
+
+#endif
 
 #else
 

@@ -53,7 +53,10 @@ std::string error_text(Error error) {
 }
 
 const char* platform() { return "cuda"; }
-const char* requirement() { return "compute capability 8.0 or above"; }
+std::string requirement() {
+  return "compute capability " + std::to_string(OUTPOST_CUDA_OLDEST / 10) + "." +
+         std::to_string(OUTPOST_CUDA_OLDEST % 10) + " or above, which this build is for";
+}
 
 int32_t n_devices(std::string& reason) {
   int n = 0;
@@ -72,7 +75,7 @@ int32_t n_devices(std::string& reason) {
 Error device_properties(int32_t device, DeviceProperties& properties) {
   cudaDeviceProp p{};
   const Error error = of(cudaGetDeviceProperties(&p, device));
-  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, p.major >= 8};
+  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, 10 * p.major + p.minor >= OUTPOST_CUDA_OLDEST};
   return error;
 }
 

@@ -22,15 +22,24 @@ struct LaunchFlash {
   }
 };
 
+struct FlashBytes {
+  size_t n_bytes = 0;
+
+  template <int kDim>
+  void operator()() {
+    n_bytes = kFlashBytes<kDim>;
+  }
+};
+
 }  // namespace
 
 int32_t flash_rows() { return kPrefillRows; }
 
+/// Of the largest heads the kernel needs more shared memory than blocks of many devices can have: with 256 numbers most
+/// before 9.0, with 96 and more those of 7.5.
 bool has_flash(int32_t head_dim_k, int32_t head_dim_v) {
-  if (head_dim_k != head_dim_v) return false;
-  if (head_dim_k != 256) return has_flash_dim(head_dim_k);
-  // The largest needs more shared memory than blocks of most devices before 9.0 can have.
-  return max_shared_bytes() >= kFlashBytes<256> + 1024;
+  FlashBytes needed;
+  return head_dim_k == head_dim_v && visit_flash_dim(head_dim_k, needed) && max_shared_bytes() >= needed.n_bytes + 1024;
 }
 
 Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, const AttentionKernelParams& params) {

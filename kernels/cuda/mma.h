@@ -1,5 +1,6 @@
-// Matrix units of NVIDIA devices (compute capability 8.0 and above), and under the emulator their definition: PTX ISA,
-// "Matrix fragments for mma.m16n8k16". A warp multiplies A [16, 16] by B [16, 8], both signed bytes or both f16.
+// Matrix units of NVIDIA devices (compute capability 8.0 and above; 7.5 in parts), and under the emulator their
+// definition: PTX ISA, "Matrix fragments for mma.m16n8k16". A warp multiplies A [16, 16] by B [16, 8], both signed
+// bytes or both f16.
 //
 // Bytes: with q = lane / 4 and c = lane % 4 a lane holds, four bytes to a word: of A row q (a0) and row q + 8 (a1),
 // columns 4c to 4c + 3; of B column q (b), rows 4c to 4c + 3; of the sum rows q (0, 1) and q + 8 (2, 3), columns 2c and
@@ -10,6 +11,7 @@
 // a3); of B column q, rows 2c and 2c + 1 (b0), 2c + 8 and 2c + 9 (b1); of the sum, f32, the same as of bytes.
 #pragma once
 
+#include "kernels/cuda/mma_turing.h"
 #include "kernels/portable/dialect.h"
 
 namespace outpost {
@@ -21,6 +23,29 @@ struct MmaSum {
 };
 
 #ifdef __CUDACC__
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b) {
+  mma_s8_in_parts(sum.values, a0, a1, b);
+  return sum;
+}
+
+GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+  return mma_s8(mma_s8(sum, a0, a1, b0), a2, a3, b1);
+}
+
+GPU_FN void mma_f16(float (&sum)[4], Words4 a, uint32_t b0, uint32_t b1) { mma_f16_in_parts(sum, a, b0, b1); }
+
+/// Two f16, `low` in the low bits.
+GPU_FN uint32_t pack_halves(float low, float high) {
+  uint16_t halves[2];
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(halves[0]) : "f"(low));
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(halves[1]) : "f"(high));
+  return uint32_t{halves[0]} | uint32_t{halves[1]} << 16;
+}
+
+#else
 
 GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b) {
   asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
@@ -43,6 +68,15 @@ GPU_FN void mma_f16(float (&sum)[4], Words4 a, uint32_t b0, uint32_t b1) {
       : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
+/// Two f16, `low` in the low bits.
+GPU_FN uint32_t pack_halves(float low, float high) {
+  uint32_t word;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+
+#endif
+
 /// Four matrices [8, 8] of f16: lane l says where row l % 8 of matrix l / 8 begins, a multiple of 16 bytes. A lane
 /// gets, of each, elements 2c and 2c + 1 of row q; of its transpose if kIsTransposed.
 template <bool kIsTransposed>
@@ -60,13 +94,6 @@ GPU_FN Words4 load_matrices(const uint16_t* row) {
                  : "r"(address)
                  : "memory");
   return words;
-}
-
-/// Two f16, `low` in the low bits.
-GPU_FN uint32_t pack_halves(float low, float high) {
-  uint32_t word;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
-  return word;
 }
 
 /// 2^x, with a relative error of 2^-22 where it is not subnormal (those are 0).

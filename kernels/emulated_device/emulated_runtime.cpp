@@ -144,7 +144,7 @@ std::string error_text(Error error) {
 }
 
 const char* platform() { return "cuda"; }
-const char* requirement() { return "emulation"; }
+std::string requirement() { return "emulation"; }
 int32_t n_devices(std::string&) {
   return 2;  // of one memory: that they do not mix theirs up is not tested
 }

@@ -156,7 +156,7 @@ std::string error_text(Error error) {
 // ---- devices
 
 const char* platform() { return "metal"; }
-const char* requirement() { return "Metal 3 and a GPU of Apple's seventh family (M1) or above"; }
+std::string requirement() { return "Metal 3 and a GPU of Apple's seventh family (M1) or above"; }
 
 int32_t n_devices(std::string& reason) { return device_info(reason) != nullptr ? 1 : 0; }
 

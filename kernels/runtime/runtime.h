@@ -31,8 +31,8 @@ struct DeviceProperties {
   int32_t n_multiprocessors;
   bool is_usable;  ///< whether there are kernels for it
 };
-/// What a device has to have to be usable: "compute capability 8.0 or above".
-const char* requirement();
+/// What a device has to have to be usable: "compute capability 8.0 or above, which this build is for".
+std::string requirement();
 Error device_properties(int32_t device, DeviceProperties& properties);
 /// On the PCI bus, "0000:65:00.0"; empty if it is on none.
 std::string bus_id(int32_t device);
