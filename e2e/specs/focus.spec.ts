@@ -28,6 +28,15 @@ test('what closes gives the keyboard back to the text', async ({ outpost, folder
     await expect(text, keys).toBeVisible();
   }
 
+  // A click beside them.
+  for (const keys of ['Control+p', 'Control+,']) {
+    await page.keyboard.press(keys);
+    await expect(dialog).toBeVisible();
+    await page.mouse.click(3, 300);
+    await expect(dialog).toBeHidden();
+    await expect(text, keys).toBeVisible();
+  }
+
   await page.keyboard.press('Control+Shift+p');
   await page.keyboard.type('increase font');
   await page.keyboard.press('Enter');
