@@ -10,11 +10,8 @@
 // depend on what else is in the batch.
 #pragma once
 
-#include "kernels/cuda/weight_source.h"
+#include "kernels/cuda/gemm_tile.h"
 #include "kernels/cuda/wgmma.h"
-#include "kernels/portable/expert_rows.h"
-#include "kernels/portable/expert_slots.h"
-#include "kernels/portable/halve.h"
 
 namespace outpost {
 namespace gpu {
@@ -30,15 +27,9 @@ OUTPOST_CONSTANT int kGemmBarriers = 2 * (kGemmStages + kGemmChunks);
 
 template <typename Block, int kTokens>
 struct GemmShape {
-  using Source = WeightSource<Block>;
+  using Chunk = WeightChunk<Block, kGemmRows>;
   static constexpr int32_t kStepBytes = kTokens * 2 * kImageStep;
-  static constexpr int32_t kChunkSteps = Source::kChunkGroups / 2;
-  /// Pieces of 16 bytes that a chunk touches at most, and from a row to the next: an odd number, so that eight rows lie
-  /// in different banks.
-  static constexpr int32_t kPieces = Source::kIsAligned ? Source::kChunkBytes / 16 : (Source::kChunkBytes + 30) / 16;
-  static constexpr int32_t kPitch = 16 * (kPieces | 1);
-  static constexpr int32_t kChunkPitch = kGemmRows * kPitch;
-  static constexpr int32_t kSharedBytes = 1024 + kGemmStages * kStepBytes + kGemmChunks * kChunkPitch;
+  static constexpr int32_t kSharedBytes = 1024 + kGemmStages * kStepBytes + kGemmChunks * Chunk::kBytes;
 };
 
 #ifdef OUTPOST_HAS_WGMMA
@@ -90,30 +81,16 @@ GPU_FN void bring_steps(GemmBarriers& barriers, SharedPtr<uint8_t> steps, Device
 }
 
 /// The warps that copy weights. @param thread_id among them
-template <typename Block, int kTokens>
+template <typename Block>
 GPU_FN void bring_chunks(GemmBarriers& barriers, SharedPtr<uint8_t> chunks, DevicePtr<const uint8_t> weight,
                          const GemmParams& p, int32_t row, int32_t thread_id) {
-  using Shape = GemmShape<Block, kTokens>;
-  using Source = typename Shape::Source;
-  const int64_t row_bytes = int64_t(p.n_groups) * Source::kChunkBytes / Source::kChunkGroups;
-  const DevicePtr<const uint8_t> end = weight + p.n_rows * row_bytes;
-  const int32_t n_chunks = (image_steps(32 * p.n_groups) + Shape::kChunkSteps - 1) / Shape::kChunkSteps;
+  using Chunk = WeightChunk<Block, kGemmRows>;
+  const int32_t n_chunks = (image_steps(32 * p.n_groups) + Chunk::kSteps - 1) / Chunk::kSteps;
   for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
     const int32_t place = chunk % kGemmChunks;
     wait_for(barriers.chunk_is_free + place, (chunk / kGemmChunks + 1) % 2);
-#ifdef __CUDACC__
-#pragma unroll 4
-#endif
-    for (int32_t i = thread_id; i < kGemmRows * Shape::kPieces; i += kGemmCopiers) {
-      const int32_t r = i / Shape::kPieces, piece = i % Shape::kPieces;
-      const DevicePtr<const uint8_t> start =
-          weight + (row + r < p.n_rows ? row + r : p.n_rows - 1) * row_bytes + int64_t(chunk) * Source::kChunkBytes;
-      const DevicePtr<const uint8_t> aligned = Source::kIsAligned ? start : start - past_sixteen(start);
-      const int64_t n_left = end - (aligned + 16 * piece);
-      if (n_left > 0)
-        copy_async16(chunks + place * Shape::kChunkPitch + r * Shape::kPitch + 16 * piece, aligned + 16 * piece,
-                     n_left < 16 ? uint32_t(n_left) : 16u);
-    }
+    copy_chunk<Block, kGemmRows>(chunks + place * Chunk::kBytes, weight, p, row, chunk, thread_id, Chunk::kAllPieces,
+                                 kGemmCopiers);
     arrive_after_copies(barriers.chunk_is_there + place);
   }
 }
@@ -122,7 +99,8 @@ GPU_FN void bring_chunks(GemmBarriers& barriers, SharedPtr<uint8_t> chunks, Devi
 template <typename Block, int kTokens>
 struct GemmConsumer {
   using Shape = GemmShape<Block, kTokens>;
-  using Source = typename Shape::Source;
+  using Chunk = typename Shape::Chunk;
+  using Source = typename Chunk::Source;
 
   GemmBarriers& barriers;
   SharedPtr<const uint8_t> chunks;
@@ -133,13 +111,13 @@ struct GemmConsumer {
   /// Step 2 * slice + kHalf: decodes, starts its product, and waits for the one before.
   template <int kHalf>
   GPU_FN void step(float (&sums)[kTokens / 2], uint32_t (&low)[8], uint32_t (&high)[8], int32_t slice) const {
-    const int32_t step = 2 * slice + kHalf, chunk = step / Shape::kChunkSteps, stage = step % kGemmStages;
+    const int32_t step = 2 * slice + kHalf, chunk = step / Chunk::kSteps, stage = step % kGemmStages;
     const int32_t place = chunk % kGemmChunks;
-    if (step % Shape::kChunkSteps == 0) wait_for(barriers.chunk_is_there + place, chunk / kGemmChunks % 2);
+    if (step % Chunk::kSteps == 0) wait_for(barriers.chunk_is_there + place, chunk / kGemmChunks % 2);
     const int32_t g = 4 * slice % Source::kChunkGroups + lane % 4;
     SharedPtr<const uint8_t> rows[2];
     GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
-      rows[i] = chunks + place * Shape::kChunkPitch + (own_row + 8 * i) * Shape::kPitch;
+      rows[i] = chunks + place * Chunk::kBytes + (own_row + 8 * i) * Chunk::kPitch;
       if (!Source::kIsAligned) rows[i] += past_sixteen(weight_rows[i] + int64_t(chunk) * Source::kChunkBytes);
     }
     if (Source::kGroups == 1 && 4 * slice + lane % 4 >= n_groups) {
@@ -154,7 +132,7 @@ struct GemmConsumer {
     wgmma_commit();
     wgmma_wait<1>();
     if (step > 0 && lane == 0) arrive(barriers.step_is_free + (step - 1) % kGemmStages);
-    if (step % Shape::kChunkSteps == Shape::kChunkSteps - 1) {
+    if (step % Chunk::kSteps == Chunk::kSteps - 1) {
       warp_barrier();  // all lanes have decoded
       if (lane == 0) arrive(barriers.chunk_is_free + place);
     }
@@ -166,9 +144,8 @@ template <typename Block, int kTokens, typename Rows>
 GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, SharedPtr<const uint8_t> chunks,
                     DevicePtr<const uint8_t> weight, DevicePtr<const float> scales, DevicePtr<const float> bias,
                     DevicePtr<float> y, const GemmParams& p, int32_t row, int32_t token, const Rows& rows, Here here) {
-  using Shape = GemmShape<Block, kTokens>;
   const int32_t own_row = 16 * here.warp + here.lane / 4;  // and the one eight further
-  const int64_t row_bytes = int64_t(p.n_groups) * Shape::Source::kChunkBytes / Shape::Source::kChunkGroups;
+  const int64_t row_bytes = weight_row_bytes<Block>(p.n_groups);
   const int32_t last_row = p.n_rows - 1, first = row + own_row, second = first + 8;
   const GemmConsumer<Block, kTokens> consumer{barriers,
                                               chunks,
@@ -188,18 +165,10 @@ GPU_FN void consume(GemmBarriers& barriers, SharedPtr<const uint8_t> steps, Shar
   }
   wgmma_wait<0>();
 
-  const float biases[2] = {p.has_bias && first <= last_row ? bias[first] : 0.0f,
-                           p.has_bias && second <= last_row ? bias[second] : 0.0f};
+  const ResultRows results(first, bias, p);
   GPU_UNROLL for (int32_t j = 0; j < kTokens / 8; ++j) {
-    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
-      const int32_t t = token + 8 * j + 2 * (here.lane % 4) + i;
-      if (t < rows.end) {
-        const float scale = scales[t];
-        const DevicePtr<float> to = y + int64_t(rows.of(t)) * p.n_rows;
-        if (first <= last_row) to[first] = fma32(sums[4 * j + i], scale, biases[0]);
-        if (second <= last_row) to[second] = fma32(sums[4 * j + 2 + i], scale, biases[1]);
-      }
-    }
+    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) results.store(
+        y, scales, p, rows, token + 8 * j + 2 * (here.lane % 4) + i, sums[4 * j + i], sums[4 * j + 2 + i]);
   }
 }
 
@@ -228,7 +197,7 @@ GPU_FN void multiply_tile(DevicePtr<const uint8_t> weight, DevicePtr<const uint8
   if (here.warp >= kGemmConsumers) {
     give_registers<56>();
     if (here.warp > kGemmConsumers)
-      bring_chunks<Block, kTokens>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
+      bring_chunks<Block>(barriers, chunks, weight, p, row, here.thread_id - 32 * (kGemmConsumers + 1));
     else if (here.lane == 0)
       bring_steps<Block, kTokens>(barriers, steps, image, p, token);
   } else {
@@ -266,15 +235,10 @@ experts_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, f
               GPU_PARAMS(8, ExpertGemmParams, p) GPU_GRID) {
 #ifdef OUTPOST_HAS_WGMMA
   const Here here = GPU_HERE;
-  const ExpertTile tile = expert_tile(tiles, here.block_x);
-  if (tile.n == 0) return;  // the whole block
-  const int32_t place = place_of(places, p.has_slots, p.round, tile.expert);
-  if (place < 0) return;
-  const int64_t expert_bytes = int64_t(p.product.n_rows) * p.product.n_groups * WeightSource<Block>::kChunkBytes /
-                               WeightSource<Block>::kChunkGroups;
-  const DevicePtr<const float> own_bias = p.product.has_bias ? bias + int64_t(tile.expert) * p.product.n_rows : bias;
-  multiply_tile<Block, kTokens>(weight + place * expert_bytes, image, scales, own_bias, y, p.product,
-                                here.block_y * kGemmRows, tile.first, ChoiceRows{rows, tile.first + tile.n}, here);
+  const ExpertPart part = expert_part<Block>(weight, bias, rows, tiles, places, p, here.block_x);
+  if (!part.is_there) return;  // the whole block
+  multiply_tile<Block, kTokens>(part.weight, image, scales, part.bias, y, p.product, here.block_y * kGemmRows,
+                                part.first, part.rows, here);
 #endif
 }
 

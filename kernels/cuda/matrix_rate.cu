@@ -52,7 +52,7 @@ static __global__ void __launch_bounds__(kRateThreads, 1) only_multiply(float* y
 }  // namespace
 
 Error launch_matrix_rate(Stream stream, float* y, int32_t n_blocks, int32_t n_rounds, double& n_operations) {
-  if (!has_gemm()) return Error::kInvalidValue;
+  if (!has_wgmma()) return Error::kInvalidValue;
   constexpr int32_t kSharedBytes = 1024 + kStages * kStageBytes;
   n_operations = 2.0 * 64 * 256 * 16 * kProducts * 2 * n_blocks * n_rounds;
   return Launch(stream, n_blocks, kRateThreads, kSharedBytes)(only_multiply, y, n_rounds);

@@ -21,7 +21,10 @@ GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
   return reinterpret_cast<const T*>(bytes)[i];
 }
 
-/// Words, or floats, that begin at these bytes.
+/// Halves, words, or floats, that begin at these bytes.
+GPU_FN SharedPtr<const uint16_t> halves_at(SharedPtr<const uint8_t> bytes) {
+  return reinterpret_cast<const uint16_t*>(bytes);
+}
 GPU_FN SharedPtr<const uint32_t> words_at(SharedPtr<const uint8_t> bytes) {
   return reinterpret_cast<const uint32_t*>(bytes);
 }
@@ -47,6 +50,7 @@ GPU_FN GPU_BLOCK_REF(T) block_at(SharedPtr<const uint8_t> bytes, int32_t i) {
   return *reinterpret_cast<const T*>(values);
 }
 
+GPU_FN SharedPtr<const uint16_t> halves_at(SharedPtr<const uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 GPU_FN SharedPtr<const uint32_t> words_at(SharedPtr<const uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 GPU_FN SharedPtr<const float> floats_at(SharedPtr<const uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }
 GPU_FN SharedPtr<uint32_t> words_at(SharedPtr<uint8_t> bytes) { return {bytes.region(), bytes.offset()}; }

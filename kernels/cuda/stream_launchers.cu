@@ -1,6 +1,7 @@
 #include <array>
 #include <atomic>
 
+#include "kernels/cuda/device_units.h"
 #include "kernels/cuda/superblock_stream.h"
 #include "kernels/launchers/matvec_arguments.h"
 
@@ -17,15 +18,14 @@ static __global__ void has_bulk_copies() {
 
 int32_t ask_for_blocks(int device) {
   cudaFuncAttributes attributes{};
-  int n_bytes = 0, n_multiprocessors = 0;
+  int n_bytes = 0;
   if (cudaFuncGetAttributes(&attributes, has_bulk_copies) != cudaSuccess || attributes.sharedSizeBytes == 0 ||
       cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
-      n_bytes < kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t)) ||
-      cudaDeviceGetAttribute(&n_multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
+      n_bytes < kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t))) {
     (void)cudaGetLastError();  // so that no later call reports it once more
     return 0;
   }
-  return n_multiprocessors;
+  return n_multiprocessors();
 }
 
 }  // namespace

@@ -1,32 +1,24 @@
-// Weights of every type as f16 in the registers of Hopper's matrix units: what a thread of gemm_wgmma.h decodes at once
-// is half a group of 32 neighbours of one row, with scale and offset applied in f32 and rounded once.
+// Weights of every type as f16 in the registers that matrix units read: what a thread of gemm_mma.h or gemm_wgmma.h
+// decodes at once is half a group of 32 neighbours of one row, with scale and offset applied in f32 and rounded once.
 #pragma once
 
+#include "kernels/cuda/mma.h"
 #include "kernels/cuda/shared_bytes.h"
 #include "kernels/portable/float_matvec.h"
+#include "kernels/portable/halve.h"
 
 namespace outpost {
 namespace gpu {
 
-#ifdef __CUDACC__
-
-/// Two f16, `low` in the low bits; what is too large becomes the largest finite value, a NaN stays.
+/// Two f16, `low` in the low bits, each within_half.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
 GPU_FN uint32_t half_pair(float low, float high) {
   uint32_t pair;
   asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
   return pair;
 }
-
 #else
-
-GPU_FN uint32_t half_pair(float low, float high) {
-  const auto finite_half = [](float x) {
-    constexpr float kLargest = 65504;
-    return half_of_float(x > kLargest ? kLargest : x < -kLargest ? -kLargest : x);
-  };
-  return uint32_t{finite_half(low)} | uint32_t{finite_half(high)} << 16;
-}
-
+GPU_FN uint32_t half_pair(float low, float high) { return pack_halves(within_half(low), within_half(high)); }
 #endif
 
 /// The signed byte `byte` of a word, whose sign bits were turned: a float with that byte as its last bits is 2^23 and

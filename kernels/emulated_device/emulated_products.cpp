@@ -1,23 +1,40 @@
 // The products that the emulated device has: some types of blocks, which the tests of the backend take. The kernels of
 // all types are tested without a backend.
 #include "kernels/common/wide_blocks.h"
-#include "kernels/cuda/matvec_launch.h"
+#include "kernels/cuda/device_units.h"
+#include "kernels/cuda/gemm_mma_launch.h"
 #include "kernels/cuda/superblock_launch.h"
+#include "kernels/launchers/block_launch.h"
 #include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {
 
-template Error launch_block<BlockQ4_0>(Stream, const MatvecLaunch&);
-template Error launch_block<BlockQ4_K>(Stream, const MatvecLaunch&);
-template Error launch_block<BlockMXFP4>(Stream, const MatvecLaunch&);
-template Error launch_block<WideQ8_0>(Stream, const MatvecLaunch&);
+// As a device before 9.0, which has mma and no wgmma.
+template <typename Block>
+Error launch_gemm_block(Stream stream, const GemmLaunch& a) {
+  return launch_mma_block<Block>(stream, a);
+}
+
+#define OUTPOST_EMULATED(Block)                                    \
+  template Error launch_block<Block>(Stream, const MatvecLaunch&); \
+  template Error launch_gemm_block<Block>(Stream, const GemmLaunch&);
+OUTPOST_EMULATED(BlockQ4_0)
+OUTPOST_EMULATED(BlockQ4_K)
+OUTPOST_EMULATED(BlockMXFP4)
+OUTPOST_EMULATED(WideQ8_0)
+template Error launch_gemm_block<ElementF16>(Stream, const GemmLaunch&);
+template Error launch_gemm_block<ElementBF16>(Stream, const GemmLaunch&);
 template Error launch_super<BlockQ4_K>(Stream, const SuperLaunch&);
 template Error launch_super<WideQ8_0>(Stream, const SuperLaunch&);
 
-#define OUTPOST_NOT_EMULATED(Block)                        \
-  template <>                                              \
-  Error launch_block<Block>(Stream, const MatvecLaunch&) { \
-    return Error::kInvalidValue;                           \
+#define OUTPOST_NOT_EMULATED(Block)                           \
+  template <>                                                 \
+  Error launch_block<Block>(Stream, const MatvecLaunch&) {    \
+    return Error::kInvalidValue;                              \
+  }                                                           \
+  template <>                                                 \
+  Error launch_gemm_block<Block>(Stream, const GemmLaunch&) { \
+    return Error::kInvalidValue;                              \
   }
 
 OUTPOST_NOT_EMULATED(BlockQ4_1)
@@ -52,20 +69,9 @@ Error launch_super<WideQ6_K>(Stream, const SuperLaunch&) {
 }
 
 // Two multiprocessors, so that blocks of superblock_stream go on from tile to tile.
-int32_t stream_blocks() { return 2; }
+int32_t stream_blocks() { return n_multiprocessors(); }
 
-// As a device before 9.0.
-bool has_gemm() { return false; }
-PassTokens pass_tokens() { return {512, 64}; }
-Error launch_halve(Stream, const float*, uint32_t*, float*, const HalveParams&) { return Error::kInvalidValue; }
-Error launch_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, float*, const GemmParams&,
-                  GemmTile) {
-  return Error::kInvalidValue;
-}
-int32_t expert_tile_rows(int32_t, int32_t) { return 0; }
-Error launch_experts_gemm(Stream, DeviceType, const void*, const HalvedInput&, const float*, const ArrangedChoices&,
-                          float*, const ExpertGemmParams&) {
-  return Error::kInvalidValue;
-}
+bool has_wgmma() { return false; }
+int32_t n_multiprocessors() { return 2; }
 
 }  // namespace outpost::gpu

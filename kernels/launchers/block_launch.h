@@ -34,10 +34,12 @@ Error launch_experts(Stream stream, const MatvecLaunch& a) {
                                                         a.lists->places, a.y, a.params);
 }
 
-/// kMatvecMaxTokens tokens at most.
+/// Up to kMatvecMaxTokens tokens, or experts of any number. @return else Error::kInvalidValue
 template <typename Block>
-Error launch_few_tokens(Stream stream, const MatvecLaunch& a) {
+Error launch_block(Stream stream, const MatvecLaunch& a) {
   const int32_t n_tokens = a.params.product.n_tokens;
+  if (a.lists != nullptr) return launch_experts<Block>(stream, a);
+  if (n_tokens > kMatvecMaxTokens) return Error::kInvalidValue;
   if (n_tokens == 1) return launch_tokens<Block, 1>(stream, a);
   if (n_tokens <= 8) return launch_tokens<Block, 8>(stream, a);
   return launch_tokens<Block, 16>(stream, a);

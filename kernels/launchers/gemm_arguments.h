@@ -15,9 +15,10 @@ struct GemmLaunch {
   const float* bias;
   float* y;
   GemmParams params;
-  int32_t tile_tokens = 0;                   ///< CUDA's: 256 or 128
+  int32_t tile_tokens = 0;                   ///< CUDA's
   const ArrangedChoices* choices = nullptr;  ///< null: no experts
   int32_t has_slots = 0, round = 0;          ///< of ExpertGemmParams
+  GemmUnits units = kUnitsBest;              ///< CUDA's, of which kUnitsBest is wgmma here
 };
 
 template <typename Block>

@@ -46,8 +46,10 @@ inline size_t device_bytes(DeviceType type, int64_t n_elements) {
 
 /// Whether launch_gemm multiplies by rows of this type and width: all blocks, f16 and bf16.
 inline bool can_gemm(DeviceType type, int64_t n_cols) { return type.type != TensorType::kF32 && n_cols % 32 == 0; }
-/// Tiles of such a product, both with the same bits: 256 tokens, or 128; kGemmAny is what choose_gemm_tile says.
+/// Tiles of such a product, both with the same bits; kGemmAny is what choose_gemm_tile says.
 enum GemmTile { kGemmAny, kGemmLarge, kGemmSmall };
+/// What multiplies on NVIDIA's devices: the best they have (wgmma on Hopper), or mma, which each of them has.
+enum GemmUnits { kUnitsBest, kUnitsMma };
 
 /// Activations as quantize_activations leaves them.
 struct QuantizedInput {

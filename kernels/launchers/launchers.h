@@ -157,17 +157,15 @@ Error launch_float_experts(Stream stream, TensorType type, const void* weight, c
 Error launch_embed(Stream stream, DeviceType type, const void* table, const int32_t* tokens, float* y,
                    const EmbedParams& params);
 
-// ---- matvec_launchers*.cu. Error::kInvalidValue for a type without blocks. An array of blocks begins at a multiple
-// of 16 bytes.
-/// Any number of tokens: above kMatvecMaxTokens on the matrix units, with the same bits.
+// ---- matvec_launchers.cu. Error::kInvalidValue for a type without blocks, and for more than kMatvecMaxTokens tokens
+// but with experts. An array of blocks begins at a multiple of 16 bytes.
 Error launch_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x, const float* bias,
                     float* y, const MatvecParams& params);
-/// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock and
-/// there are at most kMatvecMaxTokens tokens.
 /// Whether the current device has superblock_stream: compute capability 9.0 with 227 KiB of shared memory.
 bool has_stream();
 /// Whether one token's products with matrices of this type and width may take a FusedInput and an addition.
 bool can_fuse(DeviceType type, int64_t n_cols);
+/// Products of up to kSuperMatrices matrices of one type with the same input, in one launch where is_superblock.
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
                         const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path = kSuperAny);
 /// One token, and only where can_fuse says so: result += factor * product if `adds`, else as launch_matvec_set.
@@ -178,38 +176,40 @@ Error launch_fused(Stream stream, DeviceType type, const MatrixProduct* products
 /// The same of a gated pair. @param params n_tokens is 1
 Error launch_fused_gated(Stream stream, DeviceType type, const void* gate, const void* up, const FusedInput& fused,
                          const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params);
-/// Both weights are of one type; kMatvecMaxTokens tokens at most.
+/// Both weights are of one type.
 Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
                           const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,
                           SuperPath path = kSuperAny);
 
-// ---- gemm_launchers.cu: products with many tokens on Hopper's matrix units
+// ---- gemm_launchers.cu: products with many tokens on matrix units
 /// Words of the image.
 inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
   return static_cast<size_t>((n_cols + kImageSlice - 1) / kImageSlice * kImageSlice / 2) *
          static_cast<size_t>((n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens);
 }
-/// Whether the current device has these matrix units and this build has code for them.
-bool has_gemm();
 /// Tokens of a long pass that the device is best at, and fewer of which take it as long.
 struct PassTokens {
   int32_t best, least;
 };
 PassTokens pass_tokens();
 Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params);
-GemmTile choose_gemm_tile(const GemmParams& params, int32_t n_multiprocessors);
+/// Whether kUnitsBest of the current device is something else than kUnitsMma.
+bool has_wgmma();
+/// What kGemmAny is on the current device.
+GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units);
 /// @param weight begins at a multiple of 16 bytes
-/// @return Error::kInvalidValue where has_gemm or can_gemm says no
+/// @return Error::kInvalidValue where can_gemm says no
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
-                  const GemmParams& params, GemmTile tile = kGemmAny);
+                  const GemmParams& params, GemmTile tile = kGemmAny, GemmUnits units = kUnitsBest);
 
 /// Rows of a tile for so many choices: what launch_experts_gemm takes.
-int32_t expert_tile_rows(int32_t n_choices, int32_t n_expert);
+int32_t expert_tile_rows(int32_t n_choices, int32_t n_expert, GemmUnits units = kUnitsBest);
 /// launch_gemm with the experts that were chosen. @param x as halve_choices leaves it
 /// @param weight begins at a multiple of 16 bytes
-/// @return Error::kInvalidValue where has_gemm or can_gemm says no, and for tiles of other sizes
+/// @return Error::kInvalidValue where can_gemm says no, and for tiles of other sizes
 Error launch_experts_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias,
-                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params);
+                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params,
+                          GemmUnits units = kUnitsBest);
 
 // ---- matrix_rate.cu
 /// Nothing but bf16 products of inputs that are there, to measure what the matrix units can do.

@@ -80,7 +80,7 @@ bool can_fuse(DeviceType type, int64_t n_cols) {
 
 Error launch_matvec(Stream stream, DeviceType type, const void* weight, const QuantizedInput& x, const float* bias,
                     float* y, const MatvecParams& params) {
-  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+  if (is_superblock(type)) {
     const MatrixProduct product = {weight, params.has_bias ? bias : nullptr, y, params.n_rows};
     return launch_matvec_set(stream, type, &product, 1, x, params.n_groups, params.n_tokens);
   }
@@ -89,7 +89,7 @@ Error launch_matvec(Stream stream, DeviceType type, const void* weight, const Qu
 
 Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
                         const QuantizedInput& x, int32_t n_groups, int32_t n_tokens, SuperPath path) {
-  if (!is_superblock(type) || n_tokens > kMatvecMaxTokens) {
+  if (!is_superblock(type)) {
     for (int32_t i = 0; i < n_products; ++i) {
       const MatrixProduct& p = products[i];
       const MatvecParams params{p.n_rows, n_groups, n_tokens, p.bias != nullptr ? 1 : 0, 0};
@@ -98,7 +98,7 @@ Error launch_matvec_set(Stream stream, DeviceType type, const MatrixProduct* pro
     }
     return Error::kNone;
   }
-  if (n_products > kSuperMatrices) return Error::kInvalidValue;
+  if (n_products > kSuperMatrices || n_tokens > kMatvecMaxTokens) return Error::kInvalidValue;
   SuperLaunch launch = launch_of(products, n_products, n_groups, n_tokens);
   launch.path = path;
   launch.x = x;
@@ -119,7 +119,8 @@ Error launch_fused(Stream stream, DeviceType type, const MatrixProduct* products
 Error launch_matvec_gated(Stream stream, DeviceType type, const void* gate, const void* up, const QuantizedInput& x,
                           const float* gate_bias, const float* up_bias, float* y, const MatvecParams& params,
                           SuperPath path) {
-  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+  if (params.n_tokens > kMatvecMaxTokens) return Error::kInvalidValue;
+  if (is_superblock(type)) {
     SuperLaunch launch = launch_of_pair(gate, up, gate_bias, up_bias, y, params);
     launch.x = x;
     launch.path = path;

@@ -26,13 +26,6 @@ OUTPOST_CONSTANT int kSimdGemmTile = kSimdGemmRows * kImageStep / 2;  ///< words
 OUTPOST_CONSTANT int kSimdGemmWarp = 32;                              ///< rows, and tokens, of a warp
 OUTPOST_CONSTANT int kSimdGemmMatrices = kSimdGemmWarp / 8;           ///< down and across a warp's sums
 
-/// What is too large for f16 becomes its largest finite value; a NaN stays.
-GPU_FN float within_half(float x) {
-  const float kLargest = 65504.0f;
-  if (x > kLargest) return kLargest;
-  return x < -kLargest ? -kLargest : x;
-}
-
 /// How rows of a type are read.
 template <typename Block>
 struct WeightRow {

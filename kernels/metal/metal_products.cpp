@@ -63,7 +63,6 @@ struct LaunchFlash {
 }  // namespace
 
 int32_t stream_blocks() { return 0; }
-bool has_gemm() { return true; }
 PassTokens pass_tokens() { return {512, 64}; }
 
 Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
@@ -71,18 +70,18 @@ Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales
   return Launch(stream, Grid(image_rows(params.n_tokens)), kHalveThreads)(halve_activations, x, image, scales, params);
 }
 
-/// There is one tile. @param tile not used
+/// There is one tile, and one kind of units.
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
-                  const GemmParams& params, GemmTile) {
+                  const GemmParams& params, GemmTile, GemmUnits) {
   if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;
   if (params.n_tokens == 0) return Error::kNone;
   return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params});
 }
 
-int32_t expert_tile_rows(int32_t, int32_t) { return kSimdGemmTokens; }
+int32_t expert_tile_rows(int32_t, int32_t, GemmUnits) { return kSimdGemmTokens; }
 
 Error launch_experts_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias,
-                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params) {
+                          const ArrangedChoices& choices, float* y, const ExpertGemmParams& params, GemmUnits) {
   if (!can_gemm(type, int64_t{32} * params.product.n_groups) || choices.tile_rows != kSimdGemmTokens)
     return Error::kInvalidValue;
   return launch_gemm_type(stream, type, experts_launch(weight, x, bias, choices, y, params));

@@ -1,5 +1,5 @@
-// Activations as f16 in the order and layout that a product on Hopper's matrix units wants (kernels/cuda/gemm_wgmma.h):
-// an image that a block copies to its shared memory as it is.
+// Activations as f16 in the order and layout that products on matrix units want (kernels/cuda/gemm_mma.h and
+// gemm_wgmma.h, kernels/metal/gemm_simdgroup.h): an image that a block copies to its shared memory as it is.
 //
 // Columns come in slices of 128, and a slice in two steps of 64. A thread of the product has, of a row of weights, the
 // group of 32 whose number in the slice is its place c of four; step `half` takes elements 16 half to 16 half + 15 of
@@ -29,6 +29,13 @@ struct GemmParams {
   int32_t n_tokens;
   int32_t has_bias;
 };
+
+/// What is too large for f16 becomes its largest finite value; a NaN stays.
+GPU_FN float within_half(float x) {
+  const float kLargest = 65504.0f;
+  if (x > kLargest) return kLargest;
+  return x < -kLargest ? -kLargest : x;
+}
 
 GPU_FN int32_t image_steps(int32_t n_cols) { return (n_cols + kImageSlice - 1) / kImageSlice * 2; }
 GPU_FN int32_t image_rows(int32_t n_tokens) { return (n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens; }

@@ -16,9 +16,11 @@ using namespace outpost::test;
 
 namespace {
 
-void run_product(DeviceType type, DeviceArray<std::byte>& weight, DeviceImage& image, DeviceArray<float>& bias,
+ExpertProduct product_by(GemmUnits units) {
+  return [units](DeviceType type, DeviceArray<std::byte>& weight, DeviceImage& image, DeviceArray<float>& bias,
                  DeviceRows& rows, DeviceArray<float>& y, const ExpertGemmParams& params, Schedule schedule) {
-  run_experts_gemm(type, weight, image.words, image.scales, bias, rows, y, params, schedule);
+    run_experts_gemm(type, weight, image.words, image.scales, bias, rows, y, params, units, schedule);
+  };
 }
 
 /// Every choice in one row of its expert, in order, and in one tile; no row in two.
@@ -97,13 +99,14 @@ TEST_CASE("gpu halve_choices: rows of an image as halve_activations makes them, 
   }
 }
 
-TEST_CASE("gpu experts_wgmma: what every expert makes of its rows, of every type") {
-  if (!has_gemm()) return;
-  for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
-    ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
-                     random_f32(9 * 256, /*seed=*/9)};
-    layer.is_wide = is_wide;
-    layer.check(layer.multiply(run_product, 64, Schedule::kRandom));
+TEST_CASE("gpu experts_gemm: what every expert makes of its rows, of every type") {
+  for_each_units([](GemmUnits units) {
+    for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
+      ExpertCase layer{4, 2, uneven_choices(4, 2, 9, 7), random_matrix(type, 4 * 35, 256, /*seed=*/8),
+                       random_f32(9 * 256, /*seed=*/9)};
+      layer.is_wide = is_wide;
+      layer.check(layer.multiply(product_by(units), 64, Schedule::kRandom));
+    });
   });
 }
 
@@ -119,8 +122,7 @@ ExpertCase layer_of(TensorType type, int32_t n_rows, int32_t n_cols, int32_t n_e
 
 }  // namespace
 
-TEST_CASE("gpu experts_wgmma: rows, columns and choices that fill no tile, and both tiles with the same bits") {
-  if (!has_gemm()) return;
+TEST_CASE("gpu experts_gemm: rows, columns and choices that fill no tile, and both tiles with the same bits") {
   struct Shape {
     int32_t n_rows, n_cols, n_expert, n_used, n_tokens;
   };
@@ -137,66 +139,70 @@ TEST_CASE("gpu experts_wgmma: rows, columns and choices that fill no tile, and b
       seed += 10;
       const ExpertCase layer =
           layer_of(type, shape.n_rows, shape.n_cols, shape.n_expert, shape.n_used, shape.n_tokens, seed);
-      const auto y = layer.multiply(run_product, 128, Schedule::kReverse);
-      layer.check(y);
-      CHECK(layer.multiply(run_product, 64) == y);
+      for_each_units([&](GemmUnits units) {
+        const auto y = layer.multiply(product_by(units), 64, Schedule::kReverse);
+        layer.check(y);
+        if (units == kUnitsBest) CHECK(layer.multiply(product_by(units), 128) == y);
+      });
     }
   }
 }
 
-TEST_CASE("gpu experts_wgmma: the bits of gemm_wgmma, whoever else is in the batch; the bias is the expert's") {
-  if (!has_gemm()) return;
-  ExpertCase layer = layer_of(TensorType::kQ4_K, 40, 512, 4, 2, 30, 50);
-  const auto plain = layer.multiply(run_product, 64);
-  for (const int32_t expert : {0, 2}) {
-    const FileMatrix matrix = layer.matrix_of(expert);
-    DeviceArray<std::byte> weight = device_bytes_of(matrix);
-    DeviceImage image(layer.x, layer.n_cols());
-    DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens) * 40), no_bias("bias", std::vector<float>{});
-    run_gemm(matrix.type, weight, image.words, image.scales, no_bias, y, {40, 16, image.n_tokens, 0}, kGemmSmall);
-    const auto all = y.values();
-    for (size_t c = 0; c < layer.choices.size(); ++c) {
-      if (layer.choices[c] != expert) continue;
-      const auto own = plain.begin() + static_cast<std::ptrdiff_t>(c) * 40;
-      CHECK(std::equal(own, own + 40, all.begin() + static_cast<std::ptrdiff_t>(c / 2) * 40));
+TEST_CASE("gpu experts_gemm: the bits of a product without, whoever else is in the batch; the bias is the expert's") {
+  for_each_units([](GemmUnits units) {
+    ExpertCase layer = layer_of(TensorType::kQ4_K, 40, 512, 4, 2, 30, 50);
+    const auto plain = layer.multiply(product_by(units), 64);
+    for (const int32_t expert : {0, 2}) {
+      const FileMatrix matrix = layer.matrix_of(expert);
+      DeviceArray<std::byte> weight = device_bytes_of(matrix);
+      DeviceImage image(layer.x, layer.n_cols());
+      DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens) * 40), no_bias("bias", std::vector<float>{});
+      run_gemm(matrix.type, weight, image.words, image.scales, no_bias, y, {40, 16, image.n_tokens, 0}, units);
+      const auto all = y.values();
+      for (size_t c = 0; c < layer.choices.size(); ++c) {
+        if (layer.choices[c] != expert) continue;
+        const auto own = plain.begin() + static_cast<std::ptrdiff_t>(c) * 40;
+        CHECK(std::equal(own, own + 40, all.begin() + static_cast<std::ptrdiff_t>(c / 2) * 40));
+      }
     }
-  }
 
-  // The last ten tokens alone.
-  ExpertCase part = layer;
-  part.choices.erase(part.choices.begin(), part.choices.end() - 20);
-  part.x.erase(part.x.begin(), part.x.end() - 10 * 512);
-  const auto last = part.multiply(run_product, 64);
-  CHECK(std::equal(last.begin(), last.end(), plain.end() - 20 * 40));
+    // The last ten tokens alone.
+    ExpertCase part = layer;
+    part.choices.erase(part.choices.begin(), part.choices.end() - 20);
+    part.x.erase(part.x.begin(), part.x.end() - 10 * 512);
+    const auto last = part.multiply(product_by(units), 64);
+    CHECK(std::equal(last.begin(), last.end(), plain.end() - 20 * 40));
 
-  layer.bias = random_f32(4 * 40, 53);
-  const auto biased = layer.multiply(run_product, 64);
-  for (size_t i = 0; i < plain.size(); ++i) {
-    const float bias = layer.bias[static_cast<size_t>(layer.choices[i / 40]) * 40 + i % 40];
-    // With the bias the end is one rounding, without it there is one before.
-    if (!(std::abs(biased[i] - (plain[i] + bias)) <= 0x1p-23f * (std::abs(plain[i]) + std::abs(bias))))
-      FAIL_CHECK("element ", i);
-  }
+    layer.bias = random_f32(4 * 40, 53);
+    const auto biased = layer.multiply(product_by(units), 64);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      const float bias = layer.bias[static_cast<size_t>(layer.choices[i / 40]) * 40 + i % 40];
+      // With the bias the end is one rounding, without it there is one before.
+      if (!(std::abs(biased[i] - (plain[i] + bias)) <= 0x1p-23f * (std::abs(plain[i]) + std::abs(bias))))
+        FAIL_CHECK("element ", i);
+    }
+  });
 }
 
-TEST_CASE("gpu experts_wgmma: experts in slots, round by round, have the bits of experts that are all there") {
-  if (!has_gemm()) return;
-  const ExpertCase layer = layer_of(TensorType::kQ4_K, 24, 256, 5, 2, 20, 60);
-  const auto expected = layer.multiply(run_product, 64);
-  DeviceRows rows(layer.choices, 5, 64);
-  DeviceRowsImage image(rows, layer.x, 256, 2);
-  DeviceArray<float> y("y", expected.size()), no_bias("bias", std::vector<float>{});
-  // Two slots: experts 3 and 0, then 1 and 2; nobody chose 4, which has no place.
-  DeviceArray<int32_t> places("places", std::vector<int32_t>{1, 0, 0, 1, 1, 1, 0, 0, -1, -1});
-  rows.places = &places;
-  const int32_t residents[2][2] = {{3, 0}, {1, 2}};
-  for (int32_t round = 0; round < 2; ++round) {
-    FileMatrix slots = layer.matrix_of(residents[round][0]);
-    const FileMatrix second = layer.matrix_of(residents[round][1]);
-    slots.bytes.insert(slots.bytes.end(), second.bytes.begin(), second.bytes.end());
-    DeviceArray<std::byte> weight = device_bytes_of(slots);
-    run_experts_gemm(TensorType::kQ4_K, weight, image.words, image.scales, no_bias, rows, y,
-                     {{24, 8, rows.n_rows, 0}, 1, round});
-  }
-  CHECK(y.values() == expected);
+TEST_CASE("gpu experts_gemm: experts in slots, round by round, have the bits of experts that are all there") {
+  for_each_units([](GemmUnits units) {
+    const ExpertCase layer = layer_of(TensorType::kQ4_K, 24, 256, 5, 2, 20, 60);
+    const auto expected = layer.multiply(product_by(units), 64);
+    DeviceRows rows(layer.choices, 5, 64);
+    DeviceRowsImage image(rows, layer.x, 256, 2);
+    DeviceArray<float> y("y", expected.size()), no_bias("bias", std::vector<float>{});
+    // Two slots: experts 3 and 0, then 1 and 2; nobody chose 4, which has no place.
+    DeviceArray<int32_t> places("places", std::vector<int32_t>{1, 0, 0, 1, 1, 1, 0, 0, -1, -1});
+    rows.places = &places;
+    const int32_t residents[2][2] = {{3, 0}, {1, 2}};
+    for (int32_t round = 0; round < 2; ++round) {
+      FileMatrix slots = layer.matrix_of(residents[round][0]);
+      const FileMatrix second = layer.matrix_of(residents[round][1]);
+      slots.bytes.insert(slots.bytes.end(), second.bytes.begin(), second.bytes.end());
+      DeviceArray<std::byte> weight = device_bytes_of(slots);
+      run_experts_gemm(TensorType::kQ4_K, weight, image.words, image.scales, no_bias, rows, y,
+                       {{24, 8, rows.n_rows, 0}, 1, round}, units);
+    }
+    CHECK(y.values() == expected);
+  });
 }

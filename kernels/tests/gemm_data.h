@@ -20,6 +20,15 @@ inline constexpr bool kIsEmulated = false;
 inline constexpr bool kIsEmulated = true;  ///< slow: cases are smaller
 #endif
 
+/// With wgmma, where there is, and with mma.
+template <typename Check>
+void for_each_units(const Check& check) {
+  for (const gpu::GemmUnits units : gemm_units()) {
+    CAPTURE(units);
+    check(units);
+  }
+}
+
 /// With every type whose rows may have so many columns, narrow and wide.
 template <typename Check>
 void for_each_gemm_type(int64_t n_cols, const Check& check) {

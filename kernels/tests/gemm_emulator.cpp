@@ -1,8 +1,9 @@
-// gemm_wgmma under the SIMT emulator: a file of its own, as every type and tile is a kernel.
+// gemm_wgmma and gemm_mma under the SIMT emulator: a file of its own, as every type and tile is a kernel.
 #ifndef OUTPOST_ON_GPU
 
 #include <doctest/doctest.h>
 
+#include "kernels/cuda/gemm_mma.h"
 #include "kernels/cuda/gemm_wgmma.h"
 #include "kernels/tests/operations.h"
 #include "kernels/tests/visit_weights.h"
@@ -19,12 +20,25 @@ struct GemmArrays {
   DevicePtr<float> y;
 };
 
+constexpr size_t kBarrierBytes = sizeof(uint64_t) * kGemmBarriers;
+
+emulator::Dim3 grid_of(int32_t n_token_tiles, int32_t n_rows, int32_t tile_rows) {
+  return {n_token_tiles, (n_rows + tile_rows - 1) / tile_rows};
+}
+
 template <typename Block, int kTokens>
-void run_tile(const GemmArrays& a, const GemmParams& params, Schedule schedule) {
-  constexpr size_t kSharedBytes = GemmShape<Block, kTokens>::kSharedBytes + sizeof(uint64_t) * kGemmBarriers;
-  const emulator::Dim3 grid = {(params.n_tokens + kTokens - 1) / kTokens, (params.n_rows + kGemmRows - 1) / kGemmRows};
-  emulator::launch({grid, kGemmThreads, schedule, 1, kSharedBytes},
+void run_wgmma(const GemmArrays& a, const GemmParams& params, Schedule schedule) {
+  const auto grid = grid_of((params.n_tokens + kTokens - 1) / kTokens, params.n_rows, kGemmRows);
+  emulator::launch({grid, kGemmThreads, schedule, 1, GemmShape<Block, kTokens>::kSharedBytes + kBarrierBytes},
                    [&] { gemm_wgmma<Block, kTokens>(a.weight, a.image, a.scales, a.bias, a.y, params); });
+}
+
+template <typename Block, int kTokens>
+void run_mma(const GemmArrays& a, const GemmParams& params, Schedule schedule) {
+  using Shape = MmaGemmShape<Block, kTokens>;
+  const auto grid = grid_of((params.n_tokens + kTokens - 1) / kTokens, params.n_rows, Shape::kRows);
+  emulator::launch({grid, kMmaGemmThreads, schedule, 1, Shape::kSharedBytes},
+                   [&] { gemm_mma<Block, kTokens>(a.weight, a.image, a.scales, a.bias, a.y, params); });
 }
 
 struct ExpertArrays {
@@ -32,39 +46,56 @@ struct ExpertArrays {
 };
 
 template <typename Block, int kTokens>
-void run_expert_tile(const GemmArrays& a, const ExpertArrays& experts, int32_t n_tiles, const ExpertGemmParams& params,
-                     Schedule schedule) {
-  constexpr size_t kSharedBytes = GemmShape<Block, kTokens>::kSharedBytes + sizeof(uint64_t) * kGemmBarriers;
-  const emulator::Dim3 grid = {n_tiles, (params.product.n_rows + kGemmRows - 1) / kGemmRows};
-  emulator::launch({grid, kGemmThreads, schedule, 1, kSharedBytes}, [&] {
+void run_experts_wgmma(const GemmArrays& a, const ExpertArrays& experts, int32_t n_tiles,
+                       const ExpertGemmParams& params, Schedule schedule) {
+  constexpr size_t kSharedBytes = GemmShape<Block, kTokens>::kSharedBytes + kBarrierBytes;
+  emulator::launch({grid_of(n_tiles, params.product.n_rows, kGemmRows), kGemmThreads, schedule, 1, kSharedBytes}, [&] {
     experts_wgmma<Block, kTokens>(a.weight, a.image, a.scales, a.bias, experts.rows, experts.tiles, experts.places, a.y,
                                   params);
   });
 }
 
+template <typename Block>
+void run_experts_mma(const GemmArrays& a, const ExpertArrays& experts, int32_t n_tiles, const ExpertGemmParams& params,
+                     Schedule schedule) {
+  using Shape = MmaGemmShape<Block, kMmaSmallTokens>;
+  const auto grid = grid_of(n_tiles, params.product.n_rows, Shape::kRows);
+  emulator::launch({grid, kMmaGemmThreads, schedule, 1, Shape::kSharedBytes}, [&] {
+    experts_mma<Block, kMmaSmallTokens>(a.weight, a.image, a.scales, a.bias, experts.rows, experts.tiles,
+                                        experts.places, a.y, params);
+  });
+}
+
 }  // namespace
 
+std::vector<GemmUnits> gemm_units() { return {kUnitsBest, kUnitsMma}; }
+
 void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
-              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmTile tile,
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmUnits units, GemmTile tile,
               Schedule schedule) {
   const GemmArrays arrays = {{weight.pointer().region(), 0}, {image.pointer().region(), 0}, scales, bias, y};
   // A device chooses by how many tiles it computes at once.
   const bool is_large = tile == kGemmLarge || (tile == kGemmAny && params.n_tokens > 128);
   visit_weights(type, [&]<typename Block>() {
-    if (is_large) return run_tile<Block, 256>(arrays, params, schedule);
-    run_tile<Block, 128>(arrays, params, schedule);
+    if (units == kUnitsMma) {
+      if (is_large) return run_mma<Block, kMmaLargeTokens>(arrays, params, schedule);
+      return run_mma<Block, kMmaSmallTokens>(arrays, params, schedule);
+    }
+    if (is_large) return run_wgmma<Block, 256>(arrays, params, schedule);
+    run_wgmma<Block, 128>(arrays, params, schedule);
   });
 }
 
 void run_experts_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
                       DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
-                      const ExpertGemmParams& params, Schedule schedule) {
+                      const ExpertGemmParams& params, GemmUnits units, Schedule schedule) {
   const GemmArrays arrays = {{weight.pointer().region(), 0}, {image.pointer().region(), 0}, scales, bias, y};
   ExpertArrays experts = {rows.rows, rows.tiles, {}};
   if (rows.places != nullptr) experts.places = *rows.places;
   visit_weights(type, [&]<typename Block>() {
-    if (rows.tile_rows == 64) return run_expert_tile<Block, 64>(arrays, experts, rows.n_tiles, params, schedule);
-    run_expert_tile<Block, 128>(arrays, experts, rows.n_tiles, params, schedule);
+    if (units == kUnitsMma) return run_experts_mma<Block>(arrays, experts, rows.n_tiles, params, schedule);
+    if (rows.tile_rows == 64) return run_experts_wgmma<Block, 64>(arrays, experts, rows.n_tiles, params, schedule);
+    run_experts_wgmma<Block, 128>(arrays, experts, rows.n_tiles, params, schedule);
   });
 }
 

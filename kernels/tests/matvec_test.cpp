@@ -177,10 +177,10 @@ TEST_CASE("gpu matvec: wide blocks are those that they are made of, with the sam
     DeviceArray<std::byte> wide("wide", device_bytes({type, true}, n_rows * n_cols));
     REQUIRE(can_widen(type, n_cols));
     run_widen(type, narrow, wide, n_rows * n_cols);
-    const auto x = random_f32(static_cast<size_t>(18 * n_cols), /*seed=*/23);
+    const auto x = random_f32(static_cast<size_t>(16 * n_cols), /*seed=*/23);
     DeviceArray<float> none("bias", std::vector<float>{});
     std::vector<float> last;
-    for (const int32_t n_tokens : {1, 3, 8, 9, 16, 18}) {
+    for (const int32_t n_tokens : {1, 3, 8, 9, 16}) {
       CAPTURE(n_tokens);
       const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
       DeviceActivations activations(part, DeviceType{type, true});
@@ -191,7 +191,7 @@ TEST_CASE("gpu matvec: wide blocks are those that they are made of, with the sam
       const auto all = y.values();
       const std::vector<float> own(all.end() - n_rows, all.end());
       if (n_tokens == 1) last = own;
-      if (n_tokens <= kMatvecMaxTokens) CHECK(own == last);
+      CHECK(own == last);
     }
     DeviceArray<int32_t> tokens("tokens", std::vector<int32_t>{18, 0});
     DeviceArray<float> rows("rows", 2 * static_cast<size_t>(n_cols)), same("same", 2 * static_cast<size_t>(n_cols));

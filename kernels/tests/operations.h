@@ -145,7 +145,7 @@ void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceA
 void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const gpu::SampleParams& params,
                       Schedule schedule = Schedule::kInOrder);
 void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements);
-/// Up to kMatvecMaxTokens tokens by matvec, more by matmul. @param has_wide_blocks weight is in wide blocks
+/// Up to kMatvecMaxTokens tokens.
 void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const gpu::MatvecParams& params, Schedule schedule = Schedule::kInOrder);
 /// Whether there are products by kSuperBulkCopies.
@@ -188,19 +188,18 @@ void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, Dev
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
 void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
                const gpu::HalveParams& params);
-#ifndef OUTPOST_ON_GPU
-inline bool has_gemm() { return true; }
-#endif
-/// Where has_gemm.
+/// The kinds that there are.
+std::vector<gpu::GemmUnits> gemm_units();
 void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
               DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
-              const gpu::GemmParams& params, gpu::GemmTile tile = gpu::kGemmAny,
+              const gpu::GemmParams& params, gpu::GemmUnits units, gpu::GemmTile tile = gpu::kGemmAny,
               Schedule schedule = Schedule::kInOrder);
 
-/// Where has_gemm: tiles of 64 or 128 rows.
+/// Tiles of 64 rows, or if units are the best, of 128.
 void run_experts_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
                       DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
-                      const gpu::ExpertGemmParams& params, Schedule schedule = Schedule::kInOrder);
+                      const gpu::ExpertGemmParams& params, gpu::GemmUnits units,
+                      Schedule schedule = Schedule::kInOrder);
 
 inline DeviceRows::DeviceRows(const std::vector<int32_t>& choices, int32_t n_experts, int32_t n_tile_rows)
     : n_expert(n_experts),

@@ -47,8 +47,13 @@ void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<
   check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
 }
 void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
-              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmTile tile, Schedule) {
-  check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params, tile), "gemm_wgmma");
+              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmUnits units, GemmTile tile,
+              Schedule) {
+  check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params, tile, units), "gemm");
+}
+std::vector<GemmUnits> gemm_units() {
+  if (has_wgmma()) return {kUnitsBest, kUnitsMma};
+  return {kUnitsMma};
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
@@ -218,11 +223,11 @@ void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint
 }
 void run_experts_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
                       DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,
-                      const ExpertGemmParams& params, Schedule) {
+                      const ExpertGemmParams& params, GemmUnits units, Schedule) {
   const ArrangedChoices choices{rows.rows,    rows.tiles,     rows.n_rows,
                                 rows.n_tiles, rows.tile_rows, places_of(rows.places)};
-  check_launch(launch_experts_gemm(kStream, type, weight.pointer(), {image, scales}, bias, choices, y, params),
-               "experts_wgmma");
+  check_launch(launch_experts_gemm(kStream, type, weight.pointer(), {image, scales}, bias, choices, y, params, units),
+               "a product with experts");
 }
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const CombineParams& params) {

@@ -6,7 +6,6 @@
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
 #include "kernels/cuda/flash_prefill.h"
-#include "kernels/cuda/matmul.h"
 #include "kernels/cuda/superblock_mma.h"
 #include "kernels/tests/operations.h"
 
@@ -273,7 +272,8 @@ void run_super(DeviceType type, DeviceArray<std::byte>* (&weights)[3], DeviceAct
 
 void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,
                 DeviceArray<float>& y, const MatvecParams& params, Schedule schedule) {
-  if (is_superblock(type) && params.n_tokens <= kMatvecMaxTokens) {
+  REQUIRE(params.n_tokens <= kMatvecMaxTokens);
+  if (is_superblock(type)) {
     DeviceArray<std::byte>* weights[] = {&weight, &weight, &weight};
     DeviceArray<float>*biases[] = {&bias, &bias, &bias}, *ys[] = {&y, &y, &y};
     const SuperParams super{{params.n_rows, 0, 0}, params.n_groups / 8, params.n_tokens, params.has_bias, 0};
@@ -281,11 +281,6 @@ void run_matvec(DeviceType type, DeviceArray<std::byte>& weight, DeviceActivatio
   }
   const bool is_known = visit_type(type, [&]<typename Block>() {
     const auto blocks = as<const Block>(weight);
-    if (params.n_tokens > kMatvecMaxTokens) {
-      launch({{blocks_of(params.n_rows, kMatmulRows), blocks_of(params.n_tokens, 16)}, kMatmulThreads, schedule, 5},
-             [&] { matmul<Block, 16>(blocks, x.codes, x.scales, x.sums, bias, y, params); });
-      return;
-    }
     launch({{row_blocks(params)}, kMatvecThreads, schedule, 1}, [&] {
       if (params.n_tokens == 1) return matvec<Block, 1>(blocks, x.codes, x.scales, x.sums, bias, y, params);
       if (params.n_tokens <= 4) return matvec<Block, 4>(blocks, x.codes, x.scales, x.sums, bias, y, params);

@@ -73,7 +73,7 @@ TEST_CASE("gpu halve: a row with an infinity or a NaN becomes zeros with the sca
 namespace {
 
 /// x * matrix^T, [n_tokens, n_rows]
-std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, DeviceImage& image,
+std::vector<float> multiply(GemmUnits units, const FileMatrix& matrix, bool is_wide, DeviceImage& image,
                             const std::vector<float>& bias = {}, GemmTile tile = kGemmAny,
                             Schedule schedule = Schedule::kInOrder) {
   DeviceArray<std::byte> narrow = device_bytes_of(matrix);
@@ -84,37 +84,34 @@ std::vector<float> multiply(const FileMatrix& matrix, bool is_wide, DeviceImage&
     const int64_t n_elements = matrix.n_rows * matrix.n_cols;
     DeviceArray<std::byte> wide("wide", device_bytes({matrix.type, true}, n_elements));
     run_widen(matrix.type, narrow, wide, n_elements);
-    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params, tile, schedule);
+    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params, units, tile, schedule);
   } else {
-    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params, tile, schedule);
+    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params, units, tile, schedule);
   }
   return y.values();
 }
 
-std::vector<float> multiply(const FileMatrix& matrix, const std::vector<float>& x, const std::vector<float>& bias = {},
-                            GemmTile tile = kGemmAny) {
+std::vector<float> multiply(GemmUnits units, const FileMatrix& matrix, const std::vector<float>& x,
+                            const std::vector<float>& bias = {}, GemmTile tile = kGemmAny) {
   DeviceImage image(x, static_cast<int32_t>(matrix.n_cols));
-  return multiply(matrix, false, image, bias, tile);
+  return multiply(units, matrix, false, image, bias, tile);
 }
 
 }  // namespace
 
 TEST_CASE("gpu gemm: one tile equals the exact sum of every type up to the rounding to f16") {
-  if (!has_gemm()) {
-    MESSAGE("this device, or this build for it, has no wgmma: nothing was checked");
-    return;
-  }
   const auto x = random_f32(128 * 256, /*seed=*/2);
   DeviceImage image(x, 256);
-  for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
-    const FileMatrix matrix = random_matrix(type, 128, 256, /*seed=*/1);
-    check_product(matrix, x, multiply(matrix, is_wide, image, {}, kGemmSmall));
-    check_product(matrix, x, multiply(matrix, is_wide, image, {}, kGemmLarge, Schedule::kReverse));
+  for_each_units([&](GemmUnits units) {
+    for_each_gemm_type(256, [&](TensorType type, bool is_wide) {
+      const FileMatrix matrix = random_matrix(type, 128, 256, /*seed=*/1);
+      check_product(matrix, x, multiply(units, matrix, is_wide, image, {}, kGemmSmall));
+      check_product(matrix, x, multiply(units, matrix, is_wide, image, {}, kGemmLarge, Schedule::kReverse));
+    });
   });
 }
 
 TEST_CASE("gpu gemm: rows, tokens and columns that fill no tile") {
-  if (!has_gemm()) return;
   struct Shape {
     int64_t n_rows, n_cols, n_tokens;
   };
@@ -128,60 +125,65 @@ TEST_CASE("gpu gemm: rows, tokens and columns that fill no tile") {
     CAPTURE(shape.n_tokens);
     const auto x = random_f32(static_cast<size_t>(shape.n_tokens * shape.n_cols), /*seed=*/4);
     DeviceImage image(x, static_cast<int32_t>(shape.n_cols));
-    for_each_gemm_type(shape.n_cols, [&](TensorType type, bool is_wide) {
-      const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/3);
-      check_product(matrix, x, multiply(matrix, is_wide, image, {}, kGemmAny, Schedule::kRandom));
+    for_each_units([&](GemmUnits units) {
+      for_each_gemm_type(shape.n_cols, [&](TensorType type, bool is_wide) {
+        const FileMatrix matrix = random_matrix(type, shape.n_rows, shape.n_cols, /*seed=*/3);
+        check_product(matrix, x, multiply(units, matrix, is_wide, image, {}, kGemmAny, Schedule::kRandom));
+      });
     });
   }
 }
 
 TEST_CASE("gpu gemm: bits of a token do not depend on the number of tokens, in tiles of either size") {
-  if (!has_gemm()) return;
-  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kBF16}) {
-    const int64_t n_rows = kIsEmulated ? 20 : 20000, n_cols = 512;  // enough for the larger tile
-    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
-    const auto x = random_f32(static_cast<size_t>((kIsEmulated ? 270 : 700) * n_cols), /*seed=*/6);
-    const std::vector<float> all = multiply(matrix, x);
-    for (const int64_t n_tokens : {17, 64, 129, 256, 513}) {
-      if (kIsEmulated && n_tokens > 256) continue;
-      CAPTURE(n_tokens);
-      const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
-      const std::vector<float> y = multiply(matrix, part);
-      CHECK(std::equal(y.begin(), y.end(), all.end() - n_tokens * n_rows));
+  for_each_units([](GemmUnits units) {
+    for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kBF16}) {
+      const int64_t n_rows = kIsEmulated ? 20 : 20000, n_cols = 512;  // enough for the larger tile
+      const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/5);
+      const auto x = random_f32(static_cast<size_t>((kIsEmulated ? 270 : 700) * n_cols), /*seed=*/6);
+      const std::vector<float> all = multiply(units, matrix, x);
+      for (const int64_t n_tokens : {17, 64, 129, 256, 513}) {
+        if (kIsEmulated && n_tokens > 256) continue;
+        CAPTURE(n_tokens);
+        const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+        const std::vector<float> y = multiply(units, matrix, part);
+        CHECK(std::equal(y.begin(), y.end(), all.end() - n_tokens * n_rows));
+      }
     }
-  }
+  });
 }
 
 TEST_CASE("gpu gemm: both tiles give the same bits") {
-  if (!has_gemm()) return;
-  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
-    for (const int64_t n_rows : {100, 128, 300}) {
-      if (kIsEmulated && n_rows != 100) continue;
-      CAPTURE(n_rows);
-      const int64_t n_cols = kIsEmulated ? 768 : 1536, n_tokens = kIsEmulated ? 140 : 300;
-      const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/10);
-      const auto x = random_f32(static_cast<size_t>(n_tokens * n_cols), /*seed=*/11);
-      const auto small = multiply(matrix, x, {}, kGemmSmall);
-      CHECK(multiply(matrix, x, {}, kGemmLarge) == small);
+  for_each_units([](GemmUnits units) {
+    for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ5_0}) {
+      for (const int64_t n_rows : {100, 128, 300}) {
+        if (kIsEmulated && n_rows != 100) continue;
+        CAPTURE(n_rows);
+        const int64_t n_cols = kIsEmulated ? 768 : 1536, n_tokens = kIsEmulated ? 140 : 300;
+        const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/10);
+        const auto x = random_f32(static_cast<size_t>(n_tokens * n_cols), /*seed=*/11);
+        const auto small = multiply(units, matrix, x, {}, kGemmSmall);
+        CHECK(multiply(units, matrix, x, {}, kGemmLarge) == small);
+      }
     }
-  }
+  });
 }
 
 TEST_CASE("gpu gemm: adds the bias once, and a row with a NaN is NaN alone") {
-  if (!has_gemm()) return;
-  const FileMatrix matrix = random_matrix(TensorType::kQ4_K, 137, 256, /*seed=*/7);
-  auto x = random_f32(40 * 256, /*seed=*/8);
-  const auto bias = random_f32(137, /*seed=*/9);
-  const auto plain = multiply(matrix, x), biased = multiply(matrix, x, bias);
-  // With the bias the end is one rounding, without it there is one before.
-  for (size_t i = 0; i < plain.size(); ++i)
-    if (!(std::abs(biased[i] - (plain[i] + bias[i % 137])) <=
-          0x1p-23f * (std::abs(plain[i]) + std::abs(bias[i % 137]))))
-      FAIL_CHECK("element ", i);
-  x[7 * 256 + 3] = std::numeric_limits<float>::quiet_NaN();
-  x[9 * 256 + 3] = std::numeric_limits<float>::infinity();
-  const auto spoiled = multiply(matrix, x);
-  for (size_t i = 0; i < plain.size(); ++i) {
-    if (i / 137 == 7 || i / 137 == 9 ? !std::isnan(spoiled[i]) : spoiled[i] != plain[i]) FAIL_CHECK("element ", i);
-  }
+  for_each_units([](GemmUnits units) {
+    const FileMatrix matrix = random_matrix(TensorType::kQ4_K, 137, 256, /*seed=*/7);
+    auto x = random_f32(40 * 256, /*seed=*/8);
+    const auto bias = random_f32(137, /*seed=*/9);
+    const auto plain = multiply(units, matrix, x), biased = multiply(units, matrix, x, bias);
+    // With the bias the end is one rounding, without it there is one before.
+    for (size_t i = 0; i < plain.size(); ++i)
+      if (!(std::abs(biased[i] - (plain[i] + bias[i % 137])) <=
+            0x1p-23f * (std::abs(plain[i]) + std::abs(bias[i % 137]))))
+        FAIL_CHECK("element ", i);
+    x[7 * 256 + 3] = std::numeric_limits<float>::quiet_NaN();
+    x[9 * 256 + 3] = std::numeric_limits<float>::infinity();
+    const auto spoiled = multiply(units, matrix, x);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      if (i / 137 == 7 || i / 137 == 9 ? !std::isnan(spoiled[i]) : spoiled[i] != plain[i]) FAIL_CHECK("element ", i);
+    }
+  });
 }

@@ -16,7 +16,6 @@ GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(d
   check_gpu(gpu::device_properties(device, properties), "reading the properties of the device");
   name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
   n_multiprocessors_ = properties.n_multiprocessors;
-  has_gemm_ = gpu::has_gemm();
   has_stream_ = gpu::has_stream();
   prefill_tokens_ = gpu::pass_tokens();
   check_gpu(gpu::create_stream(stream_), "making a stream");

@@ -264,7 +264,7 @@ class GpuBackend final : public Backend {
   bool is_quantized_super_ = false;
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
-  bool has_gemm_ = false, has_stream_ = false;
+  bool has_stream_ = false;
   gpu::PassTokens prefill_tokens_ = {};
   DeviceBytes image_, image_scales_;
   DeviceBytes unpacked_;

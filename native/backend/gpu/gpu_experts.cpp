@@ -121,7 +121,7 @@ void GpuBackend::expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, Devi
                                      router_params),
            "route_experts");
   GpuExpertPass pass{experts, choices, {order, tiles, n_tiles, n_choices, n_expert}};
-  if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens) pass.rows = arrange(choices, n_choices, n_expert);
+  if (n_tokens > gpu::kMatvecMaxTokens) pass.rows = arrange(choices, n_choices, n_expert);
   // Slots are chosen by these lists, too.
   if (pass.rows.n_rows == 0 || experts.slots != nullptr)
     launched(gpu::launch_group_experts(stream_, choices, order, tiles, n_tiles, {n_expert, n_choices}),

@@ -124,10 +124,11 @@ gpu::HalvedInput GpuBackend::halve(DeviceSpan<const float> x, int32_t n_tokens, 
 
 void GpuBackend::multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                           int32_t n_tokens) {
-  if (has_gemm_ && n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
+  if (n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
     const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
     const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
-    launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params), "gemm_wgmma");
+    launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params),
+             "a product of many tokens");
     return;
   }
   if (!matrix.has_blocks()) {

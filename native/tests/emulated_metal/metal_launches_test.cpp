@@ -22,7 +22,7 @@ using namespace outpost::gpu;
 
 namespace {
 
-const int32_t kTokenCounts[] = {1, 8, 16, 40};
+const int32_t kTokenCounts[] = {1, 8, 16};
 const int32_t kHeadDims[][2] = {{64, 64}, {256, 256}, {576, 512}};
 
 std::vector<TensorType> types(bool have_blocks) {

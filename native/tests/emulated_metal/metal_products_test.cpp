@@ -12,7 +12,7 @@ using namespace outpost::test;
 
 namespace {
 
-constexpr int32_t kTokens = 19, kGroups = 8, kRows[kSuperMatrices] = {20, 7, 33};
+constexpr int32_t kTokens = 16, kGroups = 8, kRows[kSuperMatrices] = {20, 7, 33};
 
 /// Matrices of one type, with biases of the first and the last; and activations.
 class Products {

@@ -288,9 +288,7 @@ bool check_model(const std::string& device, const std::string& path) {
                         : is_float ? of_halves
                                    : kMargin * estimate(kByteError, info, exact);
   const Difference with_few = compare(rounded, few, n_vocab, of_few);
-  // Products of many tokens are of integers, too, where there are no such matrix units.
-  const Difference with_many =
-      gpu::has_gemm() ? compare(exact, many, n_vocab, of_halves) : compare(rounded, many, n_vocab, of_few);
+  const Difference with_many = compare(exact, many, n_vocab, of_halves);
 
   const std::string others = find_other_chunks(*on_gpu, tokens, few, many);
   std::string wrong;

@@ -80,14 +80,22 @@ void measure_experts(TensorType type, int32_t n_expert, int32_t n_used, int32_t 
       row_tiles("tiles", 3 * static_cast<size_t>(expert_tiles(n_choices, n_expert, 64)));
   DeviceArray<uint32_t> image("image", image_words(n_rows, std::max(n_embd, n_ff)));
   DeviceArray<float> scales("scales", static_cast<size_t>(n_rows));
-  for (const int32_t tile_rows : {64, 128}) {
+  struct Path {
+    const char* name;
+    GemmUnits units;
+    int32_t tile_rows;
+  };
+  std::vector<Path> paths = {{"mma", kUnitsMma, 64}};
+  if (has_wgmma()) paths.insert(paths.end(), {{"wgmma 64", kUnitsBest, 64}, {"wgmma 128", kUnitsBest, 128}});
+  for (const auto& [name, units, tile_rows] : paths) {
     const ArrangedChoices arranged{rows, row_tiles, n_rows, expert_tiles(n_choices, n_expert, tile_rows), tile_rows};
-    const auto multiply = [&](DeviceArray<std::byte>& weight, DeviceArray<float>& result, int32_t n_out, int32_t n_in) {
+    const auto multiply = [&, units = units](DeviceArray<std::byte>& weight, DeviceArray<float>& result, int32_t n_out,
+                                             int32_t n_in) {
       check(launch_experts_gemm(nullptr, device_type, weight.pointer(), {image, scales}, nullptr, arranged, result,
-                                {{n_out, n_in / 32, n_rows, 0}, 0, 0}),
-            "experts_wgmma");
+                                {{n_out, n_in / 32, n_rows, 0}, 0, 0}, units),
+            "a product with experts");
     };
-    print(tile_rows == expert_tile_rows(n_choices, n_expert) ? "*f16" : "f16", median_ms([&](int) {
+    print(name, median_ms([&, tile_rows = tile_rows](int) {
             check(launch_arrange_choices(nullptr, experts, rows, row_tiles, {n_expert, n_choices, tile_rows}),
                   "arrange_choices");
             check(launch_halve_choices(nullptr, x, rows, image, scales, {n_rows, n_embd, n_used}), "halve_choices");

@@ -95,7 +95,7 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
   destroy_stream(stream);
 }
 
-void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, int32_t n_multiprocessors) {
+void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) {
   constexpr int kCopies = 4;  // one after the other, so that weights come from memory as in a model
   const DeviceType device_type(type, can_widen(type, n_cols));
   const std::vector<std::byte> all = device_weight(device_type, n_rows, n_cols);
@@ -113,16 +113,19 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate, 
     });
     std::printf("gemm %-5s %6lld x %-6lld %5d tokens  image %.3f ms", tensor_type_traits(type).name,
                 static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens, halve_ms);
-    const GemmTile chosen = choose_gemm_tile(params, n_multiprocessors);
-    for (const auto& [tile, name] : {std::pair(kGemmLarge, "256"), {kGemmSmall, "128"}}) {
-      const double ms = median_ms([&, tile = tile](int run) {
-        check(launch_gemm(nullptr, device_type, weights[static_cast<size_t>(run % kCopies)]->pointer(), {image, scales},
-                          nullptr, y, params, tile),
-              "gemm_wgmma");
-      });
-      const double tflops = 2e-9 * static_cast<double>(n_rows * n_cols) * n_tokens / ms;
-      std::printf("  %s%s: %.3f ms %.0f TFLOP/s %.0f %%", tile == chosen ? "*" : "", name, ms, tflops,
-                  100 * tflops / rate);
+    for (const GemmUnits units : {kUnitsBest, kUnitsMma}) {
+      if (units == kUnitsBest && !has_wgmma()) continue;
+      const GemmTile chosen = choose_gemm_tile(params, units);
+      for (const GemmTile tile : {kGemmLarge, kGemmSmall}) {
+        const double ms = median_ms([&](int run) {
+          const std::byte* weight = weights[static_cast<size_t>(run % kCopies)]->pointer();
+          check(launch_gemm(nullptr, device_type, weight, {image, scales}, nullptr, y, params, tile, units), "gemm");
+        });
+        const double tflops = 2e-9 * static_cast<double>(n_rows * n_cols) * n_tokens / ms;
+        std::printf("  %s%s %s: %.3f ms %.0f TFLOP/s", tile == chosen ? "*" : "", units == kUnitsMma ? "mma" : "wgmma",
+                    tile == kGemmLarge ? "large" : "small", ms, tflops);
+        if (rate > 0) std::printf(" %.0f %%", 100 * tflops / rate);
+      }
     }
     std::printf("\n");
     std::fflush(stdout);
@@ -264,8 +267,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
-    const bool has_wgmma = has_gemm();
-    const double rate = has_wgmma ? measure_rate(properties.n_multiprocessors) : 0;
+    const double rate = has_wgmma() ? measure_rate(properties.n_multiprocessors) : 0;  // 0: there is no kernel for it
     std::printf("%s: %.0f TFLOP/s of bf16 products alone\n", properties.name.c_str(), rate);
     if (wants("layer")) {
       for (const int32_t n_tokens : {1, 2, 8}) measure_layer(n_tokens, false);
@@ -291,15 +293,15 @@ int main(int argc, char** argv) {
         for (const int32_t n_positions : {8192, 32768}) measure_codes(n_tokens, n_positions);
       }
     }
-    if (wants("gemm") && has_wgmma) {
+    if (wants("gemm")) {
       for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ8_0, TensorType::kQ6_K}) {
-        measure_gemm(type, 4096, 4096, rate, properties.n_multiprocessors);
-        measure_gemm(type, 14336, 4096, rate, properties.n_multiprocessors);
-        measure_gemm(type, 4096, 14336, rate, properties.n_multiprocessors);
+        measure_gemm(type, 4096, 4096, rate);
+        measure_gemm(type, 14336, 4096, rate);
+        measure_gemm(type, 4096, 14336, rate);
       }
     }
     // As of Qwen3-30B-A3B, of gpt-oss-20b in the type that it comes in, and of Mixtral 8x7B.
-    if (wants("experts") && has_wgmma) {
+    if (wants("experts")) {
       for (const int32_t n_tokens : {32, 512, 2048}) {
         measure_experts(TensorType::kQ4_K, 128, 8, 2048, 768, n_tokens);
         measure_experts(TensorType::kMXFP4, 32, 4, 2880, 2880, n_tokens);

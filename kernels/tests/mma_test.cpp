@@ -1,6 +1,6 @@
-// The matrix products of compute capability 7.5: put together of parts they are those of mma.h, lane by lane.
-#include "core/half.h"
+// Matrix products against plain ones, lane by lane: those of mma.h, and of compute capability 7.5 in parts.
 #include "kernels/cuda/mma.h"
+#include "core/half.h"
 #include "kernels/tests/emulator_faults.h"
 
 using namespace outpost;
@@ -12,8 +12,8 @@ namespace {
 
 constexpr int32_t kRows = 16, kColumns = 8, kDepth = 16;
 
-// Small integers: every sum is exact, whatever its order.
-int32_t value_of_a(int32_t row, int32_t k) { return (row * 5 + k * 3) % 17 - 8; }
+// All bytes, and small integers: every sum is exact, whatever its order.
+int32_t value_of_a(int32_t row, int32_t k) { return (row * 51 + k * 29) % 256 - 128; }
 int32_t value_of_b(int32_t k, int32_t column) { return (k * 7 + column * 11) % 13 - 6; }
 int32_t start_of(int32_t row, int32_t column) { return 100 * row + column; }
 
