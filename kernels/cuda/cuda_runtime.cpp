@@ -16,6 +16,7 @@ Error of(cudaError_t error) {
 }
 
 cudaStream_t native(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
+cudaEvent_t native(Mark mark) { return reinterpret_cast<cudaEvent_t>(mark); }
 cudaGraphExec_t native(Recording recording) { return reinterpret_cast<cudaGraphExec_t>(recording); }
 
 cudaMemcpyKind native(Copy direction) {
@@ -116,6 +117,16 @@ Error create_stream(Stream& stream) {
 }
 Error destroy_stream(Stream stream) { return of(cudaStreamDestroy(native(stream))); }
 Error synchronize(Stream stream) { return of(cudaStreamSynchronize(native(stream))); }
+
+Error create_mark(Mark& mark) {
+  cudaEvent_t created = nullptr;
+  const Error error = of(cudaEventCreateWithFlags(&created, cudaEventDisableTiming));
+  mark = reinterpret_cast<Mark>(created);
+  return error;
+}
+Error destroy_mark(Mark mark) { return of(cudaEventDestroy(native(mark))); }
+Error set_mark(Mark mark, Stream stream) { return of(cudaEventRecord(native(mark), native(stream))); }
+Error wait(Mark mark) { return of(cudaEventSynchronize(native(mark))); }
 
 Error allocate(Stream stream, void*& data, size_t n_bytes) {
   data = nullptr;

@@ -28,7 +28,7 @@ GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units) {
 }
 
 // The tiles of wgmma are large where they are fast: it takes many tokens to fill the device with them.
-PassTokens pass_tokens() { return has_wgmma() ? PassTokens{2048, 512} : PassTokens{512, 64}; }
+int32_t pass_tokens() { return has_wgmma() ? 2048 : 512; }
 
 Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
   if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error

@@ -20,5 +20,7 @@ void lose_device(bool is_lost);
 std::optional<uint64_t> replays();
 /// How many kernels were launched, or recorded; alike.
 std::optional<uint64_t> launches();
+/// What streams were given, and nobody has waited for.
+size_t n_waiting();
 
 }  // namespace outpost::emulator

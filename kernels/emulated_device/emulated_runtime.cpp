@@ -17,11 +17,16 @@ namespace outpost::gpu {
 
 struct StreamState {
   Work waiting;
+  size_t n_done = 0;  // of all that was ever put into `waiting`
   bool is_recording = false;
   Work recorded;
 };
 struct RecordingState {
   std::shared_ptr<const Work> work;
+};
+struct MarkState {
+  Stream stream = nullptr;
+  size_t n_before = 0;
 };
 
 }  // namespace outpost::gpu
@@ -63,12 +68,16 @@ bool is_recording() {
   return std::any_of(streams.begin(), streams.end(), [](const StreamState* s) { return s->is_recording; });
 }
 
-/// Does what waits, also when a kernel fails: what is behind it then is not done.
-void drain(StreamState& stream) {
+/// Does the first n of what waits, also when a kernel fails: what is behind it then is not done.
+void drain(StreamState& stream, size_t n) {
   const Work work = std::exchange(stream.waiting, {});
-  for (const auto& one : work) one();
+  stream.n_done += work.size();
+  for (size_t i = 0; i < n; ++i) work[i]();
+  stream.n_done -= work.size() - n;
+  stream.waiting.assign(work.begin() + static_cast<std::ptrdiff_t>(n), work.end());
   end_launches();
 }
+void drain(StreamState& stream) { drain(stream, stream.waiting.size()); }
 
 void drain_all() {
   for (StreamState* stream : device().streams) drain(*stream);
@@ -127,6 +136,11 @@ size_t device_bytes_in_use() { return device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return device().n_replays; }
 std::optional<uint64_t> launches() { return device().n_launches; }
 void count_launch() { ++device().n_launches; }
+size_t n_waiting() {
+  size_t n = 0;
+  for (const StreamState* stream : device().streams) n += stream->waiting.size();
+  return n;
+}
 
 }  // namespace outpost::emulator
 
@@ -200,6 +214,26 @@ Error synchronize(Stream stream) {
   drain(*stream);
   return Error::kNone;
 }
+Error create_mark(Mark& mark) {
+  mark = new MarkState;
+  return Error::kNone;
+}
+Error destroy_mark(Mark mark) {
+  delete mark;
+  return Error::kNone;
+}
+Error set_mark(Mark mark, Stream stream) {
+  if (stream->is_recording) return kRecording;
+  *mark = {stream, stream->n_done + stream->waiting.size()};
+  return device().is_lost ? kLost : Error::kNone;
+}
+Error wait(Mark mark) {
+  if (mark->stream == nullptr || mark->n_before <= mark->stream->n_done) return Error::kNone;
+  if (mark->stream->is_recording) return kRecording;
+  drain(*mark->stream, mark->n_before - mark->stream->n_done);
+  return Error::kNone;
+}
+
 Error allocate(Stream, void*& data, size_t n_bytes) { return allocate(data, n_bytes); }
 Error release(Stream stream, void* data) {
   return enqueue(stream, [data] { emulator::release(data); });

@@ -274,6 +274,11 @@ void lose_device(bool is_lost) { metal::device().is_lost = is_lost; }
 size_t device_bytes_in_use() { return metal::device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return std::nullopt; }
 std::optional<uint64_t> launches() { return std::nullopt; }
+size_t n_waiting() {
+  size_t n = 0;
+  for (const metal::CommandList* list : metal::device().lists) n += list->work.size();
+  return n;
+}
 
 void fail_next_list(metal::Outcome outcome, const std::string& reason) {
   metal::device().next_failure = {outcome, reason};

@@ -19,6 +19,9 @@ struct StreamState {
 struct RecordingState {
   std::vector<metal::Command> commands;
 };
+struct MarkState {
+  metal::CommandStream::List list;  // the last before it; null: there is none
+};
 
 }  // namespace outpost::gpu
 
@@ -249,6 +252,27 @@ Error synchronize(Stream stream) {
   drain(lock, *stream);
   return stream->commands->take_error();
 }
+
+Error create_mark(Mark& mark) {
+  mark = new MarkState;
+  return Error::kNone;
+}
+Error destroy_mark(Mark mark) {
+  delete mark;
+  return Error::kNone;
+}
+
+/// Lets what is before it start.
+Error set_mark(Mark mark, Stream stream) {
+  const Lock lock(runtime().mutex);
+  if (stream->commands->is_recording()) return failed(kRecording);
+  const auto lists = stream->commands->commit();
+  mark->list = lists.empty() ? nullptr : lists.back();
+  return Error::kNone;
+}
+
+/// What goes wrong is kept for whoever asks the stream, too.
+Error wait(Mark mark) { return mark->list == nullptr ? Error::kNone : metal::CommandStream::wait(mark->list); }
 
 Error allocate(Stream stream, void*& data, size_t n_bytes) {
   constexpr size_t kAlignment = 256;

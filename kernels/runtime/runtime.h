@@ -68,6 +68,16 @@ Error destroy_stream(Stream stream);
 /// Waits for all of its work.
 Error synchronize(Stream stream);
 
+/// A place in a stream's work.
+struct MarkState;
+using Mark = MarkState*;
+Error create_mark(Mark& mark);
+Error destroy_mark(Mark mark);
+/// From now on the mark is behind what the stream has been given until now, and nowhere else.
+Error set_mark(Mark mark, Stream stream);
+/// Waits for what is before the mark; for nothing if it was never set.
+Error wait(Mark mark);
+
 /// Memory for work of a stream, from what others have released in its order.
 Error allocate(Stream stream, void*& data, size_t n_bytes);
 Error release(Stream stream, void* data);

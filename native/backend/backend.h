@@ -237,7 +237,7 @@ class Backend : public KvAllocator {
   virtual const char* name() const = 0;  ///< shown to the user: "cpu (avx512)"
   /// Tokens of a prompt that are best computed in one pass: 10 to 15 ms of work for a mid-sized model.
   virtual int32_t n_prefill() const { return 256; }
-  /// Tokens of a pass below which it takes as long as with so many.
+  /// Tokens of a pass below which it is not worth while, even if others wait longer for its end.
   virtual int32_t n_least_prefill() const { return 32; }
 
   /// Runs `operations`, which issue a whole forward pass and return where its logits will lie. The tokens, runs and
@@ -247,6 +247,10 @@ class Backend : public KvAllocator {
                                            const std::function<DeviceSpan<const float>()>& operations) {
     return operations();
   }
+
+  /// Before a layer's operations, and before it is asked whether the pass goes on: a device that computes later than it
+  /// is told waits here, so as not to be far behind when a pass is given up.
+  virtual void begin_layer() {}
 
   // Memory. All throw EngineError kOutOfMemory, and kModelUnsupported for a tensor type without a kernel.
   virtual std::unique_ptr<Weight> load_weight(const WeightView& view) = 0;

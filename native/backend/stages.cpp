@@ -67,9 +67,9 @@ int32_t Stages::n_prefill() const {
 }
 
 int32_t Stages::n_least_prefill() const {
-  int32_t n = 0;
-  for (const Stage& stage : stages_) n = std::max(n, stage.backend->n_least_prefill());
-  return std::min(n_prefill(), n);
+  int32_t n = n_prefill();
+  for (const Stage& stage : stages_) n = std::min(n, stage.backend->n_least_prefill());
+  return n;
 }
 
 ExpertCacheStats Stages::expert_cache_stats() const {

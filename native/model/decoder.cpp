@@ -69,6 +69,7 @@ DeviceSpan<const float> Decoder::run_stage(Pass& pass, std::span<const float> st
     pass.backend.write(x, stream);
   }
   for (int32_t il = pass.first_layer; il < stages_.end_layer(pass.stage); ++il) {
+    pass.backend.begin_layer();
     const auto& goes_on = pass.batch.goes_on;
     if (goes_on && !goes_on()) throw EngineError(ErrorCode::kCancelled, "The pass was given up.");
     layer(pass, il, x);

@@ -26,8 +26,9 @@ class Scheduler {
     int32_t n_slice = 256;     ///< most prompt tokens in a pass
     double slice_ms = 12;      ///< how long they should take; 0: always n_slice
     int32_t n_sequences = 32;  ///< most requests in a pass
-    /// Smaller slices read the weights too often for each token. Where this many take longer than a slice should,
-    /// others wait longer. The first slices have this many: what a token costs is not known before.
+    /// Smaller slices read the weights too often for each token, or leave much of a GPU idle. Where this many take
+    /// longer than a slice should, others wait longer. The first slices have this many: what a token costs is not known
+    /// before.
     int32_t n_least = 32;
   };
   static constexpr double kAgeingMs = 250;

@@ -17,14 +17,16 @@ GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(d
   name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
   n_multiprocessors_ = properties.n_multiprocessors;
   has_stream_ = gpu::has_stream();
-  prefill_tokens_ = gpu::pass_tokens();
+  n_prefill_ = gpu::pass_tokens();
   check_gpu(gpu::create_stream(stream_), "making a stream");
+  for (gpu::Mark& mark : layer_marks_) check_gpu(gpu::create_mark(mark), "making a mark");
 }
 
 GpuBackend::~GpuBackend() {
   gpu::choose_device(device_);
   gpu::synchronize(stream_);
   recordings_.clear();
+  for (gpu::Mark mark : layer_marks_) gpu::destroy_mark(mark);
   gpu::destroy_stream(stream_);
 }
 
@@ -67,7 +69,8 @@ DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
                                                    const std::function<DeviceSpan<const float>()>& operations) {
   // Pages of codes are unpacked by lists that differ from pass to pass.
   const int32_t n_most = inputs.kv.is_compressed() ? gpu::kMatvecMaxTokens : kMaxRecordedTokens;
-  if (int_of(inputs.tokens.size()) > n_most) return finish_operations(operations);
+  is_long_pass_ = int_of(inputs.tokens.size()) > n_most;
+  if (is_long_pass_) return finish_operations(operations);
 
   GpuRecordings::Key key = {reinterpret_cast<int64_t>(inputs.network),
                             reinterpret_cast<int64_t>(&inputs.kv),
@@ -87,6 +90,14 @@ DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
   const auto logits = finish_operations(operations);
   recordings_.add(key, {nullptr, logits});
   return logits;
+}
+
+/// So the device is at most two layers behind what it was told.
+void GpuBackend::begin_layer() {
+  if (!is_long_pass_) return;
+  gpu::Mark& mark = layer_marks_[n_layers_begun_++ % layer_marks_.size()];
+  check_gpu(gpu::wait(mark), "waiting for a layer");
+  check_gpu(gpu::set_mark(mark, stream_), "marking a layer");
 }
 
 void GpuBackend::stage_activations(std::span<const float> activations) {

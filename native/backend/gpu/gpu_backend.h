@@ -5,6 +5,7 @@
 // experts as they are loaded; gpu_codes.cpp: the pages of a KV cache in codes; gpu_devices.cpp: what there is.
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -29,8 +30,9 @@ class GpuBackend final : public Backend {
   ~GpuBackend() override;
 
   const char* name() const override { return name_.c_str(); }
-  int32_t n_prefill() const override { return prefill_tokens_.best; }
-  int32_t n_least_prefill() const override { return prefill_tokens_.least; }
+  int32_t n_prefill() const override { return n_prefill_; }
+  /// Whoever is more urgent waits for no more than some layers, however long the pass.
+  int32_t n_least_prefill() const override { return n_prefill_; }
 
   // ---- what is loaded
 
@@ -49,6 +51,7 @@ class GpuBackend final : public Backend {
 
   DeviceSpan<const float> run_pass(const PassInputs& inputs,
                                    const std::function<DeviceSpan<const float>()>& operations) override;
+  void begin_layer() override;
   void write(DeviceSpan<float> x, std::span<const float> host) override;
   void read(std::span<float> host, DeviceSpan<const float> device) override;
 
@@ -252,6 +255,9 @@ class GpuBackend final : public Backend {
   std::shared_ptr<PinnedResults> pinned_results_ = std::make_shared<PinnedResults>();
   DeviceBytes activations_;  // of the stage before
   bool is_in_pass_ = false;
+  std::array<gpu::Mark, 2> layer_marks_ = {};  // before the layers that were begun last, of long passes
+  size_t n_layers_begun_ = 0;
+  bool is_long_pass_ = false;                // which is not recorded, and may be given up between layers
   std::span<const int32_t> pass_tokens_;     // of the pass that is computed
   std::span<const float> pass_activations_;  // likewise
   int32_t n_splits_ = 1;
@@ -265,7 +271,7 @@ class GpuBackend final : public Backend {
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_stream_ = false;
-  gpu::PassTokens prefill_tokens_ = {};
+  int32_t n_prefill_ = 0;
   DeviceBytes image_, image_scales_;
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;

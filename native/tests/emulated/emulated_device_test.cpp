@@ -189,6 +189,30 @@ TEST_CASE("emulated device: a pass that is given up leaves no page packed whose 
   CHECK(row == logits(*model, tokens, 1, 200, "compact"));
 }
 
+TEST_CASE("emulated device: of a long pass, two layers at most are under way when it is given up") {
+  const TempDir dir;
+  const ModelPair pair = load_pair(dir, tiniest_llama(32, 7));
+  const auto tokens = random_tokens(*pair.on_device, 70);  // more than a pass that is recorded
+  const auto expected = logits(*pair.on_device, tokens, 1, 70);
+  std::vector<size_t> waiting;
+  const auto compute = [&](size_t n_layers) {
+    waiting.clear();
+    return error_of([&] {
+      evaluate_logits(*pair.on_device, tokens, 1, 70, "exact", [&] {
+        waiting.push_back(emulator::n_waiting());
+        return waiting.size() <= n_layers;
+      });
+    });
+  };
+  CHECK(compute(5) == ErrorCode::kCancelled);
+  REQUIRE(waiting.size() == 6);
+  const size_t of_layer = waiting[1] - waiting[0];
+  REQUIRE(of_layer > 4);
+  for (const size_t n : waiting) CHECK(n <= waiting[0] + 2 * of_layer);
+  CHECK(compute(7) == std::nullopt);
+  CHECK(logits(*pair.on_device, tokens, 1, 70) == expected);
+}
+
 TEST_CASE("emulated device: memory that does not suffice is an error, and what follows is right") {
   const TempDir dir;
   const ModelPair pair = load_pair(dir, tiniest_llama());

@@ -147,11 +147,11 @@ TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& ty
   return model;
 }
 
-TinyLlama tiniest_llama(int32_t n_ff) {
+TinyLlama tiniest_llama(int32_t n_ff, int32_t n_layer) {
   TinyLlama tiny;
   tiny.pieces = word_pieces();
   tiny.pieces.resize(16);
-  tiny.n_layer = 2;
+  tiny.n_layer = n_layer;
   tiny.n_embd = 32;
   tiny.n_head = 2;
   tiny.n_head_kv = 1;

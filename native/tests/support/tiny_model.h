@@ -62,8 +62,8 @@ FileMatrix random_matrix_of_size(TensorType type, int64_t n_rows, int64_t n_cols
 TinyLlama with_random_weights(TinyLlama model, const std::vector<TensorType>& types = {TensorType::kF32},
                               bool is_tied = false);
 
-/// As small as a model with two layers can be.
-TinyLlama tiniest_llama(int32_t n_ff = 32);
+/// As small as a model with so many layers can be.
+TinyLlama tiniest_llama(int32_t n_ff = 32, int32_t n_layer = 2);
 
 /// Gives every layer `model.n_expert` experts in place of its feed-forward layer, and a router whose logits are about
 /// as large as its input. @pre with_random_weights has filled in the others
