@@ -30,11 +30,6 @@ GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units) {
 // The tiles of wgmma are large where they are fast: it takes many tokens to fill the device with them.
 int32_t pass_tokens() { return has_wgmma() ? 2048 : 512; }
 
-Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
-  if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, Grid(image_rows(params.n_tokens)), kHalveThreads)(halve_activations, x, image, scales, params);
-}
-
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
                   const GemmParams& params, GemmTile tile, GemmUnits units) {
   if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;

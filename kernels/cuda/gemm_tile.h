@@ -5,9 +5,8 @@
 
 #include "kernels/cuda/async_copy.h"
 #include "kernels/cuda/weight_source.h"
-#include "kernels/portable/expert_rows.h"
-#include "kernels/portable/expert_slots.h"
-#include "kernels/portable/halve.h"
+#include "kernels/portable/expert_tile.h"
+#include "kernels/portable/image.h"
 
 namespace outpost {
 namespace gpu {

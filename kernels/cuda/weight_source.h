@@ -5,7 +5,7 @@
 #include "kernels/cuda/mma.h"
 #include "kernels/cuda/shared_bytes.h"
 #include "kernels/portable/float_matvec.h"
-#include "kernels/portable/halve.h"
+#include "kernels/portable/image.h"
 
 namespace outpost {
 namespace gpu {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/launchers/launch_types.h"
-#include "kernels/portable/expert_rows.h"
+#include "kernels/portable/image.h"
 #include "kernels/runtime/runtime.h"
 
 namespace outpost::gpu {

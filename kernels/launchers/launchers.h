@@ -56,8 +56,15 @@ Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order
                            const GroupParams& params);
 Error launch_arrange_choices(Stream stream, const int32_t* experts, int32_t* rows, int32_t* tiles,
                              const ArrangeParams& params);
-Error launch_halve_choices(Stream stream, const float* x, const int32_t* rows, uint32_t* image, float* scales,
-                           const HalveChoicesParams& params);
+/// @param up null without params.is_gated
+Error launch_halve(Stream stream, const float* x, const float* up, uint32_t* image, float* scales,
+                   const HalveParams& params);
+/// @param addend null without params.has_addend
+Error launch_halve_normed(Stream stream, float* x, const float* addend, const float* weight, uint32_t* image,
+                          float* scales, const HalveNormedParams& params);
+/// @param up null without params.is_gated
+Error launch_halve_choices(Stream stream, const float* x, const float* up, const int32_t* rows, uint32_t* image,
+                           float* scales, const HalveChoicesParams& params);
 Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,
                              const CombineParams& params);
 
@@ -189,7 +196,6 @@ inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
 }
 /// Tokens of a long pass that the device is best at.
 int32_t pass_tokens();
-Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params);
 /// Whether kUnitsBest of the current device is something else than kUnitsMma.
 bool has_wgmma();
 /// What kGemmAny is on the current device.

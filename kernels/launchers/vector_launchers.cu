@@ -6,6 +6,11 @@ namespace {
 
 uint32_t blocks_of(int64_t n, int64_t per_block) { return static_cast<uint32_t>((n + per_block - 1) / per_block); }
 uint32_t element_blocks(int64_t n) { return blocks_of(n, kElementThreads); }
+/// Of kernels that make an image of n rows.
+uint32_t image_blocks(int32_t n) {
+  const int64_t n_rows = int64_t{blocks_of(n, kImageTokens)} * kImageTokens;
+  return static_cast<uint32_t>(n) + blocks_of(n_rows - n, kClearedRows);
+}
 uint32_t row_blocks(const RowParams& params) { return element_blocks(int64_t{params.n_rows} * params.width); }
 
 }  // namespace
@@ -127,10 +132,27 @@ Error launch_arrange_choices(Stream stream, const int32_t* experts, int32_t* row
   return OverlappedLaunch(stream, params.n_expert, kArrangeThreads)(arrange_choices, experts, rows, tiles, params);
 }
 
-Error launch_halve_choices(Stream stream, const float* x, const int32_t* rows, uint32_t* image, float* scales,
-                           const HalveChoicesParams& params) {
-  const int32_t n_rows = (params.n_rows + kImageTokens - 1) / kImageTokens * kImageTokens;
-  return Launch(stream, n_rows, kHalveThreads)(halve_choices, x, rows, image, scales, params);
+Error launch_halve(Stream stream, const float* x, const float* up, uint32_t* image, float* scales,
+                   const HalveParams& params) {
+  if (params.n_cols % 32 != 0) return Error::kInvalidValue;
+  if (params.n_tokens == 0) return Error::kNone;
+  return Launch(stream, Grid(image_blocks(params.n_tokens)), kHalveThreads)(halve_activations, x, up, image, scales,
+                                                                            params);
+}
+
+Error launch_halve_normed(Stream stream, float* x, const float* addend, const float* weight, uint32_t* image,
+                          float* scales, const HalveNormedParams& params) {
+  if (params.n_cols % 32 != 0) return Error::kInvalidValue;
+  if (params.n_tokens == 0) return Error::kNone;
+  return Launch(stream, Grid(image_blocks(params.n_tokens)), kHalveThreads)(halve_normed, x, addend, weight, image,
+                                                                            scales, params);
+}
+
+Error launch_halve_choices(Stream stream, const float* x, const float* up, const int32_t* rows, uint32_t* image,
+                           float* scales, const HalveChoicesParams& params) {
+  if (params.n_cols % 32 != 0) return Error::kInvalidValue;
+  return Launch(stream, Grid(image_blocks(params.n_rows)), kHalveThreads)(halve_choices, x, up, rows, image, scales,
+                                                                          params);
 }
 
 Error launch_combine_experts(Stream stream, const float* x, const float* weights, float* y,

@@ -10,10 +10,9 @@
 #pragma once
 
 #include "kernels/metal/simd_matrix.h"
-#include "kernels/portable/expert_rows.h"
-#include "kernels/portable/expert_slots.h"
+#include "kernels/portable/expert_tile.h"
 #include "kernels/portable/float_matvec.h"
-#include "kernels/portable/halve.h"
+#include "kernels/portable/image.h"
 
 namespace outpost {
 namespace gpu {

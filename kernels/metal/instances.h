@@ -104,6 +104,7 @@
   OUTPOST_KERNEL(gather_rows)                                                       \
   OUTPOST_KERNEL(group_experts)                                                     \
   OUTPOST_KERNEL(halve_activations)                                                 \
+  OUTPOST_KERNEL(halve_normed)                                                      \
   OUTPOST_KERNEL(halve_choices)                                                     \
   OUTPOST_KERNEL(layer_norm)                                                        \
   OUTPOST_KERNEL(pack_pages)                                                        \

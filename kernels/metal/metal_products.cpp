@@ -65,11 +65,6 @@ struct LaunchFlash {
 int32_t stream_blocks() { return 0; }
 int32_t pass_tokens() { return 512; }
 
-Error launch_halve(Stream stream, const float* x, uint32_t* image, float* scales, const HalveParams& params) {
-  if (params.n_tokens == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, Grid(image_rows(params.n_tokens)), kHalveThreads)(halve_activations, x, image, scales, params);
-}
-
 /// There is one tile, and one kind of units.
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
                   const GemmParams& params, GemmTile, GemmUnits) {

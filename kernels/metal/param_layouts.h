@@ -26,10 +26,11 @@ namespace gpu {
 static_assert(sizeof(KvLayout) == 32, "three ints, padded to two longs");
 static_assert(sizeof(AttentionKernelParams) == sizeof(KvLayout) + 24, "six numbers more");
 static_assert(sizeof(MergeCodesParams) == sizeof(AttentionKernelParams) + 8, "a number more, padded to longs");
-static_assert(sizeof(HalveParams) == 8, "two numbers");
+static_assert(sizeof(HalveParams) == 16, "four numbers");
+static_assert(sizeof(HalveNormedParams) == 20, "five numbers");
 static_assert(sizeof(GemmParams) == 16, "four numbers");
 static_assert(sizeof(ArrangeParams) == 12, "three numbers");
-static_assert(sizeof(HalveChoicesParams) == 12, "three numbers");
+static_assert(sizeof(HalveChoicesParams) == 20, "five numbers");
 static_assert(sizeof(ExpertGemmParams) == sizeof(GemmParams) + 8, "two numbers more");
 static_assert(sizeof(RopeKvParams) == sizeof(KvLayout) + 16, "four numbers more");
 static_assert(sizeof(RopeAttentionParams) == sizeof(AttentionKernelParams) + 16, "three numbers more");

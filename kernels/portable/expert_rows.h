@@ -93,42 +93,35 @@ arrange_choices(GPU_RESULT(0, int32_t, experts), GPU_IO(1, int32_t, rows), GPU_I
   }
 }
 
-/// Of a product of experts' weights and such an image.
-struct ExpertGemmParams {
-  GemmParams product;  ///< n_rows and n_groups of one expert; n_tokens: expert_rows
-  int32_t has_slots;   ///< 0: all experts are resident
-  int32_t round;       ///< whose experts are computed
-};
-
-/// Where a product puts the result of row t of an image, up to `end`: as row of(t).
-struct TokenRows {
-  int32_t end;
-  GPU_FN int32_t of(int32_t t) const { return t; }
-};
-struct ChoiceRows {
-  DevicePtr<const int32_t> rows;  ///< as arrange_choices leaves them
-  int32_t end;
-  GPU_FN int32_t of(int32_t t) const { return rows[t]; }
-};
-
 struct HalveChoicesParams {
-  int32_t n_rows;  ///< expert_rows
-  int32_t n_cols;  ///< even
-  int32_t n_used;  ///< choices that share a row of x: choice c has x[c / n_used]; 1: each its own
+  int32_t n_rows;    ///< expert_rows
+  int32_t n_cols;    ///< a multiple of 32
+  int32_t n_used;    ///< choices that share a row of x: choice c has x[c / n_used]; 1: each its own
+  int32_t is_gated;  ///< as of HalveParams
+  int32_t gate;
 };
 
 /// halve_activations of the rows of an image that arrange_choices has made; those that are nobody's become zeros.
-/// Grid: image_rows(n_rows) blocks.
-/// @param x [n_choices / n_used, n_cols], rows [n_rows]
+/// Grid as of halve_activations.
+/// @param x [n_choices / n_used, n_cols], up alike or unused, rows [n_rows]
 /// @param image [image_steps(n_cols), image_rows(n_rows), 32] words of two, scales [n_rows]
-GPU_KERNEL(kHalveThreads)
-halve_choices(GPU_RESULT(0, float, x), GPU_RESULT(1, int32_t, rows), GPU_IO(2, uint32_t, image),
-              GPU_IO(3, float, scales), GPU_PARAMS(4, HalveChoicesParams, p) GPU_GRID) {
-  GPU_SHARED(float, scratch, kHalveThreads / 32);
+GPU_KERNEL(kHalveThreads, 2)
+halve_choices(GPU_RESULT(0, float, x), GPU_RESULT(1, float, up), GPU_RESULT(2, int32_t, rows),
+              GPU_IO(3, uint32_t, image), GPU_IO(4, float, scales), GPU_PARAMS(5, HalveChoicesParams, p) GPU_GRID) {
+  GPU_SHARED(float, scratch, kNormWarps);
   const Here here = GPU_HERE;
-  const int32_t row = here.block_x, choice = row < p.n_rows ? int32_t(rows[row]) : -1;
-  const DevicePtr<const float> values = x + int64_t(choice < 0 ? 0 : choice / p.n_used) * p.n_cols;
-  halve_row(image, scales, values, choice >= 0, row, p.n_rows, p.n_cols, scratch, here);
+  if (here.block_x >= p.n_rows) return clear_padding(image, p.n_rows, p.n_cols, here);
+  const int32_t choice = rows[here.block_x];
+  if (choice < 0) return clear_rows(image, here.block_x, here.block_x + 1, p.n_rows, p.n_cols, here);
+  const int64_t first = int64_t(choice / p.n_used) * p.n_cols;
+  const ImageRow to = {image, scales, here.block_x, p.n_rows, p.n_cols};
+  if (p.is_gated) {
+    const GatedRow gated_row = {x + first, up + first, p.gate};
+    halve_row(to, gated_row, scratch, here);
+  } else {
+    const PlainRow plain = {x + first};
+    halve_row(to, plain, scratch, here);
+  }
 }
 
 }  // namespace gpu

@@ -29,14 +29,6 @@ struct SlotParams {
 /// What `counters` of resolve_experts count, over all layers that have them in common.
 enum SlotCounter { kSlotClock = 0, kSlotHits = 1, kSlotMisses = 2, kSlotEvictions = 3, kSlotCounters = 4 };
 
-/// Where the weights of an expert are in this round, counted in experts; -1: in another round.
-/// @param has_slots 0: all experts are resident, expert e at place e, and `places` is unused
-/// @param places as resolve_experts has left them
-GPU_FN int32_t place_of(DevicePtr<const int32_t> places, int32_t has_slots, int32_t round, int32_t expert) {
-  if (has_slots == 0) return expert;
-  return places[2 * expert + 1] == round ? int32_t(places[2 * expert]) : -1;
-}
-
 GPU_FN int32_t count_words(SharedPtr<uint32_t> words, int32_t n_words) {
   int32_t n = 0;
   for (int32_t i = 0; i < n_words; ++i) n += count_bits(words[i]);

@@ -2,7 +2,7 @@
 // numerics are those of matvec, so a token's result does not depend on who else chose its experts.
 #pragma once
 
-#include "kernels/portable/expert_slots.h"
+#include "kernels/portable/expert_tile.h"
 #include "kernels/portable/matvec.h"
 
 namespace outpost {

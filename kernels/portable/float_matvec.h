@@ -1,7 +1,7 @@
 // Products with weights that are stored as floats, and rows of a table as f32 (the embedding of tokens).
 #pragma once
 
-#include "kernels/portable/expert_slots.h"
+#include "kernels/portable/expert_tile.h"
 #include "kernels/portable/matvec.h"
 
 namespace outpost {

@@ -2,6 +2,7 @@
 // Semantics as in native/backend/cpu/expert_router.h.
 #pragma once
 
+#include "kernels/portable/expert_tile.h"
 #include "kernels/portable/reduce.h"
 
 namespace outpost {
@@ -10,8 +11,6 @@ namespace gpu {
 OUTPOST_CONSTANT int kMaxExperts = 1024;
 OUTPOST_CONSTANT int kMaxExpertsUsed = 32;  ///< a lane holds one
 OUTPOST_CONSTANT int kGroupThreads = 256;
-/// Tokens of one expert that are multiplied together.
-OUTPOST_CONSTANT int kExpertTileTokens = 8;
 
 enum RouterGating { kRouterSoftmax = 0, kRouterSigmoid = 1, kRouterSoftmaxOfChosen = 2 };
 
@@ -154,17 +153,6 @@ route_experts(GPU_RESULT(0, float, logits), GPU_IN(1, float, bias), GPU_IO(2, in
     experts[token * p.n_used + here.lane] = expert;
     weights[token * p.n_used + here.lane] = weight * p.scale;
   }
-}
-
-/// Choices of one expert that are computed together.
-struct ExpertTile {
-  int32_t expert;
-  int32_t first, n;  ///< in the list that is sorted by expert
-};
-
-/// Tiles lie in memory as [n_tiles, 3] int32.
-GPU_FN ExpertTile expert_tile(DevicePtr<const int32_t> tiles, int32_t i) {
-  return {tiles[3 * i], tiles[3 * i + 1], tiles[3 * i + 2]};
 }
 
 struct GroupParams {

@@ -21,7 +21,7 @@ struct DeviceRowsImage : DeviceImage {
   DeviceRowsImage(DeviceRows& rows, const std::vector<float>& x, int32_t n_columns, int32_t n_used)
       : DeviceImage(rows.n_rows, n_columns) {
     DeviceArray<float> values("x", x);
-    run_halve_choices(values, rows, words, scales, {rows.n_rows, n_cols, n_used});
+    run_halve_choices(values, nullptr, rows, words, scales, {rows.n_rows, n_cols, n_used, 0, 0});
   }
 };
 

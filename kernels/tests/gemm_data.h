@@ -58,7 +58,7 @@ struct DeviceImage {
   DeviceImage(const std::vector<float>& x, int32_t n_columns)
       : DeviceImage(static_cast<int32_t>(x.size()) / n_columns, n_columns) {
     DeviceArray<float> values("x", x);
-    run_halve(values, words, scales, {n_tokens, n_cols});
+    run_halve(values, nullptr, words, scales, {n_tokens, n_cols, 0, 0});
   }
 };
 

@@ -181,13 +181,18 @@ void run_experts_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, De
                         DeviceArray<float>& bias, DeviceLists& lists, DeviceArray<float>& y,
                         const gpu::ExpertParams& params);
 void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows);
-void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+/// @param up null without params.is_gated
+void run_halve_choices(DeviceArray<float>& x, DeviceArray<float>* up, DeviceRows& rows, DeviceArray<uint32_t>& image,
                        DeviceArray<float>& scales, const gpu::HalveChoicesParams& params);
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const gpu::CombineParams& params);
 void run_quantize(DeviceArray<float>& x, DeviceActivations& result);
-void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+/// @param up null without params.is_gated
+void run_halve(DeviceArray<float>& x, DeviceArray<float>* up, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
                const gpu::HalveParams& params);
+/// @param addend null without params.has_addend
+void run_halve_normed(DeviceArray<float>& x, DeviceArray<float>* addend, DeviceArray<float>& weight,
+                      DeviceArray<uint32_t>& image, DeviceArray<float>& scales, const gpu::HalveNormedParams& params);
 /// The kinds that there are.
 std::vector<gpu::GemmUnits> gemm_units();
 void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,

@@ -15,6 +15,7 @@ constexpr Stream kStream = nullptr;
 
 QuantizedInput input_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
 QuantizedOutput output_of(DeviceActivations& x) { return {x.codes, x.scales, x.sums, x.pairs}; }
+const float* values_of(DeviceArray<float>* values) { return values == nullptr ? nullptr : values->pointer(); }
 const int32_t* places_of(DeviceArray<int32_t>* places) { return places == nullptr ? nullptr : places->pointer(); }
 ExpertLists lists_of(DeviceLists& lists) {
   return {lists.order, lists.tiles, lists.n_tiles, lists.n_choices, lists.n_expert, places_of(lists.places)};
@@ -42,9 +43,13 @@ int32_t tile_rows(int32_t) { return kAttentionRows; }
 void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
   check_launch(launch_quantize(kStream, x, output_of(y), {y.n_groups, y.is_super ? 1 : 0}), "quantize_activations");
 }
-void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+void run_halve(DeviceArray<float>& x, DeviceArray<float>* up, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
                const HalveParams& params) {
-  check_launch(launch_halve(kStream, x, image, scales, params), "halve_activations");
+  check_launch(launch_halve(kStream, x, values_of(up), image, scales, params), "halve_activations");
+}
+void run_halve_normed(DeviceArray<float>& x, DeviceArray<float>* addend, DeviceArray<float>& weight,
+                      DeviceArray<uint32_t>& image, DeviceArray<float>& scales, const HalveNormedParams& params) {
+  check_launch(launch_halve_normed(kStream, x, values_of(addend), weight, image, scales, params), "halve_normed");
 }
 void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
               DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmUnits units, GemmTile tile,
@@ -217,9 +222,9 @@ void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows) {
       launch_arrange_choices(kStream, experts, rows.rows, rows.tiles, {rows.n_expert, rows.n_choices, rows.tile_rows}),
       "arrange_choices");
 }
-void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+void run_halve_choices(DeviceArray<float>& x, DeviceArray<float>* up, DeviceRows& rows, DeviceArray<uint32_t>& image,
                        DeviceArray<float>& scales, const HalveChoicesParams& params) {
-  check_launch(launch_halve_choices(kStream, x, rows.rows, image, scales, params), "halve_choices");
+  check_launch(launch_halve_choices(kStream, x, values_of(up), rows.rows, image, scales, params), "halve_choices");
 }
 void run_experts_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
                       DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceRows& rows, DeviceArray<float>& y,

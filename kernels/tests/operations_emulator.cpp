@@ -23,6 +23,13 @@ namespace {
 
 int32_t blocks_of(int64_t n, int32_t per_block) { return static_cast<int32_t>((n + per_block - 1) / per_block); }
 
+int32_t image_blocks(int32_t n) { return n + blocks_of(image_rows(n) - n, kClearedRows); }
+
+DevicePtr<const float> values_of(DeviceArray<float>* values) {
+  if (values == nullptr) return {};
+  return *values;
+}
+
 /// Bytes as what they hold.
 template <typename T>
 DevicePtr<T> as(DeviceArray<std::byte>& bytes) {
@@ -64,10 +71,15 @@ void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
     quantize_activations(x, y.codes, y.scales, y.sums, y.pairs, {y.n_groups, y.is_super ? 1 : 0});
   });
 }
-void run_halve(DeviceArray<float>& x, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
+void run_halve(DeviceArray<float>& x, DeviceArray<float>* up, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
                const HalveParams& params) {
-  launch({{image_rows(params.n_tokens)}, kHalveThreads, Schedule::kRandom, 1},
-         [&] { halve_activations(x, image, scales, params); });
+  launch({{image_blocks(params.n_tokens)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_activations(x, values_of(up), image, scales, params); });
+}
+void run_halve_normed(DeviceArray<float>& x, DeviceArray<float>* addend, DeviceArray<float>& weight,
+                      DeviceArray<uint32_t>& image, DeviceArray<float>& scales, const HalveNormedParams& params) {
+  launch({{image_blocks(params.n_tokens)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_normed(x, values_of(addend), weight, image, scales, params); });
 }
 void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& addend,
                        DeviceArray<float>& weight, DeviceActivations& codes, int32_t n_rows,
@@ -381,10 +393,10 @@ void run_arrange_choices(DeviceArray<int32_t>& experts, DeviceRows& rows) {
     arrange_choices(experts, rows.rows, rows.tiles, {rows.n_expert, rows.n_choices, rows.tile_rows});
   });
 }
-void run_halve_choices(DeviceArray<float>& x, DeviceRows& rows, DeviceArray<uint32_t>& image,
+void run_halve_choices(DeviceArray<float>& x, DeviceArray<float>* up, DeviceRows& rows, DeviceArray<uint32_t>& image,
                        DeviceArray<float>& scales, const HalveChoicesParams& params) {
-  launch({{image_rows(params.n_rows)}, kHalveThreads, Schedule::kRandom, 1},
-         [&] { halve_choices(x, rows.rows, image, scales, params); });
+  launch({{image_blocks(params.n_rows)}, kHalveThreads, Schedule::kRandom, 1},
+         [&] { halve_choices(x, values_of(up), rows.rows, image, scales, params); });
 }
 void run_combine_experts(DeviceArray<float>& x, DeviceArray<float>& weights, DeviceArray<float>& y,
                          const CombineParams& params) {

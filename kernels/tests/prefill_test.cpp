@@ -72,6 +72,70 @@ TEST_CASE("gpu halve: a row with an infinity or a NaN becomes zeros with the sca
 
 namespace {
 
+/// Bits, so that a NaN is equal to itself.
+std::vector<uint32_t> bits_of(DeviceArray<float>& values) {
+  std::vector<uint32_t> bits;
+  for (const float value : values.values()) bits.push_back(bits_of_float(value));
+  return bits;
+}
+
+// More than one step of a block, more than a thread holds, and less than a slice.
+const int32_t kHalvedWidths[] = {96, 4224, kIsEmulated ? 16416 : 20000 / 32 * 32};
+
+}  // namespace
+
+TEST_CASE("gpu halve: what a gate lets through, with the bits of the gate alone") {
+  const int32_t n_tokens = 5;
+  for (const int32_t n_cols : kHalvedWidths) {
+    for (const int32_t kind : {kGateSwiGlu, kGateGeGlu, kGateSwiGluOai}) {
+      if (kIsEmulated && n_cols > 96 && kind != kGateSwiGlu) continue;
+      CAPTURE(n_cols);
+      CAPTURE(kind);
+      const auto n = static_cast<size_t>(n_tokens * n_cols);
+      std::vector<float> gates = random_f32(n, 3), others = random_f32(n, 4);
+      gates[7] = std::numeric_limits<float>::quiet_NaN();
+      for (size_t i = 2 * static_cast<size_t>(n_cols); i < 3 * static_cast<size_t>(n_cols); ++i) others[i] *= 1e6f;
+      DeviceArray<float> x("x", gates), up("up", others), y("y", n);
+      run_gate(y, x, up, {static_cast<int32_t>(n), 0, kind});
+      DeviceImage expected(y.values(), n_cols), image(n_tokens, n_cols);
+      run_halve(x, &up, image.words, image.scales, {n_tokens, n_cols, 1, kind});
+      CHECK(image.words.values() == expected.words.values());
+      CHECK(bits_of(image.scales) == bits_of(expected.scales));
+    }
+  }
+}
+
+TEST_CASE("gpu halve: an addition and the norm after it, with the bits of residual_norm") {
+  const int32_t n_tokens = 5;
+  for (const int32_t n_cols : kHalvedWidths) {
+    for (const bool has_addend : {false, true}) {
+      CAPTURE(n_cols);
+      CAPTURE(has_addend);
+      const auto n = static_cast<size_t>(n_tokens * n_cols), width = static_cast<size_t>(n_cols);
+      std::vector<float> values = random_f32(n, 5);
+      values[width + 3] = std::numeric_limits<float>::infinity();
+      for (size_t i = 3 * width; i < 4 * width; ++i) values[i] *= 1e-20f;
+      const std::vector<float> addends = random_f32(n, 6);
+      DeviceArray<float> x("x", values, RegionKind::kValues), same("same", values, RegionKind::kValues);
+      DeviceArray<float> addend("addend", addends), y("y", n);
+      DeviceArray<float> weight("weight", random_f32(width, 7));
+      DeviceActivations codes(static_cast<int32_t>(n / 32), false);
+      run_residual_norm(y, same, addend, weight, codes, n_tokens, {n_cols, 1e-5f, has_addend ? 1 : 0, 0.5f, 0});
+      DeviceImage expected(y.values(), n_cols), image(n_tokens, n_cols);
+      run_halve_normed(x, has_addend ? &addend : nullptr, weight, image.words, image.scales,
+                       {n_tokens, n_cols, 1e-5f, has_addend ? 1 : 0, 0.5f});
+      CHECK(image.words.values() == expected.words.values());
+      CHECK(bits_of(image.scales) == bits_of(expected.scales));
+      CHECK(bits_of(x) == bits_of(same));
+      const auto scales = image.scales.values();
+      CHECK(std::isnan(scales[1]));
+      CHECK(scales[0] > 0);
+    }
+  }
+}
+
+namespace {
+
 /// x * matrix^T, [n_tokens, n_rows]
 std::vector<float> multiply(GemmUnits units, const FileMatrix& matrix, bool is_wide, DeviceImage& image,
                             const std::vector<float>& bias = {}, GemmTile tile = kGemmAny,

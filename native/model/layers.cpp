@@ -98,6 +98,7 @@ void GatedFfn::forward(Pass& pass, DeviceSpan<float> y, DeviceSpan<const float> 
   const GatedPair pair{gate.weight.get(), up.weight.get(), gate.bias_span(), up.bias_span()};
   pass.backend.matmul_gated(hidden, pair, x, pass.n_tokens, kind);
   down.forward(pass, y, hidden);
+  pass.backend.discard(hidden);
 }
 
 std::unique_ptr<GatedFfn> load_gated_ffn(WeightLoader& loader, const Hparams& hp, const std::string& blk, int64_t n_ff,

@@ -36,6 +36,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   pending_ = {};
   product_ = {};
   norm_ = {};
+  gate_ = {};
   pending_kv_ = {};
   quantized_ = {};
   halved_ = {};
@@ -116,6 +117,7 @@ DeviceSpan<const float> GpuBackend::finish_operations(const std::function<Device
   const auto logits = operations();
   settle();
   issue_norm();
+  issue_gate();
   return logits;
 }
 
@@ -164,21 +166,29 @@ void GpuBackend::settle(std::initializer_list<DeviceSpan<const float>> reads) {
   }
   for (const DeviceSpan<const float>& span : reads) {
     if (norm_.y.data != nullptr && overlap(span, norm_.y)) issue_norm();
+    if (gate_.y.data != nullptr && overlap(span, gate_.y)) issue_gate();
   }
 }
 
 void GpuBackend::issue_norm() {
-  if (norm_.y.data != nullptr) launch_norm(std::exchange(norm_, {}), {}, 1);
+  if (norm_.y.data != nullptr) launch_norm(std::exchange(norm_, {}), {});
 }
 
-void GpuBackend::launch_norm(const PendingNorm& norm, const PendingAdd& addend, int32_t n_rows) {
+void GpuBackend::issue_gate() {
+  if (gate_.y.data == nullptr) return;
+  const PendingGate gate = std::exchange(gate_, {});
+  launched(gpu::launch_gate(stream_, write(gate.y), gate.y.data, gate.up.data, {int_of(gate.y.size), 0, gate.kind}),
+           "gate");
+}
+
+void GpuBackend::launch_norm(const PendingNorm& norm, const PendingAdd& addend) {
   write(norm.y);
   const int32_t width = int_of(norm.weight.size);
   const bool is_super = takes_super_groups(width);
   const gpu::ResidualNormParams params{width, norm.eps, addend.y.data != nullptr ? 1 : 0, addend.factor,
                                        is_super ? 1 : 0};
   launched(gpu::launch_residual_norm(stream_, norm.y.data, const_cast<float*>(norm.x.data), addend.y.data,
-                                     norm.weight.data, reserve_codes(norm.y.size), n_rows, params),
+                                     norm.weight.data, reserve_codes(norm.y.size), norm.n_rows, params),
            "residual_norm");
   quantized_ = norm.y;
   is_quantized_super_ = is_super;
@@ -186,6 +196,7 @@ void GpuBackend::launch_norm(const PendingNorm& norm, const PendingAdd& addend, 
 
 void GpuBackend::discard(DeviceSpan<const float> x) {
   if (norm_.y.data == x.data) norm_ = {};
+  if (gate_.y.data == x.data) gate_ = {};
   if (product_.matrix != nullptr && product_.y.data == x.data && pending_.y.data == x.data)
     product_.is_discarded = true;
 }
@@ -197,6 +208,13 @@ float* GpuBackend::write(DeviceSpan<float> y) {
       norm_ = {};
     else if (overlap(y, norm_.x) || overlap(y, norm_.y))
       issue_norm();
+  }
+  if (gate_.y.data != nullptr && overlap(y, gate_.y)) {
+    const bool replaces = y.data <= gate_.y.data && gate_.y.data + gate_.y.size <= y.data + y.size;
+    if (replaces)
+      gate_ = {};
+    else
+      issue_gate();
   }
   if (quantized_.data != nullptr && overlap(y, quantized_)) quantized_ = {};
   if (halved_.data != nullptr && overlap(y, halved_)) halved_ = {};
@@ -235,10 +253,18 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
     return;
   }
   issue_product();
-  const PendingNorm norm = {y, x, weight, eps};
+  const PendingNorm norm = {y, x, weight, eps, n_rows};
   PendingAdd addend;
-  if (pending_.x.data == x.data && pending_.x.size == x.size && !overlap(y, pending_.y))
-    addend = std::exchange(pending_, {});
+  const bool takes_addend = pending_.x.data == x.data && pending_.x.size == x.size && !overlap(y, pending_.y);
+  if (n_rows > gpu::kMatvecMaxTokens && !overlap(y, x)) {
+    // An addition to x stays put off as well, until somebody takes the norm, or something else is asked for.
+    if (!takes_addend) settle({x});
+    issue_norm();
+    write(y);
+    norm_ = norm;
+    return;
+  }
+  if (takes_addend) addend = std::exchange(pending_, {});
   settle({x});
   if (has_stream_ && n_rows == 1 && addend.y.data == nullptr && !overlap(y, x)) {
     issue_norm();
@@ -246,7 +272,7 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
     norm_ = norm;
     return;
   }
-  launch_norm(norm, addend, n_rows);
+  launch_norm(norm, addend);
 }
 
 void GpuBackend::layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,

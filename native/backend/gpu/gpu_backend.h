@@ -102,11 +102,19 @@ class GpuBackend final : public Backend {
     const float* bias = nullptr;
     bool is_discarded = false;  ///< y is read by the pending addition alone
   };
-  /// y = rms_norm(x) of one row. Products take x and do it themselves; who else reads y, or writes x, has it issued.
+  /// y = rms_norm(x) of one row, or of many. Products take x and do it themselves, or many have it as f16 along with
+  /// the addition to x before it; who else reads y, or writes x, has it issued.
   struct PendingNorm {
     DeviceSpan<float> y;
     DeviceSpan<const float> x, weight;
     float eps = 0;
+    int32_t n_rows = 0;
+  };
+  /// y = gate(y, up) of many rows. Products have it as f16; who else reads y has it issued.
+  struct PendingGate {
+    DeviceSpan<float> y;
+    DeviceSpan<const float> up;  ///< in memory that nobody else takes
+    int32_t kind = 0;
   };
   /// Rotation and storing of a pass of few tokens, which attention takes along.
   struct PendingKv {
@@ -138,11 +146,12 @@ class GpuBackend final : public Backend {
     return a.data < b.data + b.size && b.data < a.data + a.size;
   }
 
-  /// Issues what was put off, but a norm that none of these spans needs.
+  /// Issues what was put off, but a norm or a gate that none of these spans needs.
   void settle(std::initializer_list<DeviceSpan<const float>> reads = {});
   void issue_product();
   void issue_norm();
-  void launch_norm(const PendingNorm& norm, const PendingAdd& addend, int32_t n_rows);
+  void issue_gate();
+  void launch_norm(const PendingNorm& norm, const PendingAdd& addend);
   /// For an operation that writes to `y`: codes of what was there are stale.
   float* write(DeviceSpan<float> y);
   /// Room for n floats that no other user of this memory needs now.
@@ -167,15 +176,21 @@ class GpuBackend final : public Backend {
   gpu::QuantizedOutput reserve_codes(size_t n);
   /// x as weights of this type are multiplied by.
   gpu::QuantizedInput quantize(DeviceSpan<const float> x, gpu::DeviceType type);
-  /// The image of n_tokens rows, for products with many tokens.
+  /// The image of n_tokens rows, for products with many tokens. What x was put off as is taken along, and stays put
+  /// off.
   gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols);
   void multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                 int32_t n_tokens);
   bool is_quantized(DeviceSpan<const float> x, gpu::DeviceType type) const;
+  bool is_norm(DeviceSpan<const float> x) const {
+    return norm_.y.data != nullptr && norm_.y.data == x.data && norm_.y.size == x.size;
+  }
+  bool is_gate(DeviceSpan<const float> x) const {
+    return gate_.y.data != nullptr && gate_.y.data == x.data && gate_.y.size == x.size;
+  }
   /// Whether products of this matrix with x may do its pending norm themselves.
   bool takes_norm(const GpuMatrix& matrix, DeviceSpan<const float> x) const {
-    return norm_.y.data != nullptr && norm_.y.data == x.data && norm_.y.size == x.size &&
-           gpu::can_fuse(matrix.type(), matrix.n_cols());
+    return is_norm(x) && norm_.n_rows == 1 && gpu::can_fuse(matrix.type(), matrix.n_cols());
   }
   gpu::FusedInput normed_input() const { return {norm_.x.data, norm_.weight.data, norm_.eps}; }
   /// The first task and those after it that one launch can take along. @return how many these were
@@ -186,12 +201,20 @@ class GpuBackend final : public Backend {
   void copy_experts(const GpuExpertPass& pass, std::initializer_list<const GpuMatrix*> matrices, int32_t round);
   /// y = the sum of what the chosen experts make of x. @param weights of the choices
   void compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x, const float* weights, GpuExpertPass& pass);
-  /// All experts' products with one of their matrices, for every choice. @param n_used choices that share a row of x
-  void multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
-                        GpuExpertPass& pass, int32_t n_used);
+  /// What experts' products multiply.
+  struct ExpertInput {
+    DeviceSpan<const float> values;
+    int32_t n_used;  ///< choices that share a row
+    /// Not empty: values are gates of these, and products take them as f16.
+    DeviceSpan<const float> up = {};
+    int32_t gate = 0;
+  };
+  /// All experts' products with one of their matrices, for every choice.
+  void multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, const ExpertInput& x, const float* bias,
+                        GpuExpertPass& pass);
   /// The choices of many tokens as rows of an image, and that image.
   gpu::ArrangedChoices arrange(const int32_t* choices, int32_t n_choices, int32_t n_expert);
-  gpu::HalvedInput halve_choices(DeviceSpan<const float> x, GpuExpertPass& pass, int32_t n_used, int32_t n_cols);
+  gpu::HalvedInput halve_choices(const ExpertInput& x, GpuExpertPass& pass, int32_t n_cols);
 
   // ---- keys and values
 
@@ -265,6 +288,7 @@ class GpuBackend final : public Backend {
   PendingAdd pending_;
   PendingProduct product_;
   PendingNorm norm_;
+  PendingGate gate_;
   PendingKv pending_kv_;
   DeviceSpan<const float> quantized_;  // whose codes are in codes_, scales_, sums_ and pairs_
   bool is_quantized_super_ = false;
@@ -272,7 +296,7 @@ class GpuBackend final : public Backend {
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_stream_ = false;
   int32_t n_prefill_ = 0;
-  DeviceBytes image_, image_scales_;
+  DeviceBytes image_, image_scales_, up_;
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;

@@ -51,27 +51,28 @@ gpu::ArrangedChoices GpuBackend::arrange(const int32_t* choices, int32_t n_choic
   return all;
 }
 
-gpu::HalvedInput GpuBackend::halve_choices(DeviceSpan<const float> x, GpuExpertPass& pass, int32_t n_used,
-                                           int32_t n_cols) {
+gpu::HalvedInput GpuBackend::halve_choices(const ExpertInput& x, GpuExpertPass& pass, int32_t n_cols) {
   const int32_t n_rows = pass.rows.n_rows;
   auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_rows, n_cols)));
   float* scales = reserve(image_scales_, static_cast<size_t>(n_rows));
-  if (pass.halved != x.data) {
-    launched(gpu::launch_halve_choices(stream_, x.data, pass.rows.rows, image, scales, {n_rows, n_cols, n_used}),
+  if (pass.halved != x.values.data) {
+    const bool is_gated = x.up.data != nullptr;
+    launched(gpu::launch_halve_choices(stream_, x.values.data, x.up.data, pass.rows.rows, image, scales,
+                                       {n_rows, n_cols, x.n_used, is_gated ? 1 : 0, x.gate}),
              "halve_choices");
-    pass.halved = x.data;
+    pass.halved = x.values.data;
     halved_ = {};
   }
   return {image, scales};
 }
 
-void GpuBackend::multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x,
-                                  const float* bias, GpuExpertPass& pass, int32_t n_used) {
+void GpuBackend::multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, const ExpertInput& x, const float* bias,
+                                  GpuExpertPass& pass) {
   const int32_t n_rows = matrix.n_rows() / pass.layer.router.n_expert, has_bias = bias != nullptr ? 1 : 0;
   const int32_t has_slots = pass.layer.slots != nullptr ? 1 : 0;
   const bool is_halved = pass.is_halved(matrix), has_codes = !is_halved && matrix.has_blocks();
-  const gpu::HalvedInput image = is_halved ? halve_choices(x, pass, n_used, matrix.n_cols()) : gpu::HalvedInput{};
-  const gpu::QuantizedInput input = has_codes ? quantize(x, matrix.type()) : gpu::QuantizedInput{};
+  const gpu::HalvedInput image = is_halved ? halve_choices(x, pass, matrix.n_cols()) : gpu::HalvedInput{};
+  const gpu::QuantizedInput input = has_codes ? quantize(x.values, matrix.type()) : gpu::QuantizedInput{};
   float* result = write(y);
   for (int32_t round = 0; round < pass.n_rounds; ++round) {
     if (!pass.are_copied()) copy_experts(pass, {&matrix}, round);
@@ -82,15 +83,15 @@ void GpuBackend::multiply_experts(const GpuMatrix& matrix, DeviceSpan<float> y, 
       continue;
     }
     if (has_codes) {
-      const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, n_used, has_slots, round};
+      const gpu::ExpertParams params{{n_rows, matrix.n_cols() / 32, 0, has_bias, 0}, x.n_used, has_slots, round};
       launched(
           gpu::launch_experts_matvec(stream_, matrix.type(), matrix.data(), input, bias, pass.lists, result, params),
           "experts_matvec");
       continue;
     }
     const gpu::FloatExpertParams params{
-        {n_rows, matrix.n_cols(), pass.lists.n_choices, has_bias}, n_used, has_slots, round};
-    launched(gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.data, bias, pass.choices,
+        {n_rows, matrix.n_cols(), pass.lists.n_choices, has_bias}, x.n_used, has_slots, round};
+    launched(gpu::launch_float_experts(stream_, matrix.type().type, matrix.data(), x.values.data, bias, pass.choices,
                                        pass.lists.places, result, params),
              "float_experts");
   }
@@ -149,6 +150,7 @@ void GpuBackend::compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x,
   const bool is_alike = gate.type().type == up.type().type && gate.type().is_wide == up.type().is_wide &&
                         (gate_bias == nullptr) == (up_bias == nullptr);
   const auto gate_kind = static_cast<int32_t>(experts.gate_kind);
+  ExpertInput inner = {hidden, 1};
   if (gate.has_blocks() && is_alike && !pass.is_halved(gate)) {
     const gpu::QuantizedInput input = quantize(x, gate.type());
     float* result = write(hidden);
@@ -164,15 +166,19 @@ void GpuBackend::compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x,
     }
   } else {
     const DeviceSpan<float> other = {reserve(other_hidden_, n_hidden), n_hidden};
-    multiply_experts(gate, hidden, x, gate_bias, pass, n_used);
-    multiply_experts(up, other, x, up_bias, pass, n_used);
-    launched(gpu::launch_gate(stream_, write(hidden), hidden.data, other.data, {int_of(n_hidden), 0, gate_kind}),
-             "gate");
+    multiply_experts(gate, hidden, {x, n_used}, gate_bias, pass);
+    multiply_experts(up, other, {x, n_used}, up_bias, pass);
+    if (pass.is_halved(*experts.down)) {
+      inner = {hidden, 1, other, gate_kind};
+    } else {
+      launched(gpu::launch_gate(stream_, write(hidden), hidden.data, other.data, {int_of(n_hidden), 0, gate_kind}),
+               "gate");
+    }
   }
   const int32_t n_embd = experts.down->n_rows() / n_expert;
   const auto n_results = count * static_cast<size_t>(n_embd);
   const DeviceSpan<float> results = {reserve(expert_results_, n_results), n_results};
-  multiply_experts(*experts.down, results, hidden, data_of(experts.down_bias), pass, 1);
+  multiply_experts(*experts.down, results, inner, data_of(experts.down_bias), pass);
   launched(gpu::launch_combine_experts(stream_, results.data, weights, write(y), {n_choices / n_used, n_used, n_embd}),
            "combine_experts");
 }

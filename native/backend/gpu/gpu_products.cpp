@@ -5,6 +5,13 @@
 namespace outpost {
 
 void GpuBackend::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
+  if (n_tokens > gpu::kMatvecMaxTokens) {
+    for (const MatmulTask& task : tasks) {
+      const GpuMatrix& matrix = static_cast<const GpuWeight*>(task.weight)->matrix();
+      multiply(matrix, task.result, x, task.bias.data, n_tokens);
+    }
+    return;
+  }
   settle();
   const GpuMatrix& first = static_cast<const GpuWeight*>(tasks[0].weight)->matrix();
   if (!takes_norm(first, x)) {
@@ -36,9 +43,17 @@ void GpuBackend::issue_product() {
 
 void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
                               Gate gate) {
-  settle();
   const GpuMatrix& a = static_cast<const GpuWeight*>(pair.gate)->matrix();
   const GpuMatrix& b = static_cast<const GpuWeight*>(pair.up)->matrix();
+  if (n_tokens > gpu::kMatvecMaxTokens) {
+    issue_gate();  // of others, whose memory is taken
+    const DeviceSpan<float> up = {reserve(up_, y.size), y.size};
+    multiply(a, y, x, pair.gate_bias.data, n_tokens);
+    multiply(b, up, x, pair.up_bias.data, n_tokens);
+    gate_ = {y, up, static_cast<int32_t>(gate)};
+    return;
+  }
+  settle();
   const bool is_alike = a.type().type == b.type().type && a.type().is_wide == b.type().is_wide &&
                         (pair.gate_bias.size > 0) == (pair.up_bias.size > 0);
   const gpu::MatvecParams params{a.n_rows(), a.n_cols() / 32, n_tokens, pair.gate_bias.size > 0 ? 1 : 0,
@@ -51,17 +66,18 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
     return;
   }
   settle({x});
-  if (a.has_blocks() && is_alike && n_tokens <= gpu::kMatvecMaxTokens) {
+  if (a.has_blocks() && is_alike) {
     const gpu::QuantizedInput input = quantize(x, a.type());
     launched(gpu::launch_matvec_gated(stream_, a.type(), a.data(), b.data(), input, pair.gate_bias.data,
                                       pair.up_bias.data, write(y), params),
              "matvec_gated");
     return;
   }
-  const DeviceSpan<float> other = {reserve(spare_, y.size), y.size};
+  issue_gate();
+  const DeviceSpan<float> up = {reserve(up_, y.size), y.size};
   multiply(a, y, x, pair.gate_bias.data, n_tokens);
-  multiply(b, other, x, pair.up_bias.data, n_tokens);
-  launched(gpu::launch_gate(stream_, write(y), y.data, other.data, {int_of(y.size), 0, static_cast<int32_t>(gate)}),
+  multiply(b, up, x, pair.up_bias.data, n_tokens);
+  launched(gpu::launch_gate(stream_, write(y), y.data, up.data, {int_of(y.size), 0, static_cast<int32_t>(gate)}),
            "gate");
 }
 
@@ -115,10 +131,21 @@ gpu::HalvedInput GpuBackend::halve(DeviceSpan<const float> x, int32_t n_tokens, 
   const size_t size = static_cast<size_t>(n_tokens) * static_cast<size_t>(n_cols);
   auto* image = reinterpret_cast<uint32_t*>(reserve(image_, gpu::image_words(n_tokens, n_cols)));
   float* scales = reserve(image_scales_, static_cast<size_t>(n_tokens));
-  if (halved_.data != x.data || halved_.size != size) {
-    launched(gpu::launch_halve(stream_, x.data, image, scales, {n_tokens, n_cols}), "halve_activations");
-    halved_ = {x.data, size};
+  if (halved_.data == x.data && halved_.size == size) return {image, scales};
+  if (is_norm(x) && norm_.n_rows == n_tokens) {
+    const bool adds = pending_.x.data == norm_.x.data && pending_.x.size == norm_.x.size;
+    const PendingAdd addend = adds ? std::exchange(pending_, {}) : PendingAdd{};
+    launched(gpu::launch_halve_normed(stream_, const_cast<float*>(norm_.x.data), addend.y.data, norm_.weight.data,
+                                      image, scales, {n_tokens, n_cols, norm_.eps, adds ? 1 : 0, addend.factor}),
+             "halve_normed");
+  } else {
+    const bool is_gated = is_gate(x);
+    if (!is_gated) settle({x});
+    launched(gpu::launch_halve(stream_, x.data, is_gated ? gate_.up.data : nullptr, image, scales,
+                               {n_tokens, n_cols, is_gated ? 1 : 0, is_gated ? gate_.kind : 0}),
+             "halve_activations");
   }
+  halved_ = {x.data, size};
   return {image, scales};
 }
 
@@ -126,11 +153,13 @@ void GpuBackend::multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSp
                           int32_t n_tokens) {
   if (n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
     const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
+    settle();
     const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
     launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params),
              "a product of many tokens");
     return;
   }
+  settle({x});
   if (!matrix.has_blocks()) {
     const gpu::FloatMatvecParams params{matrix.n_rows(), matrix.n_cols(), n_tokens, bias != nullptr ? 1 : 0};
     launched(gpu::launch_float_matvec(stream_, matrix.type().type, matrix.data(), x.data, bias, write(y), params),
@@ -158,7 +187,7 @@ size_t GpuBackend::multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<
     return n;
   }
   settle({x});
-  if (n < 2 || !gpu::is_superblock(first.type()) || n_tokens > gpu::kMatvecMaxTokens) {
+  if (n < 2 || !gpu::is_superblock(first.type())) {
     multiply(first, tasks[0].result, x, tasks[0].bias.data, n_tokens);
     return 1;
   }

@@ -179,7 +179,10 @@ class Launches {
       for (const TensorType type : types(false))
         for_counts([&](int32_t n) { check(launch_float_matvec(s, type, h_, f_, nullptr, f_, {8, 8, n, 0})); });
     };
-    launches_["launch_halve"] = [=, this] { check(launch_halve(s, f_, u_, f_, {40, 256})); };
+    launches_["launch_halve"] = [=, this] { check(launch_halve(s, f_, nullptr, u_, f_, {40, 256, 0, 0})); };
+    launches_["launch_halve_normed"] = [=, this] {
+      check(launch_halve_normed(s, f_, nullptr, f_, u_, f_, {40, 256, 1e-5f, 0, 0}));
+    };
     launches_["launch_gemm"] = [=, this] {
       for (const DeviceType type : gemm_types()) check(launch_gemm(s, type, h_, {u_, f_}, nullptr, f_, {8, 8, 40, 0}));
     };
@@ -229,7 +232,7 @@ class Launches {
     const SlotPlan plan{i_, i_, i_};
     launches_["launch_arrange_choices"] = [=, this] { check(launch_arrange_choices(s, i_, i_, i_, {8, 4, 64})); };
     launches_["launch_halve_choices"] = [=, this] {
-      check(launch_halve_choices(s, f_, i_, u_, f_, {expert_rows(4, 8), 32, 2}));
+      check(launch_halve_choices(s, f_, nullptr, i_, u_, f_, {expert_rows(4, 8), 32, 2, 0, 0}));
     };
     launches_["launch_experts_gemm"] = [=, this] {
       const ArrangedChoices choices{i_, i_, expert_rows(4, 8), expert_tiles(4, 8, 64), expert_tile_rows(4, 8)};

@@ -98,11 +98,12 @@ void measure_experts(TensorType type, int32_t n_expert, int32_t n_used, int32_t 
     print(name, median_ms([&, tile_rows = tile_rows](int) {
             check(launch_arrange_choices(nullptr, experts, rows, row_tiles, {n_expert, n_choices, tile_rows}),
                   "arrange_choices");
-            check(launch_halve_choices(nullptr, x, rows, image, scales, {n_rows, n_embd, n_used}), "halve_choices");
+            check(launch_halve_choices(nullptr, x, nullptr, rows, image, scales, {n_rows, n_embd, n_used, 0, 0}),
+                  "halve_choices");
             multiply(gate, hidden, n_ff, n_embd);
             multiply(up, other, n_ff, n_embd);
-            check(launch_gate(nullptr, hidden, hidden, other, {n_choices * n_ff, 0, kGateSwiGlu}), "gate");
-            check(launch_halve_choices(nullptr, hidden, rows, image, scales, {n_rows, n_ff, 1}), "halve_choices");
+            check(launch_halve_choices(nullptr, hidden, other, rows, image, scales, {n_rows, n_ff, 1, 1, kGateSwiGlu}),
+                  "halve_choices");
             multiply(down, y, n_embd, n_ff);
           }));
   }

@@ -109,7 +109,7 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) 
     DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
     const GemmParams params{static_cast<int32_t>(n_rows), width / 32, n_tokens, 0};
     const double halve_ms = median_ms([&](int) {
-      check(launch_halve(nullptr, x, image, scales, {n_tokens, width}), "halve_activations");
+      check(launch_halve(nullptr, x, nullptr, image, scales, {n_tokens, width, 0, 0}), "halve_activations");
     });
     std::printf("gemm %-5s %6lld x %-6lld %5d tokens  image %.3f ms", tensor_type_traits(type).name,
                 static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens, halve_ms);
