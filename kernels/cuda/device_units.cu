@@ -1,7 +1,6 @@
 #include "kernels/cuda/device_units.h"
 
-#include <cuda_runtime.h>
-
+#include "kernels/cuda/device_answer.h"
 #include "kernels/cuda/wgmma.h"
 #include "kernels/launchers/launchers.h"
 
@@ -16,18 +15,16 @@ static __global__ void wgmma_mark() {
 #endif
 }
 
-}  // namespace
-
-bool has_wgmma() {
+int32_t ask_for_wgmma() {
   cudaFuncAttributes attributes{};
   if (cudaFuncGetAttributes(&attributes, wgmma_mark) != cudaSuccess) {
     (void)cudaGetLastError();  // so that no later call reports it once more
-    return false;
+    return 0;
   }
-  return attributes.sharedSizeBytes > 0;
+  return attributes.sharedSizeBytes > 0 ? 1 : 0;
 }
 
-int32_t n_multiprocessors() {
+int32_t ask_for_multiprocessors() {
   int device = 0, n = 0;
   if (cudaGetDevice(&device) != cudaSuccess ||
       cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
@@ -35,6 +32,18 @@ int32_t n_multiprocessors() {
     return 1;
   }
   return n;
+}
+
+}  // namespace
+
+bool has_wgmma() {
+  static DeviceAnswer answer;
+  return answer.get(ask_for_wgmma) != 0;
+}
+
+int32_t n_multiprocessors() {
+  static DeviceAnswer answer;
+  return answer.get(ask_for_multiprocessors);
 }
 
 }  // namespace outpost::gpu

@@ -1,6 +1,4 @@
-#include <array>
-#include <atomic>
-
+#include "kernels/cuda/device_answer.h"
 #include "kernels/cuda/device_units.h"
 #include "kernels/cuda/superblock_stream.h"
 #include "kernels/launchers/matvec_arguments.h"
@@ -16,10 +14,11 @@ static __global__ void has_bulk_copies() {
 #endif
 }
 
-int32_t ask_for_blocks(int device) {
+int32_t ask_for_blocks() {
   cudaFuncAttributes attributes{};
-  int n_bytes = 0;
+  int device = 0, n_bytes = 0;
   if (cudaFuncGetAttributes(&attributes, has_bulk_copies) != cudaSuccess || attributes.sharedSizeBytes == 0 ||
+      cudaGetDevice(&device) != cudaSuccess ||
       cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
       n_bytes < kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t))) {
     (void)cudaGetLastError();  // so that no later call reports it once more
@@ -31,13 +30,8 @@ int32_t ask_for_blocks(int device) {
 }  // namespace
 
 int32_t stream_blocks() {
-  static std::array<std::atomic<int32_t>, 64>
-      answers{};  // of more devices than a driver shows: one more than the answer
-  int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || device >= static_cast<int>(answers.size())) return 0;
-  std::atomic<int32_t>& answer = answers[static_cast<size_t>(device)];
-  if (answer == 0) answer = ask_for_blocks(device) + 1;
-  return answer - 1;
+  static DeviceAnswer answer;
+  return answer.get(ask_for_blocks);
 }
 
 }  // namespace outpost::gpu

@@ -3,11 +3,10 @@
 
 #include <cuda_runtime.h>
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 #include <utility>
 
+#include "kernels/cuda/device_answer.h"
 #include "kernels/launchers/launch_types.h"
 #include "kernels/runtime/runtime.h"
 
@@ -70,20 +69,13 @@ class OverlappedLaunch : public Launch {
   }
 
  private:
-  /// On the current device: one model may be shared by several that differ. All kernels of the library are compiled for
-  /// the same architectures.
+  /// On the current device. All kernels of the library are compiled for the same architectures.
   static bool waits(const void* kernel) {
-    enum Answer : int8_t { kUnknown, kNo, kYes };
-    static std::array<std::atomic<Answer>, 64> answers{};  // more devices than a driver shows
-    int device = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || device >= static_cast<int>(answers.size())) return false;
-    std::atomic<Answer>& answer = answers[static_cast<size_t>(device)];
-    if (answer == kUnknown) {
+    static DeviceAnswer answer;
+    return answer.get([kernel] {
       cudaFuncAttributes attributes{};
-      const bool is_new = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
-      answer = is_new ? kYes : kNo;
-    }
-    return answer == kYes;
+      return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90 ? 1 : 0;
+    }) != 0;
   }
 };
 

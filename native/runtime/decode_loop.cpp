@@ -208,6 +208,9 @@ std::vector<DecodeLoop::Part> DecodeLoop::plan() {
         find_pages(*request, share.n_tokens);
       } catch (const EngineError& error) {  // of the device that has them
         finish(request, StopReason::kError, &error);
+      } catch (const std::exception& error) {
+        const EngineError internal(ErrorCode::kInternal, concat("Generating failed: ", error.what(), "."));
+        finish(request, StopReason::kError, &internal);
       }
     }
     // The rest was chosen to go with the first: without it another pass is due.
