@@ -28,7 +28,7 @@ GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units) {
 }
 
 // The tiles of wgmma are large where they are fast: it takes many tokens to fill the device with them.
-int32_t pass_tokens() { return has_wgmma() ? 2048 : 512; }
+PassTokens pass_tokens() { return has_wgmma() ? PassTokens{2048, 512} : PassTokens{512, 64}; }
 
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
                   const GemmParams& params, GemmTile tile, GemmUnits units) {

@@ -194,8 +194,11 @@ inline size_t image_words(int32_t n_tokens, int32_t n_cols) {
   return static_cast<size_t>((n_cols + kImageSlice - 1) / kImageSlice * kImageSlice / 2) *
          static_cast<size_t>((n_tokens + kImageTokens - 1) / kImageTokens * kImageTokens);
 }
-/// Tokens of a long pass that the device is best at.
-int32_t pass_tokens();
+/// Tokens of a long pass that the device is best at, and fewer of which take it about as long.
+struct PassTokens {
+  int32_t best, least;
+};
+PassTokens pass_tokens();
 /// Whether kUnitsBest of the current device is something else than kUnitsMma.
 bool has_wgmma();
 /// What kGemmAny is on the current device.

@@ -63,7 +63,7 @@ struct LaunchFlash {
 }  // namespace
 
 int32_t stream_blocks() { return 0; }
-int32_t pass_tokens() { return 512; }
+PassTokens pass_tokens() { return {512, 64}; }
 
 /// There is one tile, and one kind of units.
 Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,

@@ -239,6 +239,9 @@ class Backend : public KvAllocator {
   virtual int32_t n_prefill() const { return 256; }
   /// Tokens of a pass below which it is not worth while, even if others wait longer for its end.
   virtual int32_t n_least_prefill() const { return 32; }
+  /// Tokens of a pass while nobody else waits for its end. Whoever comes meanwhile waits for a layer or two, if a pass
+  /// may be given up for it, and else for all of it.
+  virtual int32_t n_lone_prefill() const { return n_least_prefill(); }
 
   /// Runs `operations`, which issue a whole forward pass and return where its logits will lie. The tokens, runs and
   /// rows that they hand on are those of `inputs`. A device may have recorded an earlier pass with inputs of this shape

@@ -72,6 +72,12 @@ int32_t Stages::n_least_prefill() const {
   return n;
 }
 
+int32_t Stages::n_lone_prefill() const {
+  int32_t n = n_prefill();
+  for (const Stage& stage : stages_) n = std::min(n, stage.backend->n_lone_prefill());
+  return n;
+}
+
 ExpertCacheStats Stages::expert_cache_stats() const {
   ExpertCacheStats sum;
   uint64_t budget = 0;

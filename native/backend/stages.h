@@ -35,7 +35,9 @@ class Stages final : public KvAllocator {
   // As of a backend, for all of them.
   std::string name() const;
   int32_t n_prefill() const;
-  int32_t n_least_prefill() const;  ///< where the processor has layers its own: they take longest
+  // Where the processor has layers, its own: they take longest.
+  int32_t n_least_prefill() const;
+  int32_t n_lone_prefill() const;
   ExpertCacheStats expert_cache_stats() const;
 
   /// Where there are several stages the storage is a StagedKv.

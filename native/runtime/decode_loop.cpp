@@ -45,7 +45,8 @@ DecodeLoop::DecodeLoop(std::shared_ptr<const LoadedModel> model, const EngineOpt
       n_prefill_(options.n_prefill > 0 ? options.n_prefill : model_->stages().n_prefill()),
       queue_(queue),
       kv_(model_->stages(), model_->network().kv_shape(), model_->kv_format(options.kv), kv_budget(options)),
-      scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill()}),
+      scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill(),
+                  model_->stages().n_lone_prefill()}),
       pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares), options.pace_above_c),
       results_(model_->stages()) {
   if (options.draft_model != nullptr) {

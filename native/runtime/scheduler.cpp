@@ -9,7 +9,7 @@ Scheduler::Scheduler(const Limits& limits)
     : limits_(limits), n_fitting_(limits.slice_ms > 0 ? std::min(limits.n_least, limits.n_slice) : limits.n_slice) {}
 
 int32_t Scheduler::slice_tokens(double now_ms) const {
-  if (now_ms - last_inline_ms_ < kInlineMs) return n_fitting_;
+  if (is_key_expected(now_ms)) return n_fitting_;
   return std::max(n_fitting_, std::min(limits_.n_least, limits_.n_slice));
 }
 
@@ -42,7 +42,10 @@ std::vector<Share> Scheduler::plan(double now_ms) const {
   std::vector<Share> shares;
   // Nobody is more urgent than an inline completion, which may take all that the device likes.
   const bool is_inline_first = !order.empty() && order.front()->priority == Priority::kInline;
+  const bool is_alone =
+      !is_key_expected(now_ms) && (order.size() < 2 || urgency(*order[0], now_ms) < urgency(*order[1], now_ms));
   int32_t n_left = is_inline_first ? limits_.n_slice : slice_tokens(now_ms);
+  if (is_alone) n_left = std::max(n_left, std::min(limits_.n_alone, limits_.n_slice));
   for (const Task* task : order) {
     if (static_cast<int32_t>(shares.size()) == limits_.n_sequences) break;
     const bool is_first = shares.empty();

@@ -30,6 +30,8 @@ class Scheduler {
     /// longer than a slice should, others wait longer. The first slices have this many: what a token costs is not known
     /// before.
     int32_t n_least = 32;
+    /// Slices are to have this many while nobody as urgent has work, whatever they take, and nobody types.
+    int32_t n_alone = 0;
   };
   static constexpr double kAgeingMs = 250;
   /// For so long after an inline request the next one is expected: who types pauses less. Slices may be as small as
@@ -80,6 +82,7 @@ class Scheduler {
     bool is_prompt() const { return n_pending > 1; }
   };
   int urgency(const Task& task, double now_ms) const;
+  bool is_key_expected(double now_ms) const { return now_ms - last_inline_ms_ < kInlineMs; }
 
   Limits limits_;
   int32_t n_fitting_;  // tokens that take slice_ms, of kBesideInline to n_slice

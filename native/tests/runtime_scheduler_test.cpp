@@ -260,6 +260,29 @@ TEST_CASE("slices are as small as they have to be while somebody types, and larg
   CHECK(scheduler.plan(1200).front().n_tokens == Scheduler::kBesideInline);
 }
 
+TEST_CASE("slices are as long as the device likes while nobody as urgent has work") {
+  Scheduler scheduler({2048, 12, 8, 64, 2048});
+  for (int i = 0; i < 8; ++i) scheduler.observe_slice(512, 20);  // 307 would fit
+  scheduler.add(1, Priority::kChat, 5000, 10000);
+  scheduler.add(2, Priority::kBackground, 5000, 100);
+  CHECK(scheduler.plan(5000).front().n_tokens == 2048);
+  scheduler.add(3, Priority::kChat, 5000, 10000);
+  CHECK(scheduler.plan(5000).front().n_tokens == 307);
+  scheduler.wait_for_pages(3);
+  CHECK(scheduler.plan(5000).front().n_tokens == 2048);
+  scheduler.remove(3);
+  scheduler.add(4, Priority::kInline, 5000, 10);
+  scheduler.ran(4, 5010);
+  scheduler.remove(4);
+  CHECK(scheduler.plan(5020).front().n_tokens == 307);
+  for (const uint64_t id : {1, 2}) scheduler.ran(id, 6000);  // who waits longer is as urgent as all others
+  CHECK(scheduler.plan(5010 + Scheduler::kInlineMs).front().n_tokens == 2048);
+  // A device that would like no more than fits is not given more.
+  Scheduler small({64, 12, 8, 32, 32});
+  small.add(1, Priority::kChat, 5000, 10000);
+  CHECK(small.plan(5000).front().n_tokens == 32);
+}
+
 TEST_CASE("pages are taken from the least urgent, never from the more urgent, and never in turns") {
   Scheduler scheduler({64, 0, 8});
   scheduler.add(1, Priority::kChat, 0, 1);

@@ -17,7 +17,7 @@ GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(d
   name_ = concat(gpu::platform(), ":", device, " (", properties.name, ")");
   n_multiprocessors_ = properties.n_multiprocessors;
   has_stream_ = gpu::has_stream();
-  n_prefill_ = gpu::pass_tokens();
+  prefill_tokens_ = gpu::pass_tokens();
   check_gpu(gpu::create_stream(stream_), "making a stream");
   for (gpu::Mark& mark : layer_marks_) check_gpu(gpu::create_mark(mark), "making a mark");
 }

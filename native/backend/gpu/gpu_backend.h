@@ -30,9 +30,9 @@ class GpuBackend final : public Backend {
   ~GpuBackend() override;
 
   const char* name() const override { return name_.c_str(); }
-  int32_t n_prefill() const override { return n_prefill_; }
-  /// Whoever is more urgent waits for no more than some layers, however long the pass.
-  int32_t n_least_prefill() const override { return n_prefill_; }
+  int32_t n_prefill() const override { return prefill_tokens_.best; }
+  int32_t n_least_prefill() const override { return prefill_tokens_.least; }
+  int32_t n_lone_prefill() const override { return prefill_tokens_.best; }
 
   // ---- what is loaded
 
@@ -295,7 +295,7 @@ class GpuBackend final : public Backend {
   uint64_t weight_bytes_ = 0, super_bytes_ = 0;  // of all weights, and of those that take codes in groups of 256
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_stream_ = false;
-  int32_t n_prefill_ = 0;
+  gpu::PassTokens prefill_tokens_ = {};
   DeviceBytes image_, image_scales_, up_;
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
