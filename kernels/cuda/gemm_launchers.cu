@@ -10,32 +10,35 @@ namespace {
 bool is_wgmma(GemmUnits units) { return units == kUnitsBest && has_wgmma(); }
 
 /// How often blocks of such tiles fill the device.
-int64_t waves(const GemmParams& params, int32_t n_tokens, int32_t n_rows) {
-  const int64_t n_blocks =
-      int64_t{(params.n_tokens + n_tokens - 1) / n_tokens} * ((params.n_rows + n_rows - 1) / n_rows);
+int64_t waves(const GemmLaunch& a, int32_t n_tokens, int32_t n_rows) {
+  const int64_t n_blocks = int64_t{(a.params.n_tokens + n_tokens - 1) / n_tokens} * a.row_tiles(n_rows);
   return (n_blocks + n_multiprocessors() - 1) / n_multiprocessors();
+}
+
+// Half the tokens are more than half the work, as weights are decoded for fewer; but they may fill the device better.
+GemmTile choose_tile(const GemmLaunch& a, GemmUnits units) {
+  const bool is_large =
+      is_wgmma(units) ? 3 * waves(a, 256, kGemmRows) <= 2 * waves(a, 128, kGemmRows)
+                      // A quarter of the tile is counted as a third of the work: not measured.
+                      : 3 * waves(a, kMmaLargeTokens, kMmaLargeTokens) <= waves(a, kMmaSmallTokens, kMmaSmallTokens);
+  return is_large ? kGemmLarge : kGemmSmall;
 }
 
 }  // namespace
 
-// Half the tokens are more than half the work, as weights are decoded for fewer; but they may fill the device better.
-GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units) {
-  const bool is_large = is_wgmma(units) ? 3 * waves(params, 256, kGemmRows) <= 2 * waves(params, 128, kGemmRows)
-                                        // A quarter of the tile is counted as a third of the work: not measured.
-                                        : 3 * waves(params, kMmaLargeTokens, kMmaLargeTokens) <=
-                                              waves(params, kMmaSmallTokens, kMmaSmallTokens);
-  return is_large ? kGemmLarge : kGemmSmall;
+GemmTile choose_gemm_tile(const MatrixProduct* products, int32_t n_products, int32_t n_tokens, GemmUnits units) {
+  return choose_tile(set_launch(products, n_products, {}, 0, n_tokens), units);
 }
 
 // The tiles of wgmma are large where they are fast: it takes many tokens to fill the device with them.
 PassTokens pass_tokens() { return has_wgmma() ? PassTokens{2048, 512} : PassTokens{512, 64}; }
 
-Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
-                  const GemmParams& params, GemmTile tile, GemmUnits units) {
-  if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;
-  if (params.n_tokens == 0) return Error::kNone;
-  GemmLaunch launch{weight, x.image, x.scales, bias, y, params};
-  const bool is_large = (tile == kGemmAny ? choose_gemm_tile(params, units) : tile) == kGemmLarge;
+Error launch_gemm(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                  const HalvedInput& x, int32_t n_groups, int32_t n_tokens, GemmTile tile, GemmUnits units) {
+  if (!can_gemm(type, int64_t{32} * n_groups) || n_products > kGemmMatrices) return Error::kInvalidValue;
+  if (n_tokens == 0) return Error::kNone;
+  GemmLaunch launch = set_launch(products, n_products, x, n_groups, n_tokens);
+  const bool is_large = (tile == kGemmAny ? choose_tile(launch, units) : tile) == kGemmLarge;
   launch.units = is_wgmma(units) ? kUnitsBest : kUnitsMma;
   if (launch.units == kUnitsBest)
     launch.tile_tokens = is_large ? 256 : 128;

@@ -10,22 +10,21 @@ namespace outpost::gpu {
 template <typename Block, int kTokens>
 Error launch_mma_tiles(Stream stream, const GemmLaunch& a) {
   using Shape = MmaGemmShape<Block, kTokens>;
-  const uint32_t n_row_tiles = (a.params.n_rows + Shape::kRows - 1) / Shape::kRows;
-  const auto* weight = static_cast<const uint8_t*>(a.weight);
-  const auto* image = reinterpret_cast<const uint8_t*>(a.image);
-  const Grid grid((a.params.n_tokens + kTokens - 1) / kTokens, n_row_tiles);
-  return Launch(stream, grid, kMmaGemmThreads, Shape::kSharedBytes)(gemm_mma<Block, kTokens>, weight, image, a.scales,
-                                                                    a.bias, a.y, a.params);
+  const Grid grid((a.params.n_tokens + kTokens - 1) / kTokens, a.row_tiles(Shape::kRows));
+  const MatrixProduct* m = a.products;
+  return Launch(stream, grid, kMmaGemmThreads, Shape::kSharedBytes)(
+      gemm_mma<Block, kTokens>, bytes_at(m[0].weight), bytes_at(m[1].weight), bytes_at(m[2].weight),
+      bytes_at(a.x.image), a.x.scales, m[0].bias, m[1].bias, m[2].bias, m[0].y, m[1].y, m[2].y, a.params);
 }
 
 template <typename Block>
 Error launch_mma_experts(Stream stream, const GemmLaunch& a) {
   using Shape = MmaGemmShape<Block, kMmaSmallTokens>;
-  const Grid grid(a.choices->n_tiles, (a.params.n_rows + Shape::kRows - 1) / Shape::kRows);
+  const Grid grid(a.choices->n_tiles, a.row_tiles(Shape::kRows));
+  const MatrixProduct& m = a.products[0];
   return Launch(stream, grid, kMmaGemmThreads, Shape::kSharedBytes)(
-      experts_mma<Block, kMmaSmallTokens>, static_cast<const uint8_t*>(a.weight),
-      reinterpret_cast<const uint8_t*>(a.image), a.scales, a.bias, a.choices->rows, a.choices->tiles, a.choices->places,
-      a.y, ExpertGemmParams{a.params, a.has_slots, a.round});
+      experts_mma<Block, kMmaSmallTokens>, bytes_at(m.weight), bytes_at(a.x.image), a.x.scales, m.bias, a.choices->rows,
+      a.choices->tiles, a.choices->places, m.y, ExpertGemmParams{a.product(0), a.has_slots, a.round});
 }
 
 /// Some types' large tiles take more shared memory than some devices have.

@@ -77,6 +77,39 @@ struct ResultRows {
   }
 };
 
+/// The arrays of a set of matrices.
+struct SetArrays {
+  DevicePtr<const uint8_t> weights[kGemmMatrices];
+  DevicePtr<const float> biases[kGemmMatrices];
+  DevicePtr<float> ys[kGemmMatrices];
+};
+
+/// What a block multiplies of them: rows of one from `row` on.
+struct SetPart {
+  DevicePtr<const uint8_t> weight;
+  DevicePtr<const float> bias;
+  DevicePtr<float> y;
+  GemmParams product;
+  int32_t row;
+};
+
+/// @param block number among the tiles of tile_rows rows of all matrices, one after the other
+GPU_FN SetPart set_part(const SetArrays& arrays, const GemmSetParams& p, int32_t block, int32_t tile_rows) {
+  SetPart part = {arrays.weights[0], arrays.biases[0], arrays.ys[0], {}, 0};
+  int32_t first = 0;
+  GPU_UNROLL for (int32_t i = 0; i < kGemmMatrices; ++i) {
+    const int32_t n_tiles = (p.n_rows[i] + tile_rows - 1) / tile_rows;
+    if (block >= first && block < first + n_tiles)
+      part = {arrays.weights[i],
+              arrays.biases[i],
+              arrays.ys[i],
+              {p.n_rows[i], p.n_groups, p.n_tokens, (p.has_bias >> i) & 1},
+              (block - first) * tile_rows};
+    first += n_tiles;
+  }
+  return part;
+}
+
 /// What a block of a product with experts multiplies: rows of the image from `first` on, by one expert's weights.
 struct ExpertPart {
   DevicePtr<const uint8_t> weight;

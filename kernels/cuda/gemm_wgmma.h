@@ -208,18 +208,23 @@ GPU_FN void multiply_tile(DevicePtr<const uint8_t> weight, DevicePtr<const uint8
 
 #endif
 
-/// y[t, row] = weight[row] * x[t] + bias[row], with f16 of both. Grid: (n_tokens / kTokens, n_rows / kGemmRows),
-/// rounded up; kSharedBytes of dynamic shared memory. Empty where it is not compiled for 9.0a.
-/// @param weight [n_rows, n_groups / groups of a block]; image and scales as halve_activations leaves them
-/// @param bias [n_rows] or unused, y [n_tokens, n_rows]
+/// y_i[t, row] = weight_i[row] * x[t] + bias_i[row], with f16 of weights and x, of up to three matrices.
+/// Grid: (n_tokens / kTokens, the sum of n_rows[i] / kGemmRows), all rounded up; kSharedBytes of dynamic shared memory.
+/// Empty where it is not compiled for 9.0a.
+/// @param weight_i [n_rows[i], n_groups / groups of a block]; image and scales as halve_activations leaves them
+/// @param bias_i [n_rows[i]] or unused, y_i [n_tokens, n_rows[i]]
 template <typename Block, int kTokens>
 GPU_KERNEL(kGemmThreads, 1)
-gemm_wgmma(GPU_IN(0, uint8_t, weight), GPU_IN(1, uint8_t, image), GPU_IN(2, float, scales), GPU_IN(3, float, bias),
-           GPU_IO(4, float, y), GPU_PARAMS(5, GemmParams, p) GPU_GRID) {
+gemm_wgmma(GPU_IN(0, uint8_t, weight_0), GPU_IN(1, uint8_t, weight_1), GPU_IN(2, uint8_t, weight_2),
+           GPU_IN(3, uint8_t, image), GPU_IN(4, float, scales), GPU_IN(5, float, bias_0), GPU_IN(6, float, bias_1),
+           GPU_IN(7, float, bias_2), GPU_IO(8, float, y_0), GPU_IO(9, float, y_1), GPU_IO(10, float, y_2),
+           GPU_PARAMS(11, GemmSetParams, p) GPU_GRID) {
 #ifdef OUTPOST_HAS_WGMMA
   const Here here = GPU_HERE;
-  multiply_tile<Block, kTokens>(weight, image, scales, bias, y, p, here.block_y * kGemmRows, here.block_x * kTokens,
-                                TokenRows{p.n_tokens}, here);
+  const SetArrays arrays = {{weight_0, weight_1, weight_2}, {bias_0, bias_1, bias_2}, {y_0, y_1, y_2}};
+  const SetPart part = set_part(arrays, p, here.block_y, kGemmRows);
+  multiply_tile<Block, kTokens>(part.weight, image, scales, part.bias, part.y, part.product, part.row,
+                                here.block_x * kTokens, TokenRows{p.n_tokens}, here);
 #endif
 }
 

@@ -202,11 +202,12 @@ PassTokens pass_tokens();
 /// Whether kUnitsBest of the current device is something else than kUnitsMma.
 bool has_wgmma();
 /// What kGemmAny is on the current device.
-GemmTile choose_gemm_tile(const GemmParams& params, GemmUnits units);
-/// @param weight begins at a multiple of 16 bytes
+GemmTile choose_gemm_tile(const MatrixProduct* products, int32_t n_products, int32_t n_tokens, GemmUnits units);
+/// Products of up to kGemmMatrices matrices of one type, in one launch. Weights begin at multiples of 16 bytes.
 /// @return Error::kInvalidValue where can_gemm says no
-Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
-                  const GemmParams& params, GemmTile tile = kGemmAny, GemmUnits units = kUnitsBest);
+Error launch_gemm(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                  const HalvedInput& x, int32_t n_groups, int32_t n_tokens, GemmTile tile = kGemmAny,
+                  GemmUnits units = kUnitsBest);
 
 /// Rows of a tile for so many choices: what launch_experts_gemm takes.
 int32_t expert_tile_rows(int32_t n_choices, int32_t n_expert, GemmUnits units = kUnitsBest);

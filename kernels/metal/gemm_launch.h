@@ -7,17 +7,27 @@
 
 namespace outpost::gpu {
 
+/// A launch for each matrix: there are no blocks without work to fill here, as far as anybody knows.
 template <typename Block>
 Error launch_gemm_block(Stream stream, const GemmLaunch& a) {
-  const uint32_t n_row_blocks = (a.params.n_rows + kSimdGemmRows - 1) / kSimdGemmRows;
-  if (a.choices != nullptr) {
-    return Launch(stream, Grid(a.choices->n_tiles, n_row_blocks), kSimdGemmThreads)(
-        experts_simdgroup<Block>, static_cast<const Block*>(a.weight), a.image, a.scales, a.bias, a.choices->rows,
-        a.choices->tiles, a.choices->places, a.y, ExpertGemmParams{a.params, a.has_slots, a.round});
+  for (int32_t i = 0; i < kGemmMatrices; ++i) {
+    const GemmParams params = a.product(i);
+    if (params.n_rows == 0) continue;
+    const MatrixProduct& m = a.products[i];
+    const auto* weight = static_cast<const Block*>(m.weight);
+    const uint32_t n_row_tiles = (params.n_rows + kSimdGemmRows - 1) / kSimdGemmRows;
+    const Grid grid(
+        a.choices != nullptr ? a.choices->n_tiles : (params.n_tokens + kSimdGemmTokens - 1) / kSimdGemmTokens,
+        n_row_tiles);
+    const Launch launch(stream, grid, kSimdGemmThreads);
+    const Error error =
+        a.choices != nullptr
+            ? launch(experts_simdgroup<Block>, weight, a.x.image, a.x.scales, m.bias, a.choices->rows, a.choices->tiles,
+                     a.choices->places, m.y, ExpertGemmParams{params, a.has_slots, a.round})
+            : launch(gemm_simdgroup<Block>, weight, a.x.image, a.x.scales, m.bias, m.y, params);
+    if (error != Error::kNone) return error;
   }
-  const Grid grid((a.params.n_tokens + kSimdGemmTokens - 1) / kSimdGemmTokens, n_row_blocks);
-  return Launch(stream, grid, kSimdGemmThreads)(gemm_simdgroup<Block>, static_cast<const Block*>(a.weight), a.image,
-                                                a.scales, a.bias, a.y, a.params);
+  return Error::kNone;
 }
 
 }  // namespace outpost::gpu

@@ -66,11 +66,11 @@ int32_t stream_blocks() { return 0; }
 PassTokens pass_tokens() { return {512, 64}; }
 
 /// There is one tile, and one kind of units.
-Error launch_gemm(Stream stream, DeviceType type, const void* weight, const HalvedInput& x, const float* bias, float* y,
-                  const GemmParams& params, GemmTile, GemmUnits) {
-  if (!can_gemm(type, int64_t{32} * params.n_groups)) return Error::kInvalidValue;
-  if (params.n_tokens == 0) return Error::kNone;
-  return launch_gemm_type(stream, type, {weight, x.image, x.scales, bias, y, params});
+Error launch_gemm(Stream stream, DeviceType type, const MatrixProduct* products, int32_t n_products,
+                  const HalvedInput& x, int32_t n_groups, int32_t n_tokens, GemmTile, GemmUnits) {
+  if (!can_gemm(type, int64_t{32} * n_groups) || n_products > kGemmMatrices) return Error::kInvalidValue;
+  if (n_tokens == 0) return Error::kNone;
+  return launch_gemm_type(stream, type, set_launch(products, n_products, x, n_groups, n_tokens));
 }
 
 int32_t expert_tile_rows(int32_t, int32_t, GemmUnits) { return kSimdGemmTokens; }

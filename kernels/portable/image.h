@@ -15,6 +15,7 @@ namespace gpu {
 OUTPOST_CONSTANT int kImageStep = 64;     ///< columns of a step: a row of 128 bytes
 OUTPOST_CONSTANT int kImageSlice = 128;   ///< columns that are permuted among themselves
 OUTPOST_CONSTANT int kImageTokens = 256;  ///< an image has a multiple of so many rows
+OUTPOST_CONSTANT int kGemmMatrices = 3;
 
 /// Of a product of weights and an image.
 struct GemmParams {
@@ -22,6 +23,14 @@ struct GemmParams {
   int32_t n_groups;  ///< of 32 columns, in one row
   int32_t n_tokens;
   int32_t has_bias;
+};
+
+/// Of products of up to kGemmMatrices matrices with one image.
+struct GemmSetParams {
+  int32_t n_rows[kGemmMatrices];  ///< 0: there is no such matrix
+  int32_t n_groups;
+  int32_t n_tokens;
+  int32_t has_bias;  ///< a bit for each matrix
 };
 
 /// What is too large for f16 becomes its largest finite value; a NaN stays.

@@ -167,7 +167,8 @@ TEST_CASE("gpu experts_gemm: the bits of a product without, whoever else is in t
       DeviceArray<std::byte> weight = device_bytes_of(matrix);
       DeviceImage image(layer.x, layer.n_cols());
       DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens) * 40), no_bias("bias", std::vector<float>{});
-      run_gemm(matrix.type, weight, image.words, image.scales, no_bias, y, {40, 16, image.n_tokens, 0}, units);
+      run_gemm(matrix.type, {{weight, no_bias, y}}, image.words, image.scales, {{40, 0, 0}, 16, image.n_tokens, 0},
+               units);
       const auto all = y.values();
       for (size_t c = 0; c < layer.choices.size(); ++c) {
         if (layer.choices[c] != expert) continue;

@@ -195,10 +195,15 @@ void run_halve_normed(DeviceArray<float>& x, DeviceArray<float>* addend, DeviceA
                       DeviceArray<uint32_t>& image, DeviceArray<float>& scales, const gpu::HalveNormedParams& params);
 /// The kinds that there are.
 std::vector<gpu::GemmUnits> gemm_units();
-void run_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,
-              DeviceArray<float>& scales, DeviceArray<float>& bias, DeviceArray<float>& y,
-              const gpu::GemmParams& params, gpu::GemmUnits units, gpu::GemmTile tile = gpu::kGemmAny,
-              Schedule schedule = Schedule::kInOrder);
+struct GemmMatrix {
+  DeviceArray<std::byte>& weight;
+  DeviceArray<float>& bias;
+  DeviceArray<float>& y;
+};
+/// @param matrices as many as have rows
+void run_gemm(gpu::DeviceType type, const std::vector<GemmMatrix>& matrices, DeviceArray<uint32_t>& image,
+              DeviceArray<float>& scales, const gpu::GemmSetParams& params, gpu::GemmUnits units,
+              gpu::GemmTile tile = gpu::kGemmAny, Schedule schedule = Schedule::kInOrder);
 
 /// Tiles of 64 rows, or if units are the best, of 128.
 void run_experts_gemm(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image,

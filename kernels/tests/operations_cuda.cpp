@@ -51,10 +51,16 @@ void run_halve_normed(DeviceArray<float>& x, DeviceArray<float>* addend, DeviceA
                       DeviceArray<uint32_t>& image, DeviceArray<float>& scales, const HalveNormedParams& params) {
   check_launch(launch_halve_normed(kStream, x, values_of(addend), weight, image, scales, params), "halve_normed");
 }
-void run_gemm(DeviceType type, DeviceArray<std::byte>& weight, DeviceArray<uint32_t>& image, DeviceArray<float>& scales,
-              DeviceArray<float>& bias, DeviceArray<float>& y, const GemmParams& params, GemmUnits units, GemmTile tile,
-              Schedule) {
-  check_launch(launch_gemm(kStream, type, weight.pointer(), {image, scales}, bias, y, params, tile, units), "gemm");
+void run_gemm(DeviceType type, const std::vector<GemmMatrix>& matrices, DeviceArray<uint32_t>& image,
+              DeviceArray<float>& scales, const GemmSetParams& params, GemmUnits units, GemmTile tile, Schedule) {
+  std::vector<MatrixProduct> products;
+  for (size_t i = 0; i < matrices.size(); ++i) {
+    const float* bias = (params.has_bias >> i & 1) != 0 ? matrices[i].bias.pointer() : nullptr;
+    products.push_back({matrices[i].weight.pointer(), bias, matrices[i].y.pointer(), params.n_rows[i]});
+  }
+  check_launch(launch_gemm(kStream, type, products.data(), static_cast<int32_t>(products.size()), {image, scales},
+                           params.n_groups, params.n_tokens, tile, units),
+               "gemm");
 }
 std::vector<GemmUnits> gemm_units() {
   if (has_wgmma()) return {kUnitsBest, kUnitsMma};

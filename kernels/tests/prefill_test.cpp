@@ -142,15 +142,17 @@ std::vector<float> multiply(GemmUnits units, const FileMatrix& matrix, bool is_w
                             Schedule schedule = Schedule::kInOrder) {
   DeviceArray<std::byte> narrow = device_bytes_of(matrix);
   DeviceArray<float> y("y", static_cast<size_t>(image.n_tokens * matrix.n_rows)), device_bias("bias", bias);
-  const GemmParams params{static_cast<int32_t>(matrix.n_rows), static_cast<int32_t>(matrix.n_cols / 32), image.n_tokens,
-                          bias.empty() ? 0 : 1};
+  const GemmSetParams params{{static_cast<int32_t>(matrix.n_rows), 0, 0},
+                             static_cast<int32_t>(matrix.n_cols / 32),
+                             image.n_tokens,
+                             bias.empty() ? 0 : 1};
   if (is_wide) {
     const int64_t n_elements = matrix.n_rows * matrix.n_cols;
     DeviceArray<std::byte> wide("wide", device_bytes({matrix.type, true}, n_elements));
     run_widen(matrix.type, narrow, wide, n_elements);
-    run_gemm({matrix.type, true}, wide, image.words, image.scales, device_bias, y, params, units, tile, schedule);
+    run_gemm({matrix.type, true}, {{wide, device_bias, y}}, image.words, image.scales, params, units, tile, schedule);
   } else {
-    run_gemm(matrix.type, narrow, image.words, image.scales, device_bias, y, params, units, tile, schedule);
+    run_gemm(matrix.type, {{narrow, device_bias, y}}, image.words, image.scales, params, units, tile, schedule);
   }
   return y.values();
 }
@@ -248,6 +250,36 @@ TEST_CASE("gpu gemm: adds the bias once, and a row with a NaN is NaN alone") {
     const auto spoiled = multiply(units, matrix, x);
     for (size_t i = 0; i < plain.size(); ++i) {
       if (i / 137 == 7 || i / 137 == 9 ? !std::isnan(spoiled[i]) : spoiled[i] != plain[i]) FAIL_CHECK("element ", i);
+    }
+  });
+}
+
+TEST_CASE("gpu gemm: several matrices at once are each multiplied by, and get their own biases") {
+  for_each_units([](GemmUnits units) {
+    for (const GemmTile tile : {kGemmSmall, kGemmLarge}) {
+      CAPTURE(tile);
+      const int32_t n_rows[] = {140, 7, 64}, n_tokens = 21;
+      const auto x = random_f32(static_cast<size_t>(n_tokens) * 512, /*seed=*/12);
+      DeviceImage image(x, 512);
+      const auto matrix = [&](size_t i) {
+        return random_matrix(TensorType::kQ4_K, n_rows[i], 512, 20 + static_cast<uint32_t>(i));
+      };
+      const auto bias = [&](size_t i) {
+        return random_f32(static_cast<size_t>(n_rows[i]), 30 + static_cast<uint32_t>(i));
+      };
+      const auto n_results = [&](size_t i) { return static_cast<size_t>(n_tokens * n_rows[i]); };
+      DeviceArray<std::byte> weights[] = {device_bytes_of(matrix(0)), device_bytes_of(matrix(1)),
+                                          device_bytes_of(matrix(2))};
+      DeviceArray<float> biases[] = {{"bias", bias(0)}, {"bias", bias(1)}, {"bias", bias(2)}};
+      DeviceArray<float> ys[] = {{"y", n_results(0)}, {"y", n_results(1)}, {"y", n_results(2)}};
+      std::vector<GemmMatrix> set;
+      for (size_t i = 0; i < 3; ++i) set.push_back({weights[i], biases[i], ys[i]});
+      run_gemm(TensorType::kQ4_K, set, image.words, image.scales, {{140, 7, 64}, 16, n_tokens, 5}, units, tile,
+               Schedule::kRandom);
+      for (size_t i = 0; i < 3; ++i) {
+        CAPTURE(i);
+        CHECK(ys[i].values() == multiply(units, matrix(i), x, i == 1 ? std::vector<float>{} : bias(i)));
+      }
     }
   });
 }

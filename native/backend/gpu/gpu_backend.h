@@ -179,6 +179,12 @@ class GpuBackend final : public Backend {
   /// The image of n_tokens rows, for products with many tokens. What x was put off as is taken along, and stays put
   /// off.
   gpu::HalvedInput halve(DeviceSpan<const float> x, int32_t n_tokens, int32_t n_cols);
+  static bool takes_halves(const GpuMatrix& matrix, int32_t n_tokens) {
+    return n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols());
+  }
+  /// Matrices of one kind, of which `first` is one.
+  void multiply_halves(const GpuMatrix& first, std::span<const gpu::MatrixProduct> products, DeviceSpan<const float> x,
+                       int32_t n_tokens);
   void multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                 int32_t n_tokens);
   bool is_quantized(DeviceSpan<const float> x, gpu::DeviceType type) const;

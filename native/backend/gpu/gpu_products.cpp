@@ -5,20 +5,15 @@
 namespace outpost {
 
 void GpuBackend::matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) {
-  if (n_tokens > gpu::kMatvecMaxTokens) {
-    for (const MatmulTask& task : tasks) {
-      const GpuMatrix& matrix = static_cast<const GpuWeight*>(task.weight)->matrix();
-      multiply(matrix, task.result, x, task.bias.data, n_tokens);
-    }
-    return;
-  }
-  settle();
-  const GpuMatrix& first = static_cast<const GpuWeight*>(tasks[0].weight)->matrix();
-  if (!takes_norm(first, x)) {
-    settle({x});
-    if (n_tokens == 1 && tasks.size() == 1 && gpu::can_fuse(first.type(), first.n_cols())) {
-      product_ = {&first, tasks[0].result, x, tasks[0].bias.data};
-      return;
+  if (n_tokens <= gpu::kMatvecMaxTokens) {
+    settle();
+    const GpuMatrix& first = static_cast<const GpuWeight*>(tasks[0].weight)->matrix();
+    if (!takes_norm(first, x)) {
+      settle({x});
+      if (n_tokens == 1 && tasks.size() == 1 && gpu::can_fuse(first.type(), first.n_cols())) {
+        product_ = {&first, tasks[0].result, x, tasks[0].bias.data};
+        return;
+      }
     }
   }
   while (!tasks.empty()) tasks = tasks.subspan(multiply_alike(tasks, x, n_tokens));
@@ -48,8 +43,8 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
   if (n_tokens > gpu::kMatvecMaxTokens) {
     issue_gate();  // of others, whose memory is taken
     const DeviceSpan<float> up = {reserve(up_, y.size), y.size};
-    multiply(a, y, x, pair.gate_bias.data, n_tokens);
-    multiply(b, up, x, pair.up_bias.data, n_tokens);
+    const MatmulTask both[] = {{pair.gate, y, pair.gate_bias}, {pair.up, up, pair.up_bias}};
+    matmul(both, x, n_tokens);
     gate_ = {y, up, static_cast<int32_t>(gate)};
     return;
   }
@@ -149,14 +144,22 @@ gpu::HalvedInput GpuBackend::halve(DeviceSpan<const float> x, int32_t n_tokens, 
   return {image, scales};
 }
 
+void GpuBackend::multiply_halves(const GpuMatrix& first, std::span<const gpu::MatrixProduct> products,
+                                 DeviceSpan<const float> x, int32_t n_tokens) {
+  const gpu::HalvedInput input = halve(x, n_tokens, first.n_cols());
+  settle();
+  for (const gpu::MatrixProduct& product : products)
+    write({product.y, static_cast<size_t>(n_tokens) * static_cast<size_t>(product.n_rows)});
+  launched(gpu::launch_gemm(stream_, first.type(), products.data(), int_of(products.size()), input, first.n_cols() / 32,
+                            n_tokens),
+           "products of many tokens");
+}
+
 void GpuBackend::multiply(const GpuMatrix& matrix, DeviceSpan<float> y, DeviceSpan<const float> x, const float* bias,
                           int32_t n_tokens) {
-  if (n_tokens > gpu::kMatvecMaxTokens && gpu::can_gemm(matrix.type(), matrix.n_cols())) {
-    const gpu::HalvedInput input = halve(x, n_tokens, matrix.n_cols());
-    settle();
-    const gpu::GemmParams params{matrix.n_rows(), matrix.n_cols() / 32, n_tokens, bias != nullptr ? 1 : 0};
-    launched(gpu::launch_gemm(stream_, matrix.type(), matrix.data(), input, bias, write(y), params),
-             "a product of many tokens");
+  if (takes_halves(matrix, n_tokens)) {
+    const gpu::MatrixProduct product = {matrix.data(), bias, y.data, matrix.n_rows()};
+    multiply_halves(matrix, {&product, 1}, x, n_tokens);
     return;
   }
   settle({x});
@@ -179,6 +182,10 @@ size_t GpuBackend::multiply_alike(std::span<const MatmulTask> tasks, DeviceSpan<
     const GpuMatrix& matrix = static_cast<const GpuWeight*>(tasks[n].weight)->matrix();
     if (matrix.type().type != first.type().type || matrix.type().is_wide != first.type().is_wide) break;
     products[n] = {matrix.data(), tasks[n].bias.data, tasks[n].result.data, matrix.n_rows()};
+  }
+  if (takes_halves(first, n_tokens)) {
+    multiply_halves(first, {products, n}, x, n_tokens);
+    return n;
   }
   if (takes_norm(first, x)) {
     const gpu::FusedInput input = normed_input();

@@ -184,7 +184,8 @@ class Launches {
       check(launch_halve_normed(s, f_, nullptr, f_, u_, f_, {40, 256, 1e-5f, 0, 0}));
     };
     launches_["launch_gemm"] = [=, this] {
-      for (const DeviceType type : gemm_types()) check(launch_gemm(s, type, h_, {u_, f_}, nullptr, f_, {8, 8, 40, 0}));
+      const MatrixProduct products[] = {{h_, nullptr, f_, 8}, {h_, f_, f_, 8}};
+      for (const DeviceType type : gemm_types()) check(launch_gemm(s, type, products, 2, {u_, f_}, 8, 40));
     };
     launches_["launch_embed"] = [=, this] {
       for (const TensorType type : types(false)) check(launch_embed(s, type, h_, i_, f_, {1, 256}));

@@ -107,7 +107,6 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) 
     DeviceArray<uint32_t> image("image", image_words(n_tokens, width));
     DeviceArray<float> scales("scales", static_cast<size_t>(n_tokens));
     DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_rows));
-    const GemmParams params{static_cast<int32_t>(n_rows), width / 32, n_tokens, 0};
     const double halve_ms = median_ms([&](int) {
       check(launch_halve(nullptr, x, nullptr, image, scales, {n_tokens, width, 0, 0}), "halve_activations");
     });
@@ -115,11 +114,15 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) 
                 static_cast<long long>(n_rows), static_cast<long long>(n_cols), n_tokens, halve_ms);
     for (const GemmUnits units : {kUnitsBest, kUnitsMma}) {
       if (units == kUnitsBest && !has_wgmma()) continue;
-      const GemmTile chosen = choose_gemm_tile(params, units);
+      const auto product = [&](const std::byte* weight) {
+        return MatrixProduct{weight, nullptr, y, static_cast<int32_t>(n_rows)};
+      };
+      const MatrixProduct any = product(nullptr);
+      const GemmTile chosen = choose_gemm_tile(&any, 1, n_tokens, units);
       for (const GemmTile tile : {kGemmLarge, kGemmSmall}) {
         const double ms = median_ms([&](int run) {
-          const std::byte* weight = weights[static_cast<size_t>(run % kCopies)]->pointer();
-          check(launch_gemm(nullptr, device_type, weight, {image, scales}, nullptr, y, params, tile, units), "gemm");
+          const MatrixProduct one = product(weights[static_cast<size_t>(run % kCopies)]->pointer());
+          check(launch_gemm(nullptr, device_type, &one, 1, {image, scales}, width / 32, n_tokens, tile, units), "gemm");
         });
         const double tflops = 2e-9 * static_cast<double>(n_rows * n_cols) * n_tokens / ms;
         std::printf("  %s%s %s: %.3f ms %.0f TFLOP/s", tile == chosen ? "*" : "", units == kUnitsMma ? "mma" : "wgmma",
