@@ -2,7 +2,7 @@
 // has something faster (gemm_wgmma.h), with the same numbers but for the order of sums.
 //
 // A block does as many rows as tokens, 128 or 64; its eight warps have a quarter of the rows and half of the tokens
-// each. A step is 64 columns. While it is multiplied, the next step's activations (kernels/portable/halve.h) come to
+// each. A step is 64 columns. While it is multiplied, the next step's activations (kernels/portable/image.h) come to
 // shared memory, and a part of the weights that follow, as the bytes of the file; there are two places for both. A warp
 // decodes its rows' weights straight into the registers that mma reads, so that two warps decode the same ones: that is
 // less than what their activations would take to be read for half as many rows.

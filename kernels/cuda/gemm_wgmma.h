@@ -1,7 +1,7 @@
 // Products of weights of any type with many tokens on Hopper's matrix units: f16 inputs, f32 sums.
 //
 // A block does 128 rows and kTokens tokens. One warpgroup brings what the others need: steps of 64 columns of the
-// activations' image (kernels/portable/halve.h) by bulk copies, and the bytes of the rows' blocks, 256 columns at a
+// activations' image (kernels/portable/image.h) by bulk copies, and the bytes of the rows' blocks, 256 columns at a
 // time. Two warpgroups of 64 rows each decode weights straight into the registers that the matrix units read: while the
 // product of a step runs, a thread decodes the next step's. Weights take no other way through shared memory than as the
 // bytes of the file.

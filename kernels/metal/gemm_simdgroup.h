@@ -1,7 +1,7 @@
 // Products of weights of any type with many tokens on Metal's matrix units: f16 inputs, f32 sums.
 //
 // A block does 64 rows and 64 tokens, each of its warps a quarter. A step is 64 columns: the activations' image
-// (kernels/portable/halve.h) is copied to threadgroup memory, and beside it half a group of 32 of each of four groups
+// (kernels/portable/image.h) is copied to threadgroup memory, and beside it half a group of 32 of each of four groups
 // of every row is decoded to f16, in the order of columns that the image has. 16 KiB in all: several blocks share a
 // core, and one computes while another decodes. There is no second buffer, which would leave room for half as many.
 //

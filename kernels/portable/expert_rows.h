@@ -1,6 +1,6 @@
 // Choices of experts as rows of one image, so that products on matrix units take many of an expert at once. Those of an
 // expert follow each other in their own order, from a multiple of eight on: eight rows repeat the image's permutation
-// (halve.h). Rows between two experts are nobody's.
+// (image.h). Rows between two experts are nobody's.
 //
 // Where an expert begins, in rows and in tiles, follows from how many choices those before it have in all, not from how
 // many each has: a block finds out for its expert alone. The price is up to eight rows and a tile for each expert that
