@@ -1,7 +1,7 @@
 #include "kernels/cuda/device_units.h"
 
-#include "kernels/cuda/device_answer.h"
 #include "kernels/cuda/wgmma.h"
+#include "kernels/launchers/device_answer.h"
 #include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {

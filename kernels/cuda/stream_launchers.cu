@@ -1,6 +1,6 @@
-#include "kernels/cuda/device_answer.h"
 #include "kernels/cuda/device_units.h"
 #include "kernels/cuda/superblock_stream.h"
+#include "kernels/launchers/device_answer.h"
 #include "kernels/launchers/matvec_arguments.h"
 
 namespace outpost::gpu {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/cuda/device_answer.h"
+#include "kernels/launchers/device_answer.h"
 #include "kernels/launchers/launch_types.h"
 #include "kernels/runtime/runtime.h"
 

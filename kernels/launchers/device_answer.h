@@ -1,4 +1,4 @@
-// What is asked about a device once: launchers ask for it each time.
+// What CUDA is asked about a device once: launchers ask for it each time.
 #pragma once
 
 #include <cuda_runtime.h>
