@@ -110,6 +110,26 @@ test('the key after the one that closes a view goes into the text', async ({ out
   await expect.poll(() => shownText(page)).toBe('first,abcde');
 });
 
+test('a click beside what a key has just opened closes it, however soon it comes', async ({ outpost, folder }) => {
+  await writeFiles(folder, { 'a.txt': 'a\n' });
+  const page = await outpost.launch({ folder });
+  await openFile(page, 'a.txt');
+  const devices = await page.context().newCDPSession(page);
+  const kControl = 2;
+  for (const [key, code] of Object.entries({ p: 80, ',': 188, P: 80 })) {
+    const opens = { modifiers: key === 'P' ? kControl + 8 : kControl, key, windowsVirtualKeyCode: code };
+    const click = { x: 3, y: 300, button: 'left' as const, clickCount: 1 };
+    await Promise.all([
+      devices.send('Input.dispatchKeyEvent', { type: 'keyDown', ...opens }),
+      devices.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...click }),
+      devices.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...click }),
+      devices.send('Input.dispatchKeyEvent', { type: 'keyUp', ...opens }),
+    ]);
+    await expect(page.getByRole('dialog'), key).toHaveCount(0);
+    await expect(page.locator('.monaco-editor.focused'), key).toBeVisible();
+  }
+});
+
 test('keys that come while a file opens never change the one before it', async ({ outpost, folder }) => {
   const files = Array.from({ length: 4 }, (_, i) => `${i}.ts`);
   await writeFiles(folder, Object.fromEntries(files.map((name) => [name, 'const there = 1;\n'.repeat(2000)])));

@@ -4,6 +4,7 @@ import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import buttonStyles from './button.module.css';
 import styles from './dialog.module.css';
+import { leaveToScrim, Scrim } from './scrim.tsx';
 import { useReturnFocus } from './use-return-focus.ts';
 
 interface DialogProps {
@@ -31,9 +32,10 @@ export function Dialog({
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
-        <Radix.Overlay className={styles.scrim} />
+        <Scrim onClose={onClose} />
         <Radix.Content
           role={role}
+          onPointerDownOutside={leaveToScrim}
           onCloseAutoFocus={keepFocus}
           className={`${styles.dialog} ${size === 'normal' ? '' : styles[size]}`}
           {...(description === undefined ? { 'aria-describedby': undefined } : {})}

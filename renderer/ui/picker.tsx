@@ -3,8 +3,8 @@ import { Dialog as Radix } from 'radix-ui';
 import { type ReactNode, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { fuzzyFilter } from '../lib/fuzzy.ts';
-import dialogStyles from './dialog.module.css';
 import styles from './picker.module.css';
+import { leaveToScrim, Scrim } from './scrim.tsx';
 import { useReturnFocus } from './use-return-focus.ts';
 
 export interface PickerItem {
@@ -60,9 +60,10 @@ export function Picker({ label, placeholder, items, emptyText, onPick, onClose, 
   return (
     <Radix.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
-        <Radix.Overlay className={dialogStyles.scrim} style={{ background: 'transparent' }} />
+        <Scrim isClear onClose={onClose} />
         <Radix.Content
           className={styles.picker}
+          onPointerDownOutside={leaveToScrim}
           aria-describedby={undefined}
           onOpenAutoFocus={focusAtEnd}
           onCloseAutoFocus={keepFocus}
