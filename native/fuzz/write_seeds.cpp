@@ -7,6 +7,7 @@
 
 #include "tests/support/gguf_writer.h"
 #include "tests/support/spm_vocabulary.h"
+#include "tokenizer/splitter.h"
 
 namespace {
 
@@ -120,9 +121,12 @@ int main(int argc, char** argv) {
   GgufWriter old = with_tensors();
   old.version = 2;
   write(dir / "version2", old.bytes());
-  for (char kind = 0; kind < 60; ++kind) {
-    write(dir / ("text-" + std::to_string(static_cast<int>(kind))),
-          kind + std::string("ab  <user> 'S aB12 345\n\tx(\xC3\xA9)\r\n\xE6\xBC\xA2</s>\xF0\x9F\x98\x80 \xF0 x"));
+  // The first byte chooses one of the tokenizers of tokenizer_fuzzer.cpp, three of them without such a name.
+  for (size_t kind = 0; kind < outpost::pre_tokenizer_names().size() + 3; ++kind) {
+    write(dir / ("text-" + std::to_string(kind)),
+          static_cast<char>(kind) +
+              std::string("ab  <user> 'S aB12 "
+                          "345\n\tx(\xC3\xA9)\r\n\xE6\xBC\xA2\xE3\x84\x85\xE3\x81\x82</s>\xF0\x9F\x98\x80 \xF0 x"));
   }
   write(dir / "text", "ab <user>  a\xC3\xA9</s>\xF0\x9F\x98\x80 \xF0 x");
   return 0;

@@ -15,8 +15,8 @@ struct Range {
 template <size_t n>
 bool is_in(const std::array<Range, n>& ranges, uint32_t c) {
   const auto it =
-      std::upper_bound(ranges.begin(), ranges.end(), c, [](uint32_t a, const Range& b) { return a < b.first; });
-  return it != ranges.begin() && c <= std::prev(it)->last;
+      std::lower_bound(ranges.begin(), ranges.end(), c, [](const Range& range, uint32_t x) { return range.last < x; });
+  return it != ranges.end() && it->first <= c;
 }
 
 /// [set]+ for ranges of code points. White space is in none of them: llama.cpp matches these with a stand-in for it.
