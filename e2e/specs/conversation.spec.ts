@@ -31,9 +31,9 @@ test('attach a file, queue a question, branch, search and export', async ({ outp
     await expect(replies(page).nth(1)).toHaveAttribute('aria-busy', 'false');
   };
 
-  await ask(page, 'Say hello.');
+  await ask(page, 'Write a long story about a lamp.');
   const waiting = page.getByRole('list', { name: 'Questions that wait' });
-  await expect(waiting).toContainText('Say hello.');
+  await expect(waiting).toContainText('Write a long story about a lamp.');
   await picture('queued');
   await stopButton(page).click();
   await expect(waiting).toBeHidden();
@@ -43,13 +43,13 @@ test('attach a file, queue a question, branch, search and export', async ({ outp
   const second = page.getByRole('article', { name: 'Your question' }).nth(1);
   await second.hover();
   await second.getByRole('button', { name: 'Edit and send again' }).click();
-  await page.getByRole('textbox', { name: 'Edit the question' }).fill('Say goodbye.');
+  await page.getByRole('textbox', { name: 'Edit the question' }).fill('Write a long story about a ship.');
   await page.keyboard.press('Enter');
-  await expect(second).toContainText('Say goodbye.');
+  await expect(second).toContainText('Write a long story about a ship.');
   await expect(second).toContainText('2 / 2');
   await stopSecond();
   await second.getByRole('button', { name: 'Earlier question' }).click();
-  await expect(second).toContainText('Say hello.');
+  await expect(second).toContainText('Write a long story about a lamp.');
   await picture('branch');
   expect(await violations(page)).toEqual([]);
 
@@ -62,8 +62,8 @@ test('attach a file, queue a question, branch, search and export', async ({ outp
   await expect(page.getByRole('region', { name: 'Notifications' })).toContainText('exported.json');
   const exported = JSON.parse(await readFile(target, 'utf8'));
   const said = exported.messages.map(({ content }: { content: string }) => content);
-  expect(said).toContain('Say hello.');
-  expect(said).toContain('Say goodbye.');
+  expect(said).toContain('Write a long story about a lamp.');
+  expect(said).toContain('Write a long story about a ship.');
   expect(exported.messages[0].attachments[0].text).toContain('xyzzy');
 
   await page.getByRole('button', { name: 'Conversations' }).click();
