@@ -159,19 +159,28 @@ void GpuBackend::read(std::span<float> host, DeviceSpan<const float> device) {
 void GpuBackend::settle(std::initializer_list<DeviceSpan<const float>> reads) {
   if (pending_kv_.kv != nullptr) store(std::exchange(pending_kv_, {}));
   issue_product();
+  for (const DeviceSpan<const float>& span : reads) {
+    if (norm_.y.data != nullptr && overlap(span, norm_.y)) issue_norm();
+  }
   if (pending_.x.data != nullptr) {
     const PendingAdd pending = std::exchange(pending_, {});
     launched(gpu::launch_add(stream_, pending.x.data, pending.y.data, {int_of(pending.y.size), pending.factor, 0}),
              "add");
   }
   for (const DeviceSpan<const float>& span : reads) {
-    if (norm_.y.data != nullptr && overlap(span, norm_.y)) issue_norm();
     if (gate_.y.data != nullptr && overlap(span, gate_.y)) issue_gate();
   }
 }
 
 void GpuBackend::issue_norm() {
-  if (norm_.y.data != nullptr) launch_norm(std::exchange(norm_, {}), {});
+  if (norm_.y.data == nullptr) return;
+  const PendingAdd addend = take_addend();
+  launch_norm(std::exchange(norm_, {}), addend);
+}
+
+GpuBackend::PendingAdd GpuBackend::take_addend() {
+  const bool is_before = pending_.x.data == norm_.x.data && pending_.x.size == norm_.x.size;
+  return is_before ? std::exchange(pending_, {}) : PendingAdd{};
 }
 
 void GpuBackend::issue_gate() {

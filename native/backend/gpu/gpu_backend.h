@@ -151,6 +151,8 @@ class GpuBackend final : public Backend {
   void issue_product();
   void issue_norm();
   void issue_gate();
+  /// An addition that is put off to what the pending norm reads, which was asked for before it; empty if there is none.
+  PendingAdd take_addend();
   void launch_norm(const PendingNorm& norm, const PendingAdd& addend);
   /// For an operation that writes to `y`: codes of what was there are stale.
   float* write(DeviceSpan<float> y);

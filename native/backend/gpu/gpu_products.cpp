@@ -128,10 +128,10 @@ gpu::HalvedInput GpuBackend::halve(DeviceSpan<const float> x, int32_t n_tokens, 
   float* scales = reserve(image_scales_, static_cast<size_t>(n_tokens));
   if (halved_.data == x.data && halved_.size == size) return {image, scales};
   if (is_norm(x) && norm_.n_rows == n_tokens) {
-    const bool adds = pending_.x.data == norm_.x.data && pending_.x.size == norm_.x.size;
-    const PendingAdd addend = adds ? std::exchange(pending_, {}) : PendingAdd{};
+    const PendingAdd addend = take_addend();
     launched(gpu::launch_halve_normed(stream_, const_cast<float*>(norm_.x.data), addend.y.data, norm_.weight.data,
-                                      image, scales, {n_tokens, n_cols, norm_.eps, adds ? 1 : 0, addend.factor}),
+                                      image, scales,
+                                      {n_tokens, n_cols, norm_.eps, addend.y.data != nullptr ? 1 : 0, addend.factor}),
              "halve_normed");
   } else {
     const bool is_gated = is_gate(x);

@@ -271,6 +271,13 @@ TEST_CASE("fused operations: an addition before a norm is made once, whoever tak
         if (!is_discarded) CHECK(device.read(h) == normed);
       }
     }
+    // One launch for both, also for who reads the norm as it is.
+    const auto other = device.vector(values), own = device.empty();
+    const auto before = emulator::launches();
+    start(own, other);
+    CHECK(device.read(own) == normed);
+    if (before) CHECK(*emulator::launches() - *before == 1);
+
     // Another addition to what was normed.
     const auto x = device.vector(values), h = device.empty();
     start(h, x);
