@@ -115,13 +115,7 @@ halve_choices(GPU_RESULT(0, float, x), GPU_RESULT(1, float, up), GPU_RESULT(2, i
   if (choice < 0) return clear_rows(image, here.block_x, here.block_x + 1, p.n_rows, p.n_cols, here);
   const int64_t first = int64_t(choice / p.n_used) * p.n_cols;
   const ImageRow to = {image, scales, here.block_x, p.n_rows, p.n_cols};
-  if (p.is_gated) {
-    const GatedRow gated_row = {x + first, up + first, p.gate};
-    halve_row(to, gated_row, scratch, here);
-  } else {
-    const PlainRow plain = {x + first};
-    halve_row(to, plain, scratch, here);
-  }
+  halve_input(to, x + first, up + first, p.is_gated != 0, p.gate, scratch, here);
 }
 
 }  // namespace gpu

@@ -145,6 +145,18 @@ GPU_FN void halve_row(GPU_LOCAL const ImageRow& to, GPU_LOCAL const Values& valu
   finish_row(to, held, values, scratch, here);
 }
 
+/// A row of x, or of gated(x, up).
+GPU_FN void halve_input(GPU_LOCAL const ImageRow& to, DevicePtr<const float> x, DevicePtr<const float> up,
+                        bool is_gated, int32_t gate, SharedPtr<float> scratch, Here here) {
+  if (is_gated) {
+    const GatedRow gated_row = {x, up, gate};
+    halve_row(to, gated_row, scratch, here);
+  } else {
+    const PlainRow plain = {x};
+    halve_row(to, plain, scratch, here);
+  }
+}
+
 /// Rows of x, or of gated(x, up), as an image. Grid: a block for each token, and for every kClearedRows rows of the
 /// image past them, or a part of so many, another. x and up begin at multiples of 16 bytes.
 /// @param x [n_tokens, n_cols], up alike or unused
@@ -157,13 +169,7 @@ halve_activations(GPU_RESULT(0, float, x), GPU_RESULT(1, float, up), GPU_IO(2, u
   if (here.block_x >= p.n_tokens) return clear_padding(image, p.n_tokens, p.n_cols, here);
   const int64_t first = int64_t(here.block_x) * p.n_cols;
   const ImageRow to = {image, scales, here.block_x, p.n_tokens, p.n_cols};
-  if (p.is_gated) {
-    const GatedRow gated_row = {x + first, up + first, p.gate};
-    halve_row(to, gated_row, scratch, here);
-  } else {
-    const PlainRow plain = {x + first};
-    halve_row(to, plain, scratch, here);
-  }
+  halve_input(to, x + first, up + first, p.is_gated != 0, p.gate, scratch, here);
 }
 
 struct HalveNormedParams {
