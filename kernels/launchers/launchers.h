@@ -18,7 +18,7 @@
 #include "kernels/portable/pack_codes.h"
 #include "kernels/portable/rope_attention.h"
 #include "kernels/portable/rope_codes.h"
-#include "kernels/portable/sample.h"
+#include "kernels/portable/shortlist.h"
 #include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 #include "kernels/runtime/runtime.h"
@@ -47,9 +47,9 @@ Error launch_gather_rows(Stream stream, float* y, const float* x, const int32_t*
 Error launch_rope_and_store_kv(Stream stream, float* q, const float* k, const float* v, const float* turns,
                                const int32_t* positions, const int32_t* slots, uint16_t* pages, int32_t n_tokens,
                                const RopeKvParams& params);
-Error launch_top_k(Stream stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
-                   const SampleParams& params);
-Error launch_softmax_rows(Stream stream, float* y, const float* x, int32_t n_rows, const SampleParams& params);
+/// @param groups room for 2 * n_rows * params.n_groups numbers, lists [n_rows, kShortlistWords]
+Error launch_shortlist(Stream stream, const float* logits, float* groups, float* lists, int32_t n_rows,
+                       const ShortlistParams& params);
 Error launch_route_experts(Stream stream, const float* logits, const float* bias, int32_t* experts, float* weights,
                            int32_t n_tokens, const RouterKernelParams& params);
 Error launch_group_experts(Stream stream, const int32_t* experts, int32_t* order, int32_t* tiles, int32_t* n_tiles,

@@ -102,15 +102,17 @@ Error launch_rope_and_store_kv(Stream stream, float* q, const float* k, const fl
   return launch(rope_and_store_kv, q, k, v, turns, positions, slots, pages, params);
 }
 
-Error launch_top_k(Stream stream, const float* logits, int32_t* tokens, float* values, int32_t n_rows,
-                   const SampleParams& params) {
+Error launch_shortlist(Stream stream, const float* logits, float* groups, float* lists, int32_t n_rows,
+                       const ShortlistParams& params) {
   if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, n_rows, kSampleThreads)(top_k, logits, tokens, values, params);
-}
-
-Error launch_softmax_rows(Stream stream, float* y, const float* x, int32_t n_rows, const SampleParams& params) {
-  if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return Launch(stream, n_rows, kSampleThreads)(softmax_rows, y, x, params);
+  if (params.n_groups > kMostGroups || params.n_least > kShortlistMost) return Error::kInvalidValue;
+  float* sums = groups + int64_t{n_rows} * params.n_groups;
+  const Grid grid(blocks_of(params.n_groups, kGroupsPerBlock), n_rows);
+  if (const Error error =
+          OverlappedLaunch(stream, grid, kGroupBestThreads)(best_of_groups, logits, groups, sums, params);
+      error != Error::kNone)
+    return error;
+  return OverlappedLaunch(stream, n_rows, kShortlistThreads)(shortlist, logits, groups, sums, lists, params);
 }
 
 Error launch_route_experts(Stream stream, const float* logits, const float* bias, int32_t* experts, float* weights,

@@ -97,6 +97,7 @@
   OUTPOST_KERNEL(add)                                                               \
   OUTPOST_KERNEL(add_gated)                                                         \
   OUTPOST_KERNEL(arrange_choices)                                                   \
+  OUTPOST_KERNEL(best_of_groups)                                                    \
   OUTPOST_KERNEL(combine_experts)                                                   \
   OUTPOST_KERNEL(copy_columns)                                                      \
   OUTPOST_KERNEL(copy_experts)                                                      \
@@ -115,9 +116,8 @@
   OUTPOST_KERNEL(rope_and_store_kv)                                                 \
   OUTPOST_KERNEL(route_experts)                                                     \
   OUTPOST_KERNEL(scale)                                                             \
+  OUTPOST_KERNEL(shortlist)                                                         \
   OUTPOST_KERNEL(softcap)                                                           \
-  OUTPOST_KERNEL(softmax_rows)                                                      \
-  OUTPOST_KERNEL(top_k)                                                             \
   OUTPOST_KERNEL(unpack_pages)                                                      \
   OUTPOST_KERNEL(widen_q6_k)                                                        \
   OUTPOST_KERNEL(widen_q8_0)

@@ -17,7 +17,7 @@
 #include "kernels/portable/rope_attention.h"
 #include "kernels/portable/rope_codes.h"
 #include "kernels/portable/rope_kv.h"
-#include "kernels/portable/sample.h"
+#include "kernels/portable/shortlist.h"
 #include "kernels/portable/widen.h"
 
 namespace outpost {
@@ -51,7 +51,7 @@ static_assert(sizeof(RowParams) == 24, "six numbers");
 static_assert(sizeof(NormParams) == 12, "three numbers");
 static_assert(sizeof(ResidualNormParams) == 20, "five numbers");
 static_assert(sizeof(QuantizeParams) == 8, "two numbers");
-static_assert(sizeof(SampleParams) == 12, "three numbers");
+static_assert(sizeof(ShortlistParams) == 16, "four numbers");
 static_assert(sizeof(WidenParams) == 8, "a long");
 // Elements of arrays that the host writes.
 static_assert(sizeof(AttentionTile) == 28, "seven numbers");

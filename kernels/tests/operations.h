@@ -15,7 +15,7 @@
 #include "kernels/portable/halve.h"
 #include "kernels/portable/norm.h"
 #include "kernels/portable/rope_attention.h"
-#include "kernels/portable/sample.h"
+#include "kernels/portable/shortlist.h"
 #include "kernels/portable/superblock_matvec.h"
 #include "kernels/portable/widen.h"
 #include "tests/support/quantized_data.h"
@@ -140,10 +140,9 @@ void run_rope_and_attention(const DeviceAttention& arrays, const DeviceNewKv& ad
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
                DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
                int32_t n_tiles, const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);
-void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
-               const gpu::SampleParams& params);
-void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const gpu::SampleParams& params,
-                      Schedule schedule = Schedule::kInOrder);
+/// @param groups [2, n_rows, params.n_groups]
+void run_shortlist(DeviceArray<float>& logits, DeviceArray<float>& groups, DeviceArray<float>& lists, int32_t n_rows,
+                   const gpu::ShortlistParams& params, Schedule schedule = Schedule::kInOrder);
 void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements);
 /// Up to kMatvecMaxTokens tokens.
 void run_matvec(gpu::DeviceType type, DeviceArray<std::byte>& weight, DeviceActivations& x, DeviceArray<float>& bias,

@@ -129,13 +129,9 @@ void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<
   const AttentionArrays arrays{q, pages, page_tables, tiles, nullptr, sinks, y, nullptr, nullptr};
   check_launch(launch_flash(kStream, arrays, n_tiles, params), "flash_prefill");
 }
-void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
-               const SampleParams& params) {
-  check_launch(launch_top_k(kStream, logits, tokens, values, n_rows, params), "top_k");
-}
-void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const SampleParams& params,
-                      Schedule) {
-  check_launch(launch_softmax_rows(kStream, y, x, n_rows, params), "softmax_rows");
+void run_shortlist(DeviceArray<float>& logits, DeviceArray<float>& groups, DeviceArray<float>& lists, int32_t n_rows,
+                   const ShortlistParams& params, Schedule) {
+  check_launch(launch_shortlist(kStream, logits, groups, lists, n_rows, params), "shortlist");
 }
 void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements) {
   check_launch(launch_widen(kStream, type, narrow.pointer(), wide.pointer(), n_elements), "widen");

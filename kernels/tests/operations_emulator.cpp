@@ -221,13 +221,12 @@ void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<
   }
 }
 
-void run_top_k(DeviceArray<float>& logits, DeviceArray<int32_t>& tokens, DeviceArray<float>& values, int32_t n_rows,
-               const SampleParams& params) {
-  launch({{n_rows}, kSampleThreads, Schedule::kRandom, 1}, [&] { top_k(logits, tokens, values, params); });
-}
-void run_softmax_rows(DeviceArray<float>& y, DeviceArray<float>& x, int32_t n_rows, const SampleParams& params,
-                      Schedule schedule) {
-  launch({{n_rows}, kSampleThreads, schedule, 1}, [&] { softmax_rows(y, x, params); });
+void run_shortlist(DeviceArray<float>& logits, DeviceArray<float>& groups, DeviceArray<float>& lists, int32_t n_rows,
+                   const ShortlistParams& params, Schedule schedule) {
+  const emulator::Pointer<float> best = groups, sums = best + int64_t{n_rows} * params.n_groups;
+  launch({{blocks_of(params.n_groups, kGroupsPerBlock), n_rows}, kGroupBestThreads, schedule, 1},
+         [&] { best_of_groups(logits, best, sums, params); });
+  launch({{n_rows}, kShortlistThreads, schedule, 1}, [&] { shortlist(logits, best, sums, lists, params); });
 }
 
 void run_widen(TensorType type, DeviceArray<std::byte>& narrow, DeviceArray<std::byte>& wide, int64_t n_elements) {

@@ -230,6 +230,7 @@ struct PassInputs {
   bool wants_hidden;                        ///< hidden states instead of logits
   std::span<const float> activations = {};  ///< what the stage before has computed; empty in the first one
   bool wants_all_hidden = false;            ///< hidden states of all tokens beside what else is wanted
+  bool wants_shortlists = false;            ///< of the logits
 };
 
 class Backend : public KvAllocator {
@@ -324,6 +325,12 @@ class Backend : public KvAllocator {
   /// y is [n_tokens, n_head, head_dim_v]. What q holds afterwards is not said: a device may rotate it here alone.
   virtual void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                          std::span<const SequenceRun> runs, const AttentionParams& params) = 0;
+  /// Whether there is `shortlist`: where bringing rows of logits to the host, and looking through them there, takes
+  /// longer.
+  virtual bool has_shortlists() const { return false; }
+  /// Of each row of logits [n_rows, n_vocab] a Shortlist (kernels/common/shortlist.h), as the bits of its words
+  /// [n_rows, kShortlistWords]. @pre has_shortlists()
+  virtual void shortlist(DeviceSpan<float> /*lists*/, DeviceSpan<const float> /*logits*/, int32_t /*n_rows*/) {}
   /// y[i] = row rows[i] of x, rows of `width`.
   virtual void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
                            int64_t width) = 0;

@@ -451,8 +451,8 @@ std::vector<float> evaluate_logits(const Model& model, std::span<const int32_t> 
 /// @throws EngineError kInvalidArgument, kContextFull, kOutOfMemory
 std::vector<float> embed(const Model& model, std::span<const int32_t> tokens);
 
-/// How long a pass over some new tokens takes behind n_past others, logits of all new ones included: what checking a
-/// draft of that length costs.
+/// How long a pass over some new tokens takes behind n_past others, with what the default sampler has to know of the
+/// logits of all new ones: what checking a draft of that length costs.
 /// @param n_tokens sizes of passes. @return of each the median of n_rounds, in milliseconds
 /// @throws EngineError kInvalidArgument, kContextFull
 std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<const int32_t> n_tokens,

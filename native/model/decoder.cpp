@@ -28,9 +28,17 @@ std::vector<ExpertUsage> Decoder::expert_usage() const {
 }
 
 void Decoder::forward(const Batch& batch, KvStorage& kv, std::span<float> logits) {
+  on_devices([&] { run_stages(batch, kv, logits); });
+}
+
+void Decoder::read_logits(int32_t i, std::span<float> logits) {
+  on_devices([&] { read_row(stages_.last(), logits_, i, logits); });
+}
+
+void Decoder::on_devices(const std::function<void()>& work) {
   if (device_loss_) throw *device_loss_;
   try {
-    run_stages(batch, kv, logits);
+    work();
   } catch (const EngineError& error) {
     if (error.code() == ErrorCode::kDeviceLost) device_loss_ = error;
     throw;
@@ -43,8 +51,16 @@ void Decoder::run_stages(const Batch& batch, KvStorage& kv, std::span<float> log
     Backend& backend = stages_.backend(i);
     KvStorage& stage_kv = stages_.size() == 1 ? kv : static_cast<StagedKv&>(kv).stage(i);
     const std::span<const float> stream = i == 0 ? std::span<const float>{} : stream_;
-    const PassInputs inputs{this,        stage_kv,           batch.tokens, batch.runs,           batch.logit_rows,
-                            batch.n_ctx, batch.wants_hidden, stream,       !batch.hidden.empty()};
+    const PassInputs inputs{.network = this,
+                            .kv = stage_kv,
+                            .tokens = batch.tokens,
+                            .runs = batch.runs,
+                            .logit_rows = batch.logit_rows,
+                            .n_ctx = batch.n_ctx,
+                            .wants_hidden = batch.wants_hidden,
+                            .activations = stream,
+                            .wants_all_hidden = !batch.hidden.empty(),
+                            .wants_shortlists = !batch.shortlists.empty()};
     const auto y = backend.run_pass(inputs, [&] {
       const Scratch::Frame frame(scratch_[i]);
       Pass pass{backend, scratch_[i], stage_kv, batch, n_tokens, i, stages_.first_layer(i)};
@@ -54,7 +70,7 @@ void Decoder::run_stages(const Batch& batch, KvStorage& kv, std::span<float> log
       stream_.resize(y.size);
       backend.read(stream_, y);
     } else if (!batch.wants_hidden) {
-      read_results(backend, y, batch, logits);
+      logits_ = read_results(backend, y, batch, logits);
     } else if (!batch.logit_rows.empty()) {
       backend.read(logits, y);
     }

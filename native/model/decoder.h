@@ -2,6 +2,7 @@
 // backends share the layers the stream crosses from one to the next by the host.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -25,6 +26,7 @@ class Decoder : public Network {
   Pooling pooling() const override { return pooling_; }
   void set_pooling(Pooling pooling) { pooling_ = pooling; }
   void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) final;
+  void read_logits(int32_t i, std::span<float> logits) final;
 
  protected:
   /// Reads token_embd, output_norm and output, which is token_embd again where the file has none.
@@ -45,14 +47,17 @@ class Decoder : public Network {
   Linear output_;  // [n_vocab, n_embd]
 
  private:
+  /// Remembers a lost device, after which nothing is asked of it any more.
+  void on_devices(const std::function<void()>& work);
   void run_stages(const Batch& batch, KvStorage& kv, std::span<float> logits);
   /// Runs the layers of one stage. @return the residual stream after them; of the last one what `unembed` does
   DeviceSpan<const float> run_stage(Pass& pass, std::span<const float> stream);
   /// @return what `read_results` takes apart, or the hidden states of the wanted rows
   DeviceSpan<const float> unembed(Pass& pass, DeviceSpan<const float> x);
 
-  std::vector<Scratch> scratch_;  // of each stage
-  std::vector<float> stream_;     // between two stages, [n_tokens, n_embd]
+  std::vector<Scratch> scratch_;    // of each stage
+  std::vector<float> stream_;       // between two stages, [n_tokens, n_embd]
+  DeviceSpan<const float> logits_;  // of the last pass
   std::vector<size_t> weight_bytes_;
   Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers

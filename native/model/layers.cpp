@@ -208,8 +208,10 @@ std::unique_ptr<MoeFfn> load_moe_ffn_with_shared(const ModelKeys& keys, WeightLo
 
 namespace {
 
-/// Hidden states lie first; logits begin at a whole cache line behind them.
-size_t logits_begin(const Batch& batch) { return (batch.hidden.size() + 15) / 16 * 16; }
+size_t whole_lines(size_t n) { return (n + 15) / 16 * 16; }
+// Hidden states lie first, then shortlists, then logits, each from a whole cache line on.
+size_t lists_begin(const Batch& batch) { return whole_lines(batch.hidden.size()); }
+size_t logits_begin(const Batch& batch) { return lists_begin(batch) + whole_lines(batch.shortlists.size()); }
 
 }  // namespace
 
@@ -232,12 +234,26 @@ DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, c
   pass.backend.discard(normed);
   if (shape.scale != 1.0f) pass.backend.scale(logits, shape.scale);
   if (shape.softcap > 0.0f) pass.backend.softcap(logits, shape.softcap);
+  if (const size_t n = batch.shortlists.size(); n > 0)
+    pass.backend.shortlist({results.data + lists_begin(batch), n}, logits, n_rows);
   return results;
 }
 
-void read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch, std::span<float> logits) {
+DeviceSpan<const float> read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch,
+                                     std::span<float> logits) {
   if (!batch.hidden.empty()) backend.read(batch.hidden, {results.data, batch.hidden.size()});
-  if (!batch.logit_rows.empty()) backend.read(logits, {results.data + logits_begin(batch), logits.size()});
+  if (batch.logit_rows.empty()) return {};
+  const DeviceSpan<const float> all{results.data + logits_begin(batch), results.size - logits_begin(batch)};
+  if (batch.shortlists.empty()) {
+    backend.read(logits, all);
+  } else {
+    backend.read(batch.shortlists, {results.data + lists_begin(batch), batch.shortlists.size()});
+  }
+  return all;
+}
+
+void read_row(Backend& backend, DeviceSpan<const float> rows, int32_t i, std::span<float> logits) {
+  backend.read(logits, {rows.data + static_cast<size_t>(i) * logits.size(), logits.size()});
 }
 
 }  // namespace outpost

@@ -113,12 +113,17 @@ struct LogitShape {
   float scale = 1.0f;
   float softcap = 0.0f;  ///< 0: none
 };
-// What a pass gives: the hidden states of all tokens, if the batch wants them, and the logits of the wanted rows.
-/// @param x the residual stream after the layers @return all of it, for `read_results`
+// What a pass gives: the hidden states of all tokens, if the batch wants them, and the logits of the wanted rows, or
+// shortlists of them.
+/// @param x the residual stream after the layers @return all of it, for `read_results`; empty if nothing is wanted
 DeviceSpan<const float> compute_results(Pass& pass, DeviceSpan<const float> x, const Norm& norm, const Linear& output,
                                         const LogitShape& shape = {});
-/// Empty where the batch wants neither.
-void read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch, std::span<float> logits);
+/// @param logits of the wanted rows; nothing is written there if the batch wants shortlists
+/// @return the logits on the device, until the next pass
+DeviceSpan<const float> read_results(Backend& backend, DeviceSpan<const float> results, const Batch& batch,
+                                     std::span<float> logits);
+/// Row i of logits that a pass has left there, [n_vocab].
+void read_row(Backend& backend, DeviceSpan<const float> rows, int32_t i, std::span<float> logits);
 
 /// "blk.<il>."
 std::string block_prefix(int32_t il);

@@ -24,15 +24,25 @@ MtpHead::MtpHead(WeightLoader& loader, const Hparams& hp, const std::string& blk
 }
 
 void MtpHead::forward(const Batch& batch, std::span<const float> hidden, KvStorage& kv, std::span<float> logits) {
-  const PassInputs inputs{this,        kv,    batch.tokens, batch.runs,           batch.logit_rows,
-                          batch.n_ctx, false, hidden,       !batch.hidden.empty()};
+  const PassInputs inputs{.network = this,
+                          .kv = kv,
+                          .tokens = batch.tokens,
+                          .runs = batch.runs,
+                          .logit_rows = batch.logit_rows,
+                          .n_ctx = batch.n_ctx,
+                          .wants_hidden = false,
+                          .activations = hidden,
+                          .wants_all_hidden = !batch.hidden.empty(),
+                          .wants_shortlists = !batch.shortlists.empty()};
   const auto results = backend_.run_pass(inputs, [&] {
     const Scratch::Frame frame(scratch_);
     Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size()), 0, 0};
     return run(pass, hidden);
   });
-  read_results(backend_, results, batch, logits);
+  logits_ = read_results(backend_, results, batch, logits);
 }
+
+void MtpHead::read_logits(int32_t i, std::span<float> logits) { read_row(backend_, logits_, i, logits); }
 
 DeviceSpan<const float> MtpHead::run(Pass& pass, std::span<const float> hidden) const {
   const int32_t n_embd = hp_.n_embd, n_tokens = pass.n_tokens;

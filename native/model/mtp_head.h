@@ -24,6 +24,7 @@ class MtpHead final : public NextTokenHead {
 
   KvShape kv_shape() const override { return {1, hp_.n_head_kv, hp_.head_dim_k, hp_.head_dim_v}; }
   void forward(const Batch& batch, std::span<const float> hidden, KvStorage& kv, std::span<float> logits) override;
+  void read_logits(int32_t i, std::span<float> logits) override;
 
  private:
   DeviceSpan<const float> run(Pass& pass, std::span<const float> hidden) const;
@@ -32,6 +33,7 @@ class MtpHead final : public NextTokenHead {
   const Shared shared_;
   Backend& backend_;
   Scratch scratch_;
+  DeviceSpan<const float> logits_;  // of the last pass
   Norm enorm_, hnorm_;
   Linear eh_proj_;  // [n_embd, 2 * n_embd]
   PreNormLayer block_;

@@ -24,13 +24,23 @@ struct Batch {
   std::function<bool()> goes_on = nullptr;
   /// Receives the normalized residual stream of all tokens [n_tokens, n_embd] beside the logits; empty: not wanted.
   std::span<float> hidden = {};
+  /// Receives Shortlists of the logits, as the bits of their words [logit_rows.size(), kShortlistWords], in place of
+  /// these; `read_logits` has them then. Empty: not wanted. Only where the last stage's backend has them.
+  std::span<float> shortlists = {};
+};
+
+/// What the last pass has left on the device.
+class LogitSource {
+ public:
+  virtual ~LogitSource() = default;
+  /// Row i of the last batch's logit_rows, [n_vocab]. @pre that batch wanted shortlists, and nothing was computed since
+  virtual void read_logits(int32_t i, std::span<float> logits) = 0;
 };
 
 /// A block behind the layers of a model that predicts further tokens (multi-token prediction, arXiv:2412.19437, section
 /// 2.2). It goes on from hidden states: the model's at a position, or its own of the row before.
-class NextTokenHead {
+class NextTokenHead : public LogitSource {
  public:
-  virtual ~NextTokenHead() = default;
   virtual KvShape kv_shape() const = 0;  ///< of its own keys and values
   /// Writes to `logits` what is expected behind the batch's tokens, each of which follows a position of `hidden`
   /// [n_tokens, n_embd]; and to Batch::hidden, which may be empty, what it goes on from itself.
@@ -41,9 +51,8 @@ class NextTokenHead {
 /// How the hidden states of a text become one vector.
 enum class Pooling { kMean, kLast };
 
-class Network {
+class Network : public LogitSource {
  public:
-  virtual ~Network() = default;
   virtual const Hparams& hparams() const = 0;
   virtual const std::vector<size_t>& weight_bytes() const = 0;  ///< of each stage
   virtual KvShape kv_shape() const = 0;

@@ -14,7 +14,7 @@ void ComputedSource::observe_price(double ms, size_t n) {
 }
 
 std::vector<int32_t> draw_ahead(const Reply& reply, Sampler& sampler, const Tokenizer& tokenizer,
-                                std::span<const float> logits, int32_t n, const std::function<bool(int32_t)>& go_on) {
+                                const RowLogits& logits, int32_t n, const std::function<bool(int32_t)>& go_on) {
   std::vector<int32_t> history(reply.history().begin(), reply.history().end()), drafted;
   sampler.follow(reply.sampler());
   GrammarProgram* grammar = reply.grammar();
@@ -24,7 +24,7 @@ std::vector<int32_t> draw_ahead(const Reply& reply, Sampler& sampler, const Toke
     if (grammar != nullptr) filter.emplace(*grammar, state);
     int32_t id = 0;
     try {
-      id = sampler.sample(logits, history, {}, filter ? &*filter : nullptr);
+      id = sampler.sample(logits.row(0), history, {}, filter ? &*filter : nullptr);
     } catch (const EngineError& error) {
       // A guess has led to where the vocabulary cannot spell what the grammar wants. The reply need not go there.
       if (error.code() != ErrorCode::kInvalidArgument) throw;

@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "runtime/reply.h"
+#include "runtime/row_logits.h"
 
 namespace outpost {
 
@@ -34,9 +35,9 @@ class ComputedSource {
 };
 
 /// Draws up to n tokens as the reply would, with the random numbers that it is going to draw and within its grammar.
-/// @param logits behind the reply @param tokenizer of the ids that are drawn
-/// @param go_on computes the logits behind one more token, into the same memory; false if that cannot be done
+/// @param logits what follows the reply, as Reply::n_best asks for it @param tokenizer of the ids that are drawn
+/// @param go_on computes what follows one more token, into the same place; false if that cannot be done
 std::vector<int32_t> draw_ahead(const Reply& reply, Sampler& sampler, const Tokenizer& tokenizer,
-                                std::span<const float> logits, int32_t n, const std::function<bool(int32_t)>& go_on);
+                                const RowLogits& logits, int32_t n, const std::function<bool(int32_t)>& go_on);
 
 }  // namespace outpost

@@ -48,7 +48,7 @@ DecodeLoop::DecodeLoop(std::shared_ptr<const LoadedModel> model, const EngineOpt
       scheduler_({n_prefill_, options.slice_ms, options.n_sequences, model_->stages().n_least_prefill(),
                   model_->stages().n_lone_prefill()}),
       pace_(parts_.temperature ? parts_.temperature : temperature_of(model_->info().shares), options.pace_above_c),
-      results_(model_->stages()) {
+      logits_(*model_) {
   if (options.draft_model != nullptr) {
     auto draft = std::dynamic_pointer_cast<const LoadedModel>(options.draft_model);
     if (draft == nullptr) throw EngineError(ErrorCode::kInvalidArgument, "The draft model is none of this engine's.");
@@ -302,7 +302,7 @@ void DecodeLoop::draft(std::vector<Part>& parts) {
 /// Computes all parts together; the logits that are needed are in `logits_` then.
 /// @param draft_ms what their drafts took
 void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
-  std::vector<int32_t> tokens, logit_rows;
+  std::vector<int32_t> tokens, logit_rows, n_best;
   std::vector<SequenceRun> runs;
   int32_t n_prompt = 0;
   for (Part& part : parts) {
@@ -318,6 +318,7 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
     if (!part.chooses) continue;
     for (size_t row = begin + pending.size() - 1; row < tokens.size(); ++row)
       logit_rows.push_back(static_cast<int32_t>(row));
+    n_best.resize(logit_rows.size(), parts_.steer ? 0 : part.request->reply.n_best());
   }
   const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
     return scheduler_.may_be_overtaken(part.request->id, now);
@@ -336,8 +337,9 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
   {
     const std::lock_guard lock(model_->device_mutex());
     const UrgentTurn turn;
-    logits_ = results_.take(logit_rows.size() * static_cast<size_t>(model_->info().n_vocab));
-    model_->network().forward({tokens, runs, logit_rows, n_ctx_, false, goes_on, hidden_}, kv_.storage(), logits_);
+    logits_.compute(
+        model_->network(), {tokens, runs, logit_rows, n_ctx_, false, goes_on, hidden_}, n_best,
+        [&](const Batch& batch, std::span<float> logits) { model_->network().forward(batch, kv_.storage(), logits); });
   }
   const double ms = ms_between(start, Clock::now());
   if (wants_hidden) hand_over_hidden(parts, runs);
@@ -401,7 +403,6 @@ void DecodeLoop::conclude(Part& part) {
 std::optional<StopReason> DecodeLoop::say(Part& part) {
   Request& request = *part.request;
   const auto start = Clock::now();
-  const auto n_vocab = static_cast<size_t>(model_->info().n_vocab);
   const int32_t n_decoded_before = request.reply.n_decoded();
   std::optional<StopReason> reason;
   for (size_t i = 0; !reason.has_value(); ++i) {
@@ -410,9 +411,8 @@ std::optional<StopReason> DecodeLoop::say(Part& part) {
       break;
     }
     const size_t row = static_cast<size_t>(part.first_logit_row) + i;
-    const auto logits = logits_.subspan(row * n_vocab, n_vocab);
-    if (parts_.steer) parts_.steer(request.reply.history(), logits);
-    const Reply::Step step = request.reply.next(logits);
+    if (parts_.steer) parts_.steer(request.reply.history(), logits_.all(row));
+    const Reply::Step step = request.reply.next(logits_.row(row));
     if (request.stats.ttft_ms == 0 && step.says_more)
       request.stats.ttft_ms = ms_between(request.submitted, Clock::now());
     request.stats.n_decoded = request.reply.n_decoded();

@@ -21,6 +21,7 @@
 #include "runtime/loaded_model.h"
 #include "runtime/mtp_draft.h"
 #include "runtime/request.h"
+#include "runtime/row_logits.h"
 #include "runtime/scheduler.h"
 #include "runtime/thermal_pace.h"
 
@@ -99,8 +100,7 @@ class DecodeLoop {
   std::unique_ptr<MtpDrafts> mtp_;  // null: the model has no head for further tokens
   SharedDrafts drafts_;
   std::map<uint64_t, std::shared_ptr<Request>> running_;
-  HostResults results_;
-  std::span<float> logits_;    // of the rows of the last pass that choose, [rows, n_vocab]
+  RowLogits logits_;           // of the rows of the last pass that choose
   std::vector<float> hidden_;  // of all its tokens, [n_tokens, n_embd], where a drafter wants them
 };
 

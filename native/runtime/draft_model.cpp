@@ -24,10 +24,6 @@ bool same_tokens(const Vocabulary& a, const Vocabulary& b) {
   return true;
 }
 
-int32_t argmax(std::span<const float> logits) {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
 }  // namespace
 
 DraftCompatibility draft_compatibility(const Model& target, const Model& draft) {
@@ -51,7 +47,8 @@ DraftModel::DraftModel(std::shared_ptr<const LoadedModel> draft, std::shared_ptr
     : draft_(std::move(draft)),
       target_(std::move(target)),
       n_ctx_(std::min(n_ctx, draft_->info().n_ctx_train)),
-      kv_(draft_->stages(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)) {
+      kv_(draft_->stages(), draft_->network().kv_shape(), 2 * ((n_ctx_ + kKvPageSize - 1) / kKvPageSize)),
+      logits_(*draft_) {
   const DraftCompatibility fit = draft_compatibility(*target_, *draft_);
   if (fit.kind == DraftCompatibility::Kind::kNone) {
     throw EngineError(ErrorCode::kInvalidArgument, concat(in_quotes(draft_->info().name), " cannot draft for ",
@@ -64,21 +61,22 @@ DraftSequence::~DraftSequence() {
   if (sequence_ != nullptr) model_.kv().retire(std::move(sequence_));
 }
 
-void DraftSequence::compute(std::span<const int32_t> tokens) {
+void DraftSequence::compute(std::span<const int32_t> tokens, int32_t n_best) {
   const SequenceRun run{sequence_->page_table, sequence_->n_past(), static_cast<int32_t>(tokens.size())};
   const int32_t last_row = run.n_tokens - 1;
-  logits_.resize(static_cast<size_t>(model_.model().info().n_vocab));
+  Network& network = model_.model().network();
   {
     const std::lock_guard lock(model_.model().device_mutex());
     const UrgentTurn turn;
-    model_.model().network().forward({tokens, {&run, 1}, {&last_row, 1}, model_.n_ctx()}, model_.kv().storage(),
-                                     logits_);
+    model_.logits().compute(
+        network, {tokens, {&run, 1}, {&last_row, 1}, model_.n_ctx()}, {&n_best, 1},
+        [&](const Batch& batch, std::span<float> logits) { network.forward(batch, model_.kv().storage(), logits); });
   }
   sequence_->tokens.insert(sequence_->tokens.end(), tokens.begin(), tokens.end());
 }
 
 /// Computes `tokens` as far as that is not done, the last one at least. @return false if it cannot be done
-bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
+bool DraftSequence::catch_up(std::span<const int32_t> tokens, int32_t n_best) {
   if (tokens.empty() || static_cast<int32_t>(tokens.size()) >= model_.n_ctx()) return false;
   if (sequence_ == nullptr) {
     sequence_ = model_.kv().begin(tokens, static_cast<int32_t>(tokens.size()));
@@ -95,7 +93,7 @@ bool DraftSequence::catch_up(std::span<const int32_t> tokens) {
     // Reading the prompt, or what was said while nobody asked, is no part of what a draft costs.
     if (unread.size() <= kUsualUnread) started_ = Clock::now();
     const size_t n = unread.size() <= kUsualUnread ? unread.size() : std::min(unread.size() - kUsualUnread, kChunk);
-    compute(unread.first(n));
+    compute(unread.first(n), n_best);
     unread = unread.subspan(n);
   }
   return true;
@@ -109,11 +107,12 @@ std::vector<int32_t> DraftSequence::draft(const Reply& reply, int32_t n) {
 }
 
 std::vector<int32_t> DraftSequence::draft_same_tokens(const Reply& reply, int32_t n) {
-  if (!catch_up(reply.history())) return {};
-  return draw_ahead(reply, sampler_, model_.model().tokenizer(), logits_, n, [&](int32_t id) {
+  const int32_t n_best = reply.n_best();
+  if (!catch_up(reply.history(), n_best)) return {};
+  return draw_ahead(reply, sampler_, model_.model().tokenizer(), model_.logits(), n, [&](int32_t id) {
     const int32_t n_positions = sequence_->n_past() + 1;
     if (n_positions >= model_.n_ctx() || !model_.kv().extend(*sequence_, n_positions)) return false;
-    compute({&id, 1});
+    compute({&id, 1}, n_best);
     return true;
   });
 }
@@ -132,18 +131,19 @@ std::vector<int32_t> DraftSequence::draft_same_text(const Reply& reply, int32_t 
   } else {
     own.retokenize(text_tokens_, {n_before, 0, added.size()}, text_, options);
   }
-  if (!catch_up(text_tokens_.ids)) return {};
+  Sampler best({.temperature = 0});
+  if (!catch_up(text_tokens_.ids, best.n_best())) return {};
   std::string drafted;
   // Tokens of the draft model may be shorter than the target's: two for each, and one to see where the last one ends.
   std::vector<int32_t> ids = text_tokens_.ids;
   for (int32_t i = 0; i <= 2 * n; ++i) {
-    const int32_t id = argmax(logits_);
+    const int32_t id = best.sample(model_.logits().row(0), {});
     if (own.vocabulary().is_end(id) || static_cast<int32_t>(ids.size()) + 1 >= model_.n_ctx()) break;
     drafted += own.bytes(id);
     ids.push_back(id);
     if (static_cast<int32_t>(target.encode_inside(drafted).size()) > n) break;
     if (!model_.kv().extend(*sequence_, static_cast<int32_t>(ids.size()))) break;
-    compute({&id, 1});
+    compute({&id, 1}, best.n_best());
   }
   std::vector<int32_t> tokens = target.encode_inside(drafted);
   if (!tokens.empty()) tokens.pop_back();  // what comes next may belong to it

@@ -25,6 +25,8 @@ class DraftModel {
   const LoadedModel& target() const { return *target_; }
   bool has_same_tokens() const { return has_same_tokens_; }
   KvCache& kv() { return kv_; }
+  /// Of the last token that any of its sequences computed.
+  RowLogits& logits() { return logits_; }
   int32_t n_ctx() const { return n_ctx_; }
 
  private:
@@ -32,6 +34,7 @@ class DraftModel {
   bool has_same_tokens_;
   int32_t n_ctx_;
   KvCache kv_;
+  RowLogits logits_;
 };
 
 /// Its place in one reply.
@@ -47,14 +50,14 @@ class DraftSequence final : public ComputedSource {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool catch_up(std::span<const int32_t> tokens);
-  void compute(std::span<const int32_t> tokens);
+  // @param n_best as RowLogits takes it, of the last token
+  bool catch_up(std::span<const int32_t> tokens, int32_t n_best);
+  void compute(std::span<const int32_t> tokens, int32_t n_best);
   std::vector<int32_t> draft_same_tokens(const Reply& reply, int32_t n);
   std::vector<int32_t> draft_same_text(const Reply& reply, int32_t n);
 
   DraftModel& model_;
   std::unique_ptr<KvSequence> sequence_;
-  std::vector<float> logits_;
   Sampler sampler_{SamplerParams{}};
   Clock::time_point started_;  // of the last draft, when what it had to read first was read
   // For models of different tokens: the target's history as text, and as tokens of the draft model.

@@ -3,10 +3,13 @@
 #include <chrono>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 
 #include "core/strings.h"
 #include "kv/kv_pages.h"
 #include "runtime/loaded_model.h"
+#include "runtime/row_logits.h"
+#include "sampling/sampler.h"
 
 namespace outpost {
 namespace {
@@ -34,14 +37,32 @@ class PrivateSequence {
   /// wanted
   void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows, std::span<float> logits,
                bool wants_hidden = false) const {
-    const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
-    const std::lock_guard lock(model_.device_mutex());
-    model_.network().forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, wants_hidden, goes_on_}, *kv_,
-                             logits);
-    kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
+    compute(tokens, n_past, rows, [&](Batch batch) {
+      batch.wants_hidden = wants_hidden;
+      model_.network().forward(batch, *kv_, logits);
+    });
+  }
+
+  /// The same for all of `tokens`, as requests get it whose samplers want n_best[i] of the best behind token i.
+  void forward(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> n_best,
+               RowLogits& logits) const {
+    std::vector<int32_t> rows(tokens.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    compute(tokens, n_past, rows, [&](const Batch& batch) {
+      logits.compute(model_.network(), batch, n_best,
+                     [&](const Batch& own, std::span<float> all) { model_.network().forward(own, *kv_, all); });
+    });
   }
 
  private:
+  void compute(std::span<const int32_t> tokens, int32_t n_past, std::span<const int32_t> rows,
+               const std::function<void(const Batch&)>& forward) const {
+    const SequenceRun run{page_table_, n_past, static_cast<int32_t>(tokens.size())};
+    const std::lock_guard lock(model_.device_mutex());
+    forward({tokens, {&run, 1}, rows, model_.info().n_ctx_train, false, goes_on_});
+    kv_drop_old(*kv_, page_table_, run.n_past + run.n_tokens);
+  }
+
   static size_t pages_of(int32_t n_tokens) { return static_cast<size_t>((n_tokens + kKvPageSize - 1) / kKvPageSize); }
 
   const LoadedModel& model_;
@@ -135,17 +156,16 @@ std::vector<double> measure_steps(const Model& model, int32_t n_past, std::span<
     const auto n = static_cast<size_t>(std::min(kChunk, n_past - at));
     sequence.forward(std::span(tokens).subspan(static_cast<size_t>(at), n), at, {}, {});
   }
-  std::vector<int32_t> rows(static_cast<size_t>(n_most));
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
-  std::vector<float> logits(rows.size() * static_cast<size_t>(loaded.info().n_vocab));
+  const std::vector<int32_t> n_best(static_cast<size_t>(n_most), Sampler(SamplerParams{}).n_best());
+  RowLogits logits(loaded);
   std::vector<std::vector<double>> times(n_tokens.size());
   // All sizes in turns: what disturbs the machine for a while disturbs all of them.
   for (int32_t round = -1; round < n_rounds; ++round) {
     for (size_t i = 0; i < n_tokens.size(); ++i) {
       const auto n = static_cast<size_t>(n_tokens[i]);
       const auto start = std::chrono::steady_clock::now();
-      sequence.forward(std::span(tokens).subspan(static_cast<size_t>(n_past), n), n_past, std::span(rows).first(n),
-                       std::span(logits).first(n * static_cast<size_t>(loaded.info().n_vocab)));
+      sequence.forward(std::span(tokens).subspan(static_cast<size_t>(n_past), n), n_past, std::span(n_best).first(n),
+                       logits);
       const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
       if (round >= 0) times[i].push_back(time.count());  // the first round warms up
     }

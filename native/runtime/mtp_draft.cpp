@@ -18,7 +18,7 @@ constexpr int32_t kUsualUnread = 16;
 }  // namespace
 
 MtpDrafts::MtpDrafts(std::shared_ptr<const LoadedModel> model, int32_t n_ctx)
-    : model_(std::move(model)), n_ctx_(n_ctx) {
+    : model_(std::move(model)), n_ctx_(n_ctx), logits_(*model_) {
   const int32_t n_each = (std::min(n_ctx, kMostPositions) + kKvPageSize - 1) / kKvPageSize;
   kv_ = model_->stages().last().alloc_kv(head().kv_shape(), kWindows * n_each);
   for (int32_t page = 0; page < kWindows * n_each; ++page) free_.push_back(page);
@@ -64,17 +64,18 @@ void MtpSequence::follow(int32_t first, std::span<const float> hidden) {
   }
 }
 
-void MtpSequence::compute(std::span<const int32_t> tokens, std::span<const float> hidden) {
+void MtpSequence::compute(std::span<const int32_t> tokens, std::span<const float> hidden, int32_t n_best) {
   const SequenceRun run{pages_, n_computed_, static_cast<int32_t>(tokens.size())};
   const int32_t last_row = run.n_tokens - 1;
-  logits_.resize(static_cast<size_t>(drafts_.model().info().n_vocab));
   std::vector<float> own(hidden.size());
   Batch batch{tokens, {&run, 1}, {&last_row, 1}, drafts_.n_ctx()};
   batch.hidden = own;
   {
     const std::lock_guard lock(drafts_.model().device_mutex());
     const UrgentTurn turn;
-    drafts_.head().forward(batch, hidden, drafts_.kv(), logits_);
+    drafts_.logits().compute(drafts_.head(), batch, {&n_best, 1}, [&](const Batch& own_batch, std::span<float> logits) {
+      drafts_.head().forward(own_batch, hidden, drafts_.kv(), logits);
+    });
   }
   hidden_.assign(own.end() - static_cast<std::ptrdiff_t>(n_embd()), own.end());
   n_computed_ += run.n_tokens;
@@ -89,23 +90,24 @@ std::vector<int32_t> MtpSequence::draft(const Reply& reply, int32_t n) {
   if (n_read_ + n_final + n > std::min(kMostPositions, drafts_.n_ctx())) begin_window(begin_ + n_read_);
   if (!drafts_.extend(pages_, n_read_ + n_final + n)) return {};
 
+  const int32_t n_best = reply.n_best();
   auto tokens = history.last(static_cast<size_t>(n_final));
   std::span<const float> hidden = unread_;
   n_computed_ = n_read_;
   auto started = Clock::now();
   if (n_final > kUsualUnread) {
     const size_t n_old = static_cast<size_t>(n_final - kUsualUnread);
-    compute(tokens.first(n_old), hidden.first(n_old * n_embd()));
+    compute(tokens.first(n_old), hidden.first(n_old * n_embd()), n_best);
     tokens = tokens.subspan(n_old);
     hidden = hidden.subspan(n_old * n_embd());
     started = Clock::now();
   }
-  compute(tokens, hidden);
+  compute(tokens, hidden, n_best);
   n_read_ += n_final;
   unread_.clear();
-  auto drafted = draw_ahead(reply, sampler_, drafts_.model().tokenizer(), logits_, n, [&](int32_t id) {
+  auto drafted = draw_ahead(reply, sampler_, drafts_.model().tokenizer(), drafts_.logits(), n, [&](int32_t id) {
     const std::vector<float> last = hidden_;
-    compute({&id, 1}, last);
+    compute({&id, 1}, last, n_best);
     return true;
   });
   observe_price(std::chrono::duration<double, std::milli>(Clock::now() - started).count(), drafted.size());

@@ -24,6 +24,8 @@ class MtpDrafts {
   const LoadedModel& model() const { return *model_; }
   NextTokenHead& head() const { return *model_->network().head(); }
   KvStorage& kv() { return *kv_; }
+  /// Of the last token that any of its windows computed.
+  RowLogits& logits() { return logits_; }
   uint64_t kv_bytes() const { return kv_->size_bytes(); }
   int32_t n_ctx() const { return n_ctx_; }
   /// Appends pages until there is room for n positions. @return false if there are too few; it keeps what it got
@@ -35,6 +37,7 @@ class MtpDrafts {
   int32_t n_ctx_;
   std::unique_ptr<KvStorage> kv_;
   std::vector<int32_t> free_;
+  RowLogits logits_;
 };
 
 /// Its place in one reply.
@@ -54,7 +57,8 @@ class MtpSequence final : public ComputedSource {
   size_t n_embd() const { return static_cast<size_t>(drafts_.model().info().n_embd); }
   int32_t n_unread() const { return static_cast<int32_t>(unread_.size() / n_embd()); }
   void begin_window(int32_t position);
-  void compute(std::span<const int32_t> tokens, std::span<const float> hidden);
+  /// @param n_best as RowLogits takes it, of the last token
+  void compute(std::span<const int32_t> tokens, std::span<const float> hidden, int32_t n_best);
 
   MtpDrafts& drafts_;
   // The window: positions [begin_, begin_ + n_read_) were read, with the tokens behind them, and are final; those of
@@ -63,7 +67,6 @@ class MtpSequence final : public ComputedSource {
   std::vector<int32_t> pages_;
   std::vector<float> unread_;  // [n_unread, n_embd]
   std::vector<float> hidden_;  // the head's own, of the last rows it computed
-  std::vector<float> logits_;  // [n_vocab]
   int32_t n_computed_ = 0;     // rows of the window, drafted ones included
   Sampler sampler_{SamplerParams{}};
 };

@@ -45,11 +45,13 @@ void Reply::find_allowed() {
   }
 }
 
-Reply::Step Reply::next(std::span<const float> logits) {
+int32_t Reply::n_best() const { return grammar_ == nullptr && begin_rest().empty() ? sampler_.n_best() : 0; }
+
+Reply::Step Reply::next(const LogitRow& row) {
   find_allowed();
   std::optional<GrammarFilter> filter;
   if (grammar_ != nullptr && allowed_.empty()) filter.emplace(*grammar_, grammar_state_);
-  Step step{sampler_.sample(logits, history_, allowed_, filter ? &*filter : nullptr), {}, false, {}};
+  Step step{sampler_.sample(row, history_, allowed_, filter ? &*filter : nullptr), {}, false, {}};
   const std::string_view bytes = model_.tokenizer().bytes(step.id);
   const size_t n_begun = std::min(bytes.size(), begin_rest().size());
   step.says_more = n_begun == begin_rest().size() && (begin_rest().empty() || bytes.size() > n_begun);
@@ -59,7 +61,7 @@ Reply::Step Reply::next(std::span<const float> logits) {
   }
   if (wants_log_probs_ && step.says_more)
     log_probs_.push_back(
-        static_cast<float>(sampler_.log_probability(logits, step.id, allowed_, filter ? &*filter : nullptr)));
+        static_cast<float>(sampler_.log_probability(row, step.id, allowed_, filter ? &*filter : nullptr)));
   ++n_decoded_;
   history_.push_back(step.id);
   n_begun_ += n_begun;

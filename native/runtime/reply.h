@@ -28,9 +28,11 @@ class Reply {
     bool says_more = false;            ///< than what it must begin with
     std::optional<StopReason> reason;  ///< why the reply is over, if it is
   };
-  /// Chooses the next token. @param logits after the last token of `history` [n_vocab]
+  /// Chooses the next token. @param row what follows the last token of `history`
   /// @throws EngineError kInternal, kInvalidArgument if no token can be said
-  Step next(std::span<const float> logits);
+  Step next(const LogitRow& row);
+  /// As of the sampler, for this token and those after it.
+  int32_t n_best() const;
 
   /// What was held back, when nothing more comes.
   std::string finish() { return text_.finish(); }

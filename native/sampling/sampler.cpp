@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <unordered_set>
 
 #include "core/strings.h"
 
@@ -33,17 +32,52 @@ bool are_finite(std::span<const float> values) {
   return n_not == 0;
 }
 
-/// The place of the first of the largest numbers, which are finite.
-int32_t first_of_largest(std::span<const float> values) {
-  // In the order of floats as integers, but for the two zeros.
-  const auto order_of = [](float value) {
-    const auto bits = std::bit_cast<int32_t>(value);
-    return bits ^ ((bits >> 31) & 0x7fffffff);
-  };
+// The order of floats as integers, but for the two zeros. Its own inverse.
+int32_t flip_negative(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+
+/// Of numbers that are finite.
+float largest_of(std::span<const float> values) {
   int32_t largest = std::numeric_limits<int32_t>::min();
-  for (const float value : values) largest = std::max(largest, order_of(value));
-  const float as_float = std::bit_cast<float>(largest ^ ((largest >> 31) & 0x7fffffff));
-  return static_cast<int32_t>(std::find(values.begin(), values.end(), as_float) - values.begin());
+  for (const float value : values) largest = std::max(largest, flip_negative(std::bit_cast<int32_t>(value)));
+  return std::bit_cast<float>(flip_negative(largest));
+}
+
+/// exp(x) for x <= 0, with an error of some 2^-22 of it; below -87 that of -87. As 2^n * exp(r), |r| <= ln(2) / 2, by
+/// the series of exp(r).
+float exp_of_negative(float x) {
+  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRounds = 12582912.0f;  // 1.5 * 2^23: sums with it have no fraction, and the integer as low bits
+  // As integers, or compilers take apart what follows.
+  x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), std::bit_cast<uint32_t>(-87.0f)));
+  const float shifted = x * kLog2E + kRounds, n = shifted - kRounds;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float sum = 1.0f / 720 + r * (1.0f / 5040);
+  sum = 1.0f / 24 + r * (1.0f / 120 + r * sum);
+  sum = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * sum)));
+  return sum * std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) + 127) << 23);
+}
+
+/// The sum of exp(value - largest).
+double sum_of_exponents(std::span<const float> values, float largest) {
+  constexpr size_t kLanes = 16, kRun = 64 * kLanes;
+  double sum = 0;
+  float exponents[kRun];
+  for (size_t begin = 0; begin < values.size(); begin += kRun) {
+    const auto run = values.subspan(begin, std::min(kRun, values.size() - begin));
+    for (size_t i = 0; i < run.size(); ++i) exponents[i] = exp_of_negative(run[i] - largest);
+    std::fill(exponents + run.size(), exponents + kRun, 0.0f);
+    float sums[kLanes] = {};
+    for (size_t i = 0; i < kRun; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += exponents[i + lane];
+    }
+    for (const float of_lane : sums) sum += of_lane;
+  }
+  return sum;
+}
+
+/// @pre the token is on the list
+float listed_logit(const Shortlist& list, int32_t id) {
+  return list.logits[std::find(list.ids, list.ids + list.n_tokens, id) - list.ids];
 }
 
 void require(bool is_valid, const char* name, double value, const char* expected) {
@@ -63,9 +97,17 @@ Sampler::Sampler(const SamplerParams& params) : params_(params), random_(params.
   require(params.repeat_last_n >= 0, "repeat_last_n", params.repeat_last_n, "0 or more");
 }
 
-int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history,
-                        std::span<const int32_t> allowed, TokenFilter* filter) {
-  const auto kept = candidates(logits, history, allowed, filter);
+int32_t Sampler::n_best() const {
+  const int64_t n_kept = params_.temperature == 0 ? 1 : params_.top_k;
+  if (n_kept == 0 || params_.repeat_penalty < 1.0f) return 0;
+  // Penalized tokens fall: as many others have to be there as are kept.
+  const int64_t n = n_kept + (params_.repeat_penalty == 1.0f ? 0 : params_.repeat_last_n);
+  return n <= kShortlistMost ? static_cast<int32_t>(n) : 0;
+}
+
+int32_t Sampler::sample(const LogitRow& row, std::span<const int32_t> history, std::span<const int32_t> allowed,
+                        TokenFilter* filter) {
+  const auto kept = candidates(row, history, allowed, filter);
   double u = random_.next();
   for (const Candidate& c : kept) {
     u -= c.probability;
@@ -74,54 +116,95 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   return kept.back().id;  // rounding left a rest
 }
 
-double Sampler::log_probability(std::span<const float> logits, int32_t id, std::span<const int32_t> allowed,
+double Sampler::log_probability(const LogitRow& row, int32_t id, std::span<const int32_t> allowed,
                                 TokenFilter* filter) {
-  collect(logits, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
-  const double logit = logits[static_cast<size_t>(id)];
-  double largest = logit;
+  if (row.best != nullptr) {
+    const double largest = *std::max_element(row.best->logits, row.best->logits + row.best->n_tokens);
+    return listed_logit(*row.best, id) - largest - std::log(row.best->sum);
+  }
+  const float logit = row.all[static_cast<size_t>(id)];
+  if (allowed.empty() && filter == nullptr) {
+    const float largest = largest_of(row.all);
+    return double{logit} - largest - std::log(sum_of_exponents(row.all, largest));
+  }
+  collect(row.all, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
+  double largest = logit, sum = 0;
   for (const Candidate& c : candidates_) largest = std::max<double>(largest, c.logit);
-  double sum = 0;
   for (const Candidate& c : candidates_) sum += std::exp(c.logit - largest);
   return logit - largest - std::log(sum);
 }
 
-std::span<const Candidate> Sampler::candidates(std::span<const float> logits, std::span<const int32_t> history,
+std::span<const Candidate> Sampler::candidates(const LogitRow& row, std::span<const int32_t> history,
                                                std::span<const int32_t> allowed, TokenFilter* filter) {
-  if (!are_finite(logits)) {
+  if (row.best != nullptr ? row.best->n_tokens == kShortlistNotFinite : !are_finite(row.all)) {
     throw EngineError(ErrorCode::kInternal,
                       "The model computed a logit that is not a number. The file may be damaged.");
   }
-  if (params_.repeat_penalty != 1.0f) {
-    penalized_.assign(logits.begin(), logits.end());
-    const size_t n = std::min(history.size(), static_cast<size_t>(params_.repeat_last_n));
-    const auto recent = history.last(n);
-    for (const int32_t id : std::unordered_set<int32_t>(recent.begin(), recent.end())) {
-      float& logit = penalized_[static_cast<size_t>(id)];
-      logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
-    }
-    logits = penalized_;
-  }
-
-  const bool is_any_allowed = allowed.empty() && filter == nullptr;
-  const size_t n_best = params_.temperature == 0 ? 1 : static_cast<size_t>(params_.top_k);
-  if (is_any_allowed && params_.temperature == 0) {
-    const int32_t id = first_of_largest(logits);
-    candidates_ = {{id, logits[static_cast<size_t>(id)], 1}};
-    return candidates_;
-  }
-  if (is_any_allowed && n_best > 0) {
-    collect_best(logits, n_best);
-  } else if (filter == nullptr || n_best == 0 || !collect_best(logits, n_best, *filter)) {
-    collect(logits, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
+  if (row.best != nullptr) {
+    collect_listed(*row.best, history);
+  } else {
+    collect_all(row.all, history, allowed, filter);
   }
   if (candidates_.empty()) {
     throw EngineError(ErrorCode::kInvalidArgument,
                       "The model has no token that the grammar allows here: its vocabulary cannot spell it.");
   }
+  narrow();
+  return candidates_;
+}
+
+void Sampler::collect_listed(const Shortlist& list, std::span<const int32_t> history) {
+  candidates_.clear();
+  const auto penalized_ids = penalized_tokens(history);
+  for (int32_t i = 0; i < list.n_tokens; ++i) {
+    const float logit = list.logits[i];
+    candidates_.push_back({list.ids[i], penalized_ids.contains(list.ids[i]) ? penalized(logit) : logit, 0});
+  }
+}
+
+/// The candidates that `narrow` needs of all tokens that may be chosen; none if no token may.
+void Sampler::collect_all(std::span<const float> logits, std::span<const int32_t> history,
+                          std::span<const int32_t> allowed, TokenFilter* filter) {
+  if (params_.repeat_penalty != 1.0f) {
+    penalized_.assign(logits.begin(), logits.end());
+    for (const int32_t id : penalized_tokens(history)) {
+      float& logit = penalized_[static_cast<size_t>(id)];
+      logit = penalized(logit);
+    }
+    logits = penalized_;
+  }
+  const bool is_any_allowed = allowed.empty() && filter == nullptr;
+  if (is_any_allowed && params_.temperature == 0) {
+    const float largest = largest_of(logits);
+    const auto id = std::find(logits.begin(), logits.end(), largest) - logits.begin();
+    candidates_ = {{static_cast<int32_t>(id), largest, 1}};
+    return;
+  }
+  const size_t n_best = params_.temperature == 0 ? 1 : static_cast<size_t>(params_.top_k);
+  if (is_any_allowed && n_best > 0) {
+    collect_best(logits, n_best);
+  } else if (filter == nullptr || n_best == 0 || !collect_best(logits, n_best, *filter)) {
+    collect(logits, allowed, filter == nullptr ? std::span<const uint64_t>{} : filter->mask());
+  }
+}
+
+/// The tokens of the end of a history that are made less likely; none without a penalty.
+std::unordered_set<int32_t> Sampler::penalized_tokens(std::span<const int32_t> history) const {
+  if (params_.repeat_penalty == 1.0f) return {};
+  const auto recent = history.last(std::min(history.size(), static_cast<size_t>(params_.repeat_last_n)));
+  return {recent.begin(), recent.end()};
+}
+
+float Sampler::penalized(float logit) const {
+  return logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
+}
+
+/// Leaves of the candidates those that are drawn from, with their probabilities.
+void Sampler::narrow() {
   if (params_.temperature == 0) {
     candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
     candidates_[0].probability = 1;
-    return candidates_;
+    return;
   }
 
   if (params_.top_k > 0 && static_cast<size_t>(params_.top_k) < candidates_.size()) {
@@ -145,7 +228,6 @@ std::span<const Candidate> Sampler::candidates(std::span<const float> logits, st
     candidates_.erase(end, candidates_.end());
   }
   softmax(candidates_, params_.temperature);
-  return candidates_;
 }
 
 /// Makes the n best tokens candidates, and perhaps some more. One look at each: of most, that it is below what is

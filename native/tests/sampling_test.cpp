@@ -97,6 +97,23 @@ void check_same(std::span<const Candidate> found, std::span<const Candidate> exp
   }
 }
 
+/// The n best of a row and what is as good as the last of them.
+Shortlist list_of(std::span<const float> logits, size_t n) {
+  std::vector<float> sorted(logits.begin(), logits.end());
+  std::sort(sorted.begin(), sorted.end(), std::greater<>());
+  Shortlist list = {};
+  for (size_t id = 0; id < logits.size(); ++id) {
+    if (logits[id] < sorted[n - 1]) continue;
+    REQUIRE(list.n_tokens < kShortlistMost);
+    list.ids[list.n_tokens] = static_cast<int32_t>(id);
+    list.logits[list.n_tokens++] = logits[id];
+  }
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - sorted[0]);
+  list.sum = static_cast<float>(sum);
+  return list;
+}
+
 /// Allows what has its bit set.
 struct MaskFilter : TokenFilter {
   std::vector<uint64_t> bits;
@@ -279,6 +296,80 @@ TEST_CASE("the probability of a token is that among the tokens that may be chose
   CHECK(probability(3, {}, &filter) == doctest::Approx(0.75).epsilon(1e-6));
   CHECK(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 1) == 0);
   CHECK(std::isfinite(sampler.log_probability(std::vector<float>{-3e38f, 3e38f}, 0)));
+}
+
+TEST_CASE("the probability of a token among a whole vocabulary is the exponent's over the sum of all") {
+  std::mt19937 random(11);
+  for (const size_t n : {size_t{1}, size_t{15}, size_t{1025}, size_t{40000}}) {
+    CAPTURE(n);
+    std::vector<float> logits(n);
+    for (float& logit : logits) logit = static_cast<float>(random() % 200000) * 1e-3f - 150.0f;
+    double largest = -INFINITY, sum = 0;
+    for (const float logit : logits) largest = std::max(largest, double{logit});
+    for (const float logit : logits) sum += std::exp(logit - largest);
+    const size_t id = n / 2;
+    const double expected = logits[id] - largest - std::log(sum);
+    // Differences are rounded to f32, 2^-17 of more than 64, and matter where they are small: 2^-21 of 7 and less.
+    CHECK(std::abs(Sampler(plain()).log_probability(logits, static_cast<int32_t>(id)) - expected) <= 1e-6);
+  }
+}
+
+TEST_CASE("a shortlist that is long enough is chosen from as all logits are") {
+  std::mt19937 random(12);
+  int n_listed = 0;
+  for (int kind = 0; kind < 400; ++kind) {
+    CAPTURE(kind);
+    SamplerParams params = random_params(kind, random);
+    params.top_p = kind % 3 == 0 ? 0.9f : 1.0f;
+    params.min_p = kind % 7 == 0 ? 0.1f : 0.0f;
+    params.repeat_last_n = static_cast<int32_t>(random() % 30);
+    std::vector<float> logits(3000);
+    for (float& logit : logits) logit = static_cast<float>(random() % 2000) * 0.01f - 10.0f;
+    std::vector<int32_t> history;
+    for (int i = 0; i < 40; ++i) history.push_back(static_cast<int32_t>(random() % 3000));
+    // The best ones are penalized too.
+    for (int i = 0; i < 5; ++i) {
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      history.push_back(static_cast<int32_t>(best));
+      logits[static_cast<size_t>(best)] -= 0.005f;
+    }
+    Sampler whole(params), listed(params);
+    REQUIRE(whole.n_best() > 0);
+    const Shortlist list = list_of(logits, static_cast<size_t>(whole.n_best()));
+    n_listed += list.n_tokens > whole.n_best() ? 1 : 0;
+    const auto kept = whole.candidates(logits, history);
+    check_same(listed.candidates(LogitRow(list), history), kept);
+    const int32_t id = kept.front().id;
+    CHECK(listed.sample(LogitRow(list), history) == whole.sample(logits, history));
+    CHECK(std::abs(listed.log_probability(LogitRow(list), id) - whole.log_probability(logits, id)) <= 1e-6);
+  }
+  CHECK(n_listed > 100);  // what is as good as the last comes along
+}
+
+TEST_CASE("how long a shortlist has to be follows from what is kept and penalized") {
+  const auto n_best = [](auto&& change) {
+    SamplerParams params = plain();
+    params.top_k = 40;
+    change(params);
+    return Sampler(params).n_best();
+  };
+  CHECK(n_best([](auto&) {}) == 40);
+  CHECK(n_best([](auto& p) { p.temperature = 0; }) == 1);
+  CHECK(n_best([](auto& p) { p.repeat_penalty = 1.1f; }) == 40 + 64);
+  CHECK(n_best([](auto& p) { p.repeat_penalty = 1.1f, p.temperature = 0; }) == 1 + 64);
+  CHECK(n_best([](auto& p) { p.repeat_penalty = 0.9f; }) == 0);  // what is not listed could rise
+  CHECK(n_best([](auto& p) { p.top_k = 0; }) == 0);
+  CHECK(n_best([](auto& p) { p.top_k = 0, p.temperature = 0; }) == 1);
+  CHECK(n_best([](auto& p) { p.top_k = kShortlistMost + 1; }) == 0);
+  CHECK(n_best([](auto& p) { p.repeat_penalty = 2, p.repeat_last_n = std::numeric_limits<int32_t>::max(); }) == 0);
+}
+
+TEST_CASE("a shortlist of logits that are not finite is the error that these are") {
+  Shortlist list = {};
+  list.n_tokens = kShortlistNotFinite;
+  CHECK(message_of([&] { Sampler(plain()).sample(LogitRow(list), {}); }) == message_of([&] {
+          Sampler(plain()).sample(std::vector<float>{1, NAN}, {});
+        }));
 }
 
 TEST_CASE("wrong sampling parameters are refused by name") {

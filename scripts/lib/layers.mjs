@@ -75,7 +75,7 @@ const cppLayers = {
     'kernels/common',
   ],
   'native/kv': ['native/backend', 'native/core', 'native/include'],
-  'native/sampling': ['native/core', 'native/include'],
+  'native/sampling': ['native/core', 'native/include', 'kernels/common'],
   'native/draft': ['native/core', 'native/include'],
   'native/grammar': ['native/core', 'native/include'],
   'native/model': ['native/kv', 'native/backend', 'native/gguf', 'native/core', 'native/include', 'kernels/common'],

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/launchers/shortlist_arguments.h"
+
 namespace outpost {
 namespace {
 
@@ -73,13 +75,14 @@ DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
   is_long_pass_ = int_of(inputs.tokens.size()) > n_most;
   if (is_long_pass_) return finish_operations(operations);
 
-  GpuRecordings::Key key = {reinterpret_cast<int64_t>(inputs.network),
-                            reinterpret_cast<int64_t>(&inputs.kv),
-                            inputs.n_ctx,
-                            n_splits_,
-                            int64_t(inputs.tokens.size()),
-                            int64_t(inputs.logit_rows.size()),
-                            int64_t(inputs.wants_hidden) + 2 * int64_t(inputs.wants_all_hidden)};
+  GpuRecordings::Key key = {
+      reinterpret_cast<int64_t>(inputs.network),
+      reinterpret_cast<int64_t>(&inputs.kv),
+      inputs.n_ctx,
+      n_splits_,
+      int64_t(inputs.tokens.size()),
+      int64_t(inputs.logit_rows.size()),
+      int64_t(inputs.wants_hidden) + 2 * int64_t(inputs.wants_all_hidden) + 4 * int64_t(inputs.wants_shortlists)};
   for (const SequenceRun& run : inputs.runs) key.push_back(run.n_tokens);
   const auto tiles = inputs_.tile_counts();
   key.insert(key.end(), tiles.begin(), tiles.end());
@@ -321,6 +324,13 @@ void GpuBackend::softcap(DeviceSpan<float> x, float cap) {
 void GpuBackend::activate(DeviceSpan<float> x, Activation activation) {
   settle({x});
   launched(gpu::launch_activate(stream_, write(x), {int_of(x.size), 0, static_cast<int32_t>(activation)}), "activate");
+}
+
+void GpuBackend::shortlist(DeviceSpan<float> lists, DeviceSpan<const float> logits, int32_t n_rows) {
+  settle({logits});
+  const gpu::ShortlistParams params = gpu::shortlist_params(int_of(logits.size) / n_rows);
+  float* groups = reserve(vocabulary_groups_, 2 * size_t(n_rows) * size_t(params.n_groups));
+  launched(gpu::launch_shortlist(stream_, logits.data, groups, write(lists), n_rows, params), "shortlist");
 }
 
 void GpuBackend::copy_columns(DeviceSpan<float> y, int32_t y_width, int32_t y_col, DeviceSpan<const float> x,

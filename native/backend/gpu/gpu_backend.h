@@ -83,6 +83,8 @@ class GpuBackend final : public Backend {
                          Rope* rope) override;
   void attention(DeviceSpan<float> y, DeviceSpan<const float> q, const KvStorage& kv, int32_t il,
                  std::span<const SequenceRun> runs, const AttentionParams& params) override;
+  bool has_shortlists() const override { return true; }
+  void shortlist(DeviceSpan<float> lists, DeviceSpan<const float> logits, int32_t n_rows) override;
   void gather_rows(DeviceSpan<float> y, DeviceSpan<const float> x, std::span<const int32_t> rows,
                    int64_t width) override;
 
@@ -305,6 +307,7 @@ class GpuBackend final : public Backend {
   bool has_stream_ = false;
   gpu::PassTokens prefill_tokens_ = {};
   DeviceBytes image_, image_scales_, up_;
+  DeviceBytes vocabulary_groups_;
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;

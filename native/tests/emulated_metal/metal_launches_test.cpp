@@ -120,8 +120,7 @@ class Launches {
     launches_["launch_add_gated"] = [=, this] { check(launch_add_gated(s, f_, f_, f_, rows)); };
     launches_["launch_copy_columns"] = [=, this] { check(launch_copy_columns(s, f_, f_, rows)); };
     launches_["launch_gather_rows"] = [=, this] { check(launch_gather_rows(s, f_, f_, i_, rows)); };
-    launches_["launch_top_k"] = [=, this] { check(launch_top_k(s, f_, i_, f_, 1, {8, 1, 1})); };
-    launches_["launch_softmax_rows"] = [=, this] { check(launch_softmax_rows(s, f_, f_, 1, {8, 1, 1})); };
+    launches_["launch_shortlist"] = [=, this] { check(launch_shortlist(s, f_, f_, f_, 1, {8, 32, 1, 1})); };
   }
 
   void add_attention() {

@@ -1,7 +1,8 @@
-// outpost-gpu-bench [layer] [matvec] [gemm] [experts] [attention] [codes]: what the kernels for few and for many tokens
-// reach on a GPU, beside what its memory, or its matrix units when nothing has to be brought to them, can do; attention
-// over codes beside that over f16; and what each kernel of a layer costs in a pass. The tile that the backend would
-// choose has a *. Each figure is the median of several runs. Exit code 0 without a device too.
+// outpost-gpu-bench [layer] [matvec] [gemm] [experts] [attention] [codes] [shortlists]: what the kernels for few and
+// for many tokens reach on a GPU, beside what its memory, or its matrix units when nothing has to be brought to them,
+// can do; attention over codes beside that over f16; what each kernel of a layer costs in a pass; and shortlists beside
+// copies of whole rows. The tile that the backend would choose has a *. Each figure is the median of several runs. Exit
+// code 0 without a device too.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "kernels/launchers/launchers.h"
+#include "kernels/launchers/shortlist_arguments.h"
 #include "kernels/portable/attention_tiles.h"
 #include "tests/gpu/bench_support.h"
 #include "tests/gpu/experts_bench.h"
@@ -257,6 +259,26 @@ void measure_codes(int32_t n_tokens, int32_t n_positions) {
   std::fflush(stdout);
 }
 
+/// Shortlists of rows of logits, beside the rows themselves as they come to pinned memory.
+void measure_shortlists(int32_t n_vocab, int32_t n_rows) {
+  const ShortlistParams params = shortlist_params(n_vocab);
+  const auto rows = static_cast<size_t>(n_rows);
+  DeviceArray<float> logits("logits", random_f32(rows * static_cast<size_t>(n_vocab), 1)),
+      groups("groups", 2 * rows * static_cast<size_t>(params.n_groups)), lists("lists", rows * kShortlistWords);
+  const size_t n_bytes = rows * static_cast<size_t>(n_vocab) * sizeof(float);
+  void* host = nullptr;
+  check(allocate_pinned(host, n_bytes), "pinned memory");
+  const auto copy_ms = [&](DeviceArray<float>& from, size_t n) {
+    return median_ms([&](int) { check(copy(nullptr, host, from.pointer(), n, Copy::kToHost), "copying"); });
+  };
+  const double list_ms =
+      median_ms([&](int) { check(launch_shortlist(nullptr, logits, groups, lists, n_rows, params), "shortlist"); });
+  std::printf("shortlists %d x %d  %.1f us and %.1f us to copy them; to copy the rows %.1f us\n", n_rows, n_vocab,
+              1000 * list_ms, 1000 * copy_ms(lists, rows * sizeof(Shortlist)), 1000 * copy_ms(logits, n_bytes));
+  std::fflush(stdout);
+  check(release_pinned(host), "pinned memory");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -275,6 +297,11 @@ int main(int argc, char** argv) {
     if (wants("layer")) {
       for (const int32_t n_tokens : {1, 2, 8}) measure_layer(n_tokens, false);
       if (has_stream()) measure_layer(1, true);
+    }
+    if (wants("shortlists")) {
+      for (const int32_t n_vocab : {32000, 128256, 262144}) {
+        for (const int32_t n_rows : {1, 8}) measure_shortlists(n_vocab, n_rows);
+      }
     }
     if (wants("matvec")) {
       const double copy_rate = measure_copy();
