@@ -77,80 +77,101 @@ GPU_FN int32_t sum_before(SharedPtr<int32_t> scratch, int32_t n, int32_t lane) {
   return warp_sum(sum);
 }
 
-/// A Shortlist of each row. Grid: a block for each row.
-/// @param logits [n_rows, n_vocab], best and sums [n_rows, n_groups] by best_of_groups, lists [n_rows, kShortlistWords]
-GPU_KERNEL(kShortlistThreads)
-shortlist(GPU_RESULT(0, float, logits), GPU_RESULT(1, float, best), GPU_RESULT(2, float, sums), GPU_IO(3, float, lists),
-          GPU_PARAMS(4, ShortlistParams, p) GPU_GRID) {
-  GPU_SHARED(float, scratch, kShortlistWarps);
-  GPU_SHARED(float, sum_scratch, kShortlistWarps);
-  GPU_SHARED(int32_t, counts, 2 * kShortlistWarps);
-  GPU_SHARED(int32_t, chosen, kShortlistMost);
-  GPU_SHARED(int32_t, reached, kShortlistMost);
-  allow_next();
-  wait_for_previous();
-  const Here here = GPU_HERE;
-  const int64_t groups = int64_t(here.block_x) * p.n_groups, row = int64_t(here.block_x) * p.n_vocab;
-  const int64_t list = int64_t(here.block_x) * kShortlistWords;
-  for (int32_t i = here.thread_id; i < kShortlistWords; i += kShortlistThreads) lists[list + i] = 0;
-
-  // Each thread has neighbouring groups, so that those of a thread come before those of the next.
-  const int32_t first = here.thread_id * kGroupsPerThread;
-  uint32_t keys[kGroupsPerThread];
-  float max = -infinity32();
-  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
-    const float value = first + i < p.n_groups ? float(best[groups + first + i]) : -infinity32();
-    keys[i] = order_of(value);
-    max = max32(max, value);
-  }
-  max = block_max<kShortlistWarps>(max, scratch, here);
-  float sum = 0;
-  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
-    if (first + i < p.n_groups) sum += sums[groups + first + i] * exp32(best[groups + first + i] - max);
-  }
-  sum = block_sum<kShortlistWarps>(sum, sum_scratch, here);
-
-  // The bound, bit by bit: the largest one that n_least groups reach, or a smaller one that few more do.
+/// The largest bound that n_least groups reach, or a smaller one that few more do; the same on every thread. Bit by
+/// bit.
+/// @param keys of this thread's groups @param counts [2 * kShortlistWarps]
+GPU_FN uint32_t find_bound(GPU_LOCAL const uint32_t (&keys)[kGroupsPerThread], int32_t n_least,
+                           SharedPtr<int32_t> counts, Here here) {
   uint32_t bound = 0;
   for (int32_t bit = 31; bit >= 0; --bit) {
     const uint32_t higher = bound | (1u << bit);
     int32_t n = 0;
     GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) n += keys[i] >= higher ? 1 : 0;
     n = block_count(n, counts + (bit & 1) * kShortlistWarps, here);
-    if (n >= p.n_least) bound = higher;
-    if (n >= p.n_least && n <= p.n_least + p.n_least / 8) break;
+    if (n >= n_least) bound = higher;
+    if (n >= n_least && n <= n_least + n_least / 8) break;
   }
+  return bound;
+}
 
-  // The groups that reach it, ascending.
-  int32_t n_mine = 0;
-  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) n_mine +=
-      first + i < p.n_groups && keys[i] >= bound ? 1 : 0;
-  int32_t before = n_mine;  // of this warp, this thread included
-  GPU_UNROLL for (int32_t distance = 1; distance < 32; distance *= 2) {
-    const int32_t of_other = shuffle(before, here.lane >= distance ? here.lane - distance : here.lane);
-    if (here.lane >= distance) before += of_other;
-  }
-  block_barrier();
-  if (here.lane == 31) counts[here.warp] = before;
-  block_barrier();
-  const int32_t n_chosen = sum_before(counts, kShortlistWarps, here.lane);
-  int32_t at = sum_before(counts, here.warp, here.lane) + before - n_mine;
+/// Writes the first kShortlistMost groups that reach the bound to `chosen`, ascending, for after the next barrier.
+/// @param keys of this thread's groups, which begin at `first` @param counts [kShortlistWarps]
+/// @return how many groups reach it
+GPU_FN int32_t choose_groups(GPU_LOCAL const uint32_t (&keys)[kGroupsPerThread], int32_t first, int32_t n_groups,
+                             uint32_t bound, SharedPtr<int32_t> counts, SharedPtr<int32_t> chosen, Here here) {
+  int32_t n = 0;
   GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
-    if (first + i < p.n_groups && keys[i] >= bound) {
+    if (first + i < n_groups && keys[i] >= bound) ++n;
+  }
+  int32_t end = n;  // of what this thread and those before it in the warp have
+  GPU_UNROLL for (int32_t distance = 1; distance < 32; distance *= 2) {
+    const int32_t of_other = shuffle(end, here.lane >= distance ? here.lane - distance : here.lane);
+    if (here.lane >= distance) end += of_other;
+  }
+  if (here.lane == 31) counts[here.warp] = end;
+  block_barrier();
+  int32_t at = sum_before(counts, here.warp, here.lane) + end - n;
+  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
+    if (first + i < n_groups && keys[i] >= bound) {
       if (at < kShortlistMost) chosen[at] = first + i;
       ++at;
     }
   }
-  block_barrier();
-  const int32_t n_listed = n_chosen < kShortlistMost ? n_chosen : kShortlistMost;
+  return sum_before(counts, kShortlistWarps, here.lane);
+}
 
-  // Their tokens that reach it, ascending: counted, then written.
+/// Of 32 tokens from `first` on those whose logits reach the bound, a bit for each.
+/// @param row [n_vocab]
+GPU_FN uint32_t reaching(DevicePtr<const float> row, int32_t first, int32_t n_vocab, uint32_t bound, Here here) {
+  const int32_t token = first + here.lane;
+  return ballot(token < n_vocab && order_of(row[token]) >= bound);
+}
+
+/// A Shortlist of each row. Grid: a block for each row.
+/// @param logits [n_rows, n_vocab], best and sums [n_rows, n_groups] by best_of_groups, lists [n_rows, kShortlistWords]
+GPU_KERNEL(kShortlistThreads)
+shortlist(GPU_RESULT(0, float, logits), GPU_RESULT(1, float, best), GPU_RESULT(2, float, sums), GPU_IO(3, float, lists),
+          GPU_PARAMS(4, ShortlistParams, p) GPU_GRID) {
+  GPU_SHARED(float, maxima, kShortlistWarps);
+  GPU_SHARED(float, totals, kShortlistWarps);
+  GPU_SHARED(int32_t, counts, 2 * kShortlistWarps);
+  GPU_SHARED(int32_t, chosen, kShortlistMost);
+  GPU_SHARED(int32_t, reached, kShortlistMost);
+  allow_next();
+  wait_for_previous();
+  const Here here = GPU_HERE;
+  const int64_t groups = int64_t(here.block_x) * p.n_groups;
+  const DevicePtr<const float> row = logits + int64_t(here.block_x) * p.n_vocab;
+  const int64_t list = int64_t(here.block_x) * kShortlistWords;
+  for (int32_t i = here.thread_id; i < kShortlistWords; i += kShortlistThreads) lists[list + i] = 0;
+
+  // Each thread has neighbouring groups, so that those of a thread come before those of the next.
+  const int32_t first = here.thread_id * kGroupsPerThread;
+  uint32_t keys[kGroupsPerThread];
+  float max = -infinity32(), sum = 0;
+  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
+    const float value = first + i < p.n_groups ? float(best[groups + first + i]) : -infinity32();
+    keys[i] = order_of(value);
+    max = max32(max, value);
+  }
+  max = block_max<kShortlistWarps>(max, maxima, here);
+  GPU_UNROLL for (int32_t i = 0; i < kGroupsPerThread; ++i) {
+    if (first + i < p.n_groups) sum += sums[groups + first + i] * exp32(best[groups + first + i] - max);
+  }
+  sum = block_sum<kShortlistWarps>(sum, totals, here);
+
+  const uint32_t bound = find_bound(keys, p.n_least, counts, here);
+  block_barrier();
+  const int32_t n_chosen = choose_groups(keys, first, p.n_groups, bound, counts, chosen, here);
+  const int32_t n_listed = n_chosen < kShortlistMost ? n_chosen : kShortlistMost;
+  block_barrier();
+
+  // Their tokens, ascending: counted, then written.
   for (int32_t i = here.warp; i < n_listed; i += kShortlistWarps) {
     const int32_t begin = chosen[i] * p.group_size;
     int32_t n = 0;
-    for (int32_t token = begin + here.lane; token < begin + p.group_size; token += 32)
-      n += token < p.n_vocab && order_of(logits[row + token]) >= bound ? 1 : 0;
-    n = warp_sum(n);
+    for (int32_t step = 0; step < p.group_size; step += 32)
+      n += count_bits(reaching(row, begin + step, p.n_vocab, bound, here));
     if (here.lane == 0) reached[i] = n;
   }
   block_barrier();
@@ -167,13 +188,12 @@ shortlist(GPU_RESULT(0, float, logits), GPU_RESULT(1, float, best), GPU_RESULT(2
     const int32_t begin = chosen[i] * p.group_size;
     int32_t to = sum_before(reached, i, here.lane);
     for (int32_t step = 0; step < p.group_size; step += 32) {
-      const int32_t token = begin + step + here.lane;
-      const bool reaches = token < p.n_vocab && order_of(logits[row + token]) >= bound;
-      const uint32_t all = ballot(reaches);
-      if (reaches) {
+      const uint32_t all = reaching(row, begin + step, p.n_vocab, bound, here);
+      if ((all >> here.lane & 1) != 0) {
+        const int32_t token = begin + step + here.lane;
         const int32_t place = to + count_bits(all & ((1u << here.lane) - 1));
         lists[list + 2 + place] = float_of_bits(uint32_t(token));
-        lists[list + 2 + kShortlistMost + place] = logits[row + token];
+        lists[list + 2 + kShortlistMost + place] = row[token];
       }
       to += count_bits(all);
     }
