@@ -255,6 +255,7 @@ void DecodeLoop::run_pass() {
     return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
   }
   const double pass_ms = ms_between(start, Clock::now());
+  if (kv_.n_pages_used() != n_counted_pages_) count_cache();  // before anybody hears of the pass
   for (Part& part : parts) {
     scheduler_.ran(part.request->id, now_ms());
     account(*part.request, part, ms_between(start, Clock::now()));

@@ -456,19 +456,22 @@ TEST_CASE("requests that do not fit together run one after the other, with the s
   CHECK(engine->stats().kv_bytes_used <= options.kv_bytes);
 }
 
-TEST_CASE("pages are counted while a request runs") {
-  Recorder recorder;
-  Turnstile turnstile;
-  recorder.on_text = [&](int32_t) { turnstile.pass(); };
-  const auto engine = Engine::create(endless_model());
-  GenerateRequest request = endless_request(70);
-  request.n_predict = 10;
-  engine->submit(request, recorder.sink());
-  turnstile.wait_for_arrival();
-  CHECK(engine->stats().n_active == 1);
-  CHECK(engine->stats().kv_bytes_used == 2 * 64 * endless_model()->info().kv_bytes_per_token);
-  turnstile.open();
-  recorder.wait();
+TEST_CASE("pages are counted while a request runs, from its first text on") {
+  for (const uint64_t n_pages : {1, 2}) {
+    CAPTURE(n_pages);
+    Recorder recorder;
+    Turnstile turnstile;
+    recorder.on_text = [&](int32_t) { turnstile.pass(); };
+    const auto engine = Engine::create(endless_model());
+    GenerateRequest request = endless_request(n_pages == 1 ? 20 : 70);  // the first prompt is a single pass
+    request.n_predict = 10;
+    engine->submit(request, recorder.sink());
+    turnstile.wait_for_arrival();
+    CHECK(engine->stats().n_active == 1);
+    CHECK(engine->stats().kv_bytes_used == n_pages * 64 * endless_model()->info().kv_bytes_per_token);
+    turnstile.open();
+    recorder.wait();
+  }
 }
 
 TEST_CASE("a model that computes no numbers ends the request and leaves the engine usable") {
