@@ -84,7 +84,7 @@ export interface NativeLoadOptions {
   deviceKv?: NativeKvPreset;
   /** 0, the default, takes every physical core. */
   nThreads?: number;
-  cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'neon' | 'neon-i8mm';
+  cpuKernels?: 'auto' | 'scalar' | 'avx2' | 'avx2-vnni' | 'avx512' | 'amx' | 'neon' | 'neon-i8mm';
   /** Most memory for the experts of a mixture; 0, the default, decides by what is available. */
   expertCacheBytes?: number;
   /** The same for each GPU; 0, the default, takes all where they have room, otherwise as many as have. */

@@ -2,6 +2,7 @@
 //
 //   cmake --build build/native/release --target outpost-kernels-bench
 //   build/native/release/outpost-kernels-bench [auto|scalar|avx2|...] [threads, 0 = cores] [types, or all] [rows]
+//   [tokens]
 //
 // Each figure is the best of several runs: other load on the machine only ever slows a run down. On a busy machine take
 // one thread and few rows: runs are then short enough to fall between what else it does, and weights stay in the cache.
@@ -69,12 +70,13 @@ std::vector<std::byte> arbitrary_matrix(TensorType type, int64_t n_rows) {
   return bytes;
 }
 
-void measure(Backend& backend, TensorType type, int64_t n_rows, double bandwidth) {
+void measure(Backend& backend, TensorType type, int64_t n_rows, double bandwidth, int32_t only_tokens) {
   const std::vector<std::byte> bytes = arbitrary_matrix(type, n_rows);
   const auto weight = backend.load_weight({"bench", type, n_rows, kCols, bytes});
   const double n_bytes = static_cast<double>(weight->size_bytes());
   std::printf("%-8s %6.3f bits/weight", tensor_type_traits(type).name, n_bytes * 8 / (n_rows * kCols));
   for (const int32_t n_tokens : {1, 2, 4, 8, 16, 64}) {
+    if (only_tokens != 0 && n_tokens != only_tokens) continue;
     std::vector<float> x(static_cast<size_t>(n_tokens * kCols)), y(static_cast<size_t>(n_tokens * n_rows));
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0f;
     const MatmulTask task{weight.get(), {y.data(), y.size()}};
@@ -115,7 +117,7 @@ int main(int argc, char** argv) {
       if (types != "all" &&
           ("," + types + ",").find("," + std::string(tensor_type_traits(type).name) + ",") == std::string::npos)
         continue;
-      measure(*backend, type, n_rows, bandwidth);
+      measure(*backend, type, n_rows, bandwidth, argc > 5 ? std::atoi(argv[5]) : 0);
     }
   } catch (const EngineError& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -55,9 +55,10 @@ using LogSink = std::function<void(LogLevel level, std::string_view message)>;
 void set_log_sink(LogSink sink);
 
 /// The instruction sets the CPU backend has kernels for. `kAuto` takes the best this processor has.
-enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kNeon, kNeonI8mm };
+enum class CpuKernels { kAuto, kScalar, kAvx2, kAvx2Vnni, kAvx512, kAmx, kNeon, kNeonI8mm };
 /// Their names, in that order.
-inline constexpr const char* kCpuKernelNames[] = {"auto", "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm"};
+inline constexpr const char* kCpuKernelNames[] = {"auto",   "scalar", "avx2", "avx2-vnni",
+                                                  "avx512", "amx",    "neon", "neon-i8mm"};
 
 /// What a GPU says of itself; -1 where it has no sensor.
 struct DeviceSensors {

@@ -111,6 +111,28 @@ TEST_CASE("the bits of a product do not depend on kernels, threads or the number
   }
 }
 
+// Blocks of 16 tokens on a matrix unit, of which the last may begin in the one before; calls of 64 tokens.
+TEST_CASE("the bits of a product do not depend on how many tokens a prompt's pass has") {
+  const auto backends = all_cpu_backends();
+  constexpr int64_t kMost = 150, kTokenCounts[] = {31, 32, 33, 64, 65, 127, 128, 129, kMost};
+  for (const TensorType type : kCpuTypes) {
+    CAPTURE(std::string(tensor_type_traits(type).name));
+    const int64_t n_rows = 49, n_cols = tensor_type_traits(type).block_elements <= 32 ? 288 : 512;
+    const FileMatrix matrix = random_matrix(type, n_rows, n_cols, /*seed=*/11);
+    const auto x = random_f32(static_cast<size_t>(kMost * n_cols), /*seed=*/12);
+    const std::vector<float> reference = multiply(*backends[0].backend, matrix, x);
+    for (const auto& [name, backend] : backends) {
+      CAPTURE(name);
+      for (const int64_t n_tokens : kTokenCounts) {
+        CAPTURE(n_tokens);
+        const std::vector<float> part(x.end() - n_tokens * n_cols, x.end());
+        const std::vector<float> y = multiply(*backend, matrix, part);
+        CHECK(std::equal(y.begin(), y.end(), reference.end() - n_tokens * n_rows));
+      }
+    }
+  }
+}
+
 TEST_CASE("tasks that share their input are each computed as if alone") {
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);

@@ -52,6 +52,7 @@ class CpuBackend final : public Backend {
   const char* name() const override { return name_.c_str(); }
   /// What the product kernels take at once; more would only need more memory for activations.
   int32_t n_prefill() const override { return kMaxTileTokens; }
+  int32_t n_lone_prefill() const override { return kernels_.lone_tokens; }
 
   std::unique_ptr<Weight> load_weight(const WeightView& view) override {
     if (!can_pack(view.type)) fail_unsupported(view);
@@ -239,8 +240,13 @@ std::unique_ptr<Backend> create_cpu_backend(CpuKernels kernels, int32_t n_thread
     throw EngineError(ErrorCode::kInvalidArgument,
                       concat("n_threads is ", n_threads, "; expected 0 to ", kMaxThreads, "."));
   }
-  return std::make_unique<CpuBackend>(select_cpu_kernels(kernels), n_threads > 0 ? n_threads : count_physical_cores(),
-                                      expert_cache_bytes);
+  return create_cpu_backend(select_cpu_kernels(kernels), n_threads > 0 ? n_threads : count_physical_cores(),
+                            expert_cache_bytes);
+}
+
+std::unique_ptr<Backend> create_cpu_backend(const CpuKernelTable& kernels, int32_t n_threads,
+                                            uint64_t expert_cache_bytes) {
+  return std::make_unique<CpuBackend>(kernels, n_threads, expert_cache_bytes);
 }
 
 }  // namespace outpost

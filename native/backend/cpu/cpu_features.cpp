@@ -13,6 +13,8 @@
 #endif
 #ifdef __linux__
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #ifdef __aarch64__
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -42,6 +44,23 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+}
+/// The matrix unit's registers are 8 KiB that a thread switch has to save: Linux wants to be asked before they are
+/// used. It refuses where a thread's stack for signals has no room for them.
+bool may_use_tile_registers() {
+#ifdef __linux__
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool is_allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return is_allowed;
+#else
+  return false;
+#endif
+}
+bool has_amx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (!has_avx512() || __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  const bool has_tiles = (edx & (1u << 24)) != 0, has_int8 = (edx & (1u << 25)) != 0;
+  return has_tiles && has_int8 && may_use_tile_registers();
 }
 #elif defined(_M_X64)
 bool has_avx2() { return false; }
@@ -74,6 +93,9 @@ const CpuKernelTable* find_kernels(CpuKernels choice) {
       if (has_avx2_vnni()) return &cpu_kernels_avx2_vnni();
       return has_avx2_vnni_evex() ? &cpu_kernels_avx2_vnni_evex() : nullptr;
     case CpuKernels::kAvx512: return has_avx512() ? &cpu_kernels_avx512() : nullptr;
+#ifdef __GNUC__
+    case CpuKernels::kAmx: return has_amx() ? &cpu_kernels_amx() : nullptr;
+#endif
 #elif defined(__aarch64__)
     case CpuKernels::kNeon: return has_dot_product() ? &cpu_kernels_neon() : nullptr;
     case CpuKernels::kNeonI8mm: return has_i8mm() ? &cpu_kernels_neon_i8mm() : nullptr;
@@ -86,8 +108,8 @@ const CpuKernelTable* find_kernels(CpuKernels choice) {
 
 const CpuKernelTable& select_cpu_kernels(CpuKernels choice) {
   if (choice == CpuKernels::kAuto) {
-    for (const CpuKernels kernels :
-         {CpuKernels::kAvx512, CpuKernels::kAvx2Vnni, CpuKernels::kAvx2, CpuKernels::kNeonI8mm, CpuKernels::kNeon}) {
+    for (const CpuKernels kernels : {CpuKernels::kAmx, CpuKernels::kAvx512, CpuKernels::kAvx2Vnni, CpuKernels::kAvx2,
+                                     CpuKernels::kNeonI8mm, CpuKernels::kNeon}) {
       if (const CpuKernelTable* table = find_kernels(kernels); table != nullptr) return *table;
     }
     return cpu_kernels_scalar();

@@ -100,6 +100,7 @@ using MatmulKernel = void (*)(const MatmulArgs&);
 
 struct CpuKernelTable {
   const char* name;
+  int lone_tokens;  ///< of a prompt that make a pass if nobody waits for it: more would hardly be faster
   /// Block i of the row goes to out[i * stride].
   void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride);
   /// The same into blocks of 32 columns; n_cols is a multiple of 32.
@@ -126,6 +127,7 @@ const CpuKernelTable& cpu_kernels_avx2();
 const CpuKernelTable& cpu_kernels_avx2_vnni();
 const CpuKernelTable& cpu_kernels_avx2_vnni_evex();
 const CpuKernelTable& cpu_kernels_avx512();
+const CpuKernelTable& cpu_kernels_amx();
 #elif defined(__aarch64__)
 const CpuKernelTable& cpu_kernels_neon();
 const CpuKernelTable& cpu_kernels_neon_i8mm();

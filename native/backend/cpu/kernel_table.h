@@ -44,8 +44,10 @@ MatmulKernel matmul_kernel(TensorType type) {
 
 constexpr CpuKernelTable kernel_table(const char* name) {
   constexpr int64_t kPeakProducts = int64_t{kPeakChains} * kPeakRounds;
-  return {name,     quantize, quantize32, matmul_kernel, attention, rms_norm,           layer_norm,        gate,
-          activate, softcap,  exp_all,    peak_int8,     peak_f32,  64 * kPeakProducts, 16 * kPeakProducts};
+  return {name,     32,
+
+          quantize, quantize32, matmul_kernel, attention, rms_norm, layer_norm,         gate,
+          activate, softcap,    exp_all,       peak_int8, peak_f32, 64 * kPeakProducts, 16 * kPeakProducts};
 }
 
 }  // namespace

@@ -10,6 +10,11 @@
 namespace outpost {
 namespace {
 
+template <typename Format>
+inline constexpr bool kHasMinimum = requires(typename Format::Tile tile) {
+  tile.m;
+};
+
 /// The codes of 32 columns as bytes, with what they are scaled by per row.
 template <typename Format>
 struct ExpandedBlock {
@@ -23,7 +28,7 @@ inline void expand_block(const Format& format, const typename Format::Tile& tile
                          ExpandedBlock<Format>& out) {
   format.expand(tile, group, out.w);
   out.d = Format::scale(tile, group);
-  if constexpr (requires { tile.m; }) out.m = f16_load(tile.m[group]);
+  if constexpr (kHasMinimum<Format>) out.m = f16_load(tile.m[group]);
 }
 
 #ifdef OUTPOST_NARROW_SUMS
@@ -40,8 +45,7 @@ inline void add_block_narrow(const ExpandedBlock<Format>& block, const Activatio
   OUTPOST_UNROLL
   for (int t = 0; t < kTokens; ++t) {
     acc[t][0] = fma(block.d * f32_set1(x[t].scale[group]), to_f32(parts[t]), acc[t][0]);
-    if constexpr (requires(typename Format::Tile tile) { tile.m; })
-      acc[t][0] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t][0]);
+    if constexpr (kHasMinimum<Format>) acc[t][0] = fma(block.m, f32_set1(x[t].scaled_sum[group]), acc[t][0]);
   }
 }
 
@@ -69,8 +73,7 @@ inline void add_block(const ExpandedBlock<Format> (&blocks)[kTiles], const Activ
   for (int i = 0; i < kTiles; ++i) {
     for (int chain = 1; chain < kChains; ++chain) parts[i][0] = parts[i][0] + parts[i][chain];
     acc[i] = fma(blocks[i].d * scale, to_f32(parts[i][0]), acc[i]);
-    if constexpr (requires(typename Format::Tile tile) { tile.m; })
-      acc[i] = fma(blocks[i].m, f32_set1(x.scaled_sum[group]), acc[i]);
+    if constexpr (kHasMinimum<Format>) acc[i] = fma(blocks[i].m, f32_set1(x.scaled_sum[group]), acc[i]);
   }
 }
 #endif

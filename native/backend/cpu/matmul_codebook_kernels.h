@@ -64,6 +64,7 @@ struct FormatIQ2_XXS {
   using Tile = TileIQ2_XXS;
   static constexpr int kGroups = 8, kMaxMagnitude = 43, kMaxCode = kCodebookOffset + kMaxMagnitude,
                        kOffset = kCodebookOffset;
+  static constexpr int kLeastScaled = -31 * kMaxMagnitude, kMostScaled = 31 * kMaxMagnitude;
   static constexpr int kLookUps = 1;
   using Table = U8PairTable<1>;
   Table patterns{kIq2XxsGrid};
@@ -95,6 +96,7 @@ struct FormatIQ2 {
   using Tile = TileIQ2<kHighBits>;
   static constexpr int kGroups = 8, kScales = 2, kMaxMagnitude = 43, kMaxCode = kCodebookOffset + kMaxMagnitude,
                        kOffset = kCodebookOffset;
+  static constexpr int kLeastScaled = -31 * kMaxMagnitude, kMostScaled = 31 * kMaxMagnitude;
   static constexpr int kLookUps = 1;
   using Table = U8PairTable<1 << kHighBits>;
   Table patterns{kGrid};
@@ -127,6 +129,7 @@ struct FormatIQ3 {
   using Tile = TileIQ3<kHighBits>;
   static constexpr int kGroups = 8, kMaxMagnitude = 62, kMaxCode = kCodebookOffset + kMaxMagnitude,
                        kOffset = kCodebookOffset;
+  static constexpr int kLeastScaled = -31 * kMaxMagnitude, kMostScaled = 31 * kMaxMagnitude;
   static constexpr auto kNibbles = iq3_nibbles(kGrid);
   static constexpr int kLookUps = 2;
   using Table = U8PairTable<1 << kHighBits>;

@@ -360,6 +360,7 @@ struct MinsFinish {
 //   127
 //   sum(x, i)                  of the input under the i-th scale, unless kOffset is 0
 //   kMaxMagnitude, starts(x)   of codebooks: the largest value, and where sums of 16 bits of the input begin
+//   kLeastScaled, kMostScaled  what values times their integer scales are within
 //   finish(tile)               what adds the integers of a superblock to a float: ScaledFinish or MinsFinish
 
 /// Four 2-bit codes a byte, of which each vector takes one.
@@ -374,6 +375,7 @@ inline void expand_quarters(U8x64 codes, U8x64 (&w)[4]) {
 struct FormatQ2_K {
   using Tile = TileQ2_K;
   static constexpr int kGroups = 16, kMaxCode = 3, kOffset = 0;
+  static constexpr int kLeastScaled = 0, kMostScaled = 15 * 3;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
 
@@ -397,6 +399,7 @@ struct FormatQ2_K {
 struct FormatTernary {
   using Tile = TileTernary;
   static constexpr int kGroups = 16, kMaxCode = 2, kOffset = 1;
+  static constexpr int kLeastScaled = -1, kMostScaled = 1;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
@@ -413,6 +416,7 @@ struct FormatTernary {
 struct FormatQ3_K {
   using Tile = TileQ3_K;
   static constexpr int kGroups = 16, kMaxCode = 7, kOffset = 4;
+  static constexpr int kLeastScaled = 31 * -4, kMostScaled = -32 * -4;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
@@ -430,6 +434,7 @@ struct FormatQ3_K {
 struct FormatQ6_K {
   using Tile = TileQ6_K;
   static constexpr int kGroups = 16, kMaxCode = 63, kOffset = 32;
+  static constexpr int kLeastScaled = 127 * -32, kMostScaled = -128 * -32;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
   static int32_t sum(const ActivationBlock& x, int group) { return x.sum16[group]; }
@@ -451,6 +456,7 @@ struct FormatQ6_K {
 struct FormatIQ4_XS {
   using Tile = TileIQ4_XS;
   static constexpr int kGroups = 8, kMaxCode = 255, kOffset = 128;
+  static constexpr int kLeastScaled = 31 * -127, kMostScaled = -32 * -127;
   U8Table16 values{kIq4Values, kOffset};
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
@@ -473,6 +479,7 @@ template <typename TileType, int kHighestCode>
 struct FormatK4 {
   using Tile = TileType;
   static constexpr int kGroups = 8, kMaxCode = kHighestCode, kOffset = 0;
+  static constexpr int kLeastScaled = 0, kMostScaled = 63 * kHighestCode;
 
   static const int8_t* input(const ActivationBlock& x) { return x.q; }
 

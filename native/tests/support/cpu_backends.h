@@ -9,6 +9,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/cpu_features.h"
+#include "tests/support/matrix_unit_kernels.h"
 
 namespace outpost::test {
 
@@ -34,16 +35,18 @@ inline const std::vector<CpuKernels>& runnable_kernels() {
   return runnable;
 }
 
-/// Scalar with one thread first.
+/// Scalar with one thread first, and a matrix unit whether this machine has one or not.
 inline std::vector<NamedBackend> all_cpu_backends() {
   std::vector<NamedBackend> backends;
+  const auto add = [&](const CpuKernelTable& kernels, int32_t n_threads) {
+    auto backend = create_cpu_backend(kernels, n_threads);
+    std::string name = backend->name();
+    backends.push_back({std::move(name), std::move(backend)});
+  };
   for (const CpuKernels kernels : runnable_kernels()) {
-    for (const int32_t n_threads : {1, 3}) {
-      auto backend = create_cpu_backend(kernels, n_threads);
-      std::string name = backend->name();
-      backends.push_back({std::move(name), std::move(backend)});
-    }
+    for (const int32_t n_threads : {1, 3}) add(select_cpu_kernels(kernels), n_threads);
   }
+  add(scalar_matrix_unit_kernels(), 1);
   return backends;
 }
 
