@@ -52,7 +52,7 @@ class CpuBackend final : public Backend {
   const char* name() const override { return name_.c_str(); }
   /// What the product kernels take at once; more would only need more memory for activations.
   int32_t n_prefill() const override { return kMaxTileTokens; }
-  int32_t n_lone_prefill() const override { return kernels_.lone_tokens; }
+  int32_t n_lone_prefill() const override { return kernels_.n_lone_prefill; }
 
   std::unique_ptr<Weight> load_weight(const WeightView& view) override {
     if (!can_pack(view.type)) fail_unsupported(view);

@@ -100,7 +100,7 @@ using MatmulKernel = void (*)(const MatmulArgs&);
 
 struct CpuKernelTable {
   const char* name;
-  int lone_tokens;  ///< of a prompt that make a pass if nobody waits for it: more would hardly be faster
+  int32_t n_lone_prefill;  ///< tokens of a prompt's pass while nobody waits for its end
   /// Block i of the row goes to out[i * stride].
   void (*quantize)(const float* x, int64_t n_cols, ActivationBlock* out, int64_t stride);
   /// The same into blocks of 32 columns; n_cols is a multiple of 32.

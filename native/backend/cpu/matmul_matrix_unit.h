@@ -173,7 +173,7 @@ void matmul_unit_superblocks(const Format& format, const MatmulArgs& args) {
     for (int i = 0; i < kTiles; ++i) finish[i] = Format::finish(tile(i));
     for (int block = 0; block <= blocks.n_blocks; ++block) {
       const bool has_block = block < blocks.n_blocks;
-      const ActivationBlock *of_block = x + blocks.first(block), *before = x + blocks.first(block - 1);
+      const ActivationBlock* of_block = x + blocks.first(block);
       const ActivationBlock* next = block + 1 < blocks.n_blocks ? x + blocks.first(block + 1) : x + args.x_stride;
       if (has_block) for_constants<kSums>([&](auto i) { unit.clear<i>(); });
       for_constants<kChunks>([&](auto chunk) {
@@ -182,7 +182,10 @@ void matmul_unit_superblocks(const Format& format, const MatmulArgs& args) {
           add_columns(unit, codes, *of_block, chunk);
           for (int t = first; t < first + n; ++t) ask_for_input(Format::input(next[t]), 256);
         }
-        if (block > 0) finish_tokens<Format>(finish, before, n, sums[(block - 1) % 2], results.acc[block - 1], first);
+        if (block > 0) {
+          const int before = block - 1;
+          finish_tokens<Format>(finish, x + blocks.first(before), n, sums[before % 2], results.acc[before], first);
+        }
       });
       if (has_block) for_constants<kSums>([&](auto i) { unit.store<i>(sums[block % 2][i][0]); });
     }
@@ -216,8 +219,8 @@ inline constexpr int kGroupsAtOnce = 4;
 template <typename Format, int kTiles>
 inline void multiply_groups(MatrixUnit<32>& unit, const UnitGroups<Format> (&codes)[kTiles], const ActivationBlock32& x,
                             int first, UnitSums (*sums)[kGroupsAtOnce]) {
-  constexpr int kInputs = MatrixUnit<64>::kInputs;
-  static_assert(kTiles * kInputs <= MatrixUnit<64>::kSums);
+  constexpr int kInputs = MatrixUnit<32>::kInputs;
+  static_assert(kTiles * kInputs <= MatrixUnit<32>::kSums);
   for (int some = 0; some < kGroupsAtOnce; some += kInputs) {
     for_constants<kInputs>([&](auto g) {
       const int group = first + some + g;
@@ -341,7 +344,7 @@ int32_t peak_unit() {
 
 constexpr CpuKernelTable with_matrix_unit(CpuKernelTable table) {
   table.matmul = matmul_unit_kernel;
-  table.lone_tokens = kMaxTileTokens;  // codes are expanded once for them
+  table.n_lone_prefill = kMaxTileTokens;  // codes are expanded once for them
   table.peak_int8 = peak_unit;
   table.n_peak_int8 = int64_t{kPeakRounds} * MatrixUnit<64>::kSums * kUnitTokens * kTileRows * 64;
   return table;
