@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "kernels/portable/attention_tiles.h"
@@ -102,6 +103,33 @@ TEST_CASE("gpu attention: bits do not depend on chunks, tiles, splits or the ord
     }
     const std::vector<float> three = attend(s, 254, 3, true, 16);
     CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
+  }
+}
+
+TEST_CASE("gpu attention: more splits than a block has threads are merged to the bits of one block") {
+  const int32_t n_tokens = 130 * kKvSplit + 5;  // 131 splits
+  for (const AttentionCase& c :
+       {AttentionCase{2, 1, 32, 32, 0, 0, true}, AttentionCase{2, 2, 132, 132, n_tokens - 70}}) {
+    Sequence s = make_sequence(c, n_tokens, 19);
+    const int32_t t = n_tokens - 1;
+    const std::vector<float> y = attend(s, t, 1, /*is_split=*/true);
+    check_close(y, reference(s, t));
+    CHECK(attend(s, t, 1, /*is_split=*/false) == y);
+    // Keys without a product: splits that nobody sees, a score of minus infinity or NaN, then others again.
+    const auto spoil = [&](int32_t position, uint16_t bits) {
+      const int32_t page = s.page_table[static_cast<size_t>(position / kPage)];
+      for (int32_t d = 0; d < c.dim_k; ++d)
+        s.pages[static_cast<size_t>(key_at(s.kv, page, 0, position % kPage) + d)] = d == 0 ? bits : 0;
+    };
+    for (int32_t position = 64 * 70; position < 64 * 71; ++position) spoil(position, 0x7c00);
+    const std::vector<float> without = attend(s, t, 1, /*is_split=*/true);
+    const std::vector<float> in_one = attend(s, t, 1, /*is_split=*/false);
+    CHECK(std::memcmp(without.data(), in_one.data(), without.size() * sizeof(float)) == 0);
+    spoil(64 * 100, 0x7e00);
+    for (const bool is_split : {false, true}) {
+      const std::vector<float> spoiled = attend(s, t, 1, is_split);
+      CHECK(std::all_of(spoiled.begin(), spoiled.begin() + c.dim_v, [](float x) { return !std::isfinite(x); }));
+    }
   }
 }
 
