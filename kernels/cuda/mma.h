@@ -1,6 +1,6 @@
 // Matrix units of NVIDIA devices (compute capability 8.0 and above; 7.5 in parts), and under the emulator their
-// definition: PTX ISA, "Matrix fragments for mma.m16n8k16". A warp multiplies A [16, 16] by B [16, 8], both signed
-// bytes or both f16.
+// definition: PTX ISA, "Matrix fragments for mma.m16n8k16". A warp multiplies A [16, 16] by B [16, 8], both bytes, of A
+// signed ones, or both f16.
 //
 // Bytes: with q = lane / 4 and c = lane % 4 a lane holds, four bytes to a word: of A row q (a0) and row q + 8 (a1),
 // columns 4c to 4c + 3; of B column q (b), rows 4c to 4c + 3; of the sum rows q (0, 1) and q + 8 (2, 3), columns 2c and
@@ -35,6 +35,13 @@ GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t
   return mma_s8(mma_s8(sum, a0, a1, b0), a2, a3, b1);
 }
 
+/// With unsigned bytes of B.
+GPU_FN MmaSum mma_s8_u8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+  mma_s8_u8_in_parts(sum.values, a0, a1, b0);
+  mma_s8_u8_in_parts(sum.values, a2, a3, b1);
+  return sum;
+}
+
 GPU_FN void mma_f16(float (&sum)[4], Words4 a, uint32_t b0, uint32_t b1) { mma_f16_in_parts(sum, a, b0, b1); }
 
 /// Two f16, `low` in the low bits.
@@ -56,6 +63,14 @@ GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b) {
 
 GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
   asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sum.values[0]), "+r"(sum.values[1]), "+r"(sum.values[2]), "+r"(sum.values[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  return sum;
+}
+
+/// With unsigned bytes of B.
+GPU_FN MmaSum mma_s8_u8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+r"(sum.values[0]), "+r"(sum.values[1]), "+r"(sum.values[2]), "+r"(sum.values[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
   return sum;
@@ -105,7 +120,9 @@ GPU_FN float fast_exp2(float x) {
 
 #else
 
-GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b, Site site = Site::here()) {
+/// @param ByteB int8_t or uint8_t
+template <typename ByteB>
+GPU_FN MmaSum mma_bytes(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b, Site site) {
   struct Fragment {
     uint32_t a0, a1, b;
   };
@@ -119,15 +136,24 @@ GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b, Site site
       const auto of_b = emulator::exchanged<Fragment>(given, column * 4 + part);
       const uint32_t word = row < 8 ? of_a.a0 : of_a.a1;
       for (int32_t byte = 0; byte < 4; ++byte)
-        sum.values[i] += static_cast<int8_t>(word >> (8 * byte)) * static_cast<int8_t>(of_b.b >> (8 * byte));
+        sum.values[i] += static_cast<int8_t>(word >> (8 * byte)) * static_cast<ByteB>(of_b.b >> (8 * byte));
     }
   }
   return sum;
 }
 
+GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t b, Site site = Site::here()) {
+  return mma_bytes<int8_t>(sum, a0, a1, b, site);
+}
+
 GPU_FN MmaSum mma_s8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
                      Site site = Site::here()) {
   return mma_s8(mma_s8(sum, a0, a1, b0, site), a2, a3, b1, site);
+}
+
+GPU_FN MmaSum mma_s8_u8(MmaSum sum, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
+                        Site site = Site::here()) {
+  return mma_bytes<uint8_t>(mma_bytes<uint8_t>(sum, a0, a1, b0, site), a2, a3, b1, site);
 }
 
 /// Products and their sum in f64, rounded once: units of a device are not as exact.

@@ -17,6 +17,13 @@ GPU_FN void mma_s8_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
       : "r"(a), "r"(b));
 }
 
+/// With unsigned bytes of B.
+GPU_FN void mma_s8_u8_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b) {
+  asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.u8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
+      : "+r"(sum0), "+r"(sum1)
+      : "r"(a), "r"(b));
+}
+
 /// A [16, 8] by B [8, 8], f16: of A rows q (a0) and q + 8 (a1), columns 2c and 2c + 1; of B column q, rows 2c and 2c +
 /// 1; of the sum, f32, rows q (0, 1) and q + 8 (2, 3), columns 2c and 2c + 1.
 GPU_FN void mma_f16_k8(float (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b) {
@@ -27,22 +34,29 @@ GPU_FN void mma_f16_k8(float (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b) {
 
 #else
 
-GPU_FN void mma_s8_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b, Site site = Site::here()) {
+template <typename ByteB>
+GPU_FN void mma_bytes_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b, Site site) {
   struct Fragment {
     uint32_t a, b;
   };
   const Fragment own = {a, b};
   const std::byte* given = emulator::exchange(&own, sizeof(own), site);
   const int32_t lane = emulator::thread_index() % 32;
-  const auto byte_of = [](uint32_t word, int32_t i) { return int32_t{static_cast<int8_t>(word >> (8 * i))}; };
   for (int32_t k = 0; k < 16; ++k) {
     const auto of = [&](int32_t row_or_column) {
       return emulator::exchanged<Fragment>(given, row_or_column * 4 + k / 4);
     };
-    const int32_t value = byte_of(of(lane / 4).a, k % 4);
-    sum0 += value * byte_of(of(2 * (lane % 4)).b, k % 4);
-    sum1 += value * byte_of(of(2 * (lane % 4) + 1).b, k % 4);
+    const int32_t shift = 8 * (k % 4), value = static_cast<int8_t>(of(lane / 4).a >> shift);
+    sum0 += value * static_cast<ByteB>(of(2 * (lane % 4)).b >> shift);
+    sum1 += value * static_cast<ByteB>(of(2 * (lane % 4) + 1).b >> shift);
   }
+}
+
+GPU_FN void mma_s8_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b, Site site = Site::here()) {
+  mma_bytes_m8<int8_t>(sum0, sum1, a, b, site);
+}
+GPU_FN void mma_s8_u8_m8(int32_t& sum0, int32_t& sum1, uint32_t a, uint32_t b, Site site = Site::here()) {
+  mma_bytes_m8<uint8_t>(sum0, sum1, a, b, site);
 }
 
 GPU_FN void mma_f16_k8(float (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b, Site site = Site::here()) {
@@ -72,6 +86,11 @@ GPU_FN void mma_f16_k8(float (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b, Si
 GPU_FN void mma_s8_in_parts(int32_t (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b) {
   mma_s8_m8(sum[0], sum[1], a0, b);
   mma_s8_m8(sum[2], sum[3], a1, b);
+}
+
+GPU_FN void mma_s8_u8_in_parts(int32_t (&sum)[4], uint32_t a0, uint32_t a1, uint32_t b) {
+  mma_s8_u8_m8(sum[0], sum[1], a0, b);
+  mma_s8_u8_m8(sum[2], sum[3], a1, b);
 }
 
 /// m16n8k16 of f16: columns of A and rows of B from 8 on are added afterwards.

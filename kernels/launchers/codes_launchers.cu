@@ -1,5 +1,5 @@
+#include "kernels/launchers/codes_arguments.h"
 #include "kernels/launchers/launch.h"
-#include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {
 namespace {
@@ -25,19 +25,6 @@ Error launch_back(Stream stream, float* y, const TurnMatrices& turn, const RopeC
   const Grid grid(params.n_head, ceil_div(params.n_tokens, TurnShape<kMaxDim>::kTokens));
   const OverlappedLaunch launch(stream, grid, kRopeThreads);
   return launch(turn_back<kMaxDim>, y, turn.matrices, turn.means, params);
-}
-
-template <int kMaxDimK>
-Error launch_dims(Stream stream, const CodesAttentionArrays& a, int32_t n_tiles, int32_t n_spans,
-                  const CodesLayout& codes, const AttentionKernelParams& params) {
-  const OverlappedLaunch launch(stream, Grid(n_tiles, codes.n_head_kv, n_spans), kAttentionThreads);
-  if (const Error error = launch(attention_codes<kAttentionRows, kMaxDimK>, a.q, a.memory.arena, a.memory.forms,
-                                 a.page_tables, a.tiles, a.partial, a.states, codes, params);
-      error != Error::kNone) {
-    return error;
-  }
-  const OverlappedLaunch merge(stream, Grid(params.n_head, params.n_tokens), kAttentionThreads);
-  return merge(attention_merge<kCodesSpan>, a.partial, a.states, a.positions, a.sinks, a.y, params);
 }
 
 }  // namespace
@@ -82,11 +69,12 @@ Error launch_unpack_pages(Stream stream, const UnpackedPage* entries, int32_t n_
 
 Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, int32_t n_tiles, int32_t n_spans,
                              const CodesLayout& codes, const AttentionKernelParams& params) {
-  const int32_t dim_k = codes.head_dim_k, dim_v = codes.head_dim_v;
-  if (!has_kernel(dim_k, dim_v)) return Error::kInvalidValue;
-  if (dim_k <= 128) return launch_dims<128>(stream, arrays, n_tiles, n_spans, codes, params);
-  if (dim_k <= 256) return launch_dims<256>(stream, arrays, n_tiles, n_spans, codes, params);
-  return launch_dims<kMaxKvDim>(stream, arrays, n_tiles, n_spans, codes, params);
+  if (!has_kernel(codes.head_dim_k, codes.head_dim_v)) return Error::kInvalidValue;
+  if (const Error error = launch_codes_spans({stream, arrays, n_tiles, n_spans, codes, params}); error != Error::kNone)
+    return error;
+  const OverlappedLaunch merge(stream, Grid(params.n_head, params.n_tokens), kAttentionThreads);
+  return merge(attention_merge<kCodesSpan>, arrays.partial, arrays.states, arrays.positions, arrays.sinks, arrays.y,
+               params);
 }
 
 }  // namespace outpost::gpu

@@ -1,5 +1,6 @@
 // The launchers that every runtime has of its own: products of superblocks, and what is done on matrix units.
 #include "kernels/common/wide_blocks.h"
+#include "kernels/launchers/codes_arguments.h"
 #include "kernels/launchers/matvec_arguments.h"
 #include "kernels/launchers/prefill_arguments.h"
 #include "kernels/metal/flash_simdgroup.h"
@@ -60,6 +61,18 @@ struct LaunchFlash {
   }
 };
 
+struct LaunchCodes {
+  const CodesLaunch& a;
+  Error error = Error::kNone;
+
+  template <int kMaxDimK>
+  void operator()() {
+    const OverlappedLaunch launch(a.stream, codes_grid(a), kAttentionThreads);
+    error = launch(attention_codes<kAttentionRows, kMaxDimK>, a.arrays.q, a.arrays.memory.arena, a.arrays.memory.forms,
+                   a.arrays.page_tables, a.arrays.tiles, a.arrays.partial, a.arrays.states, a.codes, a.params);
+  }
+};
+
 }  // namespace
 
 int32_t stream_blocks() { return 0; }
@@ -91,6 +104,13 @@ Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles
   if (n_tiles == 0) return Error::kNone;
   LaunchFlash launch{stream, arrays, n_tiles, params};
   visit_flash_dim(params.kv.head_dim_k, launch);
+  return launch.error;
+}
+
+/// Simdgroup matrices have no bytes.
+Error launch_codes_spans(const CodesLaunch& arguments) {
+  LaunchCodes launch{arguments};
+  visit_max_dim(arguments.codes.head_dim_k, launch);
   return launch.error;
 }
 

@@ -35,7 +35,7 @@ GPU_FN MergeFactors factors_in_order(GPU_LOCAL float& max, SoftmaxState own, Sha
   }
   if (here.lane == 31) maxima[here.warp] = largest;
   const float of_lanes = shuffle(largest, (here.lane - 1) & 31);
-  block_barrier();
+  block_barrier();  // after which nobody reads the factors of the splits before
   float before = max;
   GPU_UNROLL for (int32_t warp = 0; warp < kAttentionWarps; ++warp) {
     const float of_warp = maxima[warp];
@@ -93,7 +93,6 @@ GPU_FN float merge_splits(MergeMemory memory, DevicePtr<const float> partial, De
         }
       }
     }
-    block_barrier();  // nobody reads the factors any more
   }
   return total * final_factor(state, p.has_sinks != 0, p.has_sinks ? float(sinks[head]) : 0.0f);
 }

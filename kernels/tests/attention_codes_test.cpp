@@ -105,7 +105,8 @@ std::vector<double> reference(CodesSequence& s, int32_t t, bool is_exact = false
 }
 
 /// The tokens `first` to first + n - 1, as one batch; in tiles that end with a page.
-std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, Schedule schedule = Schedule::kInOrder) {
+std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, CodesUnits units,
+                          Schedule schedule = Schedule::kInOrder) {
   const AttentionCase& c = s.shape;
   std::vector<AttentionTile> tiles;
   append_page_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, 8);
@@ -126,7 +127,7 @@ std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, Schedule s
       1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
   run_attention_codes({q, arena, forms, page_table, device_tiles, device_positions, sinks, y, partial, states,
                        static_cast<int32_t>(tiles.size()), n_spans},
-                      s.pages.kv, params, schedule);
+                      s.pages.kv, params, units, schedule);
   return y.values();
 }
 
@@ -138,7 +139,8 @@ void check_case(const AttentionCase& c, int32_t k_bits, int32_t v_bits, int32_t 
   for (const int32_t t : {0, 15, 16, 63, 64, 191, 255, 256, 340}) {
     if (t >= n_tokens) break;
     CAPTURE(t);
-    const std::vector<float> y = attend(s, t, 1);
+    const std::vector<float> y = attend(s, t, 1, CodesUnits::kAny);
+    CHECK(attend(s, t, 1, CodesUnits::kMatrix) == y);
     const std::vector<double> expected = reference(s, t);
     REQUIRE(y.size() == expected.size());
     for (size_t i = 0; i < y.size(); ++i) {
@@ -172,28 +174,33 @@ TEST_CASE("gpu codes attention: windows, soft caps and sinks follow their defini
 }
 
 TEST_CASE("gpu codes attention: bits do not depend on chunks, neighbours or the order of blocks") {
-  for (const AttentionCase& c : {AttentionCase{4, 2, 32, 32}, AttentionCase{4, 1, 96, 96, /*n_window=*/80, 0, true}}) {
+  // The first token of a tile sees all of a page, the second all but its first position.
+  for (const AttentionCase& c : {AttentionCase{4, 2, 32, 32}, AttentionCase{4, 1, 96, 96, /*n_window=*/65, 0, true}}) {
     CodesSequence s = make_codes(c, 4, 3, 330, 13);
     const auto width = static_cast<int64_t>(c.n_head * c.dim_v);
     // Over the end of a page, and of a span.
     const int32_t first = 250, n = 16;
-    const std::vector<float> all = attend(s, first, n);
-    CHECK(attend(s, first, n, Schedule::kRandom) == all);
-    for (const int32_t t : {250, 255, 256, 265}) {
-      const std::vector<float> alone = attend(s, t, 1, Schedule::kReverse);
-      CHECK(std::equal(alone.begin(), alone.end(), all.begin() + (t - first) * width));
+    const std::vector<float> all = attend(s, first, n, CodesUnits::kAny);
+    for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix}) {
+      CHECK(attend(s, first, n, units, Schedule::kRandom) == all);
+      for (const int32_t t : {250, 255, 256, 265}) {
+        const std::vector<float> alone = attend(s, t, 1, units, Schedule::kReverse);
+        CHECK(std::equal(alone.begin(), alone.end(), all.begin() + (t - first) * width));
+      }
+      const std::vector<float> three = attend(s, 254, 3, units);
+      CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
     }
-    const std::vector<float> three = attend(s, 254, 3);
-    CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
   }
 }
 
 TEST_CASE("gpu codes attention: what is no number is seen by those who look there, and by no other") {
-  CodesSequence s = make_codes({2, 1, 32, 32}, 4, 2, 100, 17);
-  s.pages.set_sink(s.page_table[0], 0, 2, false, 0, std::numeric_limits<float>::quiet_NaN());
-  for (const float x : attend(s, 98, 2)) CHECK(!std::isfinite(x));
-  s.shape.n_window = 60;
-  for (const float x : attend(s, 98, 2)) CHECK(std::isfinite(x));
+  for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix}) {
+    CodesSequence s = make_codes({2, 1, 32, 32}, 4, 2, 100, 17);
+    s.pages.set_sink(s.page_table[0], 0, 2, false, 0, std::numeric_limits<float>::quiet_NaN());
+    for (const float x : attend(s, 98, 2, units)) CHECK(!std::isfinite(x));
+    s.shape.n_window = 60;
+    for (const float x : attend(s, 98, 2, units)) CHECK(std::isfinite(x));
+  }
 }
 
 TEST_CASE("gpu codes attention: many tokens read unpacked pages, each token the forms that it would alone") {

@@ -36,8 +36,11 @@ void run_pack_pages(DeviceArray<int32_t>& pages, DeviceArray<int64_t>& forms, De
 void run_unpack_pages(DeviceArray<gpu::UnpackedPage>& entries, DeviceArray<int64_t>& forms,
                       DeviceArray<uint32_t>& arena, DeviceArray<uint16_t>& pages, int32_t n_entries,
                       const gpu::CodesLayout& kv, const gpu::KvLayout& result);
+/// What computes the spans. A device has one of the two.
+enum class CodesUnits { kAny, kMatrix };
 /// The spans, and their merge.
 void run_attention_codes(const DeviceCodesAttention& arrays, const gpu::CodesLayout& codes,
-                         const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);
+                         const gpu::AttentionKernelParams& params, CodesUnits units,
+                         Schedule schedule = Schedule::kInOrder);
 
 }  // namespace outpost::test

@@ -35,7 +35,7 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
 }
 
 void run_attention_codes(const DeviceCodesAttention& a, const CodesLayout& codes, const AttentionKernelParams& params,
-                         Schedule) {
+                         CodesUnits, Schedule) {
   const CodesAttentionArrays arrays{a.q, {a.arena, a.forms}, a.page_tables, a.tiles, a.positions, a.sinks,
                                     a.y, a.partial,          a.states};
   check_launch(launch_attention_codes(kStream, arrays, a.n_tiles, a.n_spans, codes, params), "attention_codes");

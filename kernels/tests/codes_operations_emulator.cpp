@@ -1,6 +1,7 @@
 // The kernels over pages of codes under the SIMT emulator.
 #ifndef OUTPOST_ON_GPU
 
+#include "kernels/cuda/attention_codes_mma.h"
 #include "kernels/tests/codes_operations.h"
 
 namespace outpost::test {
@@ -54,9 +55,12 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
 }
 
 void run_attention_codes(const DeviceCodesAttention& a, const CodesLayout& codes, const AttentionKernelParams& params,
-                         Schedule schedule) {
+                         CodesUnits units, Schedule schedule) {
   with_max_dim(codes.head_dim_k, [&]<int kMaxDim>() {
     launch({{a.n_tiles, codes.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
+      if (units == CodesUnits::kMatrix)
+        return attention_codes_mma<kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes,
+                                            params);
       attention_codes<8, kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes, params);
     });
   });

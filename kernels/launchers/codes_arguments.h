@@ -1,0 +1,30 @@
+// What the launchers of attention over codes have in common. Private to them.
+#pragma once
+
+#include "kernels/launchers/launchers.h"
+
+namespace outpost::gpu {
+
+/// Of the spans of launch_attention_codes, without their merge.
+struct CodesLaunch {
+  Stream stream;
+  const CodesAttentionArrays& arrays;
+  int32_t n_tiles, n_spans;
+  const CodesLayout& codes;
+  const AttentionKernelParams& params;
+};
+
+inline Grid codes_grid(const CodesLaunch& a) { return Grid(a.n_tiles, a.codes.n_head_kv, a.n_spans); }
+
+/// Of the runtime: on matrix units where it has them for bytes. @pre the dimensions have a kernel
+Error launch_codes_spans(const CodesLaunch& arguments);
+
+/// Calls visitor.operator()<kMaxDim>() with the smallest that there are kernels for.
+template <typename Visitor>
+void visit_max_dim(int32_t dim, Visitor&& visitor) {
+  if (dim <= 128) return visitor.template operator()<128>();
+  if (dim <= 256) return visitor.template operator()<256>();
+  visitor.template operator()<kMaxKvDim>();
+}
+
+}  // namespace outpost::gpu
