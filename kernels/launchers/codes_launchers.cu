@@ -20,6 +20,22 @@ Error launch_store(Stream stream, float* q, const float* k, const float* v, cons
                 turn.means, memory.arena, params);
 }
 
+struct LaunchMerge {
+  Stream stream;
+  const CodesAttentionArrays& a;
+  const TurnMatrices& turn;
+  const RopeCodesParams& codes;
+  const AttentionKernelParams& params;
+  Error error = Error::kNone;
+
+  template <int kMaxDim>
+  void operator()() {
+    const OverlappedLaunch launch(stream, Grid(params.n_head, params.n_tokens), kAttentionThreads);
+    error = launch(merge_and_turn_back<kMaxDim>, a.partial, a.states, a.positions, a.sinks, turn.matrices, turn.means,
+                   a.y, params, codes);
+  }
+};
+
 template <int kMaxDim>
 Error launch_back(Stream stream, float* y, const TurnMatrices& turn, const RopeCodesParams& params) {
   const Grid grid(params.n_head, ceil_div(params.n_tokens, TurnShape<kMaxDim>::kTokens));
@@ -68,13 +84,15 @@ Error launch_unpack_pages(Stream stream, const UnpackedPage* entries, int32_t n_
 }
 
 Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, int32_t n_tiles, int32_t n_spans,
-                             const CodesLayout& codes, const AttentionKernelParams& params) {
-  if (!has_kernel(codes.head_dim_k, codes.head_dim_v)) return Error::kInvalidValue;
-  if (const Error error = launch_codes_spans({stream, arrays, n_tiles, n_spans, codes, params}); error != Error::kNone)
-    return error;
-  const OverlappedLaunch merge(stream, Grid(params.n_head, params.n_tokens), kAttentionThreads);
-  return merge(attention_merge<kCodesSpan>, arrays.partial, arrays.states, arrays.positions, arrays.sinks, arrays.y,
-               params);
+                             const TurnMatrices& turn, const RopeCodesParams& codes,
+                             const AttentionKernelParams& params) {
+  if (!has_kernel(codes.kv.head_dim_k, codes.kv.head_dim_v)) return Error::kInvalidValue;
+  if (params.n_tokens == 0) return Error::kNone;
+  const Error error = launch_codes_spans({stream, arrays, n_tiles, n_spans, codes.kv, params});
+  if (error != Error::kNone) return error;
+  LaunchMerge merge{stream, arrays, turn, codes, params};
+  visit_max_dim(codes.kv.head_dim_v, merge);
+  return merge.error;
 }
 
 }  // namespace outpost::gpu

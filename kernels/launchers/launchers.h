@@ -20,6 +20,7 @@
 #include "kernels/portable/rope_codes.h"
 #include "kernels/portable/shortlist.h"
 #include "kernels/portable/superblock_matvec.h"
+#include "kernels/portable/turned_merge.h"
 #include "kernels/portable/widen.h"
 #include "kernels/runtime/runtime.h"
 
@@ -149,9 +150,12 @@ struct CodesAttentionArrays {
   float* partial;  ///< [n_spans, n_tokens, n_head, head_dim_v]
   float* states;   ///< [n_spans, n_tokens, n_head, 2]
 };
+/// Of up to kMatvecMaxTokens tokens; y is turned back.
 /// @param n_spans of kCodesSpan, up to the last position of any token
+/// @param codes what launch_turn_back would get, its layout that of the layer
 Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, int32_t n_tiles, int32_t n_spans,
-                             const CodesLayout& codes, const AttentionKernelParams& params);
+                             const TurnMatrices& turn, const RopeCodesParams& codes,
+                             const AttentionKernelParams& params);
 
 // ---- float_launchers.cu. Error::kInvalidValue for a type with blocks, except of launch_embed.
 /// Any number of tokens, kMatvecMaxTokens at a time.

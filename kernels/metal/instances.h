@@ -63,6 +63,7 @@
   OUTPOST_INSTANCE("rope_and_attention_" #dim, rope_and_attention<8, dim, dim, false>)
 #define OUTPOST_CODES_KERNELS(dim)                                          \
   OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)        \
+  OUTPOST_INSTANCE("merge_and_turn_back_" #dim, merge_and_turn_back<dim>)   \
   OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim>) \
   OUTPOST_INSTANCE("turn_back_" #dim, turn_back<dim>)
 
@@ -79,7 +80,6 @@
   OUTPOST_ROPE_ATTENTION_KERNELS(128)                                               \
   OUTPOST_ROPE_ATTENTION_KERNELS(256)                                               \
   OUTPOST_INSTANCE("attention_merge_split", attention_merge<kKvSplit>)              \
-  OUTPOST_INSTANCE("attention_merge_span", attention_merge<kCodesSpan>)             \
   OUTPOST_INSTANCE("attention_merge_codes", attention_merge_codes<kKvSplit>)        \
   OUTPOST_INSTANCE("gemm_simdgroup_ElementF16", gemm_simdgroup<ElementF16>)         \
   OUTPOST_INSTANCE("gemm_simdgroup_ElementBF16", gemm_simdgroup<ElementBF16>)       \

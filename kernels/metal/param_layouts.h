@@ -18,6 +18,7 @@
 #include "kernels/portable/rope_codes.h"
 #include "kernels/portable/rope_kv.h"
 #include "kernels/portable/shortlist.h"
+#include "kernels/portable/turned_merge.h"
 #include "kernels/portable/widen.h"
 
 namespace outpost {

@@ -41,19 +41,28 @@ struct TurnShape {
   enum { kTokens = kMaxDim <= 128 ? 8 : 4, kDims = (kMaxDim + kRopeThreads - 1) / kRopeThreads };
 };
 
-/// turned[t][i] = element thread_id + 128 i of matrix * x[., t]. A sum takes columns in order.
+/// turned[t][i] = element thread_id + 128 i of matrix * x[., t]. A sum takes columns in order, of which a thread asks
+/// for several before it uses the first.
 /// @param x [dim, kTokens]
 template <int kTokens, int kDims>
 GPU_FN void turn_rows(GPU_LOCAL float (&turned)[kTokens][kDims], SharedPtr<float> x, DevicePtr<const float> matrix,
                       int32_t dim, int32_t thread_id) {
   GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) { GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) turned[t][i] = 0; }
-  for (int32_t column = 0; column < dim; ++column) {
-    GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-      const int32_t d = thread_id + i * kRopeThreads;
-      if (d < dim) {
-        const float factor = matrix[int64_t(column) * dim + d];
-        GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) turned[t][i] =
-            fma32(factor, x[column * kTokens + t], turned[t][i]);
+  enum { kAtOnce = 16 / kDims };
+  for (int32_t begin = 0; begin < dim; begin += kAtOnce) {
+    float factors[kAtOnce][kDims];
+    GPU_UNROLL for (int32_t j = 0; j < kAtOnce; ++j) {
+      GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
+        const int32_t d = thread_id + i * kRopeThreads;
+        factors[j][i] = begin + j < dim && d < dim ? float(matrix[int64_t(begin + j) * dim + d]) : 0.0f;
+      }
+    }
+    GPU_UNROLL for (int32_t j = 0; j < kAtOnce; ++j) {
+      if (begin + j < dim) {  // the whole block
+        GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
+          GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) turned[t][i] =
+              fma32(factors[j][i], x[(begin + j) * kTokens + t], turned[t][i]);
+        }
       }
     }
   }

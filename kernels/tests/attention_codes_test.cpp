@@ -104,10 +104,30 @@ std::vector<double> reference(CodesSequence& s, int32_t t, bool is_exact = false
   return y;
 }
 
+/// A way out of the rotation, as matrix_at and mean_at find it. What is for keys and the way in is not there to be
+/// read.
+struct WayBack {
+  std::vector<float> matrices, means;
+  int32_t n_groups = 1, has_means = 0;
+
+  size_t matrices_before(const AttentionCase& c) const {
+    return static_cast<size_t>(n_groups * (2 * c.dim_k * c.dim_k + c.dim_v * c.dim_v));
+  }
+};
+
+WayBack no_turn(const AttentionCase& c) {
+  WayBack back;
+  const size_t before = back.matrices_before(c), dim = static_cast<size_t>(c.dim_v);
+  back.matrices.resize(before + dim * dim, 0.0f);
+  for (size_t d = 0; d < dim; ++d) back.matrices[before + d * dim + d] = 1;
+  return back;
+}
+
 /// The tokens `first` to first + n - 1, as one batch; in tiles that end with a page.
 std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, CodesUnits units,
-                          Schedule schedule = Schedule::kInOrder) {
+                          Schedule schedule = Schedule::kInOrder, const WayBack* turned = nullptr) {
   const AttentionCase& c = s.shape;
+  const WayBack back = turned != nullptr ? *turned : no_turn(c);
   std::vector<AttentionTile> tiles;
   append_page_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, 8);
   std::vector<int32_t> positions(static_cast<size_t>(n));
@@ -125,9 +145,10 @@ std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, CodesUnits
   const AttentionKernelParams params{
       {c.n_head_kv, c.dim_k, c.dim_v, 0, 0},         c.n_head, n, c.n_window, c.has_sinks,
       1.0f / std::sqrt(static_cast<float>(c.dim_k)), c.softcap};
-  run_attention_codes({q, arena, forms, page_table, device_tiles, device_positions, sinks, y, partial, states,
-                       static_cast<int32_t>(tiles.size()), n_spans},
-                      s.pages.kv, params, units, schedule);
+  DeviceArray<float> matrices("matrices", back.matrices), means("means", back.means);
+  run_attention_codes({q, arena, forms, page_table, device_tiles, device_positions, sinks, matrices, means, y, partial,
+                       states, static_cast<int32_t>(tiles.size()), n_spans},
+                      {s.pages.kv, c.n_head, n, back.n_groups, back.has_means, 0, 0, 0}, params, units, schedule);
   return y.values();
 }
 
@@ -189,6 +210,25 @@ TEST_CASE("gpu codes attention: bits do not depend on chunks, neighbours or the 
       }
       const std::vector<float> three = attend(s, 254, 3, units);
       CHECK(std::equal(three.begin(), three.end(), all.begin() + 4 * width));
+    }
+  }
+}
+
+TEST_CASE("gpu codes attention: merging and turning back have the bits of both alone") {
+  for (const AttentionCase& c : {AttentionCase{4, 2, 32, 48}, AttentionCase{4, 4, 32, 132}}) {
+    CodesSequence s = make_codes(c, 4, 2, 330, 29);
+    const int32_t first = 320, n = 3;
+    WayBack back;
+    back.n_groups = 2;
+    const size_t n_all = back.matrices_before(c) + static_cast<size_t>(2 * c.dim_v * c.dim_v);
+    back.matrices = random_f32(n_all, 31);
+    back.means = random_f32(static_cast<size_t>(2 * (c.dim_k + c.dim_v)), 32);
+    for (const int32_t has_means : {0, 1}) {
+      back.has_means = has_means;
+      DeviceArray<float> alone("y", attend(s, first, n, CodesUnits::kMatrix), RegionKind::kValues);
+      DeviceArray<float> matrices("matrices", back.matrices), means("means", back.means);
+      run_turn_back(alone, matrices, means, {s.pages.kv, c.n_head, n, back.n_groups, has_means, 0, 0, 0});
+      CHECK(attend(s, first, n, CodesUnits::kMatrix, Schedule::kRandom, &back) == alone.values());
     }
   }
 }

@@ -4,6 +4,7 @@
 #include "kernels/portable/attention_codes.h"
 #include "kernels/portable/pack_codes.h"
 #include "kernels/portable/rope_codes.h"
+#include "kernels/portable/turned_merge.h"
 #include "kernels/tests/operations.h"
 
 namespace outpost::test {
@@ -24,7 +25,7 @@ struct DeviceCodesAttention {
   DeviceArray<int32_t>& page_tables;
   DeviceArray<gpu::AttentionTile>& tiles;
   DeviceArray<int32_t>& positions;
-  DeviceArray<float>&sinks, &y, &partial, &states;
+  DeviceArray<float>&sinks, &matrices, &means, &y, &partial, &states;
   int32_t n_tiles, n_spans;
 };
 
@@ -38,8 +39,8 @@ void run_unpack_pages(DeviceArray<gpu::UnpackedPage>& entries, DeviceArray<int64
                       const gpu::CodesLayout& kv, const gpu::KvLayout& result);
 /// What computes the spans. A device has one of the two.
 enum class CodesUnits { kAny, kMatrix };
-/// The spans, and their merge.
-void run_attention_codes(const DeviceCodesAttention& arrays, const gpu::CodesLayout& codes,
+/// The spans, and their merge, turned back.
+void run_attention_codes(const DeviceCodesAttention& arrays, const gpu::RopeCodesParams& codes,
                          const gpu::AttentionKernelParams& params, CodesUnits units,
                          Schedule schedule = Schedule::kInOrder);
 

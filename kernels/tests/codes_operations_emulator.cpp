@@ -54,18 +54,22 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
          [&] { unpack_pages(entries, forms, arena, pages, kv, result); });
 }
 
-void run_attention_codes(const DeviceCodesAttention& a, const CodesLayout& codes, const AttentionKernelParams& params,
-                         CodesUnits units, Schedule schedule) {
-  with_max_dim(codes.head_dim_k, [&]<int kMaxDim>() {
-    launch({{a.n_tiles, codes.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
-      if (units == CodesUnits::kMatrix)
-        return attention_codes_mma<kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes,
-                                            params);
-      attention_codes<8, kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes, params);
+void run_attention_codes(const DeviceCodesAttention& a, const RopeCodesParams& codes,
+                         const AttentionKernelParams& params, CodesUnits units, Schedule schedule) {
+  with_max_dim(codes.kv.head_dim_k, [&]<int kMaxDim>() {
+    launch({{a.n_tiles, codes.kv.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
+      if (units == CodesUnits::kMatrix) {
+        return attention_codes_mma<kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states,
+                                            codes.kv, params);
+      }
+      attention_codes<8, kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes.kv, params);
     });
   });
-  launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2},
-         [&] { attention_merge<kCodesSpan>(a.partial, a.states, a.positions, a.sinks, a.y, params); });
+  with_max_dim(codes.kv.head_dim_v, [&]<int kMaxDim>() {
+    launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2}, [&] {
+      merge_and_turn_back<kMaxDim>(a.partial, a.states, a.positions, a.sinks, a.matrices, a.means, a.y, params, codes);
+    });
+  });
 }
 
 }  // namespace outpost::test

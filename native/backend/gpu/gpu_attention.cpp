@@ -66,10 +66,8 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   }
   if (kv.is_compressed()) {
     const auto& codes = static_cast<const GpuCodesStorage&>(kv);
-    if (inputs_.n_tokens() > gpu::kMatvecMaxTokens)
-      attend_unpacked(y, q, codes, il, params);
-    else
-      attend_codes(y, q, codes, il, params);
+    if (inputs_.n_tokens() <= gpu::kMatvecMaxTokens) return attend_codes(y, q, codes, il, params);
+    attend_unpacked(y, q, codes, il, params);
     launched(gpu::launch_turn_back(stream_, y.data, codes.turn(il), codes_params(codes, il, params.n_head)),
              "turn_back");
     return;
@@ -147,15 +145,16 @@ void GpuBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, co
                                          write(y),
                                          partial,
                                          states};
-  const gpu::CodesLayout codes = storage.layout(il);
-  const gpu::AttentionKernelParams kernel_params{{codes.n_head_kv, codes.head_dim_k, codes.head_dim_v, 0, 0},
+  const gpu::RopeCodesParams codes = codes_params(storage, il, params.n_head);
+  const gpu::AttentionKernelParams kernel_params{{codes.kv.n_head_kv, codes.kv.head_dim_k, codes.kv.head_dim_v, 0, 0},
                                                  params.n_head,
                                                  n_tokens,
                                                  params.n_window,
                                                  params.sinks.size > 0 ? 1 : 0,
                                                  params.scale,
                                                  params.softcap};
-  launched(gpu::launch_attention_codes(stream_, arrays, inputs_.n_tiles(shape), n_spans, codes, kernel_params),
+  launched(gpu::launch_attention_codes(stream_, arrays, inputs_.n_tiles(shape), n_spans, storage.turn(il), codes,
+                                       kernel_params),
            "attention_codes");
 }
 

@@ -165,7 +165,8 @@ class Launches {
     });
     for_dims("launch_attention_codes", [=, this](const CodesLayout& kv) {
       const CodesAttentionArrays arrays{f_, memory, i_, tiles(), i_, nullptr, f_, f_, f_};
-      check(launch_attention_codes(s, arrays, 1, 1, kv, attention_params(kv.head_dim_k, kv.head_dim_v)));
+      check(launch_attention_codes(s, arrays, 1, 1, {f_, f_}, {kv, 1, 1, 1, 0, 0, 0, 0},
+                                   attention_params(kv.head_dim_k, kv.head_dim_v)));
     });
   }
 

@@ -180,7 +180,7 @@ constexpr int kCodesLayers = 6;  // one after the other: more than caches hold
 
 /// Tables and room for attention of the last n_tokens of n_positions.
 struct DecodeArrays {
-  DeviceArray<float> q, y, partial, states;
+  DeviceArray<float> q, k, v, turns, y, partial, states, matrices, means;
   DeviceArray<int32_t> page_table, positions;
   DeviceArray<AttentionTile> tiles;
   int32_t n_tiles, n_splits;
@@ -197,9 +197,14 @@ struct DecodeArrays {
   }
   DecodeArrays(int32_t n_tokens, int32_t n_positions)
       : q("q", random_f32(static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim), 4)),
+        k("k", random_f32(static_cast<size_t>(n_tokens * kCodesHeadsKv * kCodesDim), 5)),
+        v("v", random_f32(static_cast<size_t>(n_tokens * kCodesHeadsKv * kCodesDim), 6)),
+        turns("turns", static_cast<size_t>(n_positions * kCodesDim)),
         y("y", static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim)),
         partial("partial", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * kCodesDim)),
         states("states", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * 2)),
+        matrices("matrices", size_t{4} * kCodesDim * kCodesDim),
+        means("means", size_t{2} * kCodesDim),
         page_table("page_table", count_from(0, n_positions / kPage)),
         positions("positions", count_from(n_positions - n_tokens, n_tokens)),
         tiles("tiles", tiles_of(n_tokens, n_positions)),
@@ -207,7 +212,8 @@ struct DecodeArrays {
         n_splits(n_positions / kKvSplit) {}
 };
 
-/// Attention of few tokens over many positions, f16 and codes, of heads as of an 8B model.
+/// Attention of few tokens over many positions, f16 and codes, of heads as of an 8B model, with what puts the tokens'
+/// own keys and values into pages and turns the result back.
 void measure_codes(int32_t n_tokens, int32_t n_positions) {
   DecodeArrays a(n_tokens, n_positions);
   const int32_t n_pages = n_positions / kPage;
@@ -221,10 +227,10 @@ void measure_codes(int32_t n_tokens, int32_t n_positions) {
     f16_ms = median_ms([&](int run) {
       AttentionKernelParams layer = params;
       layer.kv.layer_offset = run % kCodesLayers * stride;
-      check(
-          launch_attention(nullptr, {a.q, pages, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
-                           a.n_tiles, a.n_splits, layer),
-          "attention");
+      check(launch_rope_and_attention(
+                nullptr, {a.q, pages, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
+                {a.k, a.v, a.turns, pages}, a.n_tiles, a.n_splits, {layer, kCodesDim / 2, 0, 0}),
+            "rope and attention");
     });
   }
   std::printf("codes %2d tokens at %6d  f16 %7.3f ms %5.0f GB/s", n_tokens, n_positions, f16_ms,
@@ -245,11 +251,16 @@ void measure_codes(int32_t n_tokens, int32_t n_positions) {
     DeviceArray<uint32_t> arena("arena", words);
     DeviceArray<int64_t> device_forms("forms", forms);
     const CodesLayout layout{kCodesHeadsKv, kCodesDim, kCodesDim, bits.k, bits.v, 0, 0, 0};
+    const RopeCodesParams codes{layout, kCodesHeads, n_tokens, 1, 0, kCodesDim / 2, 0, 0};
+    const TurnMatrices turn{a.matrices, a.means};
     const double ms = median_ms([&](int run) {
       const CodesMemory memory{arena + run % kCodesLayers * page_words, device_forms};
+      // Pages lie in order, so that a position is its slot.
+      check(launch_rope_and_store_codes(nullptr, a.q, a.k, a.v, a.turns, a.positions, a.positions, memory, turn, codes),
+            "rope_and_store_codes");
       check(launch_attention_codes(nullptr,
                                    {a.q, memory, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
-                                   a.n_tiles, (a.n_splits + 3) / 4, layout, params),
+                                   a.n_tiles, (a.n_splits + 3) / 4, turn, codes, params),
             "attention_codes");
     });
     std::printf("  k%dv%d %.3f ms %5.0f GB/s (%.2f x)", bits.k, bits.v, ms,
