@@ -189,13 +189,13 @@ struct FormatMXFP4 {
   }
 };
 
-void matmul_q4_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_0, 15, 8>{}, args); }
-void matmul_q4_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_1, 15, 0>{}, args); }
-void matmul_q5_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_0, 31, 16>{}, args); }
-void matmul_q5_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_1, 31, 0>{}, args); }
-void matmul_q8_0(const MatmulArgs& args) { matmul_block(FormatQ8_0{}, args); }
-void matmul_iq4_nl(const MatmulArgs& args) { matmul_block(FormatIQ4_NL{}, args); }
-void matmul_mxfp4(const MatmulArgs& args) { matmul_block(FormatMXFP4{}, args); }
+inline void matmul_q4_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_0, 15, 8>{}, args); }
+inline void matmul_q4_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ4_1, 15, 0>{}, args); }
+inline void matmul_q5_0(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_0, 31, 16>{}, args); }
+inline void matmul_q5_1(const MatmulArgs& args) { matmul_block(FormatNibbles<TileQ5_1, 31, 0>{}, args); }
+inline void matmul_q8_0(const MatmulArgs& args) { matmul_block(FormatQ8_0{}, args); }
+inline void matmul_iq4_nl(const MatmulArgs& args) { matmul_block(FormatIQ4_NL{}, args); }
+inline void matmul_mxfp4(const MatmulArgs& args) { matmul_block(FormatMXFP4{}, args); }
 
 }  // namespace
 }  // namespace outpost

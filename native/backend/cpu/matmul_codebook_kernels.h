@@ -189,13 +189,13 @@ namespace {
 
 /// The tables of a codebook are set up once.
 template <typename Format>
-void matmul_codebook(const MatmulArgs& args) {
+inline void matmul_codebook(const MatmulArgs& args) {
   static const Format format;
   matmul(format, args);
 }
 
 template <typename Format, const auto& kGrid>
-void matmul_iq2(const MatmulArgs& args) {
+inline void matmul_iq2(const MatmulArgs& args) {
 #ifdef OUTPOST_NARROW_SUMS
   if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq2Rows<Format, kGrid>>(args);
 #endif
@@ -203,7 +203,7 @@ void matmul_iq2(const MatmulArgs& args) {
 }
 
 template <int kHighBits, const auto& kGrid, const auto& kMagnitudes>
-void matmul_iq3(const MatmulArgs& args) {
+inline void matmul_iq3(const MatmulArgs& args) {
   using Format = FormatIQ3<kHighBits, kGrid, kMagnitudes>;
 #ifdef OUTPOST_NARROW_SUMS
   if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq3Rows<Format, kGrid, kMagnitudes>>(args);
@@ -211,11 +211,11 @@ void matmul_iq3(const MatmulArgs& args) {
   matmul_codebook<Format>(args);
 }
 
-void matmul_iq2_xxs(const MatmulArgs& args) { matmul_iq2<FormatIQ2_XXS, kIq2XxsGrid>(args); }
-void matmul_iq2_xs(const MatmulArgs& args) { matmul_iq2<FormatIQ2<1, kIq2XsGrid>, kIq2XsGrid>(args); }
-void matmul_iq2_s(const MatmulArgs& args) { matmul_iq2<FormatIQ2<2, kIq2SGrid>, kIq2SGrid>(args); }
-void matmul_iq3_xxs(const MatmulArgs& args) { matmul_iq3<0, kIq3XxsGrid, kIq3XxsMagnitudes>(args); }
-void matmul_iq3_s(const MatmulArgs& args) { matmul_iq3<1, kIq3SGrid, kIq3SMagnitudes>(args); }
+inline void matmul_iq2_xxs(const MatmulArgs& args) { matmul_iq2<FormatIQ2_XXS, kIq2XxsGrid>(args); }
+inline void matmul_iq2_xs(const MatmulArgs& args) { matmul_iq2<FormatIQ2<1, kIq2XsGrid>, kIq2XsGrid>(args); }
+inline void matmul_iq2_s(const MatmulArgs& args) { matmul_iq2<FormatIQ2<2, kIq2SGrid>, kIq2SGrid>(args); }
+inline void matmul_iq3_xxs(const MatmulArgs& args) { matmul_iq3<0, kIq3XxsGrid, kIq3XxsMagnitudes>(args); }
+inline void matmul_iq3_s(const MatmulArgs& args) { matmul_iq3<1, kIq3SGrid, kIq3SMagnitudes>(args); }
 
 }  // namespace
 }  // namespace outpost

@@ -543,7 +543,7 @@ void matmul_dense_tokens(const MatmulArgs& args, const float* x, int n_tokens, f
 }
 
 template <typename Element>
-void matmul_dense(const MatmulArgs& args) {
+inline void matmul_dense(const MatmulArgs& args) {
   for_tile_sizes(args, []<int kTiles, int kTokens>(const MatmulArgs& some) {
     constexpr int kAtOnce = kTokens > 0 ? kTokens : kDenseTokensAtOnce;
     for (int t = 0; t < some.n_tokens; t += kAtOnce) {
@@ -553,16 +553,16 @@ void matmul_dense(const MatmulArgs& args) {
   });
 }
 
-void matmul_f32(const MatmulArgs& args) { matmul_dense<ElementF32>(args); }
-void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
-void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
-void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
-void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
-void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }
-void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
-void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
-void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K, 15>{}, args); }
-void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K, 31>{}, args); }
+inline void matmul_f32(const MatmulArgs& args) { matmul_dense<ElementF32>(args); }
+inline void matmul_f16(const MatmulArgs& args) { matmul_dense<ElementF16>(args); }
+inline void matmul_bf16(const MatmulArgs& args) { matmul_dense<ElementBF16>(args); }
+inline void matmul_q2_K(const MatmulArgs& args) { matmul(FormatQ2_K{}, args); }
+inline void matmul_q3_K(const MatmulArgs& args) { matmul(FormatQ3_K{}, args); }
+inline void matmul_ternary(const MatmulArgs& args) { matmul(FormatTernary{}, args); }
+inline void matmul_q6_K(const MatmulArgs& args) { matmul(FormatQ6_K{}, args); }
+inline void matmul_iq4_xs(const MatmulArgs& args) { matmul(FormatIQ4_XS{}, args); }
+inline void matmul_q4_K(const MatmulArgs& args) { matmul(FormatK4<TileQ4_K, 15>{}, args); }
+inline void matmul_q5_K(const MatmulArgs& args) { matmul(FormatK4<TileQ5_K, 31>{}, args); }
 
 }  // namespace
 }  // namespace outpost

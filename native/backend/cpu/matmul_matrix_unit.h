@@ -1,5 +1,5 @@
-// Products of many tokens on a core's matrix unit. Included after the unit (matrix_unit_*.h) and the kernels for its
-// lanes, whose bits these have: sums of integers are exact in any order, and what becomes of them is the formats' own
+// Products of many tokens on a core's matrix unit. Included after the unit (matrix_unit_*.h) and its lanes, whose
+// kernels' bits these have: sums of integers are exact in any order, and what becomes of them is the formats' own
 // `finish`. Internal to one kernels_*.cpp.
 //
 // The unit knows no scales, so a superblock's codes are multiplied by those of their groups first. That takes up to 13
@@ -285,9 +285,13 @@ void matmul_unit_groups(const Format& format, const MatmulArgs& args) {
 /// long for one token as for sixteen.
 inline constexpr int kFewestOfSuperblocks = 8, kFewestOfGroups = 16;
 
-template <typename Format, MatmulKernel kOfFewTokens>
+/// The kernels beside the unit, of another kernels_*.cpp: fewer tokens are multiplied by them.
+using BaseKernels = const CpuKernelTable& (*)();
+
+template <BaseKernels kBase, TensorType kType, typename Format>
 void matmul_unit(const MatmulArgs& args) {
   static const Format format;
+  static const MatmulKernel of_few_tokens = kBase().matmul(kType);
   constexpr bool kHasSuperblocks = requires { Format::kGroups; };
   const auto run = [&]<int kTiles>() {
     if constexpr (kHasSuperblocks) {
@@ -296,35 +300,37 @@ void matmul_unit(const MatmulArgs& args) {
       matmul_unit_groups<Format, kTiles>(format, args);
     }
   };
-  if (args.n_tokens < (kHasSuperblocks ? kFewestOfSuperblocks : kFewestOfGroups)) return kOfFewTokens(args);
+  if (args.n_tokens < (kHasSuperblocks ? kFewestOfSuperblocks : kFewestOfGroups)) return of_few_tokens(args);
   static_assert(kMaxTiles == 2);
   if (args.n_tiles == 2) return run.template operator()<2>();
   run.template operator()<1>();
 }
 
+template <BaseKernels kBase>
 MatmulKernel matmul_unit_kernel(TensorType type) {
+  using enum TensorType;
   switch (type) {
-    case TensorType::kQ4_0: return matmul_unit<FormatNibbles<TileQ4_0, 15, 8>, matmul_q4_0>;
-    case TensorType::kQ4_1: return matmul_unit<FormatNibbles<TileQ4_1, 15, 0>, matmul_q4_1>;
-    case TensorType::kQ5_0: return matmul_unit<FormatNibbles<TileQ5_0, 31, 16>, matmul_q5_0>;
-    case TensorType::kQ5_1: return matmul_unit<FormatNibbles<TileQ5_1, 31, 0>, matmul_q5_1>;
-    case TensorType::kQ8_0: return matmul_unit<FormatQ8_0, matmul_q8_0>;
-    case TensorType::kIQ4_NL: return matmul_unit<FormatIQ4_NL, matmul_iq4_nl>;
-    case TensorType::kMXFP4: return matmul_unit<FormatMXFP4, matmul_mxfp4>;
-    case TensorType::kQ2_K: return matmul_unit<FormatQ2_K, matmul_q2_K>;
-    case TensorType::kQ3_K: return matmul_unit<FormatQ3_K, matmul_q3_K>;
-    case TensorType::kQ4_K: return matmul_unit<FormatK4<TileQ4_K, 15>, matmul_q4_K>;
-    case TensorType::kQ5_K: return matmul_unit<FormatK4<TileQ5_K, 31>, matmul_q5_K>;
-    case TensorType::kQ6_K: return matmul_unit<FormatQ6_K, matmul_q6_K>;
-    case TensorType::kIQ4_XS: return matmul_unit<FormatIQ4_XS, matmul_iq4_xs>;
-    case TensorType::kTQ1_0:
-    case TensorType::kTQ2_0: return matmul_unit<FormatTernary, matmul_ternary>;
-    case TensorType::kIQ2_XXS: return matmul_unit<FormatIQ2_XXS, matmul_iq2_xxs>;
-    case TensorType::kIQ2_XS: return matmul_unit<FormatIQ2<1, kIq2XsGrid>, matmul_iq2_xs>;
-    case TensorType::kIQ2_S: return matmul_unit<FormatIQ2<2, kIq2SGrid>, matmul_iq2_s>;
-    case TensorType::kIQ3_XXS: return matmul_unit<FormatIQ3<0, kIq3XxsGrid, kIq3XxsMagnitudes>, matmul_iq3_xxs>;
-    case TensorType::kIQ3_S: return matmul_unit<FormatIQ3<1, kIq3SGrid, kIq3SMagnitudes>, matmul_iq3_s>;
-    default: return matmul_kernel(type);
+    case kQ4_0: return matmul_unit<kBase, kQ4_0, FormatNibbles<TileQ4_0, 15, 8>>;
+    case kQ4_1: return matmul_unit<kBase, kQ4_1, FormatNibbles<TileQ4_1, 15, 0>>;
+    case kQ5_0: return matmul_unit<kBase, kQ5_0, FormatNibbles<TileQ5_0, 31, 16>>;
+    case kQ5_1: return matmul_unit<kBase, kQ5_1, FormatNibbles<TileQ5_1, 31, 0>>;
+    case kQ8_0: return matmul_unit<kBase, kQ8_0, FormatQ8_0>;
+    case kIQ4_NL: return matmul_unit<kBase, kIQ4_NL, FormatIQ4_NL>;
+    case kMXFP4: return matmul_unit<kBase, kMXFP4, FormatMXFP4>;
+    case kQ2_K: return matmul_unit<kBase, kQ2_K, FormatQ2_K>;
+    case kQ3_K: return matmul_unit<kBase, kQ3_K, FormatQ3_K>;
+    case kQ4_K: return matmul_unit<kBase, kQ4_K, FormatK4<TileQ4_K, 15>>;
+    case kQ5_K: return matmul_unit<kBase, kQ5_K, FormatK4<TileQ5_K, 31>>;
+    case kQ6_K: return matmul_unit<kBase, kQ6_K, FormatQ6_K>;
+    case kIQ4_XS: return matmul_unit<kBase, kIQ4_XS, FormatIQ4_XS>;
+    case kTQ1_0: return matmul_unit<kBase, kTQ1_0, FormatTernary>;
+    case kTQ2_0: return matmul_unit<kBase, kTQ2_0, FormatTernary>;
+    case kIQ2_XXS: return matmul_unit<kBase, kIQ2_XXS, FormatIQ2_XXS>;
+    case kIQ2_XS: return matmul_unit<kBase, kIQ2_XS, FormatIQ2<1, kIq2XsGrid>>;
+    case kIQ2_S: return matmul_unit<kBase, kIQ2_S, FormatIQ2<2, kIq2SGrid>>;
+    case kIQ3_XXS: return matmul_unit<kBase, kIQ3_XXS, FormatIQ3<0, kIq3XxsGrid, kIq3XxsMagnitudes>>;
+    case kIQ3_S: return matmul_unit<kBase, kIQ3_S, FormatIQ3<1, kIq3SGrid, kIq3SMagnitudes>>;
+    default: return kBase().matmul(type);
   }
 }
 
@@ -342,8 +348,12 @@ int32_t peak_unit() {
   return sums[0][0][0] + sums[1][0][0] + sums[2][0][0] + sums[3][0][0];
 }
 
-constexpr CpuKernelTable with_matrix_unit(CpuKernelTable table) {
-  table.matmul = matmul_unit_kernel;
+/// The kernels beside the unit with those of the unit in their place.
+template <BaseKernels kBase>
+CpuKernelTable with_matrix_unit(const char* name) {
+  CpuKernelTable table = kBase();
+  table.name = name;
+  table.matmul = matmul_unit_kernel<kBase>;
   table.n_lone_prefill = kMaxTileTokens;  // codes are expanded once for them
   table.peak_int8 = peak_unit;
   table.n_peak_int8 = int64_t{kPeakRounds} * MatrixUnit<64>::kSums * kUnitTokens * kTileRows * 64;

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/matmul_kernels.h"
+#include "kernels/common/kv_levels.h"
 
 namespace outpost {
 namespace {
@@ -16,7 +17,7 @@ inline constexpr int kPeakChains = kVectorsAtOnce == 1 ? 6 : 12;
 inline constexpr int kPeakRounds = 512;
 
 /// kPeakChains * kPeakRounds products of 64 codes each. @return something that depends on all of them
-int32_t peak_int8() {
+inline int32_t peak_int8() {
   alignas(64) static constexpr auto kInput = [] {
     std::array<int8_t, 4 * kPeakChains*(kPeakRounds + 1)> numbers{};
     for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int8_t>(i % 7);
@@ -48,7 +49,7 @@ int32_t peak_int8() {
 }
 
 /// The same of 16 f32 each, added up.
-float peak_f32() {
+inline float peak_f32() {
   float starts[16 * kPeakChains];  // all different, or the compiler would do equal sums once
   for (int i = 0; i < 16 * kPeakChains; ++i) starts[i] = static_cast<float>(i);
   F32x16 sums[kPeakChains];
