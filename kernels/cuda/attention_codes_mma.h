@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/codes_mma.h"
 #include "kernels/portable/attention_codes.h"
+#include "kernels/portable/prefetch.h"
 
 namespace outpost {
 namespace gpu {
@@ -265,8 +266,8 @@ GPU_FN void multiply_values(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& 
 /// Has the codes of a page, which its warp reads later, come to the device's cache.
 GPU_FN void prefetch_page(GPU_LOCAL const CodesPage& page, GPU_PARAMS_REF(CodesLayout) codes, int32_t lane) {
   const int32_t k_bits = page.k_bits == 0 ? 8 : page.k_bits, v_bits = page.v_bits == 0 ? 8 : page.v_bits;
-  prefetch_words(page.keys, key_groups(codes.head_dim_k) * k_bits * kPage, lane);
-  prefetch_words(page.values, 2 * v_bits * codes.head_dim_v, lane);
+  prefetch_elements<uint32_t>(page.keys, key_groups(codes.head_dim_k) * k_bits * kPage, lane, 32);
+  prefetch_elements<uint32_t>(page.values, 2 * v_bits * codes.head_dim_v, lane, 32);
 }
 
 /// As attention_codes. Tiles have up to eight rows.
@@ -285,10 +286,8 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
   GPU_SHARED(float, sink_weights, kRows* kSinkPositions);
   GPU_SHARED(float, values, kSpanPages* kRows* kMmaValueStride);
   allow_next();
-  wait_for_previous();
   const Here here = GPU_HERE;
   const CodesSpan span = codes_span(tiles[here.block_x], codes, p, here);
-  if (!has_pages(span)) return;  // the whole block
   const int32_t dim_k = codes.head_dim_k, dim_v = codes.head_dim_v, lane = here.lane;
   const bool is_there = has_page(span, here.warp);  // the whole warp
   CodesPage page = {};
@@ -296,6 +295,8 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
     page = page_of_warp(span, arena, forms, page_tables, codes, here.warp);
     prefetch_page(page, codes, lane);
   }
+  wait_for_previous();
+  if (!has_pages(span)) return;  // the whole block
   quantize_queries<kQueryWords, kQueryStride>(query_codes, query_scales, q, span, dim_k, p, here);
   // Rows that are not there are zeros.
   for (int32_t row = span.n_rows + here.warp; row < kRows; row += kAttentionWarps) {

@@ -17,10 +17,6 @@ GPU_FN uint32_t pick_bytes_or_signs(uint32_t low, uint32_t high, uint32_t select
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(picked) : "r"(low), "r"(high), "r"(selector));
   return picked;
 }
-/// Has n words come to the device's cache, by a warp, which asks for a line with each lane.
-GPU_FN void prefetch_words(const uint32_t* words, int32_t n, int32_t lane) {
-  for (int32_t i = 32 * lane; i < n; i += 32 * 32) prefetch_line(reinterpret_cast<BlockBytes>(words + i));
-}
 #else
 GPU_FN uint32_t pick_bytes_or_signs(uint32_t low, uint32_t high, uint32_t selector) {
   uint32_t picked = pick_bytes(low, high, selector);
@@ -31,7 +27,6 @@ GPU_FN uint32_t pick_bytes_or_signs(uint32_t low, uint32_t high, uint32_t select
   }
   return picked;
 }
-GPU_FN void prefetch_words(DevicePtr<const uint32_t>, int32_t, int32_t) {}
 #endif
 
 /// Of kBits: words of codes that a lane holds of a row's 32, and level words whose sum the levels are. Of 4 bit those

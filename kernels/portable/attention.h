@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/portable/kv_layout.h"
+#include "kernels/portable/prefetch.h"
 #include "kernels/portable/reduce.h"
 
 namespace outpost {
@@ -236,6 +237,17 @@ GPU_FN TileSplits tile_splits(GPU_BLOCK_REF(AttentionTile) tile, int32_t n_windo
   return splits;
 }
 
+/// Has the keys and values of the first split of a block come to the device's cache, before their addresses are needed.
+GPU_FN void prefetch_split(DevicePtr<const uint16_t> pages, DevicePtr<const int32_t> page_table,
+                           GPU_PARAMS_REF(KvLayout) kv, TileSplits splits, Here here) {
+  if (splits.first > splits.last) return;
+  const int32_t start = splits.first * kKvSplit, page = page_table[start / kPage];
+  prefetch_elements<uint16_t>(pages + key_at(kv, page, here.block_y, start % kPage), kKvSplit * kv.head_dim_k,
+                              here.thread_id, kAttentionThreads);
+  prefetch_elements<uint16_t>(pages + value_at(kv, page, here.block_y, start % kPage), kKvSplit * kv.head_dim_v,
+                              here.thread_id, kAttentionThreads);
+}
+
 /// Values of up to 128 dimensions: a warp has a quarter of the positions and all dimensions, four to a lane; the parts
 /// are added at last, and a thread has one dimension of the sum. More: a thread has four dimensions of all positions.
 template <int kRows, int kMaxDimV>
@@ -416,10 +428,11 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
   GPU_SHARED(float, scores, Shape::kScores);
   GPU_SHARED(float, split_factors, 2 * kRows);
   allow_next();
-  wait_for_previous();
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const TileSplits splits = tile_splits<kIsSplit>(tile, p.n_window, here.block_z);
+  if (kIsSplit) prefetch_split(pages, page_tables + tile.page_table, p.kv, splits, here);
+  wait_for_previous();
   if (splits.first > splits.last) return;  // the whole block
 
   const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv, dim_k = p.kv.head_dim_k;

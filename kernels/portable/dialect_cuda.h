@@ -55,7 +55,7 @@ GPU_FN void wait_for_previous() {
 #endif
 }
 /// Asks for the 128 bytes around p to come to the device's cache: a hint.
-GPU_FN void prefetch_line(BlockBytes p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+GPU_FN void prefetch_line(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 // ---- threads that meet
 GPU_FN void block_barrier() { __syncthreads(); }

@@ -50,7 +50,8 @@ struct Here {
 // ---- launches that follow each other: Metal starts one when what it depends on has ended
 GPU_FN void allow_next() {}
 GPU_FN void wait_for_previous() {}
-GPU_FN void prefetch_line(BlockBytes) {}
+template <typename T>
+GPU_FN void prefetch_line(device const T*) {}
 
 // ---- threads that meet
 GPU_FN void block_barrier() {

@@ -1,5 +1,6 @@
 // Weights are nobody's result: a product that starts early asks for more of them than its registers hold to come to the
-// device's cache, before it waits for its input.
+// device's cache, before it waits for its input. Nor are most pages of the KV cache; and what of them is one comes
+// there as it was written, as no cache is between.
 #pragma once
 
 #include "kernels/portable/dialect.h"
@@ -21,6 +22,13 @@ GPU_FN void prefetch_row(DevicePtr<const Block> row, int32_t first, int32_t n_bl
   const int32_t end = begin + n_bytes < row_end ? begin + n_bytes : row_end;
   for (int32_t at = begin + kLine * part; at < end; at += 32 * kLine)
     prefetch_line(reinterpret_cast<BlockBytes>(&row[at / kBlock]) + at % kBlock);
+}
+
+/// n elements, by threads of which each asks for a line. @param part which thread this is, of `n_parts`
+template <typename T>
+GPU_FN void prefetch_elements(DevicePtr<const T> first, int32_t n, int32_t part, int32_t n_parts) {
+  const int32_t kLine = 128 / sizeof(T);
+  for (int32_t i = kLine * part; i < n; i += kLine * n_parts) prefetch_line(first + i);
 }
 
 }  // namespace gpu

@@ -189,6 +189,7 @@ rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(
     const int32_t row = here.warp + i * kAttentionWarps;
     if (row < n_rows) load_turns(row_turns[i], turns, tile.first_position + row / n_heads, p.n_pairs, here.lane);
   }
+  prefetch_split(pages, page_tables + tile.page_table, p.attention.kv, splits, here);
   wait_for_previous();
   if (splits.first > splits.last) return;  // the whole block
 
