@@ -189,13 +189,13 @@ namespace {
 
 /// The tables of a codebook are set up once.
 template <typename Format>
-inline void matmul_codebook(const MatmulArgs& args) {
+void matmul_codebook(const MatmulArgs& args) {
   static const Format format;
   matmul(format, args);
 }
 
 template <typename Format, const auto& kGrid>
-inline void matmul_iq2(const MatmulArgs& args) {
+void matmul_iq2(const MatmulArgs& args) {
 #ifdef OUTPOST_NARROW_SUMS
   if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq2Rows<Format, kGrid>>(args);
 #endif
@@ -203,7 +203,7 @@ inline void matmul_iq2(const MatmulArgs& args) {
 }
 
 template <int kHighBits, const auto& kGrid, const auto& kMagnitudes>
-inline void matmul_iq3(const MatmulArgs& args) {
+void matmul_iq3(const MatmulArgs& args) {
   using Format = FormatIQ3<kHighBits, kGrid, kMagnitudes>;
 #ifdef OUTPOST_NARROW_SUMS
   if (args.n_tokens <= kMaxRowTokens) return matmul_rows<Format, Iq3Rows<Format, kGrid, kMagnitudes>>(args);

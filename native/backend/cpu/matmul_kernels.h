@@ -543,7 +543,7 @@ void matmul_dense_tokens(const MatmulArgs& args, const float* x, int n_tokens, f
 }
 
 template <typename Element>
-inline void matmul_dense(const MatmulArgs& args) {
+void matmul_dense(const MatmulArgs& args) {
   for_tile_sizes(args, []<int kTiles, int kTokens>(const MatmulArgs& some) {
     constexpr int kAtOnce = kTokens > 0 ? kTokens : kDenseTokensAtOnce;
     for (int t = 0; t < some.n_tokens; t += kAtOnce) {
