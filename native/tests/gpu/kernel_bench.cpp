@@ -195,16 +195,28 @@ struct DecodeArrays {
     append_page_tiles(result, 0, n_tokens, n_positions - n_tokens, 0, kCodesHeads / kCodesHeadsKv, kAttentionRows);
     return result;
   }
+  /// Cosine and sine of no angle, and matrices that turn nothing: queries are turned in place, run after run.
+  static std::vector<float> no_turns(int32_t n_positions) {
+    std::vector<float> numbers(static_cast<size_t>(n_positions * kCodesDim), 0.0f);
+    for (size_t i = 0; i < numbers.size(); i += 2) numbers[i] = 1;
+    return numbers;
+  }
+  static std::vector<float> identities(int32_t n) {
+    constexpr size_t kDim = kCodesDim;
+    std::vector<float> numbers(static_cast<size_t>(n) * kDim * kDim, 0.0f);
+    for (size_t row = 0; row < static_cast<size_t>(n) * kDim; ++row) numbers[row * kDim + row % kDim] = 1;
+    return numbers;
+  }
   DecodeArrays(int32_t n_tokens, int32_t n_positions)
       : q("q", random_f32(static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim), 4)),
         k("k", random_f32(static_cast<size_t>(n_tokens * kCodesHeadsKv * kCodesDim), 5)),
         v("v", random_f32(static_cast<size_t>(n_tokens * kCodesHeadsKv * kCodesDim), 6)),
-        turns("turns", static_cast<size_t>(n_positions * kCodesDim)),
+        turns("turns", no_turns(n_positions)),
         y("y", static_cast<size_t>(n_tokens * kCodesHeads * kCodesDim)),
         partial("partial", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * kCodesDim)),
         states("states", static_cast<size_t>(n_positions / kKvSplit * n_tokens * kCodesHeads * 2)),
-        matrices("matrices", size_t{4} * kCodesDim * kCodesDim),
-        means("means", size_t{2} * kCodesDim),
+        matrices("matrices", identities(4)),
+        means("means", 0),
         page_table("page_table", count_from(0, n_positions / kPage)),
         positions("positions", count_from(n_positions - n_tokens, n_tokens)),
         tiles("tiles", tiles_of(n_tokens, n_positions)),
