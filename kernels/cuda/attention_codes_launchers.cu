@@ -1,6 +1,5 @@
 #include "kernels/cuda/attention_codes_mma.h"
 #include "kernels/launchers/codes_arguments.h"
-#include "kernels/launchers/launch.h"
 
 namespace outpost::gpu {
 namespace {
@@ -13,9 +12,7 @@ struct LaunchCodes {
 
   template <int kMaxDimK>
   void operator()() {
-    const OverlappedLaunch launch(a.stream, codes_grid(a), kAttentionThreads);
-    error = launch(attention_codes_mma<kMaxDimK>, a.arrays.q, a.arrays.memory.arena, a.arrays.memory.forms,
-                   a.arrays.page_tables, a.arrays.tiles, a.arrays.partial, a.arrays.states, a.codes, a.params);
+    error = launch_spans(a, attention_codes_mma<kMaxDimK>);
   }
 };
 

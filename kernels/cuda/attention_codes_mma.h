@@ -14,13 +14,12 @@
 namespace outpost {
 namespace gpu {
 
-enum {
-  kMmaTiles = kPage / 16,               ///< of positions
-  kMmaSlots = 2 * kMmaTiles,            ///< positions of a lane
-  kStepWords = kPage / 4,               ///< of a row's weights, low or high bytes
-  kStepStride = 2 * kStepWords + 8,     // rows begin in other banks of shared memory
-  kMmaValueStride = kValueColumns + 4,  // as do rows of results
-};
+OUTPOST_CONSTANT int kMmaTiles = kPage / 16;     ///< of positions
+OUTPOST_CONSTANT int kMmaSlots = 2 * kMmaTiles;  ///< positions of a lane
+OUTPOST_CONSTANT int kStepWords = kPage / 4;     ///< of a row's weights, low or high bytes
+// Rows of weights and of results begin in other banks of shared memory than their neighbours.
+OUTPOST_CONSTANT int kStepStride = 2 * kStepWords + 8;
+OUTPOST_CONSTANT int kMmaValueStride = kValueColumns + 4;
 static_assert(kPage == 64, "lanes share out a page of 64 positions");
 
 /// Position j of a lane.
@@ -30,7 +29,7 @@ GPU_FN int32_t mma_slot(int32_t j, int32_t lane) { return 16 * (j / 2) + 2 * (la
 GPU_FN int32_t mma_row(int32_t i, int32_t lane) { return 2 * (lane % 4) + i; }
 
 /// The words of codes of two neighbouring positions of a lane; zeros where a fresh page has none.
-/// @param keys at the codes of the page
+/// @param row of words in the page
 template <bool kIsFresh>
 GPU_FN Words2 load_two_keys(GPU_LOCAL const CodesPage& page, int32_t row, int32_t slot) {
   const DevicePtr<const uint32_t> words = page.keys + (row * kPage + slot);
@@ -52,7 +51,7 @@ GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kMmaTiles], SharedPtr<uint32_
   for (int32_t begin = 0; begin < n_groups; begin += kAtOnce) {
     Words2 loaded[kAtOnce][kMmaTiles][kWords];
     GPU_UNROLL for (int32_t g = 0; g < kAtOnce; ++g) {
-      if (begin + g < n_groups) {  // the whole block
+      if (begin + g < n_groups) {  // the whole warp
         GPU_UNROLL for (int32_t m = 0; m < kMmaTiles; ++m) {
           GPU_UNROLL for (int32_t i = 0; i < kWords; ++i) loaded[g][m][i] =
               load_two_keys<kIsFresh>(page, (begin + g) * kBits + code_word<kBits>(c, i), 16 * m + 2 * q);

@@ -1,6 +1,7 @@
 // What the launchers of attention over codes have in common. Private to them.
 #pragma once
 
+#include "kernels/launchers/launch.h"
 #include "kernels/launchers/launchers.h"
 
 namespace outpost::gpu {
@@ -14,7 +15,13 @@ struct CodesLaunch {
   const AttentionKernelParams& params;
 };
 
-inline Grid codes_grid(const CodesLaunch& a) { return Grid(a.n_tiles, a.codes.n_head_kv, a.n_spans); }
+/// By attention_codes, or a kernel with the same arguments.
+template <typename Kernel>
+Error launch_spans(const CodesLaunch& a, Kernel kernel) {
+  const OverlappedLaunch launch(a.stream, Grid(a.n_tiles, a.codes.n_head_kv, a.n_spans), kAttentionThreads);
+  return launch(kernel, a.arrays.q, a.arrays.memory.arena, a.arrays.memory.forms, a.arrays.page_tables, a.arrays.tiles,
+                a.arrays.partial, a.arrays.states, a.codes, a.params);
+}
 
 /// Of the runtime: on matrix units where it has them for bytes. @pre the dimensions have a kernel
 Error launch_codes_spans(const CodesLaunch& arguments);

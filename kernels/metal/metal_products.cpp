@@ -67,9 +67,7 @@ struct LaunchCodes {
 
   template <int kMaxDimK>
   void operator()() {
-    const OverlappedLaunch launch(a.stream, codes_grid(a), kAttentionThreads);
-    error = launch(attention_codes<kAttentionRows, kMaxDimK>, a.arrays.q, a.arrays.memory.arena, a.arrays.memory.forms,
-                   a.arrays.page_tables, a.arrays.tiles, a.arrays.partial, a.arrays.states, a.codes, a.params);
+    error = launch_spans(a, attention_codes<kAttentionRows, kMaxDimK>);
   }
 };
 

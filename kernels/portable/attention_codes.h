@@ -28,7 +28,7 @@ GPU_FN int32_t form_of(int32_t page, int32_t query_page) { return query_page - p
 
 /// What a block does: a tile of rows over the pages of one span.
 struct CodesSpan {
-  int32_t first_token, first_position, n_tokens;  ///< of the tile
+  int32_t first_token, first_position;  ///< of the tile
   int32_t page_table, head_kv, first_head, n_heads, n_rows;
   int32_t first_visible, last_visible;  ///< positions that some row sees
   int32_t first_split;                  ///< of the span, which has kSpanPages
@@ -39,7 +39,6 @@ GPU_FN CodesSpan codes_span(GPU_BLOCK_REF(AttentionTile) tile, GPU_PARAMS_REF(Co
   CodesSpan span;
   span.first_token = tile.first_token;
   span.first_position = tile.first_position;
-  span.n_tokens = tile.n_tokens;
   span.page_table = tile.page_table;
   span.head_kv = here.block_y;
   span.first_head = here.block_y * (p.n_head / codes.n_head_kv) + tile.first_head;
