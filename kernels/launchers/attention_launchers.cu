@@ -1,35 +1,30 @@
-#include "kernels/launchers/launch.h"
-#include "kernels/launchers/launchers.h"
+#include "kernels/launchers/attention_arguments.h"
 
 namespace outpost::gpu {
 namespace {
 
-Grid tile_grid(const AttentionArrays& a, int32_t n_tiles, int32_t n_splits, const AttentionKernelParams& params) {
-  return Grid(n_tiles, params.kv.n_head_kv, a.partial != nullptr ? n_splits : 1);
-}
-
 template <int kMaxDimK, int kMaxDimV>
-Error launch_tiles(Stream stream, const AttentionArrays& a, int32_t n_tiles, int32_t n_splits,
-                   const AttentionKernelParams& params) {
-  const OverlappedLaunch launch(stream, tile_grid(a, n_tiles, n_splits, params), kAttentionThreads);
-  if (a.partial == nullptr) {
-    return launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, false>, a.q, a.pages, a.page_tables, a.tiles, a.sinks,
-                  a.y, a.partial, a.states, params);
-  }
-  return launch(attention<kAttentionRows, kMaxDimK, kMaxDimV, true>, a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y,
-                a.partial, a.states, params);
+Error launch_tiles(const TilesLaunch& a) {
+  return launch_tiles_by(a, a.is_split() ? attention<kAttentionRows, kMaxDimK, kMaxDimV, true>
+                                         : attention<kAttentionRows, kMaxDimK, kMaxDimV, false>);
 }
 
 template <int kMaxDim>
-Error launch_rope_tiles(Stream stream, const AttentionArrays& a, const RopeKvArrays& rope, int32_t n_tiles,
-                        int32_t n_splits, const RopeAttentionParams& params) {
-  const OverlappedLaunch launch(stream, tile_grid(a, n_tiles, n_splits, params.attention), kAttentionThreads);
-  if (a.partial == nullptr) {
-    return launch(rope_and_attention<kAttentionRows, kMaxDim, kMaxDim, false>, a.q, rope.k, rope.v, rope.turns,
-                  rope.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
-  }
-  return launch(rope_and_attention<kAttentionRows, kMaxDim, kMaxDim, true>, a.q, rope.k, rope.v, rope.turns, rope.pages,
-                a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
+Error launch_rope_tiles(const TilesLaunch& a) {
+  return launch_rope_tiles_by(a, a.is_split() ? rope_and_attention<kAttentionRows, kMaxDim, kMaxDim, true>
+                                              : rope_and_attention<kAttentionRows, kMaxDim, kMaxDim, false>);
+}
+
+/// @pre the dimensions are multiples of 4
+Error launch_tiles_of_any_dim(const TilesLaunch& a) {
+  const int32_t dim_k = a.params.attention.kv.head_dim_k, dim_v = a.params.attention.kv.head_dim_v;
+  const int32_t n_rows = a.arrays.n_tile_rows;
+  if (n_rows > (a.is_split() ? most_attention_rows(dim_k, dim_v) : kAttentionRows)) return Error::kInvalidValue;
+  if (has_attention_units(dim_k, dim_v)) return launch_tiles_on_units(a);
+  if (dim_k <= 128 && dim_v <= 128) return a.rope != nullptr ? launch_rope_tiles<128>(a) : launch_tiles<128, 128>(a);
+  if (dim_k <= 256 && dim_v <= 256) return a.rope != nullptr ? launch_rope_tiles<256>(a) : launch_tiles<256, 256>(a);
+  if (dim_k <= 576 && dim_v <= 512 && a.rope == nullptr) return launch_tiles<576, 512>(a);
+  return Error::kInvalidValue;
 }
 
 /// The splits of tiles, where those had blocks of their own.
@@ -44,6 +39,10 @@ Error launch_merge(Stream stream, const AttentionArrays& a, const AttentionKerne
   }
   const OverlappedLaunch merge(stream, Grid(params.n_head, params.n_tokens), kAttentionThreads);
   return merge(attention_merge<kKvSplit>, a.partial, a.states, a.positions, a.sinks, a.y, params);
+}
+
+Grid tile_grid(const AttentionArrays& a, int32_t n_tiles, int32_t n_splits, const AttentionKernelParams& params) {
+  return Grid(n_tiles, params.kv.n_head_kv, a.partial != nullptr ? n_splits : 1);
 }
 
 bool has_merge(const AttentionArrays& a, int32_t n_splits, const AttentionKernelParams& params) {
@@ -65,25 +64,20 @@ bool can_rope_and_attend(int32_t head_dim_k, int32_t head_dim_v) {
 
 Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                        const AttentionKernelParams& params) {
-  const int32_t dim_k = params.kv.head_dim_k, dim_v = params.kv.head_dim_v;
-  if (!has_merge(arrays, n_splits, params) || dim_k % 4 != 0 || dim_v % 4 != 0) return Error::kInvalidValue;
-  Error error = Error::kInvalidValue;
-  if (dim_k <= 128 && dim_v <= 128)
-    error = launch_tiles<128, 128>(stream, arrays, n_tiles, n_splits, params);
-  else if (dim_k <= 256 && dim_v <= 256)
-    error = launch_tiles<256, 256>(stream, arrays, n_tiles, n_splits, params);
-  else if (dim_k <= 576 && dim_v <= 512)
-    error = launch_tiles<576, 512>(stream, arrays, n_tiles, n_splits, params);
+  if (!has_merge(arrays, n_splits, params) || params.kv.head_dim_k % 4 != 0 || params.kv.head_dim_v % 4 != 0)
+    return Error::kInvalidValue;
+  const Error error = launch_tiles_of_any_dim(
+      {stream, arrays, nullptr, tile_grid(arrays, n_tiles, n_splits, params), {params, 0, 0, 0}});
   return error == Error::kNone ? launch_merge(stream, arrays, params) : error;
 }
 
 Error launch_rope_and_attention(Stream stream, const AttentionArrays& arrays, const RopeKvArrays& rope, int32_t n_tiles,
                                 int32_t n_splits, const RopeAttentionParams& params) {
-  const int32_t dim_k = params.attention.kv.head_dim_k, dim_v = params.attention.kv.head_dim_v;
-  if (!can_rope_and_attend(dim_k, dim_v) || !has_merge(arrays, n_splits, params.attention)) return Error::kInvalidValue;
-  const Error error = dim_k <= 128 && dim_v <= 128
-                          ? launch_rope_tiles<128>(stream, arrays, rope, n_tiles, n_splits, params)
-                          : launch_rope_tiles<256>(stream, arrays, rope, n_tiles, n_splits, params);
+  if (!can_rope_and_attend(params.attention.kv.head_dim_k, params.attention.kv.head_dim_v) ||
+      !has_merge(arrays, n_splits, params.attention))
+    return Error::kInvalidValue;
+  const Error error =
+      launch_tiles_of_any_dim({stream, arrays, &rope, tile_grid(arrays, n_tiles, n_splits, params.attention), params});
   return error == Error::kNone ? launch_merge(stream, arrays, params.attention) : error;
 }
 

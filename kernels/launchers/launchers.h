@@ -70,8 +70,10 @@ Error launch_combine_experts(Stream stream, const float* x, const float* weights
                              const CombineParams& params);
 
 // ---- attention_launchers.cu, flash_launchers.cu
-/// Rows of a tile that append_tiles has to be given for these tiles.
+/// Rows of a tile that append_tiles has to be given for these tiles: that many, or where splits have blocks of their
+/// own twice or four times as many, up to most_attention_rows. The bits are the same.
 inline constexpr int32_t kAttentionRows = 8;
+int32_t most_attention_rows(int32_t head_dim_k, int32_t head_dim_v);
 
 struct AttentionArrays {
   const float* q;
@@ -86,6 +88,7 @@ struct AttentionArrays {
   /// What y is as codes, where can_merge_codes; null: not wanted.
   const QuantizedOutput* codes = nullptr;
   bool is_super = false;
+  int32_t n_tile_rows = kAttentionRows;
 };
 
 /// Whether launch_attention with splits in blocks of their own can leave y as codes as well: there are few splits, and
@@ -93,7 +96,9 @@ struct AttentionArrays {
 bool can_merge_codes(int32_t n_splits, bool is_super, const AttentionKernelParams& params);
 
 /// @param n_splits up to the last position of any token
-/// @return Error::kInvalidValue for dimensions without a kernel: not a multiple of 4, above 576 and 512
+/// @return Error::kInvalidValue for dimensions without a kernel (not a multiple of 4, above 576 and 512), or larger
+/// tiles
+///   than there are kernels for
 Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                        const AttentionKernelParams& params);
 

@@ -1,5 +1,6 @@
 // The launchers that every runtime has of its own: products of superblocks, and what is done on matrix units.
 #include "kernels/common/wide_blocks.h"
+#include "kernels/launchers/attention_arguments.h"
 #include "kernels/launchers/codes_arguments.h"
 #include "kernels/launchers/matvec_arguments.h"
 #include "kernels/launchers/prefill_arguments.h"
@@ -104,6 +105,11 @@ Error launch_flash(Stream stream, const AttentionArrays& arrays, int32_t n_tiles
   visit_flash_dim(params.kv.head_dim_k, launch);
   return launch.error;
 }
+
+/// Few tokens are attended without matrix units here.
+bool has_attention_units(int32_t, int32_t) { return false; }
+int32_t most_attention_rows(int32_t, int32_t) { return kAttentionRows; }
+Error launch_tiles_on_units(const TilesLaunch&) { return Error::kInvalidValue; }
 
 /// Simdgroup matrices have no bytes.
 Error launch_codes_spans(const CodesLaunch& arguments) {

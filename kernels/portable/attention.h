@@ -164,14 +164,20 @@ GPU_FN SoftmaxState weigh_scores(GPU_LOCAL float (&row_scores)[kSplitSteps], int
   return state;
 }
 
-/// The same for scores in shared memory. @param scores [kKvSplit]
-GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t first, int32_t last, int32_t row_position,
-                              GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
-  float row_scores[kSplitSteps];
+/// A lane's scores of a row. @param scores [kKvSplit], of which those from `first` to `last` are there
+GPU_FN void load_scores(GPU_LOCAL float (&row_scores)[kSplitSteps], SharedPtr<float> scores, int32_t first,
+                        int32_t last, int32_t lane) {
   GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) {
     const int32_t slot = 32 * step + lane;
     row_scores[step] = slot >= first && slot <= last ? float(scores[slot]) : 0.0f;
   }
+}
+
+/// weigh_scores for scores in shared memory. @param scores [kKvSplit]
+GPU_FN SoftmaxState weigh_row(SharedPtr<float> scores, int32_t split, int32_t first, int32_t last, int32_t row_position,
+                              GPU_PARAMS_REF(AttentionKernelParams) p, int32_t lane) {
+  float row_scores[kSplitSteps];
+  load_scores(row_scores, scores, first, last, lane);
   const SoftmaxState state = weigh_scores(row_scores, split, first, last, row_position, p, lane);
   GPU_UNROLL for (int32_t step = 0; step < kSplitSteps; ++step) scores[32 * step + lane] = row_scores[step];
   return state;
@@ -271,6 +277,34 @@ struct TileResults {
   DevicePtr<float> y, partial, states;
 };
 
+/// Which row of [n_tokens, n_head] a tile's row is.
+GPU_FN int64_t batch_row(GPU_BLOCK_REF(AttentionTile) tile, int32_t row, GPU_PARAMS_REF(AttentionKernelParams) p,
+                         Here here) {
+  const int64_t token = tile.first_token + row / tile.n_heads;
+  return token * p.n_head + here.block_y * (p.n_head / p.kv.n_head_kv) + tile.first_head + row % tile.n_heads;
+}
+
+/// The state of a row after a split, by a warp: to `to.states` for who merges splits, or joined with that of the splits
+/// before, and the factors of both to `split_factors`.
+template <bool kIsSplit>
+GPU_FN void keep_state(SoftmaxState state, GPU_LOCAL SoftmaxState& total, TileResults to,
+                       SharedPtr<float> split_factors, int32_t row, int32_t split, GPU_BLOCK_REF(AttentionTile) tile,
+                       GPU_PARAMS_REF(AttentionKernelParams) p, Here here) {
+  if (kIsSplit) {
+    const int64_t at = int64_t(split) * p.n_tokens * p.n_head + batch_row(tile, row, p, here);
+    if (here.lane == 0) {
+      to.states[2 * at] = state.max;
+      to.states[2 * at + 1] = state.sum;
+    }
+  } else {
+    const MergeFactors factors = merge(total, state);
+    if (here.lane == 0) {
+      split_factors[2 * row] = factors.old_factor;
+      split_factors[2 * row + 1] = factors.next_factor;
+    }
+  }
+}
+
 /// What attention does once the queries of the tile are in its memory, and all threads have come to a barrier.
 /// @param new_ones NoNewPositions, or NewPositions
 template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit, typename NewOnes>
@@ -282,8 +316,7 @@ GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint1
   enum { kIsShared = Shape::kIsShared, kDims = Shape::kDims };
   const int32_t kWarpRows = Shape::kWarpRows;
   const SharedPtr<float> queries = memory.queries, scores = memory.scores, split_factors = memory.split_factors;
-  const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv;
-  const int32_t n_rows = tile.n_tokens * tile.n_heads, dim_v = p.kv.head_dim_v;
+  const int32_t head_kv = here.block_y, n_rows = tile.n_tokens * tile.n_heads, dim_v = p.kv.head_dim_v;
   const NoNewPositions none = NoNewPositions();
 
   float totals[kRows][kDims], results[kRows][kDims];
@@ -312,20 +345,7 @@ GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint1
       if (row < n_rows) {  // the whole warp
         const SoftmaxState state = weigh_row(scores + row * kKvSplit, split, first, last,
                                              tile.first_position + row / tile.n_heads, p, here.lane);
-        if (kIsSplit) {
-          const int64_t at = (int64_t(split) * p.n_tokens + tile.first_token + row / tile.n_heads) * p.n_head +
-                             head_kv * n_group + tile.first_head + row % tile.n_heads;
-          if (here.lane == 0) {
-            to.states[2 * at] = state.max;
-            to.states[2 * at + 1] = state.sum;
-          }
-        } else {
-          const MergeFactors factors = merge(total_states[i], state);
-          if (here.lane == 0) {
-            split_factors[2 * row] = factors.old_factor;
-            split_factors[2 * row + 1] = factors.next_factor;
-          }
-        }
+        keep_state<kIsSplit>(state, total_states[i], to, split_factors, row, split, tile, p, here);
       }
     }
     block_barrier();
@@ -388,7 +408,7 @@ GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint1
     GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) {
       const int32_t row = here.warp + i * kAttentionWarps;
       if (row < n_rows && here.lane == 0) {
-        const float sink = p.has_sinks ? float(sinks[head_kv * n_group + tile.first_head + row % tile.n_heads]) : 0.0f;
+        const float sink = p.has_sinks ? float(sinks[batch_row(tile, row, p, here) % p.n_head]) : 0.0f;
         split_factors[row] = final_factor(total_states[i], p.has_sinks != 0, sink);
       }
     }
@@ -396,18 +416,28 @@ GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint1
   }
   GPU_UNROLL for (int32_t r = 0; r < kRows; ++r) {
     if (r < n_rows) {
-      const int64_t token = tile.first_token + r / tile.n_heads;
-      const int64_t head = head_kv * n_group + tile.first_head + r % tile.n_heads;
+      const int64_t row = batch_row(tile, r, p, here);
       GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
         const int32_t d = kDims * here.thread_id + i;
         if (d < dim_v) {
           if (kIsSplit)
-            to.partial[((int64_t(here.block_z) * p.n_tokens + token) * p.n_head + head) * dim_v + d] = results[r][i];
+            to.partial[(int64_t(here.block_z) * p.n_tokens * p.n_head + row) * dim_v + d] = results[r][i];
           else
-            to.y[(token * p.n_head + head) * dim_v + d] = totals[r][i] * split_factors[r];
+            to.y[row * dim_v + d] = totals[r][i] * split_factors[r];
         }
       }
     }
+  }
+}
+
+/// Rows of queries to shared memory, kPitch apart.
+template <int kPitch>
+GPU_FN void load_queries(SharedPtr<float> queries, DevicePtr<const float> q, GPU_BLOCK_REF(AttentionTile) tile,
+                         GPU_PARAMS_REF(AttentionKernelParams) p, Here here) {
+  const int32_t dim_k = p.kv.head_dim_k;
+  for (int32_t i = here.thread_id; i < tile.n_tokens * tile.n_heads * dim_k; i += kAttentionThreads) {
+    const int32_t row = i / dim_k, d = i % dim_k;
+    queries[row * kPitch + d] = q[batch_row(tile, row, p, here) * dim_k + d];
   }
 }
 
@@ -435,13 +465,7 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
   wait_for_previous();
   if (splits.first > splits.last) return;  // the whole block
 
-  const int32_t head_kv = here.block_y, n_group = p.n_head / p.kv.n_head_kv, dim_k = p.kv.head_dim_k;
-  for (int32_t i = here.thread_id; i < tile.n_tokens * tile.n_heads * dim_k; i += kAttentionThreads) {
-    const int32_t row = i / dim_k, d = i % dim_k;
-    const int64_t token = tile.first_token + row / tile.n_heads;
-    const int32_t head = head_kv * n_group + tile.first_head + row % tile.n_heads;
-    queries[row * kMaxDimK + d] = q[(token * p.n_head + head) * dim_k + d];
-  }
+  load_queries<kMaxDimK>(queries, q, tile, p, here);
   block_barrier();
   attend_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit>(
       TileMemory{queries, scores, split_factors}, TileResults{y, partial, states}, pages, page_tables + tile.page_table,

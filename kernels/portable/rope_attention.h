@@ -161,27 +161,19 @@ GPU_FN void make_new_positions(const GPU_LOCAL NewPositions<kMaxDimK, kMaxDimV>&
   }
 }
 
-/// attention, with queries, keys and values as products have left them. Grid and otherwise undescribed: as attention.
-/// @param q, k, v as of rope_and_store_kv; they are left as they are
-/// @param turns [n_positions, n_pairs, 2] cosine and sine times the rope's magnitude
-/// @param pages read up to where the sequences of the pass began, and written from there on
-/// As many blocks to a multiprocessor as of attention: what is added here must not take registers from all the others.
-template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit>
-GPU_KERNEL(kAttentionThreads, kMaxDimK <= 128 || !kIsSplit ? 4 : 5)
-rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2, float, v), GPU_IN(3, float, turns),
-                   GPU_IO(4, uint16_t, pages), GPU_IN(5, int32_t, page_tables), GPU_IN(6, AttentionTile, tiles),
-                   GPU_IN(7, float, sinks), GPU_IO(8, float, y), GPU_IO(9, float, partial), GPU_IO(10, float, states),
-                   GPU_PARAMS(11, RopeAttentionParams, p) GPU_GRID) {
+/// What a block of rope_and_attention does before attention: queries to shared memory, and the positions that the pass
+/// adds, which it returns. Waits for the launch before; nothing is done for a block without a split. Threads have not
+/// met since.
+/// @param queries [kRows, kPitch], new_keys [kMaxNewPositions, kMaxDimK], new_values [kMaxNewPositions, kMaxDimV]
+template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit, int kPitch>
+GPU_FN NewPositions<kMaxDimK, kMaxDimV> rope_tile(SharedPtr<float> queries, SharedPtr<uint16_t> new_keys,
+                                                  SharedPtr<uint16_t> new_values, DevicePtr<const float> q,
+                                                  DevicePtr<const float> k, DevicePtr<const float> v,
+                                                  DevicePtr<const float> turns, DevicePtr<uint16_t> pages,
+                                                  DevicePtr<const int32_t> page_table,
+                                                  GPU_BLOCK_REF(AttentionTile) tile, TileSplits splits,
+                                                  GPU_PARAMS_REF(RopeAttentionParams) p, Here here) {
   const int32_t kWarpRows = TileShape<kRows, kMaxDimV>::kWarpRows;
-  GPU_SHARED(float, queries, kRows* kMaxDimK);
-  GPU_SHARED(float, scores, (TileShape<kRows, kMaxDimV>::kScores));
-  GPU_SHARED(float, split_factors, 2 * kRows);
-  GPU_SHARED(uint16_t, new_keys, kMaxNewPositions * kMaxDimK);
-  GPU_SHARED(uint16_t, new_values, kMaxNewPositions * kMaxDimV);
-  allow_next();
-  const Here here = GPU_HERE;
-  GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
-  const TileSplits splits = tile_splits<kIsSplit>(tile, p.attention.n_window, here.block_z);
   const int32_t n_heads = tile.n_heads, n_rows = tile.n_tokens * n_heads, dim_k = p.attention.kv.head_dim_k;
   // Angles are nobody's result: those of the rows of this warp are asked for before the queries are there.
   HeadTurns<kMaxDimK> row_turns[kWarpRows];
@@ -189,9 +181,10 @@ rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(
     const int32_t row = here.warp + i * kAttentionWarps;
     if (row < n_rows) load_turns(row_turns[i], turns, tile.first_position + row / n_heads, p.n_pairs, here.lane);
   }
-  prefetch_split(pages, page_tables + tile.page_table, p.attention.kv, splits, here);
+  prefetch_split(pages, page_table, p.attention.kv, splits, here);
   wait_for_previous();
-  if (splits.first > splits.last) return;  // the whole block
+  NewPositions<kMaxDimK, kMaxDimV> new_ones = {new_keys, new_values, 0};
+  if (splits.first > splits.last) return new_ones;  // the whole block
 
   const int32_t n_group = p.attention.n_head / p.attention.kv.n_head_kv;
   const int64_t first_row = int64_t(tile.first_token) * p.attention.n_head + here.block_y * n_group + tile.first_head;
@@ -202,23 +195,47 @@ rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(
     if (row < n_rows) load_pairs(row_pairs[i], q + at * dim_k, p, here.lane);
   }
 
-  int32_t first_new = tile.first_position - tile.n_before, last_new = splits.last_position;
-  if (first_new < splits.first_position) first_new = splits.first_position;
+  int32_t last_new = splits.last_position;
+  new_ones.first = tile.first_position - tile.n_before;
+  if (new_ones.first < splits.first_position) new_ones.first = splits.first_position;
   if (kIsSplit) {
     const int32_t start = splits.first * kKvSplit;
-    if (first_new < start) first_new = start;
+    if (new_ones.first < start) new_ones.first = start;
     if (last_new > start + kKvSplit - 1) last_new = start + kKvSplit - 1;
   }
-  const NewPositions<kMaxDimK, kMaxDimV> new_ones = {new_keys, new_values, first_new};
   make_new_positions(new_ones, last_new, tile.first_head == 0 ? tile.first_position : last_new + 1,
-                     tile.first_token - tile.first_position, k, v, turns, pages, page_tables + tile.page_table, p,
-                     here);
+                     tile.first_token - tile.first_position, k, v, turns, pages, page_table, p, here);
 
   GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) {
     const int32_t row = here.warp + i * kAttentionWarps;
     const int64_t at = first_row + row / n_heads * p.attention.n_head + row % n_heads;
-    if (row < n_rows) keep_query(queries + row * kMaxDimK, q + at * dim_k, row_pairs[i], row_turns[i], p, here.lane);
+    if (row < n_rows) keep_query(queries + row * kPitch, q + at * dim_k, row_pairs[i], row_turns[i], p, here.lane);
   }
+  return new_ones;
+}
+
+/// attention, with queries, keys and values as products have left them. Grid and otherwise undescribed: as attention.
+/// @param q, k, v as of rope_and_store_kv; they are left as they are
+/// @param turns [n_positions, n_pairs, 2] cosine and sine times the rope's magnitude
+/// @param pages read up to where the sequences of the pass began, and written from there on
+template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit>
+GPU_KERNEL(kAttentionThreads, kMaxDimK <= 128 ? 4 : 3)
+rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2, float, v), GPU_IN(3, float, turns),
+                   GPU_IO(4, uint16_t, pages), GPU_IN(5, int32_t, page_tables), GPU_IN(6, AttentionTile, tiles),
+                   GPU_IN(7, float, sinks), GPU_IO(8, float, y), GPU_IO(9, float, partial), GPU_IO(10, float, states),
+                   GPU_PARAMS(11, RopeAttentionParams, p) GPU_GRID) {
+  GPU_SHARED(float, queries, kRows* kMaxDimK);
+  GPU_SHARED(float, scores, (TileShape<kRows, kMaxDimV>::kScores));
+  GPU_SHARED(float, split_factors, 2 * kRows);
+  GPU_SHARED(uint16_t, new_keys, kMaxNewPositions * kMaxDimK);
+  GPU_SHARED(uint16_t, new_values, kMaxNewPositions * kMaxDimV);
+  allow_next();
+  const Here here = GPU_HERE;
+  GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
+  const TileSplits splits = tile_splits<kIsSplit>(tile, p.attention.n_window, here.block_z);
+  const NewPositions<kMaxDimK, kMaxDimV> new_ones = rope_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit, kMaxDimK>(
+      queries, new_keys, new_values, q, k, v, turns, pages, page_tables + tile.page_table, tile, splits, p, here);
+  if (splits.first > splits.last) return;  // the whole block
   block_barrier();
   attend_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit>(
       TileMemory{queries, scores, split_factors}, TileResults{y, partial, states}, pages, page_tables + tile.page_table,

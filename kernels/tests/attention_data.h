@@ -20,6 +20,7 @@ struct AttentionCase {
   int32_t n_window = 0;
   float softcap = 0;
   bool has_sinks = false;
+  float magnitude = 1;  ///< of queries; keys are as much smaller
 };
 
 /// One sequence: inputs of all its tokens, and its keys and values in pages.
@@ -42,7 +43,8 @@ inline Sequence make_sequence(const AttentionCase& shape, int32_t n_tokens, uint
   s.q = random_f32(n * static_cast<size_t>(shape.n_head * shape.dim_k), seed);
   s.k = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_k), seed + 1);
   s.v = random_f32(n * static_cast<size_t>(shape.n_head_kv * shape.dim_v), seed + 2);
-  for (float& x : s.q) x *= 4;  // sharp enough that the softmax has a clear maximum
+  for (float& x : s.q) x *= 4 * shape.magnitude;  // sharp enough that the softmax has a clear maximum
+  for (float& x : s.k) x /= shape.magnitude;
   if (shape.has_sinks) s.sinks = random_f32(static_cast<size_t>(shape.n_head), seed + 3);
 
   // Two layers, of which this is the second; pages in any order, and one that belongs to nobody. What is not written

@@ -98,7 +98,12 @@ struct DeviceAttention {
   int32_t n_tiles, n_splits;
   bool is_split;
   DeviceActivations* codes = nullptr;  ///< not null: y as codes too, of splits
+  bool is_on_units = false;            ///< on matrix units, which a launcher takes wherever it can
 };
+
+/// Whether heads of these dimensions can be attended on matrix units; and the largest tiles of splits there.
+inline bool can_be_on_units(int32_t dim_k, int32_t dim_v) { return dim_k % 8 == 0 && dim_v % 8 == 0; }
+int32_t most_rows_on_units(int32_t dim_k, int32_t dim_v);
 
 /// What a pass adds to the cache, and how it is rotated.
 struct DeviceNewKv {
@@ -132,11 +137,12 @@ void run_gather_rows(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<i
 void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceArray<float>& v,
                            DeviceArray<float>& turns, DeviceArray<int32_t>& positions, DeviceArray<int32_t>& slots,
                            DeviceArray<uint16_t>& pages, int32_t n_tokens, const gpu::RopeKvParams& params);
+/// @param n_rows of a tile
 void run_attention(const DeviceAttention& arrays, const gpu::AttentionKernelParams& params, int32_t n_rows,
                    Schedule schedule = Schedule::kInOrder);
-/// Tiles of 8 rows.
 void run_rope_and_attention(const DeviceAttention& arrays, const DeviceNewKv& added,
-                            const gpu::RopeAttentionParams& params, Schedule schedule = Schedule::kInOrder);
+                            const gpu::RopeAttentionParams& params, int32_t n_rows,
+                            Schedule schedule = Schedule::kInOrder);
 void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<int32_t>& page_tables,
                DeviceArray<gpu::AttentionTile>& tiles, DeviceArray<float>& sinks, DeviceArray<float>& y,
                int32_t n_tiles, const gpu::AttentionKernelParams& params, Schedule schedule = Schedule::kInOrder);

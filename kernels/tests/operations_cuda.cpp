@@ -22,8 +22,9 @@ ExpertLists lists_of(DeviceLists& lists) {
 }
 
 /// @param codes has to live as long as the result
-AttentionArrays arrays_of(const DeviceAttention& a, QuantizedOutput& codes) {
+AttentionArrays arrays_of(const DeviceAttention& a, QuantizedOutput& codes, int32_t n_rows) {
   AttentionArrays arrays{a.q, a.pages, a.page_tables, a.tiles, a.positions, a.sinks, a.y, nullptr, nullptr};
+  arrays.n_tile_rows = n_rows;
   if (a.is_split) {
     arrays.partial = a.partial;
     arrays.states = a.states;
@@ -39,6 +40,7 @@ AttentionArrays arrays_of(const DeviceAttention& a, QuantizedOutput& codes) {
 }  // namespace
 
 int32_t tile_rows(int32_t) { return kAttentionRows; }
+int32_t most_rows_on_units(int32_t dim_k, int32_t dim_v) { return most_attention_rows(dim_k, dim_v); }
 
 void run_quantize(DeviceArray<float>& x, DeviceActivations& y) {
   check_launch(launch_quantize(kStream, x, output_of(y), {y.n_groups, y.is_super ? 1 : 0}), "quantize_activations");
@@ -110,15 +112,15 @@ void run_rope_and_store_kv(DeviceArray<float>& q, DeviceArray<float>& k, DeviceA
   check_launch(launch_rope_and_store_kv(kStream, q, k, v, turns, positions, slots, pages, n_tokens, params),
                "rope_and_store_kv");
 }
-void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t, Schedule) {
+void run_attention(const DeviceAttention& a, const AttentionKernelParams& params, int32_t n_rows, Schedule) {
   QuantizedOutput codes{};
-  const AttentionArrays arrays = arrays_of(a, codes);
+  const AttentionArrays arrays = arrays_of(a, codes, n_rows);
   check_launch(launch_attention(kStream, arrays, a.n_tiles, a.n_splits, params), "attention");
 }
 void run_rope_and_attention(const DeviceAttention& a, const DeviceNewKv& added, const RopeAttentionParams& params,
-                            Schedule) {
+                            int32_t n_rows, Schedule) {
   QuantizedOutput codes{};
-  const AttentionArrays arrays = arrays_of(a, codes);
+  const AttentionArrays arrays = arrays_of(a, codes, n_rows);
   check_launch(launch_rope_and_attention(kStream, arrays, {added.k, added.v, added.turns, a.pages}, a.n_tiles,
                                          a.n_splits, params),
                "rope_and_attention");

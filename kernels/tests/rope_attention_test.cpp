@@ -38,16 +38,17 @@ struct Pass {
   KvLayout kv;
   std::vector<float> q, k, v, turns, sinks;
   std::vector<int32_t> positions, slots, page_tables;
-  std::vector<AttentionTile> tiles;
   std::vector<uint16_t> pages;
+  std::vector<Run> runs;
+  std::vector<int32_t> first_pages;  ///< of runs, in page_tables
 
-  Pass(const Shape& s, const std::vector<Run>& runs, uint32_t seed) : shape(s) {
+  Pass(const Shape& s, const std::vector<Run>& all_runs, uint32_t seed) : shape(s), runs(all_runs) {
     const int64_t layer = int64_t{kPage} * s.n_head_kv * (s.dim_k + s.dim_v);
     kv = {s.n_head_kv, s.dim_k, s.dim_v, 2 * layer, layer};  // the second of two layers
     int32_t n_pages = 0, last_position = 0;
     for (const Run& run : runs) {
       const auto table = static_cast<int32_t>(page_tables.size());
-      append_tiles(tiles, n_tokens, run.n_tokens, run.n_past, table, s.n_head / s.n_head_kv, kTileRows);
+      first_pages.push_back(table);
       const int32_t end = run.n_past + run.n_tokens;
       for (int32_t p = 0; p * kPage < end; ++p)
         page_tables.push_back(p < run.n_shared_pages ? page_tables[static_cast<size_t>(p)] : n_pages++);
@@ -79,10 +80,19 @@ struct Pass {
       }
     }
     for (const float x : numbers(static_cast<int32_t>(n_pages * kv.page_stride), 1)) pages.push_back(float_to_half(x));
-    forget_new(runs);
+    forget_new();
   }
 
-  static constexpr int32_t kTileRows = 8;
+  std::vector<AttentionTile> tiles(int32_t n_rows) const {
+    std::vector<AttentionTile> result;
+    int32_t first_token = 0;
+    for (size_t i = 0; i < runs.size(); ++i) {
+      append_tiles(result, first_token, runs[i].n_tokens, runs[i].n_past, first_pages[i],
+                   shape.n_head / shape.n_head_kv, n_rows);
+      first_token += runs[i].n_tokens;
+    }
+    return result;
+  }
 
   AttentionKernelParams attention() const {
     return {kv,
@@ -95,7 +105,7 @@ struct Pass {
   }
 
  private:
-  void forget_new(const std::vector<Run>& runs) {
+  void forget_new() {
     size_t table = 0;
     for (const Run& run : runs) {
       const auto n = static_cast<size_t>((run.n_past + run.n_tokens + kPage - 1) / kPage);
@@ -120,8 +130,10 @@ struct Result {
 };
 
 /// @param is_fused in one launch, rather than in two
-Result compute(const Pass& pass, bool is_fused, bool is_split, bool has_codes, Schedule schedule) {
+Result compute(const Pass& pass, bool is_on_units, bool is_fused, bool is_split, bool has_codes, Schedule schedule,
+               int32_t n_tile_rows = 8) {
   const Shape& s = pass.shape;
+  const std::vector<AttentionTile> pass_tiles = pass.tiles(n_tile_rows);
   const auto n_rows = static_cast<size_t>(pass.n_tokens * s.n_head), n_y = n_rows * static_cast<size_t>(s.dim_v);
   const size_t n_partial = is_split ? static_cast<size_t>(pass.n_splits) * n_rows : 0;
   DeviceArray<float> q("q", pass.q, RegionKind::kValues), k("k", pass.k), v("v", pass.v), turns("turns", pass.turns);
@@ -129,7 +141,7 @@ Result compute(const Pass& pass, bool is_fused, bool is_split, bool has_codes, S
   DeviceArray<float> partial("partial", n_partial * static_cast<size_t>(s.dim_v));
   DeviceArray<int32_t> positions("positions", pass.positions), slots("slots", pass.slots);
   DeviceArray<int32_t> page_tables("page_tables", pass.page_tables);
-  DeviceArray<AttentionTile> tiles("tiles", pass.tiles);
+  DeviceArray<AttentionTile> tiles("tiles", pass_tiles);
   DeviceArray<uint16_t> pages("pages", pass.pages, RegionKind::kValues);
   DeviceActivations codes(has_codes ? static_cast<int32_t>(n_y / 32) : 0);
   const DeviceAttention arrays{q,
@@ -141,19 +153,46 @@ Result compute(const Pass& pass, bool is_fused, bool is_split, bool has_codes, S
                                y,
                                partial,
                                states,
-                               static_cast<int32_t>(pass.tiles.size()),
+                               static_cast<int32_t>(pass_tiles.size()),
                                pass.n_splits,
                                is_split,
-                               has_codes ? &codes : nullptr};
+                               has_codes ? &codes : nullptr,
+                               is_on_units};
   if (is_fused) {
-    run_rope_and_attention(arrays, {k, v, turns}, {pass.attention(), s.n_pairs, s.offset, s.is_halves}, schedule);
+    run_rope_and_attention(arrays, {k, v, turns}, {pass.attention(), s.n_pairs, s.offset, s.is_halves}, n_tile_rows,
+                           schedule);
     CHECK(q.values() == pass.q);
   } else {
     run_rope_and_store_kv(q, k, v, turns, positions, slots, pages, pass.n_tokens,
                           {pass.kv, s.n_head, s.n_pairs, s.offset, s.is_halves});
-    run_attention(arrays, pass.attention(), Pass::kTileRows, schedule);
+    run_attention(arrays, pass.attention(), n_tile_rows, schedule);
   }
   return {y.values(), pages.values(), codes.codes.values()};
+}
+
+void check_pass_on(bool is_on_units, const Pass& pass) {
+  CAPTURE(is_on_units);
+  const Shape& shape = pass.shape;
+  const bool has_codes = shape.dim_v % 8 == 0 && shape.n_head * shape.dim_v % 32 == 0;
+  const Result expected = compute(pass, is_on_units, false, false, false, Schedule::kInOrder);
+  for (const float x : expected.y) REQUIRE(std::isfinite(x));
+  REQUIRE(expected.pages != pass.pages);
+  Schedule schedule = Schedule::kRandom;
+  for (const bool is_split : {false, true}) {
+    CAPTURE(is_split);
+    const Result fused = compute(pass, is_on_units, true, is_split, is_split && has_codes, schedule);
+    CHECK(fused.y == expected.y);
+    CHECK(fused.pages == expected.pages);
+    if (is_split && has_codes) CHECK(fused.codes == compute(pass, is_on_units, false, true, true, schedule).codes);
+    schedule = Schedule::kReverse;
+  }
+  const int32_t most_rows = is_on_units ? most_rows_on_units(shape.dim_k, shape.dim_v) : 8;
+  for (int32_t n_rows = 16; n_rows <= most_rows; n_rows *= 2) {
+    CAPTURE(n_rows);
+    const Result larger = compute(pass, is_on_units, true, true, false, schedule, n_rows);
+    CHECK(larger.y == expected.y);
+    CHECK(larger.pages == expected.pages);
+  }
 }
 
 void check_pass(const Shape& shape, const std::vector<Run>& runs) {
@@ -165,19 +204,8 @@ void check_pass(const Shape& shape, const std::vector<Run>& runs) {
   CAPTURE(runs[0].n_tokens);
   static uint32_t seed = 0;
   const Pass pass(shape, runs, ++seed);
-  const bool has_codes = shape.dim_v % 8 == 0 && shape.n_head * shape.dim_v % 32 == 0;
-  const Result expected = compute(pass, false, false, false, Schedule::kInOrder);
-  for (const float x : expected.y) REQUIRE(std::isfinite(x));
-  REQUIRE(expected.pages != pass.pages);
-  Schedule schedule = Schedule::kRandom;
-  for (const bool is_split : {false, true}) {
-    CAPTURE(is_split);
-    const Result fused = compute(pass, true, is_split, is_split && has_codes, schedule);
-    CHECK(fused.y == expected.y);
-    CHECK(fused.pages == expected.pages);
-    if (is_split && has_codes) CHECK(fused.codes == compute(pass, false, true, true, schedule).codes);
-    schedule = Schedule::kReverse;
-  }
+  check_pass_on(false, pass);
+  if (can_be_on_units(shape.dim_k, shape.dim_v)) check_pass_on(true, pass);
 }
 
 }  // namespace
@@ -188,7 +216,9 @@ TEST_CASE("gpu rope and attention: one launch has the bits of two, for every way
       {8, 2, 64, 64, 32, 0, 1},                // four share one; halves are
       {24, 1, 64, 32, 32, 0, 1},               // all share one: more than a tile has rows, and one tile writes
       {6, 2, 100, 84, 23, 4, 1},               // three; dimensions that fill nothing, a part of them rotated
+      {6, 2, 104, 88, 23, 4, 1},               //
       {6, 3, 36, 44, 7, 9, 0},                 // an odd offset
+      {6, 3, 40, 48, 7, 9, 0},                 //
       {2, 1, 128, 128, 64, 0, 0},              //
       {4, 2, 32, 32, 0},                       // nothing is rotated
       {2, 1, 256, 256, 128, 0, 1},             //

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "backend/gpu/gpu_backend.h"
+#include "backend/gpu/tile_rows.h"
 #include "backend/gpu/unpacked_plan.h"
 
 namespace outpost {
@@ -76,11 +77,18 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   const int32_t n_group = params.n_head / params.n_head_kv, n_tokens = inputs_.n_tokens();
   // By the tokens of the pass, as products are: what a token gets does not depend on how many there are above that.
   const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
-  const GpuInputs::TileShape shape = {n_group, is_flash ? gpu::flash_rows() : gpu::kAttentionRows};
+  GpuInputs::TileShape shape = {n_group, is_flash ? gpu::flash_rows() : gpu::kAttentionRows};
   if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
-  const int32_t n_tiles = inputs_.n_tiles(shape);
   // Splits are computed by blocks of their own where there would be too few to fill the device.
-  const bool is_split = !is_flash && n_splits_ > 1 && n_tiles * params.n_head_kv < 4 * n_multiprocessors_;
+  const int32_t n_fill = 4 * n_multiprocessors_;
+  const bool is_split = !is_flash && n_splits_ > 1 && inputs_.n_tiles(shape) * params.n_head_kv < n_fill;
+  if (is_split) {
+    const int32_t n_blocks = inputs_.n_tiles(shape) * params.n_head_kv * n_splits_;
+    shape.n_rows = choose_tile_rows(inputs_.runs(), n_group,
+                                    gpu::most_attention_rows(params.head_dim_k, params.head_dim_v), n_blocks, n_fill);
+    if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
+  }
+  const int32_t n_tiles = inputs_.n_tiles(shape);
   gpu::AttentionArrays arrays{q.data,
                               storage.pages(),
                               inputs_.page_tables(),
@@ -90,6 +98,7 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
                               write(y),
                               nullptr,
                               nullptr};
+  arrays.n_tile_rows = shape.n_rows;
   if (is_split) {
     const auto n_rows = static_cast<size_t>(n_splits_) * static_cast<size_t>(n_tokens * params.n_head);
     arrays.partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));

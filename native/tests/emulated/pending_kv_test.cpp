@@ -102,6 +102,7 @@ TEST_CASE("emulated device: attention that takes keys and values along has the b
   REQUIRE(n_past == 65);
   check_pass({{two, 64, 3}});
   for (int32_t i = 0; i < 4; ++i) check_pass({{one, 65 + i, 1}, {two, 67 + 2 * i, 2}});
-  for (int32_t i = 0; i < 4; ++i) check_pass({{two, 75 + 16 * i, 16}});  // up to the third page
+  for (int32_t i = 0; i < 4; ++i) check_pass({{two, 75 + 16 * i, 16}});   // up to the third page
+  for (int32_t i = 0; i < 3; ++i) check_pass({{two, 139 + 12 * i, 12}});  // split, in larger tiles where there are some
   CHECK(together.bytes() == apart.bytes());
 }
