@@ -15,7 +15,6 @@
 namespace outpost {
 namespace gpu {
 
-OUTPOST_CONSTANT int kMmaColumns = 8;          ///< rows of a tile that an operand has
 OUTPOST_CONSTANT int kScorePitch = kPage + 4;  ///< rows begin in other banks of shared memory than their neighbours
 static_assert(kKvSplit == kPage, "a split is a page");
 static_assert(kPage == 16 * kAttentionWarps, "each warp has the scores of 16 positions");
@@ -101,14 +100,14 @@ struct SplitPart {
 /// Scores of a split for every row, not masked: a warp has 16 positions. Of a group of 32 dimensions lane column c =
 /// lane % 4 holds 8c to 8c + 7, of the keys of slots lane / 4 and lane / 4 + 8.
 /// @param keys of the head's page
-template <int kTiles, int kMaxDimK, typename NewOnes>
+template <int kEights, int kMaxDimK, typename NewOnes>
 GPU_FN void score_split_mma(MmaMemory memory, DevicePtr<const uint16_t> keys, const NewOnes& new_ones, int32_t dim_k,
                             SplitPart part, Here here) {
   constexpr int32_t kGroups = kMaxDimK <= 64 ? 2 : 4;  // that are asked for before the first is used
   const int32_t q = here.lane / 4, c = here.lane % 4, begin = 16 * here.warp;
   if (begin > part.last || begin + 15 < part.first) return;  // the whole warp
   constexpr int32_t kPitch = MmaPitch<kMaxDimK>::kQueries;
-  float sums[kTiles][2][4] = {};  // of the two halves of queries
+  float sums[kEights][2][4] = {};  // of the two halves of queries
   for (int32_t first_dim = 0; first_dim < dim_k; first_dim += 32 * kGroups) {
     Words4 loaded[kGroups][2];
     GPU_UNROLL for (int32_t h = 0; h < 2; ++h) {
@@ -126,7 +125,7 @@ GPU_FN void score_split_mma(MmaMemory memory, DevicePtr<const uint16_t> keys, co
       const int32_t d = first_dim + 32 * g;
       if (d < dim_k) {  // the whole block
         const Words4 low = loaded[g][0], high = loaded[g][1];
-        GPU_UNROLL for (int32_t t = 0; t < kTiles; ++t) {
+        GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
           const SharedPtr<float> query = memory.queries + ((kMmaColumns * t + q) * kPitch + d + 8 * c);
           const Float4 first = load_float4(query), second = load_float4(query + 4);
           GPU_UNROLL for (int32_t half = 0; half < 2; ++half) {
@@ -138,7 +137,7 @@ GPU_FN void score_split_mma(MmaMemory memory, DevicePtr<const uint16_t> keys, co
       }
     }
   }
-  GPU_UNROLL for (int32_t t = 0; t < kTiles; ++t) {
+  GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
     GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
       const int32_t row = kMmaColumns * t + 2 * c + i;
       const float unit = memory.units[row];
@@ -185,18 +184,18 @@ GPU_FN uint32_t take_spoiled(uint32_t& halves) {
 }
 
 /// Sums of rows of D over a page: rows q are a lane's even dimensions, rows q + 8 the odd ones.
-template <int kTiles, int kLaneDims>
+template <int kEights, int kLaneDims>
 struct PageSums {
-  float values[kTiles][kLaneDims / 2][4];
+  float values[kEights][kLaneDims / 2][4];
 };
 
-/// sums += weights times values. @param weights [8 * kTiles, kScorePitch] in halves
-template <int kTiles, int kLaneDims>
-GPU_FN void multiply_values(PageSums<kTiles, kLaneDims>& sums, const ValueWords<kLaneDims>& values,
+/// sums += weights times values. @param weights [8 * kEights, kScorePitch] in halves
+template <int kEights, int kLaneDims>
+GPU_FN void multiply_values(PageSums<kEights, kLaneDims>& sums, const ValueWords<kLaneDims>& values,
                             SharedPtr<float> weights, int32_t lane) {
   GPU_UNROLL for (int32_t step = 0; step < kPage / 16; ++step) {
-    Words2 b[kTiles][2];
-    GPU_UNROLL for (int32_t t = 0; t < kTiles; ++t) {
+    Words2 b[kEights][2];
+    GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
       const int32_t row = kMmaColumns * t + lane / 4;
       const Float4 of_row = load_float4(weights + (row * kScorePitch + 16 * step + 4 * (lane % 4)));
       GPU_UNROLL for (int32_t half = 0; half < 2; ++half) b[t][half] = halves_of(of_row, half == 0);
@@ -206,7 +205,7 @@ GPU_FN void multiply_values(PageSums<kTiles, kLaneDims>& sums, const ValueWords<
       const uint32_t v2 = values.words[4 * step + 2][pair], v3 = values.words[4 * step + 3][pair];
       const Words4 a = {pick_bytes(v0, v1, 0x5410u), pick_bytes(v0, v1, 0x7632u), pick_bytes(v2, v3, 0x5410u),
                         pick_bytes(v2, v3, 0x7632u)};
-      GPU_UNROLL for (int32_t t = 0; t < kTiles; ++t) {
+      GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
         GPU_UNROLL for (int32_t half = 0; half < 2; ++half)
             mma_f16(sums.values[t][pair], a, b[t][half].x, b[t][half].y);
       }
@@ -216,9 +215,9 @@ GPU_FN void multiply_values(PageSums<kTiles, kLaneDims>& sums, const ValueWords<
 
 /// Weights times values. @param is_partial whether some row does not see all of the part: its weight of 0 stands for
 /// nothing
-template <int kTiles, int kLaneDims>
-GPU_FN PageSums<kTiles, kLaneDims> sum_values(ValueWords<kLaneDims>& values, SharedPtr<float> weights, bool is_partial,
-                                              int32_t lane) {
+template <int kEights, int kLaneDims>
+GPU_FN PageSums<kEights, kLaneDims> sum_values(ValueWords<kLaneDims>& values, SharedPtr<float> weights, bool is_partial,
+                                               int32_t lane) {
   ValueWords<kLaneDims> spoiled;
   bool is_spoiled = false;
   if (is_partial) {  // the whole block
@@ -230,12 +229,12 @@ GPU_FN PageSums<kTiles, kLaneDims> sum_values(ValueWords<kLaneDims>& values, Sha
     }
     is_spoiled = ballot(is_spoiled) != 0;
   }
-  PageSums<kTiles, kLaneDims> sums = {};
+  PageSums<kEights, kLaneDims> sums = {};
   multiply_values(sums, values, weights, lane);
   if (!is_spoiled) return sums;
-  PageSums<kTiles, kLaneDims> seen = {};
+  PageSums<kEights, kLaneDims> seen = {};
   multiply_values(seen, spoiled, weights, lane);
-  GPU_UNROLL for (int32_t t = 0; t < kTiles; ++t) {
+  GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
     GPU_UNROLL for (int32_t pair = 0; pair < kLaneDims / 2; ++pair) {
       GPU_UNROLL for (int32_t i = 0; i < 4; ++i) {
         if (!(seen.values[t][pair][i] == 0)) sums.values[t][pair][i] = float_of_bits(0x7fc00000u);
@@ -251,7 +250,7 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
                             DevicePtr<const int32_t> page_table, DevicePtr<const float> sinks, const NewOnes& new_ones,
                             GPU_BLOCK_REF(AttentionTile) tile, TileSplits splits,
                             GPU_PARAMS_REF(AttentionKernelParams) p, Here here) {
-  constexpr int32_t kTiles = kRows / kMmaColumns, kLaneDims = kMaxDimV <= 64 ? 2 : 4;
+  constexpr int32_t kEights = kRows / kMmaColumns, kLaneDims = kMaxDimV <= 64 ? 2 : 4;
   constexpr int32_t kBlockDims = 8 * kLaneDims * kAttentionWarps;  // that the warps have at once
   constexpr int32_t kTurns = (kMaxDimV + kBlockDims - 1) / kBlockDims, kWarpRows = kRows / kAttentionWarps;
   const int32_t head_kv = here.block_y, n_rows = tile.n_tokens * tile.n_heads;
@@ -260,7 +259,7 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
   const int32_t own_dim = (8 * here.warp + here.lane / 4) * kLaneDims;
   const NoNewPositions none = NoNewPositions();
 
-  PageSums<kTiles, kLaneDims> totals[kTurns] = {};
+  PageSums<kEights, kLaneDims> totals[kTurns] = {};
   SoftmaxState total_states[kWarpRows];  // every lane has those of its warp's rows
   GPU_UNROLL for (int32_t i = 0; i < kWarpRows; ++i) total_states[i] = {-infinity32(), 0};
 
@@ -275,9 +274,9 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
     const DevicePtr<const uint16_t> keys = pages + key_at(p.kv, page, head_kv, 0);
     const DevicePtr<const uint16_t> values = pages + value_at(p.kv, page, head_kv, 0);
     if (has_new)
-      score_split_mma<kTiles, kMaxDimK>(memory, keys, new_ones, dim_k, part, here);
+      score_split_mma<kEights, kMaxDimK>(memory, keys, new_ones, dim_k, part, here);
     else
-      score_split_mma<kTiles, kMaxDimK>(memory, keys, none, dim_k, part, here);
+      score_split_mma<kEights, kMaxDimK>(memory, keys, none, dim_k, part, here);
     // Values are asked for before it is known what they weigh.
     ValueWords<kLaneDims> loaded;
     const auto load = [&](int32_t d) {
@@ -308,10 +307,10 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
       const int32_t d = turn * kBlockDims + own_dim;
       if (d - own_dim < dim_v) {  // the whole block
         if (turn > 0) load(d);
-        const PageSums<kTiles, kLaneDims> sums =
-            sum_values<kTiles, kLaneDims>(loaded, memory.scores, is_partial, here.lane);
-        GPU_UNROLL for (int32_t i = 0; i < 2 * kTiles; ++i) {
-          const int32_t row = kMmaColumns * (i / 2) + 2 * (here.lane % 4) + i % 2;
+        const PageSums<kEights, kLaneDims> sums =
+            sum_values<kEights, kLaneDims>(loaded, memory.scores, is_partial, here.lane);
+        GPU_UNROLL for (int32_t i = 0; i < 2 * kEights; ++i) {
+          const int32_t row = sum_column(i, here.lane);
           if (row < n_rows && d < dim_v) {
             MergeFactors factors = {0.0f, 1.0f};
             if (!kIsSplit) factors = {memory.split_factors[2 * row], memory.split_factors[2 * row + 1]};
@@ -340,8 +339,8 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
     }
   }
   block_barrier();
-  GPU_UNROLL for (int32_t i = 0; i < 2 * kTiles; ++i) {
-    const int32_t row = kMmaColumns * (i / 2) + 2 * (here.lane % 4) + i % 2;
+  GPU_UNROLL for (int32_t i = 0; i < 2 * kEights; ++i) {
+    const int32_t row = sum_column(i, here.lane);
     if (row < n_rows) {
       const DevicePtr<float> y = to.y + batch_row(tile, row, p, here) * dim_v;
       const float factor = memory.split_factors[row];

@@ -4,7 +4,7 @@
 namespace outpost::gpu {
 namespace {
 
-static_assert(kAttentionRows == 8, "the columns of a matrix operand");
+static_assert(kAttentionRows == 8 && kMostCodesRows == 16, "columns of one matrix operand, or two");
 
 struct LaunchCodes {
   const CodesLaunch& a;
@@ -12,11 +12,14 @@ struct LaunchCodes {
 
   template <int kMaxDimK>
   void operator()() {
-    error = launch_spans(a, attention_codes_mma<kMaxDimK>);
+    const auto kernel = a.arrays.n_tile_rows > 8 ? attention_codes_mma<16, kMaxDimK> : attention_codes_mma<8, kMaxDimK>;
+    error = launch_spans(a, kernel);
   }
 };
 
 }  // namespace
+
+int32_t most_codes_rows() { return kMostCodesRows; }
 
 Error launch_codes_spans(const CodesLaunch& arguments) {
   LaunchCodes launch{arguments};

@@ -1,5 +1,5 @@
-// attention_codes on matrix units, to the same bits: all products are sums of integers. A tile has eight rows, which
-// are the columns of operand B; operand A are 16 positions of keys by 32 dimensions, and 16 dimensions of values by 32
+// attention_codes on matrix units, to the same bits: all products are sums of integers. Eight rows of a tile are the
+// columns of operand B; operand A are 16 positions of keys by 32 dimensions, and 16 dimensions of values by 32
 // positions. So codes are unpacked once for all rows, and what is left to do per row is its softmax.
 //
 // With q = lane / 4 and c = lane % 4 a lane has, of the scores of a page, rows 2c and 2c + 1 of the positions
@@ -19,14 +19,10 @@ OUTPOST_CONSTANT int kMmaSlots = 2 * kMmaTiles;  ///< positions of a lane
 OUTPOST_CONSTANT int kStepWords = kPage / 4;     ///< of a row's weights, low or high bytes
 // Rows of weights and of results begin in other banks of shared memory than their neighbours.
 OUTPOST_CONSTANT int kStepStride = 2 * kStepWords + 8;
-OUTPOST_CONSTANT int kMmaValueStride = kValueColumns + 4;
 static_assert(kPage == 64, "lanes share out a page of 64 positions");
 
 /// Position j of a lane.
 GPU_FN int32_t mma_slot(int32_t j, int32_t lane) { return 16 * (j / 2) + 2 * (lane / 4) + j % 2; }
-
-/// Row i, 0 or 1, of a lane.
-GPU_FN int32_t mma_row(int32_t i, int32_t lane) { return 2 * (lane % 4) + i; }
 
 /// The words of codes of two neighbouring positions of a lane; zeros where a fresh page has none.
 /// @param row of words in the page
@@ -40,10 +36,10 @@ GPU_FN Words2 load_two_keys(GPU_LOCAL const CodesPage& page, int32_t row, int32_
   return two;
 }
 
-/// sums[m] += products of keys with rows of query bytes, for all positions of a page.
-/// @param query_codes [8], kQueryStride words apart
-template <int kBits, bool kIsFresh, int kQueryStride>
-GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kMmaTiles], SharedPtr<uint32_t> query_codes,
+/// sums[t][m] += products of keys with rows of query bytes, for all positions of a page.
+/// @param query_codes [8 * kEights], kQueryStride words apart
+template <int kBits, bool kIsFresh, int kQueryStride, int kEights>
+GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kEights][kMmaTiles], SharedPtr<uint32_t> query_codes,
                           GPU_LOCAL const CodesPage& page, int32_t dim_k, int32_t lane) {
   enum { kWords = CodeOperand<kBits>::kWords, kParts = CodeOperand<kBits>::kParts };
   enum { kAtOnce = kBits == 8 ? 1 : 2 };  // groups that are asked for before the first is used
@@ -60,8 +56,13 @@ GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kMmaTiles], SharedPtr<uint32_
     }
     GPU_UNROLL for (int32_t g = 0; g < kAtOnce; ++g) {
       if (begin + g < n_groups) {
-        const SharedPtr<uint32_t> query = query_codes + (q * kQueryStride + (begin + g) * 8 + 2 * c);
-        const uint32_t b0 = query[0], b1 = query[1];
+        uint32_t b[kEights][2];
+        GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
+          const SharedPtr<uint32_t> query =
+              query_codes + ((kMmaColumns * t + q) * kQueryStride + (begin + g) * 8 + 2 * c);
+          b[t][0] = query[0];
+          b[t][1] = query[1];
+        }
         GPU_UNROLL for (int32_t m = 0; m < kMmaTiles; ++m) {
           uint32_t words[2][kWords], levels[2][kParts][2];
           GPU_UNROLL for (int32_t i = 0; i < kWords; ++i) {
@@ -69,16 +70,19 @@ GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kMmaTiles], SharedPtr<uint32_
             words[1][i] = loaded[g][m][i].y;
           }
           GPU_UNROLL for (int32_t h = 0; h < 2; ++h) expand_operand<kBits>(words[h], levels[h], c);
-          GPU_UNROLL for (int32_t part = 0; part < kParts; ++part) sums[m] =
-              mma_s8(sums[m], levels[0][part][0], levels[1][part][0], levels[0][part][1], levels[1][part][1], b0, b1);
+          GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
+            GPU_UNROLL for (int32_t part = 0; part < kParts; ++part) sums[t][m] =
+                mma_s8(sums[t][m], levels[0][part][0], levels[1][part][0], levels[0][part][1], levels[1][part][1],
+                       b[t][0], b[t][1]);
+          }
         }
       }
     }
   }
 }
 
-template <int kQueryStride>
-GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kMmaTiles], SharedPtr<uint32_t> query_codes,
+template <int kQueryStride, int kEights>
+GPU_FN void multiply_keys(GPU_LOCAL MmaSum (&sums)[kEights][kMmaTiles], SharedPtr<uint32_t> query_codes,
                           GPU_LOCAL const CodesPage& page, int32_t dim_k, int32_t lane) {
   switch (page.k_bits) {
     case 2: return multiply_keys<2, false, kQueryStride>(sums, query_codes, page, dim_k, lane);
@@ -167,41 +171,49 @@ GPU_FN float step_slots(SharedPtr<uint32_t> steps, GPU_LOCAL const float (&scale
 }
 
 /// Operand B of a page's values: low and high bytes of weights, of each half of the page.
+template <int kEights>
 struct StepOperand {
-  uint32_t words[2][2][2];  ///< half, low or high, b0 or b1
+  uint32_t words[2][kEights][2][2];  ///< half, eight rows, low or high, b0 or b1
 };
 
-GPU_FN StepOperand load_steps(SharedPtr<uint32_t> steps, int32_t lane) {
-  const SharedPtr<uint32_t> row = steps + lane / 4 * kStepStride;
-  StepOperand operand;
-  GPU_UNROLL for (int32_t side = 0; side < 2; ++side) {
-    GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
-      GPU_UNROLL for (int32_t i = 0; i < 2; ++i) operand.words[side][part][i] =
-          row[part * kStepWords + 8 * side + 2 * (lane % 4) + i];
+template <int kEights>
+GPU_FN StepOperand<kEights> load_steps(SharedPtr<uint32_t> steps, int32_t lane) {
+  StepOperand<kEights> operand;
+  GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
+    const SharedPtr<uint32_t> row = steps + (kMmaColumns * t + lane / 4) * kStepStride;
+    GPU_UNROLL for (int32_t side = 0; side < 2; ++side) {
+      GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+        GPU_UNROLL for (int32_t i = 0; i < 2; ++i) operand.words[side][t][part][i] =
+            row[part * kStepWords + 8 * side + 2 * (lane % 4) + i];
+      }
     }
   }
   return operand;
 }
 
 /// Sums of 32 dimensions: low and high bytes of weights, dimensions 4q + 2m and 4q + 2m + 1.
+template <int kEights>
 struct ValueSums {
-  MmaSum sums[2][2];
+  MmaSum sums[kEights][2][2];
 };
 
 /// sums += products of level words of four dimensions of a lane with the weights of one half of a page.
-GPU_FN void multiply_levels(GPU_LOCAL ValueSums& to, GPU_LOCAL const uint32_t (&levels)[4][2],
-                            GPU_LOCAL const uint32_t (&steps)[2][2]) {
-  GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
-    GPU_UNROLL for (int32_t m = 0; m < 2; ++m) to.sums[part][m] =
-        mma_s8_u8(to.sums[part][m], levels[2 * m][0], levels[2 * m + 1][0], levels[2 * m][1], levels[2 * m + 1][1],
-                  steps[part][0], steps[part][1]);
+template <int kEights>
+GPU_FN void multiply_levels(GPU_LOCAL ValueSums<kEights>& to, GPU_LOCAL const uint32_t (&levels)[4][2],
+                            GPU_LOCAL const uint32_t (&steps)[kEights][2][2]) {
+  GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
+    GPU_UNROLL for (int32_t part = 0; part < 2; ++part) {
+      GPU_UNROLL for (int32_t m = 0; m < 2; ++m) to.sums[t][part][m] =
+          mma_s8_u8(to.sums[t][part][m], levels[2 * m][0], levels[2 * m + 1][0], levels[2 * m][1], levels[2 * m + 1][1],
+                    steps[t][part][0], steps[t][part][1]);
+    }
   }
 }
 
 /// The sums of dimensions d to d + 31 over a page in codes of kBits.
-template <int kBits>
-GPU_FN void multiply_packed(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& page,
-                            GPU_LOCAL const StepOperand& steps, int32_t dim_v, int32_t d, int32_t lane) {
+template <int kBits, int kEights>
+GPU_FN void multiply_packed(GPU_LOCAL ValueSums<kEights>& to, GPU_LOCAL const CodesPage& page,
+                            GPU_LOCAL const StepOperand<kEights>& steps, int32_t dim_v, int32_t d, int32_t lane) {
   enum { kWords = CodeOperand<kBits>::kWords, kParts = CodeOperand<kBits>::kParts };
   const int32_t c = lane % 4, own = d + lane / 4 * 4;
   Words4 loaded[2][kWords];
@@ -233,8 +245,9 @@ GPU_FN void multiply_packed(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& 
 }
 
 /// The same of a fresh page, where a word is four dimensions of a position.
-GPU_FN void multiply_fresh(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& page, GPU_LOCAL const StepOperand& steps,
-                           int32_t dim_v, int32_t d, int32_t lane) {
+template <int kEights>
+GPU_FN void multiply_fresh(GPU_LOCAL ValueSums<kEights>& to, GPU_LOCAL const CodesPage& page,
+                           GPU_LOCAL const StepOperand<kEights>& steps, int32_t dim_v, int32_t d, int32_t lane) {
   const int32_t own = d + lane / 4 * 4;
   GPU_UNROLL for (int32_t side = 0; side < 2; ++side) {
     uint32_t levels[4][2];
@@ -251,8 +264,9 @@ GPU_FN void multiply_fresh(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& p
   }
 }
 
-GPU_FN void multiply_values(GPU_LOCAL ValueSums& to, GPU_LOCAL const CodesPage& page,
-                            GPU_LOCAL const StepOperand& steps, int32_t dim_v, int32_t d, int32_t lane) {
+template <int kEights>
+GPU_FN void multiply_values(GPU_LOCAL ValueSums<kEights>& to, GPU_LOCAL const CodesPage& page,
+                            GPU_LOCAL const StepOperand<kEights>& steps, int32_t dim_v, int32_t d, int32_t lane) {
   switch (page.v_bits) {
     case 2: return multiply_packed<2>(to, page, steps, dim_v, d, lane);
     case 3: return multiply_packed<3>(to, page, steps, dim_v, d, lane);
@@ -269,21 +283,29 @@ GPU_FN void prefetch_page(GPU_LOCAL const CodesPage& page, GPU_PARAMS_REF(CodesL
   prefetch_elements<uint32_t>(page.values, 2 * v_bits * codes.head_dim_v, lane, 32);
 }
 
-/// As attention_codes. Tiles have up to eight rows.
-template <int kMaxDimK>
-GPU_KERNEL(kAttentionThreads, 5)
+/// Rows of the largest tiles; and dimensions of values that are merged at once, for which there has to be room beside.
+OUTPOST_CONSTANT int kMostCodesRows = 16;
+template <int kRows>
+struct MergeShape {
+  enum { kColumns = kRows <= 8 ? kValueColumns : kValueColumns / 2, kStride = kColumns + 4 };
+};
+
+/// As attention_codes. Tiles of 16 rows unpack codes once for all of them, of many tokens or heads.
+template <int kRows, int kMaxDimK>
+GPU_KERNEL(kAttentionThreads, kRows <= 8 ? 5 : 4)
 attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU_IN(2, int64_t, forms),
                     GPU_IN(3, int32_t, page_tables), GPU_IN(4, AttentionTile, tiles), GPU_IO(5, float, partial),
                     GPU_IO(6, float, states), GPU_PARAMS(7, CodesLayout, codes),
                     GPU_PARAMS(8, AttentionKernelParams, p) GPU_GRID) {
-  enum { kRows = 8, kQueryWords = (kMaxDimK + kCodes - 1) / kCodes * 8, kQueryStride = kQueryWords + 8 };
+  enum { kEights = kRows / kMmaColumns, kColumns = MergeShape<kRows>::kColumns, kStride = MergeShape<kRows>::kStride };
+  enum { kQueryWords = (kMaxDimK + kCodes - 1) / kCodes * 8, kQueryStride = kQueryWords + 8 };
   GPU_SHARED(uint32_t, query_codes, kRows * kQueryStride);
   GPU_SHARED(float, query_scales, kRows);
   GPU_SHARED(uint32_t, steps, kSpanPages * kRows * kStepStride);
   GPU_SHARED(float, page_rows, kSpanPages* kRows* kPageRow);
   GPU_SHARED(float, factors, kSpanPages* kRows * 2);
   GPU_SHARED(float, sink_weights, kRows* kSinkPositions);
-  GPU_SHARED(float, values, kSpanPages* kRows* kMmaValueStride);
+  GPU_SHARED(float, values, kSpanPages* kRows* kStride);
   allow_next();
   const Here here = GPU_HERE;
   const CodesSpan span = codes_span(tiles[here.block_x], codes, p, here);
@@ -307,15 +329,15 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
   const SharedPtr<uint32_t> own_steps = steps + here.warp * kRows * kStepStride;
   const SharedPtr<float> own_rows = page_rows + here.warp * kRows * kPageRow;
   if (is_there) {
-    MmaSum sums[kMmaTiles] = {};
+    MmaSum sums[kEights][kMmaTiles] = {};
     multiply_keys<kQueryStride>(sums, query_codes, page, dim_k, lane);
-    GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
-      const int32_t row = mma_row(i, lane);
+    GPU_UNROLL for (int32_t i = 0; i < 2 * kEights; ++i) {
+      const int32_t row = sum_column(i, lane);
       const bool is_row = row < span.n_rows;
       const float query_scale = query_scales[row];
       float weights[kMmaSlots];
       GPU_UNROLL for (int32_t j = 0; j < kMmaSlots; ++j) weights[j] =
-          float(sums[j / 2].values[j % 2 * 2 + i]) *
+          float(sums[i / 2][j / 2].values[j % 2 * 2 + i % 2]) *
           (code_scale(page.key_scales, page, mma_slot(j, lane), page.k_bits == 0) * query_scale);
       // The first positions of a text are a lane's first two.
       GPU_UNROLL for (int32_t j = 0; j < 2; ++j) {
@@ -342,30 +364,31 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
   block_barrier();
 
   merge_pages<kRows>(factors, states, page_rows, span, p, here.thread_id);
-  StepOperand operand = {};
-  if (is_there) operand = load_steps(own_steps, lane);
-  for (int32_t begin = 0; begin < dim_v; begin += kValueColumns) {
-    for (int32_t d = begin; is_there && d < begin + kValueColumns && d < dim_v; d += 32) {
-      ValueSums of_page = {};
+  StepOperand<kEights> operand = {};
+  if (is_there) operand = load_steps<kEights>(own_steps, lane);
+  for (int32_t begin = 0; begin < dim_v; begin += kColumns) {
+    for (int32_t d = begin; is_there && d < begin + kColumns && d < dim_v; d += 32) {
+      ValueSums<kEights> of_page = {};
       multiply_values(of_page, page, operand, dim_v, d, lane);
       const int32_t own = d + lane / 4 * 4;
-      GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
-        const int32_t row = mma_row(i, lane);
+      GPU_UNROLL for (int32_t i = 0; i < 2 * kEights; ++i) {
+        const int32_t row = sum_column(i, lane);
         if (row < span.n_rows && own < dim_v) {
           const float unit = own_rows[kPageRow * row + 2];
           float results[4];
           GPU_UNROLL for (int32_t t = 0; t < 4; ++t) {
-            const int32_t at = t % 2 * 2 + i;
-            const int32_t sum = of_page.sums[0][t / 2].values[at] + 256 * of_page.sums[1][t / 2].values[at];
+            const int32_t at = t % 2 * 2 + i % 2;
+            const GPU_LOCAL MmaSum(&of_rows)[2][2] = of_page.sums[i / 2];
+            const int32_t sum = of_rows[0][t / 2].values[at] + 256 * of_rows[1][t / 2].values[at];
             results[t] = add_sinks(float(sum) * unit, sink_weights + row * kSinkPositions, page, dim_v, own + t);
           }
-          store_float4(values + ((here.warp * kRows + row) * kMmaValueStride + own - begin),
+          store_float4(values + ((here.warp * kRows + row) * kStride + own - begin),
                        Float4{results[0], results[1], results[2], results[3]});
         }
       }
     }
     block_barrier();
-    store_merged<kRows, kMmaValueStride>(partial, values, factors, span, begin, dim_v, p, here.thread_id);
+    store_merged<kRows, kStride, kColumns>(partial, values, factors, span, begin, dim_v, p, here.thread_id);
     block_barrier();
   }
 }

@@ -17,6 +17,11 @@
 namespace outpost {
 namespace gpu {
 
+OUTPOST_CONSTANT int kMmaColumns = 8;  ///< of B and of a sum
+
+/// Column i of those of a lane: two of each sum, of sums that follow each other.
+GPU_FN int32_t sum_column(int32_t i, int32_t lane) { return i / 2 * kMmaColumns + 2 * (lane % 4) + i % 2; }
+
 /// The sum of a lane: see above.
 struct MmaSum {
   int32_t values[4];

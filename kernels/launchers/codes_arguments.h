@@ -23,7 +23,7 @@ Error launch_spans(const CodesLaunch& a, Kernel kernel) {
                 a.arrays.partial, a.arrays.states, a.codes, a.params);
 }
 
-/// Of the runtime: on matrix units where it has them for bytes. @pre the dimensions have a kernel
+/// Of the runtime: on matrix units where it has them for bytes. @pre dimensions and tiles have a kernel
 Error launch_codes_spans(const CodesLaunch& arguments);
 
 /// Calls visitor.operator()<kMaxDim>() with the smallest that there are kernels for.

@@ -86,7 +86,8 @@ Error launch_unpack_pages(Stream stream, const UnpackedPage* entries, int32_t n_
 Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, int32_t n_tiles, int32_t n_spans,
                              const TurnMatrices& turn, const RopeCodesParams& codes,
                              const AttentionKernelParams& params) {
-  if (!has_kernel(codes.kv.head_dim_k, codes.kv.head_dim_v)) return Error::kInvalidValue;
+  if (!has_kernel(codes.kv.head_dim_k, codes.kv.head_dim_v) || arrays.n_tile_rows > most_codes_rows())
+    return Error::kInvalidValue;
   if (params.n_tokens == 0) return Error::kNone;
   const Error error = launch_codes_spans({stream, arrays, n_tiles, n_spans, codes.kv, params});
   if (error != Error::kNone) return error;

@@ -148,13 +148,16 @@ struct CodesAttentionArrays {
   const float* q;
   CodesMemory memory;
   const int32_t* page_tables;
-  const AttentionTile* tiles;  ///< of kAttentionRows, by append_page_tiles
+  const AttentionTile* tiles;  ///< of n_tile_rows, by append_page_tiles
   const int32_t* positions;
   const float* sinks;  ///< null: none
   float* y;
   float* partial;  ///< [n_spans, n_tokens, n_head, head_dim_v]
   float* states;   ///< [n_spans, n_tokens, n_head, 2]
+  /// This many, or twice as many, up to most_codes_rows. The bits are the same.
+  int32_t n_tile_rows = kAttentionRows;
 };
+int32_t most_codes_rows();
 /// Of up to kMatvecMaxTokens tokens; y is turned back.
 /// @param n_spans of kCodesSpan, up to the last position of any token
 /// @param codes what launch_turn_back would get, its layout that of the layer

@@ -111,6 +111,8 @@ bool has_attention_units(int32_t, int32_t) { return false; }
 int32_t most_attention_rows(int32_t, int32_t) { return kAttentionRows; }
 Error launch_tiles_on_units(const TilesLaunch&) { return Error::kInvalidValue; }
 
+int32_t most_codes_rows() { return kAttentionRows; }
+
 /// Simdgroup matrices have no bytes.
 Error launch_codes_spans(const CodesLaunch& arguments) {
   LaunchCodes launch{arguments};

@@ -214,22 +214,23 @@ GPU_FN void merge_pages(SharedPtr<float> factors, DevicePtr<float> states, Share
   states[2 * at + 1] = state.sum;
 }
 
-/// Dimensions `begin` and on of what the pages have left, one to a thread, to partial.
+/// kColumns dimensions from `begin` on of what the pages have left, one to a thread, to partial.
 /// @param values [kSpanPages, kRows, kStride]
-template <int kRows, int kStride>
+template <int kRows, int kStride, int kColumns>
 GPU_FN void store_merged(DevicePtr<float> partial, SharedPtr<float> values, SharedPtr<float> factors,
                          GPU_LOCAL const CodesSpan& span, int32_t begin, int32_t dim_v,
                          GPU_PARAMS_REF(AttentionKernelParams) p, int32_t thread_id) {
-  if (begin + thread_id >= dim_v) return;
-  for (int32_t row = 0; row < span.n_rows; ++row) {
+  const int32_t column = thread_id % kColumns;
+  if (begin + column >= dim_v) return;
+  for (int32_t row = thread_id / kColumns; row < span.n_rows; row += kAttentionThreads / kColumns) {
     float total = 0;
     GPU_UNROLL for (int32_t i = 0; i < kSpanPages; ++i) {
       if (has_page(span, i)) {
         const MergeFactors merging = {factors[(i * kRows + row) * 2], factors[(i * kRows + row) * 2 + 1]};
-        total = merged(total, values[(i * kRows + row) * kStride + thread_id], merging);
+        total = merged(total, values[(i * kRows + row) * kStride + column], merging);
       }
     }
-    partial[result_of(span, row, p) * dim_v + begin + thread_id] = total;
+    partial[result_of(span, row, p) * dim_v + begin + column] = total;
   }
 }
 
@@ -334,7 +335,7 @@ attention_codes(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU_IN(
       }
     }
     block_barrier();
-    store_merged<kRows, kValueColumns>(partial, values, factors, span, begin, dim_v, p, here.thread_id);
+    store_merged<kRows, kValueColumns, kValueColumns>(partial, values, factors, span, begin, dim_v, p, here.thread_id);
     block_barrier();
   }
 }

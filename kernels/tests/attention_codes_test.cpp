@@ -129,7 +129,7 @@ std::vector<float> attend(CodesSequence& s, int32_t first, int32_t n, CodesUnits
   const AttentionCase& c = s.shape;
   const WayBack back = turned != nullptr ? *turned : no_turn(c);
   std::vector<AttentionTile> tiles;
-  append_page_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, 8);
+  append_page_tiles(tiles, 0, n, first, 0, c.n_head / c.n_head_kv, rows_of(units));
   std::vector<int32_t> positions(static_cast<size_t>(n));
   std::iota(positions.begin(), positions.end(), first);
   const auto width = static_cast<int64_t>(c.n_head * c.dim_k);
@@ -162,6 +162,7 @@ void check_case(const AttentionCase& c, int32_t k_bits, int32_t v_bits, int32_t 
     CAPTURE(t);
     const std::vector<float> y = attend(s, t, 1, CodesUnits::kAny);
     CHECK(attend(s, t, 1, CodesUnits::kMatrix) == y);
+    CHECK(attend(s, t, 1, CodesUnits::kMatrix16) == y);
     const std::vector<double> expected = reference(s, t);
     REQUIRE(y.size() == expected.size());
     for (size_t i = 0; i < y.size(); ++i) {
@@ -202,7 +203,7 @@ TEST_CASE("gpu codes attention: bits do not depend on chunks, neighbours or the 
     // Over the end of a page, and of a span.
     const int32_t first = 250, n = 16;
     const std::vector<float> all = attend(s, first, n, CodesUnits::kAny);
-    for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix}) {
+    for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix, CodesUnits::kMatrix16}) {
       CHECK(attend(s, first, n, units, Schedule::kRandom) == all);
       for (const int32_t t : {250, 255, 256, 265}) {
         const std::vector<float> alone = attend(s, t, 1, units, Schedule::kReverse);
@@ -234,7 +235,7 @@ TEST_CASE("gpu codes attention: merging and turning back have the bits of both a
 }
 
 TEST_CASE("gpu codes attention: what is no number is seen by those who look there, and by no other") {
-  for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix}) {
+  for (const CodesUnits units : {CodesUnits::kAny, CodesUnits::kMatrix, CodesUnits::kMatrix16}) {
     CodesSequence s = make_codes({2, 1, 32, 32}, 4, 2, 100, 17);
     s.pages.set_sink(s.page_table[0], 0, 2, false, 0, std::numeric_limits<float>::quiet_NaN());
     for (const float x : attend(s, 98, 2, units)) CHECK(!std::isfinite(x));

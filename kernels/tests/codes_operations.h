@@ -37,8 +37,9 @@ void run_pack_pages(DeviceArray<int32_t>& pages, DeviceArray<int64_t>& forms, De
 void run_unpack_pages(DeviceArray<gpu::UnpackedPage>& entries, DeviceArray<int64_t>& forms,
                       DeviceArray<uint32_t>& arena, DeviceArray<uint16_t>& pages, int32_t n_entries,
                       const gpu::CodesLayout& kv, const gpu::KvLayout& result);
-/// What computes the spans. A device has one of the two.
-enum class CodesUnits { kAny, kMatrix };
+/// What computes the spans. A device has one of the two, or the last two with tiles of 8 and of 16 rows.
+enum class CodesUnits { kAny, kMatrix, kMatrix16 };
+int32_t rows_of(CodesUnits units);
 /// The spans, and their merge, turned back.
 void run_attention_codes(const DeviceCodesAttention& arrays, const gpu::RopeCodesParams& codes,
                          const gpu::AttentionKernelParams& params, CodesUnits units,

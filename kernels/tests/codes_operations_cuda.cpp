@@ -34,10 +34,12 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
   check_launch(launch_unpack_pages(kStream, entries, n_entries, {arena, forms}, pages, kv, result), "unpack_pages");
 }
 
+int32_t rows_of(CodesUnits units) { return units == CodesUnits::kMatrix16 ? most_codes_rows() : kAttentionRows; }
+
 void run_attention_codes(const DeviceCodesAttention& a, const RopeCodesParams& codes,
-                         const AttentionKernelParams& params, CodesUnits, Schedule) {
-  const CodesAttentionArrays arrays{a.q, {a.arena, a.forms}, a.page_tables, a.tiles, a.positions, a.sinks,
-                                    a.y, a.partial,          a.states};
+                         const AttentionKernelParams& params, CodesUnits units, Schedule) {
+  const CodesAttentionArrays arrays{a.q, {a.arena, a.forms}, a.page_tables, a.tiles,       a.positions, a.sinks,
+                                    a.y, a.partial,          a.states,      rows_of(units)};
   check_launch(launch_attention_codes(kStream, arrays, a.n_tiles, a.n_spans, {a.matrices, a.means}, codes, params),
                "attention_codes");
 }

@@ -54,16 +54,18 @@ void run_unpack_pages(DeviceArray<UnpackedPage>& entries, DeviceArray<int64_t>& 
          [&] { unpack_pages(entries, forms, arena, pages, kv, result); });
 }
 
+int32_t rows_of(CodesUnits units) { return units == CodesUnits::kMatrix16 ? 16 : 8; }
+
 void run_attention_codes(const DeviceCodesAttention& a, const RopeCodesParams& codes,
                          const AttentionKernelParams& params, CodesUnits units, Schedule schedule) {
+  emulator::LaunchConfig config{{a.n_tiles, codes.kv.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1};
+  if (units != CodesUnits::kAny) config.max_shared_bytes = 48 << 10;  // CUDA's
   with_max_dim(codes.kv.head_dim_k, [&]<int kMaxDim>() {
-    launch({{a.n_tiles, codes.kv.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1}, [&] {
-      if (units == CodesUnits::kMatrix) {
-        return attention_codes_mma<kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states,
-                                            codes.kv, params);
-      }
-      attention_codes<8, kMaxDim>(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes.kv, params);
-    });
+    auto kernel = attention_codes<8, kMaxDim>;
+    if (units == CodesUnits::kMatrix) kernel = attention_codes_mma<8, kMaxDim>;
+    if (units == CodesUnits::kMatrix16) kernel = attention_codes_mma<16, kMaxDim>;
+    launch(config,
+           [&] { kernel(a.q, a.arena, a.forms, a.page_tables, a.tiles, a.partial, a.states, codes.kv, params); });
   });
   with_max_dim(codes.kv.head_dim_v, [&]<int kMaxDim>() {
     launch({{params.n_head, params.n_tokens}, kAttentionThreads, schedule, 2}, [&] {

@@ -80,13 +80,9 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   GpuInputs::TileShape shape = {n_group, is_flash ? gpu::flash_rows() : gpu::kAttentionRows};
   if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
   // Splits are computed by blocks of their own where there would be too few to fill the device.
-  const int32_t n_fill = 4 * n_multiprocessors_;
-  const bool is_split = !is_flash && n_splits_ > 1 && inputs_.n_tiles(shape) * params.n_head_kv < n_fill;
+  const bool is_split = !is_flash && n_splits_ > 1 && inputs_.n_tiles(shape) * params.n_head_kv < blocks_that_fill();
   if (is_split) {
-    const int32_t n_blocks = inputs_.n_tiles(shape) * params.n_head_kv * n_splits_;
-    shape.n_rows = choose_tile_rows(inputs_.runs(), n_group,
-                                    gpu::most_attention_rows(params.head_dim_k, params.head_dim_v), n_blocks, n_fill);
-    if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
+    enlarge_tiles(shape, params.n_head_kv * n_splits_, gpu::most_attention_rows(params.head_dim_k, params.head_dim_v));
   }
   const int32_t n_tiles = inputs_.n_tiles(shape);
   gpu::AttentionArrays arrays{q.data,
@@ -131,17 +127,24 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   }
 }
 
+void GpuBackend::enlarge_tiles(GpuInputs::TileShape& shape, int32_t n_blocks_of_tile, int32_t n_most_rows) {
+  shape.n_rows = choose_tile_rows(inputs_.runs(), shape.n_group, n_most_rows, inputs_.n_tiles(shape) * n_blocks_of_tile,
+                                  blocks_that_fill());
+  if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
+}
+
 gpu::RopeCodesParams GpuBackend::codes_params(const GpuCodesStorage& storage, int32_t il, int32_t n_head) const {
   return {storage.layout(il), n_head, inputs_.n_tokens(), storage.n_groups(), storage.has_means() ? 1 : 0, 0, 0, 0};
 }
 
 void GpuBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, const GpuCodesStorage& storage,
                               int32_t il, const AttentionParams& params) {
-  const GpuInputs::TileShape shape = {params.n_head / params.n_head_kv, gpu::kAttentionRows, /*ends_with_page=*/true};
+  GpuInputs::TileShape shape = {params.n_head / params.n_head_kv, gpu::kAttentionRows, /*ends_with_page=*/true};
   if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
   const int32_t n_tokens = inputs_.n_tokens();
   constexpr int32_t kSplitsOfSpan = gpu::kCodesSpan / gpu::kKvSplit;
   const int32_t n_spans = (n_splits_ + kSplitsOfSpan - 1) / kSplitsOfSpan;
+  enlarge_tiles(shape, params.n_head_kv * n_spans, gpu::most_codes_rows());
   const auto n_rows = static_cast<size_t>(n_spans) * static_cast<size_t>(n_tokens * params.n_head);
   float* partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
   float* states = reserve(states_, n_rows * 2);
@@ -153,7 +156,8 @@ void GpuBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, co
                                          params.sinks.size > 0 ? params.sinks.data : nullptr,
                                          write(y),
                                          partial,
-                                         states};
+                                         states,
+                                         shape.n_rows};
   const gpu::RopeCodesParams codes = codes_params(storage, il, params.n_head);
   const gpu::AttentionKernelParams kernel_params{{codes.kv.n_head_kv, codes.kv.head_dim_k, codes.kv.head_dim_v, 0, 0},
                                                  params.n_head,

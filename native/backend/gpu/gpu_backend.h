@@ -226,6 +226,12 @@ class GpuBackend final : public Backend {
   gpu::ArrangedChoices arrange(const int32_t* choices, int32_t n_choices, int32_t n_expert);
   gpu::HalvedInput halve_choices(const ExpertInput& x, GpuExpertPass& pass, int32_t n_cols);
 
+  // ---- attention
+
+  int32_t blocks_that_fill() const { return 4 * n_multiprocessors_; }
+  /// Gives `shape`, whose tiles are there, larger ones if they are worth it. @param n_blocks_of_tile of its launch
+  void enlarge_tiles(GpuInputs::TileShape& shape, int32_t n_blocks_of_tile, int32_t n_most_rows);
+
   // ---- keys and values
 
   static gpu::RopeKvParams rope_params(const PendingKv& pending);
