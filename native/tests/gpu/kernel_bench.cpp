@@ -178,22 +178,32 @@ void measure_attention(int32_t n_tokens, double rate) {
 constexpr int32_t kCodesHeads = 32, kCodesHeadsKv = 8, kCodesDim = 128;
 constexpr int kCodesLayers = 6;  // one after the other: more than caches hold
 
+/// The last n_tokens of n_positions, as tiles of attention; a device's copy of them.
+struct DecodeTiles {
+  int32_t n_rows;
+  std::vector<AttentionTile> tiles;
+  DeviceArray<AttentionTile> on_device;
+
+  static std::vector<AttentionTile> tiles_of(int32_t n_tokens, int32_t n_positions, int32_t n_rows) {
+    std::vector<AttentionTile> result;
+    append_page_tiles(result, 0, n_tokens, n_positions - n_tokens, 0, kCodesHeads / kCodesHeadsKv, n_rows);
+    return result;
+  }
+  DecodeTiles(int32_t n_tokens, int32_t n_positions, int32_t n_tile_rows)
+      : n_rows(n_tile_rows), tiles(tiles_of(n_tokens, n_positions, n_tile_rows)), on_device("tiles", tiles) {}
+  int32_t size() const { return static_cast<int32_t>(tiles.size()); }
+};
+
 /// Tables and room for attention of the last n_tokens of n_positions.
 struct DecodeArrays {
   DeviceArray<float> q, k, v, turns, y, partial, states, matrices, means;
   DeviceArray<int32_t> page_table, positions;
-  DeviceArray<AttentionTile> tiles;
-  int32_t n_tiles, n_splits;
+  int32_t n_splits;
 
   static std::vector<int32_t> count_from(int32_t first, int32_t n) {
     std::vector<int32_t> numbers(static_cast<size_t>(n));
     std::iota(numbers.begin(), numbers.end(), first);
     return numbers;
-  }
-  static std::vector<AttentionTile> tiles_of(int32_t n_tokens, int32_t n_positions) {
-    std::vector<AttentionTile> result;
-    append_page_tiles(result, 0, n_tokens, n_positions - n_tokens, 0, kCodesHeads / kCodesHeadsKv, kAttentionRows);
-    return result;
   }
   /// Cosine and sine of no angle, and matrices that turn nothing: queries are turned in place, run after run.
   static std::vector<float> no_turns(int32_t n_positions) {
@@ -219,15 +229,14 @@ struct DecodeArrays {
         means("means", 0),
         page_table("page_table", count_from(0, n_positions / kPage)),
         positions("positions", count_from(n_positions - n_tokens, n_tokens)),
-        tiles("tiles", tiles_of(n_tokens, n_positions)),
-        n_tiles(static_cast<int32_t>(tiles_of(n_tokens, n_positions).size())),
         n_splits(n_positions / kKvSplit) {}
 };
 
 /// Attention of few tokens over many positions, f16 and codes, of heads as of an 8B model, with what puts the tokens'
-/// own keys and values into pages and turns the result back.
-void measure_codes(int32_t n_tokens, int32_t n_positions) {
+/// own keys and values into pages and turns the result back. @param f16_rows, codes_rows of tiles
+void measure_codes(int32_t n_tokens, int32_t n_positions, int32_t f16_rows, int32_t codes_rows) {
   DecodeArrays a(n_tokens, n_positions);
+  DecodeTiles f16_tiles(n_tokens, n_positions, f16_rows), codes_tiles(n_tokens, n_positions, codes_rows);
   const int32_t n_pages = n_positions / kPage;
   const int64_t stride = int64_t{kPage} * kCodesHeadsKv * 2 * kCodesDim;
   const AttentionKernelParams params{
@@ -239,14 +248,16 @@ void measure_codes(int32_t n_tokens, int32_t n_positions) {
     f16_ms = median_ms([&](int run) {
       AttentionKernelParams layer = params;
       layer.kv.layer_offset = run % kCodesLayers * stride;
-      check(launch_rope_and_attention(
-                nullptr, {a.q, pages, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
-                {a.k, a.v, a.turns, pages}, a.n_tiles, a.n_splits, {layer, kCodesDim / 2, 0, 0}),
+      AttentionArrays arrays{a.q, pages,     a.page_table, f16_tiles.on_device, a.positions, nullptr,
+                             a.y, a.partial, a.states};
+      arrays.n_tile_rows = f16_rows;
+      check(launch_rope_and_attention(nullptr, arrays, {a.k, a.v, a.turns, pages}, f16_tiles.size(), a.n_splits,
+                                      {layer, kCodesDim / 2, 0, 0}),
             "rope and attention");
     });
   }
-  std::printf("codes %2d tokens at %6d  f16 %7.3f ms %5.0f GB/s", n_tokens, n_positions, f16_ms,
-              2e-6 * static_cast<double>(n_pages * stride) / f16_ms);
+  std::printf("codes %2d tokens at %6d, tiles of %d and %d  f16 %7.3f ms %5.0f GB/s", n_tokens, n_positions, f16_rows,
+              codes_rows, f16_ms, 2e-6 * static_cast<double>(n_pages * stride) / f16_ms);
   struct Bits {
     int32_t k, v;
   };
@@ -271,8 +282,9 @@ void measure_codes(int32_t n_tokens, int32_t n_positions) {
       check(launch_rope_and_store_codes(nullptr, a.q, a.k, a.v, a.turns, a.positions, a.positions, memory, turn, codes),
             "rope_and_store_codes");
       check(launch_attention_codes(nullptr,
-                                   {a.q, memory, a.page_table, a.tiles, a.positions, nullptr, a.y, a.partial, a.states},
-                                   a.n_tiles, (a.n_splits + 3) / 4, turn, codes, params),
+                                   {a.q, memory, a.page_table, codes_tiles.on_device, a.positions, nullptr, a.y,
+                                    a.partial, a.states, codes_rows},
+                                   codes_tiles.size(), (a.n_splits + 3) / 4, turn, codes, params),
             "attention_codes");
     });
     std::printf("  k%dv%d %.3f ms %5.0f GB/s (%.2f x)", bits.k, bits.v, ms,
@@ -342,8 +354,9 @@ int main(int argc, char** argv) {
       for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
     }
     if (wants("codes")) {
-      for (const int32_t n_tokens : {1, 8}) {
-        for (const int32_t n_positions : {8192, 32768}) measure_codes(n_tokens, n_positions);
+      for (const int32_t n_positions : {8192, 32768}) {
+        for (const int32_t n_tokens : {1, 8}) measure_codes(n_tokens, n_positions, kAttentionRows, kAttentionRows);
+        measure_codes(8, n_positions, most_attention_rows(kCodesDim, kCodesDim), most_codes_rows());
       }
     }
     if (wants("gemm")) {
