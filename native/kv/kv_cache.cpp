@@ -213,13 +213,21 @@ std::unique_ptr<KvSequence> KvCache::begin(const Start& start, std::span<const i
   sequence->tokens.assign(tokens.begin(), tokens.begin() + static_cast<int64_t>(start.whole.size()) * kKvPageSize);
   if (start.part != nullptr) ++start.part->n_users;
   running_.push_back(sequence.get());
-  const bool has_pages = add_pages(*sequence, n_positions);
-  if (start.part != nullptr) --start.part->n_users;
-  if (!has_pages) {
+  bool has_pages = false;
+  const auto let_go = [&] {
+    if (start.part != nullptr) --start.part->n_users;
+    if (has_pages) return;
     running_.pop_back();
     if (sequence->node != nullptr) --sequence->node->n_users;
-    return nullptr;
+  };
+  try {
+    has_pages = add_pages(*sequence, n_positions);
+  } catch (...) {
+    let_go();
+    throw;
   }
+  let_go();
+  if (!has_pages) return nullptr;
   if (sequence->node != nullptr) tree_.touch(*sequence->node);
   // To make room its fresh form may have been given up.
   if (start.part != nullptr && is_fresh(start.part->page)) {

@@ -43,21 +43,26 @@ struct TestCache {
   size_t page_bytes;
 };
 
-/// Pages of a byte each on a device that is lost when one is copied.
+/// Pages of a byte each on a device that is lost when one is copied, or one given up.
 struct FailingStorage : KvAllocator {
   struct Pages : KvStorage {
-    explicit Pages(int32_t n_page) : n(n_page) {}
+    Pages(int32_t n_page, const bool& fails) : n(n_page), fails_to_drop(fails) {}
     int32_t n_page() const override { return n; }
     size_t size_bytes() const override { return static_cast<size_t>(n); }
+    void drop(int32_t, KvForm) override {
+      if (fails_to_drop) throw EngineError(ErrorCode::kDeviceLost, "It is gone.");
+    }
     bool copy_page(int32_t, int32_t) override { throw EngineError(ErrorCode::kDeviceLost, "It is gone."); }
     int32_t n;
+    const bool& fails_to_drop;
   };
   std::unique_ptr<KvStorage> alloc_kv(const KvShape&, int32_t n_page) override {
-    return std::make_unique<Pages>(n_page);
+    return std::make_unique<Pages>(n_page, fails_to_drop);
   }
   std::unique_ptr<KvStorage> alloc_kv(const KvShape&, const KvFormat&, int32_t n_page) override {
-    return std::make_unique<Pages>(n_page);
+    return std::make_unique<Pages>(n_page, fails_to_drop);
   }
+  bool fails_to_drop = false;
 };
 
 /// n tokens that count up from `first`.
@@ -384,6 +389,25 @@ TEST_CASE("a page that cannot be copied ends the text that wanted it, and no oth
   CHECK(cache.used_bytes() == n_bytes);
   CHECK(cache.n_tokens() == 180);
   // Nothing holds a page that nobody has: all four can be had.
+  const auto whole = cache.begin(text(256, 1000), 256);
+  REQUIRE(whole != nullptr);
+  CHECK(whole->page_table.size() == 4);
+}
+
+TEST_CASE("a sequence that fails while room is made for it holds nothing and runs no more") {
+  FailingStorage storage;
+  KvCache cache(storage, {1, 1, 16, 16}, 4);
+  const std::vector<int32_t> tokens = text(192);
+  auto first = cache.begin(tokens, 192);
+  REQUIRE(first != nullptr);
+  first->tokens = tokens;
+  cache.retire(std::move(first));
+  // Two pages are shared with the text before, whose third one has to make room.
+  const std::vector<int32_t> leaves_it = fork(tokens, 130, 250);
+  storage.fails_to_drop = true;
+  CHECK(error_of([&] { cache.begin(leaves_it, 250); }) == ErrorCode::kDeviceLost);
+  storage.fails_to_drop = false;
+  // Neither is counted as running, which it would be up to its end: all four pages can be had.
   const auto whole = cache.begin(text(256, 1000), 256);
   REQUIRE(whole != nullptr);
   CHECK(whole->page_table.size() == 4);
