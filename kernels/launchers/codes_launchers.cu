@@ -10,14 +10,25 @@ bool has_kernel(int32_t dim_k, int32_t dim_v) {
   return dim_k % 4 == 0 && dim_v % 4 == 0 && dim_k <= kMaxKvDim && dim_v <= 512;
 }
 
+template <int kMaxDim, int kTokens>
+Error launch_store(Stream stream, float* q, const float* k, const float* v, const float* turns,
+                   const int32_t* positions, const int32_t* slots, const CodesMemory& memory, const TurnMatrices& turn,
+                   const RopeCodesParams& params) {
+  const Grid grid(params.n_head + 2 * params.kv.n_head_kv, ceil_div(params.n_tokens, kTokens));
+  const OverlappedLaunch launch(stream, grid, kRopeThreads);
+  return launch(rope_and_store_codes<kMaxDim, kTokens>, q, k, v, turns, positions, slots, memory.forms, turn.matrices,
+                turn.means, memory.arena, params);
+}
+
+/// A token alone needs no room for others.
 template <int kMaxDim>
 Error launch_store(Stream stream, float* q, const float* k, const float* v, const float* turns,
                    const int32_t* positions, const int32_t* slots, const CodesMemory& memory, const TurnMatrices& turn,
                    const RopeCodesParams& params) {
-  const Grid grid(params.n_head + 2 * params.kv.n_head_kv, ceil_div(params.n_tokens, TurnShape<kMaxDim>::kTokens));
-  const OverlappedLaunch launch(stream, grid, kRopeThreads);
-  return launch(rope_and_store_codes<kMaxDim>, q, k, v, turns, positions, slots, memory.forms, turn.matrices,
-                turn.means, memory.arena, params);
+  if (params.n_tokens == 1)
+    return launch_store<kMaxDim, 1>(stream, q, k, v, turns, positions, slots, memory, turn, params);
+  return launch_store<kMaxDim, TurnShape<kMaxDim>::kTokens>(stream, q, k, v, turns, positions, slots, memory, turn,
+                                                            params);
 }
 
 struct LaunchMerge {

@@ -61,10 +61,11 @@
 #define OUTPOST_ROPE_ATTENTION_KERNELS(dim)                                                 \
   OUTPOST_INSTANCE("rope_and_attention_split_" #dim, rope_and_attention<8, dim, dim, true>) \
   OUTPOST_INSTANCE("rope_and_attention_" #dim, rope_and_attention<8, dim, dim, false>)
-#define OUTPOST_CODES_KERNELS(dim)                                          \
-  OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)        \
-  OUTPOST_INSTANCE("merge_and_turn_back_" #dim, merge_and_turn_back<dim>)   \
-  OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim>) \
+#define OUTPOST_CODES_KERNELS(dim)                                                                   \
+  OUTPOST_INSTANCE("attention_codes_" #dim, attention_codes<8, dim>)                                 \
+  OUTPOST_INSTANCE("merge_and_turn_back_" #dim, merge_and_turn_back<dim>)                            \
+  OUTPOST_INSTANCE("rope_and_store_codes_" #dim, rope_and_store_codes<dim, TurnShape<dim>::kTokens>) \
+  OUTPOST_INSTANCE("rope_and_store_codes_one_" #dim, rope_and_store_codes<dim, 1>)                   \
   OUTPOST_INSTANCE("turn_back_" #dim, turn_back<dim>)
 
 #define OUTPOST_FLASH_KERNEL(dim) OUTPOST_INSTANCE("flash_simdgroup_" #dim, flash_simdgroup<dim>)

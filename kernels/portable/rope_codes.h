@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/portable/kv_codes.h"
+#include "kernels/portable/prefetch.h"
 #include "kernels/portable/reduce.h"
 #include "kernels/portable/rope_kv.h"
 
@@ -41,30 +42,53 @@ struct TurnShape {
   enum { kTokens = kMaxDim <= 128 ? 8 : 4, kDims = (kMaxDim + kRopeThreads - 1) / kRopeThreads };
 };
 
-/// turned[t][i] = element thread_id + 128 i of matrix * x[., t]. A sum takes columns in order, of which a thread asks
-/// for several before it uses the first.
-/// @param x [dim, kTokens]
-template <int kTokens, int kDims>
-GPU_FN void turn_rows(GPU_LOCAL float (&turned)[kTokens][kDims], SharedPtr<float> x, DevicePtr<const float> matrix,
-                      int32_t dim, int32_t thread_id) {
-  GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) { GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) turned[t][i] = 0; }
-  enum { kAtOnce = 16 / kDims };
-  for (int32_t begin = 0; begin < dim; begin += kAtOnce) {
-    float factors[kAtOnce][kDims];
-    GPU_UNROLL for (int32_t j = 0; j < kAtOnce; ++j) {
-      GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
-        const int32_t d = thread_id + i * kRopeThreads;
-        factors[j][i] = begin + j < dim && d < dim ? float(matrix[int64_t(begin + j) * dim + d]) : 0.0f;
-      }
+/// Columns of a matrix that a thread has asked for: of its rows, those thread_id + 128 i.
+template <int kDims>
+struct TurnColumns {
+  enum { kCount = 32 / kDims };
+  float factors[kCount][kDims];
+};
+
+template <int kDims>
+GPU_FN void load_columns(GPU_LOCAL TurnColumns<kDims>& columns, DevicePtr<const float> matrix, int32_t begin,
+                         int32_t dim, int32_t thread_id) {
+  GPU_UNROLL for (int32_t j = 0; j < TurnColumns<kDims>::kCount; ++j) {
+    GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
+      const int32_t d = thread_id + i * kRopeThreads;
+      columns.factors[j][i] = begin + j < dim && d < dim ? float(matrix[int64_t(begin + j) * dim + d]) : 0.0f;
     }
-    GPU_UNROLL for (int32_t j = 0; j < kAtOnce; ++j) {
+  }
+}
+
+/// Asks for the first columns of a matrix, and for the others to come to the device's cache: nobody's result.
+template <int kDims>
+GPU_FN void begin_columns(GPU_LOCAL TurnColumns<kDims>& columns, DevicePtr<const float> matrix, int32_t dim,
+                          int32_t thread_id) {
+  load_columns(columns, matrix, 0, dim, thread_id);
+  prefetch_elements<float>(matrix, dim * dim, thread_id, kRopeThreads);
+}
+
+/// turned[t][i] = element thread_id + 128 i of matrix * x[., t]. A sum takes columns in order, of which a thread asks
+/// for the next ones before it uses those that it has.
+/// @param x [dim, kTokens]; columns as begin_columns has left them
+template <int kTokens, int kDims>
+GPU_FN void turn_rows(GPU_LOCAL float (&turned)[kTokens][kDims], SharedPtr<float> x,
+                      GPU_LOCAL TurnColumns<kDims>& columns, DevicePtr<const float> matrix, int32_t dim,
+                      int32_t thread_id) {
+  enum { kCount = TurnColumns<kDims>::kCount };
+  GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) { GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) turned[t][i] = 0; }
+  for (int32_t begin = 0; begin < dim; begin += kCount) {
+    TurnColumns<kDims> next = {};
+    if (begin + kCount < dim) load_columns(next, matrix, begin + kCount, dim, thread_id);  // the whole block
+    GPU_UNROLL for (int32_t j = 0; j < kCount; ++j) {
       if (begin + j < dim) {  // the whole block
         GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
           GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) turned[t][i] =
-              fma32(factors[j][i], x[(begin + j) * kTokens + t], turned[t][i]);
+              fma32(columns.factors[j][i], x[(begin + j) * kTokens + t], turned[t][i]);
         }
       }
     }
+    columns = next;
   }
 }
 
@@ -101,19 +125,18 @@ GPU_FN void store_vector(SharedPtr<float> x, int32_t n_words, int32_t n_padded, 
 
 /// Turns q in place, and writes turned keys and values as codes into the fresh form of their pages, those of the first
 /// positions as f16 into the sinks as well. Grid: (n_head + 2 * n_head_kv, n_tokens / kTokens rounded up); a block does
-/// one head of several tokens. kMaxDim is at least both dimensions.
+/// one head of kTokens tokens. kMaxDim is at least both dimensions.
 /// @param q, k, v, turns, positions, slots as rope_and_store_kv; forms and arena as codes_place
 /// @param matrices, means of the layer, as matrix_at and mean_at say
-template <int kMaxDim>
+template <int kMaxDim, int kTokens>
 GPU_KERNEL(kRopeThreads)
 rope_and_store_codes(GPU_IO(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2, float, v), GPU_IN(3, float, turns),
                      GPU_IN(4, int32_t, positions), GPU_IN(5, int32_t, slots), GPU_IN(6, int64_t, forms),
                      GPU_IN(7, float, matrices), GPU_IN(8, float, means), GPU_IO(9, uint32_t, arena),
                      GPU_PARAMS(10, RopeCodesParams, p) GPU_GRID) {
-  enum { kTokens = TurnShape<kMaxDim>::kTokens, kDims = TurnShape<kMaxDim>::kDims };
+  enum { kDims = TurnShape<kMaxDim>::kDims };
   GPU_SHARED(float, x, kTokens* kMaxDim);
   allow_next();
-  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t first = here.block_y * kTokens;
   const int32_t n_tokens = p.n_tokens - first < kTokens ? p.n_tokens - first : kTokens;
@@ -121,6 +144,11 @@ rope_and_store_codes(GPU_IO(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2,
   const int32_t head = is_query ? here.block_x : (here.block_x - p.n_head) % p.kv.n_head_kv;
   const int32_t head_kv = is_query ? head / (p.n_head / p.kv.n_head_kv) : head;
   const int32_t n_heads = is_query ? p.n_head : p.kv.n_head_kv, dim = is_value ? p.kv.head_dim_v : p.kv.head_dim_k;
+  const int32_t kind = is_query ? 0 : is_value ? 2 : 1;
+  const DevicePtr<const float> matrix = matrices + matrix_at(p, kind, head_kv);
+  TurnColumns<kDims> columns;
+  begin_columns(columns, matrix, dim, here.thread_id);
+  wait_for_previous();
 
   for (int32_t i = here.thread_id; i < kTokens * dim; i += kRopeThreads) {
     const int32_t t = i / dim, d = i % dim;
@@ -146,13 +174,7 @@ rope_and_store_codes(GPU_IO(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(2,
   }
 
   float results[kTokens][kDims];
-  turn_rows<kTokens, kDims>(results, x,
-                            matrices + matrix_at(p,
-                                                 is_query   ? 0
-                                                 : is_value ? 2
-                                                            : 1,
-                                                 head_kv),
-                            dim, here.thread_id);
+  turn_rows<kTokens, kDims>(results, x, columns, matrix, dim, here.thread_id);
   if (is_query) {
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
       GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
@@ -195,18 +217,21 @@ turn_back(GPU_IO(0, float, y), GPU_IN(1, float, matrices), GPU_IN(2, float, mean
   enum { kTokens = TurnShape<kMaxDim>::kTokens, kDims = TurnShape<kMaxDim>::kDims };
   GPU_SHARED(float, x, kTokens* kMaxDim);
   allow_next();
-  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t first = here.block_y * kTokens, head = here.block_x, dim = p.kv.head_dim_v;
   const int32_t n_tokens = p.n_tokens - first < kTokens ? p.n_tokens - first : kTokens;
   const int32_t head_kv = head / (p.n_head / p.kv.n_head_kv);
+  const DevicePtr<const float> matrix = matrices + matrix_at(p, 3, head_kv);
+  TurnColumns<kDims> columns;
+  begin_columns(columns, matrix, dim, here.thread_id);
+  wait_for_previous();
   for (int32_t i = here.thread_id; i < kTokens * dim; i += kRopeThreads) {
     const int32_t t = i / dim, d = i % dim;
     x[d * kTokens + t] = t < n_tokens ? float(y[(int64_t(first + t) * p.n_head + head) * dim + d]) : 0.0f;
   }
   block_barrier();
   float results[kTokens][kDims];
-  turn_rows<kTokens, kDims>(results, x, matrices + matrix_at(p, 3, head_kv), dim, here.thread_id);
+  turn_rows<kTokens, kDims>(results, x, columns, matrix, dim, here.thread_id);
   const DevicePtr<const float> mean = means + mean_at(p, true, head_kv);
   GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
     const int32_t d = here.thread_id + i * kRopeThreads;

@@ -24,9 +24,12 @@ merge_and_turn_back(GPU_RESULT(0, float, partial), GPU_RESULT(1, float, states),
   GPU_SHARED(float, maxima, kAttentionWarps);
   GPU_SHARED(float, merged_values, kMaxDim);
   allow_next();
-  wait_for_previous();
   const Here here = GPU_HERE;
   const int32_t head = here.block_x, token = here.block_y, dim = p.kv.head_dim_v;
+  const int32_t head_kv = head / (p.n_head / p.kv.n_head_kv);
+  const DevicePtr<const float> matrix = matrices + matrix_at(turn, 3, head_kv);
+  prefetch_elements<float>(matrix, dim * dim, here.thread_id, kRopeThreads);
+  wait_for_previous();
   for (int32_t begin = 0; begin < dim; begin += kAttentionThreads) {
     const int32_t d = begin + here.thread_id;
     const float value = merge_splits<kCodesSpan>(MergeMemory{factors, sums, maxima}, partial, states, sinks,
@@ -34,10 +37,11 @@ merge_and_turn_back(GPU_RESULT(0, float, partial), GPU_RESULT(1, float, states),
     if (d < dim) merged_values[d] = value;
   }
   block_barrier();
+  TurnColumns<kDims> columns;
+  load_columns(columns, matrix, 0, dim, here.thread_id);
   float results[1][kDims];
-  turn_rows<1, kDims>(results, merged_values, matrices + matrix_at(turn, 3, head / (p.n_head / p.kv.n_head_kv)), dim,
-                      here.thread_id);
-  const DevicePtr<const float> mean = means + mean_at(turn, true, head / (p.n_head / p.kv.n_head_kv));
+  turn_rows<1, kDims>(results, merged_values, columns, matrix, dim, here.thread_id);
+  const DevicePtr<const float> mean = means + mean_at(turn, true, head_kv);
   GPU_UNROLL for (int32_t i = 0; i < kDims; ++i) {
     const int32_t d = here.thread_id + i * kRopeThreads;
     const float shift = turn.has_means && d < dim ? float(mean[d]) : 0.0f;

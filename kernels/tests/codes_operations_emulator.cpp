@@ -25,10 +25,11 @@ void with_max_dim(int32_t dim, const Run& run) {
 
 void run_rope_and_store_codes(const DeviceRopeCodes& a, const RopeCodesParams& params) {
   with_max_dim(std::max(params.kv.head_dim_k, params.kv.head_dim_v), [&]<int kMaxDim>() {
-    const int32_t n_blocks = ceil_div(params.n_tokens, TurnShape<kMaxDim>::kTokens);
+    constexpr int32_t kMany = TurnShape<kMaxDim>::kTokens;
+    const int32_t n_blocks = ceil_div(params.n_tokens, kMany);
+    const auto kernel = params.n_tokens == 1 ? rope_and_store_codes<kMaxDim, 1> : rope_and_store_codes<kMaxDim, kMany>;
     launch({{params.n_head + 2 * params.kv.n_head_kv, n_blocks}, kRopeThreads, Schedule::kRandom, 2}, [&] {
-      rope_and_store_codes<kMaxDim>(a.q, a.k, a.v, a.turns, a.positions, a.slots, a.forms, a.matrices, a.means, a.arena,
-                                    params);
+      kernel(a.q, a.k, a.v, a.turns, a.positions, a.slots, a.forms, a.matrices, a.means, a.arena, params);
     });
   });
 }

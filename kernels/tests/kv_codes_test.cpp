@@ -305,6 +305,8 @@ TEST_CASE("gpu codes: keys and values are turned, and stored in 8 bit, the first
   check_store({80, 48, 20, 8, false, true, 1}, 9);  // a part of a head is rotated
   check_store({256, 256, 128, 0, true, false, 2}, 5);
   check_store({576, 512, 0, 0, false, false, 1}, 2);
+  check_store({128, 96, 64, 0, true, true, 2}, 1);  // a token alone
+  check_store({256, 136, 128, 0, false, true, 2}, 1);
 }
 
 TEST_CASE("gpu codes: sums of values are turned back") {

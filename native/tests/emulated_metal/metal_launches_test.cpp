@@ -154,7 +154,10 @@ class Launches {
     };
     const CodesMemory memory{nullptr, l_};
     for_dims("launch_rope_and_store_codes", [=, this](const CodesLayout& kv) {
-      check(launch_rope_and_store_codes(s, f_, f_, f_, nullptr, i_, i_, memory, {f_, f_}, {kv, 1, 1, 1, 0, 0, 0, 0}));
+      for (const int32_t n_tokens : {1, 2}) {
+        check(launch_rope_and_store_codes(s, f_, f_, f_, nullptr, i_, i_, memory, {f_, f_},
+                                          {kv, 1, n_tokens, 1, 0, 0, 0, 0}));
+      }
     });
     for_dims("launch_turn_back", [=, this](const CodesLayout& kv) {
       check(launch_turn_back(s, f_, {f_, f_}, {kv, 1, 1, 1, 0, 0, 0, 0}));

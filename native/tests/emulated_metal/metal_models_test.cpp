@@ -57,7 +57,7 @@ TEST_CASE("metal: a pass of few tokens has no launch of its own for rotation") {
     CHECK(!few.contains("rope_and_store_kv"));
   }
   CHECK(kernels_of(20, "exact").contains("rope_and_store_kv"));
-  CHECK(kernels_of(1, "compact").contains("rope_and_store_codes_128"));
+  CHECK(kernels_of(1, "compact").contains("rope_and_store_codes_one_128"));
 }
 
 TEST_CASE("metal: there is one device, and the ids of others are refused") {
