@@ -96,9 +96,8 @@ struct AttentionArrays {
 bool can_merge_codes(int32_t n_splits, bool is_super, const AttentionKernelParams& params);
 
 /// @param n_splits up to the last position of any token
-/// @return Error::kInvalidValue for dimensions without a kernel (not a multiple of 4, above 576 and 512), or larger
-/// tiles
-///   than there are kernels for
+/// @return Error::kInvalidValue for dimensions without a kernel (not a multiple of 4, above 576 and 512) and for larger
+///   tiles than there are kernels for
 Error launch_attention(Stream stream, const AttentionArrays& arrays, int32_t n_tiles, int32_t n_splits,
                        const AttentionKernelParams& params);
 
