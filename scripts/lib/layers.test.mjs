@@ -1,5 +1,12 @@
 import { expect, it } from 'vitest';
-import { checkLayers, cppIncludes, layersForTests, typescriptImports, violation } from './layers.mjs';
+import {
+  checkLayers,
+  cppIncludes,
+  emulatorViolation,
+  layersForTests,
+  typescriptImports,
+  violation,
+} from './layers.mjs';
 
 const { typescriptLayers, cppLayers } = layersForTests;
 
@@ -19,6 +26,14 @@ it('finds native code that includes upwards', () => {
   expect(violation(cppLayers, 'native/core/a.h', 'native/model/llama.h')).not.toBeNull();
   expect(violation(cppLayers, 'native/runtime/a.h', 'native/model/llama.h')).toBeNull();
   expect(violation(cppLayers, 'native/binding/addon.cpp', 'native/runtime/request.h')).not.toBeNull();
+});
+
+it('finds a test of kernels that a GPU cannot run and whose name does not say so', () => {
+  const faults = 'kernels/tests/emulator_faults.h';
+  expect(emulatorViolation('kernels/tests/mma_test.cpp', faults)).toContain('built for a GPU');
+  expect(emulatorViolation('kernels/tests/mma_test.cpp', 'kernels/emulator/simt.h')).toContain('built for a GPU');
+  expect(emulatorViolation('kernels/tests/emulator_mma_test.cpp', faults)).toBeNull();
+  expect(emulatorViolation('kernels/tests/mma_test.cpp', 'kernels/tests/operations.h')).toBeNull();
 });
 
 it('reads static and dynamic imports and includes', () => {

@@ -1,6 +1,6 @@
 // Matrix products against plain ones, lane by lane: those of mma.h, and of compute capability 7.5 in parts.
-#include "kernels/cuda/mma.h"
 #include "core/half.h"
+#include "kernels/cuda/mma.h"
 #include "kernels/tests/emulator_faults.h"
 
 using namespace outpost;
