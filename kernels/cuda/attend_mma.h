@@ -139,7 +139,7 @@ GPU_FN void score_split_mma(MmaMemory memory, DevicePtr<const uint16_t> keys, co
   }
   GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
     GPU_UNROLL for (int32_t i = 0; i < 2; ++i) {
-      const int32_t row = kMmaColumns * t + 2 * c + i;
+      const int32_t row = sum_column(2 * t + i, here.lane);
       const float unit = memory.units[row];
       GPU_UNROLL for (int32_t h = 0; h < 2; ++h) memory.scores[row * kScorePitch + begin + q + 8 * h] =
           (sums[t][0][2 * h + i] + sums[t][1][2 * h + i]) * unit;
@@ -213,35 +213,40 @@ GPU_FN void multiply_values(PageSums<kEights, kLaneDims>& sums, const ValueWords
   }
 }
 
-/// Weights times values. @param is_partial whether some row does not see all of the part: its weight of 0 stands for
-/// nothing
 template <int kEights, int kLaneDims>
-GPU_FN PageSums<kEights, kLaneDims> sum_values(ValueWords<kLaneDims>& values, SharedPtr<float> weights, bool is_partial,
-                                               int32_t lane) {
-  ValueWords<kLaneDims> spoiled;
-  bool is_spoiled = false;
-  if (is_partial) {  // the whole block
-    GPU_UNROLL for (int32_t j = 0; j < kPage / 4; ++j) {
-      GPU_UNROLL for (int32_t pair = 0; pair < kLaneDims / 2; ++pair) {
-        spoiled.words[j][pair] = take_spoiled(values.words[j][pair]);
-        is_spoiled = is_spoiled || spoiled.words[j][pair] != 0;
-      }
+GPU_FN bool are_finite(const PageSums<kEights, kLaneDims>& sums) {
+  bool are = true;
+  GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
+    GPU_UNROLL for (int32_t pair = 0; pair < kLaneDims / 2; ++pair) {
+      GPU_UNROLL for (int32_t i = 0; i < 4; ++i) are = are && abs32(sums.values[t][pair][i]) < infinity32();
     }
-    is_spoiled = ballot(is_spoiled) != 0;
   }
+  return are;
+}
+
+/// Weights times values. A weight of 0 may be that of a position which the row does not see, and stands for nothing:
+/// values that are not finite spoil sums of rows that do not see them as well, which are taken again without those.
+template <int kEights, int kLaneDims>
+GPU_FN PageSums<kEights, kLaneDims> sum_values(ValueWords<kLaneDims>& values, SharedPtr<float> weights, int32_t lane) {
   PageSums<kEights, kLaneDims> sums = {};
   multiply_values(sums, values, weights, lane);
-  if (!is_spoiled) return sums;
-  PageSums<kEights, kLaneDims> seen = {};
+  if (ballot(!are_finite(sums)) == 0) return sums;  // mostly
+  ValueWords<kLaneDims> spoiled;
+  GPU_UNROLL for (int32_t j = 0; j < kPage / 4; ++j) {
+    GPU_UNROLL for (int32_t pair = 0; pair < kLaneDims / 2; ++pair) spoiled.words[j][pair] =
+        take_spoiled(values.words[j][pair]);
+  }
+  PageSums<kEights, kLaneDims> clean = {}, seen = {};
+  multiply_values(clean, values, weights, lane);
   multiply_values(seen, spoiled, weights, lane);
   GPU_UNROLL for (int32_t t = 0; t < kEights; ++t) {
     GPU_UNROLL for (int32_t pair = 0; pair < kLaneDims / 2; ++pair) {
       GPU_UNROLL for (int32_t i = 0; i < 4; ++i) {
-        if (!(seen.values[t][pair][i] == 0)) sums.values[t][pair][i] = float_of_bits(0x7fc00000u);
+        if (!(seen.values[t][pair][i] == 0)) clean.values[t][pair][i] = float_of_bits(0x7fc00000u);
       }
     }
   }
-  return sums;
+  return clean;
 }
 
 /// As attend_tile, with tiles of up to kRows rows. Dimensions are multiples of 8.
@@ -255,7 +260,6 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
   constexpr int32_t kTurns = (kMaxDimV + kBlockDims - 1) / kBlockDims, kWarpRows = kRows / kAttentionWarps;
   const int32_t head_kv = here.block_y, n_rows = tile.n_tokens * tile.n_heads;
   const int32_t dim_k = p.kv.head_dim_k, dim_v = p.kv.head_dim_v;
-  const int32_t all_see_from = first_visible(tile.first_position + tile.n_tokens - 1, p.n_window);
   const int32_t own_dim = (8 * here.warp + here.lane / 4) * kLaneDims;
   const NoNewPositions none = NoNewPositions();
 
@@ -268,7 +272,6 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
     SplitPart part = {start, 0, kKvSplit - 1};
     if (splits.first_position > start) part.first = splits.first_position - start;
     if (splits.last_position - start < part.last) part.last = splits.last_position - start;
-    const bool is_partial = start + part.first < all_see_from || start + part.last > tile.first_position;
     const bool has_new = new_ones.has(start + part.last);  // the whole block: most blocks take everything from pages
     const int32_t page = page_table[split];
     const DevicePtr<const uint16_t> keys = pages + key_at(p.kv, page, head_kv, 0);
@@ -307,8 +310,7 @@ GPU_FN void attend_tile_mma(MmaMemory memory, TileResults to, DevicePtr<const ui
       const int32_t d = turn * kBlockDims + own_dim;
       if (d - own_dim < dim_v) {  // the whole block
         if (turn > 0) load(d);
-        const PageSums<kEights, kLaneDims> sums =
-            sum_values<kEights, kLaneDims>(loaded, memory.scores, is_partial, here.lane);
+        const PageSums<kEights, kLaneDims> sums = sum_values<kEights, kLaneDims>(loaded, memory.scores, here.lane);
         GPU_UNROLL for (int32_t i = 0; i < 2 * kEights; ++i) {
           const int32_t row = sum_column(i, here.lane);
           if (row < n_rows && d < dim_v) {

@@ -218,6 +218,32 @@ TEST_CASE_TEMPLATE("gpu attention: a value that a token does not see cannot spoi
   }
 }
 
+TEST_CASE_TEMPLATE("gpu attention: a value that is no number counts by its weight, whoever shares its tile", Units,
+                   PlainUnits, MatrixUnits) {
+  const AttentionCase c{2, 1, 32, 32, 0, 0, false, /*magnitude=*/0x1p12f};
+  Sequence s = make_sequence(c, 8, 22);
+  // Scores are some thousand apart: weights of all but the best position vanish.
+  for (float& x : s.q) x *= 1000;
+  const std::vector<float> clean = attend<Units>(s, 4, 4, false);
+  for (int32_t position = 0; position < 8; ++position) {
+    CAPTURE(position);
+    Sequence spoiled = s;
+    spoiled.pages[static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, position))] = 0x7c00;
+    const std::vector<float> together = attend<Units>(spoiled, 4, 4, false);
+    int32_t n_spoiled = 0;
+    for (int32_t t = 0; t < 4; ++t) {
+      const std::vector<float> alone = attend<Units>(spoiled, 4 + t, 1, true);
+      for (size_t i = 0; i < alone.size(); ++i) {
+        const float x = together[static_cast<size_t>(t) * 64 + i];
+        if (std::isfinite(x)) CHECK(x == clean[static_cast<size_t>(t) * 64 + i]);
+        CHECK(std::isfinite(x) == std::isfinite(alone[i]));
+        n_spoiled += std::isfinite(x) ? 0 : 1;
+      }
+    }
+    CHECK(n_spoiled <= 8);  // the first dimension of those for whom it is the best
+  }
+}
+
 TEST_CASE_TEMPLATE("gpu attention: two sequences of one batch do not touch each other", Units, PlainUnits,
                    MatrixUnits) {
   const AttentionCase c{4, 2, 32, 32};
