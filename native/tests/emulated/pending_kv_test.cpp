@@ -1,5 +1,6 @@
 // Keys and values of passes of few tokens, which attention takes along, as passes and what is between the two
-// operations have it. The kernel itself: kernels/tests/rope_attention_test.cpp.
+// operations have it; and tiles of attention over codes, which passes of more tokens have larger. The kernels
+// themselves: kernels/tests/rope_attention_test.cpp, attention_codes_test.cpp.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -23,8 +24,8 @@ struct Cache {
   bool is_apart;  ///< another operation comes between storing and attention
   std::unique_ptr<Buffer> inputs, next_q, y;
 
-  Cache(Backend& backend, bool is_apart_)
-      : kv(backend.alloc_kv({2, kNHeadKv, kDim, kDim}, kNPage)),
+  Cache(Backend& backend, bool is_apart_, KvPreset preset = KvPreset::kExact)
+      : kv(backend.alloc_kv({2, kNHeadKv, kDim, kDim}, kv_format(preset, 2), kNPage)),
         is_apart(is_apart_),
         inputs(backend.alloc_f32(static_cast<size_t>(kMostTokens * (kQWidth + 2 * kKvWidth)))),
         next_q(backend.alloc_f32(static_cast<size_t>(kMostTokens * kQWidth))),
@@ -105,4 +106,43 @@ TEST_CASE("emulated device: attention that takes keys and values along has the b
   for (int32_t i = 0; i < 4; ++i) check_pass({{two, 75 + 16 * i, 16}});   // up to the third page
   for (int32_t i = 0; i < 3; ++i) check_pass({{two, 139 + 12 * i, 12}});  // split, in larger tiles where there are some
   CHECK(together.bytes() == apart.bytes());
+}
+
+TEST_CASE("emulated device: attention over codes has the bits of one token at a time, in larger tiles too") {
+  LoadOptions options;
+  options.devices = {device_id(0)};
+  const auto backend = create_backend(device_id(0), options, 0);
+  const auto rope = backend->create_rope(RopeParams{});
+  Cache many(*backend, false, KvPreset::kCompact), one(*backend, false, KvPreset::kCompact);
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  const std::vector<int32_t> pages = {3, 0, 2, 1, 4};
+  constexpr int32_t kN = 16;
+  const auto of_token = [](size_t width, int32_t t, const std::vector<float>& x, size_t first) {
+    const auto begin = x.begin() + static_cast<int64_t>(first + static_cast<size_t>(t) * width);
+    return std::vector<float>(begin, begin + static_cast<int64_t>(width));
+  };
+  // The last pass is behind the first span of positions, with as many blocks as larger tiles want.
+  for (int32_t n_past = 0; n_past < 288; n_past += kN) {
+    std::vector<float> activations(static_cast<size_t>(kN * (kQWidth + 2 * kKvWidth)));
+    for (float& x : activations) x = normal(random);
+    const std::vector<SequenceRun> all = {{pages, n_past, kN}};
+    const auto together = many.compute(*backend, *rope, all, activations);
+    if (n_past < 256) {
+      one.compute(*backend, *rope, all, activations);
+      continue;
+    }
+    for (int32_t t = 0; t < kN; ++t) {
+      CAPTURE(n_past + t);
+      std::vector<float> own;
+      for (const auto& [width, first] : {std::pair<size_t, size_t>{kQWidth, 0},
+                                         {kKvWidth, size_t{kN} * kQWidth},
+                                         {kKvWidth, size_t{kN} * (kQWidth + kKvWidth)}}) {
+        const auto part = of_token(width, t, activations, first);
+        own.insert(own.end(), part.begin(), part.end());
+      }
+      const std::vector<SequenceRun> alone = {{pages, n_past + t, 1}};
+      CHECK(one.compute(*backend, *rope, alone, own) == of_token(kQWidth, t, together, 0));
+    }
+  }
 }
