@@ -70,7 +70,7 @@ GPU_FN void begin_columns(GPU_LOCAL TurnColumns<kDims>& columns, DevicePtr<const
 
 /// turned[t][i] = element thread_id + 128 i of matrix * x[., t]. A sum takes columns in order, of which a thread asks
 /// for the next ones before it uses those that it has.
-/// @param x [dim, kTokens]; columns as begin_columns has left them
+/// @param x [dim, kTokens]; columns those from 0 on
 template <int kTokens, int kDims>
 GPU_FN void turn_rows(GPU_LOCAL float (&turned)[kTokens][kDims], SharedPtr<float> x,
                       GPU_LOCAL TurnColumns<kDims>& columns, DevicePtr<const float> matrix, int32_t dim,
