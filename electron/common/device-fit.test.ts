@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { fittingLayers, gpuKey, predictSharedMemory, predictSharedTokensPerSecond, speedOfGpu } from './device-fit.ts';
+import {
+  fittingLayers,
+  gpuKey,
+  predictMemoryBeside,
+  predictSharedMemory,
+  predictSharedTokensPerSecond,
+  speedOfGpu,
+} from './device-fit.ts';
 import { type MachineSpeed, type ModelFacts, predictMemory, predictTokensPerSecond } from './model-facts.ts';
 
 /** Ten layers of 1 GB for the processor and a tenth less on a GPU, a head of half that, embeddings of 0.2 GB. */
@@ -52,6 +59,16 @@ describe('the memory of a model that two devices share', () => {
     }
     const tied = { ...facts, isTied: true };
     expect(predictSharedMemory(tied, question, 10).gpu.weights).toBeCloseTo(9e9 + 0.45e9);
+  });
+
+  it('has room in the main memory alone where the GPU shares that', () => {
+    const apart = predictSharedMemory(facts, question, 3);
+    expect(predictMemoryBeside({ sharesMemory: false }, facts, question, 3)).toEqual(apart);
+    const { ram, gpu } = predictMemoryBeside({ sharesMemory: true }, facts, question, 3);
+    expect(gpu).toEqual(apart.gpu);
+    expect(ram.total).toBeCloseTo(apart.ram.total + apart.gpu.total);
+    expect(ram.weights).toBeCloseTo(7e9 + 0.2e9 + 3 * 0.9e9 + 0.45e9);
+    expect(ram.kv).toBeCloseTo(10 * kvOfLayer);
   });
 
   it('keeps keys and values in 16 bits, whatever the processor alone would do', () => {

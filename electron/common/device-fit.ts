@@ -61,6 +61,26 @@ export function predictSharedMemory(facts: ModelFacts, question: FitQuestion, nG
   };
 }
 
+/** The same beside this GPU. Where its memory is the main memory, that has to have room for both. */
+export function predictMemoryBeside(
+  { sharesMemory }: Pick<Device, 'sharesMemory'>,
+  facts: ModelFacts,
+  question: FitQuestion,
+  nGpuLayers: number,
+): SharedMemory {
+  const { ram, gpu } = predictSharedMemory(facts, question, nGpuLayers);
+  if (!sharesMemory) return { ram, gpu };
+  return {
+    ram: splitOf({
+      weights: ram.weights + gpu.weights,
+      kv: ram.kv + gpu.kv,
+      workspace: ram.workspace + gpu.workspace,
+      draft: ram.draft + gpu.draft,
+    }),
+    gpu,
+  };
+}
+
 const splitOf = (parts: Omit<MemorySplit, 'total'>): MemorySplit => ({
   ...parts,
   total: parts.weights + parts.kv + parts.workspace + parts.draft,

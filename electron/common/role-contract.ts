@@ -170,6 +170,8 @@ export const deviceSchema = z.object({
   name: z.string(),
   totalBytes: z.number(),
   freeBytes: z.number(),
+  /** Of a GPU: its memory is the main memory. */
+  sharesMemory: z.boolean(),
   /** Null where nobody can be asked. */
   sensors: deviceSensorsSchema.nullable(),
 });

@@ -31,7 +31,7 @@ describe('what main asks of the machine', () => {
       busy: 0.83,
       usedBytes: 1e9,
     };
-    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sensors };
+    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sharesMemory: false, sensors };
     addon.devices = [...addon.devices, gpu];
     expect(await control.gpus()).toEqual([gpu]);
     const onGpu = { ...file, device: 'cuda:0', deviceLayers: 2, nCtx: 512, kvPreset: 'safe' as const };

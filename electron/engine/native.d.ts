@@ -307,6 +307,8 @@ export interface NativeDevice {
   name: string;
   totalBytes: number;
   freeBytes: number;
+  /** Of a GPU: its memory is the processor's. */
+  sharesMemory: boolean;
   /** Now; null for the processor, and where the driver cannot be asked. */
   sensors: NativeDeviceSensors | null;
 }

@@ -186,6 +186,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
     object.Set("name", devices[i].name);
     object.Set("totalBytes", static_cast<double>(devices[i].total_bytes));
     object.Set("freeBytes", static_cast<double>(devices[i].free_bytes));
+    object.Set("sharesMemory", devices[i].shares_memory);
     object.Set("sensors", devices[i].sensors.has_value() ? to_js(env, *devices[i].sensors) : env.Null());
     array.Set(i, object);
   }

@@ -76,6 +76,7 @@ struct DeviceInfo {
   std::string name;  ///< "NVIDIA H100 80GB HBM3"
   uint64_t total_bytes = 0;
   uint64_t free_bytes = 0;
+  bool shares_memory = false;                 ///< of a GPU: its memory is the processor's
   std::optional<DeviceSensors> sensors = {};  ///< now; of GPUs whose driver can be asked
 };
 

@@ -198,8 +198,15 @@ export const scenes: Record<string, () => FakeApi> = {
   modelsGpu: () => {
     const fake = withModels();
     const gib = 2 ** 30;
-    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8 * gib, freeBytes: 0.6 * gib, sensors: null };
-    fake.models.state.memory.gpus = [gpu];
+    const rooms = { totalBytes: 8 * gib, freeBytes: 0.6 * gib };
+    fake.models.state.memory.gpus = [{ id: 'cuda:0', name: 'A GPU', ...rooms, sharesMemory: false, sensors: null }];
+    return fake;
+  },
+  modelsSharedGpu: () => {
+    const fake = withModels();
+    const { totalBytes, freeBytes } = fake.models.state.memory;
+    const rooms = { totalBytes: 0.75 * totalBytes, freeBytes: Math.min(freeBytes, 0.7 * totalBytes) };
+    fake.models.state.memory.gpus = [{ id: 'metal:0', name: 'Apple M2', ...rooms, sharesMemory: true, sensors: null }];
     return fake;
   },
   modelsDownloading: () => {

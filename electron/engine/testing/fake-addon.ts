@@ -221,7 +221,7 @@ export interface FakeLoad {
 export class FakeAddon implements NativeAddon {
   readonly loads: FakeLoad[] = [];
   devices: NativeDevice[] = [
-    { id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33, sensors: null },
+    { id: 'cpu', name: 'the processor', totalBytes: 2 ** 34, freeBytes: 2 ** 33, sharesMemory: false, sensors: null },
   ];
   measureWeightSpeed = (type: string): Promise<number> =>
     type === 'i64' ? Promise.reject(nativeError('model_unsupported')) : Promise.resolve(1e9);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { fittingLayers, gpuKvBits, predictSharedMemory } from '../../common/device-fit.ts';
+import { fittingLayers, gpuKvBits, predictMemoryBeside } from '../../common/device-fit.ts';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ModelEntry } from '../../common/model-contract.ts';
 import { contextOf, type FitQuestion, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
@@ -158,10 +158,10 @@ export class Assignments {
 const contextFor = (facts: ModelFacts, wanted: number, kvBits: number, memoryBytes: number) =>
   contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, memoryBytes);
 
-/** What a model takes of the main memory beside what a GPU has of it; 0 if the GPU is not known. */
+/** What a model takes of the main memory where a GPU has layers of it; 0 if the GPU is not known. */
 function ramBeside(gpu: Device | undefined, facts: ModelFacts, question: FitQuestion, deviceLayers: number): number {
   if (!gpu) return 0;
   const isFree = deviceLayers === fittingDeviceLayers;
   const nLayers = isFree ? fittingLayers(facts, question, gpu.freeBytes) : deviceLayers;
-  return predictSharedMemory(facts, question, nLayers).ram.total;
+  return predictMemoryBeside(gpu, facts, question, nLayers).ram.total;
 }

@@ -95,7 +95,7 @@ describe('what a model has of its own', () => {
 });
 
 describe('a model that a GPU shares', () => {
-  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sensors: null };
+  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sharesMemory: false, sensors: null };
 
   it('is loaded with as many layers there as fit, or with those that it is to have', async () => {
     const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [gpu]);
@@ -114,6 +114,16 @@ describe('a model that a GPU shares', () => {
     expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 2).ram.total);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
     expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 3).ram.total);
+  });
+
+  it('needs all of its memory in one place where the GPU shares the main memory', async () => {
+    const { service, id, spec, modelOf } = await setUp(unused, {}, [{ ...gpu, sharesMemory: true }]);
+    await service.machine.lookAtGpus();
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
+    const facts = (await modelOf())?.facts;
+    if (!facts) throw new Error('The model has no facts.');
+    const { ram, gpu: onGpu } = predictSharedMemory(facts, { nCtx: 256, kvBits: 16, draftBytes: 0 }, 2);
+    expect(spec()?.memoryBytes).toBeCloseTo(ram.total + onGpu.total);
   });
 
   it('goes back to the processor with all others, when the user gives the GPU up', async () => {

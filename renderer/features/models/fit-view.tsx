@@ -1,7 +1,7 @@
 // Whether a model fits, and what would change that: memory by what it is for against what is free now, in the main memory
 // and on a GPU, and the speed to expect. The same functions decide in main before a model is loaded.
 import { useId, useState } from 'react';
-import { fittingLayers, predictSharedMemory } from '../../../electron/common/device-fit.ts';
+import { fittingLayers, predictMemoryBeside } from '../../../electron/common/device-fit.ts';
 import { draftMemory } from '../../../electron/common/draft-fit.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type ModelFacts,
   predictMemory,
 } from '../../../electron/common/model-facts.ts';
+import type { Device } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
 import { ExpectedSpeed } from './expected-speed.tsx';
 import { FitPlace } from './fit-place.tsx';
@@ -78,7 +79,7 @@ export function FitView({
   const allowedRam = limitBytes > 0 ? Math.min(freeRam, limitBytes) : freeRam;
   const splitsFor = (nTokens: number): { ram: MemorySplit; gpu: MemorySplit | null } =>
     gpu
-      ? predictSharedMemory(facts, questionOf(nTokens), nGpuLayers)
+      ? predictMemoryBeside(gpu, facts, questionOf(nTokens), nGpuLayers)
       : { ram: predictMemory(facts, questionOf(nTokens)), gpu: null };
   const fitsOf = ({ ram, gpu: ofGpu }: ReturnType<typeof splitsFor>): Fit => {
     const inRam = limitBytes > 0 && ram.total > limitBytes ? 'tooLarge' : fitOf(ram.total, freeRam);
@@ -114,6 +115,7 @@ export function FitView({
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
         {verdicts[fit]}: {onGpu}
         {inRam}
+        {gpu?.sharesMemory ? ' in all' : ''}
       </p>
       {gpu && splits.gpu ? (
         <FitPlace
@@ -123,7 +125,7 @@ export function FitView({
           hasDraft={hasDraft}
         />
       ) : null}
-      <FitPlace name={gpu ? 'Main memory' : null} split={splits.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
+      <FitPlace name={gpu ? mainMemory(gpu) : null} split={splits.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
         {gpu ? null : rest}
       </FitPlace>
       {gpu ? <dl className={`${styles.parts} ${styles.place}`}>{rest}</dl> : null}
@@ -205,6 +207,9 @@ export function FitView({
     </section>
   );
 }
+
+const mainMemory = ({ name, sharesMemory }: Device) =>
+  sharesMemory ? `Main memory, which ${name} shares` : 'Main memory';
 
 const layersText = (n: number, nLayers: number) =>
   n >= nLayers ? `all ${nLayers} layers` : `${n} of ${nLayers} layers`;

@@ -3,19 +3,20 @@
 import { useEffect } from 'react';
 import { useStore } from 'zustand';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
-import type { DeviceSensors, LoadedModel } from '../../../electron/common/role-contract.ts';
+import type { DeviceSensors } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
 import type { LibraryStore } from './library-store.ts';
 import styles from './memory-bar.module.css';
+import { memoryKinds as kinds, type MemoryParts, memoryParts } from './memory-parts.ts';
 
-const kinds = ['weights', 'kv', 'other', 'draft'] as const;
 const kindNames = { weights: 'Weights', kv: 'Context (KV cache)', other: 'Working memory', draft: 'Draft models' };
-type Parts = Record<(typeof kinds)[number], number>;
 
 export function MemoryBar({ models, library }: { models: LibraryStore; library: ModelsState }) {
   const loaded = useStore(models.store, (state) => state.loaded);
   const { totalBytes, freeBytes, gpus } = library.memory;
   const hasGpus = gpus.length > 0;
+  const sharing = gpus.filter(({ sharesMemory }) => sharesMemory);
+  const main = memoryParts(loaded, ['cpu', ...sharing.map(({ id }) => id)]);
   useEffect(() => {
     if (!hasGpus) return;
     const timer = setInterval(() => models.lookAtGpus(), lookMs);
@@ -23,9 +24,16 @@ export function MemoryBar({ models, library }: { models: LibraryStore; library: 
   }, [models, hasGpus]);
   return (
     <div className={styles.memory}>
-      <Bar name={null} sensors={null} parts={partsOf(loaded, 'cpu')} totalBytes={totalBytes} freeBytes={freeBytes} />
+      <Bar name={null} sensors={null} parts={main} totalBytes={totalBytes} freeBytes={freeBytes} />
       {gpus.map(({ id, name, totalBytes: total, freeBytes: free, sensors }) => (
-        <Bar key={id} name={name} sensors={sensors} parts={partsOf(loaded, id)} totalBytes={total} freeBytes={free} />
+        <Bar
+          key={id}
+          name={name}
+          sensors={sensors}
+          parts={memoryParts(loaded, [id])}
+          totalBytes={total}
+          freeBytes={free}
+        />
       ))}
     </div>
   );
@@ -51,30 +59,11 @@ function sensorsText(sensors: DeviceSensors): string {
     .join(', ');
 }
 
-/** What all models have of one device's memory. */
-function partsOf(loaded: readonly LoadedModel[], device: string): Parts {
-  const sum: Parts = { weights: 0, kv: 0, other: 0, draft: 0 };
-  for (const { memory, shares, predictedBytes } of loaded) {
-    if (!memory) continue;
-    const share = shares.find((one) => one.device === device);
-    const isWhole = shares.length === 1;
-    // A draft model is where all of its target is, or else with the processor.
-    const draft = isWhole ? (share ? memory.draft : 0) : device === 'cpu' ? memory.draft : 0;
-    const { weights = 0, kv = 0 } = share ?? {};
-    sum.weights += weights;
-    sum.kv += kv;
-    sum.draft += draft;
-    // What is expected is what the main memory has to have; a GPU says only what is free.
-    if (device === 'cpu') sum.other += Math.max(0, predictedBytes - weights - kv - draft);
-  }
-  return sum;
-}
-
 interface BarProps {
   /** Of a GPU; null for the main memory. */
   name: string | null;
   sensors: DeviceSensors | null;
-  parts: Parts;
+  parts: MemoryParts;
   totalBytes: number;
   freeBytes: number;
 }

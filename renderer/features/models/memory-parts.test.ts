@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+import { memoryParts } from './memory-parts.ts';
+
+const model = (shares: LoadedModel['shares'], predictedBytes: number, draft = 0): LoadedModel => ({
+  id: 'a',
+  name: 'A',
+  roles: ['chat'],
+  state: 'ready',
+  progress: 1,
+  error: null,
+  isPinned: false,
+  nActive: 0,
+  idleSinceMs: 0,
+  predictedBytes,
+  memory: { weights: 0, kvUsed: 0, kv: 0, draft, grown: 0 },
+  shares,
+  draft: null,
+  decoding: null,
+  cache: null,
+});
+const share = (device: string, weights: number, kv: number) => ({ device, nLayer: 1, weights, kv });
+
+describe('the memory that models have', () => {
+  const split = model([share('cpu', 30, 3), share('metal:0', 50, 5)], 100, 2);
+
+  it('is what each device has of it; the rest of what was expected is beside the processor', () => {
+    expect(memoryParts([split], ['cpu'])).toEqual({ weights: 30, kv: 3, other: 65, draft: 2 });
+    expect(memoryParts([split], ['metal:0'])).toEqual({ weights: 50, kv: 5, other: 0, draft: 0 });
+  });
+
+  it('is both together where a GPU shares the main memory', () => {
+    expect(memoryParts([split], ['cpu', 'metal:0'])).toEqual({ weights: 80, kv: 8, other: 10, draft: 2 });
+    const onGpu = model([share('metal:0', 70, 7)], 90, 3);
+    expect(memoryParts([onGpu], ['metal:0'])).toEqual({ weights: 70, kv: 7, other: 0, draft: 3 });
+    expect(memoryParts([split, onGpu], ['cpu', 'metal:0'])).toEqual({ weights: 150, kv: 15, other: 20, draft: 5 });
+  });
+
+  it('is nothing of a model that is not loaded', () => {
+    expect(memoryParts([{ ...split, memory: null }], ['cpu'])).toEqual({ weights: 0, kv: 0, other: 0, draft: 0 });
+  });
+});

@@ -1,0 +1,27 @@
+// What all models have of a memory, by what it is for.
+import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+
+export const memoryKinds = ['weights', 'kv', 'other', 'draft'] as const;
+export type MemoryParts = Record<(typeof memoryKinds)[number], number>;
+
+/** @param devices those that have it: of the main memory the processor, and GPUs that share it */
+export function memoryParts(loaded: readonly LoadedModel[], devices: readonly string[]): MemoryParts {
+  const isMain = devices.includes('cpu');
+  const sum: MemoryParts = { weights: 0, kv: 0, other: 0, draft: 0 };
+  for (const { memory, shares, predictedBytes } of loaded) {
+    if (!memory) continue;
+    const own = shares.filter(({ device }) => devices.includes(device));
+    const isWhole = shares.length === 1;
+    // A draft model is where all of its target is, or else with the processor.
+    const hasDraft = isWhole ? own.length > 0 : isMain;
+    const draft = hasDraft ? memory.draft : 0;
+    const weights = own.reduce((total, share) => total + share.weights, 0);
+    const kv = own.reduce((total, share) => total + share.kv, 0);
+    sum.weights += weights;
+    sum.kv += kv;
+    sum.draft += draft;
+    // What is expected is what the main memory has to have; a GPU says only what is free.
+    if (isMain) sum.other += Math.max(0, predictedBytes - weights - kv - draft);
+  }
+  return sum;
+}
