@@ -76,7 +76,8 @@ int32_t n_devices(std::string& reason) {
 Error device_properties(int32_t device, DeviceProperties& properties) {
   cudaDeviceProp p{};
   const Error error = of(cudaGetDeviceProperties(&p, device));
-  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, 10 * p.major + p.minor >= OUTPOST_CUDA_OLDEST};
+  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, 10 * p.major + p.minor >= OUTPOST_CUDA_OLDEST,
+                p.integrated != 0};
   return error;
 }
 
@@ -107,6 +108,10 @@ Error allocate_pinned(void*& data, size_t n_bytes) {
   return of(cudaMallocHost(&data, n_bytes));
 }
 Error release_pinned(void* data) { return of(cudaFreeHost(data)); }
+Error lend(const void*, size_t, bool& is_lent) {
+  is_lent = false;
+  return Error::kNone;
+}
 int64_t device_address(const void* data) { return reinterpret_cast<intptr_t>(data); }
 
 Error create_stream(Stream& stream) {

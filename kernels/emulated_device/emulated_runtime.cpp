@@ -163,7 +163,7 @@ int32_t n_devices(std::string&) {
   return 2;  // of one memory: that they do not mix theirs up is not tested
 }
 Error device_properties(int32_t, DeviceProperties& properties) {
-  properties = {"Emulated", device().allocations.n_bytes(), 2, true};
+  properties = {"Emulated", device().allocations.n_bytes(), 2, true, false};
   return Error::kNone;
 }
 std::string bus_id(int32_t) { return {}; }
@@ -194,6 +194,10 @@ Error release(void* data) {
 }
 Error allocate_pinned(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kValues); }
 Error release_pinned(void* data) { return release(data); }
+Error lend(const void*, size_t, bool& is_lent) {
+  is_lent = false;
+  return Error::kNone;
+}
 
 int64_t device_address(const void* data) { return address_of(data); }
 

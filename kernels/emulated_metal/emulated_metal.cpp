@@ -30,6 +30,10 @@ constexpr int64_t kAddressShift = int64_t{1} << 50;
 
 struct EmulatedBuffer : Buffer {
   Region* region;
+  size_t region_offset = 0;  ///< of pages that were lent: where what is read begins
+
+  size_t region_end() const { return region_offset + std::min(region->size_bytes(), n_bytes); }
+  bool is_lent() const { return region->kind() == emulator::RegionKind::kInput; }
 };
 struct EmulatedPipeline : Pipeline {
   std::string name;
@@ -58,7 +62,7 @@ namespace {
 struct Device {
   emulator::Allocations allocations{kAddressShift};
   size_t n_recommended = size_t{1} << 30;  // which Metal does not enforce
-  DeviceInfo info{"Emulated", 0, 0, true};
+  DeviceInfo info{"Emulated", 0, 0, /*n_page_bytes=*/16384, true};
   std::map<std::string, EmulatedPipeline> pipelines;
   std::set<std::string> dispatched;
   uint64_t n_dispatches = 0;
@@ -89,14 +93,21 @@ Region* find_by_kernel(int64_t address, int64_t& offset) {
   return region;
 }
 
-/// Work of a list that has this buffer, at n_bytes from `offset`.
-Region& regioned(CommandList& list, const Buffer& buffer, size_t offset, size_t n_bytes) {
+struct RegionPlace {
+  Region& region;
+  size_t offset;
+};
+
+/// Where work of a list finds this buffer's n_bytes from `offset`.
+RegionPlace regioned(CommandList& list, const Buffer& buffer, size_t offset, size_t n_bytes) {
   if (list.is_committed) fail("work is added to a list that was committed");
   if (!device().buffers.contains(&buffer)) fail("work has a buffer that is not there");
   if (offset % 4 != 0 || n_bytes % 4 != 0) fail("a buffer is taken at no multiple of 4");
-  if (offset >= buffer.n_bytes || n_bytes > buffer.n_bytes - offset) fail("work goes beyond a buffer");
+  const auto& emulated = static_cast<const EmulatedBuffer&>(buffer);
+  const size_t begin = emulated.region_offset, end = emulated.region_end();
+  if (offset < begin || offset >= end || n_bytes > end - offset) fail("work goes beyond a buffer");
   list.buffers.insert(&buffer);
-  return *static_cast<const EmulatedBuffer&>(buffer).region;
+  return {*emulated.region, offset - begin};
 }
 
 void run(CommandList& list) {
@@ -147,20 +158,40 @@ Buffer* create_buffer(size_t n_bytes, bool is_pinned) {
   return buffer;
 }
 
+Buffer* lend_pages(const std::byte* pages, size_t n_bytes, size_t offset, size_t n_read) {
+  Device& d = device();
+  if (reinterpret_cast<uintptr_t>(pages) % d.info.n_page_bytes != 0 || n_bytes % d.info.n_page_bytes != 0)
+    fail("what is lent is not whole pages");
+  if (n_read == 0 || offset > n_bytes || n_read > n_bytes - offset) fail("what is read is not in the pages");
+  Region* region = d.allocations.lend({pages + offset, n_read});
+  if (region == nullptr) return nullptr;
+  auto* buffer = new EmulatedBuffer;
+  buffer->contents = const_cast<std::byte*>(pages);
+  buffer->address = static_cast<uint64_t>(d.allocations.address_of(*region)) - offset;
+  buffer->n_bytes = n_bytes;
+  buffer->region = region;
+  buffer->region_offset = offset;
+  d.buffers.insert(buffer);
+  return buffer;
+}
+
 void destroy_buffer(Buffer* buffer) {
   Device& d = device();
   for (const CommandList* list : d.lists) {
     if (list->buffers.contains(buffer)) fail("a buffer is given up that work which is not done has");
   }
   d.buffers.erase(buffer);
-  d.allocations.remove(static_cast<int64_t>(buffer->address));
-  delete static_cast<EmulatedBuffer*>(buffer);
+  auto* emulated = static_cast<EmulatedBuffer*>(buffer);
+  d.allocations.remove(d.allocations.address_of(*emulated->region));
+  delete emulated;
 }
 
 void write(Buffer& buffer, size_t offset, const void* from, size_t n_bytes) {
+  auto& emulated = static_cast<EmulatedBuffer&>(buffer);
   if (offset + n_bytes > buffer.n_bytes) fail("the host writes beyond a buffer");
+  if (emulated.is_lent()) fail("the host writes to memory that was lent");
   std::memmove(buffer.contents + offset, from, n_bytes);
-  static_cast<EmulatedBuffer&>(buffer).region->set_written(static_cast<int64_t>(offset), n_bytes);
+  emulated.region->set_written(static_cast<int64_t>(offset), n_bytes);
 }
 
 void fill(Buffer& buffer, size_t offset, uint8_t byte, size_t n_bytes) {
@@ -197,9 +228,18 @@ CommandList* begin_list(Queue& queue, std::string&) {
 }
 
 void use(CommandList& list, const Buffer& buffer) {
-  regioned(list, buffer, 0, 0);
+  regioned(list, buffer, static_cast<const EmulatedBuffer&>(buffer).region_offset, 0);
   list.used.insert(&buffer);
 }
+
+namespace {
+
+emulator::BoundArgument bound_array(CommandList& list, const Argument& a) {
+  const RegionPlace place = regioned(list, *a.buffer, a.offset, 0);
+  return {&place.region, static_cast<int64_t>(place.offset), nullptr, 0};
+}
+
+}  // namespace
 
 void dispatch(CommandList& list, const Dispatch& work) {
   if (work.arguments.size() > kMostArguments) fail("a kernel is given too many arguments");
@@ -212,7 +252,7 @@ void dispatch(CommandList& list, const Dispatch& work) {
     else if (a.buffer == nullptr)
       bound.push_back({});
     else
-      bound.push_back({&regioned(list, *a.buffer, a.offset, 0), static_cast<int64_t>(a.offset), nullptr, 0});
+      bound.push_back(bound_array(list, a));
   }
   emulator::LaunchConfig config;
   config.n_blocks = {static_cast<int32_t>(work.n_groups[0]), static_cast<int32_t>(work.n_groups[1]),
@@ -227,17 +267,20 @@ void dispatch(CommandList& list, const Dispatch& work) {
 
 void copy(CommandList& list, Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t n_bytes) {
   if (n_bytes == 0) fail("nothing is copied");
-  Region& target = regioned(list, to, to_offset, n_bytes);
-  Region& source = regioned(list, from, from_offset, n_bytes);
-  list.work.push_back([&target, &source, to_offset, from_offset, n_bytes] {
-    std::memmove(target.data() + to_offset, source.data() + from_offset, n_bytes);
-    target.copy_state(static_cast<int64_t>(to_offset), source, static_cast<int64_t>(from_offset), n_bytes);
+  const RegionPlace target = regioned(list, to, to_offset, n_bytes);
+  const RegionPlace source = regioned(list, from, from_offset, n_bytes);
+  if (target.region.kind() == emulator::RegionKind::kInput) fail("a copy writes to lent memory");
+  list.work.push_back([target, source, n_bytes] {
+    std::memmove(target.region.data() + target.offset, source.region.data() + source.offset, n_bytes);
+    target.region.copy_state(static_cast<int64_t>(target.offset), source.region, static_cast<int64_t>(source.offset),
+                             n_bytes);
   });
 }
 
 void fill(CommandList& list, Buffer& buffer, size_t offset, uint8_t byte, size_t n_bytes) {
   if (n_bytes == 0) fail("nothing is filled");
-  regioned(list, buffer, offset, n_bytes);
+  if (regioned(list, buffer, offset, n_bytes).region.kind() == emulator::RegionKind::kInput)
+    fail("lent memory is filled");
   list.work.push_back([&buffer, offset, byte, n_bytes] { fill(buffer, offset, byte, n_bytes); });
 }
 
@@ -294,5 +337,13 @@ std::set<std::string> take_dispatched() { return std::exchange(metal::device().d
 
 size_t live_buffers() { return metal::device().buffers.size(); }
 size_t live_lists() { return metal::device().lists.size(); }
+size_t lent_bytes() {
+  size_t n = 0;
+  for (const metal::Buffer* buffer : metal::device().buffers) {
+    const auto* emulated = static_cast<const metal::EmulatedBuffer*>(buffer);
+    if (emulated->is_lent()) n += emulated->region->size_bytes();
+  }
+  return n;
+}
 
 }  // namespace outpost::emulator

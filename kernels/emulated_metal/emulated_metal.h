@@ -23,5 +23,7 @@ std::set<std::string> take_dispatched();
 /// Buffers and lists that there are.
 size_t live_buffers();
 size_t live_lists();
+/// Of the host's memory, that kernels may read now.
+size_t lent_bytes();
 
 }  // namespace outpost::emulator

@@ -14,12 +14,20 @@ constexpr size_t kElementBytes = 2;
 Region* Allocations::add(size_t n_bytes, RegionKind kind, bool is_counted) {
   if (is_counted && n_bytes > n_bytes_ - n_used_) return nullptr;
   const size_t n_whole = (n_bytes + kElementBytes - 1) / kElementBytes * kElementBytes;
-  Allocation made{std::make_unique<Region>("allocation " + std::to_string(++n_made_), n_whole, kElementBytes, kind),
-                  is_counted ? n_bytes : 0};
-  Region* region = made.region.get();
+  return keep(std::make_unique<Region>("allocation " + std::to_string(++n_made_), n_whole, kElementBytes, kind),
+              is_counted ? n_bytes : 0);
+}
+
+Region* Allocations::lend(std::span<const std::byte> bytes) {
+  if (bytes.size() > n_bytes_ - n_used_) return nullptr;
+  return keep(std::make_unique<Region>("lent memory " + std::to_string(++n_made_), bytes, kElementBytes), bytes.size());
+}
+
+Region* Allocations::keep(std::unique_ptr<Region> made, size_t n_counted) {
+  Region* region = made.get();
   region->set_untyped();
-  n_used_ += made.n_counted;
-  allocations_[address_of(*region)] = std::move(made);
+  n_used_ += n_counted;
+  allocations_[address_of(*region)] = {std::move(made), n_counted};
   return region;
 }
 

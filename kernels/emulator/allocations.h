@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 
 #include "kernels/emulator/memory.h"
 
@@ -23,6 +24,8 @@ class Allocations {
   /// @param is_counted whether it is the device's own memory, which can run out
   /// @return null if it has
   Region* add(size_t n_bytes, RegionKind kind, bool is_counted);
+  /// Memory of the host at its own address, which nobody writes while the device has it. Null as above.
+  Region* lend(std::span<const std::byte> bytes);
   /// @throws Fault if nothing begins at this address
   void remove(int64_t address);
 
@@ -40,6 +43,8 @@ class Allocations {
     std::unique_ptr<Region> region;
     size_t n_counted;
   };
+
+  Region* keep(std::unique_ptr<Region> region, size_t n_counted);
 
   int64_t shift_;
   size_t n_bytes_ = size_t{1} << 30, n_used_ = 0;

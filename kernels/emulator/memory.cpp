@@ -24,7 +24,15 @@ Region::Region(std::string name, size_t size_bytes, size_t element_bytes, Region
       element_bytes_(element_bytes),
       kind_(kind),
       storage_((size_bytes + 7) / 8, ~uint64_t{0}),
+      data_(reinterpret_cast<std::byte*>(storage_.data())),
       cells_(kind == RegionKind::kInput ? 0 : size_bytes / element_bytes) {}
+
+Region::Region(std::string name, std::span<const std::byte> bytes, size_t element_bytes)
+    : name_(std::move(name)),
+      size_bytes_(bytes.size()),
+      element_bytes_(element_bytes),
+      kind_(RegionKind::kInput),
+      data_(const_cast<std::byte*>(bytes.data())) {}
 
 Region* (*find_address)(int64_t address, int64_t& offset) = nullptr;
 

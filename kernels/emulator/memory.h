@@ -82,6 +82,9 @@ enum class RegionKind { kInput, kValues, kEmpty, kShared };
 class Region {
  public:
   Region(std::string name, size_t size_bytes, size_t element_bytes, RegionKind kind);
+  /// Of bytes that others have, and that nobody writes: an input.
+  Region(std::string name, std::span<const std::byte> bytes, size_t element_bytes);
+  Region(Region&&) = default;
   /// Memory in which types of any size may lie: an access need not be of whole elements, which are what is watched.
   void set_untyped() { is_untyped_ = true; }
 
@@ -89,7 +92,7 @@ class Region {
   size_t size_bytes() const { return size_bytes_; }
   size_t element_bytes() const { return element_bytes_; }
   RegionKind kind() const { return kind_; }
-  std::byte* data() { return reinterpret_cast<std::byte*>(storage_.data()); }
+  std::byte* data() { return data_; }
 
   /// Between launches: the host has written these bytes, or copied them from another array with what is known of them.
   void set_written(int64_t offset, size_t n_bytes);
@@ -133,7 +136,8 @@ class Region {
   size_t size_bytes_, element_bytes_;
   RegionKind kind_;
   bool is_untyped_ = false;
-  std::vector<uint64_t> storage_;
+  std::vector<uint64_t> storage_;  ///< empty if others have the bytes
+  std::byte* data_;
   std::vector<Cell> cells_;           ///< one per element; none of an input
   std::unique_ptr<ReadMarks> marks_;  ///< of a shared array, in a block with asynchronous instructions
   uint32_t shared_address_ = 0;

@@ -16,6 +16,7 @@ struct DeviceInfo {
   std::string name;
   size_t n_bytes;       ///< that the GPU can use without moving others' memory out (recommendedMaxWorkingSetSize)
   size_t n_most_bytes;  ///< of one buffer
+  size_t n_page_bytes;  ///< what memory of the host is lent by
   bool is_usable;       ///< Metal 3, family Apple 7 or above
 };
 
@@ -36,9 +37,13 @@ struct Buffer {
 /// @param is_pinned whether the host writes to it by itself, rather than by `write`: no difference to Metal
 /// @return null if there is no memory
 Buffer* create_buffer(size_t n_bytes, bool is_pinned);
+/// A buffer of whole pages of the host's, which stay the host's: kernels read them, and nobody writes them.
+/// @param offset where what is read begins, n_read bytes: no difference to Metal
+/// @return null if Metal does not take them
+Buffer* lend_pages(const std::byte* pages, size_t n_bytes, size_t offset, size_t n_read);
 /// @pre no list that is not done has it
 void destroy_buffer(Buffer* buffer);
-/// The host writes, at once. @pre inside the buffer
+/// The host writes, at once. @pre inside the buffer, which was not lent
 void write(Buffer& buffer, size_t offset, const void* from, size_t n_bytes);
 void fill(Buffer& buffer, size_t offset, uint8_t byte, size_t n_bytes);
 

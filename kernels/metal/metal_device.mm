@@ -3,6 +3,8 @@
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
+#include <unistd.h>
+
 #include <cstring>
 #include <map>
 #include <memory>
@@ -25,6 +27,17 @@ struct NativeBuffer : Buffer {
   id<MTLBuffer> native;
 };
 id<MTLBuffer> native(const Buffer& buffer) { return static_cast<const NativeBuffer&>(buffer).native; }
+
+/// Null if Metal has made none.
+Buffer* buffer_of(id<MTLBuffer> made, size_t n_bytes) {
+  if (made == nil) return nullptr;
+  auto* buffer = new NativeBuffer;
+  buffer->contents = static_cast<std::byte*>(made.contents);
+  buffer->address = made.gpuAddress;
+  buffer->n_bytes = n_bytes;
+  buffer->native = made;
+  return buffer;
+}
 
 struct NativePipeline : Pipeline {
   id<MTLComputePipelineState> native;
@@ -52,6 +65,7 @@ struct Device {
       info.name = gpu.name.UTF8String;
       info.n_bytes = gpu.recommendedMaxWorkingSetSize;
       info.n_most_bytes = gpu.maxBufferLength;
+      info.n_page_bytes = static_cast<size_t>(getpagesize());
       info.is_usable = [gpu supportsFamily:MTLGPUFamilyMetal3] && [gpu supportsFamily:MTLGPUFamilyApple7];
       if (!info.is_usable) return;
       const auto n_code_bytes = static_cast<size_t>(outpost_metallib_end - outpost_metallib);
@@ -92,14 +106,17 @@ size_t bytes_in_use() { return device().gpu.currentAllocatedSize; }
 
 Buffer* create_buffer(size_t n_bytes, bool) {
   @autoreleasepool {
-    id<MTLBuffer> made = [device().gpu newBufferWithLength:n_bytes options:MTLResourceStorageModeShared];
-    if (made == nil) return nullptr;
-    auto* buffer = new NativeBuffer;
-    buffer->contents = static_cast<std::byte*>(made.contents);
-    buffer->address = made.gpuAddress;
-    buffer->n_bytes = n_bytes;
-    buffer->native = made;
-    return buffer;
+    return buffer_of([device().gpu newBufferWithLength:n_bytes options:MTLResourceStorageModeShared], n_bytes);
+  }
+}
+
+Buffer* lend_pages(const std::byte* pages, size_t n_bytes, size_t, size_t) {
+  @autoreleasepool {
+    return buffer_of([device().gpu newBufferWithBytesNoCopy:const_cast<std::byte*>(pages)
+                                                     length:n_bytes
+                                                    options:MTLResourceStorageModeShared
+                                                deallocator:nil],
+                     n_bytes);
   }
 }
 

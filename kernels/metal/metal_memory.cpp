@@ -22,8 +22,32 @@ void* Memory::add(size_t n_bytes, bool is_pinned) {
   std::unique_ptr<Buffer, Deleter> buffer(create_buffer(n_bytes, is_pinned));
   if (buffer == nullptr) return nullptr;
   void* data = buffer->contents;
-  allocations_[reinterpret_cast<uintptr_t>(data)].buffer = std::move(buffer);
+  Allocation& allocation = allocations_[reinterpret_cast<uintptr_t>(data)];
+  allocation.buffer = std::move(buffer);
+  allocation.n_bytes = n_bytes;
   return data;
+}
+
+Lending Memory::lend(const void* data, size_t n_bytes) {
+  constexpr uintptr_t kAlignment = 16;  // of the widest type that kernels read
+  std::string reason;
+  const DeviceInfo* info = device_info(reason);
+  const auto first = reinterpret_cast<uintptr_t>(data);
+  if (info == nullptr || n_bytes == 0 || first % kAlignment != 0) return Lending::kImpossible;
+  const auto next = allocations_.lower_bound(first);
+  const bool overlaps =
+      holder(data) != allocations_.end() || (next != allocations_.end() && next->first - first < n_bytes);
+  if (overlaps) return Lending::kImpossible;
+  const size_t offset = first % info->n_page_bytes;
+  const size_t n_pages = (offset + n_bytes + info->n_page_bytes - 1) / info->n_page_bytes;
+  const size_t n_buffer_bytes = n_pages * info->n_page_bytes;
+  if (n_buffer_bytes > info->n_most_bytes) return Lending::kImpossible;
+  if (n_buffer_bytes > n_free()) return Lending::kOutOfMemory;
+  std::unique_ptr<Buffer, Deleter> buffer(
+      lend_pages(static_cast<const std::byte*>(data) - offset, n_buffer_bytes, offset, n_bytes));
+  if (buffer == nullptr) return Lending::kImpossible;
+  allocations_[first] = {std::move(buffer), offset, n_bytes, /*is_lent=*/true};
+  return Lending::kDone;
 }
 
 bool Memory::remove(const void* data) {
@@ -39,15 +63,16 @@ Memory::Allocations::const_iterator Memory::holder(const void* address) const {
   const auto next = allocations_.upper_bound(at);
   if (next == allocations_.begin()) return allocations_.end();
   const auto found = std::prev(next);
-  return at - found->first < found->second.buffer->n_bytes ? found : allocations_.end();
+  return at - found->first < found->second.n_bytes ? found : allocations_.end();
 }
 
 Place Memory::find(const void* address, size_t n_bytes) const {
   const auto found = holder(address);
   if (found == allocations_.end()) return {};
-  const size_t offset = reinterpret_cast<uintptr_t>(address) - found->first;
-  Buffer* buffer = found->second.buffer.get();
-  return n_bytes <= buffer->n_bytes - offset ? Place{buffer, offset} : Place{};
+  const Allocation& allocation = found->second;
+  const size_t i = reinterpret_cast<uintptr_t>(address) - found->first;
+  if (n_bytes > allocation.n_bytes - i) return {};
+  return {allocation.buffer.get(), allocation.offset + i, allocation.is_lent};
 }
 
 uint64_t Memory::device_address(const void* address) {
@@ -58,7 +83,7 @@ uint64_t Memory::device_address(const void* address) {
     allocation.addressed = ++n_addressed_;
     addressed_[n_addressed_] = allocation.buffer.get();
   }
-  return allocation.buffer->address + (reinterpret_cast<uintptr_t>(address) - found->first);
+  return allocation.buffer->address + allocation.offset + (reinterpret_cast<uintptr_t>(address) - found->first);
 }
 
 uint64_t Memory::visit_addressed(uint64_t n_known, const std::function<void(const Buffer&)>& visit) const {

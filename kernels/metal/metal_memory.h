@@ -1,4 +1,5 @@
-// The buffers of a process on Metal, found by any address of the host inside them.
+// The buffers of a process on Metal, and memory of the host that was lent to it, found by any address of the host
+// inside them.
 #pragma once
 
 #include <functional>
@@ -12,13 +13,19 @@ namespace outpost::metal {
 struct Place {
   Buffer* buffer = nullptr;  ///< null: nowhere
   size_t offset = 0;
+  bool is_lent = false;  ///< nobody may write there
 };
+
+/// What came of lending memory.
+enum class Lending { kDone, kOutOfMemory, kImpossible };
 
 /// Not for several threads at once.
 class Memory {
  public:
   /// Null if there is no room: beyond what Metal recommends the system would move others' memory out.
   void* add(size_t n_bytes, bool is_pinned);
+  /// Memory of the host as runtime.h has it, in the pages that hold it: neighbours may share one.
+  Lending lend(const void* data, size_t n_bytes);
   /// @return false if nothing begins at this address
   bool remove(const void* data);
 
@@ -40,9 +47,12 @@ class Memory {
   };
   struct Allocation {
     std::unique_ptr<Buffer, Deleter> buffer;
+    size_t offset = 0;  ///< of its first byte in the buffer
+    size_t n_bytes = 0;
+    bool is_lent = false;
     uint64_t addressed = 0;  ///< its key in addressed_; 0: in none
   };
-  using Allocations = std::map<uintptr_t, Allocation>;  // by their first byte
+  using Allocations = std::map<uintptr_t, Allocation>;  // by their first byte; none has bytes of another
 
   Allocations::const_iterator holder(const void* address) const;
 

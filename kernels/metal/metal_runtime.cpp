@@ -90,13 +90,16 @@ bool is_for_commands(const Place& place, size_t n_bytes) {
   return place.buffer != nullptr && place.offset % 4 == 0 && n_bytes % 4 == 0;
 }
 
+/// Where the host or a command of the GPU writes. @param place of it, in no buffer if it is not the device's
+bool can_write(const Place& place) { return place.buffer != nullptr && !place.is_lent; }
+
 /// Both ends of a copy. @return whether those of the device are there
 bool find_ends(const void* to, const void* from, size_t n_bytes, gpu::Copy direction, Place& to_place,
                Place& from_place) {
   const Memory& memory = runtime().memory;
   to_place = memory.find(to, n_bytes);
   from_place = memory.find(from, n_bytes);
-  return (direction == gpu::Copy::kToHost || to_place.buffer != nullptr) &&
+  return (direction == gpu::Copy::kToHost ? !to_place.is_lent : can_write(to_place)) &&
          (direction == gpu::Copy::kToDevice || from_place.buffer != nullptr);
 }
 
@@ -170,7 +173,7 @@ Error device_properties(int32_t device, DeviceProperties& properties) {
   if (device != 0) return Error::kInvalidValue;
   // Metal does not say how many cores there are: 8 to 80.
   constexpr int32_t kCores = 20;
-  properties = {info->name, info->n_bytes, kCores, info->is_usable};
+  properties = {info->name, info->n_bytes, kCores, info->is_usable, /*shares_host_memory=*/true};
   return Error::kNone;
 }
 
@@ -213,6 +216,13 @@ Error release(void* data) {
 }
 Error allocate_pinned(void*& data, size_t n_bytes) { return allocate(data, n_bytes, true); }
 Error release_pinned(void* data) { return release(data); }
+
+Error lend(const void* data, size_t n_bytes, bool& is_lent) {
+  const Lock lock(runtime().mutex);
+  const Lending lending = runtime().memory.lend(data, n_bytes);
+  is_lent = lending == Lending::kDone;
+  return lending == Lending::kOutOfMemory ? Error::kOutOfMemory : Error::kNone;
+}
 
 int64_t device_address(const void* data) {
   if (data == nullptr) return 0;
@@ -347,7 +357,7 @@ Error fill(void* data, uint8_t byte, size_t n_bytes) {
   const Lock lock(runtime().mutex);
   if (n_bytes == 0) return Error::kNone;
   const Place place = runtime().memory.find(data, n_bytes);
-  if (place.buffer == nullptr) return failed(kElsewhere);
+  if (!can_write(place)) return failed(kElsewhere);
   metal::fill(*place.buffer, place.offset, byte, n_bytes);
   return Error::kNone;
 }
@@ -356,7 +366,7 @@ Error fill(Stream stream, void* data, uint8_t byte, size_t n_bytes) {
   Lock lock(runtime().mutex);
   if (n_bytes == 0) return Error::kNone;
   const Place place = runtime().memory.find(data, n_bytes);
-  if (place.buffer == nullptr) return failed(kElsewhere);
+  if (!can_write(place)) return failed(kElsewhere);
   if (is_for_commands(place, n_bytes))
     return stream->commands->add(runtime().memory, FillCommand{place, byte, n_bytes});
   if (stream->commands->is_recording()) return failed(kRecording);

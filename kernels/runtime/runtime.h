@@ -29,7 +29,8 @@ struct DeviceProperties {
   std::string name;
   size_t n_bytes;  ///< of memory
   int32_t n_multiprocessors;
-  bool is_usable;  ///< whether there are kernels for it
+  bool is_usable;           ///< whether there are kernels for it
+  bool shares_host_memory;  ///< it has none of its own
 };
 /// What a device has to have to be usable: "compute capability 8.0 or above, which this build is for".
 std::string requirement();
@@ -53,6 +54,11 @@ Error release(void* data);
 /// Memory of the host that the device reads and writes at the same address.
 Error allocate_pinned(void*& data, size_t n_bytes);
 Error release_pinned(void* data);
+/// Lets kernels read n bytes of the host where they are, which nobody else than `release` ends: the device shares the
+/// host's memory then. @pre they stay, and nobody writes them
+/// @param is_lent false, without an error, where that cannot be: on devices with memory of their own, for bytes that do
+/// not begin at a multiple of 16, and for what is lent already
+Error lend(const void* data, size_t n_bytes, bool& is_lent);
 /// What kernels call an address of the device's memory, where they find it in data and not among their arguments. 0 for
 /// null.
 int64_t device_address(const void* data);

@@ -32,13 +32,14 @@ struct DeviceSpan {
 };
 
 /// A tensor as it lies in the model file: [n_rows, n_cols], blocks of `type` along n_cols.
-/// The bytes must stay mapped for as long as a Weight made from them lives.
 struct WeightView {
   const char* name;  ///< GGUF tensor name, for messages
   TensorType type;
   int64_t n_rows;
   int64_t n_cols;
   std::span<const std::byte> bytes;
+  /// The bytes stay as they are for as long as anything made of them lives; otherwise only during the call.
+  bool is_mapped = false;
 };
 
 /// Owns a DeviceSpan.
@@ -67,7 +68,8 @@ class Weight {
   virtual ~Weight() = default;
   virtual int64_t n_rows() const = 0;
   virtual int64_t n_cols() const = 0;
-  virtual size_t size_bytes() const = 0;  ///< memory held besides the mapped file
+  /// Memory that it takes: what was made of the file, or the part of the file that is computed with.
+  virtual size_t size_bytes() const = 0;
 };
 
 /// Shape of the KV cache of one model. A page holds kKvPageSize positions of every layer.
@@ -267,10 +269,11 @@ class Backend : public KvAllocator {
   /// A small f32 or f16 tensor (a norm's weight) as f32.
   virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
   virtual std::unique_ptr<Rope> create_rope(const RopeParams& params) = 0;
-  /// The views must stay mapped for as long as the experts live: those that do not fit into the budget are prepared
-  /// from there again and again.
+  /// @pre the views are mapped: experts that do not fit into the budget are prepared from there again and again
   virtual std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) = 0;
   virtual ExpertCacheStats expert_cache_stats() const = 0;
+  /// Whether what was made of this view computes with its bytes, where they are: the file's pages are wanted then.
+  virtual bool reads_in_place(const WeightView&) const { return false; }
 
   /// Makes the table ready for `embed`, which finds it by its bytes: what is wrong is said while loading, not in the
   /// middle of a reply.

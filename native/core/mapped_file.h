@@ -39,4 +39,12 @@ class MappedFile {
 /// For any memory: a hint that changes no contents.
 void prefetch_pages(std::span<const std::byte> part);
 
+/// Brings this part into memory, and returns when it was there.
+inline void read_pages(std::span<const std::byte> part) {
+  constexpr size_t kLeastPage = 4096;
+  prefetch_pages(part);
+  for (size_t i = 0; i < part.size(); i += kLeastPage)
+    static_cast<void>(*const_cast<const volatile std::byte*>(&part[i]));
+}
+
 }  // namespace outpost

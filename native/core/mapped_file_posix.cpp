@@ -41,7 +41,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   }
   size_ = static_cast<size_t>(info.st_size);
   if (size_ == 0) return;  // mmap refuses a length of 0; an empty span is what the caller sees
-  void* data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  // Shared: pages that a GPU computes with in place are the file's own, and nothing is to make copies of them.
+  void* data = mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd, 0);
   if (data == MAP_FAILED) {
     throw EngineError(ErrorCode::kFileUnreadable,
                       concat("Cannot map ", path, " (", size_, " bytes): ", std::strerror(errno), "."));

@@ -36,7 +36,7 @@ WeightView WeightLoader::find(const std::string& name, std::initializer_list<int
   // The name in the set outlives every view; the file's own has no terminating zero.
   const char* stored_name = used_.insert(name).first->c_str();
   const auto n_rows = static_cast<int64_t>(tensor->n_elements) / tensor->shape.back();
-  return {stored_name, tensor->type, n_rows, tensor->shape.back(), tensor->bytes};
+  return {stored_name, tensor->type, n_rows, tensor->shape.back(), tensor->bytes, /*is_mapped=*/true};
 }
 
 void WeightLoader::advance(const WeightView& view) {
@@ -53,9 +53,10 @@ size_t WeightLoader::stage_of(std::string_view name) const {
 
 std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
   const size_t stage = stage_of(view.name);
-  auto weight = stages_.backend(stage).load_weight(view);
+  Backend& backend = stages_.backend(stage);
+  auto weight = backend.load_weight(view);
   weight_bytes_[stage] += weight->size_bytes();
-  file_.release(view.bytes);
+  if (!backend.reads_in_place(view)) file_.release(view.bytes);
   advance(view);
   return weight;
 }
@@ -199,7 +200,7 @@ std::unique_ptr<Experts> WeightLoader::experts(int32_t il, int64_t n_embd, int64
   weight_bytes_[stage] += backend.expert_cache_stats().resident_bytes - resident_before;
   loaded_experts_.push_back(experts.get());
   for (const WeightView& view : {views.gate, views.up, views.down}) {
-    file_.release(view.bytes);  // those that are not resident come back when they are chosen
+    if (!backend.reads_in_place(view)) file_.release(view.bytes);  // what is not resident comes back when it is chosen
     advance(view);
   }
   return experts;

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "backend/device_experts.h"
@@ -60,17 +59,6 @@ void rename_tensor(TinyLlama& tiny, const std::string& from, const std::string& 
 /// [n_expert, n_rows] f32, as one tensor of two dimensions.
 void add_biases(TinyLlama& tiny, const std::string& name, int64_t n_rows, uint32_t seed) {
   tiny.add_matrix(name, random_matrix(TensorType::kF32, tiny.n_expert, n_rows, seed));
-}
-
-/// Each expert's rows of `a`, then its rows of `b`.
-FileMatrix interleave(const FileMatrix& a, const FileMatrix& b, int64_t n_expert) {
-  FileMatrix merged{a.type, a.n_rows + b.n_rows, a.n_cols, {}};
-  const auto n = static_cast<int64_t>(a.bytes.size()) / n_expert;
-  for (int64_t expert = 0; expert < n_expert; ++expert) {
-    for (const FileMatrix* part : {&a, &b})
-      merged.bytes.insert(merged.bytes.end(), part->bytes.begin() + expert * n, part->bytes.begin() + (expert + 1) * n);
-  }
-  return merged;
 }
 
 }  // namespace
@@ -135,19 +123,7 @@ TEST_CASE("gate and up may be one tensor, and experts may have biases") {
     add_biases(apart, blk + "ffn_up_exps.bias", n_ff, 2);
     add_biases(apart, blk + "ffn_down_exps.bias", n_embd, 3);
   }
-  TinyLlama merged = apart;
-  for (int32_t il = 0; il < apart.n_layer; ++il) {
-    const std::string blk = "blk." + std::to_string(il) + ".";
-    for (const char* kind : {".weight", ".bias"}) {
-      const std::string gate = blk + "ffn_gate_exps" + kind, up = blk + "ffn_up_exps" + kind;
-      FileMatrix both = interleave(merged.tensor(gate).data, merged.tensor(up).data, apart.n_expert);
-      const bool is_bias = std::strcmp(kind, ".bias") == 0;
-      if (is_bias) both = {both.type, apart.n_expert, 2 * n_ff, both.bytes};
-      merged.remove_tensor(gate);
-      merged.remove_tensor(up);
-      merged.tensors.push_back({blk + "ffn_gate_up_exps" + kind, both, false, is_bias ? 1 : apart.n_expert});
-    }
-  }
+  const TinyLlama merged = with_merged_experts(apart);
   const std::vector<float> expected = logits_of(*load(apart));
   CHECK(expected != without);
   CHECK(logits_of(*load(merged)) == expected);

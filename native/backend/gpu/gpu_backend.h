@@ -8,6 +8,7 @@
 #include <array>
 #include <initializer_list>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,7 @@ class GpuBackend final : public Backend {
   void load_table(const WeightView& table) override { tables_[table.bytes.data()] = load_matrix(table); }
   std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
   ExpertCacheStats expert_cache_stats() const override;
+  bool reads_in_place(const WeightView& view) const override { return lent_.contains(view.bytes.data()); }
   std::unique_ptr<Rope> create_rope(const RopeParams& params) override;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override;
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) override;
@@ -283,7 +285,8 @@ class GpuBackend final : public Backend {
   gpu::Stream stream_ = nullptr;
   std::map<std::pair<const std::byte*, int64_t>, std::weak_ptr<GpuMatrix>> matrices_;
   std::map<const std::byte*, std::shared_ptr<GpuMatrix>> tables_;
-  std::vector<GpuRope*> ropes_;  // owned by the network, which outlives every pass
+  std::set<const std::byte*> lent_;  // of views that are computed with in place
+  std::vector<GpuRope*> ropes_;      // owned by the network, which outlives every pass
   DeviceExperts expert_budget_;
   uint64_t resident_expert_bytes_ = 0, expert_bytes_ = 0;  // of slots, and of all experts
   DeviceBytes expert_counters_;                            // [kSlotCounters]; none where all experts are resident

@@ -36,4 +36,16 @@ DeviceBytes::DeviceBytes(size_t n, const char* what) {
   size_ = n;
 }
 
+DeviceBytes DeviceBytes::lent(const std::byte* data, size_t n, const char* what) {
+  bool is_lent = false;
+  const gpu::Error error = gpu::lend(data, n, is_lent);
+  if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(n, what);
+  check_gpu(error, "lending memory");
+  DeviceBytes bytes;
+  if (!is_lent) return bytes;
+  bytes.data_ = const_cast<std::byte*>(data);
+  bytes.size_ = n;
+  return bytes;
+}
+
 }  // namespace outpost

@@ -34,11 +34,15 @@ inline void wait_for_copies() { check_gpu(gpu::synchronize(nullptr), "copying to
 /// @throws EngineError kModelUnsupported: no kernel takes a tensor of this type
 [[noreturn]] void fail_unsupported(const WeightView& view);
 
-/// An allocation on the current device. @throws EngineError kOutOfMemory with the figures
+/// An allocation on the current device, or memory of the host that was lent to it. @throws EngineError kOutOfMemory
+/// with the figures
 class DeviceBytes {
  public:
   DeviceBytes() = default;
   DeviceBytes(size_t n, const char* what);
+  /// n bytes of the host where they are, which nobody writes as long as this lives; nothing if kernels cannot read them
+  /// there. @throws EngineError as above
+  static DeviceBytes lent(const std::byte* data, size_t n, const char* what);
   ~DeviceBytes() { release(); }
   DeviceBytes(DeviceBytes&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

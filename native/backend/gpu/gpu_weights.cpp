@@ -1,14 +1,9 @@
 #include "backend/gpu/gpu_backend.h"
 
+#include "core/mapped_file.h"
 #include "quant/dequantize.h"
 
 namespace outpost {
-namespace {
-
-// Only a large tensor is worth finding again: the bytes of a computed one may lie where another's were.
-constexpr size_t kSmallMatrix = size_t{1} << 20;
-
-}  // namespace
 
 void fail_unsupported(const WeightView& view) {
   throw EngineError(ErrorCode::kModelUnsupported,
@@ -72,9 +67,10 @@ std::unique_ptr<HostBuffer> GpuBackend::alloc_host(size_t n) {
 }
 
 std::shared_ptr<GpuMatrix> GpuBackend::load_matrix(const WeightView& view) {
+  if (!view.is_mapped) return upload_matrix(view);
   // A tied embedding is loaded twice, as the table and as the head.
   std::weak_ptr<GpuMatrix>& known = matrices_[{view.bytes.data(), view.n_rows}];
-  if (auto matrix = known.lock(); matrix != nullptr && view.bytes.size() > kSmallMatrix) return matrix;
+  if (auto matrix = known.lock(); matrix != nullptr) return matrix;
   std::shared_ptr<GpuMatrix> matrix = upload_matrix(view);
   known = matrix;
   return matrix;
@@ -91,9 +87,14 @@ std::unique_ptr<GpuMatrix> GpuBackend::to_device(const WeightView& view, const s
   if (view.n_rows > INT32_MAX || view.n_cols > INT32_MAX) fail_unsupported(view);
   const int64_t n_elements = n_rows * view.n_cols;
   const size_t n_bytes = gpu::device_bytes(view.type, n_elements);
-  DeviceBytes memory(n_bytes, view.name);
-  check_gpu(gpu::copy_runs(memory.data(), bytes, pitch, width, n_bytes / width), "copying a weight");
-  wait_for_copies();
+  DeviceBytes memory;
+  if (view.is_mapped && pitch == width) memory = DeviceBytes::lent(bytes, n_bytes, view.name);
+  const bool is_lent = memory.data() != nullptr;
+  if (!is_lent) {
+    memory = DeviceBytes(n_bytes, view.name);
+    check_gpu(gpu::copy_runs(memory.data(), bytes, pitch, width, n_bytes / width), "copying a weight");
+    wait_for_copies();
+  }
   gpu::DeviceType type = view.type;
   if (gpu::can_widen(view.type, view.n_cols)) {
     type.is_wide = true;
@@ -101,6 +102,9 @@ std::unique_ptr<GpuMatrix> GpuBackend::to_device(const WeightView& view, const s
     launched(gpu::launch_widen(stream_, view.type, memory.data(), wide.data(), n_elements), "widen");
     check_gpu(gpu::synchronize(stream_), "preparing a weight");
     memory = std::move(wide);
+  } else if (is_lent) {
+    read_pages({bytes, n_bytes});  // now, and not when the first token is waited for
+    lent_.insert(view.bytes.data());
   }
   weight_bytes_ += n_bytes;
   if (gpu::takes_super_groups(type)) super_bytes_ += n_bytes;

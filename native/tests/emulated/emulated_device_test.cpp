@@ -11,6 +11,7 @@
 #include "model/device_layers.h"
 #include "tests/emulated/emulated_models.h"
 #include "tests/support/kv_life.h"
+#include "tests/support/quantized_data.h"
 #include "tests/support/recorder.h"
 #include "tests/support/throws_error.h"
 
@@ -85,6 +86,18 @@ TEST_CASE("emulated device: experts in slots have the bits of experts that are a
   CHECK(stats.n_hits > 0);
   CHECK(stats.n_misses > 0);
   CHECK(stats.n_evictions > 0);
+}
+
+TEST_CASE("emulated device: experts may have their gates and ups in one tensor") {
+  const TempDir dir;
+  const TinyLlama tiny = tiny_llama({TensorType::kQ4_0}, 64, 6);
+  const ModelPair apart = load_pair(dir, tiny);
+  const auto tokens = random_tokens(*apart.on_cpu, 20);
+  LoadOptions options;
+  options.devices = {device_id(0)};
+  const auto merged = Model::load(dir.write("merged.gguf", with_merged_experts(tiny).bytes()), options);
+  for (const int32_t n_chunk : {1, 20})
+    CHECK(logits(*merged, tokens, 20, n_chunk) == logits(*apart.on_device, tokens, 20, n_chunk));
 }
 
 TEST_CASE("emulated device: layers are shared with the processor, and between two devices if there are two") {
@@ -260,6 +273,20 @@ TEST_CASE("emulated device: more layers fit with keys and values in codes") {
   options.device_kv = "max";
   CHECK(Model::load(path, options)->info().shares.back().n_layer == 2);
   emulator::set_device_memory(size_t{1} << 30);
+}
+
+TEST_CASE("emulated device: weights of the same bytes are one where the bytes stay, and several where they do not") {
+  const auto backend = create_gpu_backend(0, {});
+  const FileMatrix matrix = random_matrix(TensorType::kF16, 512, 2048, 1);
+  const auto bytes_of_two = [&](bool is_mapped) {
+    WeightView view = matrix.view();
+    view.is_mapped = is_mapped;
+    const size_t before = emulator::device_bytes_in_use();
+    const auto first = backend->load_weight(view), second = backend->load_weight(view);
+    return emulator::device_bytes_in_use() - before;
+  };
+  CHECK(bytes_of_two(true) == matrix.view().bytes.size());
+  CHECK(bytes_of_two(false) == 2 * matrix.view().bytes.size());  // else a speed would be that of the caches
 }
 
 TEST_CASE("emulated device: experts in slots beside the processor, which has another layer") {

@@ -13,10 +13,12 @@ using namespace outpost::test;
 
 namespace {
 
-std::shared_ptr<const LoadedModel> load_on_device(const TempDir& dir, const TinyLlama& tiny) {
+/// @param name of its file, which a device may compute with in place: of two models at once each has its own
+std::shared_ptr<const LoadedModel> load_on_device(const TempDir& dir, const TinyLlama& tiny,
+                                                  const char* name = "tiny.gguf") {
   LoadOptions options;
   options.devices = {device_id(0)};
-  return std::dynamic_pointer_cast<const LoadedModel>(Model::load(dir.write("tiny.gguf", tiny.bytes()), options));
+  return std::dynamic_pointer_cast<const LoadedModel>(Model::load(dir.write(name, tiny.bytes()), options));
 }
 
 void check_list(const Shortlist& list, std::span<const float> logits) {
@@ -190,8 +192,8 @@ TEST_CASE("emulated device: drafts from shortlists are those from all logits") {
   const TempDir dir;
   const TinyLlama glm = with_predictor(tiny_llama({TensorType::kF32}));
   const TinyLlama small = tiniest_llama(), large = tiny_llama({TensorType::kF32}, 128);
-  const auto device_model = [&](const TinyLlama& tiny) {
-    return std::const_pointer_cast<LoadedModel>(load_on_device(dir, tiny));
+  const auto device_model = [&](const TinyLlama& tiny, const char* name) {
+    return std::const_pointer_cast<LoadedModel>(load_on_device(dir, tiny, name));
   };
   GenerateRequest request;
   request.n_predict = 24;
@@ -209,7 +211,7 @@ TEST_CASE("emulated device: drafts from shortlists are those from all logits") {
     CHECK(text == reply(*plain, request).text);
     return counts.n_drafted;
   };
-  CHECK(count(device_model(glm), nullptr, DraftSource::kMtp) > 0);
-  const auto target = device_model(large);
-  CHECK(count(target, device_model(small), DraftSource::kModel) > 0);
+  CHECK(count(device_model(glm, "glm.gguf"), nullptr, DraftSource::kMtp) > 0);
+  const auto target = device_model(large, "large.gguf");
+  CHECK(count(target, device_model(small, "small.gguf"), DraftSource::kModel) > 0);
 }

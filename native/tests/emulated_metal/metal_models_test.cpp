@@ -1,4 +1,5 @@
 // What the backend computes on Metal and does not promise elsewhere.
+#include "kernels/emulated_device/emulated_device.h"
 #include "kernels/emulated_metal/emulated_metal.h"
 #include "tests/emulated/emulated_models.h"
 #include "tests/support/throws_error.h"
@@ -58,6 +59,40 @@ TEST_CASE("metal: a pass of few tokens has no launch of its own for rotation") {
   }
   CHECK(kernels_of(20, "exact").contains("rope_and_store_kv"));
   CHECK(kernels_of(1, "compact").contains("rope_and_store_codes_one_128"));
+}
+
+TEST_CASE("metal: weights are computed with where the file is mapped, but those that kernels want in another order") {
+  // Of 256 columns, so that rows of q8_0 and q6_K may be widened.
+  struct Sizes {
+    uint64_t matrices = 0, lent, used, said;
+  };
+  const auto sizes_with = [](TensorType type, int32_t n_expert) {
+    const TempDir dir;
+    const std::string path = dir.write("tiny.gguf", tiny_llama({type}, 256, n_expert).bytes());
+    const size_t used_before = emulator::device_bytes_in_use();
+    LoadOptions options;
+    options.devices = {device_id(0)};
+    const auto model = Model::load(path, options);
+    Sizes sizes{0, emulator::lent_bytes(), emulator::device_bytes_in_use() - used_before, model->info().weight_bytes};
+    const GgufFile file = GgufFile::open(path);
+    for (const TensorInfo& tensor : file.tensors())
+      if (tensor.shape.size() >= 2) sizes.matrices += tensor.bytes.size();
+    return sizes;
+  };
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kF16, TensorType::kQ4_0}) {
+    for (const int32_t n_expert : {0, 4}) {
+      CAPTURE(type);
+      CAPTURE(n_expert);
+      const Sizes sizes = sizes_with(type, n_expert);
+      CHECK(sizes.lent == sizes.matrices);
+      CHECK(sizes.said >= sizes.matrices);  // with vectors, which become f32
+      CHECK(sizes.used - sizes.lent < sizes.matrices / 4);
+    }
+  }
+  const Sizes wide = sizes_with(TensorType::kQ8_0, 0);
+  CHECK(wide.lent == 0);
+  CHECK(wide.used >= wide.matrices);
+  CHECK(emulator::lent_bytes() == 0);
 }
 
 TEST_CASE("metal: there is one device, and the ids of others are refused") {

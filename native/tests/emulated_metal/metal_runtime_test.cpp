@@ -1,7 +1,10 @@
 // Metal's runtime on a device that the emulator stands in for: order, memory, recordings, and what goes wrong.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -202,6 +205,65 @@ TEST_CASE("metal runtime: kernels are held to what was written, and to buffers t
   REQUIRE(release(b.stream, block) == Error::kNone);
 }
 
+TEST_CASE("metal runtime: memory of the host that was lent is read where it is, and written by nobody") {
+  MetalBench b;
+  const size_t n_used = emulator::device_bytes_in_use(), n_buffers = emulator::live_buffers();
+  alignas(64) std::array<float, 64> host;
+  std::iota(host.begin(), host.end(), 0.0f);
+  const auto lent = [&](size_t first, size_t n) {
+    bool is_lent = false;
+    REQUIRE(lend(&host[first], n * sizeof(float), is_lent) == Error::kNone);
+    return is_lent;
+  };
+  const std::span all(host);
+  // Neighbours, which share a page and a buffer's bytes, but for sixteen floats between them.
+  REQUIRE(lent(0, 16));
+  REQUIRE(lent(32, 16));
+  CHECK(emulator::live_buffers() == n_buffers + 2);
+  CHECK(emulator::device_bytes_in_use() == n_used + 128);
+
+  float* x = b.array(numbers(100, 16));
+  REQUIRE(b.add(x, &host[32], 16) == Error::kNone);
+  REQUIRE(b.add(x, &host[8], 8) == Error::kNone);
+  host[8] = 1000;  // what is there when the device comes to it: nothing was copied
+  CHECK(b.values(x, 16)[0] == 100 + 32 + 1000);
+  CHECK(b.values(x, 16)[15] == 115 + 47);
+  REQUIRE(copy(b.stream, x, &host[33], 4, Copy::kOnDevice) == Error::kNone);
+  CHECK(b.values(x, 1)[0] == 33);
+  CHECK(device_address(&host[33]) == device_address(&host[0]) + 33 * 4);
+
+  // Beyond what was lent, though in the same pages.
+  const std::string elsewhere = "not allocated for the device";
+  CHECK(error_text(b.add(x, &host[16], 8)).find(elsewhere) != std::string::npos);
+  CHECK(error_text(copy(b.stream, x, &host[12], 32, Copy::kOnDevice)).find(elsewhere) != std::string::npos);
+  REQUIRE(b.add(x, &host[12], 8) == Error::kNone);
+  CHECK(is_fault([&] { synchronize(b.stream); }));
+  // Writing.
+  REQUIRE(b.add(&host[0], x, 8) == Error::kNone);
+  CHECK(is_fault([&] { synchronize(b.stream); }));
+  for (const Error error :
+       {copy(&host[0], all.data(), 32, Copy::kToDevice), copy(b.stream, &host[0], x, 32, Copy::kOnDevice),
+        copy(b.stream, &host[0], x, 32, Copy::kToHost), fill(&host[0], 0, 32), fill(b.stream, &host[0], 0, 32)})
+    CHECK(error_text(error).find(elsewhere) != std::string::npos);
+  CHECK(host[0] == 0);
+
+  // What cannot be lent: a part of what is, what has such a part, what does not begin where kernels may read.
+  for (const auto& [first, n] : {std::pair<size_t, size_t>{0, 16}, {4, 4}, {16, 20}, {28, 36}, {17, 4}, {16, 0}})
+    CHECK(!lent(first, n));
+  CHECK(lent(16, 16));  // between the two
+  for (const size_t first : {0, 16, 32}) REQUIRE(release(&host[first]) == Error::kNone);
+  CHECK(emulator::live_buffers() == n_buffers + 1);  // x
+  CHECK(lent(0, 64));
+  REQUIRE(release(&host[0]) == Error::kNone);
+
+  // It counts as the device's: by whole pages, as Metal takes them.
+  emulator::set_device_memory(emulator::device_bytes_in_use() + 16383);
+  bool is_lent = true;
+  CHECK(lend(&host[0], 64, is_lent) == Error::kOutOfMemory);
+  CHECK(!is_lent);
+  emulator::set_device_memory(size_t{1} << 30);
+}
+
 TEST_CASE("metal's stand-in: limits and mistakes are faults") {
   using namespace metal;
   std::string reason;
@@ -246,6 +308,21 @@ TEST_CASE("metal's stand-in: limits and mistakes are faults") {
   CHECK(is_fault([&] { destroy_queue(queue); }));
   CHECK(is_fault([&] { wait(*list, reason); }));  // nobody has written the buffer
   destroy_list(list);
+  alignas(64) static std::array<std::byte, 1 << 15> host{};
+  const auto* page = &host[16384 - reinterpret_cast<uintptr_t>(host.data()) % 16384];
+  CHECK(is_fault([&] { lend_pages(page + 64, 16384, 0, 64); }));
+  CHECK(is_fault([&] { lend_pages(page, 1024, 0, 64); }));
+  CHECK(is_fault([&] { lend_pages(page, 16384, 16380, 64); }));
+  Buffer* lent = lend_pages(page, 16384, 64, 64);
+  REQUIRE(lent != nullptr);
+  list = begin_list(*queue, reason);
+  CHECK(is_fault([&] { write(*lent, 64, page, 4); }));
+  CHECK(is_fault([&] { copy(*list, *lent, 64, *buffer, 0, 4); }));
+  CHECK(is_fault([&] { copy(*list, *buffer, 0, *lent, 60, 4); }));
+  CHECK(is_fault([&] { copy(*list, *buffer, 0, *lent, 124, 8); }));
+  CHECK(is_fault([&] { fill(*list, *lent, 64, 0, 4); }));
+  destroy_list(list);
+  destroy_buffer(lent);
   destroy_buffer(buffer);
   destroy_queue(queue);
 }

@@ -178,6 +178,29 @@ TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& ty
   return model;
 }
 
+TinyLlama with_merged_experts(TinyLlama model) {
+  for (int32_t il = 0; il < model.n_layer; ++il) {
+    const std::string blk = "blk." + std::to_string(il) + ".";
+    for (const std::string kind : {".weight", ".bias"}) {
+      const std::string gate = blk + "ffn_gate_exps" + kind, up = blk + "ffn_up_exps" + kind;
+      if (!model.has_tensor(gate)) continue;
+      // Each expert's rows of the gate, then its rows of the up. Biases have a row of each expert.
+      const FileMatrix a = model.tensor(gate).data, b = model.tensor(up).data;
+      const bool is_bias = kind == ".bias";
+      FileMatrix merged{a.type, is_bias ? a.n_rows : 2 * a.n_rows, is_bias ? 2 * a.n_cols : a.n_cols, {}};
+      const auto n = static_cast<std::ptrdiff_t>(a.bytes.size()) / model.n_expert;
+      for (std::ptrdiff_t at = 0; at < n * model.n_expert; at += n) {
+        for (const FileMatrix* part : {&a, &b})
+          merged.bytes.insert(merged.bytes.end(), part->bytes.begin() + at, part->bytes.begin() + at + n);
+      }
+      model.remove_tensor(gate);
+      model.remove_tensor(up);
+      model.tensors.push_back({blk + "ffn_gate_up_exps" + kind, merged, false, is_bias ? 1 : model.n_expert});
+    }
+  }
+  return model;
+}
+
 TinyLlama with_predictor(TinyLlama model) {
   model.architecture = "glm4moe";
   model.more_keys["nextn_predict_layers"] = 1;

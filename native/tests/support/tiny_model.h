@@ -69,6 +69,9 @@ TinyLlama tiniest_llama(int32_t n_ff = 32, int32_t n_layer = 2);
 /// as large as its input. @pre with_random_weights has filled in the others
 TinyLlama with_random_experts(TinyLlama model, const std::vector<TensorType>& types = {TensorType::kF32});
 
+/// The same model of experts whose gates and ups are one tensor, with their biases if they have any.
+TinyLlama with_merged_experts(TinyLlama model);
+
 /// The same model as a GLM-4.5 whose last layer is the block behind the others that predicts a token more; nothing but
 /// `nextn` tensors that copy the embedding is added.
 TinyLlama with_predictor(TinyLlama model);
