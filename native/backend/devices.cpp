@@ -51,11 +51,11 @@ double measure_copy_bandwidth(const std::string& device) {
   return index < 0 ? 0 : measure_gpu_copy(index);
 }
 
-uint64_t free_device_bytes(const std::string& device) {
-  if (device_index(device) < 0) return available_memory_bytes().value_or(UINT64_MAX);
+DeviceRoom room_of(const std::string& device) {
+  if (device_index(device) < 0) return {device, available_memory_bytes().value_or(UINT64_MAX)};
   std::string reason;
   for (const DeviceInfo& info : list_gpus(reason)) {
-    if (info.id == device) return info.free_bytes;
+    if (info.id == device) return {device, info.free_bytes, info.shares_memory};
   }
   throw EngineError(ErrorCode::kInvalidArgument,
                     concat("The device ", device, " cannot be used: ",

@@ -11,9 +11,15 @@
 
 namespace outpost {
 
-/// Bytes that a device could give now; UINT64_MAX if nobody knows.
+/// What a device has room for.
+struct DeviceRoom {
+  std::string id;
+  uint64_t free_bytes;              ///< that it could give now; UINT64_MAX if nobody knows
+  bool shares_host_memory = false;  ///< a GPU: what it takes, the processor has no more
+};
+
 /// @throws EngineError kInvalidArgument if there is no such device
-uint64_t free_device_bytes(const std::string& device);
+DeviceRoom room_of(const std::string& device);
 
 /// What a GPU says of itself now; nothing for the processor, and where nobody can be asked.
 std::optional<DeviceSensors> read_sensors(const std::string& device);

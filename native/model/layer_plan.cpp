@@ -254,7 +254,8 @@ std::vector<int32_t> plan_layers(const LayerBytes& bytes, const std::string& pat
     return is_fitting ? plan.fitting() : plan.checked({wanted.begin(), wanted.end()});
   };
   if (expert_budget > 0) return plan_with(expert_budget);
-  if (bytes.n_expert == 0) return plan_with(kAllExperts);
+  const bool shares_memory = std::ranges::any_of(devices, &DeviceRoom::shares_host_memory);
+  if (bytes.n_expert == 0 || shares_memory) return plan_with(kAllExperts);
   try {
     return plan_with(kAllExperts);
   } catch (const EngineError& error) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/devices.h"
 #include "model/device_layers.h"
 
 namespace outpost {
@@ -15,11 +16,6 @@ namespace outpost {
 /// that are none or not as many as there are devices.
 /// @param devices,wanted LoadOptions.devices and .n_device_layers. @throws EngineError kInvalidArgument
 void check_devices(std::span<const std::string> devices, std::span<const int32_t> wanted);
-
-struct DeviceRoom {
-  std::string id;
-  uint64_t free_bytes;
-};
 
 /// Positions to count with where nobody says how many: two contexts of a usual length.
 uint64_t usual_positions(const LayerBytes& bytes);
@@ -32,7 +28,8 @@ uint64_t usual_positions(const LayerBytes& bytes);
 /// - else a number for each device; of a single one at most as many as the model has.
 /// @param path of the model, for messages. @param n_positions as LoadOptions has them
 /// @param expert_budget LoadOptions.device_expert_bytes: of a device's experts so much counts, or those of one token if
-///        they take more. With 0 all count; if that leaves no way, those of one token
+///        they take more. With 0 all count; if that leaves no way, those of one token, but for devices that share the
+///        host's memory: what they had no room for would be there all the same
 /// @pre check_devices has no objection
 /// @throws EngineError kOutOfMemory with the figures, kInvalidArgument for more devices or layers than the model has
 std::vector<int32_t> plan_layers(const LayerBytes& bytes, const std::string& path, std::span<const DeviceRoom> devices,

@@ -43,9 +43,9 @@ uint64_t positions(const LayerBytes& bytes, const LoadOptions& options) {
 }
 
 /// The expert cache's budget if the caller leaves it to us. @param end_layer the first layer that another device
-/// computes
-uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer) {
-  uint64_t expert_bytes = 0, other_bytes = 0;
+/// computes. @param n_taken of the host's memory, by other devices
+uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer, uint64_t n_taken) {
+  uint64_t expert_bytes = 0, other_bytes = n_taken;
   for (const TensorInfo& tensor : file.tensors()) {
     if (layer_of_tensor(tensor.name).value_or(0) >= end_layer) continue;
     (tensor.name.find("_exps.") != std::string_view::npos ? expert_bytes : other_bytes) += tensor.bytes.size();
@@ -53,25 +53,27 @@ uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer) {
   return expert_cache_budget(expert_bytes, other_bytes, available_memory_bytes());
 }
 
-/// @param end_layer the first layer that another device computes
+/// @param end_layer the first layer that another device computes. @param n_taken of the host's memory, by such devices
 std::unique_ptr<Backend> create_backend(const std::string& device, const GgufFile& file, const LoadOptions& options,
-                                        int32_t end_layer) {
+                                        int32_t end_layer, uint64_t n_taken = 0) {
   return outpost::create_backend(
       device, options,
-      options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer));
+      options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer, n_taken));
 }
 
 /// @param need of the layers that the GPU computes
 /// @param n_pinned what GPUs before it keep of the host's memory for their experts; grows by what this one does
-std::unique_ptr<Backend> create_gpu_backend(const std::string& device, const LoadOptions& options,
-                                            const DeviceNeed& need, uint64_t free_bytes, uint64_t& n_pinned) {
+std::unique_ptr<Backend> create_gpu_backend(const DeviceRoom& room, const LoadOptions& options, const DeviceNeed& need,
+                                            uint64_t& n_pinned) {
   const uint64_t wanted = options.device_expert_bytes;
-  const uint64_t budget = wanted > 0 ? wanted : device_expert_budget(need, free_bytes);
+  const uint64_t budget = wanted > 0                ? wanted
+                          : room.shares_host_memory ? UINT64_MAX  // others would be in the same memory, pinned
+                                                    : device_expert_budget(need, room.free_bytes);
   std::optional<uint64_t> available = available_memory_bytes();
   if (available.has_value()) *available -= std::min(*available, n_pinned);
-  check_pinned_experts(device, need, budget, available);
+  check_pinned_experts(room.id, need, budget, available);
   if (budget < need.experts) n_pinned += need.experts;
-  return outpost::create_backend(device, options, 0, {budget, need.experts});
+  return outpost::create_backend(room.id, options, 0, {budget, need.experts});
 }
 
 /// One device for all layers, whatever room it has.
@@ -83,7 +85,7 @@ std::unique_ptr<Backend> create_only_backend(const std::string& device, const Gg
   const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
   const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
   uint64_t n_pinned = 0;
-  return create_gpu_backend(device, options, need, free_device_bytes(device), n_pinned);
+  return create_gpu_backend(room_of(device), options, need, n_pinned);
 }
 
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
@@ -96,27 +98,29 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
     return std::make_unique<Stages>(std::move(backends), std::vector<int32_t>());
   }
   std::vector<DeviceRoom> rooms;
-  for (const std::string& device : devices) rooms.push_back({device, free_device_bytes(device)});
+  for (const std::string& device : devices) rooms.push_back(room_of(device));
   const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
   const std::vector<int32_t> planned =
       plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions, options.device_expert_bytes);
   const int32_t n_left = bytes.n_layer() - std::accumulate(planned.begin(), planned.end(), 0);
-  std::vector<int32_t> numbers = planned;
-  if (n_left > 0)
-    backends.push_back(create_backend(kProcessor, file, options, n_left));
-  else
-    numbers.erase(numbers.begin());  // those of the first stage are what the others leave
+  std::vector<DeviceNeed> needs;
+  uint64_t n_taken = 0;  // of the host's memory
   int32_t first = n_left;
-  uint64_t n_pinned = 0;
   for (size_t i = 0; i < devices.size(); ++i) {
     const LayerRange range = {first, first + planned[i]};
     first = range.end;
-    if (devices[i] == kProcessor) {
-      backends.push_back(create_backend(devices[i], file, options, INT32_MAX));
-      continue;
-    }
-    const DeviceNeed need = device_need(bytes, range, n_left > 0, positions(bytes, options));
-    backends.push_back(create_gpu_backend(devices[i], options, need, rooms[i].free_bytes, n_pinned));
+    needs.push_back(device_need(bytes, range, n_left > 0, positions(bytes, options)));
+    if (rooms[i].shares_host_memory) n_taken += needs.back().total();
+  }
+  std::vector<int32_t> numbers = planned;
+  if (n_left > 0)
+    backends.push_back(create_backend(kProcessor, file, options, n_left, n_taken));
+  else
+    numbers.erase(numbers.begin());  // those of the first stage are what the others leave
+  uint64_t n_pinned = 0;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    backends.push_back(devices[i] == kProcessor ? create_backend(devices[i], file, options, INT32_MAX)
+                                                : create_gpu_backend(rooms[i], options, needs[i], n_pinned));
   }
   return std::make_unique<Stages>(std::move(backends), numbers);
 }

@@ -54,6 +54,19 @@ const Numbers kAll = {kAllLayers}, kFit = {kFittingLayers};
 
 }  // namespace
 
+TEST_CASE("of a device that shares the host's memory all experts count") {
+  LayerBytes bytes = model_of(4);
+  bytes.n_expert = 4;
+  bytes.n_expert_used = 1;
+  std::vector<DeviceRoom> devices = devices_with({400});
+  const auto layers = [&](const Numbers& wanted) { return plan_layers(bytes, "model.gguf", devices, wanted, 64, 0); };
+  CHECK(layers(kFit) == Numbers{3});
+  CHECK(layers({4}) == Numbers{4});  // with few experts: 4 * 55 + 90
+  devices[0].shares_host_memory = true;
+  CHECK(layers(kFit) == Numbers{3});
+  CHECK(error_of([&] { layers({4}); }) == ErrorCode::kOutOfMemory);
+}
+
 TEST_CASE("what layers take depends on where they are in the model") {
   const LayerBytes bytes = model_of(4);
   CHECK(device_need(bytes, {0, 4}, false, 0).weights == (400 + 50 + 40) * kMib);

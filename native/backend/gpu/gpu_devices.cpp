@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/gpu/gpu_backend.h"
+#include "core/available_memory.h"
 #include "core/strings.h"
 
 namespace outpost {
@@ -17,12 +18,15 @@ std::vector<DeviceInfo> list_gpus(std::string& reason) {
   for (int32_t i = 0; i < n; ++i) {
     gpu::DeviceProperties properties;
     if (gpu::device_properties(i, properties) != gpu::Error::kNone || !properties.is_usable) continue;
-    DeviceInfo info{concat(gpu::platform(), ":", i), properties.name, properties.n_bytes, 0};
+    DeviceInfo info{concat(gpu::platform(), ":", i), properties.name, properties.n_bytes, 0,
+                    properties.shares_host_memory};
     size_t n_free = 0, n_total = 0;
     int32_t before = 0;
     gpu::current_device(before);
     if (gpu::choose_device(i) == gpu::Error::kNone && gpu::memory_info(n_free, n_total) == gpu::Error::kNone)
       info.free_bytes = n_free;
+    // What other programs have, a device that takes from the host's memory does not see.
+    if (info.shares_memory) info.free_bytes = std::min(info.free_bytes, available_memory_bytes().value_or(UINT64_MAX));
     gpu::choose_device(before);
     devices.push_back(info);
   }
