@@ -64,33 +64,53 @@ constexpr size_t kStackBytes = 128 * 1024;
 #endif
 constexpr uint64_t kStackMark = 0x5ca1ab1e0ddba11u;
 
+/// Where the next stack begins, below the end of its memory: memory of this size lies at the same place of a page, and
+/// were stacks as well, those of a block would push each other out of the cache's few lines for that place.
+size_t next_stack_shift() {
+  constexpr size_t kPage = 4096, kStep = 5 * 64;  // of lines of 64 bytes, so that all places have their turn
+  static thread_local size_t shift = 0;
+  return shift = (shift + kStep) % kPage;
+}
+
+/// Where somebody goes on.
+#ifdef OUTPOST_ASM_FIBERS
+using Context = void*;
+void switch_context(Context& save, Context& load) { outpost_switch_stack(&save, load); }
+#else
+using Context = ucontext_t;
+void switch_context(Context& save, Context& load) { swapcontext(&save, &load); }
+#endif
+
+/// Who is in `resume`.
+struct Resumer {
+  Context context{};
+#ifdef OUTPOST_ASAN
+  bool was_left = false;  ///< by the last switch
+  void* fake_stack = nullptr;
+  const void* stack = nullptr;
+  size_t n_stack_bytes = 0;
+#endif
+};
+
 }  // namespace
 
 struct Fiber::State {
   std::byte* stack = nullptr;
+  size_t n_stack_bytes = 0;
   const std::function<void()>* body = nullptr;
   bool is_finished = true;
-#ifdef OUTPOST_ASM_FIBERS
-  void* own = nullptr;
-  void* resumer = nullptr;
-#else
-  ucontext_t own{}, resumer{};
-#endif
+  Context own{};
 #ifdef OUTPOST_ASAN
-  void* own_fake_stack = nullptr;
-  void* resumer_fake_stack = nullptr;
-  const void* resumer_stack = nullptr;
-  size_t resumer_stack_bytes = 0;
+  void* fake_stack = nullptr;
 #endif
 
   static thread_local State* current;
+  static thread_local Resumer resumer;
 
   /// First and last function of every fiber.
   static void run() {
     State* self = current;
-#ifdef OUTPOST_ASAN
-    __sanitizer_finish_switch_fiber(nullptr, &self->resumer_stack, &self->resumer_stack_bytes);
-#endif
+    finish_switch(nullptr);
     (*self->body)();
     self->is_finished = true;
     self->leave(/*is_last=*/true);
@@ -99,24 +119,42 @@ struct Fiber::State {
 
   void leave([[maybe_unused]] bool is_last) {
 #ifdef OUTPOST_ASAN
-    __sanitizer_start_switch_fiber(is_last ? nullptr : &own_fake_stack, resumer_stack, resumer_stack_bytes);
+    __sanitizer_start_switch_fiber(is_last ? nullptr : &fake_stack, resumer.stack, resumer.n_stack_bytes);
 #endif
-#ifdef OUTPOST_ASM_FIBERS
-    outpost_switch_stack(&own, resumer);
-#else
-    swapcontext(&own, &resumer);
-#endif
+    switch_context(own, resumer.context);
+    finish_switch(this);
+  }
+
+  void leave_for(State& next) {
+    current = &next;
 #ifdef OUTPOST_ASAN
-    __sanitizer_finish_switch_fiber(own_fake_stack, &resumer_stack, &resumer_stack_bytes);
+    __sanitizer_start_switch_fiber(&fake_stack, next.stack, next.n_stack_bytes);
+#endif
+    switch_context(own, next.own);
+    finish_switch(this);
+  }
+
+  /// On the stack of a fiber that was switched to. @param self null: it begins
+  static void finish_switch([[maybe_unused]] const State* self) {
+#ifdef OUTPOST_ASAN
+    const void* before = nullptr;
+    size_t n_before = 0;
+    __sanitizer_finish_switch_fiber(self == nullptr ? nullptr : self->fake_stack, &before, &n_before);
+    if (!resumer.was_left) return;  // it was another fiber
+    resumer.was_left = false;
+    resumer.stack = before;
+    resumer.n_stack_bytes = n_before;
 #endif
   }
 };
 
 thread_local Fiber::State* Fiber::State::current = nullptr;
+thread_local Resumer Fiber::State::resumer;
 
 Fiber::Fiber() : state_(std::make_unique<State>()) {
   state_->stack = static_cast<std::byte*>(std::aligned_alloc(64, kStackBytes));
   if (state_->stack == nullptr) throw std::bad_alloc();
+  state_->n_stack_bytes = kStackBytes - next_stack_shift();
   std::memcpy(state_->stack, &kStackMark, sizeof(kStackMark));
 }
 
@@ -131,13 +169,13 @@ void Fiber::start(const std::function<void()>& body) {
 #ifdef OUTPOST_ASM_FIBERS
   // As if `run` had been called from address 0 and had saved six registers: see outpost_switch_stack.
   const uintptr_t words[8] = {0, 0, 0, 0, 0, 0, reinterpret_cast<uintptr_t>(&State::run), 0};
-  std::byte* top = state_->stack + kStackBytes - sizeof(words);
+  std::byte* top = state_->stack + state_->n_stack_bytes - sizeof(words);
   std::memcpy(top, words, sizeof(words));
   state_->own = top;
 #else
   getcontext(&state_->own);
   state_->own.uc_stack.ss_sp = state_->stack;
-  state_->own.uc_stack.ss_size = kStackBytes;
+  state_->own.uc_stack.ss_size = state_->n_stack_bytes;
   state_->own.uc_link = nullptr;
   makecontext(&state_->own, &State::run, 0);
 #endif
@@ -146,20 +184,19 @@ void Fiber::start(const std::function<void()>& body) {
 void Fiber::resume() {
   State::current = state_.get();
 #ifdef OUTPOST_ASAN
-  __sanitizer_start_switch_fiber(&state_->resumer_fake_stack, state_->stack, kStackBytes);
+  State::resumer.was_left = true;
+  __sanitizer_start_switch_fiber(&State::resumer.fake_stack, state_->stack, state_->n_stack_bytes);
 #endif
-#ifdef OUTPOST_ASM_FIBERS
-  outpost_switch_stack(&state_->resumer, state_->own);
-#else
-  swapcontext(&state_->resumer, &state_->own);
-#endif
+  switch_context(State::resumer.context, state_->own);
 #ifdef OUTPOST_ASAN
-  __sanitizer_finish_switch_fiber(state_->resumer_fake_stack, nullptr, nullptr);
+  __sanitizer_finish_switch_fiber(State::resumer.fake_stack, nullptr, nullptr);
 #endif
   State::current = nullptr;
 }
 
 void Fiber::suspend() { State::current->leave(/*is_last=*/false); }
+
+void Fiber::suspend_for(Fiber& next) { State::current->leave_for(*next.state_); }
 
 bool Fiber::is_finished() const { return state_->is_finished; }
 

@@ -4,7 +4,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,26 @@ namespace outpost::emulator {
 namespace {
 
 std::string text_of(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a schedule takes a number for each turn of a thread.
+class Random {
+ public:
+  using result_type = uint64_t;
+  explicit Random(uint64_t seed) : state_(seed) {}
+  static constexpr uint64_t min() { return 0; }
+  static constexpr uint64_t max() { return UINT64_MAX; }
+  uint64_t operator()() {
+    uint64_t x = state_ += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+  }
+  /// @pre n < 2^32
+  size_t below(size_t n) { return static_cast<size_t>(((*this)() >> 32) * n >> 32); }
+
+ private:
+  uint64_t state_;
+};
 
 /// Threads that wait for others of their group to come to the same place.
 struct Meeting {
@@ -66,6 +85,8 @@ class Run {
   Region* declare_shared(const char* name, size_t size_bytes, size_t element_bytes);
   Region* shared_at(uint32_t address);
   void wake(int thread) { ready_.push_back(thread); }
+  /// Lets others run until this thread is woken and has its turn.
+  void sleep();
   AsyncBlock& async();
 
   const LaunchConfig& config() const { return config_; }
@@ -98,7 +119,7 @@ class Run {
 
   const LaunchConfig& config_;
   std::function<void()> thread_body_;
-  std::mt19937_64 random_;
+  Random random_;
   std::vector<std::unique_ptr<Thread>>& threads_ = thread_pool();
   std::vector<Warp> warps_;
   std::vector<Meeting> warpgroups_;
@@ -194,17 +215,26 @@ void Run::run_ready_threads() {
     thread_ = take_ready();
     Thread& thread = *threads_[static_cast<size_t>(thread_)];
     thread.fiber.resume();
-    if (thread.fiber.has_overflowed())
+    // The thread that runs last, which need not be the one that was resumed, is the one that ends or that all wait for.
+    if (threads_[static_cast<size_t>(thread_)]->fiber.has_overflowed())
       throw Fault(FaultKind::kBadLaunch, describe_thread() + " needs more stack than the emulator has");
     if (other_exception_) std::rethrow_exception(other_exception_);
     if (fault_) throw *fault_;
   }
 }
 
+void Run::sleep() {
+  if (next_ready_ == ready_.size()) return Fiber::suspend();
+  const int next = take_ready();
+  if (next == thread_) return;
+  thread_ = next;
+  Fiber::suspend_for(threads_[static_cast<size_t>(next)]->fiber);
+}
+
 int Run::take_ready() {
   if (config_.schedule == Schedule::kRandom) {
     const size_t n = ready_.size() - next_ready_;
-    std::swap(ready_[next_ready_], ready_[next_ready_ + random_() % n]);
+    std::swap(ready_[next_ready_], ready_[next_ready_ + random_.below(n)]);
   }
   const int thread = ready_[next_ready_++];
   if (next_ready_ == ready_.size()) {
@@ -219,7 +249,7 @@ void Run::wait(Meeting& meeting, FaultKind kind, const char* what, Site site) {
     meeting.first_thread = thread_;
     meeting.site = site;
     meeting.what = what;
-  } else if (!(meeting.site == site) || std::strcmp(meeting.what, what) != 0) {
+  } else if (!(meeting.site == site) || !is_same_text(meeting.what, what)) {
     throw Fault(kind, describe_thread() + " is at the " + what + " of " + text_of(site) + " while thread " +
                           std::to_string(meeting.first_thread) + " waits at the " + meeting.what + " of " +
                           text_of(meeting.site));
@@ -229,7 +259,7 @@ void Run::wait(Meeting& meeting, FaultKind kind, const char* what, Site site) {
 
 void Run::arrive_at_barrier(Site site) {
   wait(barrier_, FaultKind::kBarrierDivergence, "barrier", site);
-  if (barrier_.n_arrived < config_.n_threads) return Fiber::suspend();
+  if (barrier_.n_arrived < config_.n_threads) return sleep();
   barrier_.reset();
   ++barrier_epoch_;
   if (async_) async_->order.meet(0, config_.n_threads);
@@ -253,7 +283,7 @@ bool Run::arrive_in_warpgroup(const char* what, Site site) {
 bool Run::arrive_in(Meeting& meeting, int first, int n_threads, const char* what, Site site) {
   wait(meeting, FaultKind::kWarpDivergence, what, site);
   if (meeting.n_arrived < n_threads) {
-    Fiber::suspend();
+    sleep();
     return false;
   }
   meeting.reset();
@@ -384,7 +414,7 @@ Region* declare_shared(const char* name, size_t size_bytes, size_t element_bytes
 }
 Region* shared_at(uint32_t address) { return current->shared_at(address); }
 AsyncBlock& async_block() { return current->async(); }
-void sleep_until_woken() { Fiber::suspend(); }
+void sleep_until_woken() { current->sleep(); }
 void wake(int32_t thread) { current->wake(thread); }
 bool meet_in_warp(const char* what, Site site) { return current->arrive_in_warp(what, site); }
 bool meet_in_warpgroup(const char* what, Site site) { return current->arrive_in_warpgroup(what, site); }

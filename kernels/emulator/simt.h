@@ -49,13 +49,15 @@ void end_launches();
 
 inline constexpr int kWarpgroupSize = 4 * kWarpSize;
 
+inline bool is_same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+
 /// A place in the source: threads must meet at the same one.
 struct Site {
   const char* file;
   int line;
 
   static constexpr Site here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
-  bool operator==(const Site& other) const { return line == other.line && std::strcmp(file, other.file) == 0; }
+  bool operator==(const Site& other) const { return line == other.line && is_same_text(file, other.file); }
 };
 
 Dim3 block_index();
