@@ -161,11 +161,11 @@ Fiber::Fiber() : state_(std::make_unique<State>()) {
 Fiber::~Fiber() { std::free(state_->stack); }
 
 void Fiber::start(const std::function<void()>& body) {
+#ifdef OUTPOST_ASAN
+  if (!state_->is_finished) __asan_unpoison_memory_region(state_->stack, kStackBytes);  // frames that are forgotten
+#endif
   state_->body = &body;
   state_->is_finished = false;
-#ifdef OUTPOST_ASAN
-  __asan_unpoison_memory_region(state_->stack, kStackBytes);  // frames of a body that was forgotten
-#endif
 #ifdef OUTPOST_ASM_FIBERS
   // As if `run` had been called from address 0 and had saved six registers: see outpost_switch_stack.
   const uintptr_t words[8] = {0, 0, 0, 0, 0, 0, reinterpret_cast<uintptr_t>(&State::run), 0};
