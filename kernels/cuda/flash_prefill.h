@@ -7,8 +7,7 @@
 #pragma once
 
 #include "kernels/cuda/async_copy.h"
-#include "kernels/cuda/mma.h"
-#include "kernels/portable/attention.h"
+#include "kernels/cuda/flash_scores.h"
 
 namespace outpost {
 namespace gpu {
@@ -16,7 +15,6 @@ namespace gpu {
 OUTPOST_CONSTANT int kPrefillWarps = 4;
 OUTPOST_CONSTANT int kPrefillThreads = 32 * kPrefillWarps;
 OUTPOST_CONSTANT int kPrefillRows = 16 * kPrefillWarps;  ///< that append_tiles has to be given for the tiles
-OUTPOST_CONSTANT float kLog2E = 1.44269504f;
 
 /// Shared memory, in f16: queries, and two stages of keys and values. Rows are 16 bytes further apart than they are
 /// long, an odd number of 16 bytes, so that eight of them lie in different banks.
@@ -52,14 +50,6 @@ GPU_FN void bring_page(SharedPtr<uint16_t> keys, DevicePtr<const uint16_t> page_
     copy_async16(keys + (slot * kPitch + d), page_keys + (slot * kDim + d), n_bytes);
     copy_async16(keys + (kTile + slot * kPitch + d), page_values + (slot * kDim + d), n_bytes);
   }
-}
-
-/// Where this lane's row begins for load_matrices: of two matrices down (kIsAcross false) or across, then the other
-/// two.
-template <bool kIsAcross>
-GPU_FN int32_t matrix_row(int32_t lane, int32_t pitch) {
-  const int32_t first = lane / 8 % 2, second = lane / 16;
-  return kIsAcross ? (8 * second + lane % 8) * pitch + 8 * first : (8 * first + lane % 8) * pitch + 8 * second;
 }
 
 /// Values that are not finite become zeros, and their slots are marked: a weight of 0 must stand for nothing.
@@ -169,44 +159,11 @@ flash_prefill(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t
       }
     }
 
-    if (p.softcap > 0) {
-      GPU_UNROLL for (int32_t j = 0; j < kScoreBlocks; ++j) {
-        GPU_UNROLL for (int32_t i = 0; i < 4; ++i) scores[j][i] = p.softcap * tanh32(scores[j][i] / p.softcap);
-      }
-    }
-    if (is_partial) {
-      GPU_UNROLL for (int32_t j = 0; j < kScoreBlocks; ++j) {
-        GPU_UNROLL for (int32_t i = 0; i < 4; ++i) {
-          const int32_t slot = 8 * j + 2 * (here.lane % 4) + i % 2, position = start + slot;
-          const int32_t row_position = row_positions[i / 2];
-          if (position > row_position || position < first_visible(row_position, p.n_window))
-            scores[j][i] = -infinity32();
-          else if (is_spoiled[slot] != 0)
-            scores[j][i] = float_of_bits(0x7fc00000u);
-        }
-      }
-    }
-
+    if (p.softcap > 0) cap_scores(scores, p.softcap);
+    if (is_partial) mask_scores(scores, start, row_positions, p.n_window, is_spoiled, here.lane);
     float factors[2];
-    GPU_UNROLL for (int32_t h = 0; h < 2; ++h) {
-      float max = states[h].max;
-      GPU_UNROLL for (int32_t j = 0; j < kScoreBlocks; ++j) max =
-          max32(max, max32(scores[j][2 * h], scores[j][2 * h + 1]));
-      max = max32(max, shuffle_xor(max, 1));
-      max = max32(max, shuffle_xor(max, 2));
-      // Where nothing was seen, every score is -infinity, and its weight 0.
-      const float base = max == -infinity32() ? 0.0f : max * kLog2E;
-      factors[h] = max == states[h].max ? 1.0f : fast_exp2(fma32(states[h].max, kLog2E, -base));
-      float sum = 0;
-      GPU_UNROLL for (int32_t j = 0; j < kScoreBlocks; ++j) {
-        GPU_UNROLL for (int32_t i = 2 * h; i < 2 * h + 2; ++i) {
-          scores[j][i] = fast_exp2(fma32(scores[j][i], kLog2E, -base));
-          sum += scores[j][i];
-        }
-      }
-      states[h].sum = fma32(states[h].sum, factors[h], sum);
-      states[h].max = max;
-    }
+    GPU_UNROLL for (int32_t h = 0; h < 2; ++h) factors[h] =
+        weigh_scores(scores, h, largest_score(scores, h, states[h].max), states[h]);
     if (ballot(factors[0] != 1.0f || factors[1] != 1.0f) != 0) {
       GPU_UNROLL for (int32_t j = 0; j < kValueBlocks; ++j) {
         GPU_UNROLL for (int32_t i = 0; i < 4; ++i) totals[j][i] *= factors[i / 2];
@@ -229,9 +186,7 @@ flash_prefill(GPU_IN(0, float, q), GPU_IN(1, uint16_t, pages), GPU_IN(2, int32_t
   }
 
   GPU_UNROLL for (int32_t h = 0; h < 2; ++h) {
-    SoftmaxState state = states[h];
-    state.sum += shuffle_xor(state.sum, 1);
-    state.sum += shuffle_xor(state.sum, 2);
+    const SoftmaxState state = {states[h].max, sum_of_row(states[h].sum)};
     const int32_t row = own_row + 8 * h;
     if (row < n_rows) {
       const int64_t token = tile.first_token + row / tile.n_heads;

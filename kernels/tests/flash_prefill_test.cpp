@@ -88,6 +88,12 @@ TEST_CASE("gpu flash_prefill: every dimension of a head that it has") {
   check_case({1, 1, 256, 256}, 66, 7);
 }
 
+TEST_CASE("gpu flash_latent: equals the textbook softmax for keys of 576 numbers and values of 512") {
+  check_case({16, 1, 576, 512}, 17, 20);  // four tokens to a tile
+  check_case({3, 1, 576, 512}, 70, 21);   // whose heads fill no tile
+  check_case({2, 1, 576, 512, /*n_window=*/40, /*softcap=*/30, /*has_sinks=*/true}, 101, 22);
+}
+
 TEST_CASE("gpu flash_prefill: windows, soft caps and sinks follow their definitions") {
   check_case({2, 1, 64, 64, /*n_window=*/1}, 66, 8);
   check_case({2, 1, 64, 64, /*n_window=*/48}, 201, 9);
@@ -98,7 +104,8 @@ TEST_CASE("gpu flash_prefill: windows, soft caps and sinks follow their definiti
 }
 
 TEST_CASE("gpu flash_prefill: bits do not depend on chunks, tiles or the order of blocks") {
-  for (const AttentionCase& c : {AttentionCase{4, 1, 64, 64}, AttentionCase{4, 2, 64, 64, /*n_window=*/40, 0, true}}) {
+  for (const AttentionCase& c : {AttentionCase{4, 1, 64, 64}, AttentionCase{4, 2, 64, 64, /*n_window=*/40, 0, true},
+                                 AttentionCase{1, 1, 576, 512, /*n_window=*/40, 0, true}}) {
     const int32_t n_tokens = 150;
     const Sequence s = make_sequence(c, n_tokens, 14);
     const auto width = static_cast<int64_t>(c.n_head * c.dim_v);
@@ -106,7 +113,7 @@ TEST_CASE("gpu flash_prefill: bits do not depend on chunks, tiles or the order o
     struct Chunk {
       int32_t first, n;
     };
-    for (const Chunk& chunk : {Chunk{0, 17}, Chunk{33, 40}, Chunk{60, 21}, Chunk{149, 1}}) {
+    for (const Chunk& chunk : {Chunk{0, 17}, Chunk{33, 40}, Chunk{60, 21}, Chunk{95, 1}, Chunk{149, 1}}) {
       CAPTURE(chunk.first);
       const std::vector<float> part = attend(s, chunk.first, chunk.n);
       CHECK(std::equal(part.begin(), part.end(), all.begin() + chunk.first * width));
@@ -115,15 +122,19 @@ TEST_CASE("gpu flash_prefill: bits do not depend on chunks, tiles or the order o
 }
 
 TEST_CASE("gpu flash_prefill: a value that a token does not see cannot spoil it, whoever shares its tile") {
-  const AttentionCase c{2, 1, 64, 64};
-  Sequence s = make_sequence(c, 40, 15);
-  const std::vector<float> clean = attend(s, 0, 40);
-  for (int32_t d = 0; d < 64; ++d) s.pages[static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, 30) + d)] = 0x7c00;
-  s.pages[static_cast<size_t>(key_at(s.kv, s.page_table[0], 0, 35) + 3)] = 0x7e00;
-  const std::vector<float> y = attend(s, 0, 40);
-  CHECK(std::equal(clean.begin(), clean.begin() + 30 * 128, y.begin()));
-  CHECK(!std::isfinite(y[30 * 128]));  // the token at the infinity sees it, and those after it
-  CHECK(std::isnan(y[39 * 128 + 127]));
+  for (const AttentionCase& c : {AttentionCase{2, 1, 64, 64}, AttentionCase{2, 1, 576, 512}}) {
+    Sequence s = make_sequence(c, 40, 15);
+    const int32_t width = c.n_head * c.dim_v;
+    const std::vector<float> clean = attend(s, 0, 40);
+    const auto value = static_cast<size_t>(value_at(s.kv, s.page_table[0], 0, 30));
+    for (int32_t d = 0; d < c.dim_v; ++d) s.pages[value + static_cast<size_t>(d)] = 0x7c00;
+    s.pages[static_cast<size_t>(key_at(s.kv, s.page_table[0], 0, 35) + 3)] = 0x7e00;
+    const std::vector<float> y = attend(s, 0, 40);
+    const auto at = [&](int32_t token, int32_t d) { return y[static_cast<size_t>(token * width + d)]; };
+    CHECK(std::equal(clean.begin(), clean.begin() + 30 * width, y.begin()));
+    CHECK(!std::isfinite(at(30, 0)));  // the token at the infinity sees it, and those after it
+    CHECK(std::isnan(at(39, width - 1)));
+  }
 }
 
 TEST_CASE("gpu flash_prefill: two sequences of one pass do not touch each other") {

@@ -5,7 +5,7 @@
 
 #include "kernels/common/visit_block.h"
 #include "kernels/common/wide_blocks.h"
-#include "kernels/cuda/flash_prefill.h"
+#include "kernels/cuda/flash_latent.h"
 #include "kernels/cuda/superblock_mma.h"
 #include "kernels/tests/operations.h"
 
@@ -135,6 +135,12 @@ void run_flash(DeviceArray<float>& q, DeviceArray<uint16_t>& pages, DeviceArray<
     launch({{n_tiles, params.kv.n_head_kv}, kPrefillThreads, schedule, 4, kSharedBytes},
            [&] { flash_prefill<kDim>(q, pages, page_tables, tiles, sinks, y, params); });
   };
+  if (params.kv.head_dim_k == 576) {
+    constexpr size_t kSharedBytes =
+        2 * LatentShape<576, 512>::kShared + sizeof(uint32_t) * kLatentPositions + sizeof(float) * 2 * kPrefillRows;
+    return launch({{n_tiles, params.kv.n_head_kv}, kLatentThreads, schedule, 4, kSharedBytes},
+                  [&] { flash_latent<576, 512>(q, pages, page_tables, tiles, sinks, y, params); });
+  }
   REQUIRE(params.kv.head_dim_k == params.kv.head_dim_v);
   switch (params.kv.head_dim_k) {
     case 64: return run.operator()<64>();

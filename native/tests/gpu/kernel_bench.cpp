@@ -4,6 +4,7 @@
 // copies of whole rows. The tile that the backend would choose has a *. Each figure is the median of several runs. Exit
 // code 0 without a device too.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -137,10 +138,20 @@ void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) 
   }
 }
 
-/// Heads as of an 8B model: 32, of which 4 share keys, of 128 elements.
-void measure_attention(int32_t n_tokens, double rate) {
-  constexpr int32_t kHeads = 32, kHeadsKv = 8, kDim = 128;
-  const int64_t stride = int64_t{kPage} * kHeadsKv * 2 * kDim;
+struct HeadShape {
+  int32_t n_head, n_head_kv, dim_k, dim_v;
+};
+/// As of an 8B model; and of DeepSeek V2 Lite, whose attention is latent.
+constexpr HeadShape kHeadsOf8B = {32, 8, 128, 128}, kLatentHeads = {16, 1, 576, 512};
+
+void measure_attention(const HeadShape& shape, int32_t n_tokens, double rate) {
+  const auto& [n_head, n_head_kv, dim_k, dim_v] = shape;
+  if (!has_flash(dim_k, dim_v)) {
+    std::printf("attention %5d tokens, heads of %d and %d: this device has no flash attention for them\n", n_tokens,
+                dim_k, dim_v);
+    return;
+  }
+  const int64_t stride = int64_t{kPage} * n_head_kv * (dim_k + dim_v);
   const int32_t n_pages = (n_tokens + kPage - 1) / kPage;
   std::vector<uint16_t> halves(static_cast<size_t>(n_pages * stride));
   std::mt19937 random(3);
@@ -149,21 +160,22 @@ void measure_attention(int32_t n_tokens, double rate) {
   std::iota(table.begin(), table.end(), 0);
   std::iota(positions.begin(), positions.end(), 0);
   std::vector<AttentionTile> tiles, small_tiles;
-  append_tiles(tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, flash_rows());
-  append_tiles(small_tiles, 0, n_tokens, 0, 0, kHeads / kHeadsKv, kAttentionRows);
+  append_tiles(tiles, 0, n_tokens, 0, 0, n_head / n_head_kv, flash_rows());
+  append_tiles(small_tiles, 0, n_tokens, 0, 0, n_head / n_head_kv, kAttentionRows);
   std::reverse(tiles.begin(), tiles.end());
   DeviceArray<uint16_t> pages("pages", halves);
   DeviceArray<int32_t> page_table("page_table", table), device_positions("positions", positions);
   DeviceArray<AttentionTile> device_tiles("tiles", tiles), device_small_tiles("tiles", small_tiles);
-  DeviceArray<float> q("q", random_f32(static_cast<size_t>(n_tokens * kHeads * kDim), 4));
-  DeviceArray<float> y("y", static_cast<size_t>(n_tokens * kHeads * kDim));
-  const AttentionKernelParams params{{kHeadsKv, kDim, kDim, stride, 0}, kHeads, n_tokens, 0, 0, 0.088388f, 0};
+  DeviceArray<float> q("q", random_f32(static_cast<size_t>(n_tokens * n_head * dim_k), 4));
+  DeviceArray<float> y("y", static_cast<size_t>(n_tokens * n_head * dim_v));
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim_k));
+  const AttentionKernelParams params{{n_head_kv, dim_k, dim_v, stride, 0}, n_head, n_tokens, 0, 0, scale, 0};
   AttentionArrays arrays{q, pages, page_table, device_tiles, device_positions, nullptr, y, nullptr, nullptr};
-  const double operations = 2.0 * n_tokens * n_tokens * kHeads * kDim;
+  const double operations = 1.0 * n_tokens * n_tokens * n_head * (dim_k + dim_v);  // half of the pairs are seen
   const double ms = median_ms(
-      [&](int) { check(launch_flash(nullptr, arrays, static_cast<int32_t>(tiles.size()), params), "flash_prefill"); });
-  std::printf("attention %5d tokens  flash_prefill %8.3f ms  %6.1f TFLOP/s  %3.0f %%", n_tokens, ms,
-              operations / ms * 1e-9, 100 * operations / ms * 1e-9 / rate);
+      [&](int) { check(launch_flash(nullptr, arrays, static_cast<int32_t>(tiles.size()), params), "flash"); });
+  std::printf("attention %5d tokens, heads of %d and %d: flash %8.3f ms  %6.1f TFLOP/s  %3.0f %%", n_tokens, dim_k,
+              dim_v, ms, operations / ms * 1e-9, 100 * operations / ms * 1e-9 / rate);
   if (n_tokens <= 2048) {
     arrays.tiles = device_small_tiles;
     const double slow_ms = median_ms([&](int) {
@@ -351,7 +363,9 @@ int main(int argc, char** argv) {
       }
     }
     if (wants("attention")) {
-      for (const int32_t n_tokens : {2048, 8192}) measure_attention(n_tokens, rate);
+      for (const HeadShape& shape : {kHeadsOf8B, kLatentHeads}) {
+        for (const int32_t n_tokens : {2048, 8192}) measure_attention(shape, n_tokens, rate);
+      }
     }
     if (wants("codes")) {
       for (const int32_t n_positions : {8192, 32768}) {
