@@ -14,6 +14,7 @@ const DeviceInfo* device_info(std::string& reason) {
 size_t bytes_in_use() { return 0; }
 
 Buffer* create_buffer(size_t, bool) { return nullptr; }
+Buffer* lend_pages(const std::byte*, size_t, size_t, size_t) { return nullptr; }
 void destroy_buffer(Buffer*) {}
 void write(Buffer&, size_t, const void*, size_t) {}
 void fill(Buffer&, size_t, uint8_t, size_t) {}
