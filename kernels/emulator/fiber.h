@@ -23,8 +23,8 @@ class Fiber {
   /// Back to `resume`.
   static void suspend();
   /// Suspends the fiber that runs now and lets `next`, another one, run in its place. Where both are in the same
-  /// functions, as threads of a block mostly are, the processor foresees whereto each of these returns: several times
-  /// as fast as a way through `resume`.
+  /// functions, as threads of a block mostly are, the processor foresees whereto each of these returns, which it does
+  /// not on a way through `resume`.
   static void suspend_for(Fiber& next);
   bool is_finished() const;
   /// Whether the body went beyond its stack: told by a mark at the end of it, so only after the fact.
