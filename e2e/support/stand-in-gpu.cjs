@@ -8,7 +8,7 @@
 // it changes what is loaded as the addon, and goes on with the engine.
 const { Module } = require('node:module');
 
-const gpu = { id: 'cuda:0', name: 'Stand-in GPU', totalBytes: 2 ** 29 };
+const gpu = { id: 'cuda:0', name: 'Stand-in GPU', totalBytes: 2 ** 29, sharesMemory: false };
 const room = 278e6;
 const sensors = {
   temperatureC: 71,
