@@ -143,19 +143,30 @@ size_t bytes_in_use() { return device().allocations.n_used(); }
 
 // ---- memory
 
+namespace {
+
+/// A buffer that has this array `offset` bytes from its beginning. Null without an array.
+Buffer* buffer_of(Region* region, size_t n_bytes, size_t offset) {
+  if (region == nullptr) return nullptr;
+  Device& d = device();
+  auto* buffer = new EmulatedBuffer;
+  buffer->contents = region->data() - offset;
+  buffer->address = static_cast<uint64_t>(d.allocations.address_of(*region)) - offset;
+  buffer->n_bytes = n_bytes;
+  buffer->region = region;
+  buffer->region_offset = offset;
+  d.buffers.insert(buffer);
+  return buffer;
+}
+
+}  // namespace
+
 Buffer* create_buffer(size_t n_bytes, bool is_pinned) {
   if (n_bytes == 0) fail("a buffer of nothing is made");
   Device& d = device();
   Region* region = d.allocations.add(n_bytes, is_pinned ? emulator::RegionKind::kValues : emulator::RegionKind::kEmpty,
                                      /*is_counted=*/true);
-  if (region == nullptr) return nullptr;
-  auto* buffer = new EmulatedBuffer;
-  buffer->contents = region->data();
-  buffer->address = static_cast<uint64_t>(d.allocations.address_of(*region));
-  buffer->n_bytes = n_bytes;
-  buffer->region = region;
-  d.buffers.insert(buffer);
-  return buffer;
+  return buffer_of(region, n_bytes, 0);
 }
 
 Buffer* lend_pages(const std::byte* pages, size_t n_bytes, size_t offset, size_t n_read) {
@@ -164,15 +175,7 @@ Buffer* lend_pages(const std::byte* pages, size_t n_bytes, size_t offset, size_t
     fail("what is lent is not whole pages");
   if (n_read == 0 || offset > n_bytes || n_read > n_bytes - offset) fail("what is read is not in the pages");
   Region* region = d.allocations.lend({pages + offset, n_read});
-  if (region == nullptr) return nullptr;
-  auto* buffer = new EmulatedBuffer;
-  buffer->contents = const_cast<std::byte*>(pages);
-  buffer->address = static_cast<uint64_t>(d.allocations.address_of(*region)) - offset;
-  buffer->n_bytes = n_bytes;
-  buffer->region = region;
-  buffer->region_offset = offset;
-  d.buffers.insert(buffer);
-  return buffer;
+  return buffer_of(region, n_bytes, offset);
 }
 
 void destroy_buffer(Buffer* buffer) {

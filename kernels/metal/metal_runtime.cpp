@@ -90,7 +90,7 @@ bool is_for_commands(const Place& place, size_t n_bytes) {
   return place.buffer != nullptr && place.offset % 4 == 0 && n_bytes % 4 == 0;
 }
 
-/// Where the host or a command of the GPU writes. @param place of it, in no buffer if it is not the device's
+/// Whether this is memory of the device that was not lent.
 bool can_write(const Place& place) { return place.buffer != nullptr && !place.is_lent; }
 
 /// Both ends of a copy. @return whether those of the device are there

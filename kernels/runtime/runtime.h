@@ -54,8 +54,8 @@ Error release(void* data);
 /// Memory of the host that the device reads and writes at the same address.
 Error allocate_pinned(void*& data, size_t n_bytes);
 Error release_pinned(void* data);
-/// Lets kernels read n bytes of the host where they are, which nobody else than `release` ends: the device shares the
-/// host's memory then. @pre they stay, and nobody writes them
+/// Lets kernels read n bytes of the host's memory where they are, until `release`. @pre they stay, and nobody writes
+/// them
 /// @param is_lent false, without an error, where that cannot be: on devices with memory of their own, for bytes that do
 /// not begin at a multiple of 16, and for what is lent already
 Error lend(const void* data, size_t n_bytes, bool& is_lent);

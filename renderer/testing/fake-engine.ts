@@ -23,7 +23,7 @@ export const kFakeModel: ModelInfo = {
   loadMs: 840,
 };
 
-const kFakeLoaded: LoadedModel = {
+export const kFakeLoaded: LoadedModel = {
   id: 'catalog:tinyllama-1.1b-chat-iq2_xxs',
   name: 'TinyLlama 1.1B Chat (IQ2_XXS)',
   roles: ['chat'],

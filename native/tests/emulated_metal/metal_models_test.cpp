@@ -95,6 +95,20 @@ TEST_CASE("metal: weights are computed with where the file is mapped, but those 
   CHECK(emulator::lent_bytes() == 0);
 }
 
+TEST_CASE("metal: experts are never in slots, as what is not there would be in the same memory") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiny_llama({TensorType::kQ4_0}, 64, 6).bytes());
+  LoadOptions options;
+  options.devices = {device_id(0)};
+  emulator::set_device_memory(emulator::device_bytes_in_use() +
+                              (size_t{128} << 20));  // less than is planned for a pass
+  const auto model = Model::load(path, options);
+  const ExpertCacheStats experts = Engine::create(model)->stats().experts;
+  emulator::set_device_memory(size_t{1} << 30);
+  CHECK(experts.total_bytes > 0);
+  CHECK(experts.resident_bytes == experts.total_bytes);
+}
+
 TEST_CASE("metal: there is one device, and the ids of others are refused") {
   std::string reason;
   const auto devices = list_gpus(reason);

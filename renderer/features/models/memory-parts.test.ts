@@ -1,23 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+import { kFakeLoaded } from '../../testing/fake-engine.ts';
 import { memoryParts } from './memory-parts.ts';
 
 const model = (shares: LoadedModel['shares'], predictedBytes: number, draft = 0): LoadedModel => ({
-  id: 'a',
-  name: 'A',
-  roles: ['chat'],
-  state: 'ready',
-  progress: 1,
-  error: null,
-  isPinned: false,
-  nActive: 0,
-  idleSinceMs: 0,
+  ...kFakeLoaded,
   predictedBytes,
   memory: { weights: 0, kvUsed: 0, kv: 0, draft, grown: 0 },
   shares,
-  draft: null,
-  decoding: null,
-  cache: null,
 });
 const share = (device: string, weights: number, kv: number) => ({ device, nLayer: 1, weights, kv });
 
