@@ -310,6 +310,7 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
   const Here here = GPU_HERE;
   const CodesSpan span = codes_span(tiles[here.block_x], codes, p, here);
   const int32_t dim_k = codes.head_dim_k, dim_v = codes.head_dim_v, lane = here.lane;
+  if (!has_pages(span)) return;                     // the whole block, which has nothing to wait for
   const bool is_there = has_page(span, here.warp);  // the whole warp
   CodesPage page = {};
   if (is_there) {
@@ -317,7 +318,6 @@ attention_codes_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint32_t, arena), GPU
     prefetch_page(page, codes, lane);
   }
   wait_for_previous();
-  if (!has_pages(span)) return;  // the whole block
   quantize_queries<kQueryWords, kQueryStride>(query_codes, query_scales, q, span, dim_k, p, here);
   // Rows that are not there are zeros.
   for (int32_t row = span.n_rows + here.warp; row < kRows; row += kAttentionWarps) {

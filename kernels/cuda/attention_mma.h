@@ -29,9 +29,9 @@ attention_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2,
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const TileSplits splits = tile_splits<kIsSplit>(tile, p.n_window, here.block_z);
+  if (splits.first > splits.last) return;  // the whole block, which has nothing to wait for
   if (kIsSplit) prefetch_split(pages, page_tables + tile.page_table, p.kv, splits, here);
   wait_for_previous();
-  if (splits.first > splits.last) return;  // the whole block
   load_queries<MmaPitch<kMaxDimK>::kQueries>(queries, q, tile, p, here);
   block_barrier();
   split_queries<kRows, kMaxDimK>(memory, tile.n_tokens * tile.n_heads, p.kv.head_dim_k, here);
@@ -56,10 +56,10 @@ rope_and_attention_mma(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RES
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const TileSplits splits = tile_splits<kIsSplit>(tile, p.attention.n_window, here.block_z);
+  if (splits.first > splits.last) return;  // the whole block, which has nothing to wait for
   const NewPositions<kMaxDim, kMaxDim> new_ones =
       rope_tile<kRows, kMaxDim, kMaxDim, kIsSplit, MmaPitch<kMaxDim>::kQueries>(
           queries, new_keys, new_values, q, k, v, turns, pages, page_tables + tile.page_table, tile, splits, p, here);
-  if (splits.first > splits.last) return;  // the whole block
   block_barrier();
   split_queries<kRows, kMaxDim>(memory, tile.n_tokens * tile.n_heads, p.attention.kv.head_dim_k, here);
   block_barrier();

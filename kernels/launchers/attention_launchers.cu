@@ -1,4 +1,5 @@
 #include "kernels/launchers/attention_arguments.h"
+#include "kernels/portable/attention_tiles.h"
 
 namespace outpost::gpu {
 namespace {
@@ -42,7 +43,8 @@ Error launch_merge(Stream stream, const AttentionArrays& a, const AttentionKerne
 }
 
 Grid tile_grid(const AttentionArrays& a, int32_t n_tiles, int32_t n_splits, const AttentionKernelParams& params) {
-  return Grid(n_tiles, params.kv.n_head_kv, a.partial != nullptr ? n_splits : 1);
+  const int32_t n_visible = visible_splits(n_splits, kKvSplit, params.n_window, a.n_tile_rows);
+  return Grid(n_tiles, params.kv.n_head_kv, a.partial != nullptr ? n_visible : 1);
 }
 
 bool has_merge(const AttentionArrays& a, int32_t n_splits, const AttentionKernelParams& params) {

@@ -3,6 +3,7 @@
 
 #include "kernels/launchers/launch.h"
 #include "kernels/launchers/launchers.h"
+#include "kernels/portable/attention_tiles.h"
 
 namespace outpost::gpu {
 
@@ -18,7 +19,8 @@ struct CodesLaunch {
 /// By attention_codes, or a kernel with the same arguments.
 template <typename Kernel>
 Error launch_spans(const CodesLaunch& a, Kernel kernel) {
-  const OverlappedLaunch launch(a.stream, Grid(a.n_tiles, a.codes.n_head_kv, a.n_spans), kAttentionThreads);
+  const int32_t n_visible = visible_splits(a.n_spans, kCodesSpan, a.params.n_window, a.arrays.n_tile_rows);
+  const OverlappedLaunch launch(a.stream, Grid(a.n_tiles, a.codes.n_head_kv, n_visible), kAttentionThreads);
   return launch(kernel, a.arrays.q, a.arrays.memory.arena, a.arrays.memory.forms, a.arrays.page_tables, a.arrays.tiles,
                 a.arrays.partial, a.arrays.states, a.codes, a.params);
 }

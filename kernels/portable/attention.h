@@ -229,16 +229,18 @@ struct TileSplits {
   int32_t first, last;  ///< splits
 };
 
+/// @param i_split of a block that does one split: counted from the first that the tile sees, so that a window needs no
+///   blocks for what is before it
 template <bool kIsSplit>
-GPU_FN TileSplits tile_splits(GPU_BLOCK_REF(AttentionTile) tile, int32_t n_window, int32_t own_split) {
+GPU_FN TileSplits tile_splits(GPU_BLOCK_REF(AttentionTile) tile, int32_t n_window, int32_t i_split) {
   TileSplits splits;
   splits.first_position = first_visible(tile.first_position, n_window);
   splits.last_position = tile.first_position + tile.n_tokens - 1;
   splits.first = splits.first_position / kKvSplit;
   splits.last = splits.last_position / kKvSplit;
   if (kIsSplit) {
-    splits.first = splits.first > own_split ? splits.first : own_split;
-    splits.last = splits.last < own_split ? splits.last : own_split;
+    splits.first += i_split;
+    splits.last = splits.last < splits.first ? splits.last : splits.first;
   }
   return splits;
 }
@@ -246,7 +248,6 @@ GPU_FN TileSplits tile_splits(GPU_BLOCK_REF(AttentionTile) tile, int32_t n_windo
 /// Has the keys and values of the first split of a block come to the device's cache, before their addresses are needed.
 GPU_FN void prefetch_split(DevicePtr<const uint16_t> pages, DevicePtr<const int32_t> page_table,
                            GPU_PARAMS_REF(KvLayout) kv, TileSplits splits, Here here) {
-  if (splits.first > splits.last) return;
   const int32_t start = splits.first * kKvSplit, page = page_table[start / kPage];
   prefetch_elements<uint16_t>(pages + key_at(kv, page, here.block_y, start % kPage), kKvSplit * kv.head_dim_k,
                               here.thread_id, kAttentionThreads);
@@ -421,7 +422,7 @@ GPU_FN void attend_tile(TileMemory memory, TileResults to, DevicePtr<const uint1
         const int32_t d = kDims * here.thread_id + i;
         if (d < dim_v) {
           if (kIsSplit)
-            to.partial[(int64_t(here.block_z) * p.n_tokens * p.n_head + row) * dim_v + d] = results[r][i];
+            to.partial[(int64_t(splits.first) * p.n_tokens * p.n_head + row) * dim_v + d] = results[r][i];
           else
             to.y[row * dim_v + d] = totals[r][i] * split_factors[r];
         }
@@ -442,7 +443,7 @@ GPU_FN void load_queries(SharedPtr<float> queries, DevicePtr<const float> q, GPU
 }
 
 /// Attention of one tile of rows over one split (kIsSplit: to partial and states) or over all it sees (to y).
-/// Grid: (tiles, n_head_kv, kIsSplit ? splits up to the last position : 1).
+/// Grid: (tiles, n_head_kv, kIsSplit ? splits that a tile sees at most : 1).
 /// kMaxDimK and kMaxDimV are at least the dimensions, which are multiples of 4.
 /// @param q [n_tokens, n_head, head_dim_k], y [n_tokens, n_head, head_dim_v]
 /// @param partial [n_splits, n_tokens, n_head, head_dim_v], states [n_splits, n_tokens, n_head, 2]: what a row does not
@@ -461,10 +462,9 @@ attention(GPU_RESULT(0, float, q), GPU_RESULT(1, uint16_t, pages), GPU_IN(2, int
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const TileSplits splits = tile_splits<kIsSplit>(tile, p.n_window, here.block_z);
+  if (splits.first > splits.last) return;  // the whole block, which has nothing to wait for
   if (kIsSplit) prefetch_split(pages, page_tables + tile.page_table, p.kv, splits, here);
   wait_for_previous();
-  if (splits.first > splits.last) return;  // the whole block
-
   load_queries<kMaxDimK>(queries, q, tile, p, here);
   block_barrier();
   attend_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit>(

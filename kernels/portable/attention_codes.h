@@ -46,7 +46,7 @@ GPU_FN CodesSpan codes_span(GPU_BLOCK_REF(AttentionTile) tile, GPU_PARAMS_REF(Co
   span.n_rows = tile.n_tokens * tile.n_heads;
   span.first_visible = first_visible(tile.first_position, p.n_window);
   span.last_visible = tile.first_position + tile.n_tokens - 1;
-  span.first_split = here.block_z * kSpanPages;
+  span.first_split = (span.first_visible / kCodesSpan + here.block_z) * kSpanPages;
   return span;
 }
 
@@ -55,9 +55,7 @@ GPU_FN bool has_page(GPU_LOCAL const CodesSpan& span, int32_t i) {
   const int32_t split = span.first_split + i;
   return split >= span.first_visible / kPage && split <= span.last_visible / kPage;
 }
-GPU_FN bool has_pages(GPU_LOCAL const CodesSpan& span) {
-  return span.last_visible / kPage >= span.first_split && span.first_visible / kPage < span.first_split + kSpanPages;
-}
+GPU_FN bool has_pages(GPU_LOCAL const CodesSpan& span) { return span.last_visible / kPage >= span.first_split; }
 
 GPU_FN int32_t row_position(GPU_LOCAL const CodesSpan& span, int32_t row) {
   return span.first_position + row / span.n_heads;
@@ -247,7 +245,8 @@ GPU_FN float add_sinks(float result, SharedPtr<float> weights, GPU_LOCAL const C
   return result;
 }
 
-/// Attention of one tile of rows over the pages of one span. Grid: (tiles, n_head_kv, spans up to the last position).
+/// Attention of one tile of rows over the pages of one span. Grid: (tiles, n_head_kv, spans that a tile sees at most);
+/// a block's is counted from the first that its tile sees.
 /// kMaxDimK is at least head_dim_k; both dimensions are multiples of 4. All tokens of a tile are in one page.
 /// @param q [n_tokens, n_head, head_dim_k], turned as keys are; arena and forms as codes_place
 /// @param partial [n_spans, n_tokens, n_head, head_dim_v], states [n_spans, n_tokens, n_head, 2], for attention_merge

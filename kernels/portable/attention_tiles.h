@@ -8,6 +8,14 @@
 
 namespace outpost::gpu {
 
+/// Splits (or spans) of n_span positions that a tile sees at most, of n_splits up to the last position of a pass.
+/// @param n_window 0: everything before a token; n_rows: of a tile, which has no more tokens
+inline int32_t visible_splits(int32_t n_splits, int32_t n_span, int32_t n_window, int32_t n_rows) {
+  if (n_window == 0) return n_splits;
+  const int64_t n_positions = int64_t{n_window} + n_rows - 1;  // they begin anywhere in a split
+  return static_cast<int32_t>(std::min<int64_t>(n_splits, (n_positions + n_span - 2) / n_span + 1));
+}
+
 /// Appends the tiles of one sequence's run: all heads of a group before the next token, as many as fit.
 /// @param n_group query heads that share a KV head
 /// @param n_rows rows of a tile

@@ -162,8 +162,7 @@ GPU_FN void make_new_positions(const GPU_LOCAL NewPositions<kMaxDimK, kMaxDimV>&
 }
 
 /// What a block of rope_and_attention does before attention: queries to shared memory, and the positions that the pass
-/// adds, which it returns. Waits for the launch before; nothing is done for a block without a split. Threads have not
-/// met since.
+/// adds, which it returns. Waits for the launch before. Threads have not met since. @pre the block has a split
 /// @param queries [kRows, kPitch], new_keys [kMaxNewPositions, kMaxDimK], new_values [kMaxNewPositions, kMaxDimV]
 template <int kRows, int kMaxDimK, int kMaxDimV, bool kIsSplit, int kPitch>
 GPU_FN NewPositions<kMaxDimK, kMaxDimV> rope_tile(SharedPtr<float> queries, SharedPtr<uint16_t> new_keys,
@@ -184,8 +183,6 @@ GPU_FN NewPositions<kMaxDimK, kMaxDimV> rope_tile(SharedPtr<float> queries, Shar
   prefetch_split(pages, page_table, p.attention.kv, splits, here);
   wait_for_previous();
   NewPositions<kMaxDimK, kMaxDimV> new_ones = {new_keys, new_values, 0};
-  if (splits.first > splits.last) return new_ones;  // the whole block
-
   const int32_t n_group = p.attention.n_head / p.attention.kv.n_head_kv;
   const int64_t first_row = int64_t(tile.first_token) * p.attention.n_head + here.block_y * n_group + tile.first_head;
   HeadPairs<kMaxDimK> row_pairs[kWarpRows];
@@ -233,9 +230,9 @@ rope_and_attention(GPU_RESULT(0, float, q), GPU_RESULT(1, float, k), GPU_RESULT(
   const Here here = GPU_HERE;
   GPU_BLOCK_REF(AttentionTile) tile = tiles[here.block_x];
   const TileSplits splits = tile_splits<kIsSplit>(tile, p.attention.n_window, here.block_z);
+  if (splits.first > splits.last) return;  // the whole block, which has nothing to wait for
   const NewPositions<kMaxDimK, kMaxDimV> new_ones = rope_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit, kMaxDimK>(
       queries, new_keys, new_values, q, k, v, turns, pages, page_tables + tile.page_table, tile, splits, p, here);
-  if (splits.first > splits.last) return;  // the whole block
   block_barrier();
   attend_tile<kRows, kMaxDimK, kMaxDimV, kIsSplit>(
       TileMemory{queries, scores, split_factors}, TileResults{y, partial, states}, pages, page_tables + tile.page_table,

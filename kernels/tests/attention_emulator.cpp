@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/attention_mma.h"
+#include "kernels/portable/attention_tiles.h"
 #include "kernels/tests/operations.h"
 
 namespace outpost::test {
@@ -30,15 +31,18 @@ void run_merge(const DeviceAttention& a, const AttentionKernelParams& params, Sc
 }
 
 template <typename Kernel>
-void launch_tiles(const DeviceAttention& a, int32_t n_head_kv, Schedule schedule, const Kernel& kernel) {
-  emulator::LaunchConfig config{{a.n_tiles, n_head_kv, a.is_split ? a.n_splits : 1}, kAttentionThreads, schedule, 1};
+void launch_tiles(const DeviceAttention& a, const AttentionKernelParams& params, int32_t n_rows, Schedule schedule,
+                  const Kernel& kernel) {
+  // No more than the launcher has.
+  const int32_t n_splits = a.is_split ? visible_splits(a.n_splits, kKvSplit, params.n_window, n_rows) : 1;
+  emulator::LaunchConfig config{{a.n_tiles, params.kv.n_head_kv, n_splits}, kAttentionThreads, schedule, 1};
   if (a.is_on_units) config.max_shared_bytes = 48 << 10;  // CUDA's
   launch(config, kernel);
 }
 
 template <int kRows, int kMaxDimK, int kMaxDimV>
 void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& params, Schedule schedule) {
-  launch_tiles(a, params.kv.n_head_kv, schedule, [&] {
+  launch_tiles(a, params, kRows, schedule, [&] {
     const auto kernel =
         a.is_split ? attention<kRows, kMaxDimK, kMaxDimV, true> : attention<kRows, kMaxDimK, kMaxDimV, false>;
     kernel(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
@@ -47,7 +51,7 @@ void run_attention_dims(const DeviceAttention& a, const AttentionKernelParams& p
 
 template <int kRows, int kMaxDimK, int kMaxDimV>
 void run_attention_on_units(const DeviceAttention& a, const AttentionKernelParams& params, Schedule schedule) {
-  launch_tiles(a, params.kv.n_head_kv, schedule, [&] {
+  launch_tiles(a, params, kRows, schedule, [&] {
     const auto kernel =
         a.is_split ? attention_mma<kRows, kMaxDimK, kMaxDimV, true> : attention_mma<8, kMaxDimK, kMaxDimV, false>;
     kernel(a.q, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states, params);
@@ -72,7 +76,7 @@ void run_attention_on_units(const DeviceAttention& a, const AttentionKernelParam
 template <int kMaxDim>
 void run_rope_and_attention_dims(const DeviceAttention& a, const DeviceNewKv& added, const RopeAttentionParams& params,
                                  Schedule schedule) {
-  launch_tiles(a, params.attention.kv.n_head_kv, schedule, [&] {
+  launch_tiles(a, params.attention, 8, schedule, [&] {
     const auto kernel =
         a.is_split ? rope_and_attention<8, kMaxDim, kMaxDim, true> : rope_and_attention<8, kMaxDim, kMaxDim, false>;
     kernel(a.q, added.k, added.v, added.turns, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states,
@@ -83,7 +87,7 @@ void run_rope_and_attention_dims(const DeviceAttention& a, const DeviceNewKv& ad
 template <int kRows, int kMaxDim>
 void run_rope_and_attention_on_units(const DeviceAttention& a, const DeviceNewKv& added,
                                      const RopeAttentionParams& params, Schedule schedule) {
-  launch_tiles(a, params.attention.kv.n_head_kv, schedule, [&] {
+  launch_tiles(a, params.attention, kRows, schedule, [&] {
     const auto kernel =
         a.is_split ? rope_and_attention_mma<kRows, kMaxDim, true> : rope_and_attention_mma<8, kMaxDim, false>;
     kernel(a.q, added.k, added.v, added.turns, a.pages, a.page_tables, a.tiles, a.sinks, a.y, a.partial, a.states,

@@ -2,6 +2,7 @@
 #ifndef OUTPOST_ON_GPU
 
 #include "kernels/cuda/attention_codes_mma.h"
+#include "kernels/portable/attention_tiles.h"
 #include "kernels/tests/codes_operations.h"
 
 namespace outpost::test {
@@ -59,7 +60,9 @@ int32_t rows_of(CodesUnits units) { return units == CodesUnits::kMatrix16 ? 16 :
 
 void run_attention_codes(const DeviceCodesAttention& a, const RopeCodesParams& codes,
                          const AttentionKernelParams& params, CodesUnits units, Schedule schedule) {
-  emulator::LaunchConfig config{{a.n_tiles, codes.kv.n_head_kv, a.n_spans}, kAttentionThreads, schedule, 1};
+  // No more than the launcher has.
+  const int32_t n_spans = visible_splits(a.n_spans, kCodesSpan, params.n_window, rows_of(units));
+  emulator::LaunchConfig config{{a.n_tiles, codes.kv.n_head_kv, n_spans}, kAttentionThreads, schedule, 1};
   if (units != CodesUnits::kAny) config.max_shared_bytes = 48 << 10;  // CUDA's
   with_max_dim(codes.kv.head_dim_k, [&]<int kMaxDim>() {
     auto kernel = attention_codes<8, kMaxDim>;

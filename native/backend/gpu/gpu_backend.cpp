@@ -1,5 +1,6 @@
 #include "backend/gpu/gpu_backend.h"
 
+#include <bit>
 #include <cstring>
 
 #include "kernels/launchers/shortlist_arguments.h"
@@ -9,6 +10,14 @@ namespace {
 
 // Passes of more tokens are long enough to hide their launches, and come in more sizes.
 constexpr int32_t kMaxRecordedTokens = 64;
+
+/// At least n, of few numbers, as a recorded pass belongs to one: powers of two, and from 16 on three between them, so
+/// that of many splits at most a fifth are for nothing.
+int32_t round_splits(int32_t n) {
+  const auto count = static_cast<uint32_t>(n);
+  const uint32_t step = n < 16 ? std::bit_ceil(count) : std::bit_floor(count) / 4;
+  return static_cast<int32_t>((count + step - 1) / step * step);
+}
 
 }  // namespace
 
@@ -48,8 +57,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   for (GpuRope* rope : ropes_) {
     if (rope->reserve(inputs_.last_position())) recordings_.clear();
   }
-  n_splits_ = 1;
-  while (n_splits_ * gpu::kKvSplit <= inputs_.last_position()) n_splits_ *= 2;
+  n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
 
   for (const auto& pass : unpacked_passes_) pass->is_current = false;
   auto* codes = inputs.kv.is_compressed() ? static_cast<GpuCodesStorage*>(&inputs.kv) : nullptr;
@@ -237,6 +245,7 @@ float* GpuBackend::reserve(DeviceBytes& memory, size_t n) {
   if (memory.size() < n * sizeof(float)) {
     check_gpu(gpu::synchronize(stream_), "computing");
     recordings_.clear();
+    memory = DeviceBytes();  // before the other is there
     memory = DeviceBytes(n * sizeof(float) * 5 / 4, "intermediate results");
   }
   return memory.as<float>();
