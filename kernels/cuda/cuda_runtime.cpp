@@ -157,6 +157,8 @@ Error copy(Stream stream, void* to, const void* from, size_t n_bytes, Copy direc
   return of(cudaMemcpyAsync(to, from, n_bytes, native(direction), native(stream)));
 }
 Error copy_runs(void* to, const void* from, size_t pitch, size_t width, size_t n_runs) {
+  // A pitch is at most 2^31 - 1, and a tensor can be larger.
+  if (pitch == width || n_runs == 1) return copy(to, from, width * n_runs, Copy::kToDevice);
   return of(cudaMemcpy2D(to, width, from, pitch, width, n_runs, cudaMemcpyHostToDevice));
 }
 Error fill(void* data, uint8_t byte, size_t n_bytes) { return of(cudaMemset(data, byte, n_bytes)); }
