@@ -8,25 +8,19 @@ namespace {
 template <typename Element, int kTokens>
 Error launch_tokens(Stream stream, const void* weight, const float* x, const float* bias, float* y,
                     const FloatMatvecParams& params) {
-  const uint32_t n_blocks = (params.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows;
-  return OverlappedLaunch(stream, n_blocks, kMatvecThreads)(float_matvec<Element, kTokens>,
-                                                            static_cast<const Element*>(weight), x, bias, y, params);
+  const Grid grid((params.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, (params.n_tokens + kTokens - 1) / kTokens);
+  return OverlappedLaunch(stream, grid, kMatvecThreads)(float_matvec<Element, kTokens>,
+                                                        static_cast<const Element*>(weight), x, bias, y, params);
 }
 
 template <typename Element>
 Error launch_element(Stream stream, const void* weight, const float* x, const float* bias, float* y,
                      const FloatMatvecParams& params) {
-  for (int32_t first = 0; first < params.n_tokens; first += kMatvecMaxTokens) {
-    FloatMatvecParams part = params;
-    part.n_tokens = params.n_tokens - first < kMatvecMaxTokens ? params.n_tokens - first : kMatvecMaxTokens;
-    const float* x_part = x + int64_t{first} * params.n_cols;
-    float* y_part = y + int64_t{first} * params.n_rows;
-    const auto launch = part.n_tokens == 1   ? launch_tokens<Element, 1>
-                        : part.n_tokens <= 8 ? launch_tokens<Element, 8>
+  if (params.n_tokens == 0) return Error::kNone;
+  const auto launch = params.n_tokens == 1   ? launch_tokens<Element, 1>
+                      : params.n_tokens <= 8 ? launch_tokens<Element, 8>
                                              : launch_tokens<Element, 16>;
-    if (const Error error = launch(stream, weight, x_part, bias, y_part, part); error != Error::kNone) return error;
-  }
-  return Error::kNone;
+  return launch(stream, weight, x, bias, y, params);
 }
 
 uint32_t embed_blocks(int64_t n_threads) {

@@ -165,7 +165,7 @@ Error launch_attention_codes(Stream stream, const CodesAttentionArrays& arrays, 
                              const AttentionKernelParams& params);
 
 // ---- float_launchers.cu. Error::kInvalidValue for a type with blocks, except of launch_embed.
-/// Any number of tokens, kMatvecMaxTokens at a time.
+/// Any number of tokens.
 Error launch_float_matvec(Stream stream, TensorType type, const void* weight, const float* x, const float* bias,
                           float* y, const FloatMatvecParams& params);
 /// @param places null without params.has_slots

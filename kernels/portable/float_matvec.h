@@ -29,7 +29,7 @@ struct FloatMatvecParams {
 
 /// y[t, row] = weight[row] * x[t] + bias[row]. Lane l adds up columns l, l + 32, ... in this order, the lanes as
 /// warp_sum does: the same for every number of tokens.
-/// Grid: n_rows / kMatvecBlockRows blocks, rounded up. kTokens is at least n_tokens.
+/// Grid: (n_rows / kMatvecBlockRows, n_tokens / kTokens), both rounded up.
 /// @param weight [n_rows, n_cols], x [n_tokens, n_cols], bias [n_rows] or unused, y [n_tokens, n_rows]
 template <typename Element, int kTokens>
 GPU_KERNEL(kMatvecThreads)
@@ -39,6 +39,7 @@ float_matvec(GPU_IN(0, Element, weight), GPU_RESULT(1, float, x), GPU_IN(2, floa
   const Here here = GPU_HERE;
   const int32_t row = here.block_x * kMatvecBlockRows + here.warp * kMatvecRows;
   if (row >= p.n_rows) return;  // the whole warp
+  const int32_t first_token = here.block_y * kTokens, n_tokens = p.n_tokens - first_token;
   prefetch_rows(weight, row, p.n_rows, p.n_cols, here.lane);
   wait_for_previous();
   float sums[kMatvecRows][kTokens];
@@ -52,8 +53,8 @@ float_matvec(GPU_IN(0, Element, weight), GPU_RESULT(1, float, x), GPU_IN(2, floa
       values[r] = float_of(weight[at * p.n_cols + column]);
     }
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
-      if (t < p.n_tokens) {
-        const float value = x[int64_t(t) * p.n_cols + column];
+      if (t < n_tokens) {
+        const float value = x[int64_t(first_token + t) * p.n_cols + column];
         GPU_UNROLL for (int32_t r = 0; r < kMatvecRows; ++r) sums[r][t] = fma32(values[r], value, sums[r][t]);
       }
     }
@@ -62,8 +63,8 @@ float_matvec(GPU_IN(0, Element, weight), GPU_RESULT(1, float, x), GPU_IN(2, floa
     GPU_UNROLL for (int32_t t = 0; t < kTokens; ++t) {
       const float sum = warp_sum(sums[r][t]);
       const bool is_mine = (r * kTokens + t) % 32 == here.lane;
-      if (is_mine && t < p.n_tokens && row + r < p.n_rows)
-        y[int64_t(t) * p.n_rows + row + r] = sum + (p.has_bias ? float(bias[row + r]) : 0.0f);
+      if (is_mine && t < n_tokens && row + r < p.n_rows)
+        y[int64_t(first_token + t) * p.n_rows + row + r] = sum + (p.has_bias ? float(bias[row + r]) : 0.0f);
     }
   }
 }

@@ -31,9 +31,12 @@ TEST_CASE("gpu float matvec: equals the sum, and its bits do not depend on the n
       CAPTURE(std::string(tensor_type_traits(type).name));
       CAPTURE(n_cols);
       const FileMatrix matrix = random_matrix(type, n_rows, n_cols, 1);
-      const auto x = random_f32(static_cast<size_t>(5 * n_cols), 2), bias = random_f32(static_cast<size_t>(n_rows), 3);
+      // More tokens than a block takes, and not all of those that the last one has.
+      constexpr int64_t kTokens = 37;
+      const auto x = random_f32(static_cast<size_t>(kTokens * n_cols), 2),
+                 bias = random_f32(static_cast<size_t>(n_rows), 3);
       const auto y = multiply(matrix, x, bias), w = matrix.values();
-      for (size_t t = 0; t < 5; ++t) {
+      for (size_t t = 0; t < kTokens; ++t) {
         for (size_t row = 0; row < static_cast<size_t>(n_rows); ++row) {
           const auto n = static_cast<size_t>(n_cols);
           double sum = bias[row], magnitude = std::abs(sum);
@@ -46,9 +49,11 @@ TEST_CASE("gpu float matvec: equals the sum, and its bits do not depend on the n
                 static_cast<double>(n / 32 + 8) * 0x1p-24 * magnitude);
         }
       }
-      const std::vector<float> last(x.end() - n_cols, x.end());
-      const auto alone = multiply(matrix, last, bias);
-      CHECK(std::equal(alone.begin(), alone.end(), y.end() - n_rows));
+      for (const int64_t n : {1, 5}) {
+        const std::vector<float> last(x.end() - n * n_cols, x.end());
+        const auto alone = multiply(matrix, last, bias);
+        CHECK(std::equal(alone.begin(), alone.end(), y.end() - n * n_rows));
+      }
     }
   }
 }

@@ -263,7 +263,10 @@ void run_matvec_gated(DeviceType type, DeviceArray<std::byte>& gate, DeviceArray
 void run_float_matvec(TensorType type, DeviceArray<std::byte>& weight, DeviceArray<float>& x, DeviceArray<float>& bias,
                       DeviceArray<float>& y, const FloatMatvecParams& params) {
   visit_element(type, [&]<typename Element>() {
-    launch({{blocks_of(params.n_rows, kMatvecBlockRows)}, kMatvecThreads, Schedule::kRandom, 1}, [&] {
+    const int32_t n_tokens_of_block = params.n_tokens == 1 ? 1 : 16;
+    const emulator::Dim3 grid = {blocks_of(params.n_rows, kMatvecBlockRows),
+                                 blocks_of(params.n_tokens, n_tokens_of_block)};
+    launch({grid, kMatvecThreads, Schedule::kRandom, 1}, [&] {
       if (params.n_tokens == 1) return float_matvec<Element, 1>(as<const Element>(weight), x, bias, y, params);
       float_matvec<Element, 16>(as<const Element>(weight), x, bias, y, params);
     });
