@@ -88,6 +88,13 @@ double bytes_per_token(const ModelInfo& info, const ExpertCacheStats& at_load) {
   return others + static_cast<double>(at_load.total_bytes) * info.n_expert_used / info.n_expert;
 }
 
+/// Positions of the longest request. Known before the model is, whose device has to have room for them.
+int32_t most_positions(const Arguments& arguments) {
+  const int64_t n_prefill = arguments.get_int("--prefill", 512, 1, INT32_MAX / 4);
+  const int64_t n_decode = arguments.get_int("--decode", 128, 2, INT32_MAX / 4);
+  return static_cast<int32_t>(std::max(n_prefill, n_decode)) + 2;  // decoding begins after two
+}
+
 /// Token ids that are all different from each other's neighbours and the same in every run.
 std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
   std::vector<int32_t> tokens;
@@ -101,10 +108,15 @@ std::vector<int32_t> prompt_of(int32_t n, int32_t n_vocab, int32_t salt) {
 int run_bench(const std::vector<std::string>& words) {
   const Arguments arguments(words, with_load_options({"--prefill", "--decode", "--reps", "--depth", "--kv"}),
                             {"--json"});
-  const LoadOptions options = load_options(arguments);
+  LoadOptions options = load_options(arguments);
+  EngineOptions engine_options;
+  engine_options.n_ctx = most_positions(arguments);
+  const auto n_depth = static_cast<uint64_t>(arguments.get_int("--depth", 128, 0, INT32_MAX / 4));
+  options.n_device_positions = 2 * static_cast<uint64_t>(engine_options.n_ctx) + n_depth + 16;
   const auto load_start = Clock::now();
   const auto model = Model::load(arguments.positional(0, "MODEL"), options);
-  const auto engine = Engine::create(model);
+  engine_options.n_ctx = std::min(engine_options.n_ctx, model->info().n_ctx_train);
+  const auto engine = Engine::create(model, engine_options);
   const double load_ms = ms_since(load_start);
   const ExpertCacheStats experts_at_load = engine->stats().experts;
   // A file that is only mapped is not read before its first token: that is what a user waits for.
