@@ -56,9 +56,22 @@ std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
   Backend& backend = stages_.backend(stage);
   auto weight = backend.load_weight(view);
   weight_bytes_[stage] += weight->size_bytes();
+  release(backend, view);
+  return weight;
+}
+
+std::unique_ptr<HeadWeights> WeightLoader::load_heads(const WeightView& view, int64_t n_head) {
+  const size_t stage = stage_of(view.name);
+  Backend& backend = stages_.backend(stage);
+  auto heads = backend.load_heads(view, static_cast<int32_t>(n_head));
+  weight_bytes_[stage] += heads->size_bytes();
+  if (view.is_mapped) release(backend, view);
+  return heads;
+}
+
+void WeightLoader::release(const Backend& backend, const WeightView& view) {
   if (!backend.reads_in_place(view)) file_.release(view.bytes);
   advance(view);
-  return weight;
 }
 
 std::unique_ptr<Weight> WeightLoader::matrix(const std::string& name, int64_t n_rows, int64_t n_cols) {
@@ -86,9 +99,9 @@ std::vector<std::unique_ptr<Weight>> WeightLoader::stacked(const std::string& na
   return split(find(name, {std::accumulate(n_rows.begin(), n_rows.end(), int64_t{0}), n_cols}), n_rows);
 }
 
-std::vector<std::unique_ptr<Weight>> WeightLoader::matrices(const std::string& name, int64_t n, int64_t n_rows,
-                                                            int64_t n_cols) {
-  return split(find(name, {n, n_rows, n_cols}), std::vector<int64_t>(static_cast<size_t>(n), n_rows));
+std::unique_ptr<HeadWeights> WeightLoader::heads(const std::string& name, int64_t n_head, int64_t n_rows,
+                                                 int64_t n_cols) {
+  return load_heads(find(name, {n_head, n_rows, n_cols}), n_head);
 }
 
 std::unique_ptr<Buffer> WeightLoader::vector(const std::string& name, int64_t n) {
@@ -142,13 +155,10 @@ std::vector<float> WeightLoader::optional_values(const std::string& name, std::i
   return has(name) ? values(name, shape) : std::vector<float>();
 }
 
-std::unique_ptr<Weight> WeightLoader::computed(const std::string& name, std::span<const float> values, int64_t n_rows,
-                                               int64_t n_cols) {
-  const size_t stage = stage_of(name);
-  auto weight =
-      stages_.backend(stage).load_weight({name.c_str(), TensorType::kF32, n_rows, n_cols, std::as_bytes(values)});
-  weight_bytes_[stage] += weight->size_bytes();
-  return weight;
+std::unique_ptr<HeadWeights> WeightLoader::computed_heads(const std::string& name, std::span<const float> values,
+                                                          int64_t n_head, int64_t n_cols) {
+  const int64_t n_rows = static_cast<int64_t>(values.size()) / n_cols;
+  return load_heads({name.c_str(), TensorType::kF32, n_rows, n_cols, std::as_bytes(values)}, n_head);
 }
 
 WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t n_cols) {
@@ -199,10 +209,8 @@ std::unique_ptr<Experts> WeightLoader::experts(int32_t il, int64_t n_embd, int64
   auto experts = backend.load_experts(views, router, gate);
   weight_bytes_[stage] += backend.expert_cache_stats().resident_bytes - resident_before;
   loaded_experts_.push_back(experts.get());
-  for (const WeightView& view : {views.gate, views.up, views.down}) {
-    if (!backend.reads_in_place(view)) file_.release(view.bytes);  // what is not resident comes back when it is chosen
-    advance(view);
-  }
+  // What is not resident comes back when it is chosen.
+  for (const WeightView& view : {views.gate, views.up, views.down}) release(backend, view);
   return experts;
 }
 

@@ -32,8 +32,8 @@ class WeightLoader {
   /// A matrix [sum of n_rows, n_cols] that the file stacks on one another, taken apart.
   std::vector<std::unique_ptr<Weight>> stacked(const std::string& name, const std::vector<int64_t>& n_rows,
                                                int64_t n_cols);
-  /// A tensor [n, n_rows, n_cols] as n matrices.
-  std::vector<std::unique_ptr<Weight>> matrices(const std::string& name, int64_t n, int64_t n_rows, int64_t n_cols);
+  /// A tensor [n_head, n_rows, n_cols].
+  std::unique_ptr<HeadWeights> heads(const std::string& name, int64_t n_head, int64_t n_rows, int64_t n_cols);
   /// A vector [n] as the one row of a matrix.
   std::unique_ptr<Weight> row(const std::string& name, int64_t n);
   /// A vector [n] as f32.
@@ -47,9 +47,9 @@ class WeightLoader {
   std::vector<float> values(const std::string& name, std::initializer_list<int64_t> shape);
   /// Empty if the file has none of that name.
   std::vector<float> optional_values(const std::string& name, std::initializer_list<int64_t> shape);
-  /// f32 values that the loader's caller computed, as a weight [n_rows, n_cols].
-  std::unique_ptr<Weight> computed(const std::string& name, std::span<const float> values, int64_t n_rows,
-                                   int64_t n_cols);
+  /// f32 values [n_head, n_rows, n_cols] that the caller computed from the tensor of that name.
+  std::unique_ptr<HeadWeights> computed_heads(const std::string& name, std::span<const float> values, int64_t n_head,
+                                              int64_t n_cols);
   /// A matrix that stays in the file, for Backend::embed.
   WeightView table(const std::string& name, int64_t n_rows, int64_t n_cols);
   /// The experts of layer `il`, tensors blk.<il>.ffn_{gate,up,down}_exps: [n_expert, ...] of n_ff columns or rows; in
@@ -73,6 +73,9 @@ class WeightLoader {
   /// The stage that computes with a tensor.
   size_t stage_of(std::string_view name) const;
   std::unique_ptr<Weight> load(const WeightView& view);
+  std::unique_ptr<HeadWeights> load_heads(const WeightView& view, int64_t n_head);
+  /// A view of the file was loaded: its pages are not needed any more, unless they are computed with.
+  void release(const Backend& backend, const WeightView& view);
   std::unique_ptr<Buffer> load_vector(const WeightView& view);
   std::vector<std::unique_ptr<Weight>> split(const WeightView& view, const std::vector<int64_t>& n_rows);
 

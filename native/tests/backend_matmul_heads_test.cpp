@@ -19,11 +19,11 @@ struct Layout {
   int32_t n_head, n_rows, n_cols, x_gap, y_gap;  // gaps are elements between heads
 };
 
-std::vector<FileMatrix> random_heads(TensorType type, const Layout& layout) {
-  std::vector<FileMatrix> heads;
-  for (int32_t h = 0; h < layout.n_head; ++h)
-    heads.push_back(random_matrix(type, layout.n_rows, layout.n_cols, /*seed=*/static_cast<uint32_t>(30 + h)));
-  return heads;
+/// The matrix of one head of those that lie on one another.
+FileMatrix head_of(const FileMatrix& heads, const Layout& layout, int32_t h) {
+  const auto n_bytes = static_cast<int64_t>(heads.bytes.size()) / layout.n_head;
+  const auto first = heads.bytes.begin() + h * n_bytes;
+  return {heads.type, layout.n_rows, layout.n_cols, {first, first + n_bytes}};
 }
 
 /// x, [n_tokens, n_head, n_cols + gap]. NaN in the gaps: whoever reads them shows it.
@@ -36,7 +36,7 @@ std::vector<float> strided_input(const Layout& layout, int32_t n_tokens) {
 }
 
 /// Head after head through `multiply` of the scalar kernels; gaps keep kUntouched.
-std::vector<float> one_by_one(const std::vector<FileMatrix>& heads, const Layout& layout, const std::vector<float>& x) {
+std::vector<float> one_by_one(const FileMatrix& heads, const Layout& layout, const std::vector<float>& x) {
   const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
   const int32_t x_stride = layout.n_cols + layout.x_gap, y_stride = layout.n_rows + layout.y_gap;
   const auto n_tokens = static_cast<int32_t>(x.size()) / (layout.n_head * x_stride);
@@ -47,7 +47,7 @@ std::vector<float> one_by_one(const std::vector<FileMatrix>& heads, const Layout
       const auto row = x.begin() + (t * layout.n_head + h) * x_stride;
       head.insert(head.end(), row, row + layout.n_cols);
     }
-    const std::vector<float> product = multiply(*backend, heads[static_cast<size_t>(h)], head);
+    const std::vector<float> product = multiply(*backend, head_of(heads, layout, h), head);
     for (int32_t t = 0; t < n_tokens; ++t)
       std::copy_n(product.begin() + t * layout.n_rows, layout.n_rows, y.begin() + (t * layout.n_head + h) * y_stride);
   }
@@ -56,20 +56,19 @@ std::vector<float> one_by_one(const std::vector<FileMatrix>& heads, const Layout
 
 void check_heads(TensorType type, const Layout& layout, std::span<const int32_t> token_counts) {
   const int32_t n_most = *std::max_element(token_counts.begin(), token_counts.end());
-  const auto heads = random_heads(type, layout);
+  const FileMatrix heads = random_matrix(type, int64_t{layout.n_head} * layout.n_rows, layout.n_cols, /*seed=*/30);
   const auto x = strided_input(layout, n_most);
   const auto expected = one_by_one(heads, layout, x);
   const int32_t x_stride = layout.n_cols + layout.x_gap, y_stride = layout.n_rows + layout.y_gap;
   for (const auto& [name, backend] : all_cpu_backends()) {
     CAPTURE(name);
-    std::vector<std::unique_ptr<Weight>> weights;
-    for (const FileMatrix& head : heads) weights.push_back(backend->load_weight(head.view()));
+    const auto weights = backend->load_heads(heads.view(), layout.n_head);
     for (const int32_t n_tokens : token_counts) {
       CAPTURE(n_tokens);
       // The last tokens: their place in the batch differs, too.
       const std::vector<float> part(x.end() - n_tokens * layout.n_head * x_stride, x.end());
       std::vector<float> y(static_cast<size_t>(n_tokens * layout.n_head * y_stride), kUntouched);
-      backend->matmul_heads(span_of(y), y_stride, weights, span_of(part), x_stride, n_tokens);
+      backend->matmul_heads(span_of(y), y_stride, *weights, span_of(part), x_stride, n_tokens);
       CHECK(std::equal(y.begin(), y.end(), expected.end() - static_cast<int64_t>(y.size())));
     }
   }

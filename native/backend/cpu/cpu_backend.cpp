@@ -54,15 +54,18 @@ class CpuBackend final : public Backend {
   int32_t n_prefill() const override { return kMaxTileTokens; }
   int32_t n_lone_prefill() const override { return kernels_.n_lone_prefill; }
 
-  std::unique_ptr<Weight> load_weight(const WeightView& view) override {
-    if (!can_pack(view.type)) fail_unsupported(view);
-    auto weight = std::make_unique<CpuWeight>(view.type, view.n_rows, view.n_cols);
-    pool_.run(weight->n_tiles(), [&](int64_t i) {
-      const int64_t row0 = i * kTileRows;
-      const int n_rows = static_cast<int>(std::min<int64_t>(kTileRows, view.n_rows - row0));
-      pack_tile(view.type, view.bytes.data(), row_bytes(view), view.n_cols, row0, n_rows, weight->tile(i));
-    });
-    return weight;
+  std::unique_ptr<Weight> load_weight(const WeightView& view) override { return pack(view); }
+
+  std::unique_ptr<HeadWeights> load_heads(const WeightView& view, int32_t n_head) override {
+    std::vector<std::unique_ptr<CpuWeight>> matrices;
+    WeightView head = view;
+    head.n_rows = view.n_rows / n_head;
+    const size_t n_bytes = view.bytes.size() / static_cast<size_t>(n_head);
+    for (size_t h = 0; h < static_cast<size_t>(n_head); ++h) {
+      head.bytes = view.bytes.subspan(h * n_bytes, n_bytes);
+      matrices.push_back(pack(head));
+    }
+    return std::make_unique<CpuHeads>(std::move(matrices));
   }
 
   std::unique_ptr<KvStorage> alloc_kv(const KvShape& shape, int32_t n_page) override {
@@ -135,8 +138,8 @@ class CpuBackend final : public Backend {
     matmul_.matmul_gated(y, pair, x, n_tokens, gate);
   }
 
-  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
-                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) override {
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, const HeadWeights& weights, DeviceSpan<const float> x,
+                    int32_t x_stride, int32_t n_tokens) override {
     matmul_.matmul_heads(y, y_stride, weights, x, x_stride, n_tokens);
   }
 
@@ -216,6 +219,17 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  std::unique_ptr<CpuWeight> pack(const WeightView& view) {
+    if (!can_pack(view.type)) fail_unsupported(view);
+    auto weight = std::make_unique<CpuWeight>(view.type, view.n_rows, view.n_cols);
+    pool_.run(weight->n_tiles(), [&](int64_t i) {
+      const int64_t row0 = i * kTileRows;
+      const int n_rows = static_cast<int>(std::min<int64_t>(kTileRows, view.n_rows - row0));
+      pack_tile(view.type, view.bytes.data(), row_bytes(view), view.n_cols, row0, n_rows, weight->tile(i));
+    });
+    return weight;
+  }
+
   /// Calls body(begin, end) for runs of `n` rows, on all threads where they are enough to share out.
   /// @param row_cost elements of a row
   template <typename Body>

@@ -64,11 +64,11 @@ void CpuMatmul::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceS
   });
 }
 
-void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
+void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, const HeadWeights& weights,
                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
-  const auto n_head = static_cast<int64_t>(weights.size());
-  const int64_t n_cols = weights[0]->n_cols();
-  const MatmulInputKind kind = kind_of(*weights[0]);
+  const auto& heads = static_cast<const CpuHeads&>(weights);
+  const int64_t n_head = heads.n_head(), n_cols = heads.matrix(0).n_cols();
+  const MatmulInputKind kind = kind_of(heads.matrix(0));
   const int64_t head_blocks = superblocks_of(n_cols) * n_tokens;  // of one head: [n_superblocks, n_tokens]
   const auto prepare_heads = [&](auto& blocks, const auto& quantize) {
     grow(blocks, n_head * head_blocks);
@@ -84,10 +84,10 @@ void CpuMatmul::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<co
   if (kind == MatmulInputKind::kSuperblocks) prepare_heads(superblocks_, kernels_.quantize);
   if (kind == MatmulInputKind::kBlocks) prepare_heads(blocks_, kernels_.quantize32);
 
-  const int64_t n_items = items_of(*weights[0]);  // of each head
+  const int64_t n_items = items_of(heads.matrix(0));  // of each head
   pool_.run(n_head * n_items, [&](int64_t item) {
     const int64_t h = item / n_items, i_item = item % n_items;
-    const CpuWeight& weight = cpu(*weights[static_cast<size_t>(h)]);
+    const CpuWeight& weight = heads.matrix(h);
     const MatmulInput input{x.data + h * x_stride,
                             n_head * x_stride,
                             kind == MatmulInputKind::kSuperblocks ? superblocks_.data() + h * head_blocks : nullptr,

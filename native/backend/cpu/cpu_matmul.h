@@ -40,8 +40,8 @@ class CpuMatmul {
 
   void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens);
   void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens, Gate gate);
-  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
-                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens);
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, const HeadWeights& weights, DeviceSpan<const float> x,
+                    int32_t x_stride, int32_t n_tokens);
 
   // Some tiles for all input rows, on the calling thread.
   /// @param bias of the tiles' rows, or null; the rows of y begin at the first tile's first

@@ -1,6 +1,9 @@
 // Weights and buffers in main memory.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "backend/backend.h"
 #include "backend/cpu/packed_tiles.h"
 #include "core/aligned_buffer.h"
@@ -48,6 +51,23 @@ class CpuWeight final : public Weight {
   int64_t n_rows_, n_cols_;
   size_t tile_bytes_;
   AlignedBuffer memory_;
+};
+
+/// A matrix for each head: their rows need not fill tiles.
+class CpuHeads final : public HeadWeights {
+ public:
+  explicit CpuHeads(std::vector<std::unique_ptr<CpuWeight>> matrices) : matrices_(std::move(matrices)) {}
+
+  int64_t n_head() const { return static_cast<int64_t>(matrices_.size()); }
+  const CpuWeight& matrix(int64_t head) const { return *matrices_[static_cast<size_t>(head)]; }
+  size_t size_bytes() const override {
+    size_t n_bytes = 0;
+    for (const auto& matrix : matrices_) n_bytes += matrix->size_bytes();
+    return n_bytes;
+  }
+
+ private:
+  std::vector<std::unique_ptr<CpuWeight>> matrices_;
 };
 
 }  // namespace outpost

@@ -51,6 +51,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   pending_kv_ = {};
   quantized_ = {};
   halved_ = {};
+  listed_heads_ = {};
   pass_tokens_ = inputs.tokens;
   stage_activations(inputs.activations);
   if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();

@@ -38,6 +38,7 @@ class GpuBackend final : public Backend {
   // ---- what is loaded
 
   std::unique_ptr<Weight> load_weight(const WeightView& view) override;
+  std::unique_ptr<HeadWeights> load_heads(const WeightView& view, int32_t n_head) override;
   std::unique_ptr<Buffer> load_vector(const WeightView& view) override;
   void load_table(const WeightView& table) override { tables_[table.bytes.data()] = load_matrix(table); }
   std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
@@ -67,8 +68,8 @@ class GpuBackend final : public Backend {
   void matmul(std::span<const MatmulTask> tasks, DeviceSpan<const float> x, int32_t n_tokens) override;
   void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
                     Gate gate) override;
-  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
-                    DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) override;
+  void matmul_heads(DeviceSpan<float> y, int32_t y_stride, const HeadWeights& weights, DeviceSpan<const float> x,
+                    int32_t x_stride, int32_t n_tokens) override;
   void expert_ffn(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> logits, int32_t n_tokens,
                   Experts& layer) override;
   void add(DeviceSpan<float> x, DeviceSpan<const float> y, float scale) override;
@@ -228,6 +229,14 @@ class GpuBackend final : public Backend {
   gpu::ArrangedChoices arrange(const int32_t* choices, int32_t n_choices, int32_t n_expert);
   gpu::HalvedInput halve_choices(const ExpertInput& x, GpuExpertPass& pass, int32_t n_cols);
 
+  /// Heads side by side, x [n_tokens, n_head, n_cols] and y [n_tokens, n_head, n_rows], of at most kMostHeadRows rows.
+  void multiply_heads(const GpuHeads& heads, float* y, DeviceSpan<const float> x, int32_t n_tokens, bool is_halved);
+  /// Heads of floats without a kernel for many tokens, one after the other.
+  void multiply_each_head(const GpuHeads& heads, DeviceSpan<float> y, int32_t y_stride, DeviceSpan<const float> x,
+                          int32_t x_stride, int32_t n_tokens);
+  /// Every token has chosen all heads, in order: what experts' products of few tokens want to know of that.
+  gpu::ExpertLists list_heads(int32_t n_head, int32_t n_tokens);
+
   // ---- attention
 
   int32_t blocks_that_fill() const { return 4 * n_multiprocessors_; }
@@ -320,6 +329,9 @@ class GpuBackend final : public Backend {
   DeviceBytes unpacked_;
   DeviceBytes codes_, scales_, sums_, pairs_, partial_, states_, spare_, other_spare_;
   DeviceBytes choices_, choice_weights_, order_, tiles_, n_tiles_, hidden_, other_hidden_, expert_results_;
+  std::map<int32_t, DeviceBytes> head_choices_;  // by the number of heads: 0, 1, ... and again, kMostHeadRows in all
+  DeviceBytes head_order_, head_tiles_, n_head_tiles_;
+  std::pair<int32_t, int32_t> listed_heads_ = {};  // heads and tokens that these are for, in this pass
   DeviceBytes expert_places_, expert_copies_, n_expert_copies_, expert_rows_, row_tiles_;
 };
 

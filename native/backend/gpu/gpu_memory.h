@@ -187,6 +187,20 @@ class GpuWeight final : public Weight {
   std::shared_ptr<GpuMatrix> matrix_;  // a tied table has it too
 };
 
+/// The heads' matrices on one another, as experts' are.
+class GpuHeads final : public HeadWeights {
+ public:
+  GpuHeads(std::shared_ptr<GpuMatrix> matrix, int32_t n_head) : matrix_(std::move(matrix)), n_head_(n_head) {}
+  const GpuMatrix& matrix() const { return *matrix_; }
+  int32_t n_head() const { return n_head_; }
+  int32_t n_rows() const { return matrix_->n_rows() / n_head_; }  ///< of one
+  size_t size_bytes() const override { return matrix_->size_bytes(); }
+
+ private:
+  std::shared_ptr<GpuMatrix> matrix_;
+  int32_t n_head_;
+};
+
 /// f16 pages, as kernels/portable/kv_layout.h has them.
 class GpuKvStorage final : public KvStorage {
  public:

@@ -76,28 +76,6 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
            "gate");
 }
 
-void GpuBackend::matmul_heads(DeviceSpan<float> y, int32_t y_stride, std::span<const std::unique_ptr<Weight>> weights,
-                              DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) {
-  settle({x, y});
-  write(y);
-  const int32_t n_head = int_of(weights.size());
-  for (int32_t h = 0; h < n_head; ++h) {
-    const GpuMatrix& matrix = static_cast<const GpuWeight&>(*weights[static_cast<size_t>(h)]).matrix();
-    const auto n_x = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_cols());
-    const auto n_y = static_cast<size_t>(n_tokens) * static_cast<size_t>(matrix.n_rows());
-    const DeviceSpan<float> inputs = {reserve(spare_, n_x), n_x}, results = {reserve(other_spare_, n_y), n_y};
-    quantized_ = {};
-    halved_ = {};
-    launched(gpu::launch_copy_columns(stream_, inputs.data, x.data,
-                                      {n_tokens, matrix.n_cols(), matrix.n_cols(), 0, n_head * x_stride, h * x_stride}),
-             "copy_columns");
-    multiply(matrix, results, inputs, nullptr, n_tokens);
-    launched(gpu::launch_copy_columns(stream_, y.data, results.data,
-                                      {n_tokens, matrix.n_rows(), n_head * y_stride, h * y_stride, matrix.n_rows(), 0}),
-             "copy_columns");
-  }
-}
-
 gpu::QuantizedOutput GpuBackend::reserve_codes(size_t n) {
   reserve(codes_, n / 4);
   reserve(scales_, n / 32);

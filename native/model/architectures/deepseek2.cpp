@@ -17,12 +17,12 @@ struct Layer {
   Norm attn_norm;
   std::unique_ptr<Linear> q_a;  // [q_lora_rank, n_embd]; null where q is a single product
   std::unique_ptr<Norm> q_a_norm;
-  Linear q;                                  // [n_head * key_length, q_lora_rank or n_embd]
-  Linear kv_a;                               // [kv_lora_rank + n_rot, n_embd]
-  Norm kv_a_norm;                            // [kv_lora_rank]
-  std::vector<std::unique_ptr<Weight>> k_b;  // per head [kv_lora_rank, key_length - n_rot]
-  std::vector<std::unique_ptr<Weight>> v_b;  // per head [value_length, kv_lora_rank]
-  Linear output;                             // [n_embd, n_head * value_length]
+  Linear q;                          // [n_head * key_length, q_lora_rank or n_embd]
+  Linear kv_a;                       // [kv_lora_rank + n_rot, n_embd]
+  Norm kv_a_norm;                    // [kv_lora_rank]
+  std::unique_ptr<HeadWeights> k_b;  // [n_head, kv_lora_rank, key_length - n_rot]
+  std::unique_ptr<HeadWeights> v_b;  // [n_head, value_length, kv_lora_rank]
+  Linear output;                     // [n_embd, n_head * value_length]
   Norm ffn_norm;
   std::unique_ptr<FeedForward> ffn;
 };
@@ -92,24 +92,24 @@ class DeepSeek2 final : public Decoder {
   void load_head_matrices(WeightLoader& loader, const std::string& blk, Layer& layer) const {
     const int64_t n_head = hp_.n_head, n_nope = n_key_ - hp_.n_rot;
     if (loader.has(blk + "attn_k_b.weight")) {
-      layer.k_b = loader.matrices(blk + "attn_k_b.weight", n_head, n_latent_, n_nope);
-      layer.v_b = loader.matrices(blk + "attn_v_b.weight", n_head, n_value_, n_latent_);
+      layer.k_b = loader.heads(blk + "attn_k_b.weight", n_head, n_latent_, n_nope);
+      layer.v_b = loader.heads(blk + "attn_v_b.weight", n_head, n_value_, n_latent_);
       return;
     }
     const std::string name = blk + "attn_kv_b.weight";
     const std::vector<float> kv_b = loader.values(name, {n_head * (n_nope + n_value_), n_latent_});
+    const int64_t n_of_k = n_nope * n_latent_, n_of_v = n_value_ * n_latent_;
+    std::vector<float> k_b(static_cast<size_t>(n_head * n_of_k)), v_b;
     for (int64_t h = 0; h < n_head; ++h) {
-      const std::span<const float> head =
-          std::span(kv_b).subspan(static_cast<size_t>(h * (n_nope + n_value_) * n_latent_));
-      std::vector<float> k_b(static_cast<size_t>(n_latent_ * n_nope));
+      const auto head = kv_b.begin() + h * (n_of_k + n_of_v);
       for (int64_t i = 0; i < n_nope; ++i) {
         for (int64_t j = 0; j < n_latent_; ++j)
-          k_b[static_cast<size_t>(j * n_nope + i)] = head[static_cast<size_t>(i * n_latent_ + j)];
+          k_b[static_cast<size_t>(h * n_of_k + j * n_nope + i)] = head[i * n_latent_ + j];
       }
-      layer.k_b.push_back(loader.computed(name, k_b, n_latent_, n_nope));
-      layer.v_b.push_back(loader.computed(name, head.subspan(k_b.size(), static_cast<size_t>(n_value_ * n_latent_)),
-                                          n_value_, n_latent_));
+      v_b.insert(v_b.end(), head + n_of_k, head + n_of_k + n_of_v);
     }
+    layer.k_b = loader.computed_heads(name, k_b, n_head, n_nope);
+    layer.v_b = loader.computed_heads(name, v_b, n_head, n_latent_);
   }
 
   void layer(Pass& pass, int32_t il, DeviceSpan<float> x) override {
@@ -142,7 +142,7 @@ class DeepSeek2 final : public Decoder {
     } else {
       layer.q.forward(pass, q, x);
     }
-    backend.matmul_heads(q_absorbed, n_cached, layer.k_b, q, n_key_, pass.n_tokens);
+    backend.matmul_heads(q_absorbed, n_cached, *layer.k_b, q, n_key_, pass.n_tokens);
     backend.copy_columns(q_absorbed, n_cached, n_latent_, q, n_key_, n_nope, n_rot, pass.n_tokens * n_head);
 
     // What is cached: the normalized latent vector, and with it the shared key that is rotated.
@@ -156,7 +156,7 @@ class DeepSeek2 final : public Decoder {
     backend.rope_and_store_kv(q_absorbed, kv, latent, pass.kv, pass.kv_layer(il), pass.batch.runs, attention_,
                               rope_.at(pass));
     backend.attention(attended, q_absorbed, pass.kv, pass.kv_layer(il), pass.batch.runs, attention_);
-    backend.matmul_heads(values, n_value_, layer.v_b, attended, n_latent_, pass.n_tokens);
+    backend.matmul_heads(values, n_value_, *layer.v_b, attended, n_latent_, pass.n_tokens);
     layer.output.forward(pass, y, values);
   }
 
