@@ -43,6 +43,7 @@ GpuBackend::~GpuBackend() {
 
 DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
                                              const std::function<DeviceSpan<const float>()>& operations) {
+  const std::lock_guard lock(stream_mutex_);
   use();
   pending_ = {};
   product_ = {};
@@ -56,7 +57,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   stage_activations(inputs.activations);
   if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
   for (GpuRope* rope : ropes_) {
-    if (rope->reserve(inputs_.last_position())) recordings_.clear();
+    if (rope->reserve(inputs_.last_position(), stream_)) recordings_.clear();
   }
   n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
 

@@ -292,6 +292,7 @@ class GpuBackend final : public Backend {
   std::string name_;
   int32_t n_multiprocessors_ = 0;
   gpu::Stream stream_ = nullptr;
+  std::mutex stream_mutex_;  // held for the length of a pass; see SharedStream
   std::map<std::pair<const std::byte*, int64_t>, std::weak_ptr<GpuMatrix>> matrices_;
   std::map<const std::byte*, std::shared_ptr<GpuMatrix>> tables_;
   std::set<const std::byte*> lent_;  // of views that are computed with in place

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "core/strings.h"
 
@@ -15,9 +17,22 @@ static_assert(kKvSinks == gpu::kSinkPositions && kKvPageSize == gpu::kPage && kM
 
 int32_t page_of(int32_t position) { return position / kKvPageSize; }
 
+/// Counts the storages on the current device, whose pool keeps what they give up as long as there is one: it is the
+/// same pool for all models. @param change 1 or -1
+gpu::Error count_storages(int32_t change) {
+  static std::mutex mutex;
+  static std::map<int32_t, int32_t> counts;
+  int32_t device = 0;
+  if (const gpu::Error error = gpu::current_device(device); error != gpu::Error::kNone) return error;
+  const std::lock_guard lock(mutex);
+  const int32_t before = counts[device], now = before + change;
+  counts[device] = now;
+  return (before == 0) == (now == 0) ? gpu::Error::kNone : gpu::keep_released_memory(now > 0);
+}
+
 }  // namespace
 
-GpuCodesStorage::GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, gpu::Stream stream,
+GpuCodesStorage::GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, SharedStream stream,
                                  std::function<void()> on_end)
     : shape_(shape),
       stream_(stream),
@@ -46,18 +61,19 @@ GpuCodesStorage::GpuCodesStorage(const KvShape& shape, const KvFormat& format, i
       rotations_.push_back({KvRotation(shape.head_dim_k, group.k), KvRotation(shape.head_dim_v, group.v)});
   }
   // What was given up is kept for the next page.
-  check_gpu(gpu::keep_released_memory(true), "preparing the device's pool of memory");
+  check_gpu(count_storages(1), "preparing the device's pool of memory");
 }
 
 GpuCodesStorage::~GpuCodesStorage() {
   on_end_();
+  const auto lock = stream_.lock();
   for (const Page& page : pages_) {
     for (void* block : page.blocks) {
-      if (block != nullptr) gpu::release(stream_, block);
+      if (block != nullptr) gpu::release(stream_.stream, block);
     }
   }
-  gpu::synchronize(stream_);
-  gpu::keep_released_memory(false);
+  gpu::synchronize(stream_.stream);
+  count_storages(-1);
 }
 
 bool GpuCodesStorage::has(int32_t page, KvForm form) const {
@@ -65,37 +81,45 @@ bool GpuCodesStorage::has(int32_t page, KvForm form) const {
 }
 
 void GpuCodesStorage::drop(int32_t page, KvForm form) {
+  const auto lock = stream_.lock();
+  drop_block(page, form);
+}
+
+void GpuCodesStorage::drop_block(int32_t page, KvForm form) {
   if (form == KvForm::kPacked) at(page).is_packed = false;
   void*& block = at(page).blocks[index(form)];
   if (block == nullptr) return;
-  (void)gpu::release(stream_, block);  // an error here is an earlier one, which is reported where it matters
+  (void)gpu::release(stream_.stream, block);  // an error here is an earlier one, which is reported where it matters
   block = nullptr;
   allocated_bytes_ -= form_bytes(form);
   note(page, form);
 }
 
 bool GpuCodesStorage::copy_page(int32_t from, int32_t to) {
-  drop(to, KvForm::kPacked);
+  const auto lock = stream_.lock();
+  drop_block(to, KvForm::kPacked);
   for (const KvForm form : {KvForm::kFresh, KvForm::kSinks}) {
     const void* block = at(from).blocks[index(form)];
     if (block == nullptr) continue;
-    check_gpu(gpu::copy(stream_, make_block(to, form), block, form_bytes(form), gpu::Copy::kOnDevice),
+    check_gpu(gpu::copy(stream_.stream, make_block(to, form), block, form_bytes(form), gpu::Copy::kOnDevice),
               "copying a page of keys and values");
   }
   return true;
 }
 
 bool GpuCodesStorage::read_form(int32_t page, KvForm form, std::span<std::byte> bytes) const {
-  check_gpu(gpu::copy(stream_, bytes.data(), at(page).blocks[index(form)], bytes.size(), gpu::Copy::kToHost),
+  const auto lock = stream_.lock();
+  check_gpu(gpu::copy(stream_.stream, bytes.data(), at(page).blocks[index(form)], bytes.size(), gpu::Copy::kToHost),
             "reading a page of keys and values");
-  check_gpu(gpu::synchronize(stream_), "reading a page of keys and values");
+  check_gpu(gpu::synchronize(stream_.stream), "reading a page of keys and values");
   return true;
 }
 
 bool GpuCodesStorage::write_form(int32_t page, KvForm form, std::span<const std::byte> bytes) {
-  check_gpu(gpu::copy(stream_, make_block(page, form), bytes.data(), bytes.size(), gpu::Copy::kToDevice),
+  const auto lock = stream_.lock();
+  check_gpu(gpu::copy(stream_.stream, make_block(page, form), bytes.data(), bytes.size(), gpu::Copy::kToDevice),
             "writing a page of keys and values");
-  check_gpu(gpu::synchronize(stream_), "writing a page of keys and values");
+  check_gpu(gpu::synchronize(stream_.stream), "writing a page of keys and values");
   if (form == KvForm::kPacked) at(page).is_packed = true;
   return true;
 }
@@ -103,7 +127,7 @@ bool GpuCodesStorage::write_form(int32_t page, KvForm form, std::span<const std:
 void* GpuCodesStorage::make_block(int32_t page, KvForm form) {
   void*& block = at(page).blocks[index(form)];
   if (block != nullptr) return block;
-  const gpu::Error error = gpu::allocate(stream_, block, form_bytes(form));
+  const gpu::Error error = gpu::allocate(stream_.stream, block, form_bytes(form));
   if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(form_bytes(form), "a page of keys and values");
   check_gpu(error, "allocating memory");
   allocated_bytes_ += form_bytes(form);
@@ -127,7 +151,7 @@ void GpuCodesStorage::begin_pass(std::span<const SequenceRun> runs) {
     if (run.n_tokens == 0) continue;
     for (int32_t p = page_of(run.n_past); p <= page_of(run.n_past + run.n_tokens - 1); ++p) {
       const int32_t page = run.page_table[static_cast<size_t>(p)];
-      drop(page, KvForm::kPacked);  // what was packed before is written over
+      drop_block(page, KvForm::kPacked);  // what was packed before is written over
       make_block(page, KvForm::kFresh);
       if (p == 0) make_block(page, KvForm::kSinks);
     }
@@ -152,7 +176,7 @@ void GpuCodesStorage::begin_pass(std::span<const SequenceRun> runs) {
   if (list_.size() < n_bytes) list_ = DeviceBytes(2 * n_bytes, "the list of pages to pack");
   std::byte* staged = pinned_list_.reserve(n_bytes);
   std::memcpy(staged, packed_pages_.data(), n_bytes);
-  check_gpu(gpu::copy(stream_, list_.data(), staged, n_bytes, gpu::Copy::kToDevice),
+  check_gpu(gpu::copy(stream_.stream, list_.data(), staged, n_bytes, gpu::Copy::kToDevice),
             "copying the list of pages to pack");
   for (int32_t il = 0; il < shape_.n_layer; ++il) pack(il, 0, n_whole_);
 }
@@ -160,7 +184,8 @@ void GpuCodesStorage::begin_pass(std::span<const SequenceRun> runs) {
 void GpuCodesStorage::pack_written(int32_t il) { pack(il, n_whole_, packed_pages_.size() - n_whole_); }
 
 void GpuCodesStorage::pack(int32_t il, size_t first, size_t n) {
-  check_gpu(gpu::launch_pack_pages(stream_, list_.as<int32_t>() + first, static_cast<int32_t>(n), memory(), layout(il)),
+  check_gpu(gpu::launch_pack_pages(stream_.stream, list_.as<int32_t>() + first, static_cast<int32_t>(n), memory(),
+                                   layout(il)),
             "pack_pages");
 }
 
@@ -175,7 +200,7 @@ void GpuCodesStorage::upload_forms() {
   const size_t n_bytes = (changed_end_ - changed_begin_) * sizeof(int64_t);
   std::byte* staged = pinned_forms_.reserve(n_bytes);
   std::memcpy(staged, form_table_.data() + changed_begin_, n_bytes);
-  check_gpu(gpu::copy(stream_, forms_.as<int64_t>() + changed_begin_, staged, n_bytes, gpu::Copy::kToDevice),
+  check_gpu(gpu::copy(stream_.stream, forms_.as<int64_t>() + changed_begin_, staged, n_bytes, gpu::Copy::kToDevice),
             "copying the table of KV pages");
   changed_begin_ = form_table_.size();
   changed_end_ = 0;

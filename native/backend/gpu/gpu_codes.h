@@ -16,7 +16,7 @@ namespace outpost {
 class GpuCodesStorage final : public KvStorage {
  public:
   /// @throws EngineError kModelUnsupported for layers in f16: all are in codes, or none (GpuKvStorage)
-  GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, gpu::Stream stream,
+  GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, SharedStream stream,
                   std::function<void()> on_end);
   ~GpuCodesStorage() override;
 
@@ -31,6 +31,7 @@ class GpuCodesStorage final : public KvStorage {
   bool read_form(int32_t page, KvForm form, std::span<std::byte> bytes) const override;
   bool write_form(int32_t page, KvForm form, std::span<const std::byte> bytes) override;
 
+  // Of a pass, which holds the lock of the stream.
   /// Makes room for what a pass of these runs writes and packs, and packs the pages that are whole already. Waits for
   /// nothing, but nothing that was issued before may still copy from the host (GpuInputs::stage waits).
   /// @throws EngineError kOutOfMemory
@@ -60,14 +61,16 @@ class GpuCodesStorage final : public KvStorage {
   static size_t index(KvForm form) { return static_cast<size_t>(form); }
   Page& at(int32_t page) { return pages_[static_cast<size_t>(page)]; }
   const Page& at(int32_t page) const { return pages_[static_cast<size_t>(page)]; }
+  // Under the lock of the stream, as are begin_pass, pack_written and abandon_pass.
   void* make_block(int32_t page, KvForm form);
+  void drop_block(int32_t page, KvForm form);
   void note(int32_t page, KvForm form);
   void upload_turns();
   void upload_forms();
   void pack(int32_t il, size_t first, size_t n);
 
   KvShape shape_;
-  gpu::Stream stream_;
+  SharedStream stream_;
   std::function<void()> on_end_;
   std::vector<gpu::CodesLayout> layouts_;
   size_t form_bytes_[gpu::kForms] = {};

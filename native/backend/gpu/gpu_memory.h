@@ -187,6 +187,15 @@ class GpuWeight final : public Weight {
   std::shared_ptr<GpuMatrix> matrix_;  // a tied table has it too
 };
 
+/// A backend's stream, for storages that use it between passes, on any thread. Under the mutex: while a pass is
+/// recorded the work of others would become a part of the recording.
+struct SharedStream {
+  gpu::Stream stream;
+  std::mutex& mutex;
+
+  std::lock_guard<std::mutex> lock() const { return std::lock_guard(mutex); }
+};
+
 /// The heads' matrices on one another, as experts' are.
 class GpuHeads final : public HeadWeights {
  public:
@@ -205,7 +214,7 @@ class GpuHeads final : public HeadWeights {
 class GpuKvStorage final : public KvStorage {
  public:
   /// @param stream of the passes over these pages
-  GpuKvStorage(const KvShape& shape, int32_t n_page, gpu::Stream stream, std::function<void()> on_end)
+  GpuKvStorage(const KvShape& shape, int32_t n_page, SharedStream stream, std::function<void()> on_end)
       : shape_(shape),
         n_page_(n_page),
         memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
@@ -219,22 +228,26 @@ class GpuKvStorage final : public KvStorage {
   int32_t n_page() const override { return n_page_; }
   size_t size_bytes() const override { return memory_.size(); }
   bool copy_page(int32_t from, int32_t to) override {
+    const auto lock = stream_.lock();
     const auto n_bytes = static_cast<size_t>(page_stride()) * sizeof(uint16_t);
-    check_gpu(
-        gpu::copy(stream_, pages() + to * page_stride(), pages() + from * page_stride(), n_bytes, gpu::Copy::kOnDevice),
-        "copying a page of keys and values");
+    check_gpu(gpu::copy(stream_.stream, pages() + to * page_stride(), pages() + from * page_stride(), n_bytes,
+                        gpu::Copy::kOnDevice),
+              "copying a page of keys and values");
     return true;
   }
   bool read_form(int32_t page, KvForm, std::span<std::byte> bytes) const override {
-    check_gpu(gpu::copy(stream_, bytes.data(), pages() + page * page_stride(), bytes.size(), gpu::Copy::kToHost),
+    const auto lock = stream_.lock();
+    check_gpu(gpu::copy(stream_.stream, bytes.data(), pages() + page * page_stride(), bytes.size(), gpu::Copy::kToHost),
               "reading a page of keys and values");
-    check_gpu(gpu::synchronize(stream_), "reading a page of keys and values");
+    check_gpu(gpu::synchronize(stream_.stream), "reading a page of keys and values");
     return true;
   }
   bool write_form(int32_t page, KvForm, std::span<const std::byte> bytes) override {
-    check_gpu(gpu::copy(stream_, pages() + page * page_stride(), bytes.data(), bytes.size(), gpu::Copy::kToDevice),
-              "writing a page of keys and values");
-    check_gpu(gpu::synchronize(stream_), "writing a page of keys and values");
+    const auto lock = stream_.lock();
+    check_gpu(
+        gpu::copy(stream_.stream, pages() + page * page_stride(), bytes.data(), bytes.size(), gpu::Copy::kToDevice),
+        "writing a page of keys and values");
+    check_gpu(gpu::synchronize(stream_.stream), "writing a page of keys and values");
     return true;
   }
   uint16_t* pages() const { return memory_.as<uint16_t>(); }
@@ -251,7 +264,7 @@ class GpuKvStorage final : public KvStorage {
   KvShape shape_;
   int32_t n_page_;
   DeviceBytes memory_;
-  gpu::Stream stream_;
+  SharedStream stream_;
   std::function<void()> on_end_;
 };
 
@@ -263,8 +276,8 @@ class GpuRope final : public Rope {
   const RopeParams& params() const { return params_; }
   int32_t n_pairs() const { return static_cast<int32_t>(params_.frequencies.size()); }
   const float* turns() const { return memory_.as<float>(); }
-  /// Makes positions up to `pos` ready. @return whether the table has moved; nothing may be running then
-  bool reserve(int32_t pos) {
+  /// Makes positions up to `pos` ready. @param stream of the passes that read the table @return whether it has moved
+  bool reserve(int32_t pos, gpu::Stream stream) {
     if (pos < n_positions_) return false;
     const int32_t n = std::max(pos + 1, std::max(1024, 2 * n_positions_));
     for (; n_positions_ < n; ++n_positions_) {
@@ -274,7 +287,8 @@ class GpuRope final : public Rope {
         table_.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
       }
     }
-    check_gpu(gpu::synchronize_device(), "waiting for the device");
+    // Not for all of the device: another model may be recording a pass, which that would end.
+    check_gpu(gpu::synchronize(stream), "computing");
     memory_ = DeviceBytes(std::max<size_t>(1, table_.size()) * sizeof(float), "the table of rotations");
     check_gpu(gpu::copy(memory_.data(), table_.data(), table_.size() * sizeof(float), gpu::Copy::kToDevice),
               "copying the table of rotations");

@@ -31,13 +31,15 @@ std::unique_ptr<Rope> GpuBackend::create_rope(const RopeParams& params) {
 
 std::unique_ptr<KvStorage> GpuBackend::alloc_kv(const KvShape& shape, int32_t n_page) {
   check_kv_shape(shape);
-  return std::make_unique<GpuKvStorage>(shape, n_page, stream_, [this] { forget_passes(); });
+  return std::make_unique<GpuKvStorage>(shape, n_page, SharedStream{stream_, stream_mutex_},
+                                        [this] { forget_passes(); });
 }
 
 std::unique_ptr<KvStorage> GpuBackend::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
   if (format.is_exact() || format.statistics != nullptr) return Backend::alloc_kv(shape, format, n_page);
   check_kv_shape(shape);
-  return std::make_unique<GpuCodesStorage>(shape, format, n_page, stream_, [this] { forget_passes(); });
+  return std::make_unique<GpuCodesStorage>(shape, format, n_page, SharedStream{stream_, stream_mutex_},
+                                           [this] { forget_passes(); });
 }
 
 void GpuBackend::check_kv_shape(const KvShape& shape) {
@@ -51,6 +53,7 @@ void GpuBackend::check_kv_shape(const KvShape& shape) {
 
 /// Memory that recorded passes read is about to go.
 void GpuBackend::forget_passes() {
+  const std::lock_guard lock(stream_mutex_);
   gpu::choose_device(device_);
   gpu::synchronize(stream_);
   recordings_.clear();
