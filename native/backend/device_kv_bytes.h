@@ -8,6 +8,9 @@
 
 namespace outpost {
 
+/// Most memory for what splits of attention leave before they are merged; with more, a block does all splits of a tile.
+inline constexpr uint64_t kMostSplitBytes = uint64_t{512} << 20;
+
 /// Bytes of a page, by its forms.
 struct DeviceKvBytes {
   uint64_t fresh = 0;   ///< as it was written: 8 bit, or f16 where nothing is packed

@@ -14,6 +14,9 @@ namespace {
 
 /// Tokens in one pass: with all layers on devices those that suit them, otherwise those that suit the processor.
 constexpr uint64_t kPassOfDevice = 2048, kPassOfBoth = 64;
+/// Tokens of a pass whose attention is split by positions, a page to each split, or some pages of codes
+/// (kernels/portable/attention_codes.h).
+constexpr uint64_t kTokensInSplits = 16, kPagesOfCodesSplit = 4;
 /// Kept free for what is not counted one by one: codes of activations, inputs and recorded passes.
 constexpr uint64_t kHeadroom = uint64_t{256} << 20;
 /// Rows of an image past the last expert's: those of the largest tile, and to the next multiple of 256.
@@ -88,6 +91,15 @@ LayerBytes read_layer_bytes(const GgufFile& file, const std::string& kv) {
   if (!format.is_exact()) bytes.kv_unpacked = device_kv_bytes(shape, {}).fresh;
   const auto n_wide = static_cast<uint64_t>(8 * int64_t{hp.n_embd} + 2 * int64_t{hp.n_ff});
   bytes.workspace_per_token = sizeof(float) * n_wide;
+  if (keys.has("attention.kv_lora_rank")) {
+    // Queries of all heads, the same absorbed, what they attend to, and values: twice, as room is made in doubling
+    // steps.
+    const auto n_of_head = static_cast<uint64_t>(hp.head_dim_k + shape.head_dim_k + shape.head_dim_v + hp.head_dim_v);
+    bytes.workspace_per_token += 2 * sizeof(float) * static_cast<uint64_t>(hp.n_head) * n_of_head;
+  }
+  const uint64_t n_pages_of_split = format.is_exact() ? 1 : kPagesOfCodesSplit;
+  bytes.workspace_per_page = kTokensInSplits * sizeof(float) * static_cast<uint64_t>(hp.n_head) *
+                             static_cast<uint64_t>(shape.head_dim_v) / n_pages_of_split;
   bytes.workspace = 2 * sizeof(float) * static_cast<uint64_t>(n_vocab) + kHeadroom;
   if (n_ff_exp > 0) {
     // What gate and up make of a token and the results, for each expert that it uses; and the wider as f16, of which a
@@ -127,6 +139,7 @@ DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, const LayerSum
   if (has_last) need.weights += bytes.output;
   if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
   const uint64_t n_pages = pages_for(n_positions);
+  need.workspace += std::min(kMostSplitBytes, n_pages / kDeviceContexts * bytes.workspace_per_page) * 3 / 2;
   if (bytes.kv_unpacked == 0) {
     need.kv = n_pages * layers.kv.fresh;
   } else if (n_positions > 0) {

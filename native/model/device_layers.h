@@ -25,6 +25,7 @@ struct LayerBytes {
   std::vector<DeviceKvBytes> kv;  ///< of a page of each layer
   uint64_t kv_unpacked = 0;       ///< of a page of one layer in f16, where pages are packed: long passes read that
   uint64_t workspace_per_token = 0, workspace = 0;  ///< activations of a pass, and what does not grow with it
+  uint64_t workspace_per_page = 0;                  ///< of one text, for attention of few tokens
   int32_t n_ctx_train = 0;
   int32_t n_expert = 0, n_expert_used = 0;  ///< of a layer, and of these per token; 0 without experts
 

@@ -200,6 +200,14 @@ TEST_CASE("of a context that nobody named there is room for two") {
   CHECK(plan(model_of(4), {261}, {2}, 0) == Numbers{2});
 }
 
+TEST_CASE("what splits of attention leave is counted for the pages of one text, up to what is split") {
+  LayerBytes bytes = model_of(4);
+  bytes.workspace_per_page = kMib;
+  // Of two texts of 50 pages: 50 MiB, and half as many again for what is reserved ahead.
+  CHECK(device_need(bytes, {1, 4}, true, 6400).workspace == (11 + 75) * kMib);
+  CHECK(device_need(bytes, {1, 4}, true, 6400 * 64).workspace == (11 + 512 * 3 / 2) * kMib);
+}
+
 TEST_CASE("keys and values that are packed leave room for more layers") {
   LayerBytes bytes = model_of(4);
   // In f16, 6,400 positions take 100 MiB of a layer: two layers take 200 + 50 + 200 + 11.

@@ -298,6 +298,7 @@ TEST_CASE("what the layers of a file take is read from its head") {
   CHECK(bytes.kv[0].fresh == 64 * 2 * (16 + 16));
   CHECK(bytes.kv[0].packed == 0);
   CHECK(bytes.kv_unpacked == 0);
+  CHECK(bytes.workspace_per_page == 16 * 4 * 2 * 16);  // 16 tokens of two heads of 16
   const uint64_t n_vocab = 3 + 256 + 24;
   CHECK(bytes.embeddings == 4 * 32 * n_vocab);
   CHECK(bytes.table == bytes.embeddings);
@@ -317,6 +318,17 @@ TEST_CASE("what a pass through experts takes besides is counted for every expert
   CHECK(mixture.workspace - dense.workspace == 2 * 32 * (8 * 4 + 128 + 256));
 }
 
+TEST_CASE("what the heads of latent attention take besides is counted") {
+  const TempDir dir;
+  TinyLlama tiny = small_llama();
+  const LayerBytes plain = read_layer_bytes(GgufFile::open(dir.write("plain.gguf", tiny.bytes())), "exact");
+  tiny.more_keys["attention.kv_lora_rank"] = 48;
+  const LayerBytes latent = read_layer_bytes(GgufFile::open(dir.write("latent.gguf", tiny.bytes())), "exact");
+  // Of two heads: queries of 16, absorbed of 48 and the 16 that are rotated, attended of 48, values of 16; doubled.
+  CHECK(latent.workspace_per_token - plain.workspace_per_token == 2 * 4 * 2 * (16 + 48 + 16 + 48 + 16));
+  CHECK(latent.workspace_per_page == 16 * 4 * 2 * 48);
+}
+
 TEST_CASE("what keys and values of a layer take follows from how they are kept") {
   const TempDir dir;
   const GgufFile file = GgufFile::open(dir.write("tiny.gguf", small_llama().bytes()));
@@ -328,6 +340,7 @@ TEST_CASE("what keys and values of a layer take follows from how they are kept")
   CHECK(bytes.kv[1].fresh == 64 * (32 + 16 + 8));
   CHECK(bytes.kv[1].sinks == 16 * 2 * (16 + 16));
   CHECK(bytes.kv_unpacked == 64 * 2 * (16 + 16));
+  CHECK(bytes.workspace_per_page == 16 * 4 * 2 * 16 / 4);
   CHECK(error_of([&] { read_layer_bytes(file, "k5v5"); }) == ErrorCode::kInvalidArgument);
 }
 

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "backend/device_kv_bytes.h"
 #include "backend/gpu/gpu_backend.h"
 #include "backend/gpu/tile_rows.h"
 #include "backend/gpu/unpacked_plan.h"
@@ -80,8 +81,12 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   const bool is_flash = n_tokens > gpu::kMatvecMaxTokens && gpu::has_flash(params.head_dim_k, params.head_dim_v);
   GpuInputs::TileShape shape = {n_group, is_flash ? gpu::flash_rows() : gpu::kAttentionRows};
   if (inputs_.need_tiles(stream_, shape)) recordings_.clear();
-  // Splits are computed by blocks of their own where there would be too few to fill the device.
-  const bool is_split = !is_flash && n_splits_ > 1 && inputs_.n_tiles(shape) * params.n_head_kv < blocks_that_fill();
+  // Splits are computed by blocks of their own where there would be too few to fill the device, and where there is
+  // room for what each leaves.
+  const auto n_rows_of_split = static_cast<size_t>(n_tokens * params.n_head);
+  const size_t n_partial = static_cast<size_t>(n_splits_) * n_rows_of_split * static_cast<size_t>(params.head_dim_v);
+  const bool is_split = !is_flash && n_splits_ > 1 && n_partial * sizeof(float) <= kMostSplitBytes &&
+                        inputs_.n_tiles(shape) * params.n_head_kv < blocks_that_fill();
   if (is_split) {
     enlarge_tiles(shape, params.n_head_kv * n_splits_, gpu::most_attention_rows(params.head_dim_k, params.head_dim_v));
   }
@@ -97,9 +102,8 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
                               nullptr};
   arrays.n_tile_rows = shape.n_rows;
   if (is_split) {
-    const auto n_rows = static_cast<size_t>(n_splits_) * static_cast<size_t>(n_tokens * params.n_head);
-    arrays.partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
-    arrays.states = reserve(states_, n_rows * 2);
+    arrays.partial = reserve(partial_, n_partial);
+    arrays.states = reserve(states_, static_cast<size_t>(n_splits_) * n_rows_of_split * 2);
   }
   const gpu::AttentionKernelParams kernel_params{
       storage.layout(il), params.n_head, n_tokens, params.n_window, params.sinks.size > 0 ? 1 : 0,
