@@ -1,6 +1,7 @@
 // runtime.h with CUDA.
 #include <cuda_runtime_api.h>
 
+#include "kernels/cuda/device_units.h"
 #include "kernels/runtime/runtime.h"
 
 namespace outpost::gpu {
@@ -55,8 +56,7 @@ std::string error_text(Error error) {
 
 const char* platform() { return "cuda"; }
 std::string requirement() {
-  return "compute capability " + std::to_string(OUTPOST_CUDA_OLDEST / 10) + "." +
-         std::to_string(OUTPOST_CUDA_OLDEST % 10) + " or above, which this build is for";
+  return "a compute capability that this build has code for (CUDA architectures " OUTPOST_CUDA_BUILT ")";
 }
 
 int32_t n_devices(std::string& reason) {
@@ -75,10 +75,12 @@ int32_t n_devices(std::string& reason) {
 
 Error device_properties(int32_t device, DeviceProperties& properties) {
   cudaDeviceProp p{};
-  const Error error = of(cudaGetDeviceProperties(&p, device));
-  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, 10 * p.major + p.minor >= OUTPOST_CUDA_OLDEST,
-                p.integrated != 0};
-  return error;
+  if (const Error error = of(cudaGetDeviceProperties(&p, device)); error != Error::kNone) return error;
+  int32_t before = 0;
+  if (const Error error = current_device(before); error != Error::kNone) return error;
+  const bool is_usable = choose_device(device) == Error::kNone && has_code();
+  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, is_usable, p.integrated != 0};
+  return choose_device(before);
 }
 
 std::string bus_id(int32_t device) {

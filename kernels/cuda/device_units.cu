@@ -15,13 +15,19 @@ static __global__ void wgmma_mark() {
 #endif
 }
 
-int32_t ask_for_wgmma() {
+/// What the runtime knows of the mark; kNothing if the device has no code of it.
+constexpr int32_t kNothing = 0, kOther = 1, kWgmma = 2;
+int32_t ask_for_mark() {
   cudaFuncAttributes attributes{};
   if (cudaFuncGetAttributes(&attributes, wgmma_mark) != cudaSuccess) {
     (void)cudaGetLastError();  // so that no later call reports it once more
-    return 0;
+    return kNothing;
   }
-  return attributes.sharedSizeBytes > 0 ? 1 : 0;
+  return attributes.sharedSizeBytes > 0 ? kWgmma : kOther;
+}
+int32_t mark_of_device() {
+  static DeviceAnswer answer;
+  return answer.get(ask_for_mark);
 }
 
 int32_t ask_for_multiprocessors() {
@@ -36,10 +42,8 @@ int32_t ask_for_multiprocessors() {
 
 }  // namespace
 
-bool has_wgmma() {
-  static DeviceAnswer answer;
-  return answer.get(ask_for_wgmma) != 0;
-}
+bool has_code() { return mark_of_device() != kNothing; }
+bool has_wgmma() { return mark_of_device() == kWgmma; }
 
 int32_t n_multiprocessors() {
   static DeviceAnswer answer;

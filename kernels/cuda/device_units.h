@@ -5,6 +5,8 @@
 
 namespace outpost::gpu {
 
+/// Whether there is code that the current device runs: of sm_90a, say, only a device of 9.0.
+bool has_code();
 /// One at least.
 int32_t n_multiprocessors();
 

@@ -32,7 +32,7 @@ struct DeviceProperties {
   bool is_usable;           ///< whether there are kernels for it
   bool shares_host_memory;  ///< it has none of its own
 };
-/// What a device has to have to be usable: "compute capability 8.0 or above, which this build is for".
+/// What a device has to have to be usable.
 std::string requirement();
 Error device_properties(int32_t device, DeviceProperties& properties);
 /// On the PCI bus, "0000:65:00.0"; empty if it is on none.
