@@ -58,26 +58,50 @@ doctest=/usr/include
 } >$logs/build.log 2>&1 || { grep -E -A8 "error|FAILED" $logs/build.log | head -60; echo "the build failed"; exit 1; }
 tail -1 $logs/build.log
 
+# An error of a GPU ends everything that its process does afterwards: what is tested has processes of its own, and a time.
+
 if has kernels; then
   echo "== kernels"
-  $build/outpost-gpu-tests --reporters=console --duration=false >$logs/kernels.log 2>&1 || failed=1
+  : >$logs/kernels.log
+  : >$logs/kernels-table.log
   # A line for each kernel: the second word of a test's name.
-  $build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u | while read -r kernel; do
-    printf '%-14s %s\n' "$kernel" "$($build/outpost-gpu-tests "-tc=gpu $kernel:*" 2>&1 | grep 'test cases:' | sed 's/\x1b\[[0-9;]*m//g')"
-  done | tee $logs/kernels-table.log
+  while read -r kernel; do
+    timeout 120 $build/outpost-gpu-tests "-tc=gpu $kernel:*" >$logs/kernel.out 2>&1 || failed=1
+    cat $logs/kernel.out >>$logs/kernels.log
+    printf '%-18s %s\n' "$kernel" "$(sed 's/\x1b\[[0-9;]*m//g' $logs/kernel.out | grep 'test cases:' || echo 'did not end')" |
+      tee -a $logs/kernels-table.log
+  done < <($build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u)
+  rm -f $logs/kernel.out
+  [ -s $logs/kernels-table.log ] || { echo "no tests of kernels: is there a GPU?"; failed=1; }
   grep -E "ERROR|FAILED|values:" $logs/kernels.log | head -20
-  tail -4 $logs/kernels.log
 fi
 
 if has models; then
   echo "== models"
-  $build/outpost-gpu-models $device "${OUTPOST_GPU_MODELS:-build/gpu-models}"/*.gguf >$logs/models.log 2>&1 || failed=1
-  grep -E "FAILED|models failed|no CUDA" $logs/models.log | head -40
+  models="${OUTPOST_GPU_MODELS:-build/gpu-models}"
+  if ! timeout 400 $build/outpost-gpu-models $device "$models"/*.gguf >$logs/models.log 2>&1; then
+    failed=1
+    grep -E "FAILED|models failed|no CUDA" $logs/models.log | head -40
+    # The first of those that were not good, alone, and without what may be at fault beside kernels.
+    n_alone=0
+    for model in "$models"/*.gguf; do
+      grep -q "^ok  *$(basename "$model") " $logs/models.log && continue
+      [ $((n_alone += 1)) -gt 5 ] && break
+      for switch in OUTPOST_NONE OUTPOST_GPU_IN_ORDER OUTPOST_GPU_UNRECORDED; do
+        echo "-- alone, $switch: $(env $switch=1 timeout 60 $build/outpost-gpu-models $device "$model" 2>&1 | grep -E '^(ok|FAILED)')" |
+          cut -c1-300 | tee -a $logs/models.log
+      done
+    done
+  fi
+  grep "models failed" $logs/models.log
 fi
 
 if has bench; then
   echo "== bench"
-  $build/outpost-gpu-bench 2>&1 | tee $logs/bench.log || failed=1
+  : >$logs/bench.log
+  for part in matvec layer gemm experts attention codes shortlists; do
+    timeout 150 $build/outpost-gpu-bench $part 2>&1 | tee -a $logs/bench.log || failed=1
+  done
 fi
 
 if has speed; then
@@ -87,7 +111,7 @@ if has speed; then
     file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
     [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" 40960 || { failed=1; continue; }
     { echo "-- $shape"; timeout 120 $build/outpost-engine bench "$file" --device $device --prefill 2048 --decode 128 --reps 3; } \
-      2>&1 | tee -a $logs/speed.log
+      2>&1 | tee -a $logs/speed.log || failed=1
   done
   # Steps at the end of a long context, with keys and values in f16 and in codes.
   for kv in exact compact; do
@@ -95,7 +119,7 @@ if has speed; then
     [ -f "$file" ] || continue
     { echo "-- 8b-q4_K, at 32768 positions, --kv $kv"
       timeout 120 $build/outpost-engine bench "$file" --device $device --depth 32768 --kv $kv --prefill 512 --decode 32 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log
+      2>&1 | tee -a $logs/speed.log || failed=1
   done
   # Half of the layers on the device, and as many as it has room for.
   for layers in 16 fit; do
@@ -103,14 +127,14 @@ if has speed; then
     [ -f "$file" ] || continue
     { echo "-- 8b-q4_K, --device-layers $layers"
       timeout 120 $build/outpost-engine bench "$file" --device $device --device-layers $layers --prefill 512 --decode 32 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log
+      2>&1 | tee -a $logs/speed.log || failed=1
   done
   # Where there are several GPUs: all layers on them.
   gpus=$($build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
   case "$gpus" in *,*)
     { echo "-- 8b-q4_K, --device $gpus"
       timeout 120 $build/outpost-engine bench "${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf" --device "$gpus" --prefill 2048 --decode 128 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log ;;
+      2>&1 | tee -a $logs/speed.log || failed=1 ;;
   esac
 fi
 

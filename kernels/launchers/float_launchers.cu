@@ -5,6 +5,8 @@
 namespace outpost::gpu {
 namespace {
 
+constexpr int32_t kMostGridY = 65535;  // of CUDA
+
 template <typename Element, int kTokens>
 Error launch_tokens(Stream stream, const void* weight, const float* x, const float* bias, float* y,
                     const FloatMatvecParams& params) {
@@ -64,6 +66,7 @@ Error launch_float_experts(Stream stream, TensorType type, const void* weight, c
                            const int32_t* choices, const int32_t* places, float* y, const FloatExpertParams& params) {
   const FloatMatvecParams& product = params.product;
   if (product.n_tokens == 0) return Error::kNone;
+  if (product.n_tokens > kMostGridY) return Error::kInvalidValue;
   const Grid grid((product.n_rows + kMatvecBlockRows - 1) / kMatvecBlockRows, product.n_tokens);
   switch (type) {
     case TensorType::kF32:

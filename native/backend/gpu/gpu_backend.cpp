@@ -1,6 +1,7 @@
 #include "backend/gpu/gpu_backend.h"
 
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 
 #include "kernels/launchers/shortlist_arguments.h"
@@ -83,7 +84,9 @@ DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
   // Pages of codes are unpacked by lists that differ from pass to pass.
   const int32_t n_most = inputs.kv.is_compressed() ? gpu::kMatvecMaxTokens : kMaxRecordedTokens;
   is_long_pass_ = int_of(inputs.tokens.size()) > n_most;
-  if (is_long_pass_) return finish_operations(operations);
+  // To tell what goes wrong by recording from what goes wrong in a kernel (docs/gpu.md).
+  static const bool is_never_recorded = std::getenv("OUTPOST_GPU_UNRECORDED") != nullptr;
+  if (is_long_pass_ || is_never_recorded) return finish_operations(operations);
 
   GpuRecordings::Key key = {
       reinterpret_cast<int64_t>(inputs.network),

@@ -316,7 +316,7 @@ int main(int argc, char** argv) {
   std::string reason;
   if (const auto devices = list_devices(reason); devices.size() < 2) {
     std::printf("no CUDA device: %s. Nothing was checked.\n", reason.c_str());
-    return 0;
+    return 1;
   }
   int n_failed = 0;
   for (int i = 2; i < argc; ++i) {

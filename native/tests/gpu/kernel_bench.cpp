@@ -336,7 +336,7 @@ int main(int argc, char** argv) {
   DeviceProperties properties;
   if (device_properties(0, properties) != Error::kNone) {
     std::printf("no CUDA device. Nothing was measured.\n");
-    return 0;
+    return 1;
   }
   try {
     const double rate = has_wgmma() ? measure_rate(properties.n_multiprocessors) : 0;  // 0: there is no kernel for it

@@ -180,6 +180,7 @@ double layer_us(Layer& layer, Stream stream, int steps) {
 
 void measure_layer(int32_t n_tokens, bool is_fused) {
   Layer layer(n_tokens, is_fused);
+  check(synchronize_device(), "copying what a layer reads");
   Stream stream = nullptr;
   check(create_stream(stream), "a stream");
   const int n_steps = static_cast<int>(std::size(Layer::kSteps)), all = layer.steps();

@@ -1,5 +1,5 @@
-// outpost-gpu-tests: the tests of the kernels on a GPU. Exit codes: 0 all passed, or there is no device and it says so;
-// 1 some failed. The names of the tests begin with what they test: "-tc='gpu matvec*'" runs those of matvec.
+// outpost-gpu-tests: the tests of the kernels on a GPU. Exit codes: 0 all passed; 1 some failed, or there is no device
+// and it says so. The names of the tests begin with what they test: "-tc='gpu matvec*'" runs those of matvec.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <cuda_runtime_api.h>
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   const cudaError_t error = cudaGetDeviceCount(&n_devices);
   if (error != cudaSuccess || n_devices == 0) {
     std::printf("no CUDA device: %s. Nothing was checked.\n", cudaGetErrorString(error));
-    return 0;
+    return 1;
   }
   cudaDeviceProp properties{};
   cudaGetDeviceProperties(&properties, 0);
