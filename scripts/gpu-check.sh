@@ -87,7 +87,7 @@ if has models; then
     for model in "$models"/*.gguf; do
       grep -q "^ok  *$(basename "$model") " $logs/models.log && continue
       [ $((n_alone += 1)) -gt 5 ] && break
-      for switch in OUTPOST_NONE OUTPOST_GPU_IN_ORDER OUTPOST_GPU_UNRECORDED; do
+      for switch in OUTPOST_NONE OUTPOST_GPU_IN_ORDER OUTPOST_GPU_UNRECORDED OUTPOST_GPU_NO_STREAM; do
         echo "-- alone, $switch: $(env $switch=1 timeout 60 $build/outpost-gpu-models $device "$model" 2>&1 | grep -E '^(ok|FAILED)')" |
           cut -c1-300 | tee -a $logs/models.log
       done

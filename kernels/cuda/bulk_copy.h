@@ -63,6 +63,10 @@ GPU_FN void copy_bulk(void* to, const void* from, uint32_t n_bytes, uint64_t* ba
                "l"(from), "r"(n_bytes), "r"(shared_address(barrier))
                : "memory");
 }
+/// After wait_for_previous: what launches before have written by ordinary stores is there for copies that follow. The
+/// end of a launch sees to that for one that starts after it, and this one was running already (PTX ISA, "async
+/// proxy").
+GPU_FN void show_results_to_copies() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
 
 #else
 
@@ -91,6 +95,7 @@ GPU_FN void copy_bulk(SharedPtr<uint8_t> to, DevicePtr<const uint8_t> from, uint
                       SharedPtr<uint64_t> barrier) {
   emulator::async_block().mbarriers.copy(to, from, n_bytes, barrier);
 }
+GPU_FN void show_results_to_copies() {}
 
 #endif
 

@@ -200,6 +200,7 @@ struct StreamProducer {
     StreamStep weights = {first_tile, 0, 0}, activations = weights;
     for (; weights.step < Shape::kStages && weights.is_there(p); weights.advance(p)) copy_weights(weights);
     wait_for_previous();
+    show_results_to_copies();
     for (; activations.step < weights.step; activations.advance(p)) copy_activations(activations);
     for (; weights.is_there(p); weights.advance(p)) {
       wait_for(memory.is_free(weights.step), memory.parity(weights.step) ^ 1u);
