@@ -91,18 +91,27 @@ double stored(const CpuKvStorage& kv, std::span<const int32_t> page_table, int32
 std::vector<double> reference(const CpuKvStorage& kv, std::span<const int32_t> page_table, const Inputs& in, int32_t t,
                               const AttentionParams& params) {
   std::vector<double> y;
+  const int32_t first = params.n_window > 0 ? std::max(0, t - params.n_window + 1) : 0;
+  std::vector<double> keys, values;  // [positions, dimensions] of the head whose group it is
   for (int32_t h = 0; h < params.n_head; ++h) {
-    const int32_t h_kv = h / (params.n_head / params.n_head_kv);
+    const int32_t n_group = params.n_head / params.n_head_kv, h_kv = h / n_group;
+    if (h % n_group == 0) {
+      keys.clear();
+      values.clear();
+      for (int32_t p = first; p <= t; ++p) {
+        for (int32_t d = 0; d < params.head_dim_k; ++d) keys.push_back(stored(kv, page_table, p, t, h_kv, d, true));
+        for (int32_t d = 0; d < params.head_dim_v; ++d) values.push_back(stored(kv, page_table, p, t, h_kv, d, false));
+      }
+    }
     std::vector<float> q(in.q.begin() + (t * params.n_head + h) * params.head_dim_k,
                          in.q.begin() + (t * params.n_head + h + 1) * params.head_dim_k);
     if (kv.is_compressed()) kv.k_rotation(1, h_kv)->apply_to_query(q.data());
-    const int32_t first = params.n_window > 0 ? std::max(0, t - params.n_window + 1) : 0;
     std::vector<double> weights;
     double largest = -INFINITY;
     for (int32_t p = first; p <= t; ++p) {
       double score = 0;
       for (int32_t d = 0; d < params.head_dim_k; ++d)
-        score += double{q[static_cast<size_t>(d)]} * stored(kv, page_table, p, t, h_kv, d, true);
+        score += double{q[static_cast<size_t>(d)]} * keys[static_cast<size_t>((p - first) * params.head_dim_k + d)];
       weights.push_back(score * double{params.scale});
       largest = std::max(largest, weights.back());
     }
@@ -112,7 +121,8 @@ std::vector<double> reference(const CpuKvStorage& kv, std::span<const int32_t> p
     for (int32_t d = 0; d < params.head_dim_v; ++d) {
       double value = 0;
       for (int32_t p = first; p <= t; ++p)
-        value += weights[static_cast<size_t>(p - first)] / sum * stored(kv, page_table, p, t, h_kv, d, false);
+        value += weights[static_cast<size_t>(p - first)] / sum *
+                 values[static_cast<size_t>((p - first) * params.head_dim_v + d)];
       rotated.push_back(static_cast<float>(value));
     }
     if (kv.is_compressed()) kv.v_rotation(1, h_kv)->undo(rotated.data());
@@ -153,17 +163,18 @@ TEST_CASE("attention over compressed pages is that over the numbers which the co
   const Case cases[] = {
       {4, 1, 64, 64, 0}, {4, 2, 80, 80, 0}, {2, 2, 128, 128, 0}, {6, 1, 96, 40, 0}, {3, 1, 72, 64, 100}};
   for (const Case& c : cases) {
+    AttentionParams params = params_of(c.n_head, c.n_head_kv, c.dim_k, c.dim_v);
+    params.n_window = c.n_window;
+    const Inputs in = random_inputs(300, params, 5);
+    const auto calibration = calibration_for(in, 300, params);
     for (const auto& [k, v] : {std::pair{2, 2}, {3, 3}, {4, 3}, {8, 4}, {8, 8}, {4, 16}, {16, 2}}) {
       CAPTURE(c.dim_k);
       CAPTURE(k);
       CAPTURE(v);
-      AttentionParams params = params_of(c.n_head, c.n_head_kv, c.dim_k, c.dim_v);
-      params.n_window = c.n_window;
-      const Inputs in = random_inputs(300, params, 5);
       std::unique_ptr<KvStorage> storage;
       const int32_t chunk = 300;
       KvFormat format = format_of(k, v);
-      if (k == 3 || v == 16) format.calibration = calibration_for(in, 300, params);
+      if (k == 3 || v == 16) format.calibration = calibration;
       const auto y = attend(*backend, format, in, 300, params, {&chunk, 1}, kPages, &storage);
       const auto& kv = static_cast<const CpuKvStorage&>(*storage);
       for (const int32_t t : {0, 15, 16, 63, 64, 127, 128, 191, 192, 299}) {
