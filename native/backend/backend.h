@@ -274,9 +274,9 @@ class Backend : public KvAllocator {
   /// backend.
   virtual std::unique_ptr<HostBuffer> alloc_host(size_t n) = 0;
   /// A small f32 or f16 tensor (a norm's weight) as f32.
+  virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
   /// @param view the heads' matrices on one another, [n_head * n_rows, n_cols]
   virtual std::unique_ptr<HeadWeights> load_heads(const WeightView& view, int32_t n_head) = 0;
-  virtual std::unique_ptr<Buffer> load_vector(const WeightView& view) = 0;
   virtual std::unique_ptr<Rope> create_rope(const RopeParams& params) = 0;
   /// @pre the views are mapped: experts that do not fit into the budget are prepared from there again and again
   virtual std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) = 0;
@@ -305,7 +305,7 @@ class Backend : public KvAllocator {
   virtual void matmul_gated(DeviceSpan<float> y, const GatedPair& pair, DeviceSpan<const float> x, int32_t n_tokens,
                             Gate gate) = 0;
   /// Each head has a matrix of its own: y[t, h, 0..n_rows) = x[t, h, 0..n_cols) * weights[h]^T. Heads of x lie
-  /// x_stride elements apart, heads of y y_stride; a token has n_head of them. What lies between is left.
+  /// x_stride elements apart, heads of y y_stride; a token has as many as `weights`. What lies between is left.
   virtual void matmul_heads(DeviceSpan<float> y, int32_t y_stride, const HeadWeights& weights,
                             DeviceSpan<const float> x, int32_t x_stride, int32_t n_tokens) = 0;
   /// y[t] = sum over the chosen experts e of weight_e * down_e(gate function of gate_e(x[t]), up_e(x[t])), in the order

@@ -4,6 +4,7 @@
 #include "backend/gpu/gpu_backend.h"
 #include "backend/gpu/tile_rows.h"
 #include "backend/gpu/unpacked_plan.h"
+#include "kernels/portable/attention_tiles.h"
 
 namespace outpost {
 
@@ -88,7 +89,8 @@ void GpuBackend::attention(DeviceSpan<float> y, DeviceSpan<const float> q, const
   const bool is_split = !is_flash && n_splits_ > 1 && n_partial * sizeof(float) <= kMostSplitBytes &&
                         inputs_.n_tiles(shape) * params.n_head_kv < blocks_that_fill();
   if (is_split) {
-    enlarge_tiles(shape, params.n_head_kv * n_splits_, gpu::most_attention_rows(params.head_dim_k, params.head_dim_v));
+    const int32_t n_visible = gpu::visible_splits(n_splits_, gpu::kKvSplit, params.n_window, shape.n_rows);
+    enlarge_tiles(shape, params.n_head_kv * n_visible, gpu::most_attention_rows(params.head_dim_k, params.head_dim_v));
   }
   const int32_t n_tiles = inputs_.n_tiles(shape);
   gpu::AttentionArrays arrays{q.data,
@@ -149,7 +151,8 @@ void GpuBackend::attend_codes(DeviceSpan<float> y, DeviceSpan<const float> q, co
   const int32_t n_tokens = inputs_.n_tokens();
   constexpr int32_t kSplitsOfSpan = gpu::kCodesSpan / gpu::kKvSplit;
   const int32_t n_spans = (n_splits_ + kSplitsOfSpan - 1) / kSplitsOfSpan;
-  enlarge_tiles(shape, params.n_head_kv * n_spans, gpu::most_codes_rows());
+  const int32_t n_visible = gpu::visible_splits(n_spans, gpu::kCodesSpan, params.n_window, shape.n_rows);
+  enlarge_tiles(shape, params.n_head_kv * n_visible, gpu::most_codes_rows());
   const auto n_rows = static_cast<size_t>(n_spans) * static_cast<size_t>(n_tokens * params.n_head);
   float* partial = reserve(partial_, n_rows * static_cast<size_t>(params.head_dim_v));
   float* states = reserve(states_, n_rows * 2);
