@@ -8,7 +8,8 @@
 
 namespace outpost {
 
-/// Most memory for what splits of attention leave before they are merged; with more, a block does all splits of a tile.
+/// Most memory for what splits of attention over f16 leave before they are merged; where it would be more, a block does
+/// all splits of a tile. Codes have a quarter as many splits, and no other way.
 inline constexpr uint64_t kMostSplitBytes = uint64_t{512} << 20;
 
 /// Bytes of a page, by its forms.

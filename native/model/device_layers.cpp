@@ -139,7 +139,9 @@ DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, const LayerSum
   if (has_last) need.weights += bytes.output;
   if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
   const uint64_t n_pages = pages_for(n_positions);
-  need.workspace += std::min(kMostSplitBytes, n_pages / kDeviceContexts * bytes.workspace_per_page) * 3 / 2;
+  // Attention over codes has no other way than splits.
+  const uint64_t n_split = n_pages / kDeviceContexts * bytes.workspace_per_page;
+  need.workspace += (bytes.kv_unpacked == 0 ? std::min(kMostSplitBytes, n_split) : n_split) * 3 / 2;
   if (bytes.kv_unpacked == 0) {
     need.kv = n_pages * layers.kv.fresh;
   } else if (n_positions > 0) {

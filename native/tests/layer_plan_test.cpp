@@ -206,6 +206,8 @@ TEST_CASE("what splits of attention leave is counted for the pages of one text, 
   // Of two texts of 50 pages: 50 MiB, and half as many again for what is reserved ahead.
   CHECK(device_need(bytes, {1, 4}, true, 6400).workspace == (11 + 75) * kMib);
   CHECK(device_need(bytes, {1, 4}, true, 6400 * 64).workspace == (11 + 512 * 3 / 2) * kMib);
+  bytes.kv_unpacked = kMib;  // in codes, which have no other way: 3,200 MiB, and 6,400 pages to unpack
+  CHECK(device_need(bytes, {1, 4}, true, 6400 * 64).workspace == (11 + 3200 * 3 / 2 + 6400) * kMib);
 }
 
 TEST_CASE("keys and values that are packed leave room for more layers") {
