@@ -8,13 +8,10 @@
 #include <memory>
 #include <thread>
 
-#include "backend/devices.h"
 #include "backend/gpu_devices.h"
-#include "kernels/emulated_device/emulated_device.h"
-#include "tests/emulated/emulated_models.h"
+#include "backend/kv_format.h"
 
 using namespace outpost;
-using namespace outpost::test;
 
 namespace {
 
