@@ -15,6 +15,11 @@ export interface FimFormat {
   afterRepository: string;
   /** Whether a token says that the middle begins. Without one it follows the last part at once. */
   endsWithMiddle: boolean;
+  /**
+   * Among how many candidates a line is chosen by the text behind it (`NativeGenerateRequest.candidates`); 1: the line is
+   * what the model says. What it costs and gives depends on the model: forge/evaluation/README.md has our own's.
+   */
+  nCandidates: number;
 }
 
 interface KnownFormat extends FimFormat {
@@ -22,14 +27,21 @@ interface KnownFormat extends FimFormat {
   tokens: readonly [string, ...string[]];
 }
 
-const plain = { order: 'psm', hasFiles: false, afterRepository: '', endsWithMiddle: true } as const;
+const plain = { order: 'psm', hasFiles: false, afterRepository: '', endsWithMiddle: true, nCandidates: 1 } as const;
 
 /**
  * The first that fits. Sources: forge/README.md for our own; the model cards of Qwen2.5-Coder, StarCoder 1 and 2, Granite
  * Code, DeepSeek-Coder, CodeGemma, Code Llama and Codestral for the others.
  */
 const knownFormats: readonly KnownFormat[] = [
-  { ...plain, family: 'Outpost', tokens: ['<|fim_prefix|>', '<|end_of_turn|>'], order: 'spm', hasFiles: true },
+  {
+    ...plain,
+    family: 'Outpost',
+    tokens: ['<|fim_prefix|>', '<|end_of_turn|>'],
+    order: 'spm',
+    hasFiles: true,
+    nCandidates: 5,
+  },
   { ...plain, family: 'Qwen Coder', tokens: ['<|fim_prefix|>', '<|im_start|>'], hasFiles: true, afterRepository: '\n' },
   { ...plain, family: 'CodeGemma', tokens: ['<|fim_prefix|>', '<start_of_turn>'] },
   { ...plain, family: 'StarCoder 2', tokens: ['<fim_prefix>', '<repo_name>'], hasFiles: true },

@@ -39,6 +39,21 @@ export function completionSuffix(suffix: string): string {
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
+/** Lines behind the cursor that say which candidate fits, blank ones not counted. */
+const linesBehind = 2;
+const behindChars = 1000;
+
+/** The rest of the cursor's line and the next lines with something in them; "" if there is nothing but blanks. */
+export function textBehind(suffix: string): string {
+  const lines = suffix.slice(0, behindChars).split('\n');
+  let nFilled = 0;
+  const end = lines.findIndex((line, i) => i > 0 && line.trim() !== '' && ++nFilled === linesBehind);
+  const text = lines.slice(0, end < 0 ? lines.length : end + 1).join('\n');
+  if (text.trim() === '') return '';
+  // Not between the halves of a surrogate pair.
+  return text.isWellFormed() ? text : text.toWellFormed().replace(/\ufffd$/, '');
+}
+
 export interface SplitPrefix {
   text: string;
   /** The end of the window that is not in `text`: the reply has to begin with it. At most 256 bytes of UTF-8. */
@@ -49,47 +64,71 @@ export interface SplitPrefix {
  * The word at the cursor and the blanks before it. A run of more than 32 characters is no word that somebody types, and
  * each token of what the reply begins with takes as long as one of the reply.
  */
-const unfinished = /[ \t]{0,128}(?<![\p{L}\p{M}\p{N}_$])[\p{L}\p{M}\p{N}_$]{0,32}$/u;
+const unfinished = /[ \t]{0,127}(?<![\p{L}\p{M}\p{N}_$])[\p{L}\p{M}\p{N}_$]{0,32}$/u;
+const unfinishedLine = new RegExp(`\\n?${unfinished.source}`, 'u');
 
 /**
  * The prompt ends before the word at the cursor and its blanks: a vocabulary has tokens for whole words, with the blank
  * before them, so that a model which is shown half a word or a blank alone goes on with another ("    retu" with
  * " = a / b", "return " with a second blank). Blanks and word go together: with the blank left in the prompt, "return a"
  * goes on with a token that follows no blank ("arith"). A line break stays in the prompt.
+ * @param takesBreak but not where the model reads on as in a file, where a break and the indentation behind it are one token
  */
-export function splitPrefix(prefix: string): SplitPrefix {
+export function splitPrefix(prefix: string, takesBreak = false): SplitPrefix {
   const window = completionWindow(prefix);
-  const beginWith = unfinished.exec(window)?.[0] ?? '';
+  const beginWith = (takesBreak ? unfinishedLine : unfinished).exec(window)?.[0] ?? '';
   return { text: window.slice(0, window.length - beginWith.length), beginWith };
 }
 
-export interface CompletionPrompt {
-  tokens: Int32Array;
-  /** What the reply has to begin with, see `SplitPrefix`. */
-  beginWith: string;
-  /** Whether the model sees the text after the cursor. */
-  usesSuffix: boolean;
+/** How a gap is filled. */
+export interface Gap extends SplitPrefix {
+  /**
+   * The model is shown what stands before the cursor, and reads on. Whole lines come out better so where candidates are
+   * compared by the text behind: of the two ways to know that text, one is enough.
+   */
+  isForward: boolean;
+  nCandidates: number;
+  /** What stands behind the candidates. */
+  followedBy: string;
+}
+
+/** At the start of a line our own model reads forward, inside of one it fills in. (forge/evaluation/README.md) */
+export function gapOf(
+  format: FimFormat | null,
+  { prefix, suffix, mode }: Pick<CompleteRequest, 'prefix' | 'suffix' | 'mode'>,
+): Gap {
+  const followedBy = mode === 'line' && (format?.nCandidates ?? 1) > 1 ? textBehind(suffix) : '';
+  const nCandidates = followedBy === '' ? 1 : (format?.nCandidates ?? 1);
+  const isForward =
+    nCandidates > 1 && /(?:^|\n)[ \t]*$/.test(prefix.slice(-windowChars)) && /^[ \t\r]*\n/.test(followedBy);
+  return { ...splitPrefix(prefix, isForward), isForward, nCandidates, followedBy };
+}
+
+/** The other way to ask at the same place, or one close to it; null if there is only one. */
+export function otherGap(format: FimFormat | null, gap: Gap, prefix: string): Gap | null {
+  if ((format?.nCandidates ?? 1) === 1) return null;
+  return { ...gap, ...splitPrefix(prefix, !gap.isForward), isForward: !gap.isForward };
 }
 
 type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;
 
 /**
  * With a format: repository, other files from the one that changes least on, the file's own path, and the two sides of
- * the cursor in the order of the format. Without one: the text before the cursor.
- * @param nMost tokens that there is room for. Other files go first, the oldest before the others, then the end of the
+ * the cursor in the order of the format, or the text before it. Without a format: that alone.
+ * @param gap of this request @param nMost tokens that there is room for. Other files go first, the oldest before the others, then the end of the
  *   suffix, then the start of the prefix: the cursor's own surroundings stay.
  */
 export function completionPrompt(
   model: Tokenizer,
   format: FimFormat | null,
-  request: Pick<CompleteRequest, 'path' | 'prefix' | 'suffix' | 'repository' | 'files'>,
+  request: Pick<CompleteRequest, 'path' | 'suffix' | 'repository' | 'files'>,
+  { text, isForward }: Pick<Gap, 'text' | 'isForward'>,
   nMost: number,
-): CompletionPrompt {
-  const { text, beginWith } = splitPrefix(request.prefix);
+): Int32Array {
   const plain = (part: string) => model.tokenize(part, { addBos: false });
   if (format === null) {
     const tokens = model.tokenize(text);
-    return { tokens: tokens.slice(Math.max(0, tokens.length - nMost)), beginWith, usesSuffix: false };
+    return tokens.slice(Math.max(0, tokens.length - nMost));
   }
   const { fim } = model.info;
   const begin = model.tokenize('');
@@ -104,7 +143,8 @@ export function completionPrompt(
   const nFixed = begin.length + own.length + 2 + middle.length;
 
   const prefix = lastOf(plain(text), nMost - nFixed);
-  const suffix = plain(completionSuffix(request.suffix)).slice(0, Math.max(0, nMost - nFixed - prefix.length));
+  const behind = isForward ? '' : completionSuffix(request.suffix);
+  const suffix = plain(behind).slice(0, Math.max(0, nMost - nFixed - prefix.length));
   let nLeft = nMost - nFixed - prefix.length - suffix.length;
   const head: Int32Array[] = [];
   if (repository.length <= nLeft) {
@@ -118,10 +158,11 @@ export function completionPrompt(
     }
     head.unshift(repository);
   }
+  if (isForward) return join([begin, ...head, own, prefix]);
   const before = [[fim.prefix], prefix];
   const after = [[fim.suffix], suffix];
   const sides = format.order === 'spm' ? [...after, ...before] : [...before, ...after];
-  return { tokens: join([begin, ...head, own, ...sides, middle]), beginWith, usesSuffix: true };
+  return join([begin, ...head, own, ...sides, middle]);
 }
 
 function lastOf(tokens: Int32Array, n: number): Int32Array {

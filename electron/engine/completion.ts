@@ -1,7 +1,7 @@
 // One inline completion: prompt, limits, and what ends the text.
 import type { CompleteRequest, CompleteResult } from '../common/engine-contract.ts';
 import type { FimFormat } from './completion-formats.ts';
-import { completionPrompt, splitPrefix } from './completion-prompt.ts';
+import { completionPrompt, type Gap, gapOf, otherGap } from './completion-prompt.ts';
 import { defined, generateText } from './generation.ts';
 import type { NativeEngine, NativeModel } from './native.d.ts';
 
@@ -12,35 +12,50 @@ export interface CompletionModel {
   nCtx: number;
 }
 
+/** Tokens of the text behind that the engine may compare candidates by. */
+const nBehind = 24;
 const ends = { line: ['\n'], block: ['\n\n'] };
 
 /** @throws what the engine says, as an error of the contract */
 export async function complete(
-  { model, engine, fim, nCtx }: CompletionModel,
+  completion: CompletionModel,
   request: CompleteRequest,
   signal: AbortSignal | undefined,
 ): Promise<CompleteResult> {
-  const { mode, maxTokens, isWarmUp, prefix, texts, deadlineMs } = request;
+  const { fim } = completion;
+  const gap = gapOf(fim, request);
+  const result = await fill(completion, request, gap, signal);
+  const other = request.isWarmUp ? otherGap(fim, gap, request.prefix) : null;
+  if (other !== null) await fill(completion, request, other, signal);
+  const { logProbs, ...stats } = result.stats;
+  return { ...result, stats, confidence: confidence(logProbs), usedSuffix: fim !== null };
+}
+
+function fill(
+  { model, engine, fim, nCtx }: CompletionModel,
+  request: CompleteRequest,
+  gap: Gap,
+  signal: AbortSignal | undefined,
+) {
+  const { mode, maxTokens, isWarmUp, texts, deadlineMs } = request;
+  const { beginWith, nCandidates, followedBy } = gap;
   // What stands before the cursor already is said again and is no part of the tokens asked for.
-  const nBegin = model.tokenize(splitPrefix(prefix).beginWith, { addBos: false }).length;
+  const nBegin = model.tokenize(beginWith, { addBos: false }).length;
   const nPredict = isWarmUp ? 1 : Math.min(nBegin + maxTokens, Math.max(1, Math.floor(nCtx / 2)));
-  const { tokens, beginWith, usesSuffix } = completionPrompt(model, fim, request, nCtx - nPredict);
-  const result = await generateText(
+  return generateText(
     engine,
     {
-      tokens,
-      beginWith: isWarmUp ? '' : beginWith,
+      tokens: completionPrompt(model, fim, request, gap, nCtx - nPredict - (nCandidates > 1 ? nBehind : 0)),
       nPredict,
       temperature: 0,
       stop: ends[mode],
-      priority: isWarmUp ? 'background' : 'inline',
-      logProbs: !isWarmUp,
+      ...(isWarmUp
+        ? { priority: 'background' as const }
+        : { priority: 'inline' as const, beginWith, logProbs: true, candidates: nCandidates, followedBy }),
       ...defined({ texts, deadlineMs }),
     },
     signal,
   );
-  const { logProbs, ...stats } = result.stats;
-  return { ...result, stats, confidence: confidence(logProbs), usedSuffix: usesSuffix };
 }
 
 /** The geometric mean of the tokens' probabilities, which does not depend on how many there are. */

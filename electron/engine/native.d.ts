@@ -125,6 +125,13 @@ export interface NativeGenerateRequest {
   jsonSchema?: string;
   /** Milliseconds after which the reply ends with what there is of it; 0, the default: none. */
   deadlineMs?: number;
+  /**
+   * More than one, at most 8: of the most probable replies the one is said that also makes `followedBy` likely behind it,
+   * all at once when it is chosen. Needs temperature 0, and no grammar; takes no drafts. Default: 1.
+   */
+  candidates?: number;
+  /** At most 4,096 bytes of UTF-8, of which the first 24 tokens count; the stop string that ends the reply is part of it. */
+  followedBy?: string;
   /** Whether `logProbs` of the statistics is wanted. Default: false. */
   logProbs?: boolean;
 }

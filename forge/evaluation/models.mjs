@@ -42,7 +42,7 @@ async function appCode() {
  * @param {{ addon: string, model: string, draft?: string | undefined, nThreads: number }} options
  */
 export async function openFiller({ addon, model: path, draft: draftPath, nThreads }) {
-  const { fimFormat, completionPrompt } = await appCode();
+  const { fimFormat, gapOf, completionPrompt } = await appCode();
   /** @type {import('../../electron/engine/native.d.ts').NativeAddon} */
   const { loadModel } = createRequire(import.meta.url)(addon);
   const load = (/** @type {string} */ file) => loadModel(file, { nThreads }).promise;
@@ -65,15 +65,22 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
     fill: async (task) => {
       const isLine = task.kind !== 'random span';
       const { prefix, suffix, path, repository, maxTokens } = task;
-      const nBegin = 32; // at most: what stands before the cursor already is said again
-      const request = { path, prefix, suffix, repository, files: [] };
-      const { tokens, beginWith } = completionPrompt(model, format, request, nCtx - maxTokens - nBegin);
+      /** @type {'line' | 'block'} */
+      const mode = isLine ? 'line' : 'block';
+      const request = { path, prefix, suffix, repository, files: [], mode };
+      const gap = gapOf(format, request);
+      const { beginWith, nCandidates, followedBy } = gap;
+      // What stands before the cursor already is said again.
+      const nPredict = maxTokens + (beginWith === '' ? 0 : model.tokenize(beginWith, { addBos: false }).length);
+      const tokens = completionPrompt(model, format, request, gap, nCtx - nPredict);
       const startMs = performance.now();
       const startCpu = process.cpuUsage();
       const { text, stats } = await submit(engine, {
         tokens,
         beginWith,
-        nPredict: maxTokens + (beginWith === '' ? 0 : model.tokenize(beginWith, { addBos: false }).length),
+        nPredict,
+        candidates: nCandidates,
+        followedBy,
         temperature: 0,
         stop: isLine ? ['\n'] : [],
       }).done;

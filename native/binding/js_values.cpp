@@ -275,6 +275,8 @@ GenerateRequest read_generate_request(const Fields& fields) {
   fields.read("jsonSchema", request.json_schema);
   fields.read("deadlineMs", request.deadline_ms);
   fields.read("logProbs", request.log_probs);
+  fields.read("candidates", request.candidates.n);
+  fields.read("followedBy", request.candidates.followed_by);
   return request;
 }
 

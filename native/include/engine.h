@@ -282,6 +282,16 @@ struct DraftCounts {
 /// By DraftSource.
 using DraftStats = std::array<DraftCounts, kDraftSources>;
 
+/// A reply that is searched for instead of said token by token: of the `n` most probable ones the one that also makes
+/// the text behind it likely. A model that only reads forward fills in a gap so (runtime/candidate_search.h).
+struct CandidateOptions {
+  int32_t n = 1;  ///< 2 to 8 search; 1 does not
+  /// UTF-8 text that stands behind the reply, from where a stop string ends it: "\n" first, if that is one. At most
+  /// kMaxFollowedBy bytes, of which the first tokens count; empty: the most probable reply is chosen.
+  std::string followed_by;
+};
+inline constexpr size_t kMaxFollowedBy = 4096;
+
 struct GenerateRequest {
   std::vector<int32_t> tokens;  ///< the prompt; an empty one starts from BOS
   int32_t n_predict = 512;      ///< most tokens to generate
@@ -297,6 +307,9 @@ struct GenerateRequest {
   std::string begin_with;
   Priority priority = Priority::kChat;
   DraftOptions draft;
+  /// Of more than one the sampler must be greedy, without penalties, and there is no grammar. Nothing is drafted, and
+  /// the text is reported at once when it is chosen.
+  CandidateOptions candidates;
   /// What the reply may look like, after begin_with; at most one of the two. GBNF, with the rule `root`; or a JSON
   /// schema, of which the reply is then an instance. docs/speculation.md lists what of both is understood.
   std::string grammar, json_schema;

@@ -319,16 +319,50 @@ void KvCache::truncate(KvSequence& sequence, int32_t n_keep) {
   roll_back(sequence, n_keep);
 }
 
+std::unique_ptr<KvSequence> KvCache::fork(KvSequence& sequence) {
+  share(sequence);
+  auto copy = std::make_unique<KvSequence>();
+  const auto first_own = sequence.page_table.begin() + sequence.n_shared;
+  copy->page_table.assign(sequence.page_table.begin(), first_own);
+  copy->n_shared = sequence.n_shared;
+  copy->node = sequence.node;
+  if (copy->node != nullptr) ++copy->node->n_users;
+  running_.push_back(copy.get());
+  bool is_whole = false;
+  try {
+    is_whole = add_pages(*copy, sequence.n_past());
+    // Not all pages can be shared: of two with the same tokens the tree's may lack the form that is needed.
+    for (size_t p = at(copy->n_shared); is_whole && p < copy->page_table.size(); ++p)
+      is_whole = storage_->copy_page(sequence.page_table[p], copy->page_table[p]);
+  } catch (...) {
+    let_go(*copy);
+    throw;
+  }
+  if (!is_whole) {
+    let_go(*copy);
+    return nullptr;
+  }
+  copy->tokens = sequence.tokens;
+  return copy;
+}
+
 void KvCache::retire(std::unique_ptr<KvSequence> sequence) {
   share(*sequence);
   share_rest(*sequence);
-  std::erase(running_, sequence.get());
-  if (sequence->node != nullptr) {
-    --sequence->node->n_users;
-    tree_.touch(*sequence->node);
+  let_go(*sequence);
+}
+
+void KvCache::drop(std::unique_ptr<KvSequence> sequence) { let_go(*sequence); }
+
+/// Pages that it has by itself go.
+void KvCache::let_go(KvSequence& sequence) {
+  std::erase(running_, &sequence);
+  if (sequence.node != nullptr) {
+    --sequence.node->n_users;
+    tree_.touch(*sequence.node);
   }
-  for (size_t p = at(sequence->n_shared); p < sequence->page_table.size(); ++p) {
-    if (sequence->page_table[p] >= 0) release_page(sequence->page_table[p]);
+  for (size_t p = at(sequence.n_shared); p < sequence.page_table.size(); ++p) {
+    if (sequence.page_table[p] >= 0) release_page(sequence.page_table[p]);
   }
 }
 

@@ -73,6 +73,12 @@ class KvCache {
   /// @return false if running sequences leave too little; no pages have changed then
   bool extend(KvSequence& sequence, int32_t n_positions);
 
+  /// A running sequence with the tokens of another, from which they go on apart. Whole pages are shared, one that is
+  /// not is copied. Finished texts are evicted if need be.
+  /// @return null if running sequences leave no page for it, or pages cannot be copied; nothing has changed then
+  /// @throws EngineError kDeviceLost, kOutOfMemory of a page that cannot be copied; no sequence has begun then
+  std::unique_ptr<KvSequence> fork(KvSequence& sequence);
+
   /// Forgets the positions >= n_keep of a running sequence and keeps its pages: they are written again at once.
   /// @pre every position >= n_keep was computed since the last `begin` or `extend`
   void roll_back(KvSequence& sequence, int32_t n_keep);
@@ -84,6 +90,9 @@ class KvCache {
 
   /// Gives a sequence back: its tokens stay reusable.
   void retire(std::unique_ptr<KvSequence> sequence);
+
+  /// Gives a sequence back of which nobody will need the end: of what it has by itself nothing stays.
+  void drop(std::unique_ptr<KvSequence> sequence);
 
   /// Gives up every page that no running sequence holds.
   void forget_finished() { evict_pages(std::numeric_limits<uint64_t>::max()); }
@@ -121,6 +130,7 @@ class KvCache {
   bool share_page(KvSequence& sequence);
   void share_rest(KvSequence& sequence);
   void hold(KvSequence& sequence, KvNode& node);
+  void let_go(KvSequence& sequence);
   void release_page(int32_t page);
   bool is_fresh(int32_t page) const { return !storage_->is_compressed() || storage_->has(page, KvForm::kFresh); }
 

@@ -3,6 +3,7 @@
 #include "core/strings.h"
 #include "core/utf8.h"
 #include "draft/proposal.h"
+#include "runtime/candidate_search.h"
 
 namespace outpost {
 namespace {
@@ -12,6 +13,24 @@ namespace {
 constexpr size_t kMaxBeginBytes = 256;
 
 [[noreturn]] void refuse(const std::string& message) { throw EngineError(ErrorCode::kInvalidArgument, message); }
+
+void check_candidates(const GenerateRequest& request) {
+  const auto& [n, followed_by] = request.candidates;
+  if (n < 1 || n > CandidateSearch::kMost)
+    refuse(concat("candidates.n is ", n, "; expected 1 to ", CandidateSearch::kMost, "."));
+  if (followed_by.size() > kMaxFollowedBy)
+    refuse(concat("candidates.followed_by has ", followed_by.size(), " bytes; at most ", kMaxFollowedBy, "."));
+  if (!is_utf8(followed_by)) refuse(concat("candidates.followed_by is ", in_quotes(followed_by), "; expected UTF-8."));
+  if (n == 1) {
+    if (!followed_by.empty()) refuse("candidates.followed_by is given for one candidate; expected at least 2.");
+    return;
+  }
+  if (request.sampler.temperature != 0 || request.sampler.repeat_penalty != 1)
+    refuse(
+        "Candidates are wanted of a reply that is sampled or penalized; expected temperature 0 and repeat_penalty 1.");
+  if (!request.grammar.empty() || !request.json_schema.empty())
+    refuse("Candidates are wanted of a reply that has a grammar; expected at most one of the two.");
+}
 
 }  // namespace
 
@@ -29,6 +48,7 @@ void complete_request(const LoadedModel& model, int32_t n_ctx, GenerateRequest& 
     refuse(concat("begin_with is ", in_quotes(request.begin_with), "; expected UTF-8."));
   if (request.draft.n_max < 0 || request.draft.n_max > kMaxDraft)
     refuse(concat("draft.n_max is ", request.draft.n_max, "; expected 0 to ", kMaxDraft, "."));
+  check_candidates(request);
   if (request.deadline_ms < 0) refuse(concat("deadline_ms is ", request.deadline_ms, "; expected 0 or more."));
   if (!request.grammar.empty() && !request.json_schema.empty())
     refuse("The reply has a grammar and a JSON schema; expected at most one of them.");

@@ -12,9 +12,6 @@
 namespace outpost {
 namespace {
 
-/// Rows of a pass whose logits are kept: of 150 thousand tokens they are 60 MB.
-constexpr int32_t kMaxLogitRows = 96;
-
 double ms_between(Request::Clock::time_point start, Request::Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - start).count();
 }
@@ -173,9 +170,9 @@ void DecodeLoop::start(Request& request) {
     stats.n_prompt += static_cast<uint64_t>(request.stats.n_prompt);
     stats.n_reused += static_cast<uint64_t>(request.stats.n_reused);
   });
-  request.stats.queue_ms = ms_between(request.submitted, Clock::now());
+  request.stats.queue_ms = request.age_ms();
   std::vector<std::unique_ptr<ComputedSource>> computed;
-  if (request.params.draft.is_enabled) {
+  if (request.params.draft.is_enabled && request.search == nullptr) {
     if (draft_model_ != nullptr) computed.push_back(std::make_unique<DraftSequence>(*draft_model_));
     if (mtp_ != nullptr) computed.push_back(std::make_unique<MtpSequence>(*mtp_));
   }
@@ -187,6 +184,7 @@ void DecodeLoop::start(Request& request) {
 /// computed again from its history, to the same bits.
 void DecodeLoop::park(Request& request) {
   ++request.stats.n_parked;
+  if (request.search != nullptr) request.search->reset(search_cache(request));
   kv_.retire(std::move(request.sequence));
   scheduler_.hold_pages(request.id, false);
   scheduler_.set_pending(request.id, request.n_pending());
@@ -206,7 +204,7 @@ std::vector<DecodeLoop::Part> DecodeLoop::plan() {
     for (const Share& share : shares) {
       const auto request = running_.at(share.id);
       try {
-        find_pages(*request, share.n_tokens);
+        if (!request->is_searching()) find_pages(*request, share.n_tokens);
       } catch (const EngineError& error) {  // of the device that has them
         finish(request, StopReason::kError, &error);
       } catch (const std::exception& error) {
@@ -220,13 +218,23 @@ std::vector<DecodeLoop::Part> DecodeLoop::plan() {
   for (const Share& share : shares) {
     if (!has_pages(share)) continue;  // it waits for pages, had to give them to another of the pass, or has ended
     const auto& request = running_.at(share.id);
+    if (request->is_searching()) {
+      plan_search(request, parts);
+      continue;
+    }
+    const int32_t n_tokens = std::min(share.n_tokens, request->n_pending());
+    if (n_tokens > n_room(*request)) continue;
     Part part;
     part.request = request;
-    part.n_tokens = std::min(share.n_tokens, request->n_pending());
-    part.chooses = part.n_tokens == request->n_pending();
-    if (part.n_tokens > n_room(*request)) continue;
+    part.sequence = request->sequence.get();
+    part.tokens = request->reply.history().subspan(static_cast<size_t>(request->sequence->n_past()),
+                                                   static_cast<size_t>(n_tokens));
+    part.chooses = n_tokens == request->n_pending();
+    part.n_logit_rows = part.chooses ? 1 : 0;
     parts.push_back(std::move(part));
   }
+  // Of a request that had to give up its pages after its parts were planned.
+  std::erase_if(parts, [](const Part& part) { return part.request->sequence == nullptr; });
   return parts;
 }
 
@@ -256,10 +264,17 @@ void DecodeLoop::run_pass() {
   }
   const double pass_ms = ms_between(start, Clock::now());
   if (kv_.n_pages_used() != n_counted_pages_) count_cache();  // before anybody hears of the pass
-  for (Part& part : parts) {
-    scheduler_.ran(part.request->id, now_ms());
-    account(*part.request, part, ms_between(start, Clock::now()));
-    conclude(part);
+  for (auto part = parts.begin(); part != parts.end();) {
+    // A search has several parts, one behind the other.
+    const auto end = std::find_if(part, parts.end(), [&](const Part& p) { return p.request != part->request; });
+    if (part->request->sequence == nullptr) {  // a search before it in the pass took its pages
+      part = end;
+      continue;
+    }
+    scheduler_.ran(part->request->id, now_ms());
+    account(*part->request, *part, ms_between(start, Clock::now()));
+    conclude({part, end});
+    part = end;
   }
   cool_down(pass_ms);
 }
@@ -278,11 +293,11 @@ void DecodeLoop::draft(std::vector<Part>& parts) {
   int32_t n_rows = 0;
   bool has_prompt = false;
   for (const Part& part : parts) {
-    n_rows += part.n_tokens;
-    has_prompt = has_prompt || part.n_tokens > 1;
+    n_rows += part.n_tokens();
+    has_prompt = has_prompt || (part.path == nullptr && part.n_tokens() > 1);
   }
   for (Part& part : parts) {
-    if (!part.chooses) continue;
+    if (!part.chooses || part.request->search != nullptr) continue;
     Request& request = *part.request;
     // Beside a prompt there is no time for drafts: its slice fills the pass.
     const int32_t n_most = has_prompt ? 0 : kMaxLogitRows - n_rows;
@@ -294,9 +309,10 @@ void DecodeLoop::draft(std::vector<Part>& parts) {
       const auto tokens = request.drafter->draft(request.reply, n_rows, n_most);
       part.draft.assign(tokens.begin(), tokens.end());
     }
-    const int32_t n_positions = request.sequence->n_past() + part.n_tokens + static_cast<int32_t>(part.draft.size());
-    if (!kv_.extend(*request.sequence, n_positions)) part.draft.clear();
+    const auto n_draft = static_cast<int32_t>(part.draft.size());
+    if (!kv_.extend(*part.sequence, part.sequence->n_past() + part.n_tokens() + n_draft)) part.draft.clear();
     n_rows += static_cast<int32_t>(part.draft.size());
+    part.n_logit_rows += static_cast<int32_t>(part.draft.size());
   }
 }
 
@@ -307,19 +323,16 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
   std::vector<SequenceRun> runs;
   int32_t n_prompt = 0;
   for (Part& part : parts) {
-    const KvSequence& sequence = *part.request->sequence;
     const auto begin = tokens.size();
-    const auto pending = part.request->reply.history().subspan(static_cast<size_t>(sequence.n_past()),
-                                                               static_cast<size_t>(part.n_tokens));
-    tokens.insert(tokens.end(), pending.begin(), pending.end());
+    tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
     tokens.insert(tokens.end(), part.draft.begin(), part.draft.end());
-    runs.push_back({sequence.page_table, sequence.n_past(), static_cast<int32_t>(tokens.size() - begin)});
+    const auto n_tokens = static_cast<int32_t>(tokens.size() - begin);
+    runs.push_back({part.sequence->page_table, part.sequence->n_past(), n_tokens});
     part.first_logit_row = static_cast<int32_t>(logit_rows.size());
-    if (part.n_tokens > 1) n_prompt += part.n_tokens;
-    if (!part.chooses) continue;
-    for (size_t row = begin + pending.size() - 1; row < tokens.size(); ++row)
-      logit_rows.push_back(static_cast<int32_t>(row));
-    n_best.resize(logit_rows.size(), parts_.steer ? 0 : part.request->reply.n_best());
+    if (part.path == nullptr && part.n_tokens() > 1) n_prompt += part.n_tokens();
+    for (int32_t i = part.n_logit_rows; i > 0; --i) logit_rows.push_back(static_cast<int32_t>(tokens.size()) - i);
+    const bool needs_all = parts_.steer || part.request->search != nullptr;
+    n_best.resize(logit_rows.size(), needs_all ? 0 : part.request->reply.n_best());
   }
   const bool may_be_overtaken = std::all_of(parts.begin(), parts.end(), [&, now = now_ms()](const Part& part) {
     return scheduler_.may_be_overtaken(part.request->id, now);
@@ -357,7 +370,7 @@ void DecodeLoop::compute(std::vector<Part>& parts, double draft_ms) {
   }
   auto computed = tokens.begin();
   for (size_t i = 0; i < parts.size(); ++i) {
-    auto& known = parts[i].request->sequence->tokens;
+    auto& known = parts[i].sequence->tokens;
     known.insert(known.end(), computed, computed + runs[i].n_tokens);
     computed += runs[i].n_tokens;
   }
@@ -376,26 +389,30 @@ void DecodeLoop::hand_over_hidden(const std::vector<Part>& parts, const std::vec
 }
 
 void DecodeLoop::account(Request& request, const Part& part, double ms) {
-  const bool is_prompt = request.reply.n_decoded() == 0;
+  const bool is_prompt = part.path == nullptr && request.reply.n_decoded() == 0;
   (is_prompt ? request.stats.prefill_ms : request.stats.decode_ms) += ms;
   if (!is_prompt && part.chooses) ++request.stats.n_passes;
 }
 
-/// After a pass: reports, and lets the reply choose.
-void DecodeLoop::conclude(Part& part) {
-  Request& request = *part.request;
+/// After a pass: reports, and lets the reply choose. @param parts of one request
+void DecodeLoop::conclude(std::span<Part> parts) {
+  Part& part = parts.front();
+  const auto request = part.request;
   try {
-    if (request.reply.n_decoded() == 0 && request.sink.on_prefill)
-      request.sink.on_prefill(std::min(request.sequence->n_past(), request.stats.n_prompt), request.stats.n_prompt);
-    std::optional<StopReason> reason;
-    if (part.chooses) reason = say(part);
-    if (reason.has_value()) return finish(part.request, *reason, nullptr);
-    scheduler_.set_pending(request.id, request.n_pending());
+    if (part.path == nullptr && request->reply.n_decoded() == 0 && request->sink.on_prefill)
+      request->sink.on_prefill(std::min(request->sequence->n_past(), request->stats.n_prompt), request->stats.n_prompt);
+    if (part.chooses && request->search != nullptr) {
+      search(parts);
+      if (request->search->is_over()) return finish_search(request);
+    } else if (part.chooses) {
+      if (const auto reason = say(part)) return finish(request, *reason, nullptr);
+    }
+    scheduler_.set_pending(request->id, request->n_pending());
   } catch (const EngineError& error) {
-    finish(part.request, StopReason::kError, &error);
+    finish(request, StopReason::kError, &error);
   } catch (const std::exception& error) {
     const EngineError internal(ErrorCode::kInternal, concat("Generating failed: ", error.what(), "."));
-    finish(part.request, StopReason::kError, &internal);
+    finish(request, StopReason::kError, &internal);
   }
 }
 
@@ -414,8 +431,7 @@ std::optional<StopReason> DecodeLoop::say(Part& part) {
     const size_t row = static_cast<size_t>(part.first_logit_row) + i;
     if (parts_.steer) parts_.steer(request.reply.history(), logits_.all(row));
     const Reply::Step step = request.reply.next(logits_.row(row));
-    if (request.stats.ttft_ms == 0 && step.says_more)
-      request.stats.ttft_ms = ms_between(request.submitted, Clock::now());
+    if (request.stats.ttft_ms == 0 && step.says_more) request.stats.ttft_ms = request.age_ms();
     request.stats.n_decoded = request.reply.n_decoded();
     reason = step.reason;
     if (!step.text.empty() && request.sink.on_text) request.sink.on_text(step.text, request.stats.n_decoded);
@@ -434,12 +450,16 @@ std::optional<StopReason> DecodeLoop::say(Part& part) {
 // ---- requests go
 
 void DecodeLoop::fail(const std::vector<Part>& parts, const EngineError& error) {
-  for (const Part& part : parts) finish(part.request, StopReason::kError, &error);
+  for (const Part& part : parts) {
+    if (running_.contains(part.request->id)) finish(part.request, StopReason::kError, &error);
+  }
 }
 
 void DecodeLoop::finish(const std::shared_ptr<Request>& request, StopReason reason, const EngineError* error) {
+  request->stats.log_probs = request->reply.log_probs();
+  const std::string found = request->is_searching() ? end_search(*request) : "";
   if (reason != StopReason::kError) {
-    const std::string text = request->reply.finish();
+    const std::string text = found + request->reply.finish();
     try {
       if (!text.empty() && request->sink.on_text) request->sink.on_text(text, request->stats.n_decoded);
     } catch (const std::exception& failure) {
@@ -452,7 +472,6 @@ void DecodeLoop::finish(const std::shared_ptr<Request>& request, StopReason reas
     request->drafter.reset();
   }
   request->stats.plain_token_ms = drafts_.cost.ms(1);
-  request->stats.log_probs = request->reply.log_probs();
   if (request->sequence != nullptr) kv_.retire(std::move(request->sequence));
   scheduler_.remove(request->id);
   running_.erase(request->id);

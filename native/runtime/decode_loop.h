@@ -8,6 +8,7 @@
 // next; what was drafted behind that is forgotten.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,14 +46,20 @@ class DecodeLoop {
 
  private:
   using Clock = Request::Clock;
+  /// Rows of a pass whose logits are kept: of 150 thousand tokens they are 60 MB.
+  static constexpr int32_t kMaxLogitRows = 96;
 
   /// What a request does in a pass.
   struct Part {
     std::shared_ptr<Request> request;
-    int32_t n_tokens = 0;        // of its history
-    std::vector<int32_t> draft;  // behind them
-    bool chooses = false;        // its history is complete: it may say its next tokens
-    int32_t first_logit_row = 0;
+    KvSequence* sequence = nullptr;
+    std::span<const int32_t> tokens;        // of its history, whose keys and values are missing
+    std::vector<int32_t> draft;             // behind them
+    bool chooses = false;                   // its history is complete: it may say its next tokens
+    CandidateSearch::Path* path = nullptr;  // of a search; null: the request's own sequence
+    int32_t first_logit_row = 0, n_logit_rows = 0;
+
+    int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   };
 
   int32_t n_chunk() const;
@@ -78,8 +85,18 @@ class DecodeLoop {
   void compute(std::vector<Part>& parts, double draft_ms);
   void hand_over_hidden(const std::vector<Part>& parts, const std::vector<SequenceRun>& runs);
   static void account(Request& request, const Part& part, double ms);
-  void conclude(Part& part);
+  void conclude(std::span<Part> parts);
   std::optional<StopReason> say(Part& part);
+
+  // A search (decode_loop_search.cpp).
+  CandidateSearch::Cache search_cache(const Request& request);
+  bool take_pages(const Request& request, const std::function<bool()>& attempt);
+  bool wait_with_search(Request& request);
+  void plan_search(const std::shared_ptr<Request>& request, std::vector<Part>& parts);
+  void search(std::span<const Part> parts);
+  std::vector<CandidateSearch::Computed> computed_ways(std::span<const Part> parts) const;
+  void finish_search(const std::shared_ptr<Request>& request);
+  std::string end_search(Request& request);
 
   // Requests go.
   void fail(const std::vector<Part>& parts, const EngineError& error);

@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "kv/kv_cache.h"
+#include "runtime/candidate_search.h"
 #include "runtime/drafter.h"
 #include "runtime/reply.h"
 
@@ -21,13 +22,17 @@ struct Request {
       : id(id_), params(std::move(params_)), sink(std::move(sink_)), reply(model, params, n_ctx, std::move(grammar)) {
     stats.n_prompt = static_cast<int32_t>(params.tokens.size());
     stats.n_ctx = n_ctx;
+    if (params.candidates.n > 1) search = std::make_unique<CandidateSearch>(model, params, n_ctx);
   }
 
-  /// Tokens to compute before the reply's next one can be chosen.
+  bool is_searching() const { return search != nullptr && search->has_started(); }
+  /// Tokens to compute before the reply's next one can be chosen. A search counts as one: it is no prompt.
   int32_t n_pending() const {
+    if (is_searching()) return 1;
     const auto n = static_cast<int32_t>(reply.history().size());
     return sequence == nullptr ? n : n - sequence->n_past();
   }
+  double age_ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - submitted).count(); }
   bool is_past_deadline(Clock::time_point now) const {
     return params.deadline_ms > 0 && now - submitted >= std::chrono::milliseconds(params.deadline_ms);
   }
@@ -41,7 +46,8 @@ struct Request {
   std::vector<int32_t> original;                ///< tokens of the text that is rewritten
   std::vector<std::vector<int32_t>> new_texts;  ///< for the suffix index, until the decode thread has taken them
   std::unique_ptr<Drafter> drafter;             ///< null until the first step
-  std::unique_ptr<KvSequence> sequence;         ///< null while it has no pages
+  std::unique_ptr<KvSequence> sequence;         ///< null while it has no pages; of a search the prompt's
+  std::unique_ptr<CandidateSearch> search;      ///< of more than one candidate; null of a reply that is said
   bool has_started = false;
   GenerateStats stats;
   const Clock::time_point submitted = Clock::now();

@@ -105,6 +105,10 @@ std::optional<uint64_t> Scheduler::victim_for(uint64_t id) const {
   return least == nullptr ? std::nullopt : std::optional(least->id);
 }
 
+bool Scheduler::others_hold_pages(uint64_t id) const {
+  return std::any_of(tasks_.begin(), tasks_.end(), [&](auto& t) { return t.first != id && t.second.holds_pages; });
+}
+
 int32_t Scheduler::n_waiting() const {
   return static_cast<int32_t>(std::count_if(tasks_.begin(), tasks_.end(), [](auto& t) { return t.second.is_waiting; }));
 }

@@ -65,6 +65,8 @@ class Scheduler {
   /// then by arrival. Two requests never take pages from each other in turns, and the first always gets on.
   std::optional<uint64_t> victim_for(uint64_t id) const;
 
+  bool others_hold_pages(uint64_t id) const;
+
   size_t size() const { return tasks_.size(); }
   int32_t n_waiting() const;
   int32_t slice_tokens(double now_ms) const;

@@ -413,6 +413,51 @@ TEST_CASE("a sequence that fails while room is made for it holds nothing and run
   CHECK(whole->page_table.size() == 4);
 }
 
+TEST_CASE("a fork shares whole pages and has a copy of the last one") {
+  TestCache test(6);
+  const std::vector<int32_t> tokens = text(kKvPageSize + 10);
+  auto sequence = test.cache.begin(tokens, static_cast<int32_t>(tokens.size()));
+  test.fill(*sequence, tokens);
+  auto fork = test.cache.fork(*sequence);
+  REQUIRE(fork != nullptr);
+  CHECK(fork->tokens == sequence->tokens);
+  CHECK(fork->page_table.size() == 2);
+  CHECK(fork->page_table[0] == sequence->page_table[0]);
+  CHECK(fork->page_table[1] != sequence->page_table[1]);
+  CHECK(test.n_used() == 3);
+
+  // The shared page stays as long as one of them has it; of what a fork has by itself nothing stays.
+  test.cache.retire(std::move(sequence));
+  CHECK(test.n_used() == 3);
+  test.cache.forget_finished();
+  CHECK(test.n_used() == 2);
+  test.cache.drop(std::move(fork));
+  CHECK(test.n_used() == 1);
+  test.cache.forget_finished();
+  CHECK(test.n_used() == 0);
+}
+
+TEST_CASE("a fork for which there is no page, or whose page cannot be copied, changes nothing") {
+  TestCache test(2);
+  const std::vector<int32_t> tokens = text(kKvPageSize + 10);
+  auto sequence = test.cache.begin(tokens, static_cast<int32_t>(tokens.size()));
+  test.fill(*sequence, tokens);
+  CHECK(test.cache.fork(*sequence) == nullptr);
+  CHECK(test.n_used() == 2);
+  test.cache.retire(std::move(sequence));
+  test.cache.forget_finished();
+  CHECK(test.n_used() == 0);
+
+  FailingStorage failing;
+  KvCache cache(failing, {1, 1, 16, 16}, 4);
+  auto other = cache.begin(tokens, static_cast<int32_t>(tokens.size()));
+  other->tokens = tokens;
+  CHECK(error_of([&] { cache.fork(*other); }) == ErrorCode::kDeviceLost);
+  cache.retire(std::move(other));
+  cache.forget_finished();
+  CHECK(cache.n_pages_used() == 0);
+}
+
 TEST_CASE("a budget that holds no page is refused") {
   const auto backend = create_cpu_backend(CpuKernels::kScalar, 1);
   CHECK_THROWS_WITH_AS(KvCache(*backend, {1, 1, 64, 64}, kv_format(KvPreset::kCompact, 1), 1000),

@@ -1,0 +1,57 @@
+// Inline completions by a model that searches for lines: what the engine is asked for.
+import { expect, it } from 'vitest';
+import { complete } from './completion.ts';
+import { fimFormat } from './completion-formats.ts';
+import type { NativeModel } from './native.d.ts';
+import { FakeEngine, fakeTokenizer } from './testing/fake-addon.ts';
+import { completeRequest } from './testing/served.ts';
+
+const specials = ['<s>', '</s>', '<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>', '<|end_of_turn|>'];
+const first = 0x20000;
+const fim = { prefix: first + 2, suffix: first + 3, middle: first + 4, repository: -1, fileSeparator: -1 };
+
+function open() {
+  const tokenizer = fakeTokenizer(specials, { fim });
+  const engine = new FakeEngine();
+  const model = tokenizer as unknown as NativeModel;
+  return { engine, completion: { model, engine, fim: fimFormat(model), nCtx: 2048 }, show: tokenizer.show };
+}
+
+it('chooses a line among candidates by the text behind it', async () => {
+  const { engine, completion, show } = open();
+  const call = complete(completion, completeRequest({ prefix: 'a();\n  ', suffix: '\n  c();\n' }), undefined);
+  const { request, sink, done } = await engine.submitted();
+  expect(request).toMatchObject({ candidates: 5, followedBy: '\n  c();\n', beginWith: '\n  ', temperature: 0 });
+  expect(show(request.tokens)).toBe('[[BOS]]a();');
+  sink.onText?.('b();', 3);
+  done('stop_string', undefined, { logProbs: Float32Array.of(Math.log(0.25)) });
+  expect(await call).toMatchObject({ text: 'b();', usedSuffix: true, confidence: expect.closeTo(0.25, 6) });
+});
+
+it('warms up both prompts, because a key may lead from one to the other', async () => {
+  const { engine, completion, show } = open();
+  const warmUp = completeRequest({ prefix: 'a();\n  b', suffix: '\n  c();\n', isWarmUp: true });
+  const call = complete(completion, warmUp, undefined);
+  for (const [i, prompt] of [
+    '[[BOS]][[<|fim_suffix|>]]\n  c();\n[[<|fim_prefix|>]]a();\n[[<|fim_middle|>]]',
+    '[[BOS]]a();',
+  ].entries()) {
+    const { request, done } = await engine.submitted(i);
+    expect(request).toMatchObject({ nPredict: 1, priority: 'background' });
+    expect(request).not.toHaveProperty('candidates');
+    expect(show(request.tokens)).toBe(prompt);
+    done('length');
+  }
+  await call;
+  expect(engine.requests).toHaveLength(2);
+});
+
+it('does not warm up the second prompt when a key ended the first', async () => {
+  const { engine, completion } = open();
+  const stopping = new AbortController();
+  const call = complete(completion, completeRequest({ prefix: 'a', isWarmUp: true }), stopping.signal);
+  await engine.submitted();
+  stopping.abort();
+  await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+  expect(engine.requests).toHaveLength(1);
+});
