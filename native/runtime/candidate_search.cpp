@@ -59,6 +59,7 @@ void CandidateSearch::start(KvSequence& prompt, const LogitRow& row, const Cache
   const Parent parent{&root, row};
   for (const auto& [i, child] : choose({&parent, 1})) child->sequence = cache.fork(prompt);
   std::erase_if(paths_, [](const auto& path) { return path->sequence == nullptr; });
+  prune(cache);
 }
 
 void CandidateSearch::advance(std::span<const Computed> computed, const Cache& cache) {
@@ -173,6 +174,7 @@ void CandidateSearch::complete(Path& path, const Parent& parent, size_t n_bytes,
   path.is_complete_ = true;
   path.n_bytes_ = n_bytes;
   path.reason_ = reason;
+  path.reply_log_prob_ = path.log_prob_;
   if (behind_.empty()) return;
   const size_t n_before = parent.path->bytes_.size();
   std::string_view behind = behind_;
@@ -205,14 +207,18 @@ void CandidateSearch::score(Path& path, std::span<const LogitRow> rows) {
   plan_rows(path);
 }
 
-/// Ways that cannot become the best any more.
+/// Ends ways that cannot become the best any more, or are not likely to.
 void CandidateSearch::prune(const Cache& cache) {
-  double best = -std::numeric_limits<double>::infinity();
+  double best = kNone, most = kNone;
   for (const auto& path : paths_) {
     if (is_scored(*path)) best = std::max(best, path->log_prob_);
+    if (path->is_complete_) most_complete_ = std::max(most_complete_, path->reply_log_prob_);
+    if (!path->is_complete_) most = std::max(most, path->log_prob_);
   }
+  most = std::max(most, most_complete_);
   for (const auto& path : paths_) {
-    if (!is_scored(*path) && path->log_prob_ <= best) cache.drop(std::move(path->sequence));
+    const bool is_far = !path->is_complete_ && path->log_prob_ < most - kMargin;
+    if (is_far || (!is_scored(*path) && path->log_prob_ <= best)) cache.drop(std::move(path->sequence));
   }
   std::erase_if(paths_, [](const auto& path) { return path->sequence == nullptr; });
 }
@@ -221,6 +227,7 @@ void CandidateSearch::give_up(const Path& path, const Cache& cache) {
   const auto found = std::find_if(paths_.begin(), paths_.end(), [&](const auto& own) { return own.get() == &path; });
   cache.drop(std::move((*found)->sequence));
   paths_.erase(found);
+  most_complete_ = kNone;  // it may have been this one
 }
 
 void CandidateSearch::reset(const Cache& cache) {
@@ -229,6 +236,7 @@ void CandidateSearch::reset(const Cache& cache) {
   }
   paths_.clear();
   has_started_ = false;
+  most_complete_ = kNone;
 }
 
 // ---- results

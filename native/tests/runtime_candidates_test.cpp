@@ -78,7 +78,7 @@ struct Searched {
   size_t best = 0;
 };
 
-/// No pruning and no cache: every way until n are complete, and then each followed by the text behind.
+/// No cache, and no way ended by what is known of the text behind: first all replies, then each followed by it.
 Searched search(const GenerateRequest& request) {
   const Tokenizer& tokenizer = loaded(*random_model()).tokenizer();
   const Vocabulary& vocab = tokenizer.vocabulary();
@@ -136,6 +136,11 @@ Searched search(const GenerateRequest& request) {
                                         [&](const Way& other) { return other.reply == way.reply; });
       if (!is_known) out.complete.push_back(std::move(way));
     }
+    double most = -std::numeric_limits<double>::infinity();
+    for (const auto* ways : {&alive, &out.complete}) {
+      for (const Way& way : *ways) most = std::max(most, way.log_prob);
+    }
+    std::erase_if(alive, [&](const Way& way) { return way.log_prob < most - CandidateSearch::kMargin; });
   }
 
   for (const Way& way : out.complete) {
