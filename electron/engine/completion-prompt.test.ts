@@ -201,19 +201,30 @@ describe('the way to fill a gap', () => {
     expect(at('a();\n', ');\n  c();')).toMatchObject({ isForward: false, nCandidates: 5, beginWith: '' });
   });
 
-  it('is what the model says first where nothing tells candidates apart, and for a block', () => {
-    for (const gap of [at('a();\n', ''), at('a();\n', '\n \n'), at('a() {\n', '\n}\n', 'block')])
-      expect(gap).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
+  it('is to read on where nothing stands behind, to the end of the line', () => {
+    for (const [prefix, suffix] of [
+      ['a();\n', ''],
+      ['a();\n', '\n \n'],
+      ['const a =', ''],
+    ] as const)
+      expect(at(prefix, suffix)).toMatchObject({ isForward: true, nCandidates: 5, followedBy: '\n' });
+    expect(at('a() {\n', '\n', 'block')).toMatchObject({ isForward: true, nCandidates: 1, followedBy: '' });
+  });
+
+  it('is to fill in what the model says first for a block, and for other models', () => {
+    expect(at('a() {\n', '\n}\n', 'block')).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
     const others = { ...request, prefix: 'a\n', suffix: '\nb\n' };
     for (const other of [null, { ...format, nCandidates: 1 } as FimFormat])
       expect(gapOf(other, others)).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
   });
 
   it('has another where a key may lead', () => {
-    const forward = at('a();\n  ', '\n  c();\n');
-    expect(otherGap(format, forward, 'a();\n  ')).toMatchObject({ isForward: false, text: 'a();\n', beginWith: '  ' });
-    expect(otherGap(format, at('a();\n  b', '\n'), 'a();\n  b')).toMatchObject({ isForward: true, text: 'a();' });
-    expect(otherGap(null, forward, 'a')).toBeNull();
+    const suffix = '\n  c();\n';
+    const other = (prefix: string, behind = suffix) => otherGap(format, at(prefix, behind), { prefix, suffix: behind });
+    expect(other('a();\n  ')).toMatchObject({ isForward: false, text: 'a();\n', beginWith: '  ' });
+    expect(other('a();\n  b')).toMatchObject({ isForward: true, text: 'a();', beginWith: '\n  b' });
+    expect(other('a();\n  b', '\n')).toBeNull();
+    expect(otherGap(null, gapOf(null, request), request)).toBeNull();
   });
 });
 

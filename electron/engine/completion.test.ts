@@ -49,7 +49,7 @@ it('warms up both prompts, because a key may lead from one to the other', async 
 it('does not warm up the second prompt when a key ended the first', async () => {
   const { engine, completion } = open();
   const stopping = new AbortController();
-  const call = complete(completion, completeRequest({ prefix: 'a', isWarmUp: true }), stopping.signal);
+  const call = complete(completion, completeRequest({ prefix: 'a', suffix: ';', isWarmUp: true }), stopping.signal);
   await engine.submitted();
   stopping.abort();
   await expect(call).rejects.toMatchObject({ name: 'AbortError' });

@@ -25,7 +25,7 @@ export async function complete(
   const { fim } = completion;
   const gap = gapOf(fim, request);
   const result = await fill(completion, request, gap, signal);
-  const other = request.isWarmUp ? otherGap(fim, gap, request.prefix) : null;
+  const other = request.isWarmUp ? otherGap(fim, gap, request) : null;
   if (other !== null) await fill(completion, request, other, signal);
   const { logProbs, ...stats } = result.stats;
   return { ...result, stats, confidence: confidence(logProbs), usedSuffix: fim !== null };
