@@ -98,7 +98,7 @@ export async function latency(context) {
   const table = markdownTable([
     head,
     row('prefill, tokens per second', ({ prefillMs }) => 1000 / prefillMs, true),
-    row('decode, tokens per second, with the draft', ({ decodeMs }) => 1000 / decodeMs, true),
+    row('decode, tokens of the reply per second', ({ decodeMs }) => 1000 / decodeMs, true),
     row('a completion of text not seen before, median', ({ cold }) => p(cold, 0.5)),
     row('a completion after the next key, median', ({ warm }) => p(warm, 0.5)),
   ]);

@@ -151,27 +151,19 @@ async function tokens(context) {
 /** @param {Context} context @returns {Promise<Section>} */
 async function acceptance(context) {
   const { ours } = await filled(context);
-  const tasks = await lineTasks(context.corpus, context.manifest, context.isQuick ? 1 : filesPerLanguage);
-  const [pair] = context.contestants;
-  const ends = await measureFilling({ ...context, part: 'lines', contestant: pair, tasks });
-  const rows = /** @type {[string, FilledRow[]][]} */ ([
-    ['single line', ours.filter(({ kind }) => kind === 'single line')],
-    ['random span', ours.filter(({ kind }) => kind === 'random span')],
-    ['end of line', ends],
-  ]).map(([name, all]) => {
-    const total = (/** @type {keyof import('./models.mjs').Filled} */ field) =>
-      sum(all.map((row) => Number(row[field])));
-    return [
-      name,
+  // Lines are searched for, without drafts.
+  const spans = ours.filter(({ kind }) => kind === 'random span');
+  const total = (/** @type {keyof import('./models.mjs').Filled} */ field) =>
+    sum(spans.map((row) => Number(row[field])));
+  const table = markdownTable([
+    ['as the app uses the pair', 'tokens', 'drafted', 'accepted', 'tokens a pass'],
+    [
+      'random span',
       `${total('nTokens')}`,
       `${total('nDrafted')}`,
       percent(total('nAccepted') / Math.max(1, total('nDrafted'))),
       (total('nTokens') / total('nPasses')).toFixed(2),
-    ];
-  });
-  const table = markdownTable([
-    ['as the app uses the pair', 'tokens', 'drafted', 'accepted', 'tokens a pass'],
-    ...rows,
+    ],
   ]);
   return { title: 'Acceptance of the draft', text: [table, await agreement(context)].join('\n\n') };
 }

@@ -1,5 +1,7 @@
-// `node scripts/outpost.mjs forge-corpus [--verify]`: the text that our own models are trained on, below build/forge/corpus.
+// `node scripts/outpost.mjs forge-corpus [--verify | --heldout]`: the text that our own models are trained on, below
+// build/forge/corpus. --heldout makes only the part that they are not trained on, which an evaluation needs.
 // --verify looks at one that is there again, file by file, against forge/corpus/manifest.json.
+import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +13,7 @@ import { step } from '../lib/steps.mjs';
 
 /** @param {string[]} words */
 export async function forgeCorpus(words) {
-  const { values } = parseArgs({ args: words, options: { verify: { type: 'boolean' } } });
+  const { values } = parseArgs({ args: words, options: { verify: { type: 'boolean' }, heldout: { type: 'boolean' } } });
   const committed = join(root, 'forge', 'corpus', 'manifest.json');
   if (values.verify) {
     /** @type {import('../../forge/corpus/build.mjs').ManifestEntry[]} */
@@ -28,6 +30,12 @@ export async function forgeCorpus(words) {
   }
   await ensurePackageTools();
   const out = join(root, 'build', 'forge', 'corpus');
+  if (values.heldout) {
+    if (existsSync(join(out, 'train'))) throw new SetupError('The whole corpus is there, with what is held out.');
+    const { heldout } = await readPackageList();
+    await step('What is held out', () => buildCorpus({ train: [], heldout }, out));
+    return;
+  }
   const manifest = await step('Corpus of our own models', async () => buildCorpus(await readPackageList(), out));
   await copyFile(join(out, 'manifest.json'), committed);
   console.log(`\n${corpusTable(manifest)}`);
