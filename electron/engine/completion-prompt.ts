@@ -124,7 +124,8 @@ type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;
 /**
  * With a format: repository, other files from the one that changes least on, the file's own path, and the two sides of
  * the cursor in the order of the format, or the text before it. Without a format: that alone.
- * @param gap of this request @param nMost tokens that there is room for. Other files go first, the oldest before the others, then the end of the
+ * @param gap of this request
+ * @param nMost tokens that there is room for. Other files go first, the oldest before the others, then the end of the
  *   suffix, then the start of the prefix: the cursor's own surroundings stay.
  */
 export function completionPrompt(
