@@ -3,13 +3,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <future>
 #include <limits>
 #include <string>
+#include <thread>
 
 #include "core/utf8.h"
 #include "runtime/candidate_search.h"
+#include "runtime/decode_engine.h"
 #include "runtime/loaded_model.h"
 #include "tests/support/recorder.h"
 #include "tests/support/temp_dir.h"
@@ -28,14 +31,16 @@ std::shared_ptr<Model> load_bytes(const std::string& bytes) {
   return Model::load(dir.write("tiny.gguf", bytes), options);
 }
 
-/// Lines end often: one in eight of its words has a line break somewhere.
+/// Some of its words have line breaks, and it has clear favourites: a long reply can be more probable than a short one.
 std::shared_ptr<Model> random_model() {
   static const std::shared_ptr<Model> model = [] {
     TinyLlama tiny;
     tiny.pieces = word_pieces();
     for (const char* text : {"\xE2\x96\x81", "\n", "\n\n", "da\n", "\ndo", ";\n", "b", "bado", "é"})
       tiny.pieces.push_back({text, -1.0f});
-    return load_bytes(with_random_weights(tiny).bytes());
+    tiny = with_random_weights(tiny);
+    tiny.tensor("output.weight").data = random_matrix_of_size(TensorType::kF32, tiny.n_vocab(), tiny.n_embd, 0.5, 7);
+    return load_bytes(tiny.bytes());
   }();
   return model;
 }
@@ -202,7 +207,7 @@ uint64_t least_kv_bytes(int32_t n_ctx) {
   return std::stoull(message.substr(message.rfind("takes ") + 6));
 }
 
-const std::vector<std::string> kPrompts = {"", "ba de", "go to pe ri", "da do\nba ge"};
+const std::vector<std::string> kPrompts = {"", "ba de", "go to pe ri", "da do\nba ge", "ri ri", "de\n\npe", "ge do da"};
 
 }  // namespace
 
@@ -339,6 +344,24 @@ TEST_CASE("a search can be cancelled, and leaves nothing behind") {
   engine->submit(next, again.sink());
   again.wait();
   check(again, next);
+}
+
+TEST_CASE("a search past its deadline says the best of what there is") {
+  GenerateRequest request = make_request("ba de", 4, "\nba de", 200);
+  request.stop.clear();
+  request.deadline_ms = 500;
+  int n_layers = 0;
+  DecodeParts parts;
+  parts.before_layer = [&] {  // of the fifth pass
+    if (++n_layers == 4 * 3 + 1) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  };
+  const auto engine = create_engine(random_model(), {}, parts);
+  Recorder recorder;
+  engine->submit(request, recorder.sink());
+  recorder.wait();
+  CHECK(recorder.reason == StopReason::kDeadline);
+  CHECK(recorder.stats.n_decoded == 5);
+  CHECK(recorder.pieces.size() == 1);
 }
 
 TEST_CASE("what is chosen stays in the cache, for whoever goes on behind it") {
