@@ -66,7 +66,9 @@ void CandidateSearch::advance(std::span<const Computed> computed, const Cache& c
   std::vector<Parent> parents;
   for (const Computed& of : computed) {
     if (of.path->is_complete_) {
-      score(*of.path, of.rows);
+      of.path->n_done_ += of.rows.size();
+      for (const LogitRow& row : of.rows) score(*of.path, row);
+      plan_rows(*of.path);
     } else {
       parents.push_back({of.path, of.rows.back()});
     }
@@ -92,24 +94,24 @@ void CandidateSearch::advance(std::span<const Computed> computed, const Cache& c
   prune(cache);
 }
 
-/// Adds the most probable ways on from all parents, so many that they and those that are complete are n. They have no
+/// Adds the most probable ways on from all parents, so many that they and those that were complete are n. They have no
 /// sequence yet. @return each with its parent's index
 std::vector<std::pair<size_t, CandidateSearch::Path*>> CandidateSearch::choose(std::span<const Parent> parents) {
   std::vector<std::pair<size_t, Path*>> chosen;
-  const auto says = [](const Path& path) { return std::string_view(path.bytes_).substr(0, path.n_bytes_); };
-  // The end of a line may be said in several ways.
-  const auto is_known = [&](const Path& child) {
-    return std::any_of(paths_.begin(), paths_.end(),
-                       [&](const auto& path) { return path->is_complete_ && says(*path) == says(child); });
-  };
-  auto n_taken = std::count_if(paths_.begin(), paths_.end(), [](const auto& path) { return path->is_complete_; });
+  size_t n_alive = 0;
   for (const Expansion& expansion : expand(parents)) {
-    if (n_taken == n_most_) break;
+    if (n_alive + replies_.size() == static_cast<size_t>(n_most_)) break;
     auto child = child_of(parents[expansion.parent], expansion);
-    if (child->is_complete_ && is_known(*child)) continue;
+    if (child->is_complete_) {
+      std::string reply = child->bytes_.substr(0, child->n_bytes_);
+      // The end of a line may be said in several ways.
+      if (std::find(replies_.begin(), replies_.end(), reply) != replies_.end()) continue;
+      replies_.push_back(std::move(reply));
+    } else {
+      ++n_alive;
+    }
     chosen.emplace_back(expansion.parent, child.get());
     paths_.push_back(std::move(child));
-    ++n_taken;
   }
   return chosen;
 }
@@ -184,12 +186,13 @@ void CandidateSearch::complete(Path& path, const Parent& parent, size_t n_bytes,
   } else if (const auto said = path.bytes_.substr(n_bytes, n_before - n_bytes); behind.starts_with(said)) {
     behind.remove_prefix(said.size());  // the stop string began in a token before the last
   }
+  path.marks_ = {{std::ssize(behind_) - std::ssize(behind) - std::ssize(last), parent.path->log_prob_}};
   path.tokens_ = model_.tokenizer().encode_inside(last + std::string(behind));
   // What the last token says may be more than one when it is encoded: not beyond the context's end.
   const int32_t n_computed = path.n_said_ - (path.reason_ == StopReason::kEndOfText ? 0 : 1);
   path.tokens_.resize(std::min(path.tokens_.size(), static_cast<size_t>(std::max(0, n_room_ - n_computed))));
   if (path.tokens_.empty()) return;
-  path.log_prob_ = parent.path->log_prob_ + sampler_.log_probability(parent.row, path.tokens_.front());
+  score(path, parent.row);
   plan_rows(path);
 }
 
@@ -199,12 +202,23 @@ void CandidateSearch::plan_rows(Path& path) const {
   path.n_next_ = std::min(n_left, static_cast<size_t>(kMostRows / n_most_));
 }
 
-void CandidateSearch::score(Path& path, std::span<const LogitRow> rows) {
-  for (const LogitRow& row : rows) {
-    ++path.n_done_;
-    path.log_prob_ += sampler_.log_probability(row, path.tokens_[path.n_done_]);
-  }
-  plan_rows(path);
+/// @param row behind the token before
+void CandidateSearch::score(Path& path, const LogitRow& row) {
+  const int32_t token = path.tokens_[path.marks_.size() - 1];
+  const auto [n_behind, log_prob] = path.marks_.back();
+  path.log_prob_ = log_prob + sampler_.log_probability(row, token);
+  path.marks_.push_back({n_behind + std::ssize(model_.tokenizer().bytes(token)), path.log_prob_});
+}
+
+/// Whether another way is much more probable with as much of the text behind. @pre complete
+bool CandidateSearch::falls_behind(const Path& path) const {
+  const int64_t n_behind = path.marks_.back().n_behind;
+  if (n_behind < 0) return false;
+  return std::any_of(paths_.begin(), paths_.end(), [&](const auto& other) {
+    const auto as_much = [&](const Path::Mark& mark) { return mark.n_behind >= n_behind; };
+    const auto mark = std::find_if(other->marks_.begin(), other->marks_.end(), as_much);
+    return mark != other->marks_.end() && path.log_prob_ < mark->log_prob - kMarginBehind;
+  });
 }
 
 /// Ends ways that cannot become the best any more, or are not likely to.
@@ -217,8 +231,9 @@ void CandidateSearch::prune(const Cache& cache) {
   }
   most = std::max(most, most_complete_);
   for (const auto& path : paths_) {
-    const bool is_far = !path->is_complete_ && path->log_prob_ < most - kMargin;
-    if (is_far || (!is_scored(*path) && path->log_prob_ <= best)) cache.drop(std::move(path->sequence));
+    if (is_scored(*path)) continue;
+    const bool is_late = path->is_complete_ ? falls_behind(*path) : path->log_prob_ < most - kMargin;
+    if (is_late || path->log_prob_ <= best) cache.drop(std::move(path->sequence));
   }
   std::erase_if(paths_, [](const auto& path) { return path->sequence == nullptr; });
 }
@@ -235,6 +250,7 @@ void CandidateSearch::reset(const Cache& cache) {
     if (path->sequence != nullptr) cache.drop(std::move(path->sequence));  // null: an error came before it had one
   }
   paths_.clear();
+  replies_.clear();
   has_started_ = false;
   most_complete_ = kNone;
 }
@@ -248,6 +264,7 @@ std::vector<CandidateSearch::Path*> CandidateSearch::paths() {
 }
 
 bool CandidateSearch::is_over() const {
+  if (paths_.size() == 1 && paths_.front()->is_complete_) return true;
   return has_started_ && std::all_of(paths_.begin(), paths_.end(), [](const auto& path) { return is_scored(*path); });
 }
 

@@ -5,8 +5,9 @@
 // largest (the noisy channel of machine translation, arXiv:1908.05731). A beam search finds replies worth the question:
 // in each step the n most probable ways go on, and one that a stop string ends keeps its place among the n. It is
 // followed by the text behind at once, beside the steps of the others. As the product can only become smaller, a way
-// that is less probable than a product which is known already ends. So does one that is far behind the most probable
-// one: with 8 ways that saved 45 % of the passes, and as many lines were right (forge/evaluation/README.md).
+// that is less probable than a product which is known already ends. So do ways that are not likely to become the best:
+// those far behind the most probable one while they are said, and those far behind another with as much of the text
+// behind. What is left at last is said, without the rest of that text (forge/evaluation/README.md has what it saves).
 //
 // Policy and bookkeeping; DecodeLoop owns the cache and computes. Belongs to the decode thread.
 #pragma once
@@ -29,8 +30,10 @@ class CandidateSearch {
   static constexpr int32_t kMost = 8;
   /// Tokens of the text behind that count: two lines of code, mostly.
   static constexpr int32_t kMostBehind = 24;
-  /// Nats by which a way may be less probable than the best.
-  static constexpr double kMargin = 4;
+  /// Nats by which a way that is being said may be less probable than the best.
+  static constexpr double kMargin = 3;
+  /// Nats by which one may be less probable than another when both are followed by as much of the text behind.
+  static constexpr double kMarginBehind = 2;
   /// Rows of all ways in a pass.
   static constexpr int32_t kMostRows = 64;
 
@@ -58,6 +61,12 @@ class CandidateSearch {
     size_t n_done_ = 0;            // of these, computed
     size_t n_next_ = 0;            // and to be computed next
     bool is_complete_ = false;
+    /// log_prob_ with so many bytes of the text behind: fewer than none where the reply itself is not at its end.
+    struct Mark {
+      int64_t n_behind;
+      double log_prob;
+    };
+    std::vector<Mark> marks_;    // before and behind each token that is scored
     double reply_log_prob_ = 0;  // complete: without the text behind
     size_t n_bytes_ = 0;         // complete: of bytes_, what the stop string leaves
     StopReason reason_ = StopReason::kLength;
@@ -87,7 +96,7 @@ class CandidateSearch {
   void reset(const Cache& cache);
 
   std::vector<Path*> paths();
-  /// Nothing is pending.
+  /// Nothing is pending, or nothing that matters: one way is left, and it is complete.
   bool is_over() const;
   /// The best of those that are complete and scored; if there are none, of what there is.
   /// @pre there are paths
@@ -122,7 +131,8 @@ class CandidateSearch {
   std::unique_ptr<Path> child_of(const Parent& parent, const Expansion& expansion);
   void complete(Path& path, const Parent& parent, size_t n_bytes, StopReason reason);
   void plan_rows(Path& path) const;
-  void score(Path& path, std::span<const LogitRow> rows);
+  void score(Path& path, const LogitRow& row);
+  bool falls_behind(const Path& path) const;
   void prune(const Cache& cache);
   const Path* best() const;
 
@@ -134,7 +144,8 @@ class CandidateSearch {
   const std::string begin_, behind_;
   Sampler sampler_;  // of which the n best are asked
   bool has_started_ = false;
-  double most_complete_ = kNone;  // of the replies that were there, the log-probability without the text behind
+  std::vector<std::string> replies_;  // that were complete, with begin_with
+  double most_complete_ = kNone;      // of them, the log-probability without the text behind
   std::vector<std::unique_ptr<Path>> paths_;
   std::vector<int32_t> allowed_;  // the same memory for every token
 };

@@ -69,21 +69,69 @@ std::vector<double> log_probabilities(const std::vector<int32_t>& history, const
   return out;
 }
 
+struct Mark {
+  int n_behind;  ///< bytes of the text behind
+  double log_prob;
+};
+
 struct Way {
   std::vector<int32_t> said;
   std::string bytes;  ///< with begin_with
   double log_prob = 0;
   std::string reply;  ///< complete: without begin_with
   StopReason reason = StopReason::kLength;
+  size_t round = 0;         ///< in which it was complete
+  std::vector<Mark> marks;  ///< complete: before and behind each token that is scored
 };
 
 struct Searched {
   std::vector<Way> complete;
-  std::vector<double> scores;
   size_t best = 0;
+  size_t n_rounds = 0;
 };
 
-/// No cache, and no way ended by what is known of the text behind: first all replies, then each followed by it.
+/// Which of the complete ways is left, of those that others or what is known of the best did not end, and behind which
+/// round.
+/// @param n_rounds in which replies were searched for @param n_at_once tokens that are scored in a round
+std::pair<size_t, size_t> winner(const std::vector<Way>& ways, size_t n_rounds, size_t n_at_once) {
+  std::vector<bool> is_out(ways.size());
+  std::vector<size_t> last(ways.size());  // mark
+  for (size_t round = 0;; ++round) {
+    std::vector<size_t> here;
+    double best = -std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i < ways.size(); ++i) {
+      if (ways[i].round > round || is_out[i]) continue;
+      here.push_back(i);
+      const size_t end = ways[i].marks.size() - 1;
+      last[i] = ways[i].round == round ? std::min<size_t>(1, end) : std::min(last[i] + n_at_once, end);
+      if (last[i] == end) best = std::max(best, ways[i].marks[end].log_prob);
+    }
+    bool is_over = round + 1 >= n_rounds;
+    std::vector<size_t> left;
+    for (const size_t i : here) {
+      const auto& [n_behind, log_prob] = ways[i].marks[last[i]];
+      bool is_late = log_prob <= best;
+      for (const size_t other : here) {
+        size_t mark = 0;
+        while (mark <= last[other] && ways[other].marks[mark].n_behind < n_behind) ++mark;
+        is_late = is_late || (n_behind >= 0 && mark <= last[other] &&
+                              log_prob < ways[other].marks[mark].log_prob - CandidateSearch::kMarginBehind);
+      }
+      const bool is_scored = last[i] == ways[i].marks.size() - 1;
+      is_out[i] = is_late && !is_scored;
+      if (!is_out[i]) left.push_back(i);
+      is_over = is_over && (is_scored || is_out[i]);
+    }
+    if (is_over || (round + 1 >= n_rounds && left.size() == 1)) {
+      const auto best_left = std::max_element(left.begin(), left.end(), [&](size_t a, size_t b) {
+        return ways[a].marks[last[a]].log_prob < ways[b].marks[last[b]].log_prob;
+      });
+      return {*best_left, round};
+    }
+  }
+}
+
+/// No cache: first all replies, then each followed by all of the text behind, then which of them is left when.
 Searched search(const GenerateRequest& request) {
   const Tokenizer& tokenizer = loaded(*random_model()).tokenizer();
   const Vocabulary& vocab = tokenizer.vocabulary();
@@ -99,19 +147,22 @@ Searched search(const GenerateRequest& request) {
     return history;
   };
   const std::vector<bool> all(static_cast<size_t>(vocab.n_tokens()), true);
+  const auto allowed_behind = [&](const std::string& bytes) {
+    if (bytes.size() >= begin.size()) return all;
+    std::vector<int32_t> allowed;
+    loaded(*random_model()).prefix_index().find(std::string_view(begin).substr(bytes.size()), allowed);
+    std::vector<bool> is_allowed(all.size(), false);
+    for (const int32_t id : allowed) is_allowed[static_cast<size_t>(id)] = true;
+    return is_allowed;
+  };
 
   Searched out;
   std::vector<Way> alive{{}};
-  while (out.complete.size() < n && !alive.empty()) {
+  size_t n_rounds = 0;
+  for (; out.complete.size() < n && !alive.empty(); ++n_rounds) {
     std::vector<Way> next;
     for (const Way& way : alive) {
-      std::vector<bool> is_allowed = all;
-      std::vector<int32_t> allowed;
-      if (way.bytes.size() < begin.size()) {
-        loaded(*random_model()).prefix_index().find(std::string_view(begin).substr(way.bytes.size()), allowed);
-        is_allowed.assign(is_allowed.size(), false);
-        for (const int32_t id : allowed) is_allowed[static_cast<size_t>(id)] = true;
-      }
+      const std::vector<bool> is_allowed = allowed_behind(way.bytes);
       const auto log_probs = log_probabilities(history_of(way.said), is_allowed);
       for (int32_t id = 0; id < vocab.n_tokens(); ++id) {
         if (!is_allowed[static_cast<size_t>(id)]) continue;
@@ -137,6 +188,7 @@ Searched search(const GenerateRequest& request) {
           is_end ? StopReason::kEndOfText : (stop != std::string::npos ? StopReason::kStopString : StopReason::kLength);
       const std::string text = way.bytes.substr(0, stop);
       way.reply = text.substr(std::min(begin.size(), text.size()));
+      way.round = n_rounds;
       const bool is_known = std::any_of(out.complete.begin(), out.complete.end(),
                                         [&](const Way& other) { return other.reply == way.reply; });
       if (!is_known) out.complete.push_back(std::move(way));
@@ -148,37 +200,27 @@ Searched search(const GenerateRequest& request) {
     std::erase_if(alive, [&](const Way& way) { return way.log_prob < most - CandidateSearch::kMargin; });
   }
 
-  for (const Way& way : out.complete) {
-    double score = way.log_prob;
-    if (!behind.empty()) {
-      // From before the last token: what it says beyond the reply, the text behind says too.
-      std::vector<int32_t> before(way.said.begin(), way.said.end() - 1);
-      std::string bytes;
-      for (const int32_t id : before) bytes += tokenizer.bytes(id);
-      const std::string text = way.bytes.substr(0, begin.size() + way.reply.size());
-      score = 0;
-      std::vector<int32_t> history = request.tokens;
-      size_t n_bytes = 0;
-      for (const int32_t id : before) {
-        std::vector<bool> is_allowed = all;
-        std::vector<int32_t> allowed;
-        if (n_bytes < begin.size()) {
-          loaded(*random_model()).prefix_index().find(std::string_view(begin).substr(n_bytes), allowed);
-          is_allowed.assign(is_allowed.size(), false);
-          for (const int32_t a : allowed) is_allowed[static_cast<size_t>(a)] = true;
-        }
-        score += log_probabilities(history, is_allowed)[static_cast<size_t>(id)];
-        history.push_back(id);
-        n_bytes += tokenizer.bytes(id).size();
-      }
-      for (const int32_t id : tokenizer.encode_inside(text.substr(bytes.size()) + behind)) {
-        score += log_probabilities(history, all)[static_cast<size_t>(id)];
-        history.push_back(id);
-      }
+  for (Way& way : out.complete) {
+    // From before the last token: what it says beyond the reply, the text behind says too.
+    std::vector<int32_t> history = request.tokens;
+    std::string bytes;
+    double score = 0;
+    const std::vector<int32_t> before(way.said.begin(), way.said.end() - 1);
+    for (const int32_t id : before) {
+      score += log_probabilities(history, allowed_behind(bytes))[static_cast<size_t>(id)];
+      history.push_back(id);
+      bytes += tokenizer.bytes(id);
     }
-    out.scores.push_back(score);
-    if (score > out.scores[out.best]) out.best = out.scores.size() - 1;
+    const std::string rest = (begin + way.reply).substr(bytes.size());
+    way.marks = {{-static_cast<int>(rest.size()), score}};
+    if (behind.empty()) way.marks.back().log_prob = way.log_prob;
+    for (const int32_t id : behind.empty() ? std::vector<int32_t>{} : tokenizer.encode_inside(rest + behind)) {
+      score += log_probabilities(history, all)[static_cast<size_t>(id)];
+      history.push_back(id);
+      way.marks.push_back({way.marks.back().n_behind + static_cast<int>(tokenizer.bytes(id).size()), score});
+    }
   }
+  std::tie(out.best, out.n_rounds) = winner(out.complete, n_rounds, 64 / n);
   return out;
 }
 
@@ -188,7 +230,7 @@ std::string shown(const std::string& bytes) {
   return text + utf8.finish();
 }
 
-void check(const Recorder& recorder, const GenerateRequest& request) {
+Searched check(const Recorder& recorder, const GenerateRequest& request) {
   const Searched expected = search(request);
   REQUIRE_FALSE(expected.complete.empty());
   const Way& best = expected.complete[expected.best];
@@ -196,6 +238,7 @@ void check(const Recorder& recorder, const GenerateRequest& request) {
   CHECK(recorder.reason == best.reason);
   CHECK(recorder.n_done_calls == 1);
   CHECK(recorder.n_late_calls == 0);
+  return expected;
 }
 
 /// The engine says it to whoever asks for less.
@@ -231,8 +274,10 @@ TEST_CASE("what is chosen among candidates is what a search without a cache choo
           Recorder recorder;
           engine->submit(request, recorder.sink());
           recorder.wait();
-          check(recorder, request);
+          const Searched expected = check(recorder, request);
           CHECK(recorder.pieces.size() <= 1);
+          // A reply that is searched for in vain once a better one is known takes rounds above only.
+          CHECK(recorder.stats.n_passes <= static_cast<int32_t>(expected.n_rounds));
           if (behind.empty()) without = recorder.text();
           if (recorder.text() != without) ++n_changed;
           if (recorder.reason == StopReason::kStopString) ++n_stopped;
@@ -297,6 +342,37 @@ TEST_CASE("searches side by side, beside a reply, and without pages for all say 
   int n_parked = beside.stats.n_parked;
   for (const auto& recorder : recorders) n_parked += recorder->stats.n_parked;
   CHECK((n_parked > 0) == is_tight);
+}
+
+TEST_CASE("a search that has to give its pages away begins again, whatever it had found") {
+  EngineOptions options;
+  options.n_ctx = 128;
+  options.kv_bytes = 2 * least_kv_bytes(options.n_ctx);
+  int n_parked = 0;
+  for (int after = 2; after < 10; ++after) {
+    CAPTURE(after);
+    GenerateRequest urgent = make_request(std::string(60, 'b'), 1, "", 60);
+    urgent.stop.clear();
+    urgent.priority = Priority::kInline;
+    REQUIRE(urgent.tokens.size() > 50);
+    Recorder first;
+    Engine* engine = nullptr;
+    DecodeParts parts;
+    parts.before_layer = [&, n_layers = 0]() mutable {
+      if (++n_layers == 3 * after) engine->submit(urgent, first.sink());
+    };
+    const auto owner = create_engine(random_model(), options, parts);
+    engine = owner.get();
+    const GenerateRequest request = make_request("ba de", 4, "\nba de go to pe ri to do da ba ge ba ba de de do do");
+    Recorder recorder;
+    engine->submit(request, recorder.sink());
+    recorder.wait();
+    check(recorder, request);
+    n_parked += recorder.stats.n_parked;
+    engine->submit(request, {});  // the urgent one may come only now
+    first.wait();
+  }
+  CHECK(n_parked > 0);
 }
 
 TEST_CASE("a search that is alone with too few pages does with fewer ways") {
