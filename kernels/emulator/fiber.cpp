@@ -7,7 +7,8 @@
 
 // Switching by hand takes a few nanoseconds; swapcontext makes two system calls. OUTPOST_UCONTEXT_FIBERS chooses the
 // latter where both exist, to test it.
-#if defined(__linux__) && defined(__x86_64__) && !defined(OUTPOST_UCONTEXT_FIBERS)
+#if !defined(OUTPOST_UCONTEXT_FIBERS) && \
+    ((defined(__linux__) && defined(__x86_64__)) || (!defined(_WIN32) && defined(__aarch64__)))
 #define OUTPOST_ASM_FIBERS 1
 #else
 #include <ucontext.h>
@@ -27,8 +28,47 @@
 #endif
 
 #ifdef OUTPOST_ASM_FIBERS
-/// Saves the registers that a callee keeps (System V ABI) on this stack and takes those of the other.
+/// Saves the registers that a callee keeps on this stack and takes those of the other.
 extern "C" void outpost_switch_stack(void** save, void* load);
+#ifdef __APPLE__
+#define OUTPOST_SWITCH_STACK "_outpost_switch_stack"
+#else
+#define OUTPOST_SWITCH_STACK "outpost_switch_stack"
+#endif
+#ifdef __aarch64__
+// Procedure call standard for 64-bit ARM: x19 to x28, frame and link register, the lower halves of v8 to v15.
+constexpr size_t kSavedWords = 20, kReturnWord = 11;
+asm(".text\n.p2align 2\n.globl " OUTPOST_SWITCH_STACK "\n" OUTPOST_SWITCH_STACK R"(:
+  sub sp, sp, #160
+  stp x19, x20, [sp]
+  stp x21, x22, [sp, #16]
+  stp x23, x24, [sp, #32]
+  stp x25, x26, [sp, #48]
+  stp x27, x28, [sp, #64]
+  stp x29, x30, [sp, #80]
+  stp d8, d9, [sp, #96]
+  stp d10, d11, [sp, #112]
+  stp d12, d13, [sp, #128]
+  stp d14, d15, [sp, #144]
+  mov x9, sp
+  str x9, [x0]
+  mov sp, x1
+  ldp x19, x20, [sp]
+  ldp x21, x22, [sp, #16]
+  ldp x23, x24, [sp, #32]
+  ldp x25, x26, [sp, #48]
+  ldp x27, x28, [sp, #64]
+  ldp x29, x30, [sp, #80]
+  ldp d8, d9, [sp, #96]
+  ldp d10, d11, [sp, #112]
+  ldp d12, d13, [sp, #128]
+  ldp d14, d15, [sp, #144]
+  add sp, sp, #160
+  ret
+)");
+#else
+// System V ABI. Behind the six registers the address to return to, and a word for the alignment of a call.
+constexpr size_t kSavedWords = 8, kReturnWord = 6;
 asm(R"(
 .text
 .globl outpost_switch_stack
@@ -51,6 +91,7 @@ outpost_switch_stack:
   ret
 .size outpost_switch_stack, .-outpost_switch_stack
 )");
+#endif
 #endif
 
 namespace outpost::emulator {
@@ -167,8 +208,9 @@ void Fiber::start(const std::function<void()>& body) {
   state_->body = &body;
   state_->is_finished = false;
 #ifdef OUTPOST_ASM_FIBERS
-  // As if `run` had been called from address 0 and had saved six registers: see outpost_switch_stack.
-  const uintptr_t words[8] = {0, 0, 0, 0, 0, 0, reinterpret_cast<uintptr_t>(&State::run), 0};
+  // As if `run` had been called from address 0 and had left: see outpost_switch_stack.
+  uintptr_t words[kSavedWords] = {};
+  words[kReturnWord] = reinterpret_cast<uintptr_t>(&State::run);
   std::byte* top = state_->stack + state_->n_stack_bytes - sizeof(words);
   std::memcpy(top, words, sizeof(words));
   state_->own = top;

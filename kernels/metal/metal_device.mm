@@ -265,6 +265,8 @@ void commit(CommandList& list) {
   @autoreleasepool {
     list.end_encoder();
     [list.native commit];
+    // What is encoded, Metal keeps until it is done. Whoever waits for a list must not keep the memory that it used.
+    list.used.clear();
   }
 }
 

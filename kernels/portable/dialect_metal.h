@@ -15,8 +15,10 @@
 #define GPU_RESULT(index, type, name) device const type* name [[buffer(index)]]
 #define GPU_IO(index, type, name) device type* name [[buffer(index)]]
 #define GPU_PARAMS(index, type, name) constant type& name [[buffer(index)]]
-#define GPU_GRID , uint3 gpu_block_ [[threadgroup_position_in_grid]], uint gpu_thread_ [[thread_index_in_threadgroup]]
-#define GPU_HERE ::outpost::gpu::Here(gpu_block_.x, gpu_block_.y, gpu_block_.z, gpu_thread_)
+#define GPU_GRID                                                                                     \
+  , uint3 gpu_block_ [[threadgroup_position_in_grid]], uint gpu_lane_ [[thread_index_in_simdgroup]], \
+      uint gpu_warp_ [[simdgroup_index_in_threadgroup]]
+#define GPU_HERE ::outpost::gpu::Here(gpu_block_.x, gpu_block_.y, gpu_block_.z, gpu_lane_, gpu_warp_)
 #define GPU_SHARED(type, name, n) alignas(16) OUTPOST_METAL_STATIC threadgroup type name[n]
 #define GPU_PARAMS_REF(type) constant type&
 #define GPU_BLOCK_REF(type) device const type&
@@ -38,13 +40,14 @@ using Words2 = metal::uint2;
 struct Here {
   int32_t block_x, block_y, block_z, thread_id, lane, warp;
 
-  Here(uint x, uint y, uint z, uint t)
+  /// Which thread of a threadgroup has which lane is Metal's to say: threads are numbered by their lanes.
+  Here(uint x, uint y, uint z, uint lane_, uint warp_)
       : block_x(int32_t(x)),
         block_y(int32_t(y)),
         block_z(int32_t(z)),
-        thread_id(int32_t(t)),
-        lane(int32_t(t % 32)),
-        warp(int32_t(t / 32)) {}
+        thread_id(int32_t(32 * warp_ + lane_)),
+        lane(int32_t(lane_)),
+        warp(int32_t(warp_)) {}
 };
 
 // ---- launches that follow each other: Metal starts one when what it depends on has ended

@@ -1,6 +1,6 @@
 // The native engine by CMake presets. CMake itself knows what is stale; the stamp saves starting it.
 import { join } from 'node:path';
-import { root, run } from './process.mjs';
+import { capture, root, run } from './process.mjs';
 import { hashOf, stampedStep } from './steps.mjs';
 
 const names = {
@@ -21,7 +21,7 @@ export async function buildNative(preset, { withTests = false, targets = ['all']
   await stampedStep(
     `native-${preset}${withTests ? '-tests' : ''}`,
     names[preset],
-    () => hashOf({ paths: ['native', 'kernels'] }),
+    async () => hashOf({ paths: ['native', 'kernels'], texts: await metalCompiler() }),
     async (progress) => {
       const options = withTests ? ['-DOUTPOST_TESTS=ON'] : [];
       await run('cmake', ['--preset', preset, '-S', 'native', ...options], { quiet: true });
@@ -33,4 +33,10 @@ export async function buildNative(preset, { withTests = false, targets = ['all']
     },
   );
   return directory;
+}
+
+/** On a Mac, what compiles Metal's kernels, or nothing: where it comes later the engine is built again, with them. */
+async function metalCompiler() {
+  if (process.platform !== 'darwin') return [];
+  return [await capture('xcrun', ['-sdk', 'macosx', 'metal', '--version']).catch(() => '')];
 }
