@@ -81,18 +81,21 @@ GenerateStats generate(Engine& engine, GenerateRequest request) {
   return done.get_future().get();
 }
 
-/// Bytes of weights that decoding a token reads: of the experts, those that it chooses. @param at_load before any use
+/// Bytes of weights that decoding a token reads: of the experts, those that it chooses, and no table of embeddings, of
+/// which it reads a row. @param at_load before any use
 double bytes_per_token(const ModelInfo& info, const ExpertCacheStats& at_load) {
-  const auto others = static_cast<double>(info.weight_bytes - at_load.resident_bytes);
+  const auto others = static_cast<double>(info.weight_bytes - info.table_bytes - at_load.resident_bytes);
   if (info.n_expert == 0) return others;
   return others + static_cast<double>(at_load.total_bytes) * info.n_expert_used / info.n_expert;
 }
+
+constexpr int32_t kDecodeStart = 2;  // tokens of the prompt before those that are decoded
 
 /// Positions of the longest request. Known before the model is, whose device has to have room for them.
 int32_t most_positions(const Arguments& arguments) {
   const int64_t n_prefill = arguments.get_int("--prefill", 512, 1, INT32_MAX / 4);
   const int64_t n_decode = arguments.get_int("--decode", 128, 2, INT32_MAX / 4);
-  return static_cast<int32_t>(std::max(n_prefill, n_decode)) + 2;  // decoding begins after two
+  return static_cast<int32_t>(std::max(n_prefill, n_decode)) + kDecodeStart;
 }
 
 /// Token ids that are all different from each other's neighbours and the same in every run.
@@ -134,7 +137,7 @@ int run_bench(const std::vector<std::string>& words) {
       static_cast<int32_t>(arguments.get_int("--decode", std::min(128, info.n_ctx_train - 2), 2, info.n_ctx_train - 2));
   const auto n_reps = static_cast<int32_t>(arguments.get_int("--reps", 3, 1, 1000));
 
-  std::vector<double> prefill, decode;
+  std::vector<double> prefill, decode, n_decoded;
   for (int32_t rep = 0; rep < n_reps; ++rep) {
     GenerateRequest request;
     request.sampler.temperature = 0;
@@ -146,17 +149,20 @@ int run_bench(const std::vector<std::string>& words) {
     // prompt.
     constexpr int32_t kPrompts = 8;
     for (int32_t i = 0; i < kPrompts; ++i) {
-      request.tokens = prompt_of(2, info.n_vocab, rep + 1000 * (i + 1));
+      request.tokens = prompt_of(kDecodeStart, info.n_vocab, rep + 1000 * (i + 1));
       request.n_predict = n_decode;
       const GenerateStats stats = generate(*engine, request);
       if (stats.n_decoded < 2 || (stats.n_decoded < n_decode / 2 && i + 1 < kPrompts)) continue;
       decode.push_back((stats.n_decoded - 1) * 1000.0 / stats.decode_ms);
+      n_decoded.push_back(stats.n_decoded);
       break;
     }
   }
-  if (decode.empty()) decode.push_back(0);
+  if (decode.empty()) decode = n_decoded = {0};
   // One token, as decoding computes it, and as many as a draft may have.
   constexpr int32_t kSteps[] = {1, 2, 4, 8, 16};
+  constexpr size_t kEight = 3;
+  static_assert(kSteps[kEight] == 8);
   const auto depth = static_cast<int32_t>(
       arguments.get_int("--depth", std::min(128, info.n_ctx_train - 16), 0, std::max(0, info.n_ctx_train - 16)));
   std::vector<double> step_ms(std::size(kSteps));
@@ -169,7 +175,10 @@ int run_bench(const std::vector<std::string>& words) {
   const CpuKernelTable& kernels = select_cpu_kernels(options.cpu_kernels);
   const double peak_int8 = measure_peak(n_threads, kernels.n_peak_int8, kernels.peak_int8);
   const double peak_f32 = measure_peak(n_threads, kernels.n_peak_f32, kernels.peak_f32);
-  const double decode_bandwidth = median(decode) * bytes_per_token(info, experts_at_load);
+  const double token_bytes = bytes_per_token(info, experts_at_load);
+  const double decode_bandwidth = median(decode) * token_bytes;
+  // A multiplication and an addition for each weight; of attention nothing is counted.
+  const double prefill_rate = info.n_expert > 0 ? 0 : median(prefill) * 2.0 * static_cast<double>(info.n_layer_params);
 
   if (arguments.has("--json")) {
     const ExpertCacheStats experts = engine->stats().experts;
@@ -178,24 +187,30 @@ int run_bench(const std::vector<std::string>& words) {
     std::printf(
         "{\"backend\":%s,\"loadMs\":%.1f,\"firstTokenMs\":%.1f,\"prefillTokensPerSecond\":%.2f,"
         "\"decodeTokensPerSecond\":%.2f,"
-        "\"readBandwidth\":%.0f,\"peakInt8\":%.0f,\"peakF32\":%.0f,\"weightBytes\":%llu,\"expertHitRate\":%.4f,"
+        "\"readBandwidth\":%.0f,\"peakInt8\":%.0f,\"peakF32\":%.0f,\"weightBytes\":%llu,\"bytesPerToken\":%.0f,"
+        "\"expertHitRate\":%.4f,"
         "\"expertResidentBytes\":%llu,"
-        "\"expertTotalBytes\":%llu,\"depth\":%d,\"stepMs\":{%s}}\n",
+        "\"expertTotalBytes\":%llu,\"decodeStart\":%d,\"decodedTokens\":%.0f,\"depth\":%d,\"stepMs\":{%s}}\n",
         json_string(info.backend).c_str(), load_ms, first_token_ms, median(prefill), median(decode), bandwidth,
-        peak_int8, peak_f32, static_cast<unsigned long long>(info.weight_bytes), experts.hit_rate(),
+        peak_int8, peak_f32, static_cast<unsigned long long>(info.weight_bytes), token_bytes, experts.hit_rate(),
         static_cast<unsigned long long>(experts.resident_bytes), static_cast<unsigned long long>(experts.total_bytes),
-        depth, steps.c_str());
+        kDecodeStart, median(n_decoded), depth, steps.c_str());
     return 0;
   }
   std::printf("%s, %s, %s\n", info.name.c_str(), info.file_type.c_str(), info.backend.c_str());
   std::printf("load      %9.1f ms  (%.1f ms to a first token)\n", load_ms, first_token_ms);
-  std::printf("prefill   %9.1f tok/s  (%d tokens)\n", median(prefill), n_prefill);
-  std::printf("decode    %9.1f tok/s  (%d tokens; reads %.1f GB/s of weights, %.0f %% of the %.1f GB/s measured)\n",
-              median(decode), n_decode, decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth, bandwidth * 1e-9);
+  std::printf("prefill   %9.1f tok/s  (%d tokens", median(prefill), n_prefill);
+  if (prefill_rate > 0) std::printf("; weights of layers alone are %.2f TFLOP/s", prefill_rate * 1e-12);
+  std::printf(")\n");
+  std::printf("decode    %9.1f tok/s  (%.0f tokens; reads %.1f GB/s of weights, %.1f %% of the %.1f GB/s measured)\n",
+              median(decode), median(n_decoded), decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth,
+              bandwidth * 1e-9);
   std::printf("products  %9.1f G/s of 8 bits, %.1f G/s of f32 at most\n", peak_int8 * 1e-9, peak_f32 * 1e-9);
   std::printf("steps     ");
   for (size_t i = 0; i < step_ms.size(); ++i) std::printf("%s%d: %.2f ms", i > 0 ? ", " : "", kSteps[i], step_ms[i]);
-  std::printf("  (tokens at once, at depth %d)\n", depth);
+  std::printf("  (tokens at once, at depth %d", depth);
+  if (step_ms.front() > 0) std::printf("; 8 take %.2f x as long as 1", step_ms[kEight] / step_ms.front());
+  std::printf(")\n");
   if (info.n_expert > 0) std::printf("experts   %s\n", expert_summary(*engine).c_str());
   return 0;
 }

@@ -156,7 +156,9 @@ struct ModelInfo {
   std::string file_type;     ///< the tensor type most weights have, as GGUF spells it: "iq2_xxs"
   uint64_t file_bytes = 0;
   uint64_t weight_bytes = 0;  ///< resident after load
+  uint64_t table_bytes = 0;   ///< of these, embeddings: a token reads a row
   uint64_t n_params = 0;
+  uint64_t n_layer_params = 0;  ///< of these, those of layers: neither embeddings nor head
   int32_t n_ctx_train = 0;
   int32_t n_vocab = 0;
   int32_t n_layer = 0;

@@ -18,7 +18,12 @@ class Decoder : public Network {
  public:
   const Hparams& hparams() const override { return hp_; }
   const std::vector<size_t>& weight_bytes() const override { return weight_bytes_; }
-  void set_weight_bytes(std::vector<size_t> of_stages) { weight_bytes_ = std::move(of_stages); }
+  size_t table_bytes() const override { return table_bytes_; }
+  /// @param of_tables the bytes of embeddings among those of the first stage
+  void set_weight_bytes(std::vector<size_t> of_stages, size_t of_tables) {
+    weight_bytes_ = std::move(of_stages);
+    table_bytes_ = of_tables;
+  }
   std::vector<ExpertUsage> expert_usage() const override;
   /// @param experts of this network's layers, in their order
   void set_experts(std::vector<const Experts*> experts) { experts_ = std::move(experts); }
@@ -59,6 +64,7 @@ class Decoder : public Network {
   std::vector<float> stream_;       // between two stages, [n_tokens, n_embd]
   DeviceSpan<const float> logits_;  // of the last pass
   std::vector<size_t> weight_bytes_;
+  size_t table_bytes_ = 0;
   Pooling pooling_ = Pooling::kMean;
   std::vector<const Experts*> experts_;  // owned by the layers
   std::optional<EngineError> device_loss_;

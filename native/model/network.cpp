@@ -60,7 +60,7 @@ std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Sta
   network->set_pooling(read_pooling(keys));
   loader.check_all_used();
   keys.warn_of_unread();
-  network->set_weight_bytes(loader.weight_bytes());
+  network->set_weight_bytes(loader.weight_bytes(), loader.table_bytes());
   network->set_experts(loader.loaded_experts());
   return network;
 }

@@ -55,6 +55,7 @@ class Network : public LogitSource {
  public:
   virtual const Hparams& hparams() const = 0;
   virtual const std::vector<size_t>& weight_bytes() const = 0;  ///< of each stage
+  virtual size_t table_bytes() const = 0;  ///< of the first stage's: embeddings, of which a token reads a row
   virtual KvShape kv_shape() const = 0;
   virtual NextTokenHead* head() const { return nullptr; }  ///< or null if it has none
   virtual Pooling pooling() const = 0;

@@ -165,6 +165,7 @@ WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t 
   WeightView view = find(name, {n_rows, n_cols});
   stages_.first().load_table(view);
   weight_bytes_.front() += view.bytes.size();
+  table_bytes_ += view.bytes.size();
   advance(view);
   return view;
 }

@@ -64,6 +64,8 @@ class WeightLoader {
 
   /// Of each stage.
   const std::vector<size_t>& weight_bytes() const { return weight_bytes_; }
+  /// Of the first stage's, what `table` gave away.
+  size_t table_bytes() const { return table_bytes_; }
   /// Everything that `experts` gave away.
   const std::vector<const Experts*>& loaded_experts() const { return loaded_experts_; }
 
@@ -86,6 +88,7 @@ class WeightLoader {
   std::vector<std::string> skipped_;
   uint64_t n_bytes_total_ = 0, n_bytes_done_ = 0;
   std::vector<size_t> weight_bytes_;
+  size_t table_bytes_ = 0;
   std::vector<const Experts*> loaded_experts_;
 };
 

@@ -184,7 +184,11 @@ void LoadedModel::fill_info(const LoadOptions& options) {
     info_.shares.push_back({i < n_before ? kProcessor : options.devices[i - n_before], first_layer,
                             stages_->end_layer(i) - first_layer, weight_bytes});
   }
-  for (const TensorInfo& tensor : file_.tensors()) info_.n_params += tensor.n_elements;
+  info_.table_bytes = network_->table_bytes();
+  for (const TensorInfo& tensor : file_.tensors()) {
+    info_.n_params += tensor.n_elements;
+    if (layer_of_tensor(tensor.name).has_value()) info_.n_layer_params += tensor.n_elements;
+  }
   info_.n_ctx_train = hp.n_ctx_train;
   info_.n_vocab = hp.n_vocab;
   info_.n_layer = hp.n_layer;

@@ -246,6 +246,11 @@ TEST_CASE("a model says who computes which of its layers, and what each has of i
   CHECK(whole.shares[0].device == "cpu");
   CHECK(whole.shares[0].n_layer == kLayers);
   CHECK(whole.shares[0].weight_bytes == whole.weight_bytes);
+  // Of the embeddings a token reads a row, so that they are told apart; the head and its norm are of no layer.
+  const FileMatrix table = small_llama().tensor("token_embd.weight").data;
+  const auto n_table = static_cast<uint64_t>(table.n_rows * table.n_cols);
+  CHECK(whole.table_bytes == n_table * sizeof(float));
+  CHECK(whole.n_params - whole.n_layer_params == 2 * n_table + static_cast<uint64_t>(whole.n_embd));
 
   const auto model = load(path, {1});
   const ModelInfo& shared = model->info();

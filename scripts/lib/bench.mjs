@@ -49,7 +49,7 @@ export function readCounts({ pairs, threads }, defaults) {
   return { nPairs, nThreads };
 }
 
-/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, peakInt8: number, peakF32: number, weightBytes: number, stepMs: Record<string, number> }>} */
+/** @param {BenchOptions} options @returns {Promise<Figures & { readBandwidth: number, peakInt8: number, peakF32: number, bytesPerToken: number, stepMs: Record<string, number> }>} */
 export async function benchEngine({ program, model, nThreads, signal, ...counts }) {
   const { nDecode, nRepetitions } = { ...defaults, ...counts };
   const sizes = ['--prefill', `${nPrefill}`, '--decode', `${nDecode}`, '--reps', `${nRepetitions}`];

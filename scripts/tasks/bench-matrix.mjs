@@ -173,7 +173,7 @@ async function measure(model, options, nPairs, flashAttention) {
     decodeRatio: of(({ ours, peer }) => ours.decode / peer.decode),
     prefillRatio: of(({ ours, peer }) => ours.prefill / peer.prefill),
     firstTokenRatio: of(({ ours, peer }) => peer.firstTokenMs / ours.firstTokenMs),
-    readRate: of(({ ours }) => ours.decode * ours.weightBytes),
+    readRate: of(({ ours }) => ours.decode * ours.bytesPerToken),
     readBandwidth: of(({ ours }) => ours.readBandwidth),
     macRate: of(({ ours }) => ours.prefill * macsPerToken(model)),
     peakRate: of(({ ours }) => (model.endsWith('f16') ? ours.peakF32 : ours.peakInt8)),
