@@ -42,6 +42,24 @@ inline double median_ms(const std::function<void(int)>& launch, gpu::Stream stre
   return times[times.size() / 2];
 }
 
+/// Milliseconds of one of n pieces of work that are recorded one after the other, as in a pass, and repeated together:
+/// the host's time for a launch does not count. @param work puts piece i on the stream
+inline double recorded_ms(int n, const std::function<void(gpu::Stream stream, int i)>& work) {
+  gpu::Stream stream = nullptr;
+  gpu::Recording pass = nullptr;
+  check(gpu::synchronize_device(), "copying what is read");
+  check(gpu::create_stream(stream), "a stream");
+  work(stream, 0);  // outside of a recording: kernels are loaded then
+  check(gpu::synchronize(stream), "computing");
+  check(gpu::begin_recording(stream), "recording");
+  for (int i = 0; i < n; ++i) work(stream, i);
+  check(gpu::end_recording(stream, pass), "recording");
+  const double ms = median_ms([&](int) { check(gpu::replay(pass, stream), "a pass"); }, stream) / n;
+  gpu::destroy_recording(pass);
+  gpu::destroy_stream(stream);
+  return ms;
+}
+
 /// [n_rows, n_cols] of this type as the backend keeps it: 128 random rows again and again.
 inline std::vector<std::byte> device_weight(gpu::DeviceType type, int64_t n_rows, int64_t n_cols) {
   const FileMatrix matrix = random_matrix(type.type, 128, n_cols, 1);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <functional>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/kv_format.h"
 #include "kernels/launchers/launchers.h"
 #include "kernels/launchers/shortlist_arguments.h"
 #include "kernels/portable/attention_tiles.h"
@@ -50,14 +51,12 @@ double measure_copy() {
 
 /// Products with few tokens, one after the other as in a recorded pass, with more weights than caches hold.
 void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gated, SuperPath path, double copy_rate) {
-  constexpr int kLaunches = 48;
+  constexpr int kMatrices = 48;
   const DeviceType device_type(type, can_widen(type, n_cols));
   const std::vector<std::byte> bytes = device_weight(device_type, n_rows, n_cols);
   const size_t n_copies = std::max<size_t>(2, (size_t{400} << 20) / bytes.size());
   std::vector<std::unique_ptr<DeviceArray<std::byte>>> weights;
   for (size_t i = 0; i < n_copies; ++i) weights.push_back(std::make_unique<DeviceArray<std::byte>>("weight", bytes));
-  Stream stream = nullptr;
-  check(create_stream(stream), "a stream");
   std::printf("matvec %-5s %6lld x %-6lld%s %s", tensor_type_traits(type).name, static_cast<long long>(n_rows),
               static_cast<long long>(n_cols), is_gated ? " gated" : "      ",
               path == kSuperBulkCopies ? "bulk copies" : "registers  ");
@@ -71,31 +70,26 @@ void measure_matvec(TensorType type, int64_t n_rows, int64_t n_cols, bool is_gat
     check(launch_quantize(nullptr, x, {codes, scales, sums, pairs},
                           {n_groups * n_tokens, takes_super_groups(device_type) ? 1 : 0}),
           "quantize_activations");
-    check(synchronize_device(), "computing");
     const QuantizedInput input{codes, scales, sums, pairs};
     const MatvecParams params{static_cast<int32_t>(n_rows), n_groups, n_tokens, 0, 0};
-    Recording pass = nullptr;
-    check(begin_recording(stream), "recording");
-    for (size_t i = 0; i < kLaunches; ++i) {
-      const auto* weight = weights[i % n_copies]->pointer();
-      const auto* other = weights[(i + 1) % n_copies]->pointer();
+    const int n_matrices = is_gated ? 2 : 1;  // of a launch
+    const auto launch = [&](Stream stream, int i) {
+      const auto first = static_cast<size_t>(i * n_matrices);
+      const auto* weight = weights[first % n_copies]->pointer();
+      const auto* other = weights[(first + 1) % n_copies]->pointer();
       const MatrixProduct product = {weight, nullptr, y, params.n_rows};
       check(is_gated ? launch_matvec_gated(stream, device_type, weight, other, input, nullptr, nullptr, y, params, path)
                      : launch_matvec_set(stream, device_type, &product, 1, input, n_groups, n_tokens, path),
             "matvec");
-      if (is_gated) ++i;
-    }
-    check(end_recording(stream, pass), "recording");
-    const double ms = median_ms([&](int) { check(replay(pass, stream), "a pass"); }, stream) / kLaunches;
+    };
+    const double ms = recorded_ms(kMatrices / n_matrices, launch) / n_matrices;
     const double rate = 1e-6 * static_cast<double>(bytes.size()) / ms;
     if (n_tokens == 1) first_ms = ms;
     std::printf("  %2d: %6.2f us %5.0f GB/s %3.0f %% (%.2f)", n_tokens, ms * 1000, rate, 100 * rate / copy_rate,
                 ms / first_ms);
-    destroy_recording(pass);
   }
   std::printf("\n");
   std::fflush(stdout);
-  destroy_stream(stream);
 }
 
 void measure_gemm(TensorType type, int64_t n_rows, int64_t n_cols, double rate) {
@@ -188,7 +182,9 @@ void measure_attention(const HeadShape& shape, int32_t n_tokens, double rate) {
 }
 
 constexpr int32_t kCodesHeads = 32, kCodesHeadsKv = 8, kCodesDim = 128;
-constexpr int kCodesLayers = 6;  // one after the other: more than caches hold
+constexpr int kCodesLayers = 6;     // one after the other: more than caches hold
+constexpr int kCodesLaunches = 24;  // of a recorded pass
+constexpr int32_t kLayersOf8B = 32;
 
 /// The last n_tokens of n_positions, as tiles of attention; a device's copy of them.
 struct DecodeTiles {
@@ -245,7 +241,8 @@ struct DecodeArrays {
 };
 
 /// Attention of few tokens over many positions, f16 and codes, of heads as of an 8B model, with what puts the tokens'
-/// own keys and values into pages and turns the result back. @param f16_rows, codes_rows of tiles
+/// own keys and values into pages and turns the result back, one layer after the other as in a recorded pass; and what
+/// follows for a model whose layers have the bits of a preset. @param f16_rows, codes_rows of tiles
 void measure_codes(int32_t n_tokens, int32_t n_positions, int32_t f16_rows, int32_t codes_rows) {
   DecodeArrays a(n_tokens, n_positions);
   DecodeTiles f16_tiles(n_tokens, n_positions, f16_rows), codes_tiles(n_tokens, n_positions, codes_rows);
@@ -257,23 +254,21 @@ void measure_codes(int32_t n_tokens, int32_t n_positions, int32_t f16_rows, int3
   {
     std::vector<uint16_t> halves(static_cast<size_t>(n_pages * stride * kCodesLayers), 0x3800);
     DeviceArray<uint16_t> pages("pages", halves);
-    f16_ms = median_ms([&](int run) {
+    f16_ms = recorded_ms(kCodesLaunches, [&](Stream stream, int i) {
       AttentionKernelParams layer = params;
-      layer.kv.layer_offset = run % kCodesLayers * stride;
+      layer.kv.layer_offset = i % kCodesLayers * stride;
       AttentionArrays arrays{a.q, pages,     a.page_table, f16_tiles.on_device, a.positions, nullptr,
                              a.y, a.partial, a.states};
       arrays.n_tile_rows = f16_rows;
-      check(launch_rope_and_attention(nullptr, arrays, {a.k, a.v, a.turns, pages}, f16_tiles.size(), a.n_splits,
+      check(launch_rope_and_attention(stream, arrays, {a.k, a.v, a.turns, pages}, f16_tiles.size(), a.n_splits,
                                       {layer, kCodesDim / 2, 0, 0}),
             "rope and attention");
     });
   }
   std::printf("codes %2d tokens at %6d, tiles of %d and %d  f16 %7.3f ms %5.0f GB/s", n_tokens, n_positions, f16_rows,
               codes_rows, f16_ms, 2e-6 * static_cast<double>(n_pages * stride) / f16_ms);
-  struct Bits {
-    int32_t k, v;
-  };
-  for (const Bits bits : {Bits{8, 4}, Bits{3, 2}, Bits{4, 3}, Bits{4, 2}, Bits{2, 2}}) {
+  std::map<std::pair<int32_t, int32_t>, double> codes_ms;
+  for (const KvBits bits : {KvBits{8, 4}, KvBits{3, 2}, KvBits{4, 3}, KvBits{4, 2}, KvBits{2, 2}}) {
     const int32_t fresh = kCodesHeadsKv * fresh_head_words(kCodesDim, kCodesDim);
     const int32_t packed = kCodesHeadsKv * packed_head_words(kCodesDim, kCodesDim, bits.k, bits.v);
     const int32_t sinks = kCodesHeadsKv * sinks_head_words(kCodesDim, kCodesDim);
@@ -288,26 +283,34 @@ void measure_codes(int32_t n_tokens, int32_t n_positions, int32_t f16_rows, int3
     const CodesLayout layout{kCodesHeadsKv, kCodesDim, kCodesDim, bits.k, bits.v, 0, 0, 0};
     const RopeCodesParams codes{layout, kCodesHeads, n_tokens, 1, 0, kCodesDim / 2, 0, 0};
     const TurnMatrices turn{a.matrices, a.means};
-    const double ms = median_ms([&](int run) {
-      const CodesMemory memory{arena + run % kCodesLayers * page_words, device_forms};
+    const double ms = recorded_ms(kCodesLaunches, [&](Stream stream, int i) {
+      const CodesMemory memory{arena + i % kCodesLayers * page_words, device_forms};
       // Pages lie in order, so that a position is its slot.
-      check(launch_rope_and_store_codes(nullptr, a.q, a.k, a.v, a.turns, a.positions, a.positions, memory, turn, codes),
+      check(launch_rope_and_store_codes(stream, a.q, a.k, a.v, a.turns, a.positions, a.positions, memory, turn, codes),
             "rope_and_store_codes");
-      check(launch_attention_codes(nullptr,
+      check(launch_attention_codes(stream,
                                    {a.q, memory, a.page_table, codes_tiles.on_device, a.positions, nullptr, a.y,
                                     a.partial, a.states, codes_rows},
                                    codes_tiles.size(), (a.n_splits + 3) / 4, turn, codes, params),
             "attention_codes");
     });
+    codes_ms[{bits.k, bits.v}] = ms;
     std::printf("  k%dv%d %.3f ms %5.0f GB/s (%.2f x)", bits.k, bits.v, ms,
                 4e-6 * static_cast<double>(n_pages) * packed / ms, f16_ms / ms);
+  }
+  std::printf("  %d layers as", kLayersOf8B);
+  for (const KvPreset preset : {KvPreset::kSafe, KvPreset::kCompact, KvPreset::kMax}) {
+    double ms = 0;
+    for (const KvBits& bits : kv_format(preset, kLayersOf8B).layers) ms += codes_ms.at({bits.k, bits.v});
+    std::printf(" %s: %.2f x", kKvPresetNames[static_cast<size_t>(preset)], kLayersOf8B * f16_ms / ms);
   }
   std::printf("\n");
   std::fflush(stdout);
 }
 
-/// Shortlists of rows of logits, beside the rows themselves as they come to pinned memory.
+/// Shortlists of rows of logits, beside the rows themselves as they come to pinned memory, in a recorded pass.
 void measure_shortlists(int32_t n_vocab, int32_t n_rows) {
+  constexpr int kLaunches = 16;
   const ShortlistParams params = shortlist_params(n_vocab);
   const auto rows = static_cast<size_t>(n_rows);
   DeviceArray<float> logits("logits", random_f32(rows * static_cast<size_t>(n_vocab), 1)),
@@ -316,10 +319,12 @@ void measure_shortlists(int32_t n_vocab, int32_t n_rows) {
   void* host = nullptr;
   check(allocate_pinned(host, n_bytes), "pinned memory");
   const auto copy_ms = [&](DeviceArray<float>& from, size_t n) {
-    return median_ms([&](int) { check(copy(nullptr, host, from.pointer(), n, Copy::kToHost), "copying"); });
+    return recorded_ms(
+        kLaunches, [&](Stream stream, int) { check(copy(stream, host, from.pointer(), n, Copy::kToHost), "copying"); });
   };
-  const double list_ms =
-      median_ms([&](int) { check(launch_shortlist(nullptr, logits, groups, lists, n_rows, params), "shortlist"); });
+  const double list_ms = recorded_ms(kLaunches, [&](Stream stream, int) {
+    check(launch_shortlist(stream, logits, groups, lists, n_rows, params), "shortlist");
+  });
   std::printf("shortlists %d x %d  %.1f us and %.1f us to copy them; to copy the rows %.1f us\n", n_rows, n_vocab,
               1000 * list_ms, 1000 * copy_ms(lists, rows * sizeof(Shortlist)), 1000 * copy_ms(logits, n_bytes));
   std::fflush(stdout);
