@@ -1,6 +1,7 @@
-// `node scripts/outpost.mjs gpu-resources`: what the CUDA compiler gave each kernel. Needs nvcc, but no GPU.
+// `node scripts/outpost.mjs gpu-resources [ARCHITECTURE]`: what the CUDA compiler gave each kernel, for the H100 and H200
+// (90a) or another GPU (80, 75, 120a). Needs nvcc, but no GPU.
 import { join } from 'node:path';
-import { capture, root, run } from '../lib/process.mjs';
+import { capture, root, run, SetupError } from '../lib/process.mjs';
 import { formatTable } from '../lib/table.mjs';
 
 /**
@@ -22,13 +23,16 @@ export function parseResources(text) {
   });
 }
 
-export async function gpuResources() {
+/** @param {string[]} words */
+export async function gpuResources([architecture = '90a']) {
+  if (!/^\d+[af]?$/.test(architecture)) throw new SetupError('usage: gpu-resources [ARCHITECTURE], such as 90a or 80');
   const directory = join(root, 'build', 'native', 'gpu-resources');
   const options = [
     '-G',
     'Ninja',
     '-DCMAKE_BUILD_TYPE=Release',
     '-DOUTPOST_CUDA_BACKEND=ON',
+    `-DOUTPOST_CUDA_ARCHITECTURES=${architecture}`,
     '-DCMAKE_CUDA_FLAGS=-Xptxas=-v',
   ];
   await run('cmake', ['-S', 'native', '-B', directory, ...options], { quiet: true });
