@@ -20,6 +20,7 @@ const tasks = /** @type {Record<string, () => Promise<(words: string[]) => Promi
   pictures: async () => (await import('./tasks/pictures.mjs')).pictures,
   'gpu-resources': async () => (await import('./tasks/gpu-resources.mjs')).gpuResources,
   'gpu-models': async () => (await import('./tasks/gpu-models.mjs')).gpuModels,
+  'gpu-lease': async () => (await import('./tasks/gpu-lease.mjs')).gpuLease,
   'evaluate-tokenizer': async () => (await import('./tasks/evaluate-tokenizer.mjs')).evaluateTokenizer,
   'tokenizer-corpus': async () => (await import('./tasks/tokenizer-corpus.mjs')).tokenizerCorpus,
   'test:forge': async () => (await import('./tasks/test-forge.mjs')).testForge,

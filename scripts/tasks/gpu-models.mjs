@@ -1,27 +1,25 @@
-// `node scripts/outpost.mjs gpu-models`: what a GPU machine without Node and network needs: the tiny model of every
-// architecture and tensor type, to build/gpu-models, where scripts/gpu-check.sh reads them, and llama.cpp's source, to
+// `node scripts/outpost.mjs gpu-models`: what scripts/gpu-check.sh needs besides the tree, and which takes Node or the
+// network: the tiny model of every architecture and tensor type, to build/gpu-models, and llama.cpp's source, to
 // carry/llama.tar.gz, of which scripts/gpu-peer.sh builds what the engine is compared with.
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensurePeer, peerSource } from '../lib/peer.mjs';
 import { root, run } from '../lib/process.mjs';
-import { tinyModels, writeTinyModel } from '../model-tests/tiny-models/catalog.mjs';
+import { writeAllModels } from '../model-tests/tiny-models/write-all.mjs';
 
 export async function gpuModels() {
   const directory = join(root, 'build', 'gpu-models');
   await rm(directory, { recursive: true, force: true });
-  await mkdir(directory, { recursive: true });
-  for (const model of tinyModels) {
-    const { path } = await writeTinyModel(model);
-    await copyFile(path, join(directory, `${model.name}.gguf`));
-  }
-  console.log(`${tinyModels.length} models are in build/gpu-models.`);
-  if (await ensurePeer()) await packPeerSource();
+  console.log(`${await writeAllModels(directory)} models are in build/gpu-models.`);
+  await packPeerSource(join(root, 'carry'));
 }
 
-/** What llama.cpp's CUDA build takes, a fifth of the whole: such a machine is sent 64 MiB at most. */
-async function packPeerSource() {
-  const directory = join(root, 'carry');
+/**
+ * What llama.cpp's CUDA build takes, a fifth of the whole: a machine may be sent so much only.
+ * @param {string} directory to which llama.tar.gz goes, where the platform has a build of the peer
+ */
+export async function packPeerSource(directory) {
+  if (!(await ensurePeer())) return;
   const clone = join(root, 'build', 'llama.git');
   const others = ['cann', 'et', 'hexagon', 'metal', 'opencl', 'openvino', 'sycl', 'virtgpu', 'vulkan', 'webgpu'];
   await rm(clone, { recursive: true, force: true });
