@@ -3,161 +3,167 @@
 # Node, no network.
 #
 #   scripts/gpu-check.sh                all of it, and docs/gpu-results.md
-#   scripts/gpu-check.sh --build        only builds
-#   scripts/gpu-check.sh --kernels      every kernel against its definition
-#   scripts/gpu-check.sh --models       whole models, and such that the CPU shares, against the CPU; build/gpu-models or
-#                                       $OUTPOST_GPU_MODELS has them
-#                                       (`node scripts/outpost.mjs gpu-models` writes them)
-#   scripts/gpu-check.sh --bench        what the kernels alone reach
+#   scripts/gpu-check.sh --build        only builds; the other parts build what they need
 #   scripts/gpu-check.sh --speed        the speed table, on generated models in $TMPDIR (16 GB)
+#   scripts/gpu-check.sh --bench        what the kernels alone reach
+#   scripts/gpu-check.sh --kernels      every kernel against its definition
+#   scripts/gpu-check.sh --models       whole models, and such that the CPU shares, against the CPU: those of build/gpu-models
+#                                       or $OUTPOST_GPU_MODELS (`node scripts/outpost.mjs gpu-models` writes them; where
+#                                       carry/ has Node, it is done here), and the draft model of resources/models
 #   scripts/gpu-check.sh --peer         llama.cpp's CUDA build beside the engine, by scripts/gpu-peer.sh: on the models of
 #                                       --speed, and only where its source is
-#   --shapes "1b-q4_K 8b-q4_K"          which models --speed and --peer measure
+#   scripts/gpu-check.sh --page [DIR…]  docs/gpu-results.md from logs, of several runs: those of build/gpu-logs, or of these
+#                                       folders. Needs no GPU
+#   --deadline SECONDS                  begins nothing after that time, and ends what runs then
+#   --shapes "8b-q4_K 1b-q4_K"          which models --speed and --peer measure
 #
-# Logs go to build/gpu-logs, and to $OUT where that is set. doctest's header is looked for in the system and in
-# build/gpu-models.
+# Parts are done in the order in which they are named. A part that fails does not keep the others from running; the exit
+# code is 0 if all passed. Logs go to build/gpu-logs, whose earlier lines stay unless everything is done, and to $OUT where that
+# is set. doctest's header is looked for in the system and in carry.
+# shellcheck disable=SC2317,SC2086  # parts are called by their names; no path that is not quoted has spaces
 set -uo pipefail
-cd "$(dirname "$0")/.."
-export PATH="$PATH:/usr/local/cuda/bin"
-parts="" shapes="1b-q4_K 1b-q8_0 8b-q4_K 8b-q8_0"
+cd "$(dirname "$0")/.." || exit
+parts="" shapes="8b-q4_K 1b-q4_K 8b-q8_0 1b-q8_0" page_folders=()
+# shellcheck source=scripts/lib/gpu-common.sh
+. scripts/lib/gpu-common.sh
 while [ $# -gt 0 ]; do
   case "$1" in
     --build | --kernels | --models | --bench | --speed | --peer) parts="$parts ${1#--}" ;;
+    --page)
+      parts="$parts page"
+      while [ $# -gt 1 ] && [ -d "$2" ]; do page_folders+=("$2"); shift; done ;;
+    --deadline) set_deadline "$2"; shift ;;
     --shapes) shapes="$2"; shift ;;
-    *) sed -n '2,21p' "$0"; exit 2 ;;
+    *) sed -n '2,25p' "$0"; exit 2 ;;
   esac
   shift
 done
-writes_page=0
-if [ -z "$parts" ]; then parts="build kernels models bench speed peer"; writes_page=1; fi
-logs=build/gpu-logs
-mkdir -p $logs
-build=build/native/gpu
+if [ -z "$parts" ]; then
+  parts="build speed bench kernels models peer page"
+  rm -f $logs/*.log $logs/*.jsonl
+fi
+# shellcheck source=scripts/lib/gpu-models.sh
+. scripts/lib/gpu-models.sh
 failed=0
-device="cuda:0"
 
-name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
-capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
-case "$capability" in 90 | 100 | 120) architecture="${capability}a" ;; *) architecture="${capability:-80}" ;; esac
-echo "GPU: ${name:-none}, architecture $architecture"
+# fail WHAT...: notes that something is missing in the end.
+fail() { failed=1; echo "$*"; }
 
-has() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
-keep() { if [ -n "${OUT:-}" ]; then cat $logs/*.log >"$OUT/gpu-check.log" 2>/dev/null; fi; }
-trap keep EXIT
+# How much the last build had to do: in a tree that was sent again it should be little.
+steps_done() { sed -n 's,^\[\([0-9]*\)/\([0-9]*\)\].*,\1 of \2 steps,p' $logs/build.last | tail -1; }
 
-# Always: it does nothing if everything is built.
-doctest=/usr/include
-[ -f $doctest/doctest/doctest.h ] || doctest="$PWD/build/gpu-models"
-{
-  cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON \
-    -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
-    -DDOCTEST_INCLUDE_DIR="$doctest" &&
-    start=$SECONDS &&
-    cmake --build $build --target outpost-gpu-tests outpost-gpu-models outpost-gpu-bench outpost-engine outpost-write-large-model &&
-    echo "built in $((SECONDS - start)) s"
-} >$logs/build.log 2>&1 || { grep -E -A8 "error|FAILED" $logs/build.log | head -60; echo "the build failed"; exit 1; }
-tail -1 $logs/build.log
+# Whether targets are built, which it sees to. Each that can be compiled is, whatever becomes of the others.
+configured=""
+built() {
+  local doctest=/usr/include start=$SECONDS
+  [ -f $doctest/doctest/doctest.h ] || doctest="$PWD/carry"
+  if [ -z "$configured" ]; then
+    begin_log build.log >/dev/null
+    [ ! -f carry/commit ] || settle_times
+    limit 120 cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON \
+      -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
+      -DDOCTEST_INCLUDE_DIR="$doctest" 2>&1 | note build.log >$logs/build.last ||
+      { grep -A8 "CMake Error" $logs/build.last; return 1; }
+    configured=yes
+  fi
+  if ! limit 3600 cmake --build $build --target "$@" -- -k 0 2>&1 | note build.log >$logs/build.last; then
+    grep -E -A8 "error|FAILED" $logs/build.last | head -40
+    echo "not built, after $((SECONDS - start)) s and $(steps_done): $*" | note build.log
+    return 1
+  fi
+  grep -q "no work to do" $logs/build.last || echo "built in $((SECONDS - start)) s, $(steps_done): $*" | note build.log
+}
+
+run_build() {
+  built outpost-engine outpost-write-large-model outpost-gpu-bench || fail "the build failed"
+  built outpost-gpu-tests outpost-gpu-models || fail "the build of the tests failed"
+}
 
 # An error of a GPU ends everything that its process does afterwards: what is tested has processes of its own, and a time.
 
-if has kernels; then
-  echo "== kernels"
-  : >$logs/kernels.log
-  : >$logs/kernels-table.log
+run_kernels() {
+  local kernel code
+  built outpost-gpu-tests || { fail "there are no tests of kernels"; return; }
+  begin_log kernels.log
+  rm -f $logs/kernel.last
   # A line for each kernel: the second word of a test's name.
   while read -r kernel; do
-    timeout 120 $build/outpost-gpu-tests "-tc=gpu $kernel:*" >$logs/kernel.out 2>&1 || failed=1
-    cat $logs/kernel.out >>$logs/kernels.log
-    printf '%-18s %s\n' "$kernel" "$(sed 's/\x1b\[[0-9;]*m//g' $logs/kernel.out | grep 'test cases:' || echo 'did not end')" |
-      tee -a $logs/kernels-table.log
+    limit 120 $build/outpost-gpu-tests "-tc=gpu $kernel:*" </dev/null >$logs/kernel.last 2>&1
+    code=$?
+    [ $code = 0 ] || fail "$kernel: exit code $code" >/dev/null
+    printf '%-18s %s\n' "$kernel" \
+      "$(sed 's/\x1b\[[0-9;]*m//g' $logs/kernel.last | grep 'test cases:' || echo "did not end (exit code $code)")" | note kernels.log
+    [ $code = 0 ] || grep -E -A6 "ERROR|FAILED|values:" $logs/kernel.last | head -40 | note kernels.log
   done < <($build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u)
-  rm -f $logs/kernel.out
-  [ -s $logs/kernels-table.log ] || { echo "no tests of kernels: is there a GPU?"; failed=1; }
-  grep -E "ERROR|FAILED|values:" $logs/kernels.log | head -20
-fi
+  [ -s $logs/kernel.last ] || fail "no tests of kernels: is there a GPU?"
+}
 
-if has models; then
-  echo "== models"
-  models="${OUTPOST_GPU_MODELS:-build/gpu-models}"
-  if ! timeout 400 $build/outpost-gpu-models $device "$models"/*.gguf >$logs/models.log 2>&1; then
-    failed=1
-    grep -E "FAILED|models failed|no CUDA" $logs/models.log | head -40
-    # The first of those that were not good, alone, and without what may be at fault beside kernels.
-    n_alone=0
-    for model in "$models"/*.gguf; do
-      grep -q "^ok  *$(basename "$model") " $logs/models.log && continue
-      [ $((n_alone += 1)) -gt 5 ] && break
-      for switch in OUTPOST_NONE OUTPOST_GPU_IN_ORDER OUTPOST_GPU_UNRECORDED OUTPOST_GPU_NO_STREAM; do
-        echo "-- alone, $switch: $(env $switch=1 timeout 60 $build/outpost-gpu-models $device "$model" 2>&1 | grep -E '^(ok|FAILED)')" |
-          cut -c1-300 | tee -a $logs/models.log
-      done
-    done
-  fi
-  grep "models failed" $logs/models.log
-fi
-
-if has bench; then
-  echo "== bench"
-  : >$logs/bench.log
-  for part in matvec layer gemm experts attention codes shortlists; do
-    timeout 150 $build/outpost-gpu-bench $part 2>&1 | tee -a $logs/bench.log || failed=1
+run_bench() {
+  local part
+  built outpost-gpu-bench || { fail "there is no bench of kernels"; return; }
+  begin_log bench.log
+  for part in codes matvec layer gemm attention shortlists experts; do
+    watch_gpu limit 150 $build/outpost-gpu-bench $part 2>&1 | note bench.log || fail "the bench of $part failed"
   done
-fi
+}
 
-if has speed; then
-  echo "== speed"
-  : >$logs/speed.log
+# bench_model SHAPE WHAT, options of the bench: writes the model first.
+bench_model() {
+  local file="${TMPDIR:-/tmp}/outpost-$1.gguf" what="$1$2"
+  written "$1" || return 1
+  shift 2
+  { echo "-- $what"; watch_gpu limit 120 $build/outpost-engine bench "$file" "$@"; } 2>&1 | note speed.log
+}
+
+run_speed() {
+  local shape kv layers gpus
+  built outpost-engine outpost-write-large-model || { fail "there is no engine to measure"; return; }
+  begin_log speed.log
   for shape in $shapes; do
-    file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
-    [ -f "$file" ] || $build/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" 40960 || { failed=1; continue; }
-    { echo "-- $shape"; timeout 120 $build/outpost-engine bench "$file" --device $device --prefill 2048 --decode 128 --reps 3; } \
-      2>&1 | tee -a $logs/speed.log || failed=1
-  done
-  # Steps at the end of a long context, with keys and values in f16 and in codes.
-  for kv in exact compact; do
-    file="${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf"
-    [ -f "$file" ] || continue
-    { echo "-- 8b-q4_K, at 32768 positions, --kv $kv"
-      timeout 120 $build/outpost-engine bench "$file" --device $device --depth 32768 --kv $kv --prefill 512 --decode 32 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log || failed=1
-  done
-  # Half of the layers on the device, and as many as it has room for.
-  for layers in 16 fit; do
-    file="${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf"
-    [ -f "$file" ] || continue
-    { echo "-- 8b-q4_K, --device-layers $layers"
-      timeout 120 $build/outpost-engine bench "$file" --device $device --device-layers $layers --prefill 512 --decode 32 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log || failed=1
-  done
-  # Where there are several GPUs: all layers on them.
-  gpus=$($build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
-  case "$gpus" in *,*)
-    { echo "-- 8b-q4_K, --device $gpus"
-      timeout 120 $build/outpost-engine bench "${TMPDIR:-/tmp}/outpost-8b-q4_K.gguf" --device "$gpus" --prefill 2048 --decode 128 --reps 2; } \
-      2>&1 | tee -a $logs/speed.log || failed=1 ;;
-  esac
-fi
-
-if has peer; then
-  echo "== peer"
-  if [ -f "${OUTPOST_PEER_SOURCE:-carry/llama.tar.gz}" ]; then
-    scripts/gpu-peer.sh --shapes "$shapes" || failed=1
-  else
-    echo "skipped: llama.cpp's source is not here (carry/llama.tar.gz; \`node scripts/outpost.mjs gpu-models\` puts it there)" | tee $logs/peer.md
-  fi
-fi
-
-if [ $writes_page = 1 ]; then
-  {
-    echo "# GPU results"
-    echo
-    echo "Written by \`scripts/gpu-check.sh\` on ${name:-no GPU}, $(date -u +%Y-%m-%d), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)."
-    for part in kernels-table models bench speed; do
-      echo; echo "## ${part%-table}"; echo; echo '```'; cat $logs/$part.log; echo '```'
+    bench_model "$shape" "" --device $device --prefill 2048 --decode 128 --reps 3 || fail "the speed of $shape is not known"
+    [ "$shape" = 8b-q4_K ] || continue
+    # Steps at the end of a long context, with keys and values in f16 and in codes.
+    for kv in exact compact; do
+      bench_model "$shape" ", at 32768 positions, --kv $kv" --device $device --depth 32768 --kv $kv --prefill 512 --decode 32 \
+        --reps 2 || fail "the speed of a long context is not known"
     done
-    echo; echo "## peer"; echo; cat $logs/peer.md
-  } >docs/gpu-results.md
-  [ -n "${OUT:-}" ] && cp docs/gpu-results.md "$OUT/"
+    # Half of the layers on the device, and as many as it has room for.
+    for layers in 16 fit; do
+      bench_model "$shape" ", --device-layers $layers" --device $device --device-layers $layers --prefill 512 --decode 32 \
+        --reps 2 || fail "the speed of a shared model is not known"
+    done
+    # Where there are several GPUs: all layers on them.
+    gpus=$($build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
+    case "$gpus" in
+      *,*) bench_model "$shape" ", --device $gpus" --device "$gpus" --prefill 2048 --decode 128 --reps 2 || fail "the GPUs fail together" ;;
+    esac
+  done
+}
+
+run_peer() {
+  if [ ! -f "${OUTPOST_PEER_SOURCE:-carry/llama.tar.gz}" ]; then
+    echo "skipped: llama.cpp's source is not here (carry/llama.tar.gz; \`node scripts/outpost.mjs gpu-models\` puts it there)"
+    return
+  fi
+  built outpost-engine outpost-write-large-model || { fail "there is no engine to compare"; return; }
+  scripts/gpu-peer.sh --shapes "$shapes" || fail "the peer was not measured"
+}
+
+run_page() {
+  if scripts/lib/gpu-page.sh "${page_folders[@]:-$logs}" >$logs/page.md; then mv $logs/page.md docs/gpu-results.md
+  else fail "docs/gpu-results.md cannot be written"; fi
+  [ -z "${OUT:-}" ] || cp docs/gpu-results.md "$OUT/"
+}
+
+if [ "$parts" != " page" ]; then
+  gpu_name=$(gpu_field name) gpu_driver=$(gpu_field driver_version) capability=$(gpu_field compute_cap | tr -d .)
+  case "$capability" in 90 | 100 | 120) architecture="${capability}a" ;; *) architecture="${capability:-80}" ;; esac
+  commit=$(commit_name)
+  echo "GPU: ${gpu_name:-none}, architecture $architecture; commit $commit"
 fi
-[ $failed = 0 ] && echo "everything passed" || echo "something FAILED: see $logs"
+for part in $parts; do
+  echo "== $part, at $SECONDS s"
+  if [ "$part" != page ] && [ "$(left)" = 0 ]; then fail "$part: not begun before the deadline"; else "run_$part"; fi
+done
+[ $failed = 0 ] && echo "everything passed" || echo "something FAILED, or the time was short: see $logs"
 exit $failed

@@ -6,29 +6,35 @@
 #   scripts/gpu-peer.sh                 both of these
 #   scripts/gpu-peer.sh --build         only builds; what is built already stays
 #   scripts/gpu-peer.sh --measure       only measures, on the files of gpu-check.sh --speed, which it writes if need be
-#   --shapes "1b-q4_K 8b-q4_K"          which models
+#   --shapes "8b-q4_K 1b-q4_K"          which models
 #   --pairs 3                           how often each of the two is measured
+#   --deadline SECONDS                  begins nothing after that time, and ends what runs then
 #
 # The source is $OUTPOST_PEER_SOURCE, or carry/llama.tar.gz, where `node scripts/outpost.mjs gpu-models` puts it. Lines of
-# both programs go to build/gpu-logs/peer.jsonl, the table to build/gpu-logs/peer.md.
+# both programs go to build/gpu-logs/peer.jsonl, behind those of earlier calls, and what they say else to peer.log. Every model
+# is measured once before one is again, and which of the two begins alternates; the table is printed after each round.
+# shellcheck disable=SC2086  # no path that is not quoted has spaces
 set -uo pipefail
-cd "$(dirname "$0")/.."
-export PATH="$PATH:/usr/local/cuda/bin" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
-parts="" shapes="1b-q4_K 1b-q8_0 8b-q4_K 8b-q8_0" pairs=3
+cd "$(dirname "$0")/.." || exit
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
+parts="" shapes="8b-q4_K 1b-q4_K 8b-q8_0 1b-q8_0" pairs=3
+# shellcheck source=scripts/lib/gpu-common.sh
+. scripts/lib/gpu-common.sh
 while [ $# -gt 0 ]; do
   case "$1" in
     --build | --measure) parts="$parts ${1#--}" ;;
     --shapes) shapes="$2"; shift ;;
     --pairs) pairs="$2"; shift ;;
-    *) sed -n '2,14p' "$0"; exit 2 ;;
+    --deadline) set_deadline "$2"; shift ;;
+    *) sed -n '2,18p' "$0"; exit 2 ;;
   esac
   shift
 done
 [ -n "$parts" ] || parts="build measure"
 has() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
 fail() { echo "$*"; exit 1; }
-device="cuda:0" logs=build/gpu-logs peer=build/gpu-peer ours=build/native/gpu
-mkdir -p $logs $peer
+peer=build/gpu-peer
+mkdir -p $peer
 source="${OUTPOST_PEER_SOURCE:-carry/llama.tar.gz}"
 bench=$peer/build/bin/llama-bench
 
@@ -51,7 +57,7 @@ link_libraries() {
   [ -n "$libraries" ] || fail "libcublas.so.$major is neither in the toolkit ($toolkit) nor in Python's packages: the peer needs cuBLAS."
   headers=$(folder_of cublas_v2.h "$libraries/../include" "$toolkit" "${python_packages[@]}" /usr/include)
   [ -n "$headers" ] || fail "cublas_v2.h is neither in the toolkit ($toolkit) nor in Python's packages: the peer needs cuBLAS."
-  rm -rf $peer/include $peer/lib
+  rm -rf "${peer:?}/include" "${peer:?}/lib"
   mkdir -p $peer/include $peer/lib
   ln -s "$headers"/cublas*.h $peer/include/
   local library
@@ -80,7 +86,7 @@ if has build; then
   mkdir -p $peer/source
   tar -xzf "$source" -C $peer/source --skip-old-files || fail "$source cannot be unpacked."
   link_libraries || exit 1
-  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
+  capability=$(gpu_field compute_cap | tr -d .)
   # Attention with keys and values of its default formats, no collectives of several GPUs, and of its programs this one.
   {
     cmake -G Ninja -S $peer/source -B $peer/build -DCMAKE_BUILD_TYPE=Release \
@@ -90,53 +96,69 @@ if has build; then
       -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF \
       -DLLAMA_BUILD_COMMIT=npm -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF &&
       start=$SECONDS &&
-      LD_LIBRARY_PATH="$PWD/$peer/lib:$LD_LIBRARY_PATH" cmake --build $peer/build --target llama-bench &&
+      LD_LIBRARY_PATH="$PWD/$peer/lib:$LD_LIBRARY_PATH" limit 3600 cmake --build $peer/build --target llama-bench &&
       echo "llama.cpp built in $((SECONDS - start)) s"
-  } >$logs/peer-build.log 2>&1 || { grep -E -A8 "error|Error|FAILED" $logs/peer-build.log | head -40; fail "llama.cpp's build failed: $logs/peer-build.log"; }
-  tail -1 $logs/peer-build.log
+  } 2>&1 | note build.log >$logs/build.last ||
+    { grep -E -A8 "error|Error|FAILED" $logs/build.last | head -40; fail "llama.cpp's build failed, or had no time: $logs/build.log"; }
+  tail -1 $logs/build.last
 fi
 
 has measure || exit 0
 [ -x $bench ] || fail "There is no $bench: scripts/gpu-peer.sh --build"
-[ -x $ours/outpost-engine ] || fail "There is no $ours/outpost-engine: scripts/gpu-check.sh --build"
-lines=$logs/peer.jsonl
-: >$lines
+[ -x $build/outpost-engine ] || fail "There is no $build/outpost-engine: scripts/gpu-check.sh --build"
+version=$(sed -n 's/^-- llama.cpp version: //p' $logs/build.log 2>/dev/null | tail -1)
+messages=${OUT:-$logs}/peer.log
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 
-# Each line of a program's output, with what it measured: shape, pair, program.
-note() {
-  sed -n "s/^{.*/{\"shape\":\"$1\",\"pair\":$2,\"program\":\"$3\",\"result\":&}/p" >>$lines
-}
-measure_peer() { # SHAPE PAIR FILE, options of llama-bench
-  local shape="$1" pair="$2" file="$3"
+# Each line of a program's output, with what it measured: shape, pair, program; and what the GPU did meanwhile.
+measure() { # SHAPE PAIR PROGRAM COMMAND...
+  local shape="$1" pair="$2" program="$3" gpu
   shift 3
-  timeout 180 $bench -m "$file" -ngl 99 -o jsonl -r 3 "$@" 2>>$logs/peer-messages.log | note "$shape" "$pair" llama.cpp
+  watch_gpu limit 180 "$@" >"$said" 2>>"$messages" || echo "$shape, $program: exit code $?" | tee -a "$messages"
+  gpu=$(sed -n 's/^gpu: //p' "$said")
+  sed -n "s/^{.*/{\"shape\":\"$shape\",\"pair\":$pair,\"program\":\"$program\",\"gpu\":\"$gpu\",\"result\":&}/p" "$said" |
+    note peer.jsonl >/dev/null
 }
-measure_ours() { # SHAPE PAIR FILE PROGRAM, options of bench
-  local shape="$1" pair="$2" file="$3" program="$4"
-  shift 4
-  timeout 180 $ours/outpost-engine bench "$file" --device $device --reps 3 --json "$@" 2>>$logs/peer-messages.log | note "$shape" "$pair" "$program"
+of_peer() { # SHAPE PAIR FILE, options of llama-bench
+  measure "$1" "$2" llama.cpp $bench -m "$3" -ngl 99 -o jsonl -r 3 "${@:4}"
+}
+of_ours() { # SHAPE PAIR FILE PROGRAM, options of bench
+  measure "$1" "$2" "$4" $build/outpost-engine bench "$3" --device $device --reps 3 --json "${@:5}"
 }
 
-: >$logs/peer-messages.log
-for shape in $shapes; do
-  file="${TMPDIR:-/tmp}/outpost-$shape.gguf"
-  [ -f "$file" ] || $ours/outpost-write-large-model "$file" "${shape%%-*}" "${shape#*-}" 40960 || fail "$file cannot be written."
-  for pair in $(seq "$pairs"); do
-    # Tokens at positions 64 to 192, of which our step is in the middle. Prompts also in one piece, which the peer's
-    # default of 512 tokens does not do.
-    measure_peer "$shape" "$pair" "$file" -p 0 -n 128 -d 64 -fa on,off
-    measure_peer "$shape" "$pair" "$file" -p 2048 -n 0 -ub 512,2048 -fa on,off
-    measure_ours "$shape" "$pair" "$file" outpost --depth 128 --prefill 2048 --decode 128
-    if [ "$shape" = 8b-q4_K ]; then
-      measure_peer "$shape" "$pair" "$file" -p 0 -n 32 -d 32752 -fa on,off
-      measure_ours "$shape" "$pair" "$file" "outpost steps" --depth 32768 --kv exact --prefill 512 --decode 32
-    fi
+# Tokens at positions 64 to 192, of which our step is in the middle. Prompts also in one piece, which the peer's default of
+# 512 tokens does not do.
+short_context() { # PROGRAM SHAPE PAIR FILE
+  case "$1" in
+    ours) of_ours "${@:2}" outpost --depth 128 --prefill 2048 --decode 128 ;;
+    peer)
+      of_peer "${@:2}" -p 0 -n 128 -d 64 -fa on,off
+      of_peer "${@:2}" -p 2048 -n 0 -ub 512,2048 -fa on,off ;;
+  esac
+}
+long_context() { # PROGRAM SHAPE PAIR FILE
+  case "$1" in
+    ours) of_ours "${@:2}" "outpost steps" --depth 32768 --kv exact --prefill 512 --decode 32 ;;
+    peer) of_peer "${@:2}" -p 0 -n 32 -d 32752 -fa on,off ;;
+  esac
+}
+
+result=1
+for round in $(seq "$pairs"); do
+  order="peer ours"
+  [ $((round % 2)) = 1 ] || order="ours peer"
+  pair=$(date +%s%3N) # a number that no other call has
+  for shape in $shapes; do
+    written "$shape" || { echo "the model $shape cannot be written, or there is no time left"; continue; }
+    for program in $order; do short_context "$program" "$shape" "$pair" "${TMPDIR:-/tmp}/outpost-$shape.gguf"; done
+    [ "$shape" = 8b-q4_K ] || continue
+    for program in $order; do long_context "$program" "$shape" "$pair" "${TMPDIR:-/tmp}/outpost-$shape.gguf"; done
   done
-  echo "measured $shape at $SECONDS s"
+  echo "-- round $round of $pairs ends at $SECONDS s"
+  python3 scripts/peer/gpu_report.py $logs/peer.jsonl "${version:-unknown}"
+  result=$?
+  [ "$(left)" -gt 0 ] || { echo "the deadline came before all pairs were measured"; result=1; break; }
 done
-version=$(sed -n 's/^-- llama.cpp version: //p' $logs/peer-build.log | head -1)
-python3 scripts/peer/gpu_report.py $lines "${version:-unknown}" | tee $logs/peer.md
-result=$?
-[ $result = 0 ] || tail -20 $logs/peer-messages.log
-if [ -n "${OUT:-}" ]; then cp $lines $logs/peer.md $logs/peer-build.log $logs/peer-messages.log "$OUT/" 2>/dev/null; fi
+[ $result = 0 ] || tail -20 "$messages" 2>/dev/null
 exit $result

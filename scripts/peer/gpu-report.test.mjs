@@ -19,9 +19,9 @@ let notes;
 const note = (program, pair, result, changes) =>
   notes.push({ shape: '15m-q8_0', pair, program, result: { ...result, ...changes } });
 
-/** @returns {{ text: string, status: number | null }} */
-function report() {
-  const input = notes.map((entry) => JSON.stringify(entry)).join('\n');
+/** @param {string} [brokenLine] behind the others @returns {{ text: string, status: number | null }} */
+function report(brokenLine = '') {
+  const input = `${notes.map((entry) => JSON.stringify(entry)).join('\n')}\n${brokenLine}`;
   const { stdout, stderr, status } = spawnSync('python3', ['scripts/peer/gpu_report.py', '-', '0.5.0'], {
     input,
     encoding: 'utf8',
@@ -57,7 +57,11 @@ describe('the report of the peer on a GPU', () => {
     expect(text).toContain('llama.cpp 0.5.0 on A GPU');
     const decode = ['157.5', 'flash attention off'];
     expect(row(text, 'decode at 128').slice(2)).toEqual([...decode, '189.1', '1.20 (1.20 to 1.20)']);
-    expect(row(text, 'decode at 128, with sampling').slice(2)).toEqual([...decode, '445.6', '2.83 (2.83 to 2.83)']);
+    expect(row(text, 'decode at 128; ours with sampling, from position 2').slice(2)).toEqual([
+      ...decode,
+      '445.6',
+      '2.83 (2.83 to 2.83)',
+    ]);
     const prefill = ['1,531', 'flash attention on, 256 at once', '7,341', '4.79 (4.79 to 4.79)'];
     expect(row(text, 'prefill of 256').slice(2)).toEqual(prefill);
   });
@@ -88,7 +92,7 @@ describe('the report of the peer on a GPU', () => {
       '100.0',
       '2.00 (2.00 to 2.00)',
     ]);
-    expect(row(text, 'decode at 32,768, with sampling')).toEqual([]);
+    expect(row(text, 'decode at 32,768; ours with sampling, from position 2')).toEqual([]);
     expect(row(text, 'prefill of 256')[4]).toBe('7,341');
   });
 
@@ -101,6 +105,24 @@ describe('the report of the peer on a GPU', () => {
     expect(status).toBe(1);
     expect(text).toContain('Not measured: 15m-q8_0, decode at 128: 1 of 2 pairs.');
     expect(text).toContain('Not measured: 15m-q8_0, decode at 32,768: nothing of outpost.');
+  });
+
+  it('counts pairs of each model by itself, as calls that measure one leave them', () => {
+    notePair(1);
+    notePair(2);
+    for (const line of peerLines) notes.push({ shape: 'other', pair: 3, program: 'llama.cpp', result: line });
+    notes.push({ shape: 'other', pair: 3, program: 'outpost', result: ourLine });
+    const { text, status } = report();
+    expect(status).toBe(0);
+    expect(text).toContain('medians of 1 or 2 pairs');
+  });
+
+  it('does without lines that were broken off, and says so', () => {
+    notePair(1);
+    const { text, status } = report('{"shape":"15m-q8_0","pair":2,"program":"outpost","result":{"backe');
+    expect(status).toBe(0);
+    expect(text).toContain('medians of 1 pairs');
+    expect(text).toContain('1 lines were broken');
   });
 
   it('fails where the peer computed without a GPU', () => {

@@ -3,18 +3,19 @@
     gpu_report.py LINES VERSION
 
 LINES is a file, or - for the standard input; VERSION is that of llama.cpp, for the record.
-A line is {"shape", "pair", "program", "result"}: a result of `llama-bench -o jsonl`, or of `outpost-engine bench --json`,
-whose prompts are as long as the peer's. Of "outpost steps" only the time of a step counts: its context is another.
+A line is {"shape", "pair", "program", "gpu", "result"}: a result of `llama-bench -o jsonl`, or of `outpost-engine bench
+--json`, whose prompts are as long as the peer's, and clocks and heat of the GPU meanwhile. Of "outpost steps" only the time of
+a step counts: its context is another.
 Of the peer's settings (flash attention, tokens at once) the one counts whose median over all pairs is best; a ratio is
-that of the two measured in the same pair. Exits with 1 if a pair of either program is missing, or the peer
-computed without a GPU.
+that of the two measured in the same pair. Lines that are no JSON, as a script that was killed leaves them, count as not
+there. Exits with 1 if a pair of either program is missing, or the peer computed without a GPU.
 """
 
 import json
 import sys
 from statistics import median
 
-SAMPLING = ", with sampling"
+SAMPLING = "; ours with sampling, from position "
 
 
 def peer_measurements(result):
@@ -30,16 +31,27 @@ def peer_measurements(result):
 
 
 def our_measurements(result, prefill_sizes):
-    """Of single steps, and of whole requests: those sample, which the peer's benchmark does not."""
+    """Of single steps, and of whole requests: those sample, which the peer's benchmark does not, and begin near 0."""
     yield f"decode at {result['depth']:,}", "", 1000 / result["stepMs"]["1"]
-    yield f"decode at {result['depth']:,}{SAMPLING}", "", result["decodeTokensPerSecond"]
+    yield f"decode at {result['depth']:,}{SAMPLING}{result['decodeStart']}", "", result["decodeTokensPerSecond"]
     for size in prefill_sizes:
         yield f"prefill of {size:,}", "", result["prefillTokensPerSecond"]
 
 
-def collect(lines):
+def read_entries(lines):
+    """Returns what the lines say, and how many say nothing."""
+    entries, n_broken = [], 0
+    for line in filter(str.strip, lines):
+        try:
+            entry = json.loads(line)
+            entries += [entry] if entry["result"] else []
+        except (ValueError, KeyError, TypeError):
+            n_broken += 1
+    return entries, n_broken
+
+
+def collect(entries):
     """Returns rates[shape][what][program][setting][pair], in the order of the lines, and a result of the peer's."""
-    entries = [json.loads(line) for line in lines if line.strip()]
     peers = [entry["result"] for entry in entries if entry["program"] == "llama.cpp"]
     sizes = sorted({result["n_prompt"] for result in peers if result["n_prompt"] > 0})
     rates = {}
@@ -70,13 +82,15 @@ def number(rate):
 
 def report(lines, version):
     """Returns the table, and whether every pair was complete."""
-    rates, build = collect(lines)
-    pairs = {pair for measured in rates.values() for of_what in measured.values() for settings in of_what.values()
-             for of_setting in settings.values() for pair in of_setting}
-    rows, missing = [], []
+    entries, n_broken = read_entries(lines)
+    rates, build = collect(entries)
+    rows, missing, numbers_of_pairs = [], [], set()
     for shape, measured in rates.items():
+        pairs = {pair for of_what in measured.values() for settings in of_what.values()
+                 for of_setting in settings.values() for pair in of_setting}
+        numbers_of_pairs.add(len(pairs))
         for what, programs in measured.items():
-            base = what.removesuffix(SAMPLING)
+            base = what.split(SAMPLING)[0]
             peer, ours = measured.get(base, {}).get("llama.cpp"), programs.get("outpost")
             if not peer or not ours:
                 missing.append(f"{shape}, {what}: nothing of {'llama.cpp' if not peer else 'outpost'}")
@@ -91,11 +105,14 @@ def report(lines, version):
     if build and not build["gpu_info"]:
         missing.append("llama.cpp found no GPU")
     text = [f"llama.cpp {version} on {build.get('gpu_info') or 'no GPU'}; tokens per second, "
-            f"medians of {len(pairs)} pairs.", "",
+            f"medians of {' or '.join(map(str, sorted(numbers_of_pairs)))} pairs.", "",
             "| model | | llama.cpp | its best setting | Outpost | ratio (of the pairs) |",
             "| --- | --- | ---: | --- | ---: | --- |"]
     text += ["| " + " | ".join(row) + " |" for row in rows]
     text += [""] * bool(missing) + [f"Not measured: {line}." for line in missing]
+    states = sorted({f"{entry['program'].split()[0]}: {entry['gpu']}" for entry in entries if entry.get("gpu")})
+    text += ["", "The GPU meanwhile:", *(f"- {state}" for state in states)] if states else []
+    text += ["", f"{n_broken} lines were broken and do not count."] if n_broken else []
     return "\n".join(text), bool(rows) and not missing
 
 
