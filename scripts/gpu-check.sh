@@ -59,7 +59,7 @@ built() {
   [ -f $doctest/doctest/doctest.h ] || doctest="$PWD/carry"
   if [ -z "$configured" ]; then
     begin_log build.log >/dev/null
-    [ ! -f carry/commit ] || settle_times
+    [ -z "${OUT:-}" ] || [ ! -f carry/commit ] || settle_times
     limit 120 cmake -G Ninja -S native -B $build -DCMAKE_BUILD_TYPE=Release -DOUTPOST_TESTS=ON \
       -DOUTPOST_CUDA_BACKEND=ON -DOUTPOST_CUDA_ARCHITECTURES="$architecture" -DOUTPOST_WARNINGS_ARE_ERRORS=OFF \
       -DDOCTEST_INCLUDE_DIR="$doctest" 2>&1 | note build.log >$logs/build.last ||

@@ -107,17 +107,15 @@ has measure || exit 0
 [ -x $bench ] || fail "There is no $bench: scripts/gpu-peer.sh --build"
 [ -x $build/outpost-engine ] || fail "There is no $build/outpost-engine: scripts/gpu-check.sh --build"
 version=$(sed -n 's/^-- llama.cpp version: //p' $logs/build.log 2>/dev/null | tail -1)
-messages=${OUT:-$logs}/peer.log
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+messages=${OUT:-$logs}/peer.log said=$logs/peer.last
 
 # Each line of a program's output, with what it measured: shape, pair, program; and what the GPU did meanwhile.
 measure() { # SHAPE PAIR PROGRAM COMMAND...
   local shape="$1" pair="$2" program="$3" gpu
   shift 3
-  watch_gpu limit 180 "$@" >"$said" 2>>"$messages" || echo "$shape, $program: exit code $?" | tee -a "$messages"
-  gpu=$(sed -n 's/^gpu: //p' "$said")
-  sed -n "s/^{.*/{\"shape\":\"$shape\",\"pair\":$pair,\"program\":\"$program\",\"gpu\":\"$gpu\",\"result\":&}/p" "$said" |
+  watch_gpu limit 180 "$@" >$said 2>>"$messages" || echo "$shape, $program: exit code $?" | tee -a "$messages"
+  gpu=$(sed -n 's/^gpu: //p' $said)
+  sed -n "s/^{.*/{\"shape\":\"$shape\",\"pair\":$pair,\"program\":\"$program\",\"gpu\":\"$gpu\",\"result\":&}/p" $said |
     note peer.jsonl >/dev/null
 }
 of_peer() { # SHAPE PAIR FILE, options of llama-bench

@@ -44,10 +44,14 @@ sum_sources() { find native kernels -type f -print0 | sort -z | xargs -0 cat | s
 # The commit. A working tree that was sent somewhere has none of Git's files, but carry/commit, of
 # `node scripts/outpost.mjs gpu-lease`: a commit and the sum of its sources.
 commit_name() {
-  local commit sources
-  if git rev-parse --short HEAD 2>/dev/null; then return; fi
-  read -r commit sources 2>/dev/null <carry/commit || { echo unknown; return; }
-  [ "$sources" = "$(sum_sources)" ] && echo "$commit" || echo "$commit and changes"
+  local commit sources changes=" and changes"
+  if commit=$(git rev-parse --short HEAD 2>/dev/null); then
+    git diff --quiet HEAD -- native kernels && changes=""
+  else
+    { read -r commit sources <carry/commit; } 2>/dev/null || { echo unknown; return; }
+    [ "$sources" = "$(sum_sources)" ] && changes=""
+  fi
+  echo "$commit$changes"
 }
 
 # begin_log FILE: who writes the lines that follow, and when.
