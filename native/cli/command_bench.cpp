@@ -200,7 +200,7 @@ int run_bench(const std::vector<std::string>& words) {
   std::printf("%s, %s, %s\n", info.name.c_str(), info.file_type.c_str(), info.backend.c_str());
   std::printf("load      %9.1f ms  (%.1f ms to a first token)\n", load_ms, first_token_ms);
   std::printf("prefill   %9.1f tok/s  (%d tokens", median(prefill), n_prefill);
-  if (prefill_rate > 0) std::printf("; weights of layers alone are %.2f TFLOP/s", prefill_rate * 1e-12);
+  if (prefill_rate > 0) std::printf("; weights of layers alone are %.4g TFLOP/s", prefill_rate * 1e-12);
   std::printf(")\n");
   std::printf("decode    %9.1f tok/s  (%.0f tokens; reads %.1f GB/s of weights, %.1f %% of the %.1f GB/s measured)\n",
               median(decode), median(n_decoded), decode_bandwidth * 1e-9, 100 * decode_bandwidth / bandwidth,
