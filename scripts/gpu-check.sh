@@ -50,7 +50,7 @@ failed=0
 fail() { failed=1; echo "$*"; }
 
 # How much the last build had to do: in a tree that was sent again it should be little.
-steps_done() { sed -n 's,^\[\([0-9]*\)/\([0-9]*\)\].*,\1 of \2 steps,p' $logs/build.last | tail -1; }
+steps_done() { sed -n 's,^\[\([0-9]*\)/\([0-9]*\)\].*,\1 of \2 steps,p' $logs/build.last | tail -1 | grep . || echo no step; }
 
 # Whether targets are built, which it sees to. Each that can be compiled is, whatever becomes of the others.
 configured=""

@@ -134,6 +134,6 @@ describe('the report of the peer on a GPU', () => {
   });
 
   it('fails where nothing was measured', () => {
-    expect(report().status).toBe(1);
+    expect(report()).toEqual({ text: 'Nothing was measured.\n', status: 1 });
   });
 });

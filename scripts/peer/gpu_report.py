@@ -83,6 +83,8 @@ def number(rate):
 def report(lines, version):
     """Returns the table, and whether every pair was complete."""
     entries, n_broken = read_entries(lines)
+    if not entries:
+        return "Nothing was measured.", False
     rates, build = collect(entries)
     rows, missing, numbers_of_pairs = [], [], set()
     for shape, measured in rates.items():
