@@ -94,7 +94,7 @@ run_kernels() {
     printf '%-18s %s\n' "$kernel" \
       "$(sed 's/\x1b\[[0-9;]*m//g' $logs/kernel.last | grep 'test cases:' || echo "did not end (exit code $code)")" | note kernels.log
     [ $code = 0 ] || grep -E -A6 "ERROR|FAILED|values:" $logs/kernel.last | head -40 | note kernels.log
-  done < <($build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u)
+  done < <(limit 60 $build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u)
   [ -s $logs/kernel.last ] || fail "no tests of kernels: is there a GPU?"
 }
 
@@ -133,7 +133,7 @@ run_speed() {
         --reps 2 || fail "the speed of a shared model is not known"
     done
     # Where there are several GPUs: all layers on them.
-    gpus=$($build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
+    gpus=$(limit 60 $build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
     case "$gpus" in
       *,*) bench_model "$shape" ", --device $gpus" --device "$gpus" --prefill 2048 --decode 128 --reps 2 || fail "the GPUs fail together" ;;
     esac
