@@ -1,8 +1,10 @@
 """Training sequences from token shards: files of one repository in order, packed, with fill-in-the-middle.
 
 A shard is a file of little-endian uint16 ids:  REPOSITORY name (FILE path "\\n" content)*  and so on. Control tokens
-occur nowhere else, so the structure is read off the ids. Cuts are made anew each time a file is seen, at characters,
-and give the same ids as encoding the parts apart: what an editor's request looks like.
+occur nowhere else, so the structure is read off the ids. Cuts (cuts.py) are made anew each time a file is seen, and give
+the same ids as encoding the parts apart: what an editor's request looks like. Plain text runs on from one sequence into
+the next; a block with a cut is always whole in one, because a middle without its prefix and suffix teaches nothing
+(arXiv:2404.10830 on texts that are cut off in general).
 
 A batch is a function of (segment, step) alone: any number of processes can make them, and a run that resumes goes on
 with the same data.
@@ -13,17 +15,25 @@ import os
 
 import numpy as np
 
+from cuts import choose_span, cut_tokens
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY
 
-MAX_LINE_BYTES = 400  # longer lines are not cut: encoding them in Python would take long, and nobody writes them
+#: Of what is cut. The app asks suffix first, so that a key that is typed adds tokens at the end; other runtimes, prefix first.
+PREFIX_FIRST = 0.1
+
+#: What a cut may add: four control tokens, EOT, and what two lines take more when they are encoded in two parts.
+BLOCK_OVERHEAD = 24
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamOptions:
     n_ctx: int
     n_batch: int  # sequences of a step
-    fim_rate: float = 0.6  # of the chunks of files
+    #: Of the chunks of files. Some find no room in their sequence or cannot be cut: 60 % are, with 67 % of the tokens
+    #: (5.4 M tokens of Python, C++ and TypeScript, sequences of 4,096).
+    fim_rate: float = 0.75
     header_rate: float = 0.7  # of the runs: those that name the repository and the files
+    joined_rate: float = 0.5  # of the runs: those whose files follow each other without EOT, as files in the app's prompts do
     seed: int = 0
 
     @property
@@ -58,8 +68,8 @@ def next_segment(directory, visits, first_step, options):
     fewest = min(visits.get(name, 0) for name in names)
     chosen = tuple(name for name in names if visits.get(name, 0) == fewest)
     n_tokens = sum(os.path.getsize(os.path.join(directory, name)) // 2 for name in chosen)
-    # Names and paths are repeated where a repository is seen in parts: 5 % more than the shards hold.
-    return Segment(chosen, first_step, max(1, math.ceil(1.05 * n_tokens / options.step_tokens)))
+    # Names and paths are repeated where a file is cut: 1 % more than the shards hold (the same 5.4 M tokens).
+    return Segment(chosen, first_step, max(1, math.ceil(1.01 * n_tokens / options.step_tokens)))
 
 
 class TokenStream:
@@ -88,53 +98,67 @@ class TokenStream:
         rng = np.random.default_rng((options.seed, step, 1))
         share = (step - self._segment.first_step) * self._n_tokens / self._segment.n_steps
         at = int(np.searchsorted(self._starts, share)) % len(self._runs)
-        parts, n = [], 0
-        while n < options.step_tokens:
-            part = self._run_ids(self._runs[at % len(self._runs)], rng)
-            parts.append(part)
-            n += len(part)
+        sequences = Sequences(options.n_batch, options.n_ctx + 1)
+        while not sequences.is_full:
+            self._add_run(self._runs[at % len(self._runs)], sequences, rng)
             at += 1
-        ids = np.concatenate(parts)[: options.step_tokens].astype(np.int64)
-        sequences = ids.reshape(options.n_batch, options.n_ctx + 1)
-        return sequences[rng.permutation(options.n_batch)]
+        return sequences.ids[rng.permutation(options.n_batch)]
 
-    def _run_ids(self, run, rng):
-        tokens = self._tokens[run.shard]
-        has_header = rng.random() < self._options.header_rate
-        out = [[BOS]]
+    def _add_run(self, run, sequences, rng):
+        tokens, options = self._tokens[run.shard], self._options
+        has_header, is_joined = rng.random() < options.header_rate, rng.random() < options.joined_rate
         if has_header:
-            out += [[REPOSITORY], tokens[run.name[0] : run.name[1]]]
+            sequences.add([BOS], [REPOSITORY], tokens[run.name[0] : run.name[1]])
         for path, content in run.files:
-            header = [[FILE], tokens[path[0] : path[1]]] if has_header else []
-            if not has_header and len(out) > 1:
-                out.append([BOS])
-            if header:
-                out += header
-            out += self._content_ids(tokens[content[0] : content[1]], header, rng)
-        return np.concatenate([np.asarray(part, dtype=np.uint16) for part in out])
+            header = [[FILE], tokens[path[0] : path[1]]] if has_header else [[BOS]]
+            ends_with_eot = not (has_header and is_joined) or (path, content) == run.files[-1]
+            self._add_content(tokens[content[0] : content[1]], header, ends_with_eot, sequences, rng)
 
-    def _content_ids(self, tokens, header, rng):
-        """Parts of the ids of one file. One with cuts ends with EOT; what follows it begins like a file again."""
-        out = []
-        start = 0
-        while start < len(tokens):
-            # Chunks of different sizes, so that a model sees short and long surroundings.
-            end = start + int(self._options.n_ctx * rng.uniform(0.2, 0.8))
-            while end < len(tokens) and not self._vocabulary.starts_break[tokens[end]]:
-                end += 1
-            chunk = tokens[start:end]
-            cut = self._cut_chunk(chunk, rng) if rng.random() < self._options.fim_rate else None
-            out += cut if cut is not None else [chunk]
-            start += len(chunk)
-            if cut is not None and start < len(tokens):
-                out += header or [[BOS]]
-            elif start >= len(tokens) and cut is None:
-                out.append([EOT])
-        return out
+    def _add_content(self, tokens, header, ends_with_eot, sequences, rng):
+        """The ids of one file, in chunks of different sizes, so that a model sees short and long surroundings.
+
+        A chunk with a cut stands behind a header of its own, as in a prompt, and ends with EOT; what follows it begins like
+        a file again.
+        """
+        options = self._options
+        n_header = sum(map(len, header))
+        at, goes_on = 0, False
+        while at < len(tokens) and not sequences.is_full:
+            n = min(int(options.n_ctx * rng.uniform(0.2, 0.8)), len(tokens) - at)
+            is_cut = rng.random() < options.fim_rate
+            room = sequences.room - n_header - BLOCK_OVERHEAD
+            if is_cut and room < min(n, options.n_ctx // 8):  # less around a gap is not worth it: plain text fills the room
+                n, is_cut = sequences.room, False
+            block = None
+            if is_cut:
+                end = self._last_line_start(tokens, at, at + min(n, room))
+                block = self._cut_chunk(tokens[at:end], rng)
+            if block is not None and n_header + sum(map(len, block)) <= sequences.room:
+                sequences.add(*header, *block)
+                goes_on = False
+            else:
+                end = self._next_line_start(tokens, at + n)
+                sequences.add(*([] if goes_on else header), tokens[at:end])
+                goes_on = True
+            at = end
+        if goes_on and ends_with_eot:
+            sequences.add([EOT])
+
+    def _next_line_start(self, tokens, at):
+        while at < len(tokens) and not self._vocabulary.starts_break[tokens[at]]:
+            at += 1
+        return min(at, len(tokens))
+
+    def _last_line_start(self, tokens, start, end):
+        """Behind `start`, and at `end` at most; `end` if there is none."""
+        if end >= len(tokens):
+            return len(tokens)
+        found = np.flatnonzero(self._vocabulary.starts_break[tokens[start + 1 : end + 1]])
+        return start + 1 + int(found[-1]) if len(found) else end
 
     def _cut_chunk(self, tokens, rng):
-        text = self._vocabulary.decode(tokens)
-        span = choose_span(text, rng)
+        """@return parts of ids, or None if the chunk is too short or a line of it too long"""
+        span = choose_span(self._vocabulary.decode(tokens), rng)
         if span is None:
             return None
         left, suffix = cut_tokens(self._vocabulary, tokens, span[1]) or (None, None)
@@ -143,9 +167,33 @@ class TokenStream:
         prefix, middle = cut_tokens(self._vocabulary, left, span[0]) or (None, None)
         if prefix is None:
             return None
-        if rng.random() < 0.5:  # prefix-suffix-middle, or suffix-prefix-middle (arXiv:2207.14255)
+        if rng.random() < PREFIX_FIRST:  # prefix-suffix-middle, or suffix-prefix-middle (arXiv:2207.14255)
             return [[FIM_PREFIX], prefix, [FIM_SUFFIX], suffix, [FIM_MIDDLE], middle, [EOT]]
         return [[FIM_SUFFIX], suffix, [FIM_PREFIX], prefix, [FIM_MIDDLE], middle, [EOT]]
+
+
+class Sequences:
+    """Rows of ids, filled one after the other."""
+
+    def __init__(self, n_rows, n_tokens):
+        self.ids = np.zeros((n_rows, n_tokens), dtype=np.int64)
+        self._flat, self._n = self.ids.reshape(-1), 0
+
+    @property
+    def is_full(self):
+        return self._n == len(self._flat)
+
+    @property
+    def room(self):
+        """In the row that is being filled"""
+        return self.ids.shape[1] - self._n % self.ids.shape[1]
+
+    def add(self, *parts):
+        """What has no room in the last row is left out."""
+        for part in parts:
+            end = min(self._n + len(part), len(self._flat))
+            self._flat[self._n : end] = part[: end - self._n]
+            self._n = end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,120 +244,3 @@ def find_runs(shard, tokens, run_tokens, line_start):
             start = end
     flush()
     return runs
-
-
-def cut_tokens(vocabulary, tokens, at):
-    """Ids of the text's bytes before and after `at`, each as if encoded alone; None where a line is too long.
-
-    Lines are encoded one by one, so that only the line with the cut has to be encoded again.
-    """
-    tokens = np.asarray(tokens)
-    ends = np.cumsum(vocabulary.n_bytes[tokens])
-    if at <= 0:
-        return tokens[:0], tokens
-    if len(tokens) == 0 or at >= ends[-1]:
-        return tokens, tokens[:0]
-    first = int(np.searchsorted(ends, at, side="right"))  # the token with byte `at`
-    begins = vocabulary.starts_break[tokens].copy()
-    begins[1:] &= ~vocabulary.ends_break[tokens[:-1]]
-    begins[0] = True
-    line_starts = np.flatnonzero(begins)
-    i = int(np.searchsorted(line_starts, first, side="right")) - 1
-    lo = int(line_starts[i])
-    hi = int(line_starts[i + 1]) if i + 1 < len(line_starts) else len(tokens)
-    line = vocabulary.decode(tokens[lo:hi])
-    within = at - int(ends[lo] - vocabulary.n_bytes[tokens[lo]])
-    if within == 0:
-        return tokens[:lo], tokens[lo:]
-    if len(line) > MAX_LINE_BYTES:
-        return None
-    left, right = vocabulary.encode(line[:within]), vocabulary.encode(line[within:])
-    return np.concatenate([tokens[:lo], left]).astype(np.uint16), np.concatenate([right, tokens[hi:]]).astype(np.uint16)
-
-
-def choose_span(text, rng):
-    """[start, end) of the bytes to fill in, at character boundaries; None if the text is too short.
-
-    A third each: characters anywhere; lines, or the rest of one; a syntax node, as far as brackets and indentation
-    tell.
-    """
-    if len(text) < 16:
-        return None
-    kind = rng.random()
-    span = None
-    if kind > 2 / 3:
-        span = _node_span(text, rng)
-    elif kind > 1 / 3:
-        span = _line_span(text, rng)
-    if span is None:
-        span = _character_span(text, rng)
-    start, end = (_character_start(text, at) for at in span)
-    return (start, end) if start < end else None
-
-
-def _character_start(text, at):
-    while 0 < at < len(text) and (text[at] & 0xC0) == 0x80:
-        at -= 1
-    return at
-
-
-def _character_span(text, rng):
-    if rng.random() < 0.5:
-        start, end = sorted(rng.integers(0, len(text) + 1, 2).tolist())
-        return start, end
-    start = int(rng.integers(0, len(text)))
-    n = math.exp(rng.uniform(0, math.log(max(2, len(text) // 3))))
-    return start, min(len(text), start + max(1, int(n)))
-
-
-def _line_span(text, rng):
-    """From a place in a line to its end, or some whole lines without the last line's end."""
-    at = int(rng.integers(0, len(text)))
-    line_start = text.rfind(b"\n", 0, at) + 1
-    line_end = text.find(b"\n", at)
-    line_end = len(text) if line_end < 0 else line_end
-    if rng.random() < 0.6:
-        indentation = len(text[line_start:line_end]) - len(text[line_start:line_end].lstrip())
-        # Where somebody asks for the rest of a line: after the indentation, or at any place after it.
-        start = line_start + indentation if rng.random() < 0.4 else max(at, line_start + indentation)
-        return (start, line_end) if start < line_end else None
-    for _ in range(int(rng.integers(0, 8))):
-        next_end = text.find(b"\n", line_end + 1)
-        line_end = len(text) if next_end < 0 else next_end
-    return (line_start, line_end) if line_start < line_end else None
-
-
-_CLOSING = {ord("("): ord(")"), ord("["): ord("]"), ord("{"): ord("}")}
-
-
-def _node_span(text, rng):
-    """What a pair of brackets encloses, or the lines indented deeper than the one before them."""
-    at = int(rng.integers(0, len(text)))
-    if rng.random() < 0.5:
-        opens = [i for i in (text.find(bracket, at, at + 400) for bracket in (b"(", b"[", b"{")) if i >= 0]
-        if opens:
-            start = min(opens)
-            opening, closing, depth = text[start], _CLOSING[text[start]], 0
-            for i in range(start, min(len(text), start + 4000)):
-                depth += (text[i] == opening) - (text[i] == closing)
-                if depth == 0:
-                    return (start + 1, i) if i > start + 1 else None
-        return None
-    line_start = text.rfind(b"\n", 0, at) + 1
-    head_end = text.find(b"\n", at)
-    if head_end < 0:
-        return None
-    head = _indentation(text[line_start:head_end])
-    end = head_end
-    while end < len(text):
-        next_end = text.find(b"\n", end + 1)
-        next_end = len(text) if next_end < 0 else next_end
-        line = text[end + 1 : next_end]
-        if line.strip() and _indentation(line) <= head:
-            break
-        end = next_end
-    return (head_end + 1, end) if end > head_end + 1 else None
-
-
-def _indentation(line):
-    return len(line) - len(line.lstrip())

@@ -5,6 +5,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -14,8 +15,9 @@ import torch
 
 import carry
 import train
-from stream import StreamOptions, TokenStream, choose_span, cut_tokens, next_segment
-from vocabulary import BOS, EOT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, Vocabulary
+from cuts import asked_start, choose_span, cut_tokens
+from stream import StreamOptions, TokenStream, next_segment
+from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
 
 TOY = os.environ["OUTPOST_TOY"]
 TOKENS = os.path.join(TOY, "tokens")
@@ -55,6 +57,41 @@ class CutTest(unittest.TestCase):
         self.assertGreater(len(texts), 600)
         self.assertEqual(encode(texts), ids)
 
+    def test_a_cursor_s_word_its_blanks_and_their_break_are_in_the_middle(self):
+        for text, expected in (
+            (b"a;\n    ret", b"a;"),
+            (b"a;\n    ", b"a;"),
+            (b"a;\n\n  b", b"a;\n"),
+            (b"a;\r\n\tb", b"a;"),
+            (b"const a = fo", b"const a ="),
+            (b"const a =  ", b"const a ="),
+            (b"call(", b"call("),
+            (b"call(a.$b", b"call(a."),
+            ("x = größe".encode(), b"x ="),
+            (b"x = " + 33 * b"a", b"x = " + 33 * b"a"),  # no word that somebody types
+        ):
+            self.assertEqual(text[: asked_start(text, len(text))], expected, text)
+
+    def test_most_cuts_are_lines_as_the_app_asks_for_them(self):
+        rng = np.random.default_rng(5)
+        for break_ in (b"\n", b"\r\n"):
+            text = TEXTS[1].replace(b"\n", break_)
+            lines, rests, several = 0, 0, 0
+            n = 1500
+            for _ in range(n):
+                start, end = choose_span(text, rng)
+                is_at_break = start == 0 or text.startswith(break_, start)
+                is_to_line_end = end == len(text) or text.startswith(break_, end)
+                n_breaks = text[start:end].count(b"\n")
+                if is_to_line_end and n_breaks == is_at_break:
+                    lines += is_at_break
+                    rests += not is_at_break and re.search(rb"\w\w|[ \t].", text[start - 1 : start + 1]) is None
+                several += n_breaks > 1
+            # 35 % and 30 % of what is tried; of the others few end so by chance.
+            self.assertAlmostEqual(lines / n, 0.36, delta=0.05)
+            self.assertAlmostEqual(rests / n, 0.31, delta=0.05)
+            self.assertGreater(several / n, 0.1)
+
 
 class StreamTest(unittest.TestCase):
     def stream(self, n_ctx=256, n_batch=8, **options):
@@ -79,12 +116,53 @@ class StreamTest(unittest.TestCase):
         # Lines are lost where sequences end.
         self.assertGreater(len(lines & seen) / len(lines), 0.9)
 
-    def test_both_orders_of_filling_in_occur_and_end(self):
-        rows = np.concatenate([self.stream(fim_rate=1.0)[0].batch(step).ravel() for step in range(4)])
-        marks = [int(i) for i in rows if i in (BOS, EOT, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE)]
-        text = " ".join(map(str, marks))
-        for order in ([FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, EOT], [FIM_SUFFIX, FIM_PREFIX, FIM_MIDDLE, EOT]):
-            self.assertGreater(text.count(" ".join(map(str, order))), 10)
+    def test_a_block_is_whole_in_its_sequence(self):
+        """A sequence's control tokens are whole blocks, in both orders, and headers between them."""
+        stream, segment = self.stream(n_batch=32)
+        block = {"psm": f"{FIM_PREFIX} {FIM_SUFFIX} {FIM_MIDDLE} {EOT}", "spm": f"{FIM_SUFFIX} {FIM_PREFIX} {FIM_MIDDLE} {EOT}"}
+        n = {"psm": 0, "spm": 0}
+        for row in np.concatenate([stream.batch(step) for step in range(min(segment.n_steps, 8))]):
+            marks = " ".join(str(i) for i in row if i in (BOS, EOT, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE))
+            for order, expected in block.items():
+                n[order] += marks.count(expected)
+                marks = marks.replace(expected, "")
+            self.assertFalse(set(marks.split()) - {str(BOS), str(EOT)}, marks)
+        self.assertGreater(n["spm"], 290)  # 320; 263 where blocks are not shortened to the room that is left
+        self.assertAlmostEqual(n["psm"] / sum(n.values()), 0.1, delta=0.06)
+
+    def test_a_block_stands_behind_a_header(self):
+        marked = 0
+        for row in self.stream(n_batch=32, header_rate=1.0)[0].batch(0):
+            for i in np.flatnonzero(np.isin(row[:-1], (FIM_PREFIX, FIM_SUFFIX))):
+                before = [int(token) for token in row[:i] if token in (FILE, EOT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX)]
+                if before and before[-1] in (FIM_PREFIX, FIM_SUFFIX):
+                    continue  # the second part of one
+                marked += 1
+                self.assertIn(before[-1:], ([], [FILE]))  # none: the sequence begins in the middle of the header
+        self.assertGreater(marked, 10)
+
+    def test_files_follow_each_other_without_an_end_in_a_part_of_the_repositories(self):
+        name, path, content = 300, 301, list(range(310, 340))
+        files = [FILE, path, NEWLINE, *content] * 3
+        options = dict(n_ctx=256, n_batch=1, fim_rate=0.0, header_rate=1.0)
+        with tempfile.TemporaryDirectory() as folder:
+            np.array([REPOSITORY, name, *files], dtype="<u2").tofile(os.path.join(folder, "one.tokens"))
+            for joined_rate, end in ((0.0, [EOT]), (1.0, [])):
+                stream_options = StreamOptions(joined_rate=joined_rate, **options)
+                segment = next_segment(folder, {}, 0, stream_options)
+                row = TokenStream(folder, segment, VOCABULARY, stream_options).batch(0)[0].tolist()
+                file = [FILE, path, NEWLINE, *content]
+                self.assertEqual(row[:105], [BOS, REPOSITORY, name, *file, *end, *file, *end, *file, EOT, BOS, REPOSITORY][:105])
+
+    def test_other_processes_make_the_same_batches(self):
+        files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json"), "--out", "unused"]
+        made = []
+        for n_workers in (0, 2):
+            words = ["--preset", "toy", *files, "--steps", "4", "--workers", str(n_workers)]
+            batches = train.Batches(train.parse_arguments(words), StreamOptions(n_ctx=256, n_batch=2), {}, None)
+            made.append([batches.get(step).numpy() for step in range(3)])
+            batches.close()
+        np.testing.assert_array_equal(*made)
 
     def test_the_shards_seen_least_come_next(self):
         options = StreamOptions(n_ctx=256, n_batch=8)

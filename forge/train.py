@@ -288,12 +288,11 @@ def read_safetensors(path, model):
 class Batches:
     """Batches of steps in order, made ahead by other processes."""
 
-    def __init__(self, arguments, options, visits, segment, first_step):
+    def __init__(self, arguments, options, visits, segment):
         self._arguments, self._options = arguments, options
         self.visits, self.segment = visits, segment
         self._pool = _make_pool(arguments.workers)
         self._ahead = {}
-        self._first_step = first_step
 
     def get(self, step):
         """The batch of `step`; moves on to the next pass when one is over."""
@@ -358,7 +357,7 @@ def parse_arguments(words=None):
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=float, default=0.35, help="the part of the training in which the rate falls")
-    parser.add_argument("--fim-rate", type=float, default=0.6)
+    parser.add_argument("--fim-rate", type=float, default=StreamOptions.fim_rate)
     parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
@@ -433,7 +432,7 @@ class Trainer:
         self._progress, visits, segment = self._loaded()
         n_ctx = PRESETS[arguments.preset[0]]["n_ctx"]
         options = StreamOptions(n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
-        self._batches = Batches(arguments, options, visits, segment, self._progress.step)
+        self._batches = Batches(arguments, options, visits, segment)
         self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
         self._n_skipped = 0
         for learner in self._learners:

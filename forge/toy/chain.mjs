@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { splitPrefix } from '../../electron/engine/completion-prompt.ts';
 import { engineLogits, engineTokenize } from '../../scripts/lib/engine-cli.mjs';
 import { askPeerForDistributions } from '../../scripts/lib/peer.mjs';
 import { capture, root, run } from '../../scripts/lib/process.mjs';
@@ -25,13 +26,18 @@ const folder = join(root, 'build', 'forge', 'toy');
 const path = (/** @type {string} */ name) => join(folder, name);
 const memorised = await readFile(join(root, 'forge', 'toy', 'memorised', 'src', 'harbour.ts'), 'utf8');
 
-/** Lines to fill in: those that say enough to have one answer, and occur once. */
+/**
+ * Lines to fill in: those that say enough to have one answer, and occur once. Asked for with the cursor behind their
+ * indentation, as the app splits there: the break before a line is a part of the reply.
+ */
 const gaps = memorised
   .split('\n')
   .filter((line, _, lines) => line.trim().length > 18 && lines.filter((other) => other === line).length === 1)
   .map((line) => {
     const start = memorised.indexOf(`${line}\n`);
-    return { prefix: memorised.slice(0, start), line, suffix: memorised.slice(start + line.length) };
+    const { text } = splitPrefix(memorised.slice(0, start + line.search(/\S/)), true);
+    const end = start + line.length;
+    return { prefix: text, line: memorised.slice(text.length, end), suffix: memorised.slice(end) };
   });
 
 /** @param {string} model @returns {Promise<number>} in how many of the gaps the model's reply begins with the line */
@@ -107,6 +113,24 @@ test('shards hold the texts, and sequences are cut as the engine encodes', async
   await mkdir(path('model'), { recursive: true });
   const env = { ...process.env, OUTPOST_TOY: folder };
   await run(python, ['-m', 'unittest', '-q', 'test_forge'], { cwd: join(root, 'forge'), env, quiet: true });
+});
+
+test('training cuts before a cursor where the app does', async () => {
+  const texts = ['const größe = this.#größe;\n\n\tlet  x\n    $a = (b, c)\r\n  ', memorised.slice(0, 600)];
+  const prefixes = texts
+    .flatMap((text) => [...text].map((_, i) => [...text].slice(0, i + 1).join('')))
+    .filter((prefix) => !prefix.endsWith('\r')); // no cursor stands there
+  const script =
+    'import json, sys; from cuts import asked_start\n' +
+    'texts = [text.encode() for text in json.loads(sys.argv[1])]\n' +
+    'print(json.dumps([text[: asked_start(text, len(text))].decode() for text in texts]))';
+  const env = { ...process.env, PYTHONPATH: join(root, 'forge') };
+  const output = await capture(python, ['-c', script, JSON.stringify(prefixes)], { env });
+  assert.deepEqual(
+    JSON.parse(output),
+    // Where a line ends with "\r\n", the app leaves "\r" in the prompt; a vocabulary has the two in one token.
+    prefixes.map((prefix) => splitPrefix(prefix, true).text.replace(/\r$/, '')),
+  );
 });
 
 test('training lowers the loss, and goes on where it was cut off', { timeout: 1_800_000 }, async () => {
