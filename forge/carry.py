@@ -114,7 +114,7 @@ def main():
     command = commands.add_parser("pack")
     command.add_argument("out")
     command.add_argument("files", nargs="+")
-    command.add_argument("--part-bytes", type=int, default=52_000_000, help="beside the repository within 64 MiB")
+    command.add_argument("--part-bytes", type=int, default=55_000_000, help="beside the repository within 64 MiB")
     command = commands.add_parser("unpack")
     command.add_argument("parts", nargs="+")
     command.add_argument("--into", required=True)

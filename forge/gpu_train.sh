@@ -1,25 +1,27 @@
 #!/bin/bash
-# The training of the pair on a lent machine, one short call at a time; what it starts goes on between calls.
+# The training of the target on a lent machine, one short call at a time; what it starts goes on between calls.
 #
-#   start MINUTES PART...   unpacks the parts, and starts the training of that many minutes as soon as what it begins with
-#                           is whole: weights to go on from, if the parts hold any, the vocabulary, and a shard. The same
-#                           call for every part: a trainer that runs takes further shards at the end of its pass, and one
-#                           that was cut off goes on from its checkpoint
+#   start UNTIL PART...     unpacks the parts, and starts the training as soon as what it begins with is whole: a model to go
+#                           on from (PRESET.gguf), or a vocabulary, and a shard. The same call for every part: a trainer that
+#                           runs takes further shards at the end of its pass, and one that was cut off goes on from its
+#                           checkpoint. It ends at UNTIL, by the clock, whenever it began
 #   status                  how far it is
-#   minutes N               changes how long it trains in all
-#   pause | resume          for those who need the GPU for a moment; such time does not count
-#   finish                  waits until it has ended (at most 8 minutes), and packs the weights
+#   until UNTIL             changes when it ends
+#   pause | resume          for those who need the GPU for a moment; the end stays where it is
+#   cycle N                 waits until cycle N (from 1) is over (at most 9 minutes), and packs its weights; training goes on
+#   finish                  waits until all has ended (at most 8 minutes), and packs the weights
 #   back N                  puts the N-th group of their parts, from 0, into $OUT; "status" says how many there are
 #   join FOLDER INTO        at home: FOLDER holds all parts
 #
-# Options of train.py may be given in TRAIN_OPTIONS. Everything lies below $FORGE_STATE.
+# UNTIL is in minutes from now, or in seconds since 1970. Options of train.py may be given in TRAIN_OPTIONS. Everything lies
+# below $FORGE_STATE.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 state=${FORGE_STATE:-$HOME/forge-run}
 python=${OUTPOST_PYTHON:-python3}
 group=4 # parts of a call
-part_bytes=15500000
-options=${TRAIN_OPTIONS:---preset target --preset draft --batch 64 --micro 8 --workers 14 --compile}
+part_bytes=16500000 # four are within the 64 MiB of a call, each within 16
+options=${TRAIN_OPTIONS:---preset target --batch 64 --micro 8 --workers 14 --compile --cycles 2 --quantized 0.5}
 
 # One that was killed may stay as a zombie where nobody waits for it, as in a container.
 is_running() {
@@ -29,8 +31,29 @@ is_running() {
 
 # Pieces of files that are not whole wait in .incoming.
 is_ready() {
-  [ -f "$state/data/vocabulary.json" ] && ls "$state/data"/*.tokens > /dev/null 2>&1 &&
-    ! ls "$state/data/.incoming" | grep -q safetensors
+  ls "$state/data"/*.tokens > /dev/null 2>&1 && ! ls "$state/data/.incoming" | grep -q -e safetensors -e gguf &&
+    find "$state/data" -maxdepth 1 -name '*.gguf' -o -maxdepth 1 -name vocabulary.json | grep -q .
+}
+
+# The clock of those who ask may be another than this machine's.
+epoch_of() {
+  "$python" -c 'import sys, time
+now, until = time.time(), float(sys.argv[1])
+until = until if until > 1e9 else now + 60 * until
+if not now < until <= now + 3600:
+    sys.exit(f"{until:.0f} is no time within the next hour; here it is {now:.0f}.")
+print(until)' "$1"
+}
+
+# A model that was carried as it is shipped: its weights, and its vocabulary.
+import_models() {
+  local model weights
+  for model in "$state/data"/*.gguf; do
+    weights=${model%.gguf}.safetensors
+    if [ -f "$model" ] && [ ! -f "$weights" ]; then
+      "$python" "$here/import_gguf.py" "$model" --weights "$weights" --vocabulary "$state/data/vocabulary.json"
+    fi
+  done
 }
 
 unpack() {
@@ -39,18 +62,22 @@ unpack() {
   "$python" "$here/carry.py" unpack "$@" --into "$state/data"
 }
 
+# @param the end of the names of weights: "", or "-cycle-1", which is left out in what comes back
 pack_weights() {
   rm -rf "$state/back" && mkdir -p "$state/back"
   cp "$state/log" "$state/out/training.log"
-  (cd "$state/out" && ls ./*.safetensors ./*.csv training.log | tar -cf - -T -) |
+  local wanted=(! -name '*-cycle-*')
+  [ -z "$1" ] || wanted=(-name "*$1.safetensors")
+  (cd "$state/out" && { find . -name '*.safetensors' "${wanted[@]}" && ls ./*.csv training.log; } |
+    tar --transform "s/$1\.safetensors/.safetensors/" -cf - -T -) |
     "$python" -c 'import lzma,shutil,sys; shutil.copyfileobj(sys.stdin.buffer, lzma.open(sys.stdout.buffer, "w", preset=0))' |
     split -b "$part_bytes" -d -a 2 - "$state/back/back."
   (cd "$state/back" && sha256sum back.* > SHA256SUMS)
 }
 
-case ${1:?start, status, minutes, pause, resume, finish, back or join} in
+case ${1:?start, status, until, pause, resume, cycle, finish, back or join} in
   start)
-    minutes=${2:?MINUTES}
+    until=$(epoch_of "${2:?UNTIL}")
     shift 2
     unpack "$@"
     if is_running; then
@@ -61,12 +88,14 @@ case ${1:?start, status, minutes, pause, resume, finish, back or join} in
     else
       mkdir -p "$state/out" "$state/code"
       cp "$here"/*.py "$state/code/" # the checkout may change while it runs
+      [ -f "$state/out/deadline" ] || echo "$until" > "$state/out/deadline"
+      import_models
       # Weights that were trained before: a lower rate, and other batches than those they have seen.
       first=$(find "$state/data" -name '*.safetensors' | sort | tail -n 1)
       [ -z "$first" ] || options="--init $state/data --lr 2e-3 --seed $(cksum < "$first" | cut -d ' ' -f 1) $options"
       # shellcheck disable=SC2086
       setsid "$python" "$state/code/train.py" $options --data "$state/data" --vocabulary "$state/data/vocabulary.json" \
-        --out "$state/out" --train-minutes "$minutes" >> "$state/log" 2>&1 < /dev/null &
+        --out "$state/out" --deadline "$until" >> "$state/log" 2>&1 < /dev/null &
       echo $! > "$state/pid"
     fi
     sleep "${FORGE_WAIT:-20}"
@@ -82,9 +111,20 @@ case ${1:?start, status, minutes, pause, resume, finish, back or join} in
       echo "weights: $n parts, groups 0 to $(((n - 1) / group))"
     fi
     ;;
-  minutes) echo "${2:?N}" > "$state/out/minutes" ;;
+  until) epoch_of "${2:?UNTIL}" > "$state/until" && mv "$state/until" "$state/out/deadline" ;;
   pause) kill -STOP -- "-$(cat "$state/pid")" ;;
   resume) kill -CONT -- "-$(cat "$state/pid")" ;;
+  cycle)
+    for _ in $(seq 540); do
+      ls "$state/out"/*"-cycle-${2:?N}.safetensors" > /dev/null 2>&1 && break
+      is_running || break
+      sleep 1
+    done
+    tail -n 3 "$state/log"
+    ls "$state/out"/*"-cycle-$2.safetensors"
+    pack_weights "-cycle-$2"
+    "$0" status | tail -n 1
+    ;;
   finish)
     for _ in $(seq 480); do
       is_running || break
@@ -92,7 +132,7 @@ case ${1:?start, status, minutes, pause, resume, finish, back or join} in
     done
     is_running && echo "It still runs; these are the weights of its last checkpoint."
     tail -n 3 "$state/log"
-    pack_weights
+    pack_weights ""
     "$0" status | tail -n 1
     ;;
   back)

@@ -18,7 +18,7 @@ import numpy as np
 from cuts import choose_span, cut_tokens
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY
 
-#: Of what is cut. The app asks suffix first, so that a key that is typed adds tokens at the end; other runtimes, prefix first.
+#: Of what is cut. The app asks suffix first, so that a key that is typed adds tokens at the end; others ask prefix first.
 PREFIX_FIRST = 0.1
 
 #: What a cut may add: four control tokens, EOT, and what two lines take more when they are encoded in two parts.
@@ -33,7 +33,7 @@ class StreamOptions:
     #: (5.4 M tokens of Python, C++ and TypeScript, sequences of 4,096).
     fim_rate: float = 0.75
     header_rate: float = 0.7  # of the runs: those that name the repository and the files
-    joined_rate: float = 0.5  # of the runs: those whose files follow each other without EOT, as files in the app's prompts do
+    joined_rate: float = 0.5  # of the runs with names: their files follow each other without EOT, as in the app's prompts
     seed: int = 0
 
     @property

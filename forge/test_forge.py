@@ -2,20 +2,27 @@
 
     OUTPOST_TOY=build/forge/toy OUTPOST_ENGINE=... python3 -m unittest test_forge     (in forge/)
 """
-import dataclasses
+import contextlib
+import csv
+import itertools
 import json
 import os
 import re
+import struct
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 import numpy as np
 import torch
 
 import carry
+import import_gguf
 import train
 from cuts import asked_start, choose_span, cut_tokens
+from fake_quantize import fake_quantized
+from schedule import Schedule
 from stream import StreamOptions, TokenStream, next_segment
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
 
@@ -119,11 +126,12 @@ class StreamTest(unittest.TestCase):
     def test_a_block_is_whole_in_its_sequence(self):
         """A sequence's control tokens are whole blocks, in both orders, and headers between them."""
         stream, segment = self.stream(n_batch=32)
-        block = {"psm": f"{FIM_PREFIX} {FIM_SUFFIX} {FIM_MIDDLE} {EOT}", "spm": f"{FIM_SUFFIX} {FIM_PREFIX} {FIM_MIDDLE} {EOT}"}
+        orders = {"psm": (FIM_PREFIX, FIM_SUFFIX), "spm": (FIM_SUFFIX, FIM_PREFIX)}
         n = {"psm": 0, "spm": 0}
         for row in np.concatenate([stream.batch(step) for step in range(min(segment.n_steps, 8))]):
             marks = " ".join(str(i) for i in row if i in (BOS, EOT, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE))
-            for order, expected in block.items():
+            for order, parts in orders.items():
+                expected = " ".join(map(str, (*parts, FIM_MIDDLE, EOT)))
                 n[order] += marks.count(expected)
                 marks = marks.replace(expected, "")
             self.assertFalse(set(marks.split()) - {str(BOS), str(EOT)}, marks)
@@ -152,7 +160,8 @@ class StreamTest(unittest.TestCase):
                 segment = next_segment(folder, {}, 0, stream_options)
                 row = TokenStream(folder, segment, VOCABULARY, stream_options).batch(0)[0].tolist()
                 file = [FILE, path, NEWLINE, *content]
-                self.assertEqual(row[:105], [BOS, REPOSITORY, name, *file, *end, *file, *end, *file, EOT, BOS, REPOSITORY][:105])
+                expected = [BOS, REPOSITORY, name, *file, *end, *file, *end, *file, EOT, BOS, REPOSITORY]
+                self.assertEqual(row[: len(expected)], expected)
 
     def test_other_processes_make_the_same_batches(self):
         files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json"), "--out", "unused"]
@@ -208,11 +217,22 @@ class ModelTest(unittest.TestCase):
             self.assertLess(float(values.max()), 1.3)
 
     def test_the_rate_warms_up_stays_and_falls(self):
-        rates = [train.lr_factor(step / 100, step, 10, 0.2) for step in range(100)]
+        schedule = Schedule(n_cycles=1, decay=0.2, n_warmup=10, quantized=0.5)
+        rates = [schedule.rate(step / 100, step) for step in range(100)]
         self.assertEqual(rates[0], 0.1)
-        self.assertEqual(set(rates[10:80]), {1.0})
-        self.assertAlmostEqual(rates[90], 0.5)
+        self.assertEqual(set(rates[10:81]), {1.0})
+        self.assertAlmostEqual(rates[85], 0.5)  # 1 - sqrt(1 / 4)
         self.assertGreater(rates[99], 0.0)
+        self.assertEqual([schedule.is_quantized(step / 100) for step in (50, 90, 91, 99)], [False, False, True, True])
+
+    def test_each_cycle_rises_and_falls(self):
+        schedule = Schedule(n_cycles=2, decay=0.5, n_warmup=4)
+        self.assertEqual([schedule.cycle(share) for share in (0, 0.49, 0.5, 0.99, 1.2)], [0, 0, 1, 1, 1])
+        rates = [schedule.rate(step / 100, step % 50) for step in range(100)]
+        np.testing.assert_allclose(rates[:50], rates[50:], atol=1e-9)
+        self.assertLess(rates[49], 0.03)
+        self.assertEqual(rates[54], 1.0)
+        self.assertFalse(any(schedule.is_quantized(step / 100) for step in range(101)))
 
     def test_weights_come_back_from_their_file(self):
         model, other = tiny_model(), tiny_model()
@@ -221,24 +241,186 @@ class ModelTest(unittest.TestCase):
                 parameter.zero_()
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "weights.safetensors")
-            train.write_safetensors(path, model, {"step": 5}, torch.float32)
+            train.write_safetensors(path, dict(model.named_parameters()), {"step": 5}, torch.float32)
             self.assertEqual(train.read_safetensors(path, other), {"step": "5"})
         for (name, a), b in zip(model.named_parameters(), other.parameters()):
             torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
 
-    def test_a_run_that_goes_on_gives_the_same_losses(self):
-        with tempfile.TemporaryDirectory() as folder:
-            files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json")]
-            words = ["--preset", "toy", *files, "--steps", "4", "--batch", "2", "--micro", "1", "--warmup", "2"]
-            losses = {}
-            for name, runs in (("whole", [4]), ("parts", [1, 3])):
-                out = os.path.join(folder, name)
-                for n in runs:
-                    train.train(train.parse_arguments([*words, "--out", out, "--run-steps", str(n)]))
-                with open(os.path.join(out, "toy-loss.csv")) as file:
-                    losses[name] = [float(line.split(",")[2]) for line in list(file)[1:]]
-        self.assertEqual(len(losses["whole"]), 4)
-        np.testing.assert_allclose(losses["whole"], losses["parts"], atol=2e-4)
+
+class TrainingTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def train(self, name, *words):
+        files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json"), "--out", self.path(name)]
+        fixed = ["--preset", "toy", "--batch", "2", "--micro", "1", "--warmup", "2"]
+        train.train(train.parse_arguments([*fixed, *files, *words]))
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def column(self, name, column):
+        with open(self.path(name, "toy-loss.csv")) as file:
+            return [float(row[column]) for row in csv.DictReader(file)]
+
+    def weights(self, *names):
+        model = train.Decoder(train.Hparams(n_vocab=len(VOCABULARY), **train.PRESETS["toy"]))
+        metadata = train.read_safetensors(self.path(*names), model)
+        return model.state_dict(), metadata
+
+    def assert_equal_weights(self, one, another, **tolerance):
+        self.assertEqual(list(one), list(another))
+        for name, weights in one.items():
+            torch.testing.assert_close(weights, another[name], msg=name, **tolerance)
+
+    def test_a_run_that_goes_on_gives_the_same_losses_and_weights(self):
+        schedule = ["--steps", "6", "--cycles", "2", "--decay", "0.5"]
+        self.train("whole", *schedule)
+        for n in ("1", "3", "2"):
+            self.train("parts", *schedule, "--run-steps", n)
+        self.assertEqual(len(self.column("whole", "loss")), 6)
+        for name in ("whole", "parts"):  # each cycle of three warms up in two
+            self.assertEqual([rate / 3e-3 for rate in self.column(name, "lr")][::3], [0.5, 0.5])
+        np.testing.assert_allclose(self.column("whole", "loss"), self.column("parts", "loss"), atol=2e-4)
+        for file in ("toy.safetensors", "toy-cycle-1.safetensors"):
+            self.assert_equal_weights(self.weights("whole", file)[0], self.weights("parts", file)[0], rtol=0, atol=1e-4)
+
+    def test_weights_are_the_average_while_the_rate_is_high_and_the_last_when_it_is_low(self):
+        schedule = ["--steps", "100", "--decay", "0.96"]
+        self.train("out", *schedule, "--run-steps", "3")
+        state = torch.load(self.path("out", "checkpoint.pt"))["learners"]["toy"]
+        weights = dict(zip(state["model"], state["average"]))
+        self.assert_equal_weights(self.weights("out", "toy.safetensors")[0], weights, rtol=0, atol=0)
+        self.assertFalse(torch.equal(weights["token_embd.weight"], state["model"]["token_embd.weight"]))
+        # By its definition: a hundredth of each step's weights, and the rest of those before.
+        torch.manual_seed(0)
+        average = train.Decoder(train.Hparams(n_vocab=len(VOCABULARY), **train.PRESETS["toy"])).state_dict()
+        for n in (1, 2, 3):
+            self.train("again", *schedule, "--run-steps", "1")
+            model = torch.load(self.path("again", "checkpoint.pt"))["learners"]["toy"]["model"]
+            average = {name: 0.99 * average[name] + 0.01 * model[name] for name in average}
+        self.assert_equal_weights(weights, average, rtol=1e-4, atol=1e-6)
+        with unittest.mock.patch.object(train, "LOW_RATE", 0.15):
+            self.train("low", "--steps", "4", "--decay", "1")
+        self.assertLess(self.column("low", "lr")[-1], 0.15 * 3e-3)
+        model = torch.load(self.path("low", "checkpoint.pt"))["learners"]["toy"]["model"]
+        self.assert_equal_weights(self.weights("low", "toy.safetensors")[0], model, rtol=0, atol=0)
+
+    def test_a_training_ends_at_its_deadline_with_a_low_rate_however_late_it_began(self):
+        for name, late in (("early", 0), ("late", 20)):
+            # The clock is asked at the start, and then twice a step.
+            times = itertools.chain([1000.0], (1000.0 + late + i / 2 for i in itertools.count(1)))
+            with unittest.mock.patch("train.time.time", side_effect=times):
+                self.train(name, "--deadline", "30", "--decay", "0.4")
+        n_early, n_late = (len(self.column(name, "lr")) for name in ("early", "late"))
+        self.assertAlmostEqual(n_early, 30, delta=1)
+        self.assertAlmostEqual(n_late, 10, delta=1)
+        for name in ("early", "late"):
+            self.assertLess(self.column(name, "lr")[-1], 0.1 * 3e-3)
+
+    def test_weights_of_a_training_that_is_over_begin_another(self):
+        self.train("first", "--steps", "4")
+        self.train("second", "--steps", "4", "--init", self.path("first"), "--run-steps", "2")
+        self.assertEqual(self.column("second", "step"), [1, 2])
+        self.assertEqual(self.column("second", "lr")[-1], 3e-3)  # warmed up, and not fallen
+        self.assertLess(self.column("second", "seconds")[0], self.column("second", "seconds")[1])
+        # Some of its counts go on: what was seen, and how much.
+        self.assertEqual(self.column("second", "tokens"), [256 * 2 * n for n in (5, 6)])
+
+
+def write_gguf(path, tensors):
+    """f32 tensors alone, as far as the engine's `quantize` asks for more"""
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 1)
+    head += text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    at = 0
+    for name, tensor in tensors.items():
+        shape = tensor.shape[::-1]
+        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, at)
+        at += tensor.numel() * 4
+    with open(path, "wb") as file:
+        file.write(head + bytes(-len(head) % 32) + b"".join(tensor.numpy().tobytes() for tensor in tensors.values()))
+
+
+class QuantizeTest(unittest.TestCase):
+    """Against the engine's quantizer and what it makes of its own files."""
+
+    @classmethod
+    def setUpClass(cls):
+        generator = torch.Generator().manual_seed(6)
+        # Rows of all kinds: near to nothing, of one sign, and with a few large elements, beside normal ones.
+        weights = torch.randn(64, 512, generator=generator)
+        weights[1] = 0
+        weights[2] *= 1e-6
+        weights[3] = weights[3].abs()
+        weights[4, ::50] *= 20
+        cls.weights = weights
+        cls.folder = tempfile.TemporaryDirectory()
+        write_gguf(cls.path("f32"), {"blk.0.ffn_up.weight": weights})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder.name, f"{name}.gguf")
+
+    def quantized(self, name, of="f32"):
+        """@return what is read of the engine's file"""
+        out = self.path(f"{of}-{name}")
+        command = [os.environ["OUTPOST_ENGINE"], "quantize", self.path(of), out, name, "--force"]
+        subprocess.run(command, check=True, capture_output=True)
+        _, tensors, types = import_gguf.read_gguf(out)
+        self.assertEqual(types, {name})
+        return tensors["blk.0.ffn_up.weight"]
+
+    def test_quantized_weights_are_read_as_the_engine_reads_them(self):
+        for name in ("f16", "bf16", "q8_0", "q4_K", "q6_K"):
+            ours = self.quantized(name)
+            theirs = self.quantized("bf16", of=f"f32-{name}")  # rounded to 8 bits
+            torch.testing.assert_close(ours, theirs, rtol=2**-8, atol=1e-9, msg=name)
+
+    def test_fake_quantization_loses_what_the_engine_s_q4_k_loses(self):
+        theirs = self.quantized("q4_K")
+        (ours,) = fake_quantized([self.weights])
+        # It sweeps in steps twice as long: 1 % more on normal rows, 6 % where a few elements are large.
+        for rows, limit in ((slice(5, None), 1.02), (slice(2, 3), 1.02), (slice(3, 4), 1.05), (slice(4, 5), 1.1)):
+            weights = self.weights[rows]
+            scale = weights.abs() + weights.pow(2).mean().sqrt()  # what the fit minimizes, nearly
+            loss, expected = ((scale * (q[rows] - weights).pow(2)).sum() for q in (ours, theirs))
+            self.assertLess(float(loss / expected), limit, rows)
+            self.assertGreater(float(loss / expected), 0.99, rows)
+        self.assertTrue((ours[1] == 0).all())
+
+    def test_fake_quantization_of_what_is_quantized_changes_next_to_nothing(self):
+        (once,) = fake_quantized([self.weights])
+        theirs = self.quantized("q4_K")
+        for quantized in (once, theirs):
+            (again,) = fake_quantized([quantized])
+            self.assertLess(float((again - quantized).norm() / (quantized - self.weights).norm()), 0.12)
+
+    def test_a_step_computes_with_quantized_weights_and_changes_those_behind_them(self):
+        shape = dict(n_embd=256, n_layer=1, n_head=4, n_head_kv=1, n_ff=512, n_ctx=16)
+        with unittest.mock.patch.dict(train.PRESETS, {"small": shape}):
+            words = "--preset toy --data . --vocabulary . --out . --steps 1 --batch 1 --micro 1".split()
+            learner = train.Learner("small", 300, train.parse_arguments(words), "cpu")
+        before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
+        ids = torch.randint(0, 300, (1, 17), generator=torch.Generator().manual_seed(7))
+        learner.quantize()
+        quantized = [name for name, p in learner.model.named_parameters() if not torch.equal(p, before[name])]
+        self.assertEqual(quantized, [name for name, p in before.items() if p.ndim == 2])
+        torch.testing.assert_close(learner.model.token_embd.weight.data, fake_quantized([before["token_embd.weight"]])[0])
+        expected = float(learner.model.loss(ids))
+        learner.learn_from(ids, contextlib.nullcontext())
+        loss, _ = learner.finish_step(0.0)
+        self.assertEqual(float(loss), expected)
+        for name, parameter in learner.model.named_parameters():
+            torch.testing.assert_close(parameter.data, before[name], rtol=0, atol=0, msg=name)
 
 
 class CarryTest(unittest.TestCase):

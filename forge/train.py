@@ -1,15 +1,18 @@
 """Trains a llama-compatible decoder on token shards (stream.py) and writes it as safetensors.
 
-    python3 forge/train.py --preset target --preset draft --data DIR --vocabulary FILE.json --out DIR --train-minutes 17
+    python3 forge/train.py --preset target --data DIR --vocabulary FILE.json --out DIR --deadline 1200 --cycles 2
 
 Several presets learn from the same batches, one after the other, and are at the same point at any time. A run may be cut
 off (--minutes, --run-steps, or by force): the same command goes on from its checkpoint. Weights alone (PRESET.safetensors,
 small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13 and later; a CPU does for
 the toy.
 
-The training is as long as --steps, or as --train-minutes of time in steps: compiling, loading, and being stopped by a
-signal do not count. A number in the file OUT/minutes replaces --train-minutes while it runs. The learning rate warms up,
-stays, and falls to zero over the last --decay of the training (WSD), so that its length may be changed while it stays.
+The training is as long as --steps, or ends at --deadline, by the clock: what starts late or is stopped for a while does
+less, and still ends with a low rate. A number in the file OUT/deadline (seconds since 1970) replaces it while it runs. What
+the rate does meanwhile is in schedule.py.
+
+PRESET.safetensors are weights worth having at any time: while the rate is high, their running average, which starts with
+those that training started with. At the end of each cycle but the last they are kept as PRESET-cycle-N.safetensors.
 """
 import argparse
 import concurrent.futures
@@ -20,7 +23,7 @@ import json
 import math
 import multiprocessing
 import os
-import statistics
+import shutil
 import struct
 import time
 
@@ -28,6 +31,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from fake_quantize import can_be_quantized, fake_quantized
+from schedule import Schedule
 from stream import Segment, StreamOptions, TokenStream, next_segment
 from vocabulary import Vocabulary
 
@@ -219,13 +224,6 @@ def make_optimizers(model, lr, device):
     return [Muon(matrices, lr), torch.optim.AdamW(groups, lr, **adam)]
 
 
-def lr_factor(progress, since_start, n_warmup, decay):
-    """Of the highest learning rate. `progress` of the training, 0 to 1; `since_start` counts steps from where the
-    optimizers' state began."""
-    warmup = min(1.0, (since_start + 1) / n_warmup)
-    return warmup * min(1.0, max(0.0, (1 - progress) / decay))
-
-
 @torch.no_grad()
 def clip_gradients(parameters, most=1.0):
     """Scales gradients to a norm of at most `most`; to nothing where one is no finite number. @return the norm before.
@@ -244,11 +242,10 @@ def clip_gradients(parameters, most=1.0):
 # ---------------------------------------------------------------- weights as safetensors
 
 
-def write_safetensors(path, model, metadata, dtype):
-    """The format of huggingface/safetensors: header size, JSON header, data."""
+def write_safetensors(path, tensors, metadata, dtype):
+    """The format of huggingface/safetensors: header size, JSON header, data. `tensors` by their names."""
     name, itemsize = {torch.bfloat16: ("BF16", 2), torch.float32: ("F32", 4)}[dtype]
     header, at = {"__metadata__": {key: str(value) for key, value in metadata.items()}}, 0
-    tensors = dict(model.named_parameters())
     for key, tensor in tensors.items():
         end = at + tensor.numel() * itemsize
         header[key] = {"dtype": name, "shape": list(tensor.shape), "data_offsets": [at, end]}
@@ -349,14 +346,16 @@ def parse_arguments(words=None):
     parser.add_argument("--init", help="folder with each PRESET.safetensors, to start from instead of random weights")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--steps", type=int, help="of the whole training, over all runs")
-    length.add_argument("--train-minutes", type=float, help="of the whole training, in steps, over all runs")
+    length.add_argument("--deadline", type=float, help="its end, in seconds from the first start or since 1970")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of this run")
     parser.add_argument("--run-steps", type=int, default=1 << 60, help="most steps of this run")
     parser.add_argument("--batch", type=int, default=64, help="sequences of a step")
     parser.add_argument("--micro", type=int, default=8, help="sequences in memory at a time")
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--decay", type=float, default=0.35, help="the part of the training in which the rate falls")
+    parser.add_argument("--cycles", type=int, default=1, help="how often the rate rises and falls to nothing")
+    parser.add_argument("--warmup", type=int, default=100, help="steps of a cycle in which the rate rises")
+    parser.add_argument("--decay", type=float, default=0.35, help="the part of a cycle in which the rate falls")
+    parser.add_argument("--quantized", type=float, default=0.0, help="the end of a decay that computes with q4_K weights")
     parser.add_argument("--fim-rate", type=float, default=StreamOptions.fim_rate)
     parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -368,6 +367,12 @@ def parse_arguments(words=None):
     return arguments
 
 
+#: Of the running average of weights, a step: it is that of about a hundred steps.
+AVERAGE_DECAY = 0.99
+#: A rate under this part of the highest averages by itself, and the average would be of weights that were worse.
+LOW_RATE = 0.1
+
+
 class Learner:
     """One of the models that are trained: with its optimizers, and its losses of a step."""
 
@@ -376,9 +381,25 @@ class Learner:
         torch.manual_seed(arguments.seed)
         self.model = Decoder(Hparams(n_vocab=n_vocab, **PRESETS[preset])).to(device)
         self.optimizers = make_optimizers(self.model, arguments.lr, device)
+        self._parameters = list(self.model.parameters())
+        self._matrices = [parameter for parameter in self._parameters if can_be_quantized(parameter)]
+        self._masters = None
         self._loss_of = torch.compile(self.model.loss, dynamic=False) if arguments.compile else self.model.loss
         self._n_micro = arguments.batch // arguments.micro
         self.loss = 0.0
+        self.start_average()
+
+    @torch.no_grad()
+    def start_average(self):
+        """From the weights that the model has now"""
+        self._average = [parameter.detach().clone() for parameter in self._parameters]
+
+    @torch.no_grad()
+    def quantize(self):
+        """Until the step is finished the model computes with q4_K matrices (arXiv:2503.19786, 2509.22935)."""
+        self._masters = [matrix.detach().clone() for matrix in self._matrices]
+        for matrix, quantized in zip(self._matrices, fake_quantized(self._masters)):
+            matrix.copy_(quantized)
 
     def learn_from(self, micro, autocast):
         with autocast:
@@ -386,16 +407,38 @@ class Learner:
         loss.backward()
         self.loss = self.loss + loss.detach()
 
+    @torch.no_grad()
     def finish_step(self, lr):
         """@return (loss, norm of the gradient), both still on the device"""
-        norm = clip_gradients(list(self.model.parameters()))
+        if self._masters is not None:  # what the quantized weights taught is done to those behind them
+            for matrix, master in zip(self._matrices, self._masters):
+                matrix.copy_(master)
+            self._masters = None
+        norm = clip_gradients(self._parameters)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = lr
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        torch._foreach_mul_(self._average, AVERAGE_DECAY)
+        torch._foreach_add_(self._average, [parameter.detach() for parameter in self._parameters], alpha=1 - AVERAGE_DECAY)
         loss, self.loss = self.loss, 0.0
         return loss, norm
+
+    def weights(self, rate):
+        """The best there are, by name. @param rate of the last step, of the highest"""
+        names = [name for name, _ in self.model.named_parameters()]
+        return dict(zip(names, self._parameters if rate < LOW_RATE else self._average))
+
+    def state(self):
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        return {"model": self.model.state_dict(), "optimizers": optimizers, "average": self._average}
+
+    def load_state(self, state):
+        self.model.load_state_dict(state["model"])
+        for optimizer, optimizer_state in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(optimizer_state)
+        self._average = state["average"]
 
 
 @dataclasses.dataclass
@@ -403,21 +446,12 @@ class Progress:
     """What a training has behind it, over all of its runs."""
 
     step: int = 0
-    first_step: int = 0  # where the optimizers' state began
-    n_tokens: int = 0
-    seconds: float = 0.0  # in steps
-
-
-class Clock:
-    """Time in steps. What takes far longer than steps do, compiling or being stopped, counts as one step."""
-
-    def __init__(self):
-        self._recent = []
-
-    def counted(self, seconds):
-        usual = statistics.median(self._recent) if len(self._recent) >= 5 else None
-        self._recent = [*self._recent[-20:], seconds]
-        return min(seconds, 4 * usual) if usual else 0.0
+    cycle: int = 0
+    cycle_step: int = 0  # the first of the cycle
+    rate: float = 1.0  # of the last step, of the highest
+    n_tokens: int = 0  # also of the trainings before this one
+    started: float = 0.0  # by the clock, in seconds since 1970
+    seconds: float = 0.0  # since then
 
 
 class Trainer:
@@ -427,6 +461,7 @@ class Trainer:
         if self._device == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = True
         os.makedirs(arguments.out, exist_ok=True)
+        self._schedule = Schedule(arguments.cycles, arguments.decay, arguments.warmup, arguments.quantized)
         n_vocab = len(Vocabulary(arguments.vocabulary))
         self._learners = [Learner(preset, n_vocab, arguments, self._device) for preset in arguments.preset]
         self._progress, visits, segment = self._loaded()
@@ -434,6 +469,7 @@ class Trainer:
         options = StreamOptions(n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
         self._batches = Batches(arguments, options, visits, segment)
         self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
+        self._pending = None  # numbers of the last step that are still on the device
         self._n_skipped = 0
         for learner in self._learners:
             n_params = sum(p.numel() for p in learner.model.parameters()) / 1e6
@@ -450,66 +486,70 @@ class Trainer:
             if list(state["learners"]) != self._arguments.preset:
                 raise SystemExit(f"The checkpoint in {self._arguments.out} is of {', '.join(state['learners'])}.")
             for learner in self._learners:
-                saved = state["learners"][learner.preset]
-                learner.model.load_state_dict(saved["model"])
-                for optimizer, optimizer_state in zip(learner.optimizers, saved["optimizers"]):
-                    optimizer.load_state_dict(optimizer_state)
+                learner.load_state(state["learners"][learner.preset])
             segment = state["segment"]
             return Progress(**state["progress"]), state["visits"], Segment(**{**segment, "shards": tuple(segment["shards"])})
         if self._arguments.init:
             for learner in self._learners:
                 path = os.path.join(self._arguments.init, f"{learner.preset}.safetensors")
                 metadata = read_safetensors(path, learner.model)
-            step = int(metadata["step"])  # new optimizers warm up again
-            done = Progress(step, step, int(metadata["n_tokens"]), float(metadata["seconds"]))
-            return done, json.loads(metadata["visits"]), None
+                learner.start_average()
+            # A training of its own: its steps, its time and its cycles begin anew.
+            return Progress(n_tokens=int(metadata["n_tokens"])), json.loads(metadata["visits"]), None
         return Progress(), {}, None
 
     def _share_done(self):
         """0 to 1"""
+        done = self._progress
         if self._arguments.steps is not None:
-            return self._progress.step / self._arguments.steps
-        return self._progress.seconds / (60 * self._minutes())
+            return done.step / self._arguments.steps
+        return (time.time() - done.started) / max(1e-3, self._deadline() - done.started)
 
-    def _minutes(self):
+    def _deadline(self):
+        """In seconds since 1970"""
         try:
-            with open(self._path("minutes")) as file:
+            with open(self._path("deadline")) as file:
                 return float(file.read())
         except (OSError, ValueError):
-            return self._arguments.train_minutes
+            deadline = self._arguments.deadline
+            return deadline if deadline > 1e9 else self._progress.started + deadline
 
     def run(self):
-        arguments, done = self._arguments, self._progress
+        arguments, done, schedule = self._arguments, self._progress, self._schedule
+        done.started = done.started or time.time()
         start = saved_at = last = time.monotonic()
-        clock, pending = Clock(), None
         last_step = done.step + arguments.run_steps
         autocast = torch.autocast("cuda", torch.bfloat16) if self._device == "cuda" else contextlib.nullcontext()
-        while self._share_done() < 1 and done.step < last_step and time.monotonic() - start < 60 * arguments.minutes:
-            factor = lr_factor(self._share_done(), done.step - done.first_step, arguments.warmup, arguments.decay)
+        while done.step < last_step and time.monotonic() - start < 60 * arguments.minutes:
+            share = self._share_done()
+            if share >= 1:
+                break
+            if schedule.cycle(share) > done.cycle:
+                self._finish_cycle(schedule.cycle(share))
+            rate = schedule.rate(share, done.step - done.cycle_step)
             sequences = self._batches.get(done.step)
             if self._device == "cuda":
                 sequences = sequences.pin_memory().to(self._device, non_blocking=True)
             for learner in self._learners:
+                if schedule.is_quantized(share):
+                    learner.quantize()
                 for micro in sequences.split(arguments.micro):
                     learner.learn_from(micro, autocast)
-            results = [learner.finish_step(arguments.lr * factor) for learner in self._learners]
+            results = [learner.finish_step(arguments.lr * rate) for learner in self._learners]
             done.step += 1
+            done.rate = rate
             done.n_tokens += sequences.numel() - len(sequences)
             # Numbers of the step before: the device has the commands of this one by now and does not wait.
-            if pending is not None:
-                self._write(*pending)
+            self._write_pending()
             now = time.monotonic()
-            rate = (sequences.numel() - len(sequences)) / (now - last)
-            done.seconds += clock.counted(now - last)
+            done.seconds = time.time() - done.started
+            speed = (sequences.numel() - len(sequences)) / (now - last)
             last = now
-            pending = (dataclasses.replace(done), results, arguments.lr * factor, rate)
+            self._pending = (dataclasses.replace(done), results, arguments.lr * rate, speed)
             if now - saved_at > 60 * arguments.save_every:
-                self._write(*pending)
-                pending = None
                 self._save()
                 saved_at = last = time.monotonic()
-        if pending is not None:
-            self._write(*pending)
+        if self._pending is not None:
             self._save()
         self._batches.close()
         for log in self._logs:
@@ -517,27 +557,38 @@ class Trainer:
         print(f"at step {done.step}, {self._share_done():.1%} done, {done.n_tokens} tokens; "
               f"{self._n_skipped} steps skipped", flush=True)
 
-    def _write(self, done, results, lr, rate):
+    def _finish_cycle(self, next_cycle):
+        done = self._progress
+        done.cycle, done.cycle_step = next_cycle, done.step
+        if done.step == 0:
+            return  # it began too late for this one
+        self._save()
+        for learner in self._learners:
+            weights = self._path(f"{learner.preset}.safetensors")
+            shutil.copyfile(weights, weights + ".part")
+            os.replace(weights + ".part", self._path(f"{learner.preset}-cycle-{next_cycle}.safetensors"))
+        print(f"step {done.step}: cycle {next_cycle} is over", flush=True)
+
+    def _write_pending(self):
+        if self._pending is None:
+            return
+        done, results, lr, speed = self._pending
+        self._pending = None
         results = [(float(loss), float(norm)) for loss, norm in results]
         for log, (loss, norm) in zip(self._logs, results):
-            log.write(done, loss, lr, norm, rate)
+            log.write(done, loss, lr, norm, speed)
         if not all(math.isfinite(value) for pair in results for value in pair):
             self._n_skipped += 1  # many of these in a row are no accident
             if self._n_skipped > 20:
                 raise SystemExit(f"The loss or its gradient was no finite number 20 times, at step {done.step}.")
 
     def _save(self):
+        self._write_pending()
         for log in self._logs:
             log.flush()  # what a checkpoint has behind it is in the file
         progress = dataclasses.asdict(self._progress)
         state = {
-            "learners": {
-                learner.preset: {
-                    "model": learner.model.state_dict(),
-                    "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
-                }
-                for learner in self._learners
-            },
+            "learners": {learner.preset: learner.state() for learner in self._learners},
             "visits": self._batches.visits,
             "segment": dataclasses.asdict(self._batches.segment),
             "progress": progress,
@@ -548,7 +599,8 @@ class Trainer:
             metadata = {"hparams": json.dumps(dataclasses.asdict(learner.model.hp)), **progress}
             metadata["visits"] = json.dumps(self._batches.visits)
             dtype = torch.float32 if learner.preset == "toy" else torch.bfloat16
-            write_safetensors(self._path(f"{learner.preset}.safetensors"), learner.model, metadata, dtype)
+            weights = learner.weights(self._progress.rate)
+            write_safetensors(self._path(f"{learner.preset}.safetensors"), weights, metadata, dtype)
 
 
 def train(arguments):

@@ -172,7 +172,7 @@ async function acceptance(context) {
  * What the two models think of held-out text. The weights are those of the quantized files.
  * @param {Context} context
  */
-async function agreement({ folder, program, isQuick, contestants: [{ path, draft }] }) {
+async function agreement({ folder, isQuick, contestants: [{ path, draft }] }) {
   const data = join(root, 'build', 'forge', 'tokens', 'heldout');
   if (draft === undefined || !existsSync(data))
     return 'Agreement on held-out text is not measured: it needs `forge-tokens`.';
@@ -181,7 +181,7 @@ async function agreement({ folder, program, isQuick, contestants: [{ path, draft
   const output = await step('agreement on held-out text', async () => {
     const python = await findPython();
     for (const [i, model] of [path, draft].entries())
-      await importWeights({ program, python, model, weights: weights[i] ?? '', vocabulary });
+      await importWeights({ python, model, weights: weights[i] ?? '', vocabulary });
     const words = ['--data', data, '--vocabulary', vocabulary, '--sequences', '8', '--ctx', isQuick ? '128' : '1024'];
     return capture(python, [join(root, 'forge', 'acceptance.py'), ...weights, ...words]);
   });

@@ -1,7 +1,7 @@
-// `node scripts/outpost.mjs forge-tokens [--continue]`: the corpus's vocabulary, its token shards, and parts of them that can
-// be carried to a machine with a GPU, below build/forge. Needs `forge-corpus` first. --continue takes the vocabulary of the
-// models that are shipped in the place of a new one, and puts their weights first among the parts: training goes on from
-// them.
+// `node scripts/outpost.mjs forge-tokens [--continue [--pair]]`: the corpus's vocabulary, its token shards, and parts of
+// them that can be carried to a machine with a GPU, below build/forge. Needs `forge-corpus` first. --continue takes the
+// vocabulary of the model that is shipped in the place of a new one, and puts the model first among the parts: training goes
+// on from it; with --pair from its draft, too.
 import { copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -17,13 +17,13 @@ import { ensureSystemPackages } from '../lib/system-packages.mjs';
 import { sha256 } from '../tokenizer/corpus.mjs';
 
 const folder = join(root, 'build', 'forge');
-const shardTokens = 16e6; // 32 MB, and about 12 MB on the way
+const shardTokens = 12e6; // 24 MB, and about 9 MB on the way: the first has room beside the target's file in a part
 
 const shipped = { target: 'outpost-code', draft: 'outpost-code-draft' };
 
 /** @param {string[]} words */
 export async function forgeTokens(words) {
-  const { values } = parseArgs({ args: words, options: { continue: { type: 'boolean' } } });
+  const { values } = parseArgs({ args: words, options: { continue: { type: 'boolean' }, pair: { type: 'boolean' } } });
   await ensureSystemPackages(['build', 'forge']);
   await ensureDependencies();
   const program = engineProgram(await buildNative('release'));
@@ -35,7 +35,8 @@ export async function forgeTokens(words) {
   const manifest = JSON.parse(text);
   const vocabulary = join(folder, 'vocabulary.gguf');
   const inputs = async () => sha256(`${text} ${values.continue}`);
-  const weights = values.continue ? await step('Weights to go on from', () => shippedWeights(program, python)) : [];
+  const presets = /** @type {('target' | 'draft')[]} */ (values.pair ? ['target', 'draft'] : ['target']);
+  const models = values.continue ? await step('A model to go on from', () => shippedModels(python, presets)) : [];
   await stampedStep('forge-vocabulary', 'Vocabulary of 32,768 entries', inputs, async () => {
     if (values.continue) return copyFile(join(folder, 'continue', 'target.gguf'), vocabulary);
     const words = ['train-tokenizer', join(folder, 'corpus', 'train'), '--vocabulary', '32768', '--source-depth', '1'];
@@ -55,31 +56,32 @@ export async function forgeTokens(words) {
     const shards = join(folder, 'tokens', 'train');
     const files = (await readdir(shards)).sort().map((name) => join(shards, name));
     await rm(join(folder, 'parts'), { recursive: true, force: true });
-    const first = [...weights, join(folder, 'vocabulary.json'), ...files];
-    await run(python, [join(root, 'forge', 'carry.py'), 'pack', join(folder, 'parts'), ...first]);
+    const first = values.continue ? models : [join(folder, 'vocabulary.json')]; // a model holds its vocabulary
+    await run(python, [join(root, 'forge', 'carry.py'), 'pack', join(folder, 'parts'), ...first, ...files]);
   });
 }
 
 /**
- * The shipped models as weights, and build/forge/vocabulary.json.
- * @param {string} program @param {string} python
- * @returns {Promise<string[]>} paths of PRESET.safetensors, the small one first
+ * The shipped models under the names of their presets, and build/forge/vocabulary.json.
+ * @param {string} python @param {('target' | 'draft')[]} presets
+ * @returns {Promise<string[]>} paths of PRESET.gguf
  */
-async function shippedWeights(program, python) {
+async function shippedModels(python, presets) {
   const out = join(folder, 'continue');
+  await rm(out, { recursive: true, force: true });
   await mkdir(out, { recursive: true });
   const paths = [];
-  for (const preset of /** @type {const} */ (['draft', 'target'])) {
+  for (const preset of presets) {
     const [file] = (await readdir(join(root, 'resources', 'models'))).filter((name) =>
       new RegExp(`^${shipped[preset]}-[a-z]+[0-9].*\\.gguf$`).test(name),
     );
     if (file === undefined) throw new SetupError(`There is no ${shipped[preset]} in resources/models.`);
-    const path = join(out, `${preset}.safetensors`);
-    const model = join(root, 'resources', 'models', file);
-    await importWeights({ program, python, model, weights: path, vocabulary: join(folder, 'vocabulary.json') });
-    // Only the metadata of it is used, the vocabulary among them.
-    if (preset === 'target') await copyFile(model, join(out, 'target.gguf'));
+    const path = join(out, `${preset}.gguf`);
+    await copyFile(join(root, 'resources', 'models', file), path);
     paths.push(path);
   }
+  const [target = ''] = paths;
+  const weights = join(out, 'target.safetensors');
+  await importWeights({ python, model: target, weights, vocabulary: join(folder, 'vocabulary.json') });
   return paths;
 }
