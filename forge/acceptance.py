@@ -11,8 +11,8 @@ import json
 
 import torch
 
+from model import Decoder, Hparams, read_safetensors
 from stream import StreamOptions, TokenStream, next_segment
-from train import Decoder, Hparams, read_safetensors
 from vocabulary import Vocabulary
 
 

@@ -14,7 +14,7 @@ import struct
 import numpy as np
 import torch
 
-from train import Decoder, Hparams, write_safetensors
+from model import Decoder, Hparams, write_safetensors
 
 #: Types of values by their number (ggml-org/ggml, docs/gguf.md), and of tensors.
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

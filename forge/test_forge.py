@@ -22,6 +22,7 @@ import import_gguf
 import train
 from cuts import asked_start, choose_span, cut_tokens
 from fake_quantize import fake_quantized
+from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
 from stream import StreamOptions, TokenStream, next_segment
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
@@ -45,7 +46,7 @@ def encode(texts):
 
 def tiny_model():
     torch.manual_seed(0)
-    return train.Decoder(train.Hparams(n_vocab=40, n_embd=16, n_layer=2, n_head=4, n_head_kv=1, n_ff=24, n_ctx=12))
+    return Decoder(Hparams(n_vocab=40, n_embd=16, n_layer=2, n_head=4, n_head_kv=1, n_ff=24, n_ctx=12))
 
 
 class CutTest(unittest.TestCase):
@@ -241,8 +242,8 @@ class ModelTest(unittest.TestCase):
                 parameter.zero_()
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "weights.safetensors")
-            train.write_safetensors(path, dict(model.named_parameters()), {"step": 5}, torch.float32)
-            self.assertEqual(train.read_safetensors(path, other), {"step": "5"})
+            write_safetensors(path, dict(model.named_parameters()), {"step": 5}, torch.float32)
+            self.assertEqual(read_safetensors(path, other), {"step": "5"})
         for (name, a), b in zip(model.named_parameters(), other.parameters()):
             torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
 
@@ -266,8 +267,8 @@ class TrainingTest(unittest.TestCase):
             return [float(row[column]) for row in csv.DictReader(file)]
 
     def weights(self, *names):
-        model = train.Decoder(train.Hparams(n_vocab=len(VOCABULARY), **train.PRESETS["toy"]))
-        metadata = train.read_safetensors(self.path(*names), model)
+        model = Decoder(Hparams(n_vocab=len(VOCABULARY), **PRESETS["toy"]))
+        metadata = read_safetensors(self.path(*names), model)
         return model.state_dict(), metadata
 
     def assert_equal_weights(self, one, another, **tolerance):
@@ -296,7 +297,7 @@ class TrainingTest(unittest.TestCase):
         self.assertFalse(torch.equal(weights["token_embd.weight"], state["model"]["token_embd.weight"]))
         # By its definition: a hundredth of each step's weights, and the rest of those before.
         torch.manual_seed(0)
-        average = train.Decoder(train.Hparams(n_vocab=len(VOCABULARY), **train.PRESETS["toy"])).state_dict()
+        average = Decoder(Hparams(n_vocab=len(VOCABULARY), **PRESETS["toy"])).state_dict()
         for n in (1, 2, 3):
             self.train("again", *schedule, "--run-steps", "1")
             model = torch.load(self.path("again", "checkpoint.pt"))["learners"]["toy"]["model"]
@@ -406,7 +407,7 @@ class QuantizeTest(unittest.TestCase):
 
     def test_a_step_computes_with_quantized_weights_and_changes_those_behind_them(self):
         shape = dict(n_embd=256, n_layer=1, n_head=4, n_head_kv=1, n_ff=512, n_ctx=16)
-        with unittest.mock.patch.dict(train.PRESETS, {"small": shape}):
+        with unittest.mock.patch.dict(PRESETS, {"small": shape}):
             words = "--preset toy --data . --vocabulary . --out . --steps 1 --batch 1 --micro 1".split()
             learner = train.Learner("small", 300, train.parse_arguments(words), "cpu")
         before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
