@@ -9,7 +9,7 @@
 #   until UNTIL             changes when it ends
 #   pause | resume          for those who need the GPU for a moment; the end stays where it is
 #   cycle N                 waits until cycle N (from 1) is over (at most 9 minutes), and packs its weights; training goes on
-#   finish                  waits until all has ended (at most 8 minutes), and packs the weights
+#   finish                  waits until all has ended (at most 9 minutes), and packs the weights
 #   back N                  puts the N-th group of their parts, from 0, into $OUT; "status" says how many there are
 #   join FOLDER INTO        at home: FOLDER holds all parts
 #
@@ -126,7 +126,7 @@ case ${1:?start, status, until, pause, resume, cycle, finish, back or join} in
     "$0" status | tail -n 1
     ;;
   finish)
-    for _ in $(seq 480); do
+    for _ in $(seq 540); do
       is_running || break
       sleep 1
     done
