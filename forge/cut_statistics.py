@@ -12,7 +12,7 @@ from vocabulary import EOT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, Vocabulary
 
 
 def blocks_of(row, vocabulary):
-    """@return ([(whether the suffix is first, prefix, suffix, middle)], tokens of these, marks that belong to no whole block)"""
+    """@return ([(whether the suffix is first, prefix, suffix, middle)], tokens of these, marks of cut-off blocks)"""
     marks = np.flatnonzero(np.isin(row, (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, EOT)))
     blocks, n_tokens, n_cut_off, i = [], 0, 0, 0
     while i < len(marks):
@@ -31,17 +31,17 @@ def blocks_of(row, vocabulary):
     return blocks, n_tokens, n_cut_off
 
 
-def is_line_end(prefix, suffix, middle):
-    return suffix[:1] in (b"", b"\n", b"\r")
-
+LINE_ENDS = (b"", b"\n", b"\r")
 
 #: Shares of the blocks: what a block is, from its prefix, suffix and middle.
 KINDS = {
     "one whole line, with the break before it": lambda prefix, suffix, middle: (
-        (middle[:1] in (b"\n", b"\r") or prefix == b"") and b"\n" not in middle.lstrip(b"\r\n") and is_line_end(prefix, suffix, middle)
+        (middle[:1] in (b"\n", b"\r") or prefix == b"")
+        and b"\n" not in middle.lstrip(b"\r\n")
+        and suffix[:1] in LINE_ENDS
     ),
     "the rest of a line": lambda prefix, suffix, middle: (
-        b"\n" not in middle and prefix[-1:] not in (b"", b"\n") and is_line_end(prefix, suffix, middle)
+        b"\n" not in middle and prefix[-1:] not in (b"", b"\n") and suffix[:1] in LINE_ENDS
     ),
     "several lines": lambda prefix, suffix, middle: b"\n" in middle.strip(b"\r\n"),
     "begins inside a word": lambda prefix, suffix, middle: (

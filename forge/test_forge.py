@@ -254,6 +254,12 @@ class TrainingTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
+        # The toy with rows that can be quantized, and smaller otherwise.
+        toy = dict(n_embd=256, n_layer=1, n_head=4, n_head_kv=1, n_ff=256, n_ctx=256)
+        patch = unittest.mock.patch.dict(PRESETS, {"toy": toy})
+        patch.start()
+        self.addCleanup(patch.stop)
+
     def train(self, name, *words):
         files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json"), "--out", self.path(name)]
         fixed = ["--preset", "toy", "--batch", "2", "--micro", "1", "--warmup", "2"]
@@ -277,8 +283,11 @@ class TrainingTest(unittest.TestCase):
             torch.testing.assert_close(weights, another[name], msg=name, **tolerance)
 
     def test_a_run_that_goes_on_gives_the_same_losses_and_weights(self):
-        schedule = ["--steps", "6", "--cycles", "2", "--decay", "0.5"]
-        self.train("whole", *schedule)
+        schedule = ["--steps", "6", "--cycles", "2", "--decay", "1", "--quantized", "0.5"]
+        watched = dict(autospec=True, side_effect=train.Learner.quantize)
+        with unittest.mock.patch.object(train.Learner, "quantize", **watched) as quantize:
+            self.train("whole", *schedule)
+        self.assertEqual(quantize.call_count, 2 + 2)  # as a trial, and in the last step of each cycle
         for n in ("1", "3", "2"):
             self.train("parts", *schedule, "--run-steps", n)
         self.assertEqual(len(self.column("whole", "loss")), 6)

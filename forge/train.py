@@ -224,6 +224,12 @@ class Learner:
         for matrix, quantized in zip(self._matrices, fake_quantized(self._masters)):
             matrix.copy_(quantized)
 
+    @torch.no_grad()
+    def restore(self):
+        for matrix, master in zip(self._matrices, self._masters or ()):
+            matrix.copy_(master)
+        self._masters = None
+
     def learn_from(self, micro, autocast):
         with autocast:
             loss = self._loss_of(micro) / self._n_micro
@@ -233,10 +239,7 @@ class Learner:
     @torch.no_grad()
     def finish_step(self, lr):
         """@return (loss, norm of the gradient), both still on the device"""
-        if self._masters is not None:  # what the quantized weights taught is done to those behind them
-            for matrix, master in zip(self._matrices, self._masters):
-                matrix.copy_(master)
-            self._masters = None
+        self.restore()  # what the quantized weights taught is done to those behind them
         norm = clip_gradients(self._parameters)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -298,6 +301,18 @@ class Trainer:
             n_params = sum(p.numel() for p in learner.model.parameters()) / 1e6
             step = self._progress.step
             print(f"{learner.preset}: {n_params:.2f} M parameters, {self._device}, from step {step}", flush=True)
+            if arguments.quantized > 0:
+                self._try_to_quantize(learner)
+
+    def _try_to_quantize(self, learner):
+        """What fails should do so now, and not when the rate falls; the second time is what a step will take."""
+        for _ in range(2):
+            start = time.monotonic()
+            learner.quantize()
+            learner.restore()
+            if self._device == "cuda":
+                torch.cuda.synchronize()
+        print(f"{learner.preset}: quantizing takes {1000 * (time.monotonic() - start):.0f} ms a step", flush=True)
 
     def _path(self, name):
         return os.path.join(self._arguments.out, name)
