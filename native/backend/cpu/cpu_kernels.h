@@ -41,7 +41,7 @@ inline constexpr int kDotsPerStart = 2;
 inline constexpr int kMaxTiles = 2, kMaxTileTokens = 64;
 
 /// Blocks of tokens after the last that kernels may read.
-inline constexpr int kSpareBlocks = 3;
+inline constexpr int kSpareBlocks = 1;
 
 struct MatmulArgs {
   const std::byte* tiles;  ///< packed_tiles.h

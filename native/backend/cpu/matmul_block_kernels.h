@@ -82,9 +82,8 @@ template <typename Format, int kTiles, int kTokens>
 inline void add_blocks(const ExpandedBlock<Format> (&blocks)[kTiles], const ActivationBlock32* x, int n, int group,
                        F32x16 (*acc)[kTiles]) {
 #ifdef OUTPOST_NARROW_SUMS
-  constexpr int kAtOnce = kTokens > 0 ? kTokens : kTokensAtOnce;
-  for (int t = 0; t < (kTokens > 0 ? kTokens : n); t += kAtOnce)
-    add_block_narrow<Format, kAtOnce>(blocks[0], x + t, group, acc + t);
+  for_tokens_at_once<kTokens>(
+      n, [&]<int kAtOnce>(int t) { add_block_narrow<Format, kAtOnce>(blocks[0], x + t, group, acc + t); });
 #else
   constexpr int kChains = kTokens == 1 ? 4 / kTiles : 1;
   for_tokens<kTokens>(n, [&](int t) { add_block<Format, kTiles, kChains>(blocks, x[t], group, acc[t]); });
@@ -96,7 +95,7 @@ template <typename Format, int kTiles, int kTokens>
 void matmul_block_tiles(const Format& format, const MatmulArgs& args) {
   using Tile = typename Format::Tile;
   constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens;
-  const int n = rounded_up(args.n_tokens);
+  const int n = args.n_tokens;
   F32x16 acc[kCapacity][kTiles];
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock * 256 < args.n_cols; ++superblock) {

@@ -59,10 +59,6 @@ inline const Block* activations(const MatmulArgs& args, int64_t superblock) {
   return static_cast<const Block*>(args.x) + superblock * args.x_stride;
 }
 
-/// Tokens come in blocks of kTokensAtOnce; what is computed for those past the last is dropped.
-inline int rounded_up(int n_tokens) { return (n_tokens + kTokensAtOnce - 1) / kTokensAtOnce * kTokensAtOnce; }
-static_assert(kTokensAtOnce - 1 <= kSpareBlocks && kMaxTileTokens % kTokensAtOnce == 0);
-
 /// body(t) for all tokens: kTokens of them, unrolled so that what they sum up stays in registers, or n if kTokens is 0.
 template <int kTokens, typename Body>
 inline void for_tokens(int n, const Body& body) {
@@ -249,14 +245,32 @@ inline void add_group(const ExpandedGroup<Format> (&expanded)[kTiles], const Act
 }
 #endif
 
+#ifdef OUTPOST_NARROW_SUMS
+/// body<k>(t) for k tokens from the t-th on: for kTokens together, or for all n if that is 0. The last of these take no
+/// more than they are: five ways of a search are not to cost what eight do.
+template <int kTokens, typename Body>
+inline void for_tokens_at_once([[maybe_unused]] int n, const Body& body) {
+  if constexpr (kTokens > 0) {
+    body.template operator()<kTokens>(0);
+  } else {
+    int t = 0;
+    for (; t + kTokensAtOnce <= n; t += kTokensAtOnce) body.template operator()<kTokensAtOnce>(t);
+    if (n - t >= 2) {
+      body.template operator()<2>(t);
+      t += 2;
+    }
+    if (t < n) body.template operator()<1>(t);
+  }
+}
+#endif
+
 /// A group for n tokens, or for kTokens of them if that is not 0.
 template <typename Format, int kTiles, int kTokens>
 inline void add_groups(const ExpandedGroup<Format> (&expanded)[kTiles], const ActivationBlock* x, int n, int group,
                        I32x16 (*sums)[kTiles]) {
 #ifdef OUTPOST_NARROW_SUMS
-  constexpr int kAtOnce = kTokens > 0 ? kTokens : kTokensAtOnce;
-  for (int t = 0; t < (kTokens > 0 ? kTokens : n); t += kAtOnce)
-    add_group_narrow<Format, kAtOnce>(expanded[0], x + t, group, sums + t);
+  for_tokens_at_once<kTokens>(
+      n, [&]<int kAtOnce>(int t) { add_group_narrow<Format, kAtOnce>(expanded[0], x + t, group, sums + t); });
 #else
   constexpr int kChains = kTokens == 1 ? 4 / kTiles : 1;
   for_tokens<kTokens>(n, [&](int t) { add_group<Format, kTiles, kChains>(expanded, x[t], group, sums[t]); });
@@ -269,7 +283,7 @@ template <typename Format, int kTiles, int kTokens>
 void matmul_tiles(const Format& format, const MatmulArgs& args) {
   using Tile = typename Format::Tile;
   constexpr int kCapacity = kTokens > 0 ? kTokens : kMaxTileTokens;
-  const int n = rounded_up(args.n_tokens);
+  const int n = args.n_tokens;
   F32x16 acc[kCapacity][kTiles];
   for_tokens<kTokens>(n, [&](int t) { std::fill_n(acc[t], kTiles, f32_set1(0.0f)); });
   for (int64_t superblock = 0; superblock < args.n_cols / 256; ++superblock) {
@@ -314,7 +328,8 @@ inline void for_tile_sizes(const MatmulArgs& args, const Run& run) {
   const auto with_tokens = [&]<int kTiles>(const MatmulArgs& some) {
     if (some.n_tokens == 1) return run.template operator()<kTiles, 1>(some);
     if (some.n_tokens == 2) return run.template operator()<kTiles, 2>(some);
-    if (some.n_tokens <= 4) return run.template operator()<kTiles, 4>(some);
+    static_assert(kSpareBlocks >= 1);
+    if (some.n_tokens <= 4) return run.template operator()<kTiles, 4>(some);  // a fourth of three is dropped
     run.template operator()<kTiles, 0>(some);
   };
   if (args.n_tiles == kTilesAtOnce && args.n_tokens > 1) return with_tokens.template operator()<kTilesAtOnce>(args);
