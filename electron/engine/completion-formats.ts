@@ -40,7 +40,7 @@ const knownFormats: readonly KnownFormat[] = [
     tokens: ['<|fim_prefix|>', '<|end_of_turn|>'],
     order: 'spm',
     hasFiles: true,
-    nCandidates: 5,
+    nCandidates: 8,
   },
   { ...plain, family: 'Qwen Coder', tokens: ['<|fim_prefix|>', '<|im_start|>'], hasFiles: true, afterRepository: '\n' },
   { ...plain, family: 'CodeGemma', tokens: ['<|fim_prefix|>', '<start_of_turn>'] },

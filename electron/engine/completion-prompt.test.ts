@@ -190,15 +190,21 @@ describe('the way to fill a gap', () => {
 
   it('is to read on at the start of a line, among candidates that the text behind tells apart', () => {
     const gap = at('a();\n  ', '\n  c();\n');
-    expect(gap).toEqual({ text: 'a();', beginWith: '\n  ', isForward: true, nCandidates: 5, followedBy: '\n  c();\n' });
+    expect(gap).toEqual({ text: 'a();', beginWith: '\n  ', isForward: true, nCandidates: 8, followedBy: '\n  c();\n' });
     const tokens = completionPrompt(own, format, { ...request, suffix: '\n  c();\n' }, gap, 1000);
     expect(own.show(tokens)).toMatch(/\[\[<\|file_sep\|>\]\]src\/a\.ts\na\(\);$/);
     expect(own.show(tokens)).not.toContain('fim');
   });
 
   it('is to fill in inside of a line', () => {
-    expect(at('a();\n  b', '\n  c();\n')).toMatchObject({ isForward: false, nCandidates: 5, beginWith: '  b' });
-    expect(at('a();\n', ');\n  c();')).toMatchObject({ isForward: false, nCandidates: 5, beginWith: '' });
+    expect(at('a();\n  b', '\n  c();\n')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '  b' });
+    expect(at('a();\n', ');\n  c();')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '' });
+  });
+
+  it('compares candidates by the beginning of what the model was shown behind them', () => {
+    expect(at('  b', '\n  c();\n\n  call(withMany, arguments);\n').followedBy).toBe('\n  c();\n\n  call(withMan');
+    expect(at('  b', ');\n').followedBy).toBe(');\n');
+    expect(at('  b', `${'😀'.repeat(99)}\n`).followedBy).toBe('😀'.repeat(16));
   });
 
   it('is to read on where nothing stands behind, to the end of the line', () => {
@@ -207,7 +213,7 @@ describe('the way to fill a gap', () => {
       ['a();\n', '\n \n'],
       ['const a =', ''],
     ] as const)
-      expect(at(prefix, suffix)).toMatchObject({ isForward: true, nCandidates: 5, followedBy: '\n' });
+      expect(at(prefix, suffix)).toMatchObject({ isForward: true, nCandidates: 8, followedBy: '\n' });
     expect(at('a() {\n', '\n', 'block')).toMatchObject({ isForward: true, nCandidates: 1, followedBy: '' });
   });
 

@@ -42,6 +42,8 @@ export function completionSuffix(suffix: string): string {
 /** Lines behind the cursor that say which candidate fits, blank ones not counted. */
 const linesBehind = 2;
 const behindChars = 1000;
+/** The beginning of it, for a model that was shown it all: a few tokens say which candidate leads there. */
+const shownBehind = /^(?:\s*\S){1,16}\s*/u;
 
 /** The rest of the cursor's line and the next lines with something in them; "" if there is nothing but blanks. */
 export function textBehind(suffix: string): string {
@@ -105,7 +107,8 @@ export function gapOf(
   const behind = textBehind(suffix);
   const isWholeLine = /(?:^|\n)[ \t]*$/.test(prefix.slice(-windowChars)) && /^[ \t\r]*\n/.test(behind);
   const isForward = behind === '' || (mode === 'line' && isWholeLine);
-  const candidates = mode === 'line' ? { nCandidates, followedBy: behind || '\n' } : { nCandidates: 1, followedBy: '' };
+  const followedBy = isForward ? behind || '\n' : (shownBehind.exec(behind)?.[0] ?? '');
+  const candidates = mode === 'line' ? { nCandidates, followedBy } : { nCandidates: 1, followedBy: '' };
   return { ...splitPrefix(prefix, isForward), isForward, ...candidates };
 }
 

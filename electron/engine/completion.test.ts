@@ -21,7 +21,7 @@ it('chooses a line among candidates by the text behind it', async () => {
   const { engine, completion, show } = open();
   const call = complete(completion, completeRequest({ prefix: 'a();\n  ', suffix: '\n  c();\n' }), undefined);
   const { request, sink, done } = await engine.submitted();
-  expect(request).toMatchObject({ candidates: 5, followedBy: '\n  c();\n', beginWith: '\n  ', temperature: 0 });
+  expect(request).toMatchObject({ candidates: 8, followedBy: '\n  c();\n', beginWith: '\n  ', temperature: 0 });
   expect(show(request.tokens)).toBe('[[BOS]]a();');
   sink.onText?.('b();', 3);
   done('stop_string', undefined, { logProbs: Float32Array.of(Math.log(0.25)) });

@@ -19,7 +19,7 @@ import { openStore } from './store.mjs';
 /** @typedef {Filled & { id: string, kind: string, group: string, isExact: boolean }} FilledRow */
 
 /** Another number where a change of the code changes what models are asked. */
-const version = 2;
+const version = 3;
 
 /** @param {string} path */
 async function hashOfFile(path) {
