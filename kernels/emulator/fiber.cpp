@@ -30,12 +30,12 @@
 #ifdef OUTPOST_ASM_FIBERS
 /// Saves the registers that a callee keeps on this stack and takes those of the other.
 extern "C" void outpost_switch_stack(void** save, void* load);
+#ifdef __aarch64__
 #ifdef __APPLE__
 #define OUTPOST_SWITCH_STACK "_outpost_switch_stack"
 #else
 #define OUTPOST_SWITCH_STACK "outpost_switch_stack"
 #endif
-#ifdef __aarch64__
 // Procedure call standard for 64-bit ARM: x19 to x28, frame and link register, the lower halves of v8 to v15.
 constexpr size_t kSavedWords = 20, kReturnWord = 11;
 asm(".text\n.p2align 2\n.globl " OUTPOST_SWITCH_STACK "\n" OUTPOST_SWITCH_STACK R"(:

@@ -218,6 +218,7 @@ void matmul_rows(const MatmulArgs& args) {
   static const Rows rows;
   if (args.n_tokens == 1) return matmul_rows<Format, Rows, 1>(rows, args);
   if (args.n_tokens == 2) return matmul_rows<Format, Rows, 2>(rows, args);
+  static_assert(kMaxRowTokens - 3 <= kSpareBlocks);
   matmul_rows<Format, Rows, kMaxRowTokens>(rows, args);
 }
 

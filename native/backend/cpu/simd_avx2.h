@@ -17,9 +17,9 @@ inline constexpr int kDenseTokensAtOnce = 6;
 inline constexpr int kVectorsAtOnce = 1;
 #if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
 #define OUTPOST_AVX2_VNNI
-inline constexpr int kTokensAtOnce = 1;
 #else
 #define OUTPOST_NARROW_SUMS
+/// Tokens that a quantized product takes together if it takes many.
 inline constexpr int kTokensAtOnce = 4;
 #endif
 

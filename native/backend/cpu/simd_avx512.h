@@ -19,7 +19,6 @@ namespace {
 // Of 32 registers 16 hold the codes of 32 columns of two tiles.
 inline constexpr int kTilesAtOnce = 2;
 inline constexpr int kDenseTokensAtOnce = 8;
-inline constexpr int kTokensAtOnce = 1;
 inline constexpr int kVectorsAtOnce = 4;
 
 struct F32x16 {

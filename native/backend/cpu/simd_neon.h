@@ -13,7 +13,6 @@ namespace {
 // A group's codes for one tile take all 32 registers already.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
-inline constexpr int kTokensAtOnce = 1;
 inline constexpr int kVectorsAtOnce = 1;
 
 struct F32x16 {

@@ -19,8 +19,6 @@ namespace {
 /// Tiles that a kernel multiplies at once, and tokens if the tiles are dense: as many as registers allow.
 inline constexpr int kTilesAtOnce = 1;
 inline constexpr int kDenseTokensAtOnce = 4;
-/// Tokens that a quantized product takes together if it takes many.
-inline constexpr int kTokensAtOnce = 1;
 /// Vectors of positions that attention has sums for, for each of four queries.
 inline constexpr int kVectorsAtOnce = 1;
 
