@@ -24,6 +24,7 @@ const shipped = { target: 'outpost-code', draft: 'outpost-code-draft' };
 /** @param {string[]} words */
 export async function forgeTokens(words) {
   const { values } = parseArgs({ args: words, options: { continue: { type: 'boolean' }, pair: { type: 'boolean' } } });
+  if (values.pair && !values.continue) throw new SetupError('--pair goes with --continue.');
   await ensureSystemPackages(['build', 'forge']);
   await ensureDependencies();
   const program = engineProgram(await buildNative('release'));
