@@ -42,7 +42,10 @@ export function completionSuffix(suffix: string): string {
 /** Lines behind the cursor that say which candidate fits, blank ones not counted. */
 const linesBehind = 2;
 const behindChars = 1000;
-/** The beginning of it, for a model that was shown it all: a few tokens say which candidate leads there. */
+/**
+ * The beginning of it, for a model that was shown it all: a few tokens say which candidate leads there
+ * (forge/evaluation/README.md).
+ */
 const shownBehind = /^(?:\s*\S){1,16}\s*/u;
 
 /** The rest of the cursor's line and the next lines with something in them; "" if there is nothing but blanks. */
