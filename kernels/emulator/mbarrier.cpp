@@ -59,14 +59,14 @@ void Mbarriers::end_phase_if_complete(Mbarrier& mbarrier) {
   if (mbarrier.n_missing > 0 || mbarrier.n_bytes != 0) return;
   ++mbarrier.phase;
   mbarrier.n_missing = mbarrier.n_arrivals;
-  mbarrier.over = std::exchange(mbarrier.arrived, {});
-  mbarrier.over.raise(mbarrier.agent, mbarrier.phase);
+  mbarrier.arrived.raise(mbarrier.agent, mbarrier.phase);
+  mbarrier.over = mbarrier.arrived.take();
   for (const int thread : std::exchange(mbarrier.waiting, {})) wake(thread);
 }
 
 void Mbarriers::arrive(Pointer<uint64_t> at, uint32_t n_expected_bytes) {
   Mbarrier& mbarrier = find(at);
-  mbarrier.arrived.join(order_.clock_of(thread_index()));
+  mbarrier.arrived.add(order_.clock_of(thread_index()));
   order_.advance(thread_index());
   count_bytes(mbarrier, n_expected_bytes);
   count_arrival(mbarrier);
@@ -84,7 +84,7 @@ void Mbarriers::wait(Pointer<uint64_t> at, uint32_t parity) {
     mbarrier.waiting.push_back(thread_index());
     sleep_until_woken();
   }
-  order_.clock_of(thread_index()).join(mbarrier.over);
+  order_.see(thread_index(), mbarrier.over);
 }
 
 void Mbarriers::copy(Pointer<uint8_t> to, Pointer<const uint8_t> from, uint32_t n_bytes, Pointer<uint64_t> at) {

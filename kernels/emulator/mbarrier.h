@@ -40,7 +40,8 @@ class Mbarriers {
     bool is_published = false;
     int64_t n_bytes = 0;  ///< expected, less those that have come
     uint32_t phase = 0;
-    VectorClock arrived{}, over{};  ///< what is ordered before the end of this phase and of the last
+    GatheredTimes arrived{};  ///< what is ordered before the end of this phase
+    SharedTimes over{};       ///< and of the last
     std::vector<int> waiting{};
   };
 

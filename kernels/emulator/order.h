@@ -6,21 +6,51 @@
 // to which time of each agent everything is over.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace outpost::emulator {
 
+/// A time of every agent; of those beyond its end 0.
+using Times = std::vector<uint32_t>;
+/// Times that nobody changes any more, so that all threads of a warp or a block may have the same.
+using SharedTimes = std::shared_ptr<const Times>;
+
+/// What a thread has seen: what it shares with those that it has met, and what it alone has seen since. Blocks meet
+/// often, and have hundreds of threads: a clock of its own for each would be most of the emulator's time.
 class VectorClock {
  public:
-  uint32_t operator[](size_t agent) const { return agent < times_.size() ? times_[agent] : 0; }
+  uint32_t operator[](size_t agent) const;
+  /// Of the thread itself, its copies or its warp's products; everything else is seen with others.
   void raise(size_t agent, uint32_t time);
-  void join(const VectorClock& other);
 
  private:
-  std::vector<uint32_t> times_;
+  friend class GatheredTimes;
+  friend class BlockOrder;
+  struct Own {
+    size_t agent = SIZE_MAX;
+    uint32_t time = 0;
+  };
+
+  SharedTimes shared_;  ///< null: nothing yet
+  std::array<Own, 3> own_{};
+};
+
+/// What several threads have seen together.
+class GatheredTimes {
+ public:
+  void raise(size_t agent, uint32_t time);
+  void add(const VectorClock& clock);
+  /// Leaves nothing behind.
+  SharedTimes take();
+
+ private:
+  Times times_;
+  SharedTimes last_added_;  ///< threads that have met come one after the other
 };
 
 /// The clocks of a block's threads, from its first asynchronous instruction on. Before it barriers suffice; and what
@@ -43,10 +73,20 @@ class BlockOrder {
   void advance(int thread);
   /// These threads meet and see each other's accesses.
   void meet(int first_thread, int n);
+  /// The thread sees what those saw who made these times.
+  void see(int thread, const SharedTimes& times);
 
  private:
+  /// Two times and the later of both.
+  struct Joined {
+    SharedTimes one, other, both;
+  };
+
   size_t n_threads_;
   std::vector<VectorClock> clocks_;
+  /// The last few, because threads that have met wait for the same one after the other.
+  std::array<Joined, 16> joined_{};
+  size_t next_joined_ = 0;
 };
 
 }  // namespace outpost::emulator

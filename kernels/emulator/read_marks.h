@@ -17,23 +17,29 @@ class ReadMarks {
   explicit ReadMarks(size_t size_bytes) : pieces_((size_bytes + 15) / 16) {}
 
   void clear() {
-    for (Piece& piece : pieces_) piece.clear();
+    for (Piece& piece : pieces_) {
+      piece.marks.clear();
+      piece.n_next = kFewMarks;
+    }
   }
 
-  /// @param seen what is ordered before the read, which stands for those that it follows
+  /// @param seen what is ordered before the read, which stands for those that it follows: they are forgotten, though
+  ///        only when they have become twice as many, as a search of all for every read would take long
   void add(size_t begin, size_t n_bytes, size_t agent, uint32_t time, const VectorClock& seen) {
     for_each_piece(begin, n_bytes, [&](Piece& piece, uint16_t bytes) {
-      bool is_new = true;
-      std::erase_if(piece, [&](Mark& mark) {
-        if (mark.agent == agent && mark.time == time) {
-          mark.bytes |= bytes;
-          is_new = false;
-        } else if (seen[mark.agent] >= mark.time) {
-          mark.bytes &= static_cast<uint16_t>(~bytes);
-        }
-        return mark.bytes == 0;
-      });
-      if (is_new) piece.push_back({static_cast<uint16_t>(agent), bytes, time});
+      auto& [marks, n_next] = piece;
+      if (!marks.empty() && marks.back().agent == agent && marks.back().time == time) {
+        marks.back().bytes |= bytes;
+        return;
+      }
+      if (marks.size() >= n_next) {
+        std::erase_if(marks, [&](Mark& mark) {
+          if (seen[mark.agent] >= mark.time) mark.bytes &= static_cast<uint16_t>(~bytes);
+          return mark.bytes == 0;
+        });
+        n_next = std::max(kFewMarks, 2 * marks.size());
+      }
+      marks.push_back({static_cast<uint16_t>(agent), bytes, time});
     });
   }
 
@@ -42,7 +48,7 @@ class ReadMarks {
   std::optional<size_t> take(size_t begin, size_t n_bytes, const VectorClock& seen) {
     std::optional<size_t> unordered;
     for_each_piece(begin, n_bytes, [&](Piece& piece, uint16_t bytes) {
-      std::erase_if(piece, [&](Mark& mark) {
+      std::erase_if(piece.marks, [&](Mark& mark) {
         if ((mark.bytes & bytes) != 0 && seen[mark.agent] < mark.time) unordered = mark.agent;
         mark.bytes &= static_cast<uint16_t>(~bytes);
         return mark.bytes == 0;
@@ -57,7 +63,11 @@ class ReadMarks {
     uint16_t bytes;  ///< a bit for each
     uint32_t time;
   };
-  using Piece = std::vector<Mark>;
+  static constexpr size_t kFewMarks = 8;
+  struct Piece {
+    std::vector<Mark> marks;
+    size_t n_next = kFewMarks;  ///< with as many, those that others stand for are forgotten
+  };
 
   template <typename Visitor>
   void for_each_piece(size_t begin, size_t n_bytes, const Visitor& visitor) {
