@@ -72,6 +72,12 @@ template <typename T>
 GPU_FN T shuffle_xor(T value, int32_t mask) {
   return metal::simd_shuffle_xor(value, ushort(mask));
 }
+/// Lanes in pairs at distance 16, 8, 4, 2, 1, by `Combine::of`, for which the order of the two makes no difference.
+template <typename Combine, typename T>
+GPU_FN T combine_lanes(T x) {
+  GPU_UNROLL for (int32_t distance = 16; distance > 0; distance /= 2) x = Combine::of(x, shuffle_xor(x, distance));
+  return x;
+}
 GPU_FN uint32_t ballot(bool is_true) { return uint32_t(static_cast<uint64_t>(metal::simd_ballot(is_true))); }
 
 // ---- f32

@@ -7,20 +7,17 @@
 namespace outpost {
 namespace gpu {
 
-GPU_FN float warp_sum(float x) {
-  GPU_UNROLL for (int32_t distance = 16; distance > 0; distance /= 2) x += shuffle_xor(x, distance);
-  return x;
-}
+struct Addition {
+  static GPU_FN float of(float a, float b) { return a + b; }
+  static GPU_FN int32_t of(int32_t a, int32_t b) { return a + b; }
+};
+struct Maximum {
+  static GPU_FN float of(float a, float b) { return max32(a, b); }
+};
 
-GPU_FN int32_t warp_sum(int32_t x) {
-  GPU_UNROLL for (int32_t distance = 16; distance > 0; distance /= 2) x += shuffle_xor(x, distance);
-  return x;
-}
-
-GPU_FN float warp_max(float x) {
-  GPU_UNROLL for (int32_t distance = 16; distance > 0; distance /= 2) x = max32(x, shuffle_xor(x, distance));
-  return x;
-}
+GPU_FN float warp_sum(float x) { return combine_lanes<Addition>(x); }
+GPU_FN int32_t warp_sum(int32_t x) { return combine_lanes<Addition>(x); }
+GPU_FN float warp_max(float x) { return combine_lanes<Maximum>(x); }
 
 /// @param scratch [kWarps], free to be written again after the next barrier that the caller makes
 template <int kWarps>
