@@ -55,3 +55,34 @@ it('does not warm up the second prompt when a key ended the first', async () => 
   await expect(call).rejects.toMatchObject({ name: 'AbortError' });
   expect(engine.requests).toHaveLength(1);
 });
+
+it('ends a block where the file goes on, and does not wait for what would be cut off', async () => {
+  const { engine, completion } = open();
+  const block = completeRequest({ mode: 'block', prefix: 'f() {\n  ', suffix: '\n}\n' });
+  const call = complete(completion, block, undefined);
+  const { sink } = await engine.submitted();
+  sink.onText?.('a();', 4);
+  sink.onText?.('\n}', 6);
+  expect(await call).toMatchObject({ text: 'a();', reason: 'stop_string' });
+});
+
+it('is as sure of a block as of what is left of it', async () => {
+  const { engine, completion } = open();
+  const block = completeRequest({ mode: 'block', prefix: 'f() {\n  ', suffix: '\n}\n' });
+  const call = complete(completion, block, undefined);
+  const { sink, done } = await engine.submitted();
+  sink.onText?.('ab\n}', 4);
+  done('end_of_text', undefined, { logProbs: Float32Array.from([0.5, 0.5, 0.01, 0.01], Math.log) });
+  expect(await call).toMatchObject({ text: 'ab', confidence: expect.closeTo(0.5, 6) });
+});
+
+it('says that a block was cancelled, however far it was', async () => {
+  const { engine, completion } = open();
+  const stopping = new AbortController();
+  const block = completeRequest({ mode: 'block', prefix: 'f() {\n  ', suffix: '\n}\n' });
+  const call = complete(completion, block, stopping.signal);
+  const { sink } = await engine.submitted();
+  sink.onText?.('a();', 4);
+  stopping.abort();
+  await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+});

@@ -1,5 +1,6 @@
 // One inline completion: prompt, limits, and what ends the text.
 import type { CompleteRequest, CompleteResult } from '../common/engine-contract.ts';
+import { blockEnd } from './block-end.ts';
 import type { FimFormat } from './completion-formats.ts';
 import { completionPrompt, type Gap, gapOf, otherGap } from './completion-prompt.ts';
 import { defined, generateText } from './generation.ts';
@@ -28,7 +29,11 @@ export async function complete(
   const other = request.isWarmUp ? otherGap(fim, gap, request) : null;
   if (other !== null) await fill(completion, request, other, signal);
   const { logProbs, ...stats } = result.stats;
-  return { ...result, stats, confidence: confidence(logProbs), usedSuffix: fim !== null };
+  const end = request.mode === 'block' ? blockEnd(result.text, request, /*isWhole=*/ true) : null;
+  const text = end === null ? result.text : result.text.slice(0, end);
+  // What was cut off says nothing about the rest.
+  const nKept = end === null ? logProbs.length : completion.model.tokenize(text, { addBos: false }).length;
+  return { ...result, text, stats, confidence: confidence(logProbs.subarray(0, nKept)), usedSuffix: fim !== null };
 }
 
 function fill(
@@ -55,6 +60,7 @@ function fill(
       ...defined({ texts, deadlineMs }),
     },
     signal,
+    (text) => mode === 'block' && blockEnd(text, request, /*isWhole=*/ false) !== null,
   );
 }
 

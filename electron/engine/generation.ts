@@ -52,18 +52,27 @@ export async function* generate(
   }
 }
 
-/** Runs a request to its end. */
+/**
+ * Runs a request to its end, or until enough is said.
+ * @param isEnough asked of the text whenever there is more of it; then the request ends, with reason `stop_string`
+ */
 export async function generateText(
   engine: NativeEngine,
   request: NativeGenerateRequest,
   signal: AbortSignal | undefined,
+  isEnough: (text: string) => boolean = () => false,
 ): Promise<{ text: string; reason: StopReason; stats: NativeGenerateStats }> {
+  const enough = new AbortController();
+  const either = signal === undefined ? enough.signal : AbortSignal.any([signal, enough.signal]);
   let text = '';
-  for await (const event of generate(engine, request, signal)) {
-    if (event.type === 'text') text += event.text;
+  for await (const event of generate(engine, request, either)) {
+    if (event.type === 'text') {
+      text += event.text;
+      if (isEnough(text)) enough.abort();
+    }
     if (event.type === 'done') {
       signal?.throwIfAborted();
-      return { text, reason: event.reason, stats: event.stats };
+      return { text, reason: enough.signal.aborted ? 'stop_string' : event.reason, stats: event.stats };
     }
   }
   throw new Error('The engine ended a request without saying so.');
