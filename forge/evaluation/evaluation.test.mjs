@@ -6,7 +6,7 @@ import { afterAll, expect, it } from 'vitest';
 import { root } from '../../scripts/lib/process.mjs';
 import { isExact } from './measure.mjs';
 import { cutAtSuffix } from './models.mjs';
-import { excerpts, infillingTasks, lineTasks, nTuningProblems } from './samples.mjs';
+import { blockTasks, excerpts, infillingTasks, lineTasks, nTuningProblems } from './samples.mjs';
 import { difference, estimate, wilson } from './statistics.mjs';
 import { openStore } from './store.mjs';
 
@@ -129,6 +129,22 @@ it('takes the same excerpts and cursors every time, from held-out packages only'
       expect(suffix.startsWith('\n')).toBe(true);
       expect(expected.length).toBeGreaterThanOrEqual(3);
       expect(expected).not.toContain('\n');
+    }
+    // Nothing opens a block there.
+    expect(await blockTasks(corpus, manifest, 3)).toEqual([]);
+    const functions = Array.from(
+      { length: 200 },
+      (_, i) => `function f${i}() {\n  a${i}();\n  b${i}();\n\n  c();\n}\n`,
+    ).join('');
+    await writeFile(join(root, corpus, 'heldout/one-1', 'a.ts'), functions);
+    const blocks = await blockTasks(corpus, manifest, 3);
+    expect(blocks).toEqual(await blockTasks(corpus, manifest, 3));
+    expect(blocks).toHaveLength(2);
+    for (const { prefix, expected, suffix } of blocks) {
+      expect(functions).toContain(prefix + expected + suffix);
+      expect(prefix).toMatch(/\nfunction f\d+\(\) \{\n {2}$/);
+      expect(expected).toMatch(/^a\d+\(\);(?:\n {2}b\d+\(\);)?$/);
+      expect(suffix).toMatch(/^\n/);
     }
   } finally {
     await rm(join(root, corpus), { recursive: true });

@@ -29,16 +29,23 @@ export async function filled(context) {
   const problems = [...new Set(all.map(({ group }) => group))];
   const chosen = new Set(problems.slice(0, context.isQuick ? nProblems / 10 : nProblems));
   const tasks = all.filter(({ group }) => chosen.has(group));
-  /** @type {FilledRow[][]} */
+  const [ours = [], theirs = []] = await fillByBoth(context, 'infilling', tasks);
+  return { tasks, ours, theirs };
+}
+
+/**
+ * @param {Context} context @param {string} part names the file of the results @param {Task[]} tasks
+ * @returns {Promise<FilledRow[][]>} of each contestant, one for each task
+ */
+export async function fillByBoth(context, part, tasks) {
   const results = [];
   for (const contestant of context.contestants)
     results.push(
-      await step(`infilling: ${contestant.name}`, (progress) =>
-        measureFilling({ ...context, part: 'infilling', contestant, tasks, progress }),
+      await step(`${part}: ${contestant.name}`, (progress) =>
+        measureFilling({ ...context, part, contestant, tasks, progress }),
       ),
     );
-  const [ours = [], theirs = []] = results;
-  return { tasks, ours, theirs };
+  return results;
 }
 
 /** @param {FilledRow} row */

@@ -7,7 +7,7 @@ import { root } from '../../scripts/lib/process.mjs';
 
 /** @typedef {import('./samples.mjs').Task} Task */
 /** @typedef {import('../../electron/engine/native.d.ts').NativeModel} NativeModel */
-/** @typedef {typeof import('../../electron/engine/completion-formats.ts') & typeof import('../../electron/engine/completion-prompt.ts')} AppCode */
+/** @typedef {typeof import('../../electron/engine/completion-formats.ts') & typeof import('../../electron/engine/completion-prompt.ts') & typeof import('../../electron/engine/block-end.ts')} AppCode */
 /**
  * @typedef {object} Filled
  * @property {string} text
@@ -29,7 +29,8 @@ const nCtx = 2048;
 /** The app's modules are TypeScript, which Node 20 does not run. @returns {Promise<AppCode>} */
 async function appCode() {
   const { rolldown } = await import('rolldown');
-  const input = ['formats', 'prompt'].map((name) => join(root, 'electron', 'engine', `completion-${name}.ts`));
+  const names = ['completion-formats', 'completion-prompt', 'block-end'];
+  const input = names.map((name) => join(root, 'electron', 'engine', `${name}.ts`));
   const bundle = await rolldown({ input, platform: 'node', logLevel: 'warn' });
   const folder = join(root, 'build', 'forge', 'evaluation', 'app');
   await bundle.write({ dir: folder, format: 'esm' });
@@ -42,7 +43,7 @@ async function appCode() {
  * @param {{ addon: string, model: string, draft?: string | undefined, nThreads: number }} options
  */
 export async function openFiller({ addon, model: path, draft: draftPath, nThreads }) {
-  const { fimFormat, gapOf, completionPrompt } = await appCode();
+  const { fimFormat, gapOf, completionPrompt, blockEnd } = await appCode();
   /** @type {import('../../electron/engine/native.d.ts').NativeAddon} */
   const { loadModel } = createRequire(import.meta.url)(addon);
   const load = (/** @type {string} */ file) => loadModel(file, { nThreads }).promise;
@@ -63,10 +64,10 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
 
     /** @param {Task} task @returns {Promise<Filled>} */
     fill: async (task) => {
-      const isLine = task.kind !== 'random span';
-      const { prefix, suffix, path, repository, maxTokens } = task;
+      const { kind, prefix, suffix, path, repository, maxTokens } = task;
+      const isSpan = kind === 'random span';
       /** @type {'line' | 'block'} */
-      const mode = isLine ? 'line' : 'block';
+      const mode = isSpan || kind === 'block' ? 'block' : 'line';
       const request = { path, prefix, suffix, repository, files: [], mode };
       const gap = gapOf(format, request);
       const { beginWith, nCandidates, followedBy } = gap;
@@ -82,12 +83,13 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
         candidates: nCandidates,
         followedBy,
         temperature: 0,
-        stop: isLine ? ['\n'] : [],
+        stop: isSpan ? [] : [mode === 'line' ? '\n' : '\n\n'],
       }).done;
       const { nDrafted, nAccepted } = stats.drafts.model;
       const cpu = process.cpuUsage(startCpu);
+      const end = kind === 'block' ? blockEnd(text, task, true) : null;
       return {
-        text: format === null && !isLine ? cutAtSuffix(text, suffix) : text,
+        text: format === null && isSpan ? cutAtSuffix(text, suffix) : text.slice(0, end ?? text.length),
         nPrompt: stats.nPrompt,
         nReused: stats.nReused,
         nTokens: stats.nDecoded,

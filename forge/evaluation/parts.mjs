@@ -8,10 +8,10 @@ import { capture, root } from '../../scripts/lib/process.mjs';
 import { step } from '../../scripts/lib/steps.mjs';
 import { importWeights } from '../import.mjs';
 import { findPython } from '../python.mjs';
-import { filled, isExact, membersOf } from './filled.mjs';
+import { fillByBoth, filled, isExact, membersOf } from './filled.mjs';
 import { latency } from './latency.mjs';
-import { measureBits, measureFilling, measurePasses } from './measure.mjs';
-import { excerpts, lineTasks, tokenTexts } from './samples.mjs';
+import { measureBits, measurePasses } from './measure.mjs';
+import { blockTasks, excerpts, lineTasks, tokenTexts } from './samples.mjs';
 import { difference, estimate } from './statistics.mjs';
 import { countTokens } from './tokens.mjs';
 import { inWords, percent, plain, signed, signedPercent } from './words.mjs';
@@ -25,7 +25,7 @@ import { inWords, percent, plain, signed, signedPercent } from './words.mjs';
 /** @typedef {import('./filled.mjs').Section} Section */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-export const parts = { bits, infilling, lines, tokens, acceptance, latency };
+export const parts = { bits, infilling, lines, blocks, tokens, acceptance, latency };
 
 const filesPerLanguage = 4;
 
@@ -92,14 +92,7 @@ function answers(tasks, rows) {
 /** @param {Context} context @returns {Promise<Section>} */
 async function lines(context) {
   const tasks = await lineTasks(context.corpus, context.manifest, context.isQuick ? 1 : filesPerLanguage);
-  /** @type {FilledRow[][]} */
-  const results = [];
-  for (const contestant of context.contestants)
-    results.push(
-      await step(`ends of lines: ${contestant.name}`, (progress) =>
-        measureFilling({ ...context, part: 'lines', contestant, tasks, progress }),
-      ),
-    );
+  const results = await fillByBoth(context, 'lines', tasks);
   const languages = [...new Set(tasks.map(({ group }) => group.split('/')[0] ?? '')), ''];
   const rows = languages.map((language) => {
     const [mine = [], others = []] = results.map((all) =>
@@ -123,6 +116,26 @@ async function lines(context) {
     }),
   );
   return { title: 'Ends of lines in held-out files', text: `${markdownTable([head, ...rows])}\n\n${barPlot(bars)}` };
+}
+
+/** @param {Context} context @returns {Promise<Section>} */
+async function blocks(context) {
+  const tasks = await blockTasks(context.corpus, context.manifest, context.isQuick ? 1 : filesPerLanguage);
+  const results = await fillByBoth(context, 'blocks', tasks);
+  const firstLine = (/** @type {string | undefined} */ text) => (text ?? '').split('\n', 1)[0]?.trimEnd();
+  const hits = /** @type {[string, (row: FilledRow, i: number) => boolean][]} */ ([
+    ['all that is missing', isExact],
+    ['its first line', (row, i) => firstLine(row.text) === firstLine(tasks[i]?.expected)],
+  ]);
+  const rows = hits.map(([what, isHit]) => {
+    const [mine = [], others = []] = results.map((all) =>
+      all.map((row, i) => ({ group: row.group, part: isHit(row, i) ? 1 : 0, whole: 1 })),
+    );
+    const cells = [inWords(estimate(mine), percent), inWords(estimate(others), percent)];
+    return [what, `${mine.length}`, ...cells, inWords(difference(mine, others), signedPercent)];
+  });
+  const head = ['first lines of blocks, exact', 'tasks', ...context.contestants.map(({ name }) => name), 'difference'];
+  return { title: 'Blocks in held-out files', text: markdownTable([head, ...rows]) };
 }
 
 /** @param {Context} context @returns {Promise<Section>} */

@@ -10,7 +10,7 @@ import { languageOf } from '../corpus/files.mjs';
 
 /** @typedef {import('../corpus/build.mjs').ManifestEntry} ManifestEntry */
 /** @typedef {import('../corpus/files.mjs').Language} Language */
-/** @typedef {'single line' | 'random span' | 'end of line'} TaskKind */
+/** @typedef {'single line' | 'random span' | 'end of line' | 'block'} TaskKind */
 /**
  * @typedef {object} Task a gap to fill in
  * @property {string} id
@@ -197,6 +197,68 @@ export async function lineTasks(corpus, manifest, filesPerLanguage) {
     }
   }
   return tasks;
+}
+
+const blocksPerFile = 2;
+const mostBlockLines = 3;
+/** What a line ends with that opens a block: where the app asks for one (completion-rules.ts). */
+const opensBlock = /(?:[{([:]|=>|\b(?:then|do))$/;
+
+/**
+ * First lines of blocks in held-out files, one to three of them: what is missing while somebody writes one. The rest of the
+ * block and the file stand behind.
+ * @param {string} corpus @param {ManifestEntry[]} manifest @param {number} filesPerLanguage
+ * @returns {Promise<Task[]>}
+ */
+export async function blockTasks(corpus, manifest, filesPerLanguage) {
+  const tasks = [];
+  for (const language of lineLanguages) {
+    const files = await heldOutFiles(corpus, manifest, language, 4000);
+    for (const { name, repository, path, text } of files.slice(0, filesPerLanguage)) {
+      const start = text.indexOf('\n', pick(`blocks ${name}`, text.length - 3000)) + 1;
+      const blocks = blocksWithin(text, start + 600, start + 1800);
+      for (const { cursor, ends } of shuffled(blocks, (block) => `block ${name} ${block.cursor}`).slice(
+        0,
+        blocksPerFile,
+      )) {
+        const end = ends[pick(`lines of ${name} ${cursor}`, ends.length)] ?? cursor;
+        tasks.push({
+          id: `${name}:${cursor}`,
+          kind: /** @type {const} */ ('block'),
+          group: `${language}/${name}`,
+          path,
+          repository,
+          prefix: text.slice(start, cursor).toWellFormed(),
+          suffix: text.slice(end, end + 2000).toWellFormed(),
+          expected: text.slice(cursor, end),
+          maxTokens: 64,
+        });
+      }
+    }
+  }
+  return tasks;
+}
+
+/**
+ * Blocks that open within: where their first line's text begins, and where each of their first lines ends.
+ * @param {string} text @param {number} from @param {number} to
+ */
+function blocksWithin(text, from, to) {
+  const blocks = [];
+  for (let at = text.indexOf('\n', from) + 1; at > 0 && at < to; at = text.indexOf('\n', at) + 1) {
+    const above = text.slice(text.lastIndexOf('\n', at - 2) + 1, at - 1);
+    const [indentation = ''] = /^[ \t]*/.exec(text.slice(at, to)) ?? [];
+    const [outer = ''] = /^[ \t]*/.exec(above) ?? [];
+    if (!opensBlock.test(above.trimEnd()) || indentation.length <= outer.length) continue;
+    const ends = [];
+    for (let line = at; line > 0 && ends.length < mostBlockLines; line = text.indexOf('\n', line) + 1) {
+      const end = text.indexOf('\n', line);
+      if (end < 0 || !text.startsWith(indentation, line) || text.slice(line, end).trim() === '') break;
+      ends.push(line + text.slice(line, end).trimEnd().length);
+    }
+    if (ends.length > 0) blocks.push({ cursor: at + indentation.length, ends });
+  }
+  return blocks;
 }
 
 /**
