@@ -117,10 +117,10 @@ async function readRecords(path) {
  * Files of held-out packages in one language: one of each package in turn.
  * @param {string} corpus relative to the root @param {ManifestEntry[]} manifest @param {Language} language
  * @param {number} leastChars
- * @returns {Promise<{ name: string, repository: string, path: string, text: string }[]>}
+ * @returns {Promise<SourceFile[]>}
  */
 async function heldOutFiles(corpus, manifest, language, leastChars) {
-  /** @type {{ name: string, repository: string, path: string, text: string }[][]} */
+  /** @type {SourceFile[][]} */
   const packages = [];
   for (const entry of manifest.filter((entry) => entry.part === 'heldout' && entry.languages[language] !== undefined)) {
     const folder = `${corpus}/heldout/${entry.folder}`;
@@ -161,6 +161,28 @@ export async function excerpts(corpus, manifest, share = 1) {
   return result;
 }
 
+/** @typedef {{ name: string, repository: string, path: string, text: string }} SourceFile */
+
+/**
+ * @param {SourceFile} file
+ * @param {{ kind: TaskKind, language: Language, start: number, cursor: number, end: number, maxTokens: number }} gap places
+ *   in its text: where what is shown begins, and the gap
+ * @returns {Task}
+ */
+function gapIn({ name, repository, path, text }, { kind, language, start, cursor, end, maxTokens }) {
+  return {
+    id: `${name}:${cursor}`,
+    kind,
+    group: `${language}/${name}`,
+    path,
+    repository,
+    prefix: text.slice(start, cursor).toWellFormed(),
+    suffix: text.slice(end, end + 2000).toWellFormed(),
+    expected: text.slice(cursor, end),
+    maxTokens,
+  };
+}
+
 const lineLanguages = /** @type {const} */ (['typescript', 'python', 'javascript', 'cpp', 'rust', 'go']);
 const cursorsPerFile = 4;
 
@@ -174,7 +196,8 @@ export async function lineTasks(corpus, manifest, filesPerLanguage) {
   const tasks = [];
   for (const language of lineLanguages) {
     const files = await heldOutFiles(corpus, manifest, language, 4000);
-    for (const { name, repository, path, text } of files.slice(0, filesPerLanguage)) {
+    for (const file of files.slice(0, filesPerLanguage)) {
+      const { name, text } = file;
       const start = text.indexOf('\n', pick(`lines ${name}`, text.length - 3000)) + 1;
       const lines = linesWithin(text, start + 600, start + 1800).filter(
         ({ end, indentation }) => end - indentation >= 10 && /[A-Za-z]/.test(text.slice(indentation, end)),
@@ -182,17 +205,7 @@ export async function lineTasks(corpus, manifest, filesPerLanguage) {
       const chosen = shuffled(lines, ({ indentation }) => `cursor ${name} ${indentation}`).slice(0, cursorsPerFile);
       for (const { indentation, end } of chosen.sort((a, b) => a.end - b.end)) {
         const cursor = indentation + pick(`column ${name} ${indentation}`, end - indentation - 3);
-        tasks.push({
-          id: `${name}:${cursor}`,
-          kind: /** @type {const} */ ('end of line'),
-          group: `${language}/${name}`,
-          path,
-          repository,
-          prefix: text.slice(start, cursor).toWellFormed(),
-          suffix: text.slice(end, end + 2000).toWellFormed(),
-          expected: text.slice(cursor, end),
-          maxTokens: 48,
-        });
+        tasks.push(gapIn(file, { kind: 'end of line', language, start, cursor, end, maxTokens: 48 }));
       }
     }
   }
@@ -214,7 +227,8 @@ export async function blockTasks(corpus, manifest, filesPerLanguage) {
   const tasks = [];
   for (const language of lineLanguages) {
     const files = await heldOutFiles(corpus, manifest, language, 4000);
-    for (const { name, repository, path, text } of files.slice(0, filesPerLanguage)) {
+    for (const file of files.slice(0, filesPerLanguage)) {
+      const { name, text } = file;
       const start = text.indexOf('\n', pick(`blocks ${name}`, text.length - 3000)) + 1;
       const blocks = blocksWithin(text, start + 600, start + 1800);
       for (const { cursor, ends } of shuffled(blocks, (block) => `block ${name} ${block.cursor}`).slice(
@@ -222,17 +236,7 @@ export async function blockTasks(corpus, manifest, filesPerLanguage) {
         blocksPerFile,
       )) {
         const end = ends[pick(`lines of ${name} ${cursor}`, ends.length)] ?? cursor;
-        tasks.push({
-          id: `${name}:${cursor}`,
-          kind: /** @type {const} */ ('block'),
-          group: `${language}/${name}`,
-          path,
-          repository,
-          prefix: text.slice(start, cursor).toWellFormed(),
-          suffix: text.slice(end, end + 2000).toWellFormed(),
-          expected: text.slice(cursor, end),
-          maxTokens: 64,
-        });
+        tasks.push(gapIn(file, { kind: 'block', language, start, cursor, end, maxTokens: 64 }));
       }
     }
   }
