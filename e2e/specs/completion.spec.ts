@@ -132,6 +132,44 @@ test.describe('Inline completion', () => {
     expect(nNew).toBeLessThan(nAll);
   });
 
+  test('a block ends where the file goes on', async ({ outpost, folder, picture }) => {
+    const queue = (pop: string) => `export class Queue {
+  constructor() {
+    this.items = [];
+  }
+
+  push(item) {
+    this.items.push(item);
+  }
+
+${pop}
+
+  get length() {
+    return this.items.length;
+  }
+}
+`;
+    await writeFiles(folder, { 'queue.js': queue('') });
+    const page = await outpost.launch({ folder });
+    await outpost.waitForModel();
+    await openFile(page, 'queue.js');
+    const ghost = page.locator('.monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text').first();
+    await page.keyboard.press('Control+g');
+    await page.keyboard.type('10:1');
+    await page.keyboard.press('Enter');
+    await expect(status(page)).toContainText('Ln 10, Col 1');
+    // The editor closes the bracket and indents. Without an end the model would go on with more methods.
+    await page.keyboard.type('  pop() {\n');
+    await expect(ghost).toBeVisible({ timeout: 60_000 });
+    await picture('block');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Control+s');
+    await expect.poll(() => readFile(join(folder, 'queue.js'), 'utf8')).toMatch(/ {2}pop\(\) \{\n {4}\S.*\n {2}\}\n/);
+    const saved = await readFile(join(folder, 'queue.js'), 'utf8');
+    const [, inside = ''] = /pop\(\) \{\n(.*?)\n {2}\}\n/s.exec(saved) ?? [];
+    expect(saved).toBe(queue(`  pop() {\n${inside}\n  }`));
+  });
+
   test('the next keystroke cancels the request in the engine', async ({ outpost, folder }) => {
     await writeFiles(folder, { 'long.py': source.repeat(40) });
     const page = await outpost.launch({ folder });
