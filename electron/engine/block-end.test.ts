@@ -46,13 +46,15 @@ describe('the end of a block', () => {
   });
 
   it('does not compare tabs with blanks, and knows none at the start of a line', () => {
-    expect(cut('a();\n  b();', { prefix: 'f() {\n\t', suffix: '\n}' })).toBe('a();\n  b();');
+    expect(cut('a();\n\tb();', { prefix: 'f() {\n    ', suffix: '\n}' })).toBe('a();\n\tb();');
     expect(cut('a,\nb,', { prefix: '[\n', suffix: '\n]' })).toBe('a,\nb,');
     expect(cut('a,\nb,\n]', { prefix: '[\n', suffix: '\n]' })).toBe('a,\nb,');
   });
 
   it('counts blank lines and line ends of Windows as nothing', () => {
     expect(cut('a();\r\n\r\n  b();\r\n}', { ...body, suffix: '\r\n}\r\n' })).toBe('a();\r\n\r\n  b();\r');
+    expect(cut('a();\n  c();', { ...body, suffix: '\r\n\r\n  c();\r\n}\r\n' })).toBe('a();');
+    expect(cut('a();\n  c();', { ...body, suffix: '\n  c();  \n}\n' })).toBe('a();');
   });
 });
 

@@ -21,9 +21,9 @@ export function blockEnd(
 ): number | null {
   const cursorLine = prefix.slice(prefix.lastIndexOf('\n') + 1);
   const indentation = indentationOf(cursorLine);
-  const [rest = '', ...below] = suffix.split('\n');
-  const next = rest.trim() === '' ? below.find((line) => line.trim() !== '')?.trimEnd() : undefined;
-  const isLast = suffix.trim() === '';
+  // The first line with something in it, unless that is the cursor's own.
+  const next = /^\s*\n([^\S\n]*\S.*)/.exec(suffix)?.[1]?.trimEnd();
+  const isLast = !/\S/.test(suffix);
 
   for (let start = 0; ; ) {
     const newline = text.indexOf('\n', start);

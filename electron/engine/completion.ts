@@ -31,7 +31,7 @@ export async function complete(
   const { logProbs, ...stats } = result.stats;
   const end = request.mode === 'block' ? blockEnd(result.text, request, /*isWhole=*/ true) : null;
   const text = end === null ? result.text : result.text.slice(0, end);
-  // What was cut off says nothing about the rest.
+  // What was cut off says nothing about the rest, which had about as many tokens as it has by itself.
   const nKept = end === null ? logProbs.length : completion.model.tokenize(text, { addBos: false }).length;
   return { ...result, text, stats, confidence: confidence(logProbs.subarray(0, nKept)), usedSuffix: fim !== null };
 }
