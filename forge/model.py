@@ -139,10 +139,16 @@ class Decoder(nn.Module):
             x = layer(x, cos, sin)
         return F.linear(self.output_norm(x), self.token_embd.weight)
 
-    def loss(self, sequences):
-        """Mean cross-entropy in nats of [n_batch, n_tokens + 1] ids"""
-        logits = self(sequences[:, :-1])
-        return F.cross_entropy(wide(logits.flatten(0, 1)), sequences[:, 1:].flatten())
+    def loss(self, sequences, weights=None):
+        """Sum of the weighted cross-entropies in nats, their mean without weights.
+
+        @param sequences [n_batch, n_tokens + 1] ids
+        @param weights [n_batch, n_tokens] f32, of ids 1 to n_tokens
+        """
+        logits, targets = wide(self(sequences[:, :-1]).flatten(0, 1)), sequences[:, 1:].flatten()
+        if weights is None:
+            return F.cross_entropy(logits, targets)
+        return F.cross_entropy(logits, targets, reduction="none") @ weights.flatten()
 
 
 # ---------------------------------------------------------------- weights as safetensors

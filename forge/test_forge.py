@@ -20,11 +20,12 @@ import torch
 import carry
 import import_gguf
 import train
+from cpu_gradient import CpuGradient, has_fast_products
 from cuts import asked_start, choose_span, cut_tokens
 from fake_quantize import fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
-from stream import StreamOptions, TokenStream, next_segment
+from stream import StreamOptions, TokenStream, loss_weights, next_segment
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
 
 TOY = os.environ["OUTPOST_TOY"]
@@ -248,6 +249,118 @@ class ModelTest(unittest.TestCase):
             torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
 
 
+class CpuGradientTest(unittest.TestCase):
+    """cpu/cpu_gradient.cpp; its bf16 is compared with what f32 gives there, and that with autograd."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+
+    def of(self, model, *flags, sequences, weights, n_threads=2):
+        """(loss, gradients by name)"""
+        for parameter in model.parameters():
+            parameter.grad = None
+        loss = CpuGradient(model, self.folder.name, n_threads, flags).add(sequences, weights)
+        return loss, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+    def sharpened(self, **sizes):
+        """A model whose scores and norms are not all alike"""
+        generator = torch.Generator().manual_seed(5)
+        torch.manual_seed(4)
+        model = Decoder(Hparams(**{**dict(n_vocab=320, n_layer=2, n_head_kv=1, n_ctx=256), **sizes}))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.mul_(0.5 + torch.rand(parameter.shape, generator=generator) if parameter.ndim == 1 else 2.0)
+        return model
+
+    def test_in_f32_it_is_autograds(self):
+        generator = torch.Generator().manual_seed(6)
+        cases = (dict(n_embd=128, n_head=4, n_ff=96), 192, 3), (dict(n_embd=128, n_head=2, n_ff=320), 32, 1)
+        for sizes, n_tokens, n_sequences in cases:  # several blocks of keys; heads of 32 and 64; threads without work
+            model = self.sharpened(**sizes)
+            sequences = torch.randint(0, 320, (n_sequences, n_tokens + 1), generator=generator)
+            weights = torch.rand(n_sequences, n_tokens, generator=generator) / n_tokens
+            data = dict(sequences=sequences, weights=weights)
+            loss, gradients = self.of(model, "-DOUTPOST_F32_PRODUCTS", **data)
+            model.zero_grad(set_to_none=True)
+            expected = model.loss(sequences, weights)
+            expected.backward()
+            # Its exponentials are exact to 3e-6 of them.
+            self.assertAlmostEqual(loss, float(expected), delta=1e-5 * float(expected))
+            for name, parameter in model.named_parameters():
+                error = (gradients[name] - parameter.grad).norm() / parameter.grad.norm()
+                self.assertLess(float(error), 3e-5, f"{name} with {sizes}")
+
+    def test_in_bf16_it_differs_by_its_roundings(self):
+        model = self.sharpened(n_embd=128, n_head=4, n_ff=320)
+        data = dict(sequences=torch.randint(0, 320, (2, 257), generator=torch.Generator().manual_seed(7)))
+        data["weights"] = torch.full((2, 256), 1 / 512)
+        loss, gradients = self.of(model, **data)
+        exact_loss, exact = self.of(model, "-DOUTPOST_F32_PRODUCTS", **data)
+        self.assertAlmostEqual(loss, exact_loss, delta=2**-8 * exact_loss)
+        # The same roundings by autograd, where PyTorch puts them, are the measure.
+        model.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            model.loss(data["sequences"], data["weights"]).backward()
+        for name, parameter in model.named_parameters():
+            error, autocast = ((g - exact[name]).norm() / exact[name].norm() for g in (gradients[name], parameter.grad))
+            self.assertLess(float(error), 1.5 * float(autocast), name)
+
+    @unittest.skipUnless(has_fast_products(), "this processor has no AMX")
+    def test_tiles_multiply_as_plain_loops(self):
+        model = self.sharpened(n_embd=128, n_head=4, n_ff=320)
+        data = dict(sequences=torch.randint(0, 320, (2, 257), generator=torch.Generator().manual_seed(8)))
+        data["weights"] = torch.full((2, 256), 1 / 512)
+        loss, gradients = self.of(model, **data)
+        plain_loss, plain = self.of(model, "-DOUTPOST_PLAIN_PRODUCTS", **data)
+        _, exact = self.of(model, "-DOUTPOST_F32_PRODUCTS", **data)
+        self.assertAlmostEqual(loss, plain_loss, delta=2**-12 * plain_loss)
+        for name, gradient in gradients.items():  # sums in other orders: of what bf16 rounds, a little goes the other way
+            self.assertLess(float((gradient - plain[name]).norm() / (plain[name] - exact[name]).norm()), 0.3, name)
+
+    def test_matrices_are_orthogonalized_as_by_the_trainer(self):
+        for flags, tolerance in ((["-DOUTPOST_F32_PRODUCTS"], 1e-4), ([], 0.03)):  # ten products, each with inputs in bf16
+            of = CpuGradient(self.sharpened(n_embd=128, n_head=4, n_ff=96), self.folder.name, flags=flags)
+            for shape in ((3, 64, 160), (1, 96, 32)):
+                matrices = torch.randn(shape, generator=torch.Generator().manual_seed(10))
+                given, expected = matrices.clone(), train.orthogonalized(matrices)
+                result = of.orthogonalized(matrices)
+                self.assertTrue(torch.equal(matrices, given))
+                self.assertLess(float((result - expected).norm() / expected.norm()), tolerance, f"{shape} {flags}")
+
+    def test_gradients_are_added_up(self):
+        model = self.sharpened(n_embd=128, n_head=4, n_ff=96)
+        sequences = torch.randint(0, 320, (2, 65), generator=torch.Generator().manual_seed(9))
+        weights = torch.full((2, 64), 1 / 128)
+        _, together = self.of(model, "-DOUTPOST_F32_PRODUCTS", sequences=sequences, weights=weights)
+        of = CpuGradient(model, self.folder.name, flags=["-DOUTPOST_F32_PRODUCTS"])
+        model.zero_grad(set_to_none=True)
+        for i in range(2):
+            of.add(sequences[i : i + 1], weights[i : i + 1])
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(parameter.grad, together[name], rtol=1e-4, atol=1e-7, msg=name)
+
+    def test_what_it_cannot_compute_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "multiples of 32"):
+            CpuGradient(self.sharpened(n_embd=96, n_head=6, n_ff=96), self.folder.name)
+        of = CpuGradient(self.sharpened(n_embd=128, n_head=4, n_ff=96), self.folder.name, flags=["-DOUTPOST_F32_PRODUCTS"])
+        for sequences, words in ((torch.zeros(1, 31, dtype=torch.long), "30 tokens"), (torch.full((1, 33), 320), "to 320")):
+            with self.assertRaisesRegex(ValueError, words):
+                of.add(sequences, torch.ones(1, sequences.shape[1] - 1))
+
+
+class LossWeightsTest(unittest.TestCase):
+    def test_middles_weigh_more(self):
+        a, b = [310, 300, 301, FIM_MIDDLE, 302, 303, EOT, 304], [FIM_MIDDLE, 300, EOT, 301, FIM_MIDDLE, EOT, 300, 301]
+        weights = loss_weights(torch.tensor([a, b]), 3.0)
+        parts = torch.tensor([[1, 1, 1, 3, 3, 3, 1], [3, 3, 1, 1, 3, 1, 1]], dtype=torch.float32)
+        torch.testing.assert_close(weights, parts / parts.sum())
+
+    def test_without_a_weight_all_are_alike(self):
+        torch.testing.assert_close(loss_weights(torch.tensor([[FIM_MIDDLE, 1, EOT]]), 1.0), torch.tensor([[0.5, 0.5]]))
+
+
 class TrainingTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -329,6 +442,15 @@ class TrainingTest(unittest.TestCase):
         self.assertAlmostEqual(n_late, 10, delta=1)
         for name in ("early", "late"):
             self.assertLess(self.column(name, "lr")[-1], 0.1 * 3e-3)
+
+    def test_the_cpus_own_gradient_teaches_as_autograd_does(self):
+        schedule = ["--steps", "12", "--lr", "0.02", "--middle-weight", "3", "--context", "128"]
+        self.train("autograd", *schedule)
+        self.train("own", *schedule, "--cpu-gradient")
+        losses, expected = self.column("own", "loss"), self.column("autograd", "loss")
+        self.assertLess(expected[-1], 0.95 * expected[0])
+        np.testing.assert_allclose(losses, expected, rtol=0.02)  # in bf16, whose roundings add up from step to step
+        self.assertEqual(self.column("own", "tokens")[0], 2 * 128)
 
     def test_weights_of_a_training_that_is_over_begin_another(self):
         with unittest.mock.patch("train.time.time", side_effect=itertools.count(1000.0)):  # a second each time it is asked

@@ -5,7 +5,7 @@
 Several presets learn from the same batches, one after the other, and are at the same point at any time. A run may be cut
 off (--minutes, --run-steps, or by force): the same command goes on from its checkpoint. Weights alone (PRESET.safetensors,
 small enough to be carried in parts) are enough to go on elsewhere: --init. Runs on PyTorch 1.13 and later; a CPU does for
-the toy.
+the toy, and with --cpu-gradient for some millions of tokens where it has AMX.
 
 The training is as long as --steps, or ends at --deadline, by the clock: what starts late or is stopped for a while does
 less, and still ends with a low rate. A number in the file OUT/deadline (seconds since 1970) replaces it while it runs. What
@@ -28,10 +28,11 @@ import time
 
 import torch
 
+from cpu_gradient import CpuGradient
 from fake_quantize import can_be_quantized, fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
-from stream import Segment, StreamOptions, TokenStream, next_segment
+from stream import Segment, StreamOptions, TokenStream, loss_weights, next_segment
 from vocabulary import Vocabulary
 
 # ---------------------------------------------------------------- optimizer
@@ -56,8 +57,9 @@ def orthogonalized(matrices, n_steps=5):
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalized (Jordan et al. 2024, "Muon"), scaled to the size of Adam's steps (arXiv:2502.16982)."""
 
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.1):
+    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.1, orthogonalized=orthogonalized):
         super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+        self._orthogonalized = orthogonalized
 
     @torch.no_grad()
     def step(self):
@@ -74,17 +76,17 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                     updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))  # Nesterov's
                 size = 0.2 * math.sqrt(max(shape))
-                for parameter, update in zip(parameters, orthogonalized(torch.stack(updates))):
+                for parameter, update in zip(parameters, self._orthogonalized(torch.stack(updates))):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(update, alpha=-group["lr"] * size)
 
 
-def make_optimizers(model, lr, device):
+def make_optimizers(model, lr, device, orthogonalized=orthogonalized):
     matrices = [p for p in model.blk.parameters() if p.ndim == 2]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     adam = dict(betas=(0.9, 0.95), eps=1e-10, **({"fused": True} if device == "cuda" else {}))
     groups = [dict(params=[model.token_embd.weight], weight_decay=0.01), dict(params=vectors, weight_decay=0.0)]
-    return [Muon(matrices, lr), torch.optim.AdamW(groups, lr, **adam)]
+    return [Muon(matrices, lr, orthogonalized=orthogonalized), torch.optim.AdamW(groups, lr, **adam)]
 
 
 @torch.no_grad()
@@ -173,6 +175,7 @@ def parse_arguments(words=None):
     parser.add_argument("--minutes", type=float, default=math.inf, help="of this run")
     parser.add_argument("--run-steps", type=int, default=1 << 60, help="most steps of this run")
     parser.add_argument("--batch", type=int, default=64, help="sequences of a step")
+    parser.add_argument("--context", type=int, help="tokens of a sequence; the preset's, unless given")
     parser.add_argument("--micro", type=int, default=8, help="sequences in memory at a time")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--cycles", type=int, default=1, help="how often the rate rises and falls to nothing")
@@ -180,10 +183,12 @@ def parse_arguments(words=None):
     parser.add_argument("--decay", type=float, default=0.35, help="the part of a cycle in which the rate falls")
     parser.add_argument("--quantized", type=float, default=0.0, help="the end of a decay that computes with q4_K weights")
     parser.add_argument("--fim-rate", type=float, default=StreamOptions.fim_rate)
+    parser.add_argument("--middle-weight", type=float, default=1.0, help="of losses of middles; 1 is that of others")
     parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--cpu-gradient", action="store_true", help="cpu/cpu_gradient.cpp in the place of PyTorch's autograd")
     arguments = parser.parse_args(words)
     if arguments.batch % arguments.micro != 0:
         parser.error("--batch is no multiple of --micro")
@@ -203,12 +208,13 @@ class Learner:
         self.preset = preset
         torch.manual_seed(arguments.seed)
         self.model = Decoder(Hparams(n_vocab=n_vocab, **PRESETS[preset])).to(device)
-        self.optimizers = make_optimizers(self.model, arguments.lr, device)
+        self._cpu_gradient = CpuGradient(self.model, arguments.out) if arguments.cpu_gradient else None
+        way = {} if self._cpu_gradient is None else {"orthogonalized": self._cpu_gradient.orthogonalized}
+        self.optimizers = make_optimizers(self.model, arguments.lr, device, **way)
         self._parameters = list(self.model.parameters())
         self._matrices = [parameter for parameter in self._parameters if can_be_quantized(parameter)]
         self._masters = None
         self._loss_of = torch.compile(self.model.loss, dynamic=False) if arguments.compile else self.model.loss
-        self._n_micro = arguments.batch // arguments.micro
         self.loss = 0.0
         self.start_average()
 
@@ -230,9 +236,12 @@ class Learner:
             matrix.copy_(master)
         self._masters = None
 
-    def learn_from(self, micro, autocast):
+    def learn_from(self, micro, weights, autocast):
+        if self._cpu_gradient is not None:
+            self.loss = self.loss + self._cpu_gradient.add(micro, weights)
+            return
         with autocast:
-            loss = self._loss_of(micro) / self._n_micro
+            loss = self._loss_of(micro, weights)
         loss.backward()
         self.loss = self.loss + loss.detach()
 
@@ -291,7 +300,7 @@ class Trainer:
         n_vocab = len(Vocabulary(arguments.vocabulary))
         self._learners = [Learner(preset, n_vocab, arguments, self._device) for preset in arguments.preset]
         self._progress, visits, segment = self._loaded()
-        n_ctx = PRESETS[arguments.preset[0]]["n_ctx"]
+        n_ctx = arguments.context or PRESETS[arguments.preset[0]]["n_ctx"]
         options = StreamOptions(n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
         self._batches = Batches(arguments, options, visits, segment)
         self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
@@ -368,11 +377,12 @@ class Trainer:
             sequences = self._batches.get(done.step)
             if self._device == "cuda":
                 sequences = sequences.pin_memory().to(self._device, non_blocking=True)
+            weights = loss_weights(sequences, arguments.middle_weight)
             for learner in self._learners:
                 if schedule.is_quantized(share):
                     learner.quantize()
-                for micro in sequences.split(arguments.micro):
-                    learner.learn_from(micro, autocast)
+                for micro in zip(sequences.split(arguments.micro), weights.split(arguments.micro)):
+                    learner.learn_from(*micro, autocast)
             results = [learner.finish_step(arguments.lr * rate) for learner in self._learners]
             done.step += 1
             done.rate = rate
