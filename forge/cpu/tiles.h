@@ -51,11 +51,13 @@ inline void prepare_tiles() {
     std::perror("The system does not give AMX to this process");
     std::abort();
   }
-  struct alignas(64) {
+  // Not on the stack: GCC takes it that the instruction reads the first eight bytes only, and may drop the rest.
+  struct alignas(64) Config {
     std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
     std::uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
+  };
+  static constexpr Config config;
   _tile_loadconfig(&config);
 }
 
