@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { leaveBehind, putBack } from '../tasks/gpu-lease.mjs';
+import { bundledModelFile } from './bundled-models.mjs';
 
 /** @type {string} */
 let tree;
@@ -189,7 +190,7 @@ it('does not compile again what was only sent again', () => {
 });
 
 it('leaves behind what the machine does not need, and puts it back, twice', async () => {
-  write('resources/models/outpost-code-q4_K.gguf', 'large');
+  write(bundledModelFile('outpost-code'), 'large');
   write('docs/pictures/a.png', 'picture');
   expect(await leaveBehind(tree)).toHaveLength(2);
   expect(await leaveBehind(tree)).toEqual([]);

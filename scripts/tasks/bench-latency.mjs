@@ -2,13 +2,13 @@
 // requests beside a long prompt, against the same on an idle engine, and sixteen replies against one. ROWS are some of
 // same (the prompt is of the inline model), other (of another model, in its own engine, as in the app) and sixteen.
 // Writes the section "latency" of docs/speculation.md from the rows of this run and those of earlier ones.
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { modelOptions, openEngine, quantile, readCount, submit, sum } from '../lib/bench-addon.mjs';
 import { keepRows, machineFacts, modelName } from '../lib/bench-rows.mjs';
+import { bundledModel } from '../lib/bundled-models.mjs';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { barPlot, markdownTable, writeSection } from '../lib/doc-section.mjs';
-import { root, SetupError } from '../lib/process.mjs';
+import { SetupError } from '../lib/process.mjs';
 
 /** @typedef {import('../../electron/engine/native.d.ts').NativeModel} NativeModel */
 /** @typedef {{ name: string, model: string, idle: number[], busy: number[] }} LatencyRow time to first token, ms */
@@ -27,7 +27,7 @@ export async function benchLatency(words) {
   const unknown = chosen.find((kind) => !kinds.includes(kind));
   if (unknown !== undefined) throw new SetupError(`--only knows ${kinds.join(', ')}; not ${unknown}.`);
   const { model, draft: chat } = await openEngine({
-    model: values.model ?? join(root, 'resources', 'models', 'outpost-code-q4_K.gguf'),
+    model: values.model ?? bundledModel('outpost-code'),
     ...(chosen.includes('other') ? { draft: values.chat ?? (await ensureDefaultModel()) } : {}),
     ...(values.threads === undefined ? {} : { threads: values.threads }),
   });

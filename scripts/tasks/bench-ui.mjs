@@ -17,6 +17,7 @@ import {
   watchKeys,
 } from '../lib/bench-app.mjs';
 import { coldStart } from '../lib/bench-start.mjs';
+import { bundledModel } from '../lib/bundled-models.mjs';
 import { hasDisplay, virtualDisplay } from '../lib/display.mjs';
 import { markdownTable, writeSection } from '../lib/doc-section.mjs';
 import { root, run, SetupError } from '../lib/process.mjs';
@@ -41,7 +42,7 @@ export async function benchUi(words) {
   });
   const names = values.only?.split(',') ?? Object.keys(measurements);
   const { electron, model } = await prepare();
-  const completionModel = values.model ?? join(root, 'resources', 'models', 'outpost-code-q4_K.gguf');
+  const completionModel = values.model ?? bundledModel('outpost-code');
   const options = { program: electron.program, model, completionModel, nRuns: Number(values.runs ?? 5) };
   /** @type {Row[]} */
   const rows = [];

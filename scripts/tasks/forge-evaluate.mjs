@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parts, reportOf } from '../../forge/evaluation/parts.mjs';
+import { bundledModel } from '../lib/bundled-models.mjs';
 import { ensureDefaultModel } from '../lib/default-model.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { writeSection } from '../lib/doc-section.mjs';
@@ -32,12 +33,11 @@ export async function forgeEvaluate(words) {
   await ensureDependencies();
   const native = await buildNative('release');
   const manifest = JSON.parse(await readFile(join(root, 'forge', 'corpus', 'manifest.json'), 'utf8'));
-  const shipped = join(root, 'resources', 'models');
   /** @type {Contestant} */
   const ours = {
     name: values.model === undefined ? 'outpost-code' : basename(values.model, '.gguf'),
-    path: values.model === undefined ? join(shipped, 'outpost-code-q4_K.gguf') : resolve(values.model),
-    draft: join(shipped, 'outpost-code-draft-q4_K.gguf'),
+    path: values.model === undefined ? bundledModel('outpost-code') : resolve(values.model),
+    draft: bundledModel('outpost-code-draft'),
   };
   /** @type {Contestant} */
   const baseline = { name: 'TinyLlama-1.1B', path: await ensureDefaultModel() };

@@ -1,5 +1,6 @@
-// `node scripts/outpost.mjs forge-export NAME WEIGHTS.safetensors [TYPE]`: what training left -> build/forge/NAME.gguf, and
-// NAME-TYPE.gguf (q4_K by default), checked by a prompt that both our engine and llama.cpp answer.
+// `node scripts/outpost.mjs forge-export NAME WEIGHTS.safetensors [TYPE [EMBEDDING]]`: what training left ->
+// build/forge/NAME.gguf, and NAME-TYPE.gguf (q4_K by default, its embedding of the same type unless another is named),
+// checked by a prompt that both our engine and llama.cpp answer.
 import { join, resolve } from 'node:path';
 import { exportGguf } from '../../forge/export.mjs';
 import { engineLogits, engineProgram, engineTokenize } from '../lib/engine-cli.mjs';
@@ -11,8 +12,9 @@ const probe =
   'import { readFile } from "node:fs/promises";\n\nexport async function readLines(path: string) {\n  const ';
 
 /** @param {string[]} words */
-export async function forgeExport([name, weights, type = 'q4_K']) {
-  if (name === undefined || weights === undefined) throw new SetupError('Expected: NAME WEIGHTS.safetensors [TYPE]');
+export async function forgeExport([name, weights, type = 'q4_K', embedding = type]) {
+  if (name === undefined || weights === undefined)
+    throw new SetupError('Expected: NAME WEIGHTS.safetensors [TYPE [EMBEDDING]]');
   const program = engineProgram(await buildNative('release'));
   const folder = join(root, 'build', 'forge');
   const out = join(folder, `${name}.gguf`);
@@ -23,8 +25,8 @@ export async function forgeExport([name, weights, type = 'q4_K']) {
   const { nParams, nTokens } = await exportGguf({ weights: resolve(weights), vocabulary, out, name, description });
   console.log(`${(nParams / 1e6).toFixed(1)} M parameters, trained on ${(nTokens / 1e6).toFixed(0)} M tokens`);
   const small = join(folder, `${name}-${type}.gguf`);
-  // The embedding too: on held-out code q6_K for it changes the perplexity by a thousandth, and takes 6.5 MB more.
-  await run(program, ['quantize', out, small, type, '--embedding', type, '--force'], { quiet: true });
+  // On held-out code q6_K for the embedding changes the perplexity by a thousandth, and takes 6.5 MB more than q4_K.
+  await run(program, ['quantize', out, small, type, '--embedding', embedding, '--force'], { quiet: true });
   const hasPeer = await ensurePeer();
   for (const model of [out, small]) {
     const ids = await engineTokenize({ program, model }, probe);

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { importWeights } from '../../forge/import.mjs';
 import { packTokens } from '../../forge/pack-tokens.mjs';
 import { findPython } from '../../forge/python.mjs';
+import { bundledModel } from '../lib/bundled-models.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { engineProgram } from '../lib/engine-cli.mjs';
 import { buildNative } from '../lib/native-build.mjs';
@@ -19,7 +20,7 @@ import { sha256 } from '../tokenizer/corpus.mjs';
 const folder = join(root, 'build', 'forge');
 const shardTokens = 12e6; // 24 MB, and about 9 MB on the way: the first has room beside the target's file in a part
 
-const shipped = { target: 'outpost-code', draft: 'outpost-code-draft' };
+const shipped = /** @type {const} */ ({ target: 'outpost-code', draft: 'outpost-code-draft' });
 
 /** @param {string[]} words */
 export async function forgeTokens(words) {
@@ -73,12 +74,8 @@ async function shippedModels(python, presets) {
   await mkdir(out, { recursive: true });
   const paths = [];
   for (const preset of presets) {
-    const [file] = (await readdir(join(root, 'resources', 'models'))).filter((name) =>
-      new RegExp(`^${shipped[preset]}-[a-z]+[0-9].*\\.gguf$`).test(name),
-    );
-    if (file === undefined) throw new SetupError(`There is no ${shipped[preset]} in resources/models.`);
     const path = join(out, `${preset}.gguf`);
-    await copyFile(join(root, 'resources', 'models', file), path);
+    await copyFile(bundledModel(shipped[preset]), path);
     paths.push(path);
   }
   const [target = ''] = paths;

@@ -3,12 +3,13 @@
 // what to do with such a machine.
 import { copyFile, lstat, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { bundledModelFile } from '../lib/bundled-models.mjs';
 import { capture, root, run, SetupError } from '../lib/process.mjs';
 import { step } from '../lib/steps.mjs';
 import { packPeerSource } from './gpu-models.mjs';
 
 /** What no check on a GPU needs. The draft model stays: it is the real one that is compared. */
-const leftBehind = ['resources/models/outpost-code-q4_K.gguf', 'docs/pictures'];
+const leftBehind = [bundledModelFile('outpost-code'), 'docs/pictures'];
 const mostBytes = 64 * 2 ** 20;
 
 /** The calls of a lease, the most valuable first. Their seconds are estimates. */

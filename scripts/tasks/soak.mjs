@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { modelOptions, openEngine, quantile, readCount, submit } from '../lib/bench-addon.mjs';
+import { bundledModel } from '../lib/bundled-models.mjs';
 import { root } from '../lib/process.mjs';
 import { clearLine } from '../lib/steps.mjs';
 import { formatTable } from '../lib/table.mjs';
@@ -32,10 +33,9 @@ export async function soak(words) {
   const { values } = parseArgs({ args: words, options: { ...modelOptions, minutes: string, seed: string } });
   const minutes = readCount('minutes', values.minutes, 30);
   const seed = readCount('seed', values.seed, 1);
-  const models = join(root, 'resources', 'models');
   const { model, draft } = await openEngine({
-    model: values.model ?? join(models, 'outpost-code-q4_K.gguf'),
-    draft: values.draft ?? join(models, 'outpost-code-draft-q4_K.gguf'),
+    model: values.model ?? bundledModel('outpost-code'),
+    draft: values.draft ?? bundledModel('outpost-code-draft'),
     ...(values.threads === undefined ? {} : { threads: values.threads }),
   });
   const random = generator(seed);
