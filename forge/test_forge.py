@@ -4,6 +4,7 @@
 """
 import contextlib
 import csv
+import dataclasses
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ import torch
 
 import carry
 import import_gguf
+import mix_weights
 import train
 from cpu_gradient import CpuGradient, has_fast_products
 from cuts import asked_start, choose_span, cut_tokens
@@ -361,6 +363,27 @@ class LossWeightsTest(unittest.TestCase):
         torch.testing.assert_close(loss_weights(torch.tensor([[FIM_MIDDLE, 1, EOT]]), 1.0), torch.tensor([[0.5, 0.5]]))
 
 
+class MixTest(unittest.TestCase):
+    def test_weights_between_two(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("a", "b", "out")]
+            model = tiny_model()
+            for path, value in zip(paths, (1.0, 3.0)):
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter.fill_(value)
+                metadata = {"hparams": json.dumps(dataclasses.asdict(model.hp)), "n_tokens": int(value)}
+                write_safetensors(path, dict(model.named_parameters()), metadata, torch.float32)
+            mix_weights.main([*paths[:2], "--share", "0.25", "--out", paths[2]])
+            self.assertEqual(read_safetensors(paths[2], model)["n_tokens"], "3")
+            for parameter in model.parameters():
+                self.assertTrue(torch.equal(parameter, torch.full_like(parameter, 1.5)))
+            other = {"hparams": json.dumps({**dataclasses.asdict(model.hp), "n_ctx": 24})}
+            write_safetensors(paths[1], dict(model.named_parameters()), other, torch.float32)
+            with self.assertRaisesRegex(SystemExit, "different models"):
+                mix_weights.main([*paths[:2], "--out", paths[2]])
+
+
 class TrainingTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -451,6 +474,12 @@ class TrainingTest(unittest.TestCase):
         self.assertLess(expected[-1], 0.95 * expected[0])
         np.testing.assert_allclose(losses, expected, rtol=0.02)  # in bf16, whose roundings add up from step to step
         self.assertEqual(self.column("own", "tokens")[0], 2 * 128)
+
+    def test_a_run_that_is_killed_at_once_loses_nothing_of_the_log(self):
+        self.train("out", "--steps", "4", "--run-steps", "2")
+        log = train.LossLog(self.path("out", "toy-loss.csv"), 2, "toy")
+        self.assertEqual(self.column("out", "step"), [1, 2])
+        log.close()
 
     def test_weights_of_a_training_that_is_over_begin_another(self):
         with unittest.mock.patch("train.time.time", side_effect=itertools.count(1000.0)):  # a second each time it is asked

@@ -469,6 +469,7 @@ class LossLog:
         self._file = open(path, "w", newline="")
         self._writer = csv.writer(self._file)
         self._writer.writerows([self.columns, *rows])
+        self.flush()  # who is killed now has lost nothing
 
     def flush(self):
         self._file.flush()
