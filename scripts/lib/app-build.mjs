@@ -5,6 +5,16 @@ import { root } from './process.mjs';
 import { hashOf, stampedStep } from './steps.mjs';
 
 const output = join(root, 'build', 'app');
+/** The catalog of models is in a bundle, too. */
+const inputs = [
+  'electron',
+  'renderer',
+  'resources/models.json',
+  'vite.config.ts',
+  'package-lock.json',
+  'native',
+  'kernels',
+];
 
 /**
  * Entry, output and format of each process that is not the renderer. A sandboxed preload must be CommonJS. What an entry
@@ -23,7 +33,7 @@ export async function buildApp(nativeBuild) {
   await stampedStep(
     'app',
     'app bundles',
-    () => hashOf({ paths: ['electron', 'renderer', 'vite.config.ts', 'package-lock.json', 'native', 'kernels'] }),
+    () => hashOf({ paths: inputs }),
     async () => {
       // Imported here: they are there only after the dependencies were installed.
       const { build } = await import('vite');
