@@ -83,7 +83,7 @@ it.each([
   ['a\n', 'a', '\n'],
   ['x = sel', 'x =', ' sel'],
   ['', '', ''],
-])('leaves the line break out, too, where the model reads on: %j', (prefix, text, beginWith) => {
+])('leaves the line break out, too, for our own model: %j', (prefix, text, beginWith) => {
   expect(splitPrefix(prefix, true)).toEqual({ text, beginWith });
 });
 
@@ -197,8 +197,8 @@ describe('the way to fill a gap', () => {
   });
 
   it('is to fill in inside of a line', () => {
-    expect(at('a();\n  b', '\n  c();\n')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '  b' });
-    expect(at('a();\n', ');\n  c();')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '' });
+    expect(at('a();\n  b', '\n  c();\n')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '\n  b' });
+    expect(at('a();\n', ');\n  c();')).toMatchObject({ isForward: false, nCandidates: 8, beginWith: '\n' });
   });
 
   it('compares candidates by the beginning of what the model was shown behind them', () => {
@@ -218,7 +218,7 @@ describe('the way to fill a gap', () => {
   });
 
   it('is to fill in what the model says first for a block, and for other models', () => {
-    expect(at('a() {\n', '\n}\n', 'block')).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
+    expect(at('a() {\n', '\n}\n', 'block')).toMatchObject({ isForward: false, nCandidates: 1, beginWith: '\n' });
     const others = { ...request, prefix: 'a\n', suffix: '\nb\n' };
     for (const other of [null, { ...format, nCandidates: 1 } as FimFormat])
       expect(gapOf(other, others)).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
@@ -226,8 +226,8 @@ describe('the way to fill a gap', () => {
 
   it('has another where a key may lead', () => {
     const suffix = '\n  c();\n';
-    const other = (prefix: string, behind = suffix) => otherGap(format, at(prefix, behind), { prefix, suffix: behind });
-    expect(other('a();\n  ')).toMatchObject({ isForward: false, text: 'a();\n', beginWith: '  ' });
+    const other = (prefix: string, behind = suffix) => otherGap(format, at(prefix, behind), { suffix: behind });
+    expect(other('a();\n  ')).toMatchObject({ isForward: false, text: 'a();', beginWith: '\n  ' });
     expect(other('a();\n  b')).toMatchObject({ isForward: true, text: 'a();', beginWith: '\n  b' });
     expect(other('a();\n  b', '\n')).toBeNull();
     expect(otherGap(null, gapOf(null, request), request)).toBeNull();

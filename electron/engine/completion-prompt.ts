@@ -77,7 +77,8 @@ const unfinishedLine = new RegExp(`\\n?${unfinished.source}`, 'u');
  * before them, so that a model which is shown half a word or a blank alone goes on with another ("    retu" with
  * " = a / b", "return " with a second blank). Blanks and word go together: with the blank left in the prompt, "return a"
  * goes on with a token that follows no blank ("arith"). A line break stays in the prompt.
- * @param takesBreak but not where the model reads on as in a file, where a break and the indentation behind it are one token
+ * @param takesBreak but not for our own model, which has a break and the indentation behind it in one token, and was trained
+ *   with middles that begin with them (forge/cuts.py)
  */
 export function splitPrefix(prefix: string, takesBreak = false): SplitPrefix {
   const window = completionWindow(prefix);
@@ -112,17 +113,13 @@ export function gapOf(
   const isForward = behind === '' || (mode === 'line' && isWholeLine);
   const followedBy = isForward ? behind || '\n' : (shownBehind.exec(behind)?.[0] ?? '');
   const candidates = mode === 'line' ? { nCandidates, followedBy } : { nCandidates: 1, followedBy: '' };
-  return { ...splitPrefix(prefix, isForward), isForward, ...candidates };
+  return { ...splitPrefix(prefix, /*takesBreak=*/ true), isForward, ...candidates };
 }
 
 /** The other way to ask, where a key may lead to it; null if none does. */
-export function otherGap(
-  format: FimFormat | null,
-  gap: Gap,
-  { prefix, suffix }: Pick<CompleteRequest, 'prefix' | 'suffix'>,
-): Gap | null {
+export function otherGap(format: FimFormat | null, gap: Gap, { suffix }: Pick<CompleteRequest, 'suffix'>): Gap | null {
   if ((format?.nCandidates ?? 1) === 1 || textBehind(suffix) === '') return null;
-  return { ...gap, ...splitPrefix(prefix, !gap.isForward), isForward: !gap.isForward };
+  return { ...gap, isForward: !gap.isForward };
 }
 
 type Tokenizer = Pick<NativeModel, 'tokenize' | 'info'>;

@@ -33,7 +33,7 @@ it('warms up both prompts, because a key may lead from one to the other', async 
   const warmUp = completeRequest({ prefix: 'a();\n  b', suffix: '\n  c();\n', isWarmUp: true });
   const call = complete(completion, warmUp, undefined);
   for (const [i, prompt] of [
-    '[[BOS]][[<|fim_suffix|>]]\n  c();\n[[<|fim_prefix|>]]a();\n[[<|fim_middle|>]]',
+    '[[BOS]][[<|fim_suffix|>]]\n  c();\n[[<|fim_prefix|>]]a();[[<|fim_middle|>]]',
     '[[BOS]]a();',
   ].entries()) {
     const { request, done } = await engine.submitted(i);
