@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict';
-import test from 'node:test';
+import { expect, it } from 'vitest';
 import { chooseSome } from './some.mjs';
 
 /** @param {string} name @param {string} language @param {number} bytes */
@@ -18,18 +17,19 @@ const list = packages.map(
 );
 const names = (/** @type {number} */ seed) => chooseSome(list, packages, 10e6, seed).map(({ name }) => name);
 
-test('each language has its share, from whole packages that are neither tiny nor huge', () => {
+it('each language has its share, from whole packages that are neither tiny nor huge', () => {
   const chosen = names(1);
-  assert.equal(chosen.filter((name) => name.startsWith('ts')).length, 3);
-  assert.equal(chosen.filter((name) => name.startsWith('py')).length, 4); // the one that goes over is whole
-  assert.ok(!chosen.includes('tiny') && !chosen.includes('huge'));
+  expect(chosen.filter((name) => name.startsWith('ts'))).toHaveLength(3);
+  expect(chosen.filter((name) => name.startsWith('py'))).toHaveLength(4); // the one that goes over is whole
+  expect(chosen).not.toContain('tiny');
+  expect(chosen).not.toContain('huge');
 });
 
-test('a seed chooses the same again, and another one others', () => {
-  assert.deepEqual(names(1), names(1));
-  assert.notDeepEqual(names(1), names(2));
+it('a seed chooses the same again, and another one others', () => {
+  expect(names(1)).toEqual(names(1));
+  expect(names(1)).not.toEqual(names(2));
 });
 
-test('what the manifest does not know is not taken', () => {
-  assert.deepEqual(chooseSome(list, [], 10e6, 1), []);
+it('what the manifest does not know is not taken', () => {
+  expect(chooseSome(list, [], 10e6, 1)).toEqual([]);
 });
