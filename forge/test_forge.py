@@ -471,8 +471,9 @@ class TrainingTest(unittest.TestCase):
         self.train("autograd", *schedule)
         self.train("own", *schedule, "--cpu-gradient")
         losses, expected = self.column("own", "loss"), self.column("autograd", "loss")
-        self.assertLess(expected[-1], 0.95 * expected[0])
-        np.testing.assert_allclose(losses, expected, rtol=0.02)  # in bf16, whose roundings add up from step to step
+        self.assertLess(expected[-1], expected[0] - 1)
+        # Each step's roundings in bf16 change the next ones' weights; the loss falls by nats.
+        np.testing.assert_allclose(losses, expected, rtol=0, atol=0.1)
         self.assertEqual(self.column("own", "tokens")[0], 2 * 128)
 
     def test_a_run_that_is_killed_at_once_loses_nothing_of_the_log(self):
@@ -577,8 +578,9 @@ class QuantizeTest(unittest.TestCase):
         quantized = [name for name, p in learner.model.named_parameters() if not torch.equal(p, before[name])]
         self.assertEqual(quantized, [name for name, p in before.items() if p.ndim == 2])
         torch.testing.assert_close(learner.model.token_embd.weight.data, fake_quantized([before["token_embd.weight"]])[0])
-        expected = float(learner.model.loss(ids))
-        learner.learn_from(ids, contextlib.nullcontext())
+        weights = loss_weights(ids, 1.0)
+        expected = float(learner.model.loss(ids, weights))
+        learner.learn_from(ids, weights, contextlib.nullcontext())
         loss, _ = learner.finish_step(0.0)
         self.assertEqual(float(loss), expected)
         for name, parameter in learner.model.named_parameters():
