@@ -148,7 +148,8 @@ class Decoder(nn.Module):
         logits, targets = wide(self(sequences[:, :-1]).flatten(0, 1)), sequences[:, 1:].flatten()
         if weights is None:
             return F.cross_entropy(logits, targets)
-        return F.cross_entropy(logits, targets, reduction="none") @ weights.flatten()
+        # Not as a product of vectors, which autocast would compute in bf16.
+        return (F.cross_entropy(logits, targets, reduction="none") * weights.flatten()).sum()
 
 
 # ---------------------------------------------------------------- weights as safetensors

@@ -203,6 +203,15 @@ class ModelTest(unittest.TestCase):
             expected = float((parameter.grad * direction).sum())
             self.assertAlmostEqual(slope, expected, delta=1e-5 + 1e-4 * abs(slope), msg=name)
 
+    def test_weighted_losses_are_added_in_f32_under_autocast(self):
+        model, sequences = tiny_model(), torch.randint(0, 40, (2, 9), generator=torch.Generator().manual_seed(1))
+        weights = torch.rand(2, 8, generator=torch.Generator().manual_seed(2))
+        with torch.autocast("cpu", torch.bfloat16):
+            self.assertEqual(model.loss(sequences, weights).dtype, torch.float32)
+        self.assertAlmostEqual(
+            float(model.loss(sequences, torch.full((2, 8), 1 / 16))), float(model.loss(sequences)), delta=1e-5
+        )
+
     def test_no_token_sees_what_follows(self):
         model = tiny_model()
         ids = torch.arange(10)[None]
