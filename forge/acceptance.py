@@ -7,21 +7,12 @@ accepts (arXiv:2211.17192), the mean of sum(min(p, q)). Both after the true text
 little worse.
 """
 import argparse
-import json
 
 import torch
 
-from model import Decoder, Hparams, read_safetensors
+from model import open_model
 from stream import StreamOptions, TokenStream, next_segment
 from vocabulary import Vocabulary
-
-
-def open_model(path, device):
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    model = Decoder(Hparams(**json.loads(header["__metadata__"]["hparams"])))
-    read_safetensors(path, model)
-    return model.to(device).eval()
 
 
 @torch.no_grad()
@@ -52,7 +43,7 @@ def main():
     parser.add_argument("--ctx", type=int, default=4096, help="tokens of a sequence, at most the models' context")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    target, draft = (open_model(path, device) for path in (arguments.target, arguments.draft))
+    target, draft = (open_model(path)[0].to(device).eval() for path in (arguments.target, arguments.draft))
     options = StreamOptions(n_ctx=min(target.hp.n_ctx, draft.hp.n_ctx, arguments.ctx), n_batch=8)
     segment = next_segment(arguments.data, {}, 0, options)
     stream = TokenStream(arguments.data, segment, Vocabulary(arguments.vocabulary), options)

@@ -10,14 +10,7 @@ import json
 
 import torch
 
-from model import Decoder, Hparams, read_safetensors, write_safetensors
-
-
-def read(path):
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    model = Decoder(Hparams(**json.loads(header["__metadata__"]["hparams"])))
-    return dict(model.named_parameters()), read_safetensors(path, model)
+from model import open_model, write_safetensors
 
 
 def sizes(metadata):
@@ -27,8 +20,9 @@ def sizes(metadata):
 
 @torch.no_grad()
 def mixed(before, after, share):
-    """@param share of `after`, 0 to 1"""
-    return {name: torch.lerp(weights, after[name], share) for name, weights in before.items()}
+    """Weights by name. @param share of `after`, 0 to 1"""
+    others = dict(after.named_parameters())
+    return {name: torch.lerp(weights, others[name], share) for name, weights in before.named_parameters()}
 
 
 def main(words=None):
@@ -38,7 +32,7 @@ def main(words=None):
     parser.add_argument("--share", type=float, default=0.5, help="of AFTER")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args(words)
-    (before, before_metadata), (after, metadata) = read(arguments.before), read(arguments.after)
+    (before, before_metadata), (after, metadata) = open_model(arguments.before), open_model(arguments.after)
     if sizes(before_metadata) != sizes(metadata):
         raise SystemExit(f"{arguments.before} and {arguments.after} are of different models.")
     write_safetensors(arguments.out, mixed(before, after, arguments.share), metadata, torch.bfloat16)

@@ -173,6 +173,14 @@ def write_safetensors(path, tensors, metadata, dtype):
     os.replace(path + ".part", path)
 
 
+def open_model(path):
+    """@return (the model that its file describes, its metadata)"""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    model = Decoder(Hparams(**json.loads(header["__metadata__"]["hparams"])))
+    return model, read_safetensors(path, model)
+
+
 def read_safetensors(path, model):
     """Fills the model's parameters. @return the metadata"""
     with open(path, "rb") as file:

@@ -14,7 +14,6 @@ import math
 import os
 
 import numpy as np
-import torch
 
 from cuts import choose_span, cut_tokens
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY
@@ -54,22 +53,6 @@ class Segment:
     shards: tuple
     first_step: int
     n_steps: int
-
-
-def loss_weights(sequences, middle_weight):
-    """[n, n_tokens + 1] ids -> [n, n_tokens] f32 of the losses of all but the first, whose sum is 1.
-
-    A middle is what follows FIM_MIDDLE, up to and with EOT.
-    """
-    is_middle = torch.zeros(sequences.shape, dtype=torch.bool, device=sequences.device)
-    if middle_weight != 1:
-        # Each token's place among those that begin or end a middle: the last one before it decides.
-        places = torch.arange(1, sequences.shape[1] + 1, device=sequences.device).expand_as(sequences)
-        before = torch.cummax(places * ((sequences == FIM_MIDDLE) | (sequences == EOT)), 1).values[:, :-1]
-        opener = sequences.gather(1, (before - 1).clamp(min=0))
-        is_middle[:, 1:] = (before > 0) & (opener == FIM_MIDDLE)
-    weights = torch.ones(sequences.shape, device=sequences.device)[:, 1:].masked_fill(is_middle[:, 1:], middle_weight)
-    return weights / weights.sum()
 
 
 def list_shards(directory):

@@ -27,7 +27,8 @@ from cuts import asked_start, choose_span, cut_tokens
 from fake_quantize import fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
-from stream import StreamOptions, TokenStream, loss_weights, next_segment
+from stream import StreamOptions, TokenStream, next_segment
+from train import loss_weights
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
 
 TOY = os.environ["OUTPOST_TOY"]

@@ -32,8 +32,8 @@ from cpu_gradient import CpuGradient
 from fake_quantize import can_be_quantized, fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
-from stream import Segment, StreamOptions, TokenStream, loss_weights, next_segment
-from vocabulary import Vocabulary
+from stream import Segment, StreamOptions, TokenStream, next_segment
+from vocabulary import EOT, FIM_MIDDLE, Vocabulary
 
 # ---------------------------------------------------------------- optimizer
 
@@ -160,6 +160,22 @@ def _make_batch(directory, vocabulary, segment, options, step):
 
 
 # ---------------------------------------------------------------- training
+
+
+def loss_weights(sequences, middle_weight):
+    """[n, n_tokens + 1] ids -> [n, n_tokens] f32 of the losses of all but the first, whose sum is 1.
+
+    A middle is what follows FIM_MIDDLE, up to and with EOT.
+    """
+    is_middle = torch.zeros(sequences.shape, dtype=torch.bool, device=sequences.device)
+    if middle_weight != 1:
+        # Each token's place among those that begin or end a middle: the last one before it decides.
+        places = torch.arange(1, sequences.shape[1] + 1, device=sequences.device).expand_as(sequences)
+        before = torch.cummax(places * ((sequences == FIM_MIDDLE) | (sequences == EOT)), 1).values[:, :-1]
+        opener = sequences.gather(1, (before - 1).clamp(min=0))
+        is_middle[:, 1:] = (before > 0) & (opener == FIM_MIDDLE)
+    weights = torch.ones(sequences.shape, device=sequences.device)[:, 1:].masked_fill(is_middle[:, 1:], middle_weight)
+    return weights / weights.sum()
 
 
 def parse_arguments(words=None):
