@@ -24,6 +24,10 @@ export async function forgeCorpus(words) {
       seed: { type: 'string' },
     },
   });
+  const modes = [values.verify, values.heldout, values.megabytes].filter((mode) => mode !== undefined);
+  if (modes.length > 1) throw new SetupError('--verify, --heldout and --megabytes exclude each other.');
+  if (values.seed !== undefined && values.megabytes === undefined)
+    throw new SetupError('--seed goes with --megabytes.');
   const committed = join(root, 'forge', 'corpus', 'manifest.json');
   /** @returns {Promise<import('../../forge/corpus/build.mjs').ManifestEntry[]>} */
   const readManifest = async () => JSON.parse(await readFile(committed, 'utf8'));
