@@ -218,7 +218,8 @@ describe('the way to fill a gap', () => {
   });
 
   it('is to fill in what the model says first for a block, and for other models', () => {
-    expect(at('a() {\n', '\n}\n', 'block')).toMatchObject({ isForward: false, nCandidates: 1, beginWith: '\n' });
+    const block = { isForward: false, nCandidates: 1, followedBy: '', text: 'a() {', beginWith: '\n' };
+    expect(at('a() {\n', '\n}\n', 'block')).toEqual(block);
     const others = { ...request, prefix: 'a\n', suffix: '\nb\n' };
     for (const other of [null, { ...format, nCandidates: 1 } as FimFormat])
       expect(gapOf(other, others)).toMatchObject({ isForward: false, nCandidates: 1, followedBy: '' });
