@@ -257,7 +257,8 @@ export class ModelPool {
         this.#free(oldest);
         this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
         this.#options.onChange();
-      } else if ([...this.#slots.values()].some((other) => other !== slot && other.nActive > 0)) {
+      } else if ([...this.#slots.values()].some((other) => other !== slot && other.nActive > 0 && other.loaded)) {
+        // Whoever is not loaded has no memory to give, and may be waiting for this load to end.
         await this.#onReleased.promise;
       } else {
         throw outOfMemory(slot, this.#roomBytes(), this.limitBytes);
