@@ -105,6 +105,29 @@ describe('a draft model', () => {
     expect((await shown(service))?.draft?.problem).toContain('/draft.gguf is cut off.');
   });
 
+  it('gives way where there is no room for it beside its target', async () => {
+    const addon = new FakeAddon();
+    const service = new EngineService(addon);
+    addon.draftRefusal = nativeError('out_of_memory', 'The GPU has no room for the KV cache.');
+    const loading = service.assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed();
+    (await loadsOf(addon, 2)).succeed();
+    expect(await loading).toMatchObject({ state: 'ready' });
+    expect(addon.engineOptions).not.toHaveProperty('draftModel');
+    expect(addon.loads.map(({ isDisposed }) => isDisposed)).toEqual([false, true]);
+    expect((await shown(service))?.draft?.problem).toContain('The GPU has no room for the KV cache.');
+  });
+
+  it('that the engine refuses for another reason is an error of the load, and nothing stays in memory', async () => {
+    const addon = new FakeAddon();
+    addon.draftRefusal = nativeError('internal');
+    const loading = new EngineService(addon).assign(assigned(target));
+    (await loadsOf(addon, 1)).succeed();
+    (await loadsOf(addon, 2)).succeed();
+    expect(await loading).toMatchObject({ state: 'failed', error: { code: 'INTERNAL' } });
+    expect(addon.loads.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
+  });
+
   it('that is another one takes a new load; its name alone does not', async () => {
     const addon = new FakeAddon();
     const service = new EngineService(addon);

@@ -2,7 +2,7 @@
 import { toErrorInfo } from '../common/error-info.ts';
 import { nContexts } from '../common/model-facts.ts';
 import type { ModelSpec } from '../common/role-contract.ts';
-import { fromNativeError } from './addon.ts';
+import { fromNativeError, isNativeError } from './addon.ts';
 import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
 import { costKey, nTokensOf, type Slot } from './model-slot.ts';
 import type { NativeAddon, NativeModel } from './native.d.ts';
@@ -72,7 +72,7 @@ export class SlotLoad {
     if (this.isCancelled) {
       loaded.engine.dispose();
       model.dispose();
-      draft?.dispose();
+      loaded.draft?.dispose();
     }
     this.throwIfCancelled();
     slot.nSaved = nTokensOf(loaded);
@@ -84,6 +84,7 @@ export class SlotLoad {
     return loaded;
   }
 
+  /** A draft model gives way where there is no room for both. */
   #prepare(model: NativeModel, draft: NativeModel | null): Loaded {
     const { nCtx, kvPreset, chatTemplate } = this.#slot.spec;
     try {
@@ -91,8 +92,12 @@ export class SlotLoad {
       const passMs = this.#tools.costs.of(costKey(this.#slot.spec, model));
       return prepareModel(model, { nCtx, kvPreset, chatTemplate, draft, passMs });
     } catch (error) {
-      model.dispose();
       draft?.dispose();
+      if (draft !== null && isNativeError(error) && error.code === 'out_of_memory') {
+        this.#slot.draftProblem = `There is no room for it beside the model. ${error.message}`;
+        return this.#prepare(model, null);
+      }
+      model.dispose();
       throw error;
     }
   }

@@ -230,6 +230,8 @@ export class FakeAddon implements NativeAddon {
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
   checkKv: NativeModel['checkKv'] = () => ({ promise: Promise.resolve([]), cancel: () => {} });
+  /** Thrown by `createEngine` with a draft model. */
+  draftRefusal: Error | null = null;
   /** What the engine was created with, last. */
   engineOptions: Parameters<NativeModel['createEngine']>[0];
 
@@ -256,6 +258,7 @@ export class FakeAddon implements NativeAddon {
           checkKv: (...args) => this.checkKv(...args),
           createEngine: (options) => {
             if (engineError) throw engineError;
+            if (this.draftRefusal && options?.draftModel) throw this.draftRefusal;
             this.engineOptions = options;
             return engine;
           },
