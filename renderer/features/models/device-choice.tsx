@@ -1,4 +1,5 @@
-// What computes a model: the processor, or one of the GPUs, and how many layers of it. Shown only where there is a choice.
+// What computes a model: the processor, or one of the GPUs, and how many layers of it. Shown only where there is a choice, or
+// where one was made: also when the GPU is gone, the processor can take its place.
 import type { ModelEntry } from '../../../electron/common/model-contract.ts';
 import type { Device } from '../../../electron/common/role-contract.ts';
 import { formatBytes } from '../../lib/format.ts';

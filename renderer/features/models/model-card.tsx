@@ -86,7 +86,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
       <DraftChoice models={models} model={model} library={library} />
       {loaded ? <InMemory models={models} model={model} loaded={loaded} gpus={library.memory.gpus} /> : null}
       {loaded ? <DraftSpeed loaded={loaded} /> : null}
-      {library.memory.gpus.length > 0 ? (
+      {library.memory.gpus.length > 0 || model.overrides.device !== undefined ? (
         <DeviceChoice models={models} model={model} gpus={library.memory.gpus} />
       ) : null}
       {facts ? <Facts model={model} library={library} /> : null}
