@@ -1,18 +1,12 @@
-"""The decoder's loss and gradient on a CPU, by cpu/cpu_gradient.cpp: PyTorch has no fast products in bf16 there.
-
-The library is compiled where it is used, for the processor that is there, by the C++ compiler that CXX names.
-"""
+"""The decoder's loss and gradient on a CPU, by cpu/cpu_gradient.cpp: PyTorch has no fast products in bf16 there."""
 import ctypes
-import hashlib
 import os
-import platform
-import subprocess
-import tempfile
 
 import torch
 
-_SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cpu")
-_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffast-math", "-fno-math-errno", "-shared", "-fPIC", "-pthread"]
+import compiled
+
+_SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cpu", "cpu_gradient.cpp")
 
 
 class _Sizes(ctypes.Structure):
@@ -21,25 +15,6 @@ class _Sizes(ctypes.Structure):
         ("rope_freq_base", ctypes.c_float),
         ("rms_eps", ctypes.c_float),
     ]
-
-
-def load_library(folder, flags=()):
-    """Compiles it in `folder`, unless that was done there for these sources and this machine."""
-    key = hashlib.sha256(" ".join([*flags, platform.machine(), platform.node()]).encode())
-    for name in sorted(os.listdir(_SOURCES)):
-        with open(os.path.join(_SOURCES, name), "rb") as file:
-            key.update(file.read())
-    path = os.path.join(folder, f"cpu_gradient-{key.hexdigest()[:16]}.so")
-    if not os.path.exists(path):
-        with tempfile.TemporaryDirectory(dir=folder) as there:
-            built = os.path.join(there, "built.so")
-            source = os.path.join(_SOURCES, "cpu_gradient.cpp")
-            subprocess.run([os.environ.get("CXX", "c++"), *_FLAGS, *flags, source, "-o", built], check=True)
-            os.replace(built, path)
-    library = ctypes.CDLL(path)
-    library.loss_and_gradient.restype = ctypes.c_double
-    library.orthogonalize_all.restype = None
-    return library
 
 
 def has_fast_products():
@@ -59,7 +34,9 @@ class CpuGradient:
             raise ValueError(f"cpu/cpu_gradient.cpp needs one KV head and sizes that are multiples of 32, not {hp}")
         self._hp = hp
         self._parameters = list(model.parameters())
-        self._library = load_library(folder, flags)
+        self._library = compiled.load(folder, [_SOURCE], ["-ffast-math", *flags])
+        self._library.loss_and_gradient.restype = ctypes.c_double
+        self._library.orthogonalize_all.restype = None
         self._n_threads = n_threads or os.cpu_count()
 
     def orthogonalized(self, matrices):

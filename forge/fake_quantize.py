@@ -4,7 +4,12 @@ q4_K: superblocks of 256 elements, in each 8 groups of 32 with 16 levels, x = d 
 have 6 bits, d and dmin are f16 (kernels/common/block_layouts.h). The fit is that of the engine's quantizer
 (native/quant/fit.h and quantize_k.cpp) with half of its sweep: weighted least squares, larger elements weigh more.
 """
+import ctypes
+import os
+
 import torch
+
+import compiled
 
 SUPERBLOCK, GROUP, N_LEVELS, N_SCALES = 256, 32, 16, 64
 SWEEP = tuple(1.5 * step / 3 for step in range(-3, 4))  # of the scale, in levels; the engine takes steps half as long
@@ -22,6 +27,31 @@ def fake_quantized(matrices):
     quantized = _superblocks(flat.view(-1, SUPERBLOCK // GROUP, GROUP)).view_as(flat)
     parts = quantized.split([matrix.numel() // SUPERBLOCK for matrix in matrices])
     return [part.reshape(matrix.shape).to(matrix.dtype) for matrix, part in zip(matrices, parts)]
+
+
+class EngineQuantizer:
+    """fake_quantized() on a CPU, by the engine's own code: what the file will have, to the bit."""
+
+    def __init__(self, folder, n_threads=None):
+        """@param folder where it is compiled"""
+        forge = os.path.dirname(os.path.abspath(__file__))
+        native = os.path.join(forge, "..", "native")
+        sources = [os.path.join(forge, "cpu", "fake_quantize.cpp")]
+        sources += [os.path.join(native, "quant", f"{name}_k.cpp") for name in ("quantize", "dequantize")]
+        includes = [f"-I{path}" for path in (native, os.path.join(native, ".."))]
+        library = compiled.load(folder, sources, ["-ffp-contract=off", *includes])
+        library.fake_quantize_q4_k.restype = None
+        self._quantize = library.fake_quantize_q4_k
+        self._n_threads = ctypes.c_int32(n_threads or os.cpu_count())
+
+    @torch.no_grad()
+    def fake_quantized(self, matrices):
+        """[n_rows, n] f32 each, n a multiple of 256 -> new ones"""
+        results = [matrix.float().contiguous().clone() for matrix in matrices]
+        for result in results:
+            n_superblocks = ctypes.c_int64(result.numel() // SUPERBLOCK)
+            self._quantize(ctypes.c_void_p(result.data_ptr()), n_superblocks, self._n_threads)
+        return results
 
 
 def _superblocks(x):

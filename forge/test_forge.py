@@ -24,7 +24,7 @@ import mix_weights
 import train
 from cpu_gradient import CpuGradient, has_fast_products
 from cuts import asked_start, choose_span, cut_tokens
-from fake_quantize import fake_quantized
+from fake_quantize import EngineQuantizer, fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
 from stream import StreamOptions, TokenStream, next_segment
@@ -478,6 +478,7 @@ class TrainingTest(unittest.TestCase):
 
     def test_the_cpus_own_gradient_teaches_as_autograd_does(self):
         schedule = ["--steps", "12", "--lr", "0.02", "--middle-weight", "3", "--context", "128"]
+        schedule += ["--decay", "0.5", "--quantized", "1"]  # the second half with q4_K weights
         self.train("autograd", *schedule)
         self.train("own", *schedule, "--cpu-gradient")
         losses, expected = self.column("own", "loss"), self.column("autograd", "loss")
@@ -569,6 +570,13 @@ class QuantizeTest(unittest.TestCase):
             self.assertLess(float(loss / expected), limit, rows)
             self.assertGreater(float(loss / expected), 0.99, rows)
         self.assertTrue((ours[1] == 0).all())
+
+    def test_the_engine_s_own_quantizer_gives_what_its_file_has(self):
+        given = self.weights.clone()
+        for n_threads in (1, 3):
+            (ours,) = EngineQuantizer(self.folder.name, n_threads).fake_quantized([self.weights])
+            self.assertTrue(torch.equal(ours, self.quantized("q4_K")), n_threads)
+            self.assertTrue(torch.equal(self.weights, given))
 
     def test_fake_quantization_of_what_is_quantized_changes_next_to_nothing(self):
         (once,) = fake_quantized([self.weights])

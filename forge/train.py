@@ -29,7 +29,7 @@ import time
 import torch
 
 from cpu_gradient import CpuGradient
-from fake_quantize import can_be_quantized, fake_quantized
+from fake_quantize import EngineQuantizer, can_be_quantized, fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
 from stream import Segment, StreamOptions, TokenStream, next_segment
@@ -227,6 +227,7 @@ class Learner:
         self._cpu_gradient = CpuGradient(self.model, arguments.out) if arguments.cpu_gradient else None
         way = {} if self._cpu_gradient is None else {"orthogonalized": self._cpu_gradient.orthogonalized}
         self.optimizers = make_optimizers(self.model, arguments.lr, device, **way)
+        self._fake_quantized = EngineQuantizer(arguments.out).fake_quantized if arguments.cpu_gradient else fake_quantized
         self._parameters = list(self.model.parameters())
         self._matrices = [parameter for parameter in self._parameters if can_be_quantized(parameter)]
         self._masters = None
@@ -243,7 +244,7 @@ class Learner:
     def quantize(self):
         """Until the step is finished the model computes with q4_K matrices (arXiv:2503.19786, 2509.22935)."""
         self._masters = [matrix.detach().clone() for matrix in self._matrices]
-        for matrix, quantized in zip(self._matrices, fake_quantized(self._masters)):
+        for matrix, quantized in zip(self._matrices, self._fake_quantized(self._masters)):
             matrix.copy_(quantized)
 
     @torch.no_grad()
@@ -308,7 +309,7 @@ class Progress:
 class Trainer:
     def __init__(self, arguments):
         self._arguments = arguments
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = "cuda" if torch.cuda.is_available() and not arguments.cpu_gradient else "cpu"
         if self._device == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = True
         os.makedirs(arguments.out, exist_ok=True)
@@ -321,7 +322,7 @@ class Trainer:
         self._batches = Batches(arguments, options, visits, segment)
         self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
         self._pending = None  # numbers of the last step that are still on the device
-        self._n_skipped = 0
+        self._n_skipped = self._n_skipped_now = 0  # in all, and in a row
         for learner in self._learners:
             n_params = sum(p.numel() for p in learner.model.parameters()) / 1e6
             step = self._progress.step
@@ -441,10 +442,13 @@ class Trainer:
         results = [(float(loss), float(norm)) for loss, norm in results]
         for log, (loss, norm) in zip(self._logs, results):
             log.write(done, loss, lr, norm, speed)
-        if not all(math.isfinite(value) for pair in results for value in pair):
-            self._n_skipped += 1  # many of these in a row are no accident
-            if self._n_skipped > 20:
-                raise SystemExit(f"The loss or its gradient was no finite number 20 times, at step {done.step}.")
+        if all(math.isfinite(value) for pair in results for value in pair):
+            self._n_skipped_now = 0
+            return
+        self._n_skipped += 1
+        self._n_skipped_now += 1
+        if self._n_skipped_now > 20:  # no accident
+            raise SystemExit(f"The loss or its gradient was no finite number 20 times in a row, at step {done.step}.")
 
     def _save(self):
         self._write_pending()

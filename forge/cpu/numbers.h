@@ -40,9 +40,10 @@ inline Element rounded(float x) {
 
 #endif
 
-/// e^x within 3 parts in a million: 2^n times a polynomial on [-0.5, 0.5] · ln 2 (Taylor's, to x^5). 0 below -87.
+/// e^x within 3 parts in a million: 2^n times a polynomial on [-0.5, 0.5] · ln 2 (Taylor's, to x^5). 0 below -87, and
+/// e^88 above 88: the largest powers that f32 has.
 inline float exponential(float x) {
-  const float scaled = std::max(x, -87.0f) * 1.44269504f;
+  const float scaled = std::clamp(x, -87.0f, 88.0f) * 1.44269504f;
   const float whole = std::nearbyint(scaled);
   const float r = (scaled - whole) * 0.69314718f;
   const float p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120)))));
