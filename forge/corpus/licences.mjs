@@ -10,26 +10,59 @@ const permissive = new Set(
     .filter((name) => name !== ''),
 );
 
+/** What may follow "with": these give a permission more. Others take one away, as the Commons Clause does. */
+const exceptions = new Set(['llvm-exception', 'llvm-exceptions', 'swift-exception']);
+
+/** What joins the parts of an expression, what binds loosest first. In capitals: behind a comma, as Debian writes it. */
+const joints = ['OR', 'AND', 'or', 'and'];
+
 /**
- * @param {string} expression as SPDX or Debian writes it: "MIT OR Apache-2.0", "GPL-2+ and Expat"
+ * @param {string} expression as SPDX or Debian writes it: "MIT OR Apache-2.0", "GPL-2+ or Expat, and BSD-3-clause"
  * @returns {boolean} whether one may choose to have it under permissive licences only
  */
 export function isPermissive(expression) {
-  const text = expression.toLowerCase().replaceAll(/[()]/g, ' ').replaceAll(/\s+/g, ' ').trim();
-  if (text === '') return false;
-  return text.split(/ or |\|/).some((choice) =>
-    choice
-      .split(/ and |,|;| & /)
-      .map((name) => name.replace(/ with .*$/, '').trim())
-      .every((name) =>
-        permissive.has(
-          name
-            .replace(/^the /, '')
-            .replace(/ (licen[cs]e)$/, '')
-            .replaceAll(' ', '-'),
-        ),
-      ),
+  const text = expression
+    .toLowerCase()
+    .replaceAll('|', ' or ')
+    .replaceAll('&', ' and ')
+    .replaceAll(/[,;]\s*or\b/g, ' OR ')
+    .replaceAll(/[,;](?:\s*and\b)?/g, ' AND ')
+    .replaceAll(/[()]/g, ' $& ');
+  const words = text.trim().split(/\s+/);
+  const count = (/** @type {string} */ bracket) => words.filter((word) => word === bracket).length;
+  return count('(') === count(')') && isFree(words);
+}
+
+/** @param {string[]} words @returns {boolean} */
+function isFree(words) {
+  for (const joint of joints) {
+    const parts = splitOutside(words, joint);
+    if (parts.length > 1) return joint.toLowerCase() === 'or' ? parts.some(isFree) : parts.every(isFree);
+  }
+  if (words[0] === '(' && words.at(-1) === ')') return isFree(words.slice(1, -1));
+  // Other brackets belong to a name: "BSD (3 clause)".
+  const [licence = '', ...additions] = words
+    .filter((word) => word !== '(' && word !== ')')
+    .join('-')
+    .split('-with-');
+  return (
+    permissive.has(licence.replace(/^the-/, '').replace(/-licen[cs]e$/, '')) &&
+    additions.every((addition) => exceptions.has(addition))
   );
+}
+
+/** @param {string[]} words @param {string} joint @returns {string[][]} the words between the joints that are in no brackets */
+function splitOutside(words, joint) {
+  /** @type {string[][]} */
+  const parts = [[]];
+  let depth = 0;
+  for (const word of words) {
+    if (word === '(') depth += 1;
+    if (word === ')') depth -= 1;
+    if (word === joint && depth === 0) parts.push([]);
+    else parts.at(-1)?.push(word);
+  }
+  return parts;
 }
 
 const copyleftHeader =

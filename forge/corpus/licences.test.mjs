@@ -8,6 +8,10 @@ it('takes an expression if one of its choices is permissive as a whole', () => {
     '(MIT OR Unlicense)',
     'Expat and BSD-3-clause',
     'Apache-2.0 with LLVM-exception',
+    'MIT OR GPL-2.0 AND LGPL-2.1',
+    'GPL-2 and LGPL-2.1, or Expat',
+    '((MIT OR GPL-2.0) AND (BSD-3-Clause OR LGPL-2.1))',
+    'MIT | GPL-3 | the Apache License',
   ])
     expect(isPermissive(yes), yes).toBe(true);
   for (const no of [
@@ -19,6 +23,12 @@ it('takes an expression if one of its choices is permissive as a whole', () => {
     'CC-BY-SA-4.0',
     'SEE LICENSE IN LICENSE',
     'UNLICENSED',
+    '(MIT OR GPL-2.0) AND LGPL-2.1',
+    'Expat or GPL-2, and LGPL-2.1',
+    'GPL-2, Expat or BSD-3-clause',
+    'Apache-2.0 with Commons-Clause',
+    'MIT AND (Apache-2.0 OR',
+    'MIT) OR (GPL-2.0',
   ])
     expect(isPermissive(no), no).toBe(false);
 });
