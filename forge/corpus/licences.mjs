@@ -66,16 +66,31 @@ function splitOutside(words, joint) {
 }
 
 const copyleftHeader =
-  /gnu (lesser |affero |library )?general public licen[cs]e|mozilla public licen[cs]e|eclipse public licen[cs]e|common development and distribution/i;
+  /gnu (lesser |affero |library )?general public licen[cs]e|mozilla public licen[cs]e|eclipse public licen[cs]e|common development and distribution|creative commons attribution (non|share|no )/i;
 const closedHeader =
   /confidential and proprietary|proprietary and confidential|all rights reserved\. do not distribute/i;
+
+/** Copyleft licences by their short names, with a version or as what a licence is: "GPL" alone is also spoken of. */
+const copyleftName =
+  /\b[al]?gpl ?(?:v|version )?[23]|licen[cs]e[sd]?(?: under)?(?: the)?[ :=@"']+[al]?gpl\b|\bmpl ?(?:v|version )?(?:1\.1|2\.0)|\bmpl ?v(?:ersion )?2\b|\bcc by (?:sa|nc|nd)\b/i;
+
+/** A short name beside a permissive one, to choose from; not what follows of "or later". */
+const choice = (() => {
+  const [copyleft, free] = ['\\b(?:[al]?gpl|mpl)', '\\b(?:mit|expat|bsd|apache|isc|zlib)\\b'];
+  const or = '(?:\\|| or (?!\\(?(?:any|at|later|newer)\\b))';
+  const either = `${free}.{0,40}?${or}.{0,20}?${copyleft}|${copyleft}.{0,20}?${or}.{0,40}?${free}`;
+  return new RegExp(`${either}|dual(?:ly)? licen[cs]ed.{0,40}?${free}`, 'i');
+})();
 
 /** @param {string} text of a file @returns {boolean} whether its first lines name no other licence */
 export function hasPermissiveHeader(text) {
   const head = text.slice(0, 4000);
   const named = head.match(/SPDX-License-Identifier:\s*([^\n*]+)/)?.[1]?.replace(/(\*\/|-->|#}).*$/, '');
   if (named !== undefined) return isPermissive(named.trim());
-  return !copyleftHeader.test(head) && !closedHeader.test(head);
+  // A notice goes on over the lines of its comment.
+  const words = head.replaceAll(/[\s*#/;-]+/g, ' ');
+  if (copyleftHeader.test(words) || closedHeader.test(words)) return false;
+  return !copyleftName.test(words) || choice.test(words);
 }
 
 /** How the text of each family of licences is known. @type {[RegExp, RegExp][]} */

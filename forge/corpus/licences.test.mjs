@@ -40,6 +40,38 @@ it('reads the licence that a file names in its first lines', () => {
   expect(hasPermissiveHeader('export const a = 1;')).toBe(true);
 });
 
+it('reads the notice of a licence across the lines of a comment, and names of licences without one', () => {
+  for (const no of [
+    '/* This library is free software; you can redistribute it and/or\n * modify it under the terms of the GNU Lesser General\n * Public License as published by the Free Software Foundation; */',
+    '# You can redistribute it under the terms of the GNU\n#    General Public License as published',
+    '// This Source Code Form is subject to the terms of the Mozilla Public\r\n// License, v. 2.0.',
+    ';; Eclipse Public\n;; License',
+    '// Licensed under the GPLv3',
+    '// AGPL-3.0-or-later',
+    '// under the MPLv2',
+    '# licensed under the LGPL version 2.1 or later. Parts were under the BSD license.',
+    "license = 'LGPL',",
+    '// dual licensed: MPL 2.0 or a commercial license',
+    '/* MDN is licensed under [CC-BY-SA 2.5](https://creativecommons.org/licenses/by-sa/2.5/). */',
+    '/* License: Creative Commons Attribution-ShareAlike 4.0 */',
+    '<!-- CC BY-NC 4.0 -->',
+  ])
+    expect(hasPermissiveHeader(no), no).toBe(false);
+});
+
+it('keeps a file that may be had under a permissive licence instead, or that only speaks of another one', () => {
+  for (const yes of [
+    ' * @license MIT | GPL | Apache 2.0, see LICENSE.txt',
+    '// Licensed under MIT or GPLv2, at your choice',
+    '// Licensed under either of\n//  * GPL-3.0 or\n//  * the MIT license',
+    '/* Dual licensed under the MIT and GPLv2 licenses. */',
+    '# the BSD license. However, when used with the GPL version of PyQt the additional terms apply',
+    '/* by-sa, mpl >= 2 and gpl */',
+    '/* CC BY 4.0, CC0 */',
+  ])
+    expect(hasPermissiveHeader(yes), yes).toBe(true);
+});
+
 it("lets the last matching stanza of Debian's copyright file decide", () => {
   const licence = parseDebianCopyright(`Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: x
