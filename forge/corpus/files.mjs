@@ -43,15 +43,17 @@ const compiled =
   /Object\.defineProperty\(exports, ["']__esModule|__esModule = true|_interopRequire|__webpack_require__|\b__(?:importDefault|importStar|awaiter|createBinding)\b|_(?:createClass|classCallCheck)\(|sourceMappingURL=/;
 
 const secrets = [
-  /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/,
+  /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----/,
   /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/,
   /\bgh[pousr]_[A-Za-z0-9]{36,}\b/,
+  /\bgithub_pat_[A-Za-z0-9_]{36,}/,
+  /\bglpat-[A-Za-z0-9_-]{20,}/,
   /\bxox[baprs]-[A-Za-z0-9-]{10,}/,
   /\bsk_live_[A-Za-z0-9]{16,}/,
   /\bAIza[0-9A-Za-z_-]{35}\b/,
   /\bnpm_[A-Za-z0-9]{36}\b/,
   /\beyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{15,}/,
-  /(?:api[_-]?key|secret|token|passw(?:or)?d)["']?\s*[:=]\s*["'](?=[^"']*[0-9])(?=[^"']*[A-Za-z])[A-Za-z0-9+/_=-]{24,}["']/i,
+  /(?:api[_-]?key|secret(?:[_-]?access)?(?:[_-]?key)?|token|passw(?:or)?d)["']?\s*[:=]\s*["'](?![$%])(?=[^"']*[0-9])(?=[^"']*[A-Za-z])[A-Za-z0-9+/_=!@#$%^&*()-]{24,}["']/i,
 ];
 
 /**
