@@ -36,7 +36,8 @@ export const foreignFolders =
   /(^|\/)(vendor|vendored|_vendor|third[_-]?party|3rdparty|extern|external|externals|thirdparty|node_modules|dist|build|out|generated|gen|testdata|test-data|baselines|fixtures|__fixtures__|__snapshots__|stdarch|unicode|locales?)(\/|$)/i;
 export const generatedFile =
   /(\.pb\.(go|cc|h)|_pb2\.py|\.gen\.[a-z]+|_generated\.[a-z]+|zz_generated.*|bindata\.go|\.min\.[a-z]+|unicode_tables.*)$/i;
-const generatedNote = /@generated|code generated|auto-?generated|generated (by|from)|do not (edit|modify)/i;
+const generatedNote =
+  /@generated|code generated|auto-?generated|generated (by|from)|do not (edit|modify)|\b(file|code|source) (is|was|has been) (automatically |machine[- ]|auto[- ])?generated/i;
 
 const maxFileBytes = 4e6; // the largest file by hand among them is TypeScript's checker
 
