@@ -42,6 +42,18 @@ export function languageOf(path) {
 const compiled =
   /Object\.defineProperty\(exports, ["']__esModule|__esModule = true|_interopRequire|__webpack_require__|\b__(?:importDefault|importStar|awaiter|createBinding)\b|_(?:createClass|classCallCheck)\(|sourceMappingURL=/;
 
+/**
+ * @param {string} path of a file
+ * @param {Set<string>} paths of its package's files
+ * @returns {boolean} whether it is JavaScript, and what it was compiled from is there: beside it, or in src/
+ */
+export function isCompiled(path, paths) {
+  const name = path.match(/^(.+)\.[mc]?jsx?$/)?.[1];
+  if (name === undefined) return false;
+  const names = [name, name.replace(/(^|\/)(?:lib|esm?|cjs)\//, '$1src/')];
+  return names.some((name) => ['ts', 'tsx', 'mts', 'cts'].some((extension) => paths.has(`${name}.${extension}`)));
+}
+
 const secrets = [
   /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----/,
   /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { dropReason, languageOf } from './files.mjs';
+import { dropReason, isCompiled, languageOf } from './files.mjs';
 
 const code = 'export function add(a: number, b: number): number {\n  return a + b;\n}\n'.repeat(3);
 
@@ -73,4 +73,12 @@ it('takes a file at its word that it is generated', () => {
     '// All the other files in this package is auto generated.',
   ])
     expect(reasonOf(words), words).toBe(null);
+});
+
+it('knows JavaScript that was compiled from TypeScript of the same package', () => {
+  const paths = new Set(['package/a.ts', 'package/src/deep/view.tsx', 'package/lib/types.d.ts']);
+  for (const path of ['package/a.js', 'package/a.mjs', 'package/lib/deep/view.js', 'package/es/deep/view.js'])
+    expect(isCompiled(path, paths), path).toBe(true);
+  for (const path of ['package/b.js', 'package/lib/types.js', 'package/src/deep/view.tsx', 'package/test/deep/view.js'])
+    expect(isCompiled(path, paths), path).toBe(false);
 });

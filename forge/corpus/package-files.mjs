@@ -5,7 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { root, SetupError } from '../../scripts/lib/process.mjs';
 import { downloadPackage, unpackArchive } from '../../scripts/lib/source-packages.mjs';
 import { sha256 } from '../../scripts/tokenizer/corpus.mjs';
-import { dropReason, languageOf } from './files.mjs';
+import { dropReason, isCompiled, languageOf } from './files.mjs';
 import { isLicenceText, isPermissive, parseDebianCopyright } from './licences.mjs';
 import { signatureOf } from './near-duplicates.mjs';
 
@@ -108,12 +108,15 @@ async function keepFiles(item, source, folder, licence) {
   /** @type {PackageFiles} */
   const result = { licence: item.licence, licenceFrom: licence.from, files: [], dropped: {} };
   const isArchive = item.from !== 'installed' && item.from !== 'folder';
-  for (const archivePath of await filesBelow(source)) {
+  const archivePaths = await filesBelow(source);
+  const paths = new Set(archivePaths);
+  for (const archivePath of archivePaths) {
     const path = inSources(item, archivePath, isArchive);
     const language = path === null ? null : languageOf(path);
     if (path === null || language === null) continue;
     const bytes = await readFile(join(source, archivePath));
-    const reason = isPermissive(licence.of(path)) ? dropReason(language, bytes) : 'licence';
+    const isAllowed = isPermissive(licence.of(path));
+    const reason = !isAllowed ? 'licence' : isCompiled(archivePath, paths) ? 'generated' : dropReason(language, bytes);
     if (reason !== null) {
       result.dropped[reason] = (result.dropped[reason] ?? 0) + 1;
       continue;

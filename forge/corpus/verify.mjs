@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { root } from '../../scripts/lib/process.mjs';
 import { filesBelow } from '../../scripts/lib/steps.mjs';
 import { sha256 } from '../../scripts/tokenizer/corpus.mjs';
-import { dropReason, languageOf } from './files.mjs';
+import { dropReason, isCompiled, languageOf } from './files.mjs';
 import { isPermissive } from './licences.mjs';
 
 /** @typedef {import('./build.mjs').ManifestEntry} ManifestEntry */
@@ -28,11 +28,14 @@ export async function verifyCorpus(manifest, corpus) {
     if (!isPermissive(licence)) problems.push(`${name}: the licence "${licence}" is not permissive`);
     if (part === 'train' && heldOut.has(name)) problems.push(`${name} is held out, and trained on`);
     const found = { files: 0, bytes: 0, languages: /** @type {Record<string, number>} */ ({}) };
-    for (const path of await filesBelow(where)) {
+    const paths = await filesBelow(where);
+    const isThere = new Set(paths);
+    for (const path of paths) {
       const text = await readFile(join(root, path));
       const language = languageOf(path.slice(where.length + 1));
       const reason = language === null ? 'language' : dropReason(language, text);
       if (reason !== null) problems.push(`${path}: ${reason}`);
+      if (isCompiled(path, isThere)) problems.push(`${path}: compiled from what is there as well`);
       const hash = sha256(text);
       const same = seen.get(hash);
       if (same !== undefined) problems.push(`${path} is ${same}`);
