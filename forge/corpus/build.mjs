@@ -32,7 +32,11 @@ import { collectPackage } from './package-files.mjs';
  * @property {Record<string, number>} dropped files by reason
  */
 
-const rules = ['files', 'licences', 'near-duplicates', 'package-files'].map((name) => `forge/corpus/${name}.mjs`);
+/** What decides on a file: a change of it makes what was kept of packages stale. */
+export const rules = [
+  ...['files', 'licences', 'near-duplicates', 'package-files'].map((name) => `forge/corpus/${name}.mjs`),
+  'scripts/tokenizer/corpus.mjs',
+];
 const nAtOnce = 6; // most of a package's time goes by while it is fetched and unpacked
 const maxPackageBytes = 24e6; // so that no project makes up much of the corpus
 
