@@ -1,6 +1,6 @@
 // Builds the corpus: packages of a list -> texts below OUT/train and OUT/heldout, and a manifest of what was kept and why
 // not more. What was done for a package is kept until the list or the rules change, so a run that was cut off goes on.
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { root, SetupError } from '../../scripts/lib/process.mjs';
 import { packageFileName, prepareApt } from '../../scripts/lib/source-packages.mjs';
@@ -97,7 +97,7 @@ export async function collectPackages(list, out) {
     });
     if (result === undefined) return undefined;
     await mkdir(dirname(record), { recursive: true });
-    await writeFile(record, JSON.stringify({ hash, result }));
+    await replaceFile(record, JSON.stringify({ hash, result }));
     clearLine();
     console.log(`  ${name}: ${result.files.length} files, dropped ${JSON.stringify(result.dropped)}`);
     return result;
@@ -113,6 +113,12 @@ export async function collectPackages(list, out) {
   });
   if (failures.length > 0) throw new SetupError(`These packages cannot be used:\n  ${failures.join('\n  ')}`);
   return collected;
+}
+
+/** A run that is cut off meanwhile leaves what was there. @param {string} path @param {string} text */
+async function replaceFile(path, text) {
+  await writeFile(`${path}.part`, text);
+  await rename(`${path}.part`, path);
 }
 
 /**
@@ -177,7 +183,7 @@ async function choose(collected, out) {
       dropped,
     });
   }
-  await writeFile(join(out, 'manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`);
+  await replaceFile(join(out, 'manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`);
   return manifest;
 }
 
