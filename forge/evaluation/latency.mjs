@@ -9,6 +9,7 @@ import { SetupError } from '../../scripts/lib/process.mjs';
 import { step } from '../../scripts/lib/steps.mjs';
 import { sha256 } from '../../scripts/tokenizer/corpus.mjs';
 import { filled, isExact, membersOf } from './filled.mjs';
+import { hashesOfModels, version } from './measure.mjs';
 import { openFiller } from './models.mjs';
 import { lineTasks } from './samples.mjs';
 import { estimate } from './statistics.mjs';
@@ -18,6 +19,7 @@ import { inWords, percent } from './words.mjs';
 /** @typedef {import('./samples.mjs').Task} Task */
 /** @typedef {import('./measure.mjs').Contestant} Contestant */
 /** @typedef {import('./models.mjs').Filled} Filled */
+/** @typedef {Awaited<ReturnType<typeof openFiller>>} Filler */
 /** @typedef {import('./measure.mjs').FilledRow} FilledRow */
 /** @typedef {import('./filled.mjs').Context} Context */
 /** @typedef {import('./filled.mjs').Section} Section */
@@ -28,17 +30,18 @@ import { inWords, percent } from './words.mjs';
 const nTimes = 2;
 
 /**
- * @param {{ folder: string, addon: string, contestant: Contestant, tasks: Task[], machine: string }} options
+ * @param {{ folder: string, addon: string, contestant: Contestant, tasks: Task[], machine: string,
+ *   open?: (...options: Parameters<typeof openFiller>) => Promise<Pick<Filler, 'fill' | 'forget' | 'dispose'>> }} options
  * @returns {Promise<LatencyRow[]>}
  */
-export async function measureLatency({ folder, addon, contestant, tasks, machine }) {
+export async function measureLatency({ folder, addon, contestant, tasks, machine, open = openFiller }) {
   /** @type {Awaited<ReturnType<typeof openStore<LatencyRow>>>} */
   const store = await openStore(join(folder, `latency-${contestant.name}.jsonl`));
-  const keyOf = (/** @type {Task} */ { id }) =>
-    sha256(JSON.stringify([machine, contestant.path, contestant.draft, id]));
+  const models = await hashesOfModels(contestant);
+  const keyOf = (/** @type {Task} */ { id }) => sha256(JSON.stringify([version, machine, ...models, id]));
   const missing = tasks.filter((task) => !store.rows.has(keyOf(task)));
   if (missing.length > 0) {
-    const filler = await openFiller({ addon, model: contestant.path, draft: contestant.draft, nThreads: 1 });
+    const filler = await open({ addon, model: contestant.path, draft: contestant.draft, nThreads: 1 });
     for (const task of missing) {
       const cold = [];
       const warm = [];

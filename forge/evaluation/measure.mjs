@@ -19,13 +19,18 @@ import { openStore } from './store.mjs';
 /** @typedef {Filled & { id: string, kind: string, group: string, isExact: boolean }} FilledRow */
 
 /** Another number where a change of the code changes what models are asked. */
-const version = 3;
+export const version = 3;
 
 /** @param {string} path */
 async function hashOfFile(path) {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
+}
+
+/** What is kept of a model is kept by its contents. @param {Contestant} contestant @returns {Promise<string[]>} */
+export function hashesOfModels({ path, draft }) {
+  return Promise.all([path, ...(draft === undefined ? [] : [draft])].map(hashOfFile));
 }
 
 /** @param {string} folder of the results @param {string} part @param {Contestant} contestant */
@@ -69,12 +74,9 @@ export async function measureBits({ folder, program, contestant, excerpts, nThre
  */
 export async function measureFilling({ folder, part, addon, contestant, tasks, nThreads, progress }) {
   const store = await openStore(storePath(folder, part, contestant));
-  const { path: modelPath, draft } = contestant;
-  const models = await Promise.all([modelPath, ...(draft === undefined ? [] : [draft])].map(hashOfFile));
-  const keyOf = (/** @type {Task} */ { kind, path, repository, prefix, suffix, maxTokens }) => {
-    const [model, ...drafts] = models;
-    return sha256(JSON.stringify([version, model, kind, path, repository, prefix, suffix, maxTokens, ...drafts]));
-  };
+  const [model, ...drafts] = await hashesOfModels(contestant);
+  const keyOf = (/** @type {Task} */ { kind, path, repository, prefix, suffix, maxTokens }) =>
+    sha256(JSON.stringify([version, model, kind, path, repository, prefix, suffix, maxTokens, ...drafts]));
   const missing = tasks.filter((task) => !store.rows.has(keyOf(task)));
   if (missing.length > 0) {
     const filler = await openFiller({ addon, model: contestant.path, draft: contestant.draft, nThreads });

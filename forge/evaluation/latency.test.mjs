@@ -1,0 +1,33 @@
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { measureLatency } from './latency.mjs';
+
+const folder = await mkdtemp(join(tmpdir(), 'outpost-latency-test-'));
+afterAll(() => rm(folder, { recursive: true }));
+
+it('measures again what another file of weights takes, wherever it lies', async () => {
+  const path = join(folder, 'model');
+  const other = join(folder, 'other');
+  const draft = join(folder, 'draft');
+  await writeFile(path, 'weights');
+  await writeFile(draft, 'weights of the draft');
+  let nOpened = 0;
+  const open = async () => {
+    nOpened += 1;
+    const fill = async () => /** @type {import('./models.mjs').Filled} */ ({ cpuMs: nOpened });
+    return { forget: () => {}, fill, dispose: () => {} };
+  };
+  const tasks = /** @type {import('./samples.mjs').Task[]} */ ([{ id: 'a:1', prefix: 'x' }]);
+  const options = { folder, addon: '', tasks, machine: 'a machine', open };
+  const cpuMs = async (/** @type {import('./measure.mjs').Contestant} */ contestant) =>
+    (await measureLatency({ ...options, contestant }))[0]?.cold.cpuMs;
+  expect(await cpuMs({ name: 'ours', path, draft })).toBe(1);
+  await copyFile(path, other);
+  expect(await cpuMs({ name: 'ours', path: other, draft })).toBe(1);
+  await writeFile(path, 'other weights');
+  expect(await cpuMs({ name: 'ours', path, draft })).toBe(2);
+  await writeFile(draft, 'other weights of the draft');
+  expect(await cpuMs({ name: 'ours', path, draft })).toBe(3);
+});
