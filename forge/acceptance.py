@@ -7,6 +7,7 @@ accepts (arXiv:2211.17192), the mean of sum(min(p, q)). Both after the true text
 little worse.
 """
 import argparse
+import contextlib
 
 import torch
 
@@ -18,10 +19,14 @@ from vocabulary import Vocabulary
 @torch.no_grad()
 def acceptance(target, draft, batches, device):
     """@return (greedy, sampled, the target's loss, the draft's loss), losses in nats per token"""
+    # On CUDA the model computes in bf16, its weights are f32.
+    autocast = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else contextlib.nullcontext()
     sums, n = torch.zeros(4, dtype=torch.float64), 0
     for sequences in batches:
         for row in torch.from_numpy(sequences).to(device).split(1):
-            p, q = (model(row[:, :-1]).float().log_softmax(-1)[0] for model in (target, draft))
+            with autocast:
+                logits = [model(row[:, :-1]) for model in (target, draft)]
+            p, q = (rows.float().log_softmax(-1)[0] for rows in logits)
             true = row[0, 1:, None]
             sums += torch.stack([
                 (p.argmax(-1) == q.argmax(-1)).sum(),
