@@ -8,8 +8,9 @@
 #   status                  how far it is
 #   until UNTIL             changes when it ends
 #   pause | resume          for those who need the GPU for a moment; the end stays where it is
-#   cycle N                 waits until cycle N (from 1) is over (at most 9 minutes), and packs its weights; training goes on
-#   finish                  waits until all has ended (at most 9 minutes), and packs the weights
+#   cycle N                 waits until cycle N (from 1) is over (at most 500 seconds), and packs its weights; training goes on
+#   finish [now]            waits until all has ended (at most 500 seconds), and packs the weights; "now": does not wait, and
+#                           packs those of the last checkpoint
 #   back N                  puts the N-th group of their parts, from 0, into $OUT; "status" says how many there are
 #   join FOLDER INTO        at home: FOLDER holds all parts
 #
@@ -62,17 +63,28 @@ unpack() {
   "$python" "$here/carry.py" unpack "$@" --into "$state/data"
 }
 
+# Waits until a command succeeds or the training has ended; not as long as a call may last, which then packs.
+wait_for() {
+  local end=$((SECONDS + ${FORGE_MOST_WAIT:-500}))
+  until "$@" || ! is_running || [ "$SECONDS" -ge "$end" ]; do sleep 1; done
+}
+
+has_cycle() { ls "$state/out"/*"-cycle-$1.safetensors" > /dev/null 2>&1; }
+
 # @param the end of the names of weights: "", or "-cycle-1", which is left out in what comes back
 pack_weights() {
-  rm -rf "$state/back" && mkdir -p "$state/back"
-  cp "$state/log" "$state/out/training.log"
+  rm -rf "$state/back" "$state/packed" && mkdir -p "$state/back" "$state/packed"
   local wanted=(! -name '*-cycle-*')
   [ -z "$1" ] || wanted=(-name "*$1.safetensors")
-  (cd "$state/out" && { find . -name '*.safetensors' "${wanted[@]}" && ls ./*.csv training.log; } |
-    tar --transform "s/$1\.safetensors/.safetensors/" -cf - -T -) |
+  # Copies: the trainer may replace a file, linked or not, while tar reads it, and tar would fail.
+  find "$state/out" -name '*.safetensors' "${wanted[@]}" -exec cp -t "$state/packed" {} +
+  cp "$state/out"/*.csv "$state/packed"
+  cp "$state/log" "$state/packed/training.log"
+  tar -C "$state/packed" --transform "s/$1\.safetensors/.safetensors/" -cf - . |
     "$python" -c 'import lzma,shutil,sys; shutil.copyfileobj(sys.stdin.buffer, lzma.open(sys.stdout.buffer, "w", preset=0))' |
     split -b "$part_bytes" -d -a 2 - "$state/back/back."
   (cd "$state/back" && sha256sum back.* > SHA256SUMS)
+  rm -rf "$state/packed"
 }
 
 case ${1:?start, status, until, pause, resume, cycle, finish, back or join} in
@@ -115,23 +127,19 @@ case ${1:?start, status, until, pause, resume, cycle, finish, back or join} in
   pause) kill -STOP -- "-$(cat "$state/pid")" ;;
   resume) kill -CONT -- "-$(cat "$state/pid")" ;;
   cycle)
-    for _ in $(seq 540); do
-      ls "$state/out"/*"-cycle-${2:?N}.safetensors" > /dev/null 2>&1 && break
-      is_running || break
-      sleep 1
-    done
+    wait_for has_cycle "${2:?N}"
     tail -n 3 "$state/log"
     ls "$state/out"/*"-cycle-$2.safetensors"
     pack_weights "-cycle-$2"
     "$0" status | tail -n 1
     ;;
   finish)
-    for _ in $(seq 540); do
-      is_running || break
-      sleep 1
-    done
-    is_running && echo "It still runs; these are the weights of its last checkpoint."
+    [ "${2:-}" = now ] || wait_for false
     tail -n 3 "$state/log"
+    if is_running && [ "${2:-}" != now ]; then
+      echo "It still runs. Ask again, or for the weights of its last checkpoint: finish now." >&2
+      exit 1
+    fi
     pack_weights ""
     "$0" status | tail -n 1
     ;;
