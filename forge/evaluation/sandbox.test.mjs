@@ -1,4 +1,7 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { findSandbox, passes } from './sandbox.mjs';
 
@@ -23,6 +26,22 @@ it.skipIf(sandbox === null)(
     expect(results).toEqual([true, true, false, false, false, false, false, false]);
   },
 );
+
+it.skipIf(sandbox === null)('lets no program write a file, whatever it opens it with', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'outpost-sandbox-test-'));
+  const path = join(folder, 'kept');
+  await writeFile(path, 'text');
+  const name = JSON.stringify(path);
+  const open = (/** @type {string} */ flags) =>
+    passes(sandbox?.command ?? [], `import os\nos.open(${name}, ${flags})\n`);
+  expect(await open('os.O_RDONLY')).toBe(true);
+  expect(await open('os.O_WRONLY | os.O_TRUNC')).toBe(false);
+  expect(await open('os.O_RDONLY | os.O_TRUNC')).toBe(false);
+  expect(await open('os.O_RDWR')).toBe(false);
+  expect(await passes(sandbox?.command ?? [], `open(${name} + '2', 'x')\n`)).toBe(false);
+  expect(await readFile(path, 'utf8')).toBe('text');
+  await rm(folder, { recursive: true });
+});
 
 it.skipIf(sandbox === null || sandbox.hasNetwork)('reaches no network, whatever its code does', async () => {
   const server = createServer().listen(0, '127.0.0.1');
