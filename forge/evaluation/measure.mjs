@@ -21,6 +21,9 @@ import { openStore } from './store.mjs';
 /** Another number where a change of the code changes what models are asked. */
 export const version = 3;
 
+/** Another number where a change of the sandbox changes which programs pass. */
+const sandboxVersion = 2;
+
 /** @param {string} path */
 async function hashOfFile(path) {
   const hash = createHash('sha256');
@@ -103,7 +106,8 @@ export function isExact({ kind, expected }, text) {
  */
 export async function measurePasses({ folder, answers, progress }) {
   const store = await openStore(join(folder, 'passes.jsonl'));
-  const missing = [...new Set(answers)].filter((program) => !store.rows.has(sha256(program)));
+  const keyOf = (/** @type {string} */ program) => sha256(JSON.stringify([sandboxVersion, program]));
+  const missing = [...new Set(answers)].filter((program) => !store.rows.has(keyOf(program)));
   if (missing.length > 0) {
     const { command, hasNetwork } = await findSandbox();
     if (hasNetwork) console.log('  The programs run without a namespace of their own: a network would be in reach.');
@@ -111,11 +115,11 @@ export async function measurePasses({ folder, answers, progress }) {
     const queue = missing.entries();
     const work = async () => {
       for (const [i, program] of queue) {
-        await store.add(sha256(program), { hasPassed: await passes(command, program) });
+        await store.add(keyOf(program), { hasPassed: await passes(command, program) });
         progress?.(`${i + 1} of ${missing.length}`);
       }
     };
     await Promise.all(Array.from({ length: 4 }, work));
   }
-  return answers.map((program) => /** @type {{ hasPassed: boolean }} */ (store.rows.get(sha256(program))).hasPassed);
+  return answers.map((program) => /** @type {{ hasPassed: boolean }} */ (store.rows.get(keyOf(program))).hasPassed);
 }

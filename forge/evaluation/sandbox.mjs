@@ -1,5 +1,6 @@
 // Whether a Python program that a model had a hand in passes its tests: in a process of its own, within limits.
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,17 +27,18 @@ export async function findSandbox(python = 'python3') {
 
 /**
  * @param {string[]} command of findSandbox @param {string} program
- * @returns {Promise<boolean>} whether it came to its end without an error
+ * @returns {Promise<boolean>} whether it came to its end without an error; one that ends itself before has not passed
  */
 export async function passes([name = '', ...words], program) {
   const cwd = await mkdtemp(join(tmpdir(), 'outpost-candidate-'));
+  const nonce = randomUUID();
   try {
     return await new Promise((resolve) => {
       // Its own process group, so that whatever it started ends with it.
       const child = spawn(name, words, {
         cwd,
         env: { PATH: process.env.PATH },
-        stdio: ['pipe', 'ignore', 'ignore'],
+        stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
         detached: true,
       });
       const end = () => {
@@ -46,16 +48,21 @@ export async function passes([name = '', ...words], program) {
           // It has ended.
         }
       };
-      const timer = setTimeout(end, timeoutMs);
       const settle = (/** @type {boolean} */ hasPassed) => {
         clearTimeout(timer);
         end();
         resolve(hasPassed);
       };
+      const timer = setTimeout(() => settle(false), timeoutMs);
+      let said = '';
+      child.stdio[3]?.on('data', (chunk) => {
+        said = `${said}${chunk}`.slice(0, nonce.length + 1);
+      });
       child.once('error', () => settle(false));
-      child.once('exit', (code) => settle(code === 0));
-      child.stdin.on('error', () => undefined); // it ended before it read all
-      child.stdin.end(program);
+      child.once('exit', end);
+      child.once('close', (code) => settle(code === 0 && said === nonce));
+      child.stdin?.on('error', () => undefined); // it ended before it read all
+      child.stdin?.end(`${nonce}\n${program}`);
     });
   } finally {
     await rm(cwd, { recursive: true, force: true });
