@@ -6,6 +6,7 @@ import { afterAll, expect, it } from 'vitest';
 import { root } from '../../scripts/lib/process.mjs';
 import { isExact } from './measure.mjs';
 import { cutAtSuffix } from './models.mjs';
+import { bitsMembers } from './parts.mjs';
 import { blockTasks, excerpts, infillingTasks, lineTasks, nTuningProblems } from './samples.mjs';
 import { difference, estimate, wilson } from './statistics.mjs';
 import { openStore } from './store.mjs';
@@ -54,6 +55,20 @@ it('says how sure a rate is, and counts members that belong together once', () =
   );
   expect(better.value).toBeCloseTo(0.75);
   expect(better.low).toBeGreaterThan(0.6);
+});
+
+it('draws packages again for bits per byte', () => {
+  const row = (/** @type {number} */ i) => ({
+    id: `p${i % 3}/f${i}`,
+    language: 'go',
+    group: `p${i % 3}`,
+    bits: i,
+    bytes: 10,
+  });
+  const rows = Array.from({ length: 12 }, (_, i) => row(i));
+  expect(estimate(bitsMembers(rows, 'go'))).toMatchObject({ value: 0.55, n: 12, nGroups: 3 });
+  expect(bitsMembers(rows, '')).toHaveLength(12);
+  expect(bitsMembers(rows, 'rust')).toEqual([]);
 });
 
 it('asks for the line of a single-line task without its end, and keeps problems for tuning apart', async () => {

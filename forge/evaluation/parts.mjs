@@ -47,11 +47,7 @@ async function bits(context) {
   const [ours = [], theirs = []] = results;
   const languages = [...new Set(texts.map(({ language }) => language)), ''];
   const rows = languages.map((language) => {
-    const of = (/** @type {typeof ours} */ all) =>
-      all
-        .filter((row) => language === '' || row.language === language)
-        .map((row) => ({ group: row.id, part: row.bits, whole: row.bytes }));
-    const [mine, others] = [of(ours), of(theirs)];
+    const [mine, others] = [bitsMembers(ours, language), bitsMembers(theirs, language)];
     return [
       language === '' ? 'all' : language,
       `${mine.length}`,
@@ -62,6 +58,17 @@ async function bits(context) {
   });
   const head = ['bits per byte', 'excerpts', ...context.contestants.map(({ name }) => name), 'difference'];
   return { title: 'Bits per byte of held-out packages', text: markdownTable([head, ...rows]) };
+}
+
+/**
+ * Excerpts of one package resemble each other.
+ * @param {import('./measure.mjs').BitsRow[]} rows @param {string} language "" for all
+ * @returns {Member[]}
+ */
+export function bitsMembers(rows, language) {
+  return rows
+    .filter((row) => language === '' || row.language === language)
+    .map(({ group, bits, bytes }) => ({ group, part: bits, whole: bytes }));
 }
 
 /** @param {Context} context @returns {Promise<Section>} */
