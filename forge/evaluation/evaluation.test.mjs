@@ -10,6 +10,7 @@ import { bitsMembers } from './parts.mjs';
 import { blockTasks, excerpts, infillingTasks, lineTasks, nTuningProblems } from './samples.mjs';
 import { difference, estimate, wilson } from './statistics.mjs';
 import { openStore } from './store.mjs';
+import { inWords, plain } from './words.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'outpost-evaluation-test-'));
 afterAll(() => rm(folder, { recursive: true }));
@@ -55,6 +56,13 @@ it('says how sure a rate is, and counts members that belong together once', () =
   );
   expect(better.value).toBeCloseTo(0.75);
   expect(better.low).toBeGreaterThan(0.6);
+});
+
+it('shows no interval of a few groups', () => {
+  const members = (/** @type {number} */ n) =>
+    Array.from({ length: 3 * n }, (_, i) => ({ group: `${i % n}`, part: i, whole: 3 * n }));
+  expect(inWords(estimate(members(8)), plain)).toMatch(/^0\.479 \(0\.\d+ to 0\.\d+\)$/);
+  expect(inWords(estimate(members(7)), plain)).toBe('0.476 (7 groups: no interval)');
 });
 
 it('draws packages again for bits per byte', () => {
