@@ -58,6 +58,16 @@ it('says how sure a rate is, and counts members that belong together once', () =
   expect(better.low).toBeGreaterThan(0.6);
 });
 
+it('is not certain of a difference because both agree in all that was asked', () => {
+  const some = Array.from({ length: 40 }, (_, i) => ({ group: `${i % 20}`, part: i % 3 === 0 ? 1 : 0, whole: 1 }));
+  const same = difference(some, some);
+  // As where none of as many groups has what is asked for.
+  expect(same).toMatchObject({ value: 0, low: -wilson(0, 20).high, high: wilson(0, 20).high });
+  const all = some.map((member) => ({ ...member, part: 1 }));
+  const none = some.map((member) => ({ ...member, part: 0 }));
+  expect(difference(all, none)).toMatchObject({ value: 1, low: 1 - wilson(0, 20).high, high: 1 });
+});
+
 it('shows no interval of a few groups', () => {
   const members = (/** @type {number} */ n) =>
     Array.from({ length: 3 * n }, (_, i) => ({ group: `${i % n}`, part: i, whole: 3 * n }));

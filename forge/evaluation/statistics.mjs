@@ -21,7 +21,8 @@ export function estimate(members) {
 }
 
 /**
- * How much more the ratio of `ours` is than that of `theirs`, of the same groups.
+ * How much more the ratio of `ours` is than that of `theirs`, of the same groups. Where all groups say the same, it may be
+ * off by what Wilson's interval allows of groups that say something else.
  * @param {Member[]} ours @param {Member[]} theirs
  * @returns {Estimate}
  */
@@ -30,7 +31,13 @@ export function difference(ours, theirs) {
   const of = (/** @type {number[]} */ drawn) =>
     ratio(drawn.map((i) => a[i] ?? nothing)) - ratio(drawn.map((i) => b[i] ?? nothing));
   const all = a.map((_, i) => i);
-  return { value: of(all), ...interval(a.length, of), n: ours.length, nGroups: a.length };
+  const value = of(all);
+  const size = { n: ours.length, nGroups: a.length };
+  if (ours.every(({ whole }) => whole === 1) && all.every((i) => of([i]) === value)) {
+    const { high } = wilson(0, a.length);
+    return { value, low: Math.max(-1, value - high), high: Math.min(1, value + high), ...size };
+  }
+  return { value, ...interval(a.length, of), ...size };
 }
 
 const nothing = { part: 0, whole: 0 };
