@@ -2,7 +2,7 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { measureLatency } from './latency.mjs';
+import { measureLatency, withinBudget } from './latency.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'outpost-latency-test-'));
 afterAll(() => rm(folder, { recursive: true }));
@@ -30,4 +30,16 @@ it('measures again what another file of weights takes, wherever it lies', async 
   expect(await cpuMs({ name: 'ours', path, draft })).toBe(2);
   await writeFile(draft, 'other weights of the draft');
   expect(await cpuMs({ name: 'ours', path, draft })).toBe(3);
+});
+
+it('cuts both sides at the time that nine of ten of our completions take', () => {
+  const speed = { cold: [10, 20, 100], warm: [1, 2, 10], prefillMs: 1, decodeMs: 1 };
+  const slow = { cold: [], warm: [], prefillMs: 10, decodeMs: 10 };
+  const rows = /** @type {import('./measure.mjs').FilledRow[]} */ (
+    [1, 5, 50, 500].map((nTokens) => ({ nPrompt: 4, nTokens, isExact: true }))
+  );
+  expect(withinBudget({ ours: { speed, rows }, theirs: { speed: slow, rows } })).toEqual([
+    { budget: 100, ours: [true, true, true, false], theirs: [true, true, false, false] },
+    { budget: 10, ours: [true, true, false, false], theirs: [false, false, false, false] },
+  ]);
 });
