@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -36,6 +37,20 @@ struct Bound<ConstantPointer<T>> {
   static ConstantPointer<T> of(const BoundArgument& argument) { return Bound<Pointer<const T>>::of(argument); }
 };
 
+template <typename Param>
+constexpr bool kIsWritten = false;
+template <typename T>
+constexpr bool kIsWritten<Pointer<T>> = !std::is_const_v<T>;
+
+/// What one argument writes must not be another argument, too (Metal Shading Language Specification, 5.2).
+void check_places(std::span<const BoundArgument> arguments, const bool* are_written) {
+  for (size_t i = 0; i < arguments.size(); ++i)
+    for (size_t j = 0; j < arguments.size(); ++j)
+      if (i != j && are_written[i] && arguments[i].region != nullptr && arguments[i].region == arguments[j].region &&
+          arguments[i].offset == arguments[j].offset)
+        throw Fault(FaultKind::kBadLaunch, "a kernel is given one place for two arguments, and writes there");
+}
+
 using Call = std::function<void()> (*)(KernelFunction, std::span<const BoundArgument>);
 
 template <typename Kernel>
@@ -52,6 +67,8 @@ struct Caller<void (*)(Params...)> {
   template <size_t... kIndices>
   static std::function<void()> bind(void (*kernel)(Params...), std::span<const BoundArgument> arguments,
                                     std::index_sequence<kIndices...>) {
+    constexpr bool kAreWritten[] = {kIsWritten<std::decay_t<Params>>...};
+    check_places(arguments, kAreWritten);
     const auto values = std::tuple<std::decay_t<Params>...>(Bound<std::decay_t<Params>>::of(arguments[kIndices])...);
     return [kernel, values] { std::apply(kernel, values); };
   }

@@ -41,7 +41,7 @@ Error launch_add(Stream stream, float* x, const float* y, const ElementParams& p
 Error launch_scale(Stream stream, float* x, const ElementParams& params);
 Error launch_softcap(Stream stream, float* x, const ElementParams& params);
 Error launch_activate(Stream stream, float* x, const ElementParams& params);
-Error launch_gate(Stream stream, float* y, const float* gates, const float* up, const ElementParams& params);
+Error launch_gate(Stream stream, float* y, const float* up, const ElementParams& params);
 Error launch_add_gated(Stream stream, float* x, const float* y, const float* logits, const RowParams& params);
 Error launch_copy_columns(Stream stream, float* y, const float* x, const RowParams& params);
 Error launch_gather_rows(Stream stream, float* y, const float* x, const int32_t* rows, const RowParams& params);

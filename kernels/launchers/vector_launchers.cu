@@ -42,16 +42,26 @@ Error launch_widen(Stream stream, TensorType type, const void* narrow, void* wid
   return Error::kInvalidValue;
 }
 
+namespace {
+
+const float* x_beside(const float* y, const float* x) { return y == x ? nullptr : x; }
+NormParams params_of(const float* y, const float* x, const NormParams& params) {
+  return {params.width, params.eps, params.has_bias, y == x ? 1 : 0};
+}
+
+}  // namespace
+
 Error launch_rms_norm(Stream stream, float* y, const float* x, const float* weight, int32_t n_rows,
                       const NormParams& params) {
   if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return OverlappedLaunch(stream, n_rows, kNormThreads)(rms_norm, y, x, weight, params);
+  return OverlappedLaunch(stream, n_rows, kNormThreads)(rms_norm, y, x_beside(y, x), weight, params_of(y, x, params));
 }
 
 Error launch_layer_norm(Stream stream, float* y, const float* x, const float* weight, const float* bias, int32_t n_rows,
                         const NormParams& params) {
   if (n_rows == 0) return Error::kNone;  // an empty grid is an error
-  return OverlappedLaunch(stream, n_rows, kNormThreads)(layer_norm, y, x, weight, bias, params);
+  return OverlappedLaunch(stream, n_rows, kNormThreads)(layer_norm, y, x_beside(y, x), weight, bias,
+                                                        params_of(y, x, params));
 }
 
 Error launch_add(Stream stream, float* x, const float* y, const ElementParams& params) {
@@ -74,9 +84,9 @@ Error launch_activate(Stream stream, float* x, const ElementParams& params) {
   return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(activate, x, params);
 }
 
-Error launch_gate(Stream stream, float* y, const float* gates, const float* up, const ElementParams& params) {
+Error launch_gate(Stream stream, float* y, const float* up, const ElementParams& params) {
   if (params.n == 0) return Error::kNone;
-  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(gate, y, gates, up, params);
+  return OverlappedLaunch(stream, element_blocks(params.n), kElementThreads)(gate, y, up, params);
 }
 
 Error launch_add_gated(Stream stream, float* x, const float* y, const float* logits, const RowParams& params) {

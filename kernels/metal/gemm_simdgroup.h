@@ -48,22 +48,31 @@ struct WeightRow {
   }
 };
 
+/// Sixteen elements of `row`, from `first` on, in pairs
 template <typename Element>
-struct ElementRow {
-  static GPU_FN int64_t length(int32_t n_groups) { return int64_t(n_groups) * kGroup; }
+GPU_FN void pair_elements(DevicePtr<const Element> row, int32_t first, GPU_LOCAL uint32_t (&pairs)[8]) {
+  GPU_UNROLL for (int32_t i = 0; i < 8; ++i) {
+    const int32_t at = first + 2 * i;
+    pairs[i] = half_words(within_half(float_of(row[at])), within_half(float_of(row[at + 1])));
+  }
+}
 
+template <>
+struct WeightRow<ElementF16> {
+  static GPU_FN int64_t length(int32_t n_groups) { return int64_t(n_groups) * kGroup; }
   template <int kPart>
-  static GPU_FN void decode(DevicePtr<const Element> row, int32_t g, GPU_LOCAL uint32_t (&pairs)[8]) {
-    GPU_UNROLL for (int32_t i = 0; i < 8; ++i) {
-      const int32_t at = kGroup * g + 16 * kPart + 2 * i;
-      pairs[i] = half_words(within_half(float_of(row[at])), within_half(float_of(row[at + 1])));
-    }
+  static GPU_FN void decode(DevicePtr<const ElementF16> row, int32_t g, GPU_LOCAL uint32_t (&pairs)[8]) {
+    pair_elements<ElementF16>(row, kGroup * g + 16 * kPart, pairs);
   }
 };
 template <>
-struct WeightRow<ElementF16> : ElementRow<ElementF16> {};
-template <>
-struct WeightRow<ElementBF16> : ElementRow<ElementBF16> {};
+struct WeightRow<ElementBF16> {
+  static GPU_FN int64_t length(int32_t n_groups) { return int64_t(n_groups) * kGroup; }
+  template <int kPart>
+  static GPU_FN void decode(DevicePtr<const ElementBF16> row, int32_t g, GPU_LOCAL uint32_t (&pairs)[8]) {
+    pair_elements<ElementBF16>(row, kGroup * g + 16 * kPart, pairs);
+  }
+};
 
 /// Part kPart of the groups of a slice, of the rows from `row` on, to `tile` [row, column of the step]. Rows past the
 /// end repeat the last; groups past the end are zeros.

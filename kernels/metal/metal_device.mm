@@ -19,6 +19,9 @@ extern "C" const std::byte outpost_metallib_end[];
 namespace outpost::metal {
 namespace {
 
+/// Of a queue, that are not done yet. With the 64 that Metal takes by itself, begin_list waited for the GPU sooner.
+constexpr NSUInteger kMostLists = 1024;
+
 std::string text_of(NSError* error) {
   return error == nil ? "Metal says no more" : error.localizedDescription.UTF8String;
 }
@@ -204,7 +207,7 @@ struct CommandList {
 
 Queue* create_queue(std::string& reason) {
   @autoreleasepool {
-    id<MTLCommandQueue> made = [device().gpu newCommandQueue];
+    id<MTLCommandQueue> made = [device().gpu newCommandQueueWithMaxCommandBufferCount:kMostLists];
     if (made == nil) reason = "Metal makes no queue";
     return made == nil ? nullptr : new Queue{made};
   }

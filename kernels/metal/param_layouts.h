@@ -49,7 +49,7 @@ static_assert(sizeof(RouterKernelParams) == 32, "eight numbers");
 static_assert(sizeof(EmbedParams) == 8, "two numbers");
 static_assert(sizeof(ElementParams) == 12, "three numbers");
 static_assert(sizeof(RowParams) == 24, "six numbers");
-static_assert(sizeof(NormParams) == 12, "three numbers");
+static_assert(sizeof(NormParams) == 16, "four numbers");
 static_assert(sizeof(ResidualNormParams) == 20, "five numbers");
 static_assert(sizeof(QuantizeParams) == 8, "two numbers");
 static_assert(sizeof(ShortlistParams) == 16, "four numbers");

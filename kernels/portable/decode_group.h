@@ -21,11 +21,8 @@ struct Group {
 };
 
 /// What a kernel may leave out: kHasOffset false means that offsets are 0, kIsSplit false that both halves are alike.
-template <bool kOffset, bool kSplit, int kElements>
-struct GroupTraits {
-  enum { kHasOffset = kOffset, kIsSplit = kSplit, kGroups = kElements / 32 };
-};
-
+/// And kGroups of a block. Spelled out for every type: Metal's language has no derived classes (its
+/// specification, 1.5.4).
 template <typename Block>
 struct BlockTraits;
 

@@ -12,19 +12,33 @@ namespace outpost {
 namespace gpu {
 
 template <>
-struct BlockTraits<BlockIQ2_XXS> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockIQ2_XXS> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ2_XS> : GroupTraits<false, true, 256> {};
+struct BlockTraits<BlockIQ2_XS> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ2_S> : GroupTraits<false, true, 256> {};
+struct BlockTraits<BlockIQ2_S> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ3_XXS> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockIQ3_XXS> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ3_S> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockIQ3_S> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ1_S> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockIQ1_S> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ1_M> : GroupTraits<false, true, 256> {};
+struct BlockTraits<BlockIQ1_M> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 
 /// Four 2-bit codes as nibbles.
 GPU_FN uint32_t nibbles_of_pairs(uint32_t pairs) {

@@ -7,23 +7,41 @@ namespace outpost {
 namespace gpu {
 
 template <>
-struct BlockTraits<BlockQ2_K> : GroupTraits<true, true, 256> {};
+struct BlockTraits<BlockQ2_K> {
+  enum { kHasOffset = true, kIsSplit = true, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockQ3_K> : GroupTraits<false, true, 256> {};
+struct BlockTraits<BlockQ3_K> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockQ4_K> : GroupTraits<true, false, 256> {};
+struct BlockTraits<BlockQ4_K> {
+  enum { kHasOffset = true, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockQ5_K> : GroupTraits<true, false, 256> {};
+struct BlockTraits<BlockQ5_K> {
+  enum { kHasOffset = true, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockQ6_K> : GroupTraits<false, true, 256> {};
+struct BlockTraits<BlockQ6_K> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockQ8_K> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockQ8_K> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockIQ4_XS> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockIQ4_XS> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockTQ1_0> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockTQ1_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<BlockTQ2_0> : GroupTraits<false, false, 256> {};
+struct BlockTraits<BlockTQ2_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 
 /// `kBits` bits at `shift` of each of 32 bytes.
 template <int kAlignment, int kBits>

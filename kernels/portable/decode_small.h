@@ -7,19 +7,33 @@ namespace outpost {
 namespace gpu {
 
 template <>
-struct BlockTraits<BlockQ4_0> : GroupTraits<false, false, 32> {};
+struct BlockTraits<BlockQ4_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockQ4_1> : GroupTraits<true, false, 32> {};
+struct BlockTraits<BlockQ4_1> {
+  enum { kHasOffset = true, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockQ5_0> : GroupTraits<false, false, 32> {};
+struct BlockTraits<BlockQ5_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockQ5_1> : GroupTraits<true, false, 32> {};
+struct BlockTraits<BlockQ5_1> {
+  enum { kHasOffset = true, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockQ8_0> : GroupTraits<false, false, 32> {};
+struct BlockTraits<BlockQ8_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockIQ4_NL> : GroupTraits<false, false, 32> {};
+struct BlockTraits<BlockIQ4_NL> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 1 };
+};
 template <>
-struct BlockTraits<BlockMXFP4> : GroupTraits<false, false, 32> {};
+struct BlockTraits<BlockMXFP4> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 1 };
+};
 
 GPU_FN Group decode_group(GPU_BLOCK_REF(BlockQ4_0) block, int32_t) {
   Group group;

@@ -9,9 +9,13 @@ namespace outpost {
 namespace gpu {
 
 template <>
-struct BlockTraits<WideQ8_0> : GroupTraits<false, false, 256> {};
+struct BlockTraits<WideQ8_0> {
+  enum { kHasOffset = false, kIsSplit = false, kGroups = 8 };
+};
 template <>
-struct BlockTraits<WideQ6_K> : GroupTraits<false, true, 256> {};
+struct BlockTraits<WideQ6_K> {
+  enum { kHasOffset = false, kIsSplit = true, kGroups = 8 };
+};
 
 GPU_FN Group decode_group(GPU_BLOCK_REF(WideQ8_0) block, int32_t g) {
   Group group;

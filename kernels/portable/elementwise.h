@@ -62,14 +62,13 @@ activate(GPU_IO(0, float, x), GPU_PARAMS(1, ElementParams, p) GPU_GRID) {
   if (i < p.n) x[i] = activated(x[i], p.kind);
 }
 
-/// y = gate function of (gate, up); y may be either.
+/// y = gate function of (y, up)
 GPU_KERNEL(kElementThreads)
-gate(GPU_IO(0, float, y), GPU_IO(1, const float, gates), GPU_IO(2, const float, up),
-     GPU_PARAMS(3, ElementParams, p) GPU_GRID) {
+gate(GPU_IO(0, float, y), GPU_RESULT(1, float, up), GPU_PARAMS(2, ElementParams, p) GPU_GRID) {
   allow_next();
   wait_for_previous();
   const int64_t i = element_index(GPU_HERE);
-  if (i < p.n) y[i] = gated(gates[i], up[i], p.kind);
+  if (i < p.n) y[i] = gated(y[i], up[i], p.kind);
 }
 
 /// x[r] += sigmoid(logits[r]) * y[r], rows of `width`

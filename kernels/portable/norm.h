@@ -13,31 +13,35 @@ struct NormParams {
   int32_t width;
   float eps;
   int32_t has_bias;
+  /// x is read from y, and is not there itself: arguments of Metal's kernels must not overlap (its specification, 5.2).
+  /// Launchers set it.
+  int32_t is_in_place;
 };
 
 GPU_FN float add_square(float sum, float value) { return fma32(value, value, sum); }
 /// What an RMSNorm multiplies a row by, whose squares add up to `sum`.
 GPU_FN float norm_factor(float sum, int32_t width, float eps) { return 1.0f / sqrt32(sum / float(width) + eps); }
 
-/// y[r, i] = x[r, i] * weight[i] / sqrt(mean_i(x[r, i]^2) + eps)   (arXiv:1910.07467); y may be x.
+/// y[r, i] = x[r, i] * weight[i] / sqrt(mean_i(x[r, i]^2) + eps)   (arXiv:1910.07467)
 /// Squares are added in eights of neighbours, as residual_norm does. Grid: a block for each row.
 GPU_KERNEL(kNormThreads)
-rms_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight),
+rms_norm(GPU_IO(0, float, y), GPU_RESULT(1, float, x), GPU_IN(2, float, weight),
          GPU_PARAMS(3, NormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
   allow_next();
   wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
+  const DevicePtr<const float> from = p.is_in_place ? DevicePtr<const float>(y) : x;
   float sum = 0;
   for (int32_t first = 8 * here.thread_id; first < p.width; first += 8 * kNormThreads) {
     GPU_UNROLL for (int32_t i = 0; i < 8; ++i) {
-      if (first + i < p.width) sum = add_square(sum, x[row + first + i]);
+      if (first + i < p.width) sum = add_square(sum, from[row + first + i]);
     }
   }
   sum = block_sum<kNormWarps>(sum, scratch, here);
   const float factor = norm_factor(sum, p.width, p.eps);
-  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) y[row + i] = x[row + i] * factor * weight[i];
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) y[row + i] = from[row + i] * factor * weight[i];
 }
 
 struct ResidualNormParams {
@@ -95,10 +99,10 @@ residual_norm(GPU_IO(0, float, y), GPU_IO(1, float, x), GPU_RESULT(2, float, add
   }
 }
 
-/// y[r, i] = (x[r, i] - mean) * weight[i] / sqrt(variance + eps) + bias[i]   (arXiv:1607.06450); y may be x.
+/// y[r, i] = (x[r, i] - mean) * weight[i] / sqrt(variance + eps) + bias[i]   (arXiv:1607.06450)
 /// Grid: a block for each row.
 GPU_KERNEL(kNormThreads)
-layer_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weight), GPU_IN(3, float, bias),
+layer_norm(GPU_IO(0, float, y), GPU_RESULT(1, float, x), GPU_IN(2, float, weight), GPU_IN(3, float, bias),
            GPU_PARAMS(4, NormParams, p) GPU_GRID) {
   GPU_SHARED(float, scratch, kNormWarps);
   GPU_SHARED(float, scratch_of_squares, kNormWarps);
@@ -106,19 +110,20 @@ layer_norm(GPU_IO(0, float, y), GPU_IO(1, const float, x), GPU_IN(2, float, weig
   wait_for_previous();
   const Here here = GPU_HERE;
   const int64_t row = int64_t(here.block_x) * p.width;
+  const DevicePtr<const float> from = p.is_in_place ? DevicePtr<const float>(y) : x;
   float sum = 0;
-  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) sum += x[row + i];
+  for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) sum += from[row + i];
   const float mean = block_sum<kNormWarps>(sum, scratch, here) / float(p.width);
   // A second pass over what the caches still have: the mean of squares minus the square of the mean would cancel.
   float squares = 0;
   for (int32_t i = here.thread_id; i < p.width; i += kNormThreads) {
-    const float distance = x[row + i] - mean;
+    const float distance = from[row + i] - mean;
     squares = fma32(distance, distance, squares);
   }
   const float variance = block_sum<kNormWarps>(squares, scratch_of_squares, here) / float(p.width);
   const float factor = 1.0f / sqrt32(variance + p.eps);
   for (int32_t i = here.thread_id; i < p.width; i += kNormThreads)
-    y[row + i] = (x[row + i] - mean) * factor * weight[i] + (p.has_bias ? float(bias[i]) : 0.0f);
+    y[row + i] = (from[row + i] - mean) * factor * weight[i] + (p.has_bias ? float(bias[i]) : 0.0f);
 }
 
 }  // namespace gpu

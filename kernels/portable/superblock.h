@@ -30,23 +30,29 @@ struct SuperTraits;
 template <>
 struct SuperTraits<BlockQ4_K> {
   enum { kChannels = 2, kIsInteger = 1 };
-  GPU_FN static int32_t first_group(int32_t quarter) { return 2 * quarter; }
-  GPU_FN static int32_t second_group(int32_t quarter) { return 2 * quarter + 1; }
 };
 template <>
-struct SuperTraits<BlockQ5_K> : SuperTraits<BlockQ4_K> {};
+struct SuperTraits<BlockQ5_K> {
+  enum { kChannels = 2, kIsInteger = 1 };
+};
 template <>
 struct SuperTraits<WideQ6_K> {
   enum { kChannels = 1, kIsInteger = 1 };
-  GPU_FN static int32_t first_group(int32_t quarter) { return 4 * (quarter / 2) + quarter % 2; }
-  GPU_FN static int32_t second_group(int32_t quarter) { return 4 * (quarter / 2) + quarter % 2 + 2; }
 };
 template <>
 struct SuperTraits<WideQ8_0> {
   enum { kChannels = 4, kIsInteger = 0 };
-  GPU_FN static int32_t first_group(int32_t quarter) { return 2 * quarter; }
-  GPU_FN static int32_t second_group(int32_t quarter) { return 2 * quarter + 1; }
 };
+
+/// The groups of a quarter: WideQ6_K has those together that share bytes.
+template <typename Block>
+GPU_FN int32_t first_group(int32_t quarter) {
+  return SuperTraits<Block>::kChannels == 1 ? 4 * (quarter / 2) + quarter % 2 : 2 * quarter;
+}
+template <typename Block>
+GPU_FN int32_t second_group(int32_t quarter) {
+  return first_group<Block>(quarter) + (SuperTraits<Block>::kChannels == 1 ? 2 : 1);
+}
 
 /// What channels add up to.
 template <int kChannels>
@@ -219,14 +225,14 @@ GPU_FN SuperPart multiply_quarter(GPU_LOCAL const Quarter<BlockQ5_K>& q, int32_t
 GPU_FN SuperPart multiply_quarter(GPU_LOCAL const Quarter<WideQ6_K>& q, int32_t quarter,
                                   GPU_LOCAL const QuarterInput& x, GPU_LOCAL const SuperInput& input, int64_t block) {
   const HalfProducts first = multiply_first(q, quarter, x.first), second = multiply_second(q, quarter, x.second);
-  const int32_t first_group = SuperTraits<WideQ6_K>::first_group(quarter);
+  const int64_t group = block * 8 + first_group<WideQ6_K>(quarter);
   // Two scales of each group: bytes 2g and 2g + 1 of the sixteen.
   const uint32_t scales = quarter < 2 ? (quarter % 2 == 0 ? q.scales.x : q.scales.x >> 16)
                                       : (quarter % 2 == 0 ? q.scales.z : q.scales.z >> 16);
   const uint32_t other_scales = quarter < 2 ? (quarter % 2 == 0 ? q.scales.y : q.scales.y >> 16)
                                             : (quarter % 2 == 0 ? q.scales.w : q.scales.w >> 16);
-  int32_t offsets = dot2_low(input.sums[block * 8 + first_group], scales, 0);
-  offsets = dot2_low(input.sums[block * 8 + first_group + 2], other_scales, offsets);
+  int32_t offsets = dot2_low(input.sums[group], scales, 0);
+  offsets = dot2_low(input.sums[group + 2], other_scales, offsets);
   SuperPart part;
   part.products = signed_byte_of(scales, 0) * first.first + signed_byte_of(scales, 1) * first.second +
                   signed_byte_of(other_scales, 0) * second.first + signed_byte_of(other_scales, 1) * second.second -

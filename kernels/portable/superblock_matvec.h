@@ -77,11 +77,10 @@ GPU_FN void multiply_two_rows(GPU_LOCAL float (&results)[2], DevicePtr<const Blo
     SuperPart parts[2] = {{0, 0}, {0, 0}};
     float x_scale = 0;
     if (block < n_super) {
-      const int32_t first_group = SuperTraits<Block>::first_group(quarter);
-      const int32_t second_group = SuperTraits<Block>::second_group(quarter);
+      const int32_t first = first_group<Block>(quarter), second = second_group<Block>(quarter);
       QuarterInput input;
-      load_group(input.first, x.codes + (int64_t(block) * 8 + first_group) * 8);
-      load_group(input.second, x.codes + (int64_t(block) * 8 + second_group) * 8);
+      load_group(input.first, x.codes + (int64_t(block) * 8 + first) * 8);
+      load_group(input.second, x.codes + (int64_t(block) * 8 + second) * 8);
       add_quarters(sums, parts, rows, quarter, input, x, block);
       x_scale = x.scales[int64_t(block) * 8];
     }

@@ -101,8 +101,8 @@ TEST_CASE("gpu halve_choices: rows of an image as halve_activations makes them, 
   // What gates let through, of choices that each have a row of their own.
   const auto gates = random_f32(choices.size() * n_cols, 8), others = random_f32(choices.size() * n_cols, 9);
   DeviceRows rows(choices, n_expert, 64);
-  DeviceArray<float> x_gates("gates", gates), up("up", others), hidden("hidden", gates.size());
-  run_gate(hidden, x_gates, up, {static_cast<int32_t>(gates.size()), 0, kGateGeGlu});
+  DeviceArray<float> x_gates("gates", gates), up("up", others), hidden("hidden", gates, RegionKind::kValues);
+  run_gate(hidden, up, {static_cast<int32_t>(gates.size()), 0, kGateGeGlu});
   DeviceRowsImage expected(rows, hidden.values(), n_cols, 1);
   DeviceImage image(rows.n_rows, n_cols);
   run_halve_choices(x_gates, &up, rows, image.words, image.scales, {rows.n_rows, n_cols, 1, 1, kGateGeGlu});

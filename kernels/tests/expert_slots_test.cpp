@@ -254,7 +254,7 @@ class Layer {
         run_float_experts(type_.type, weight(0), input, gate_bias_, experts, hidden, params, lists.places);
         run_float_experts(type_.type, weight(1), input, up_bias_, experts, other, params, lists.places);
       }
-      run_gate(hidden, hidden, other, {n_choices * kFf, 0, kGateSwiGlu});
+      run_gate(hidden, other, {n_choices * kFf, 0, kGateSwiGlu});
       for (int32_t round = 0; round < n_rounds; ++round) {
         copy({2}, round);
         const FloatExpertParams params{{kOut, kFf, n_choices, 1}, 1, has_slots, round};

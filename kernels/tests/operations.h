@@ -127,8 +127,7 @@ void run_add(DeviceArray<float>& x, DeviceArray<float>& y, const gpu::ElementPar
 void run_scale(DeviceArray<float>& x, const gpu::ElementParams& params);
 void run_softcap(DeviceArray<float>& x, const gpu::ElementParams& params);
 void run_activate(DeviceArray<float>& x, const gpu::ElementParams& params);
-void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up,
-              const gpu::ElementParams& params);
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& up, const gpu::ElementParams& params);
 void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits,
                    const gpu::RowParams& params);
 void run_copy_columns(DeviceArray<float>& y, DeviceArray<float>& x, const gpu::RowParams& params);

@@ -93,8 +93,8 @@ void run_softcap(DeviceArray<float>& x, const ElementParams& params) {
 void run_activate(DeviceArray<float>& x, const ElementParams& params) {
   check_launch(launch_activate(kStream, x, params), "activate");
 }
-void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up, const ElementParams& params) {
-  check_launch(launch_gate(kStream, y, gates, up, params), "gate");
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& up, const ElementParams& params) {
+  check_launch(launch_gate(kStream, y, up, params), "gate");
 }
 void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits, const RowParams& params) {
   check_launch(launch_add_gated(kStream, x, y, logits, params), "add_gated");

@@ -89,11 +89,13 @@ void run_residual_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray
 }
 void run_rms_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, int32_t n_rows,
                   const NormParams& params, Schedule schedule) {
-  launch({{n_rows}, kNormThreads, schedule, 1}, [&] { rms_norm(y, x, weight, params); });
+  const NormParams own = {params.width, params.eps, params.has_bias, &y == &x ? 1 : 0};
+  launch({{n_rows}, kNormThreads, schedule, 1}, [&] { rms_norm(y, values_of(&y == &x ? nullptr : &x), weight, own); });
 }
 void run_layer_norm(DeviceArray<float>& y, DeviceArray<float>& x, DeviceArray<float>& weight, DeviceArray<float>& bias,
                     int32_t n_rows, const NormParams& params) {
-  launch({{n_rows}, kNormThreads}, [&] { layer_norm(y, x, weight, bias, params); });
+  const NormParams own = {params.width, params.eps, params.has_bias, &y == &x ? 1 : 0};
+  launch({{n_rows}, kNormThreads}, [&] { layer_norm(y, values_of(&y == &x ? nullptr : &x), weight, bias, own); });
 }
 void run_add(DeviceArray<float>& x, DeviceArray<float>& y, const ElementParams& params) {
   launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::add(x, y, params); });
@@ -107,8 +109,8 @@ void run_softcap(DeviceArray<float>& x, const ElementParams& params) {
 void run_activate(DeviceArray<float>& x, const ElementParams& params) {
   launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::activate(x, params); });
 }
-void run_gate(DeviceArray<float>& y, DeviceArray<float>& gates, DeviceArray<float>& up, const ElementParams& params) {
-  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::gate(y, gates, up, params); });
+void run_gate(DeviceArray<float>& y, DeviceArray<float>& up, const ElementParams& params) {
+  launch({{element_blocks(params.n)}, kElementThreads}, [&] { gpu::gate(y, up, params); });
 }
 void run_add_gated(DeviceArray<float>& x, DeviceArray<float>& y, DeviceArray<float>& logits, const RowParams& params) {
   launch({{element_blocks(params)}, kElementThreads}, [&] { gpu::add_gated(x, y, logits, params); });

@@ -95,8 +95,8 @@ TEST_CASE("gpu halve: what a gate lets through, with the bits of the gate alone"
       std::vector<float> gates = random_f32(n, 3), others = random_f32(n, 4);
       gates[7] = std::numeric_limits<float>::quiet_NaN();
       for (size_t i = 2 * static_cast<size_t>(n_cols); i < 3 * static_cast<size_t>(n_cols); ++i) others[i] *= 1e6f;
-      DeviceArray<float> x("x", gates), up("up", others), y("y", n);
-      run_gate(y, x, up, {static_cast<int32_t>(n), 0, kind});
+      DeviceArray<float> x("x", gates), up("up", others), y("y", gates, RegionKind::kValues);
+      run_gate(y, up, {static_cast<int32_t>(n), 0, kind});
       DeviceImage expected(y.values(), n_cols), image(n_tokens, n_cols);
       run_halve(x, &up, image.words, image.scales, {n_tokens, n_cols, 1, kind});
       CHECK(image.words.values() == expected.words.values());

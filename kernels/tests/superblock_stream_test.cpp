@@ -118,7 +118,7 @@ std::vector<float> in_several_launches(DeviceType type, DeviceArray<std::byte>* 
   DeviceArray<float> input("input", width), y("y", before.size()), sum("sum", before, RegionKind::kValues);
   std::vector<float> x = values.values();
   if (c.input == SuperFusion::kNormed) {
-    run_rms_norm(input, values, norm_weight, 1, {static_cast<int32_t>(width), 1e-5f, 0});
+    run_rms_norm(input, values, norm_weight, 1, {static_cast<int32_t>(width), 1e-5f, 0, 0});
     x = input.values();
   }
   DeviceActivations codes(x, type);

@@ -42,7 +42,7 @@ TEST_CASE("gpu norm: rms_norm follows its definition for every width, in place o
       for (size_t i = 0; i < n; ++i)
         expected[r * n + i] = x[r * n + i] * double{w[i]} / std::sqrt(sum / static_cast<double>(n) + 1e-5);
     }
-    const NormParams params{width, 1e-5f, 0};
+    const NormParams params{width, 1e-5f, 0, 0};
     DeviceArray<float> weight("weight", w), input("x", x), y("y", x.size()), in_place("x", x, RegionKind::kValues);
     run_rms_norm(y, input, weight, n_rows, params);
     run_rms_norm(in_place, in_place, weight, n_rows, params, Schedule::kRandom);
@@ -74,7 +74,7 @@ TEST_CASE("gpu norm: residual_norm gives the bits of add, rms_norm and quantize_
                         {width, 1e-5f, has_addend ? 1 : 0, 0.75f, is_super ? 1 : 0});
 
       if (has_addend) run_add(added, addend, {static_cast<int32_t>(n), 0.75f, 0});
-      run_rms_norm(expected, added, weight, n_rows, {width, 1e-5f, 0});
+      run_rms_norm(expected, added, weight, n_rows, {width, 1e-5f, 0, 0});
       DeviceActivations expected_codes(expected.values(), is_super);
       CHECK(x.values() == added.values());
       CHECK(y.values() == expected.values());
@@ -86,7 +86,7 @@ TEST_CASE("gpu norm: residual_norm gives the bits of add, rms_norm and quantize_
   }
 }
 
-TEST_CASE("gpu norm: layer_norm follows its definition for every width, with bias and without") {
+TEST_CASE("gpu norm: layer_norm follows its definition for every width, with bias and without, in place or not") {
   for (const int32_t width : kWidths) {
     for (const bool has_bias : {false, true}) {
       CAPTURE(width);
@@ -104,9 +104,12 @@ TEST_CASE("gpu norm: layer_norm follows its definition for every width, with bia
         for (size_t i = 0; i < n; ++i)
           expected[r * n + i] = (x[r * n + i] - mean) * w[i] / std::sqrt(variance + 1e-5) + (has_bias ? b[i] : 0.0f);
       }
-      const NormParams params{width, 1e-5f, has_bias ? 1 : 0};
+      const NormParams params{width, 1e-5f, has_bias ? 1 : 0, 0};
       DeviceArray<float> weight("weight", w), bias("bias", b), input("x", x), y("y", x.size());
+      DeviceArray<float> in_place("x", x, RegionKind::kValues);
       run_layer_norm(y, input, weight, bias, n_rows, params);
+      run_layer_norm(in_place, in_place, weight, bias, n_rows, params);
+      CHECK(in_place.values() == y.values());
       // The mean of values near 10 is off by up to 30 roundings of 10 * 2^-24; divided by a deviation of 0.58.
       check_close(y.values(), expected, 600 * 0x1p-24);
     }
@@ -117,7 +120,8 @@ TEST_CASE("gpu elementwise: operations follow their definitions at odd sizes") {
   for (const size_t n : {size_t{1}, size_t{255}, size_t{1031}}) {
     CAPTURE(n);
     std::vector<float> a = random_f32(n, 6), b = random_f32(n, 7);
-    for (float& x : a) x *= 9;
+    for (std::vector<float>* values : {&a, &b})
+      for (float& x : *values) x *= 9;
     const auto run = [&](const std::function<void(DeviceArray<float> & x, DeviceArray<float> & y)>& kernel) {
       DeviceArray<float> x("x", a, RegionKind::kValues), y("y", b);
       kernel(x, y);
@@ -146,13 +150,13 @@ TEST_CASE("gpu elementwise: operations follow their definitions at odd sizes") {
                 expect([&](double x, double) { return x * sigmoid(x); }), kTolerance);
     check_close(run([&](auto& x, auto&) { run_activate(x, params(0, kActivationGelu)); }),
                 expect([&](double x, double) { return gelu(x); }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { run_gate(x, x, y, params(0, kGateSwiGlu)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, y, params(0, kGateSwiGlu)); }),
                 expect([&](double x, double y) { return x * sigmoid(x) * y; }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { run_gate(x, x, y, params(0, kGateGeGlu)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, y, params(0, kGateGeGlu)); }),
                 expect([&](double x, double y) { return gelu(x) * y; }), kTolerance);
-    check_close(run([&](auto& x, auto& y) { run_gate(x, y, x, params(0, kGateSwiGluOai)); }),
+    check_close(run([&](auto& x, auto& y) { run_gate(x, y, params(0, kGateSwiGluOai)); }),
                 expect([&](double x, double y) {
-                  return std::min(y, 7.0) * sigmoid(1.702 * std::min(y, 7.0)) * (std::clamp(x, -7.0, 7.0) + 1);
+                  return std::min(x, 7.0) * sigmoid(1.702 * std::min(x, 7.0)) * (std::clamp(y, -7.0, 7.0) + 1);
                 }),
                 kTolerance);
   }

@@ -202,8 +202,7 @@ GpuBackend::PendingAdd GpuBackend::take_addend() {
 void GpuBackend::issue_gate() {
   if (gate_.y.data == nullptr) return;
   const PendingGate gate = std::exchange(gate_, {});
-  launched(gpu::launch_gate(stream_, write(gate.y), gate.y.data, gate.up.data, {int_of(gate.y.size), 0, gate.kind}),
-           "gate");
+  launched(gpu::launch_gate(stream_, write(gate.y), gate.up.data, {int_of(gate.y.size), 0, gate.kind}), "gate");
 }
 
 void GpuBackend::launch_norm(const PendingNorm& norm, const PendingAdd& addend) {
@@ -275,7 +274,7 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
   // Heads are normalized alone: what follows is no product. A row is a whole layer's input otherwise.
   if (width % 32 != 0 || y.data == x.data) {
     settle({x});
-    launched(gpu::launch_rms_norm(stream_, write(y), x.data, weight.data, n_rows, {width, eps, 0}), "rms_norm");
+    launched(gpu::launch_rms_norm(stream_, write(y), x.data, weight.data, n_rows, {width, eps, 0, 0}), "rms_norm");
     return;
   }
   issue_product();
@@ -304,7 +303,7 @@ void GpuBackend::rms_norm(DeviceSpan<float> y, DeviceSpan<const float> x, Device
 void GpuBackend::layer_norm(DeviceSpan<float> y, DeviceSpan<const float> x, DeviceSpan<const float> weight,
                             DeviceSpan<const float> bias, int32_t n_rows, float eps) {
   settle({x});
-  const gpu::NormParams params{int_of(weight.size), eps, bias.size > 0 ? 1 : 0};
+  const gpu::NormParams params{int_of(weight.size), eps, bias.size > 0 ? 1 : 0, 0};
   launched(gpu::launch_layer_norm(stream_, write(y), x.data, weight.data, bias.data, n_rows, params), "layer_norm");
 }
 

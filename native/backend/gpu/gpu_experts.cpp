@@ -171,8 +171,7 @@ void GpuBackend::compute_experts(DeviceSpan<float> y, DeviceSpan<const float> x,
     if (pass.is_halved(*experts.down)) {
       inner = {hidden, 1, other, gate_kind};
     } else {
-      launched(gpu::launch_gate(stream_, write(hidden), hidden.data, other.data, {int_of(n_hidden), 0, gate_kind}),
-               "gate");
+      launched(gpu::launch_gate(stream_, write(hidden), other.data, {int_of(n_hidden), 0, gate_kind}), "gate");
     }
   }
   const int32_t n_embd = experts.down->n_rows() / n_expert;

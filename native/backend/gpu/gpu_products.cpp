@@ -72,8 +72,7 @@ void GpuBackend::matmul_gated(DeviceSpan<float> y, const GatedPair& pair, Device
   const DeviceSpan<float> up = {reserve(up_, y.size), y.size};
   multiply(a, y, x, pair.gate_bias.data, n_tokens);
   multiply(b, up, x, pair.up_bias.data, n_tokens);
-  launched(gpu::launch_gate(stream_, write(y), y.data, up.data, {int_of(y.size), 0, static_cast<int32_t>(gate)}),
-           "gate");
+  launched(gpu::launch_gate(stream_, write(y), up.data, {int_of(y.size), 0, static_cast<int32_t>(gate)}), "gate");
 }
 
 gpu::QuantizedOutput GpuBackend::reserve_codes(size_t n) {

@@ -110,13 +110,13 @@ class Launches {
       for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ6_K}) check(launch_widen(s, type, h_, h_, 256));
     };
     launches_["launch_quantize"] = [=, this] { check(launch_quantize(s, f_, output(), {8, 0})); };
-    launches_["launch_rms_norm"] = [=, this] { check(launch_rms_norm(s, f_, f_, f_, 1, {8, 1, 0})); };
-    launches_["launch_layer_norm"] = [=, this] { check(launch_layer_norm(s, f_, f_, f_, nullptr, 1, {8, 1, 0})); };
+    launches_["launch_rms_norm"] = [=, this] { check(launch_rms_norm(s, f_, f_, f_, 1, {8, 1, 0, 0})); };
+    launches_["launch_layer_norm"] = [=, this] { check(launch_layer_norm(s, f_, f_, f_, nullptr, 1, {8, 1, 0, 0})); };
     launches_["launch_add"] = [=, this] { check(launch_add(s, f_, f_, elements)); };
     launches_["launch_scale"] = [=, this] { check(launch_scale(s, f_, elements)); };
     launches_["launch_softcap"] = [=, this] { check(launch_softcap(s, f_, elements)); };
     launches_["launch_activate"] = [=, this] { check(launch_activate(s, f_, elements)); };
-    launches_["launch_gate"] = [=, this] { check(launch_gate(s, f_, f_, f_, elements)); };
+    launches_["launch_gate"] = [=, this] { check(launch_gate(s, f_, f_, elements)); };
     launches_["launch_add_gated"] = [=, this] { check(launch_add_gated(s, f_, f_, f_, rows)); };
     launches_["launch_copy_columns"] = [=, this] { check(launch_copy_columns(s, f_, f_, rows)); };
     launches_["launch_gather_rows"] = [=, this] { check(launch_gather_rows(s, f_, f_, i_, rows)); };

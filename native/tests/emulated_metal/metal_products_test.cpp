@@ -90,7 +90,7 @@ TEST_CASE("metal: a gated pair is what its products and the gate make") {
                                 params) == Error::kNone);
     REQUIRE(launch_matvec(p.bench.stream, p.type(), weights[0], p.input, gate.bias, g, params) == Error::kNone);
     REQUIRE(launch_matvec(p.bench.stream, p.type(), weights[1], p.input, gate.bias, u, params) == Error::kNone);
-    REQUIRE(launch_gate(p.bench.stream, g, g, u, {16 * kRows[0], 0, params.gate}) == Error::kNone);
+    REQUIRE(launch_gate(p.bench.stream, g, u, {16 * kRows[0], 0, params.gate}) == Error::kNone);
     CHECK(p.bench.values(y, size_t{16} * kRows[0]) == p.bench.values(g, size_t{16} * kRows[0]));
   }
 }

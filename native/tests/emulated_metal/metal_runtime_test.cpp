@@ -173,19 +173,29 @@ TEST_CASE("metal runtime: memory is given up when the work that has it is done")
 TEST_CASE("metal runtime: what fails on the device is said by its stream, once") {
   MetalBench b;
   float* x = b.array(numbers(0, 8));
+  float* y = b.array(numbers(1, 8));
   emulator::fail_next_list(metal::Outcome::kFailed, "the GPU hangs");
-  REQUIRE(b.add(x, x, 8) == Error::kNone);
+  REQUIRE(b.add(x, y, 8) == Error::kNone);
   CHECK(error_text(synchronize(b.stream)) == "the GPU hangs");
   CHECK(synchronize(b.stream) == Error::kNone);
   emulator::fail_next_list(metal::Outcome::kOutOfMemory, "no room");
-  REQUIRE(b.add(x, x, 8) == Error::kNone);
+  REQUIRE(b.add(x, y, 8) == Error::kNone);
   CHECK(synchronize(b.stream) == Error::kOutOfMemory);
   // Whoever waits for all leaves it to whom it belongs.
   emulator::fail_next_list(metal::Outcome::kFailed, "the GPU hangs");
-  REQUIRE(b.add(x, x, 8) == Error::kNone);
+  REQUIRE(b.add(x, y, 8) == Error::kNone);
   CHECK(synchronize_device() == Error::kNone);
   CHECK(error_text(synchronize(b.stream)) == "the GPU hangs");
   CHECK(b.values(x, 8) == numbers(0, 8));
+}
+
+TEST_CASE("metal runtime: what a kernel writes is no other argument of it") {
+  MetalBench b;
+  float* x = b.array(numbers(1, 64));
+  CHECK(is_fault([&] { b.add(x, x, 8); }));
+  CHECK(b.add(x, x + 32, 8) == Error::kNone);
+  CHECK(launch_rms_norm(b.stream, x, x, x + 32, 1, {32, 1, 0, 0}) == Error::kNone);
+  CHECK(is_fault([&] { launch_rms_norm(b.stream, x, x + 32, x, 1, {32, 1, 0, 0}); }));
 }
 
 TEST_CASE("metal runtime: kernels are held to what was written, and to buffers that their list names") {

@@ -81,6 +81,6 @@ enum MTLCommandBufferError : NSUInteger { MTLCommandBufferErrorOutOfMemory = 8 }
 - (id<MTLLibrary>)newLibraryWithData:(dispatch_data_t)data error:(NSError**)error;
 - (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)computeFunction
                                                              error:(NSError**)error;
-- (id<MTLCommandQueue>)newCommandQueue;
+- (id<MTLCommandQueue>)newCommandQueueWithMaxCommandBufferCount:(NSUInteger)maxCommandBufferCount;
 @end
 extern "C" id<MTLDevice> MTLCreateSystemDefaultDevice();
