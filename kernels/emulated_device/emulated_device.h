@@ -16,6 +16,9 @@ size_t device_bytes_in_use();
 /// From now on whatever is given to a stream fails, as after an error that a device does not recover from.
 void lose_device(bool is_lost);
 
+/// From now on there is no room for recordings, where they take any.
+void refuse_recordings(bool are_refused);
+
 /// How many recorded passes were repeated; nothing if the runtime does not count them.
 std::optional<uint64_t> replays();
 /// How many kernels were launched, or recorded; alike.

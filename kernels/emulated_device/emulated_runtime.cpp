@@ -47,7 +47,7 @@ struct Device {
   Allocations allocations;
   std::vector<StreamState*> streams;
   int current = 0;
-  bool is_lost = false;
+  bool is_lost = false, are_recordings_refused = false;
   uint64_t n_replays = 0, n_launches = 0;
 };
 
@@ -132,6 +132,7 @@ uint64_t next_seed() {
 }
 void set_device_memory(size_t n_bytes) { device().allocations.set_n_bytes(n_bytes); }
 void lose_device(bool is_lost) { device().is_lost = is_lost; }
+void refuse_recordings(bool are_refused) { device().are_recordings_refused = are_refused; }
 size_t device_bytes_in_use() { return device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return device().n_replays; }
 std::optional<uint64_t> launches() { return device().n_launches; }
@@ -245,6 +246,7 @@ Error release(Stream stream, void* data) {
 Error keep_released_memory(bool) { return Error::kNone; }
 
 Error copy(void* to, const void* from, size_t n_bytes, Copy direction) {
+  if (device().is_lost) return kLost;
   emulator::copy(to, from, n_bytes, direction);
   return Error::kNone;
 }
@@ -280,7 +282,9 @@ Error begin_recording(Stream stream) {
 }
 Error end_recording(Stream stream, Recording& recording) {
   stream->is_recording = false;
-  recording = new RecordingState{std::make_shared<const Work>(std::exchange(stream->recorded, {}))};
+  Work recorded = std::exchange(stream->recorded, {});
+  if (device().are_recordings_refused) return Error::kOutOfMemory;
+  recording = new RecordingState{std::make_shared<const Work>(std::move(recorded))};
   return Error::kNone;
 }
 Error replay(Recording recording, Stream stream) {

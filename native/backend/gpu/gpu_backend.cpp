@@ -46,14 +46,7 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
                                              const std::function<DeviceSpan<const float>()>& operations) {
   const std::lock_guard lock(stream_mutex_);
   use();
-  pending_ = {};
-  product_ = {};
-  norm_ = {};
-  gate_ = {};
-  pending_kv_ = {};
-  quantized_ = {};
-  halved_ = {};
-  listed_heads_ = {};
+  forget_operations();
   pass_tokens_ = inputs.tokens;
   stage_activations(inputs.activations);
   if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
@@ -62,7 +55,6 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   }
   n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
 
-  for (const auto& pass : unpacked_passes_) pass->is_current = false;
   auto* codes = inputs.kv.is_compressed() ? static_cast<GpuCodesStorage*>(&inputs.kv) : nullptr;
 
   struct InPass {  // also when an operation throws
@@ -73,10 +65,22 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   try {
     if (codes != nullptr) codes->begin_pass(inputs.runs);
     return run_operations(inputs, operations);
+  } catch (const EngineError& error) {
+    if (codes != nullptr) codes->abandon_pass();
+    if (error.code() == ErrorCode::kOutOfMemory) free_intermediates();
+    throw;
   } catch (...) {
     if (codes != nullptr) codes->abandon_pass();
     throw;
   }
+}
+
+/// For a pass with fewer tokens, which would find the room that this one has taken for its first steps.
+void GpuBackend::free_intermediates() {
+  static_cast<void>(gpu::synchronize(stream_));  // what goes wrong now, the next pass hears of
+  recordings_.clear();
+  for (DeviceBytes* memory : intermediates_) *memory = DeviceBytes();
+  intermediates_.clear();
 }
 
 DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
@@ -101,8 +105,15 @@ DeviceSpan<const float> GpuBackend::run_operations(const PassInputs& inputs,
   key.insert(key.end(), tiles.begin(), tiles.end());
   if (const GpuRecordings::Pass* known = recordings_.find(key)) {
     const GpuRecordings::Pass pass = known->recording != nullptr ? *known : record(key, operations);
-    check_gpu(gpu::replay(pass.recording, stream_), "starting a recorded pass");
-    return pass.logits;
+    if (pass.recording != nullptr) {
+      const gpu::Error error = gpu::replay(pass.recording, stream_);
+      if (error != gpu::Error::kOutOfMemory) {
+        check_gpu(error, "starting a recorded pass");
+        return pass.logits;
+      }
+      recordings_.clear();  // the pass itself has room: it has been computed without
+    }
+    forget_operations();  // nothing of what was recorded is computed
   }
   const auto logits = finish_operations(operations);
   recordings_.add(key, {nullptr, logits});
@@ -147,9 +158,27 @@ GpuRecordings::Pass GpuBackend::record(const GpuRecordings::Key& key,
     if (gpu::end_recording(stream_, result.recording) == gpu::Error::kNone) gpu::destroy_recording(result.recording);
     throw;
   }
-  check_gpu(gpu::end_recording(stream_, result.recording), "recording a pass");
+  const gpu::Error error = gpu::end_recording(stream_, result.recording);
+  if (error == gpu::Error::kOutOfMemory) {
+    // Of a recording alone: the same pass has been computed. The others are in its way.
+    recordings_.clear();
+    return {};
+  }
+  check_gpu(error, "recording a pass");
   recordings_.add(key, result);
   return result;
+}
+
+void GpuBackend::forget_operations() {
+  pending_ = {};
+  product_ = {};
+  norm_ = {};
+  gate_ = {};
+  pending_kv_ = {};
+  quantized_ = {};
+  halved_ = {};
+  listed_heads_ = {};
+  for (const auto& pass : unpacked_passes_) pass->is_current = false;
 }
 
 void GpuBackend::write(DeviceSpan<float> x, std::span<const float> host) {
@@ -251,6 +280,7 @@ float* GpuBackend::reserve(DeviceBytes& memory, size_t n) {
     recordings_.clear();
     memory = DeviceBytes();  // before the other is there
     memory = DeviceBytes(n * sizeof(float) * 5 / 4, "intermediate results");
+    intermediates_.insert(&memory);
   }
   return memory.as<float>();
 }

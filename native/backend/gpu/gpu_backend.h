@@ -163,6 +163,7 @@ class GpuBackend final : public Backend {
   float* write(DeviceSpan<float> y);
   /// Room for n floats that no other user of this memory needs now.
   float* reserve(DeviceBytes& memory, size_t n);
+  void free_intermediates();
 
   // ---- passes
 
@@ -171,9 +172,11 @@ class GpuBackend final : public Backend {
   /// A pass whose inputs are on the device: as it was recorded, or by its operations. @return its logits
   DeviceSpan<const float> run_operations(const PassInputs& inputs,
                                          const std::function<DeviceSpan<const float>()>& operations);
+  /// What was put off, and what is known of what the device has: of another pass, or of operations it never got.
+  void forget_operations();
   /// Everything that a pass asks for, nothing put off. @return its logits
   DeviceSpan<const float> finish_operations(const std::function<DeviceSpan<const float>()>& operations);
-  /// What a pass asks for, as a graph that is kept by its key.
+  /// What a pass asks for, as a graph that is kept by its key; without a recording where the device has no room for it.
   GpuRecordings::Pass record(const GpuRecordings::Key& key, const std::function<DeviceSpan<const float>()>& operations);
 
   // ---- products
@@ -325,6 +328,7 @@ class GpuBackend final : public Backend {
   DeviceSpan<const float> halved_;               // whose image is in image_ and image_scales_
   bool has_stream_ = false;
   gpu::PassTokens prefill_tokens_ = {};
+  std::set<DeviceBytes*> intermediates_;  // those of the following that have memory: nothing in them outlives a pass
   DeviceBytes image_, image_scales_, up_;
   DeviceBytes vocabulary_groups_;
   DeviceBytes unpacked_;

@@ -128,12 +128,11 @@ class GpuInputs {
     const size_t n_bytes = words_.size() * sizeof(int32_t);
     // The last copy may still be read from the pinned memory.
     check_gpu(gpu::synchronize(stream), "waiting for the pass before");
-    bool has_moved = false;
-    if (n_bytes > device_.size()) {
-      device_ = DeviceBytes(std::max<size_t>(2 * n_bytes, 1 << 16), "the inputs of a pass");
-      has_moved = true;
-    }
-    std::byte* staged = pinned_.reserve(device_.size());
+    const bool has_moved = n_bytes > device_.size();
+    const size_t size = has_moved ? std::max<size_t>(2 * n_bytes, 1 << 16) : device_.size();
+    std::byte* staged =
+        pinned_.reserve(size);  // before: who is told of no room for it is not told that the array moved
+    if (has_moved) device_ = DeviceBytes(size, "the inputs of a pass");
     std::memcpy(staged, words_.data(), n_bytes);
     check_gpu(gpu::copy(stream, device_.data(), staged, n_bytes, gpu::Copy::kToDevice), "copying the inputs of a pass");
     return has_moved;

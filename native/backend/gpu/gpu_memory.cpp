@@ -14,17 +14,24 @@ void check_gpu(gpu::Error error, const char* what) {
   throw EngineError(code, concat("The GPU failed while ", what, ": ", gpu::error_text(error), "."));
 }
 
+namespace {
+
+/// Rounded up: nothing is not what is needed.
+size_t needed_mib(size_t n_bytes) { return (n_bytes + (size_t{1} << 20) - 1) >> 20; }
+
+}  // namespace
+
 void fail_out_of_memory(size_t n_bytes, const char* what) {
   size_t n_free = 0, n_total = 0;
   gpu::memory_info(n_free, n_total);
-  throw EngineError(ErrorCode::kOutOfMemory,
-                    concat("The GPU has no room for ", what, ": ", n_bytes >> 20, " MiB are needed, ", n_free >> 20,
-                           " of ", n_total >> 20, " MiB are free. Choose a smaller model or context, or the CPU."));
+  throw EngineError(ErrorCode::kOutOfMemory, concat("The GPU has no room for ", what, ": ", needed_mib(n_bytes),
+                                                    " MiB are needed, ", n_free >> 20, " of ", n_total >> 20,
+                                                    " MiB are free. Choose a smaller model or context, or the CPU."));
 }
 
 void fail_out_of_host_memory(size_t n_bytes) {
   throw EngineError(ErrorCode::kOutOfMemory,
-                    concat("There is no room for ", n_bytes >> 20,
+                    concat("There is no room for ", needed_mib(n_bytes),
                            " MiB of memory that stays in its place for the GPU to read. Choose a smaller model, fewer "
                            "layers on the GPU, or the CPU."));
 }

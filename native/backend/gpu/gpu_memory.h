@@ -280,26 +280,29 @@ class GpuRope final : public Rope {
   bool reserve(int32_t pos, gpu::Stream stream) {
     if (pos < n_positions_) return false;
     const int32_t n = std::max(pos + 1, std::max(1024, 2 * n_positions_));
-    for (; n_positions_ < n; ++n_positions_) {
+    std::vector<float> table;
+    table.reserve(2 * params_.frequencies.size() * static_cast<size_t>(n));
+    for (int32_t position = 0; position < n; ++position) {
       for (const double frequency : params_.frequencies) {
-        const double angle = frequency * n_positions_;
-        table_.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
-        table_.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
+        const double angle = frequency * position;
+        table.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
+        table.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
       }
     }
     // Not for all of the device: another model may be recording a pass, which that would end.
     check_gpu(gpu::synchronize(stream), "computing");
-    memory_ = DeviceBytes(std::max<size_t>(1, table_.size()) * sizeof(float), "the table of rotations");
-    check_gpu(gpu::copy(memory_.data(), table_.data(), table_.size() * sizeof(float), gpu::Copy::kToDevice),
+    DeviceBytes memory(std::max<size_t>(1, table.size()) * sizeof(float), "the table of rotations");
+    check_gpu(gpu::copy(memory.data(), table.data(), table.size() * sizeof(float), gpu::Copy::kToDevice),
               "copying the table of rotations");
     wait_for_copies();
+    memory_ = std::move(memory);
+    n_positions_ = n;  // not before the device has them
     return true;
   }
 
  private:
   RopeParams params_;
   int32_t n_positions_ = 0;
-  std::vector<float> table_;
   DeviceBytes memory_;
 };
 
