@@ -129,7 +129,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     if (engine_ != nullptr) engine_->cancel(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   }
 
-  Napi::Value stats(const Napi::CallbackInfo& info) { return to_js(info.Env(), engine(info.Env()).stats()); }
+  Napi::Value stats(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return to_js(info.Env(), engine(info.Env()).stats()); });
+  }
 
   Napi::Value save_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::save_cache); }
   Napi::Value restore_cache(const Napi::CallbackInfo& info) { return start(info, &Engine::restore_cache); }

@@ -56,7 +56,13 @@ class DecodeEngine final : public Engine {
 
   EngineStats stats() const override {
     EngineStats stats = queue_.stats();
-    if (model_->info().n_expert > 0) stats.experts = model_->stages().expert_cache_stats();
+    if (model_->info().n_expert == 0) return stats;
+    try {
+      stats.experts = model_->stages().expert_cache_stats();
+    } catch (const EngineError& error) {
+      // Of a device that is lost its requests say so; the rest is known all the same.
+      if (error.code() != ErrorCode::kDeviceLost) throw;
+    }
     return stats;
   }
 

@@ -258,7 +258,8 @@ void DecodeLoop::run_pass() {
     compute(parts, ms_between(start, Clock::now()));
   } catch (const EngineError& error) {
     // Given up. Its tokens are not among those of the sequences, and the next pass over them writes all layers again.
-    return error.code() == ErrorCode::kCancelled ? void() : fail(parts, error);
+    if (error.code() == ErrorCode::kCancelled) return;
+    return error.code() == ErrorCode::kOutOfMemory ? shrink(parts, error) : fail(parts, error);
   } catch (const std::exception& error) {
     return fail(parts, EngineError(ErrorCode::kInternal, concat("Generating failed: ", error.what(), ".")));
   }
@@ -448,6 +449,21 @@ std::optional<StopReason> DecodeLoop::say(Part& part) {
 }
 
 // ---- requests go
+
+/// What a pass computes with had no room. Smaller slices of prompts take less; if none are, it is the prompts that end,
+/// and not the replies beside them.
+void DecodeLoop::shrink(std::vector<Part> parts, const EngineError& error) {
+  const auto is_prompt = [](const Part& part) { return part.n_tokens() > 1; };
+  int32_t n_prompt = 0;
+  for (const Part& part : parts) n_prompt += is_prompt(part) ? part.n_tokens() : 0;
+  if (n_prompt > kLeastSlice) {
+    scheduler_.limit_slice(std::max(kLeastSlice, n_prompt / 2));
+    log_warning("A pass had no room for ", n_prompt, " tokens of prompts, and has fewer from now on: ", error.what());
+    return;
+  }
+  if (n_prompt > 0) std::erase_if(parts, [&](const Part& part) { return !is_prompt(part); });
+  fail(parts, error);
+}
 
 void DecodeLoop::fail(const std::vector<Part>& parts, const EngineError& error) {
   for (const Part& part : parts) {

@@ -48,6 +48,7 @@ class DecodeLoop {
   using Clock = Request::Clock;
   /// Rows of a pass whose logits are kept: of 150 thousand tokens they are 60 MB.
   static constexpr int32_t kMaxLogitRows = 96;
+  static constexpr int32_t kLeastSlice = 32;  // where a pass has no room for more tokens of prompts
 
   /// What a request does in a pass.
   struct Part {
@@ -99,6 +100,7 @@ class DecodeLoop {
   std::string end_search(Request& request);
 
   // Requests go.
+  void shrink(std::vector<Part> parts, const EngineError& error);
   void fail(const std::vector<Part>& parts, const EngineError& error);
   void finish(const std::shared_ptr<Request>& request, StopReason reason, const EngineError* error);
   void remember(const Request& request);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/log.h"
+
 namespace outpost {
 namespace {
 
@@ -109,7 +111,15 @@ std::span<const int32_t> Drafter::draft_computed(const Reply& reply, int32_t n_o
   }
   if (asked == nullptr) return {};
   guess.source = asked->source();
-  guess.tokens = asked->draft(reply, best.n);
+  try {
+    guess.tokens = asked->draft(reply, best.n);
+  } catch (const EngineError& error) {
+    // The reply can do without its help.
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+    log_warning("Drafts end: ", error.what());
+    std::erase_if(computed_, [&](const auto& source) { return source.get() == asked; });
+    return {};
+  }
   return guess.tokens.empty() ? std::span<const int32_t>{} : use(guess, static_cast<int32_t>(guess.tokens.size()));
 }
 
