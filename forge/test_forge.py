@@ -304,6 +304,22 @@ class CpuGradientTest(unittest.TestCase):
                 error = (gradients[name] - parameter.grad).norm() / parameter.grad.norm()
                 self.assertLess(float(error), 3e-5, f"{name} with {sizes}")
 
+    def test_gates_far_from_zero_are_shut_or_open(self):
+        model = self.sharpened(n_embd=128, n_head=4, n_ff=96)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "ffn_gate" in name:
+                    parameter.mul_(1000)  # e^-x has no room in f32
+        sequences = torch.randint(0, 320, (1, 65), generator=torch.Generator().manual_seed(11))
+        data = dict(sequences=sequences, weights=torch.full((1, 64), 1 / 64))
+        loss, gradients = self.of(model, "-DOUTPOST_F32_PRODUCTS", **data)
+        model.zero_grad(set_to_none=True)
+        expected = model.loss(*data.values())
+        expected.backward()
+        self.assertAlmostEqual(loss, float(expected), delta=1e-4 * float(expected))
+        error = gradients["token_embd.weight"] - model.token_embd.weight.grad
+        self.assertLess(float(error.norm() / model.token_embd.weight.grad.norm()), 1e-3)
+
     def test_in_bf16_it_differs_by_its_roundings(self):
         model = self.sharpened(n_embd=128, n_head=4, n_ff=320)
         data = dict(sequences=torch.randint(0, 320, (2, 257), generator=torch.Generator().manual_seed(7)))
