@@ -456,8 +456,8 @@ void DecodeLoop::shrink(std::vector<Part> parts, const EngineError& error) {
   const auto is_prompt = [](const Part& part) { return part.n_tokens() > 1; };
   int32_t n_prompt = 0;
   for (const Part& part : parts) n_prompt += is_prompt(part) ? part.n_tokens() : 0;
-  if (n_prompt > kLeastSlice) {
-    scheduler_.limit_slice(std::max(kLeastSlice, n_prompt / 2));
+  // What no limit shortens, as the rows of a search, would be tried for ever.
+  if (n_prompt > kLeastSlice && scheduler_.limit_slice(std::max(kLeastSlice, n_prompt / 2))) {
     log_warning("A pass had no room for ", n_prompt, " tokens of prompts, and has fewer from now on: ", error.what());
     return;
   }

@@ -88,9 +88,11 @@ void Scheduler::observe_slice(int32_t n_prompt, double ms) {
   n_fitting_ = std::clamp(static_cast<int32_t>(next), n_least, limits_.n_slice);
 }
 
-void Scheduler::limit_slice(int32_t n_slice) {
-  limits_.n_slice = std::min(limits_.n_slice, n_slice);
-  n_fitting_ = std::min(n_fitting_, limits_.n_slice);
+bool Scheduler::limit_slice(int32_t n_slice) {
+  if (n_slice >= limits_.n_slice) return false;
+  limits_.n_slice = n_slice;
+  n_fitting_ = std::min(n_fitting_, n_slice);
+  return true;
 }
 
 void Scheduler::hold_pages(uint64_t id, bool holds) {

@@ -55,8 +55,8 @@ class Scheduler {
   void ran(uint64_t id, double now_ms);
   /// What a pass took, of which n_prompt tokens belonged to prompts: the size of slices follows.
   void observe_slice(int32_t n_prompt, double ms);
-  /// From now on no pass has more tokens of prompts.
-  void limit_slice(int32_t n_slice);
+  /// From now on no pass has more tokens of prompts. @return whether it might have had
+  bool limit_slice(int32_t n_slice);
 
   /// Memory. A request that waits for pages is not planned again until another one has ended: those that a less urgent
   /// request had to give up are spoken for, and trying for them in turns would let nobody get on. The most urgent

@@ -246,8 +246,9 @@ TEST_CASE("the size of a slice follows its time") {
 
 TEST_CASE("slices that had no room are shorter from then on, whatever they take and whoever asks") {
   Scheduler scheduler({256, 12, 8, 32, 256});
-  scheduler.limit_slice(64);
-  scheduler.limit_slice(100);  // no way back
+  CHECK(scheduler.limit_slice(64));
+  CHECK_FALSE(scheduler.limit_slice(64));
+  CHECK_FALSE(scheduler.limit_slice(100));  // no way back
   for (int i = 0; i < 20; ++i) scheduler.observe_slice(scheduler.slice_tokens(0), 0.01);
   CHECK(scheduler.slice_tokens(0) == 64);
   scheduler.add(1, Priority::kChat, 0, 10000);
