@@ -509,6 +509,24 @@ class TrainingTest(unittest.TestCase):
         self.assertEqual(self.column("out", "step"), [1, 2])
         log.close()
 
+    def test_bad_steps_end_a_training_when_they_are_many_in_a_row(self):
+        finish = train.Learner.finish_step
+
+        def with_bad(is_bad):
+            n_steps = itertools.count()
+
+            def step(learner, lr):
+                loss, norm = finish(learner, lr)
+                return (loss * float("nan") if is_bad(next(n_steps)) else loss), norm
+
+            return unittest.mock.patch.object(train.Learner, "finish_step", step)
+
+        with with_bad(lambda i: i % 20 != 19):
+            self.train("some", "--steps", "41")
+        self.assertEqual(len(self.column("some", "loss")), 41)
+        with with_bad(lambda i: i > 0), self.assertRaisesRegex(SystemExit, "20 times in a row, at step 21"):
+            self.train("many", "--steps", "41")
+
     def test_weights_of_a_training_that_is_over_begin_another(self):
         with unittest.mock.patch("train.time.time", side_effect=itertools.count(1000.0)):  # a second each time it is asked
             self.train("first", "--steps", "4")

@@ -447,7 +447,7 @@ class Trainer:
             return
         self._n_skipped += 1
         self._n_skipped_now += 1
-        if self._n_skipped_now > 20:  # no accident
+        if self._n_skipped_now == 20:  # no accident
             raise SystemExit(f"The loss or its gradient was no finite number 20 times in a row, at step {done.step}.")
 
     def _save(self):
