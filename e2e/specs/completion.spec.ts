@@ -17,6 +17,8 @@ def multiply(a, b):
 
 
 `;
+/** One more function, open where its body begins: what is typed there is at its place whether or not the editor indents. */
+const begun = (head: string) => `${source}${head}\n    `;
 
 test.describe('Inline completion', () => {
   test('ghost text appears, Escape dismisses it, Tab accepts it; it can be turned off', async ({
@@ -24,13 +26,16 @@ test.describe('Inline completion', () => {
     folder,
     picture,
   }) => {
-    await writeFiles(folder, { 'math.py': source, 'more.py': source });
+    await writeFiles(folder, {
+      'math.py': begun('def divide(a, b):'),
+      'more.py': begun('def average(a, b, c):'),
+    });
     const page = await outpost.launch({ folder });
     await outpost.waitForModel();
     await openFile(page, 'math.py');
     const ghost = page.locator('.monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text').first();
 
-    await typeAtEnd(page, 'def divide(a, b):\nreturn'); // the editor indents
+    await typeAtEnd(page, 'return');
     await expect(ghost).toBeVisible({ timeout: 60_000 });
     await picture('ghost text');
     await page.keyboard.press('Escape');
@@ -52,7 +57,7 @@ test.describe('Inline completion', () => {
 
     // A word of another one, and then the rest of its line.
     await openFile(page, 'more.py');
-    await typeAtEnd(page, 'def average(a, b, c):\nreturn ');
+    await typeAtEnd(page, 'return ');
     await expect(ghost).toBeVisible({ timeout: 30_000 });
     const line = (await ghost.innerText()).replaceAll('\u00a0', ' ').trimEnd();
     const taken = async () => (await saved('more.py')).split('average(a, b, c):\n    return ')[1]?.trimEnd() ?? '';
@@ -81,13 +86,13 @@ test.describe('Inline completion', () => {
   });
 
   test('the latency panel tells where the time of each suggestion went', async ({ outpost, folder, picture }) => {
-    await writeFiles(folder, { 'math.py': source.repeat(4), 'other.py': 'LIMIT = 3\n' });
+    await writeFiles(folder, { 'math.py': source.repeat(3) + begun('def divide(a, b):'), 'other.py': 'LIMIT = 3\n' });
     const page = await outpost.launch({ folder });
     await outpost.waitForModel();
     await openFile(page, 'other.py');
     await openFile(page, 'math.py');
     const ghost = page.locator('.monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text').first();
-    await typeAtEnd(page, 'def divide(a, b):\nreturn ');
+    await typeAtEnd(page, 'return ');
     await expect(ghost).toBeVisible({ timeout: 60_000 });
     const suggested = await ghost.innerText();
     await page.keyboard.type(suggested.slice(0, 1)); // along it
