@@ -1,6 +1,7 @@
-// A model whose last layers a GPU computes, and the processor those before: what each of the two needs, how many layers
-// there is room for, and what a token then takes. Pure, as model-facts.ts; the engine chooses by the same figures
-// (native/model/device_layers.cpp).
+// A model whose last layers GPUs compute, and the processor those before: what each of them needs, and what a token then
+// takes. Pure, as model-facts.ts.
+import { expertsOfToken, gpuKvBits, needOnGpu, totalNeed } from './device-need.ts';
+import { type GpuRoom, type LayerPlan, planLayers } from './layer-plan.ts';
 import {
   type DeviceSpeed,
   type FitQuestion,
@@ -9,21 +10,15 @@ import {
   type MachineSpeed,
   type MemorySplit,
   type ModelFacts,
-  mtpKvBytes,
   predictMemory,
   weightSeconds,
 } from './model-facts.ts';
-import type { Device } from './role-contract.ts';
+import { type Device, type DeviceBytes, mainMemory } from './role-contract.ts';
 
-/** On a GPU the app keeps keys and values in 16 bits, and so does whoever shares a model with it (docs/gpu.md). */
-export const gpuKvBits = 16;
-/** Tokens in one pass: with all layers on a GPU those that suit it, otherwise those that suit the processor. */
-const nPassOfGpu = 2048;
-const nPassOfBoth = 64;
-/** Kept free on a GPU for what is not counted one by one: codes of activations, inputs and recorded passes. */
-const gpuHeadroomBytes = 256 * 2 ** 20;
 /** A GPU that was never measured reads so much per second; a fast one ten times that. */
 export const guessedGpuSpeed: DeviceSpeed = { bytesPerSecond: {}, other: 300e9, layer: null };
+/** Of the main memory that is free, experts in slots of a GPU may take so much: the system cannot take it back. */
+export const mostPinnedShare = 7 / 8;
 
 /** What a GPU is known by in `MachineSpeed.gpus`: another one in its place was not measured. */
 export const gpuKey = ({ id, name }: Pick<Device, 'id' | 'name'>) => `${id} ${name}`;
@@ -32,83 +27,122 @@ export const speedOfGpu = ({ gpus }: MachineSpeed, gpu: Pick<Device, 'id' | 'nam
   gpus[gpuKey(gpu)] ?? guessedGpuSpeed;
 
 export interface SharedMemory {
+  /** The main memory, with what GPUs have that share it. */
   ram: MemorySplit;
-  gpu: MemorySplit;
+  /** Of each GPU, in their order. */
+  gpus: MemorySplit[];
+  /** Of the weights in `ram`: all experts of GPUs that have slots for some of them. */
+  pinnedBytes: number;
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
-
-/** @param nGpuLayers of the last layers, with the output; all of them bring the embeddings along, and the draft model */
-export function predictSharedMemory(facts: ModelFacts, question: FitQuestion, nGpuLayers: number): SharedMemory {
-  const { layers, head, isTied, tableBytes, nEmbd, nFf, nVocab } = facts;
-  const border = layers.length - Math.min(nGpuLayers, layers.length);
-  const isAll = border === 0;
-  const kv = kvBytes(facts, question.nCtx, gpuKvBits);
-  const onGpu = 1 - border / Math.max(1, layers.length);
-  const { workspace, draft } = predictMemory(facts, question);
-  const onlyWhole = isAll ? (isTied ? 0 : tableBytes) + (facts.mtpHead?.gpu ?? 0) : 0;
-  const gpuWeights = sum(layers.slice(border).map(({ gpu }) => gpu)) + head.gpu + onlyWhole;
-  const ramWeights = isAll ? 0 : sum(layers.slice(0, border).map(({ packed }) => packed)) + tableBytes;
-  const pass = 4 * (isAll ? nPassOfGpu : nPassOfBoth) * (8 * nEmbd + 2 * nFf) + 4 * 2 * nVocab;
-  return {
-    ram: splitOf({ weights: ramWeights, kv: kv * (1 - onGpu), workspace, draft: isAll ? 0 : draft }),
-    gpu: splitOf({
-      weights: gpuWeights,
-      kv: kv * onGpu + (isAll ? mtpKvBytes(facts, question.nCtx) : 0),
-      workspace: pass + gpuHeadroomBytes,
-      draft: isAll ? draft : 0,
-    }),
-  };
-}
-
-/** The same beside this GPU. Where its memory is the main memory, that has to have room for both. */
-export function predictMemoryBeside(
-  { sharesMemory }: Pick<Device, 'sharesMemory'>,
-  facts: ModelFacts,
-  question: FitQuestion,
-  nGpuLayers: number,
-): SharedMemory {
-  const { ram, gpu } = predictSharedMemory(facts, question, nGpuLayers);
-  if (!sharesMemory) return { ram, gpu };
-  return {
-    ram: splitOf({
-      weights: ram.weights + gpu.weights,
-      kv: ram.kv + gpu.kv,
-      workspace: ram.workspace + gpu.workspace,
-      draft: ram.draft + gpu.draft,
-    }),
-    gpu,
-  };
-}
 
 const splitOf = (parts: Omit<MemorySplit, 'total'>): MemorySplit => ({
   ...parts,
   total: parts.weights + parts.kv + parts.workspace + parts.draft,
 });
 
-/** How many of the last layers there is room for on a GPU; 0 if there is none for a single one. */
-export function fittingLayers(facts: ModelFacts, question: FitQuestion, freeBytes: number): number {
-  let n = facts.layers.length;
-  while (n > 0 && predictSharedMemory(facts, question, n).gpu.total > freeBytes) n -= 1;
-  return n;
+/** A GPU with all layers has the draft model, too. */
+export function predictSharedMemory(
+  facts: ModelFacts,
+  question: FitQuestion,
+  gpus: readonly GpuRoom[],
+  { nLayers, hasSlots }: LayerPlan,
+): SharedMemory {
+  const { layers, tableBytes } = facts;
+  const need = needOnGpu(facts, question.nCtx);
+  const border = layers.length - sum(nLayers);
+  let pinnedBytes = 0;
+  let first = border;
+  const onGpus = gpus.map(({ freeBytes }, i) => {
+    const range = { first, end: first + (nLayers[i] ?? 0) };
+    first = range.end;
+    const needed = need(range, border > 0);
+    const draft = range.end - range.first === layers.length ? question.draftBytes : 0;
+    const total = totalNeed(needed) + draft;
+    let { weights } = needed;
+    if (hasSlots && total > freeBytes) {
+      const others = total - needed.experts;
+      weights += Math.max(expertsOfToken(facts, needed.experts), Math.floor(freeBytes - others)) - needed.experts;
+      pinnedBytes += needed.experts;
+    }
+    return splitOf({ weights, kv: needed.kv, workspace: needed.workspace, draft });
+  });
+  const { workspace, draft } = predictMemory(facts, question);
+  const own = splitOf({
+    weights: (border > 0 ? sum(layers.slice(0, border).map(({ packed }) => packed)) + tableBytes : 0) + pinnedBytes,
+    kv: (kvBytes(facts, question.nCtx, gpuKvBits) * border) / Math.max(1, layers.length),
+    workspace,
+    draft: onGpus.some((split) => split.draft > 0) ? 0 : draft,
+  });
+  const inRam = [own, ...onGpus.filter((_, i) => gpus[i]?.sharesMemory)];
+  const all = (part: keyof MemorySplit) => sum(inRam.map((split) => split[part]));
+  const ram = splitOf({ weights: all('weights'), kv: all('kv'), workspace: all('workspace'), draft: all('draft') });
+  return { ram, gpus: onGpus, pinnedBytes };
 }
 
-/** @param nPast positions in the context */
+/**
+ * The ways in which a model can be loaded, the best first, by what each device then has of it. None if there is none, or
+ * none that is known: the engine says why.
+ * @param gpus with what they have free without other models
+ * @param wanted as planLayers has it. A GPU that is to have as many layers as fit takes fewer where there is less room
+ */
+export function waysToLoad(
+  facts: ModelFacts,
+  question: FitQuestion,
+  gpus: readonly GpuRoom[],
+  wanted?: number,
+): DeviceBytes[] {
+  const best = planLayers(facts, question, gpus, wanted);
+  if (best === null) return [];
+  const bytesOf = (plan: LayerPlan, rooms = gpus): DeviceBytes => {
+    const memory = predictSharedMemory(facts, question, rooms, plan);
+    const onGpus = gpus.map(({ id }, i) => [id, memory.gpus[i]?.total ?? 0]);
+    return { ...Object.fromEntries(onGpus), [mainMemory]: memory.ram.total };
+  };
+  if (best.hasSlots) return [bytesOf(best), bytesOf(best, withoutRoom(gpus))];
+  const [n = 0, ...others] = best.nLayers;
+  if (wanted !== undefined || others.length > 0) return [bytesOf(best)];
+  return Array.from({ length: n }, (_, i) => bytesOf({ nLayers: [n - i], hasSlots: false }));
+}
+
+/** With slots, a GPU without room has those of one token. */
+const withoutRoom = (gpus: readonly GpuRoom[]) => gpus.map((gpu) => ({ ...gpu, freeBytes: 0 }));
+
+/** Of one of the GPUs that compute layers: the last has the output. */
+export interface GpuPart {
+  speed: DeviceSpeed;
+  nLayers: number;
+}
+
+/**
+ * With slots, this is what it comes to when all experts that are asked for are in them.
+ * @param parts in the order of the layers: each waits for the one before
+ * @param nPast positions in the context
+ */
 export function predictSharedTokensPerSecond(
   facts: ModelFacts,
   speed: MachineSpeed,
-  gpu: DeviceSpeed,
-  nGpuLayers: number,
+  parts: readonly GpuPart[],
   nPast: number,
 ): number {
   const { layers, head } = facts;
-  const border = layers.length - Math.min(nGpuLayers, layers.length);
   const bytesOf = (kind: 'gpu' | 'packed' | 'read') => sum(layers.map((layer) => layer[kind])) + head[kind];
-  const ofGpu = (sum(layers.slice(border).map(({ read }) => read)) + head.read) / Math.max(1, bytesOf('read'));
-  const layersOfGpu = 1 - border / Math.max(1, layers.length);
   // What a token reads is known as the processor reads it; on a GPU the same weights have another size.
   const sizeOnGpu = bytesOf('gpu') / Math.max(1, bytesOf('packed'));
-  const weights = (1 - ofGpu) * weightSeconds(facts, speed) + ofGpu * sizeOnGpu * weightSeconds(facts, gpu);
-  const besides = (1 - layersOfGpu) * layerSeconds(facts, speed, nPast) + layersOfGpu * layerSeconds(facts, gpu, nPast);
-  return 1 / (speed.overheadSeconds + weights + besides);
+  let first = layers.length - sum(parts.map(({ nLayers }) => nLayers));
+  const ofProcessor = { weights: 1, layers: 1 };
+  let seconds = speed.overheadSeconds;
+  for (const { speed: gpu, nLayers } of parts) {
+    const end = first + nLayers;
+    const read = sum(layers.slice(first, end).map((layer) => layer.read)) + (end === layers.length ? head.read : 0);
+    const ofWeights = read / Math.max(1, bytesOf('read'));
+    const ofLayers = nLayers / Math.max(1, layers.length);
+    seconds += ofWeights * sizeOnGpu * weightSeconds(facts, gpu) + ofLayers * layerSeconds(facts, gpu, nPast);
+    ofProcessor.weights -= ofWeights;
+    ofProcessor.layers -= ofLayers;
+    first = end;
+  }
+  seconds += ofProcessor.weights * weightSeconds(facts, speed) + ofProcessor.layers * layerSeconds(facts, speed, nPast);
+  return 1 / seconds;
 }

@@ -15,9 +15,9 @@ export const modelOverridesSchema = z.object({
   ),
   nCtx: z.int().min(0).max(1_048_576).optional(),
   chatTemplate: z.string().max(200_000).optional(),
-  /** What computes it: "cuda:0", "metal:0". Absent: the processor. */
-  device: z.string().max(40).optional(),
-  /** Of the last layers, how many the GPU computes. Absent: as many as it has room for. */
+  /** What computes it: "cuda:0", "metal:0", or several GPUs, "cuda:0,cuda:1". Absent: the processor. */
+  device: z.string().max(100).optional(),
+  /** Of the last layers, how many the one GPU computes. Absent: as many as there is room for. */
   deviceLayers: z.int().min(1).max(4096).optional(),
   /** The model that drafts for it; null: none. Absent: that of the role "draft", if it has the same vocabulary. */
   draftId: modelIdSchema.nullable().optional(),

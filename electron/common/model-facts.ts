@@ -5,8 +5,11 @@ import { z } from 'zod';
 /** Bytes of weights that one token reads, by tensor type: what decides the speed on a machine. */
 const weightsSchema = z.record(z.string(), z.number());
 
-/** Bytes of a layer's weights: on a GPU, prepared for the processor, and what a token reads of the latter. */
-const layerBytesSchema = z.object({ gpu: z.number(), packed: z.number(), read: z.number() });
+/**
+ * Bytes of a layer's weights: on a GPU, of these what the experts of a mixture take, prepared for the processor, and what a
+ * token reads of the latter.
+ */
+const layerBytesSchema = z.object({ gpu: z.number(), experts: z.number(), packed: z.number(), read: z.number() });
 export type LayerBytes = z.infer<typeof layerBytesSchema>;
 
 export const modelFactsSchema = z.object({
@@ -27,6 +30,16 @@ export const modelFactsSchema = z.object({
   packedBytes: z.number(),
   /** Stays in the file: read a row at a time. */
   tableBytes: z.number(),
+  /** The same tables on a GPU, which is where the first layer is. */
+  tableGpuBytes: z.number(),
+  /** Heads of queries. */
+  nHead: z.number(),
+  /** Elements of a value as it is kept: of latent attention, of the latent vector. */
+  headDimV: z.number(),
+  /** What latent attention computes of a token for each head: queries, the same absorbed, sums of values, values. Else 0. */
+  latentElements: z.number(),
+  /** Of a layer of a mixture: its experts, how many of them a token uses, and how wide one is; null without experts. */
+  experts: z.object({ n: z.number(), nUsed: z.number(), nFf: z.number() }).nullable(),
   /** Elements of keys and values per position, over all layers. */
   kvElementsPerToken: z.number(),
   readPerToken: weightsSchema,
@@ -69,7 +82,7 @@ export function kvBitsOf(preset: KvPresetId): number {
 /** Contexts that the KV cache holds: the chat's, and one for inline completion and earlier conversations. */
 export const nContexts = 2;
 /** Positions in a page of the cache; it holds whole pages. */
-const kvPageSize = 64;
+export const kvPageSize = 64;
 /** Tokens in one slice of a prompt. */
 const nPrefill = 64;
 /** Of the vocabulary: pieces, their hash table and the index of prefixes, per token. Measured with RssAnon, Linux. */

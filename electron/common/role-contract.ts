@@ -22,6 +22,15 @@ export const draftStatsSchema = z.object({
 });
 export type DraftStats = z.infer<typeof draftStatsSchema>;
 
+/** Bytes by device: those of a GPU that shares the main memory are among those of the main memory, too. */
+export const deviceBytesSchema = z.record(z.string(), z.number().min(0));
+export type DeviceBytes = z.infer<typeof deviceBytesSchema>;
+/** The processor as a device, and the main memory as what it has. */
+export const mainMemory = 'cpu';
+
+/** The GPUs that a model's layers go through in turn: "cuda:0", or several with commas between. None: "cpu". */
+export const gpusOf = (device: string): string[] => (device === mainMemory ? [] : device.split(','));
+
 /** In place of a number of layers. */
 export const fittingDeviceLayers = 0;
 
@@ -32,14 +41,14 @@ export const modelSpecSchema = z.object({
   /** What to call it; null takes the name in the file. */
   name: z.string().nullable(),
   nThreads: z.int(),
-  /** "cpu", or one of the GPUs. No other takes its place. */
+  /** "cpu", or GPUs as `gpusOf` reads them. No other takes their place. */
   device: z.string(),
-  /** Of the last layers, how many a GPU computes; `fittingDeviceLayers`: as many as it has room for. */
+  /** Of the last layers, how many a GPU computes; `fittingDeviceLayers`: as many as it, or several, have room for. */
   deviceLayers: z.int().min(0),
   nCtx: z.int(),
   /** How keys and values are kept. */
   kvPreset: z.enum(['exact', 'safe', 'compact', 'max']),
-  /** What it is expected to take, all in all; 0 if that is not known. */
+  /** What it is expected to take of the main memory; 0 if that is not known. */
   memoryBytes: z.number().min(0),
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),

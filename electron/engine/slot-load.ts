@@ -1,7 +1,7 @@
 // One load of one model into its slot. It can be given up at any time; what was prepared by then is freed.
 import { toErrorInfo } from '../common/error-info.ts';
 import { nContexts } from '../common/model-facts.ts';
-import type { ModelSpec } from '../common/role-contract.ts';
+import { gpusOf, type ModelSpec } from '../common/role-contract.ts';
 import { fromNativeError, isNativeError } from './addon.ts';
 import { type Loaded, prepareModel, toModelInfo } from './loaded-model.ts';
 import { costKey, nTokensOf, type Slot } from './model-slot.ts';
@@ -125,10 +125,16 @@ export class SlotLoad {
   }
 }
 
-/** What is asked for beside a device that computes a part of the layers. */
+/** What is asked for beside devices that compute a part of the layers. */
 function deviceOptions({ device, deviceLayers, nCtx, kvPreset }: ModelSpec) {
-  if (device === 'cpu') return { device };
-  return { device, nDeviceLayers: deviceLayers, nDevicePositions: nContexts * nCtx, deviceKv: kvPreset };
+  const gpus = gpusOf(device);
+  if (gpus.length === 0) return { device };
+  return {
+    device: gpus.length === 1 ? device : gpus,
+    nDeviceLayers: deviceLayers,
+    nDevicePositions: nContexts * nCtx,
+    deviceKv: kvPreset,
+  };
 }
 
 /** Arguments that the addon refuses at once fail like everything that goes wrong later. */

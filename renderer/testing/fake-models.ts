@@ -2,6 +2,7 @@
 import type { AppApi } from '../../electron/common/api.ts';
 import type { HubFile, HubModel, ModelEntry, ModelsState } from '../../electron/common/model-contract.ts';
 import type { ModelFacts } from '../../electron/common/model-facts.ts';
+import type { Device } from '../../electron/common/role-contract.ts';
 import { EventQueue } from './event-queue.ts';
 
 const gib = 2 ** 30;
@@ -20,10 +21,15 @@ export const fakeFacts: ModelFacts = {
   nFf: 5632,
   packedBytes: 310_000_000,
   tableBytes: 21_000_000,
+  tableGpuBytes: 21_000_000,
+  nHead: 32,
+  headDimV: 64,
+  latentElements: 0,
+  experts: null,
   kvElementsPerToken: 11_264,
   readPerToken: { iq2_xxs: 290_000_000 },
-  layers: Array.from({ length: 22 }, () => ({ gpu: 12_000_000, packed: 12_400_000, read: 11_500_000 })),
-  head: { gpu: 37_000_000, packed: 37_200_000, read: 37_000_000 },
+  layers: Array.from({ length: 22 }, () => ({ gpu: 12_000_000, experts: 0, packed: 12_400_000, read: 11_500_000 })),
+  head: { gpu: 37_000_000, experts: 0, packed: 37_200_000, read: 37_000_000 },
   isTied: false,
   hasFim: false,
   hasChatTemplate: true,
@@ -31,6 +37,15 @@ export const fakeFacts: ModelFacts = {
   license: 'apache-2.0',
   mtpHead: null,
   split: null,
+};
+
+export const fakeGpu: Device = {
+  id: 'cuda:0',
+  name: 'A GPU',
+  totalBytes: 8 * gib,
+  freeBytes: 6 * gib,
+  sharesMemory: false,
+  sensors: null,
 };
 
 export function fakeModel(more: Partial<ModelEntry> = {}): ModelEntry {

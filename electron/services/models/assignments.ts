@@ -3,16 +3,20 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { fittingLayers, gpuKvBits, predictMemoryBeside } from '../../common/device-fit.ts';
+import { waysToLoad } from '../../common/device-fit.ts';
+import { gpuKvBits } from '../../common/device-need.ts';
 import { draftMemory, draftOf } from '../../common/draft-fit.ts';
 import type { ModelEntry } from '../../common/model-contract.ts';
 import { contextOf, type FitQuestion, kvBitsOf, type ModelFacts, predictMemory } from '../../common/model-facts.ts';
 import {
   type Assignment,
   type Device,
+  type DeviceBytes,
   fittingDeviceLayers,
+  gpusOf,
   type ModelRole,
   type ModelSpec,
+  mainMemory,
   modelRoles,
 } from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
@@ -105,34 +109,35 @@ export class Assignments {
   specOf(model: Pick<ModelEntry, 'id' | 'path'> & Partial<ModelEntry>): ModelSpec {
     const { nThreads, nCtx, kvPreset: chosen } = this.#options.settings();
     const { facts = null, overrides, id, path, origin, name } = model;
-    const device = overrides?.device ?? 'cpu';
-    const isOnGpu = device !== 'cpu';
+    const device = overrides?.device ?? mainMemory;
+    const gpuIds = gpusOf(device);
+    const isOnGpu = gpuIds.length > 0;
     // Codes on a GPU have never run on one: f16 there, whatever is chosen for the processor.
     const ofProcessor = chosen === 'auto' ? (model.kvCheck?.chosen ?? 'exact') : chosen;
     const kvPreset = isOnGpu ? 'exact' : ofProcessor;
     const wanted = overrides?.nCtx ?? nCtx;
     const kvBits = isOnGpu ? gpuKvBits : kvBitsOf(kvPreset);
-    const gpu = isOnGpu ? this.#options.gpu(device) : undefined;
+    const gpus = gpuIds.flatMap((gpuId) => this.#options.gpu(gpuId) ?? []);
+    const areKnown = gpus.length === gpuIds.length;
     const isNamed = origin === 'default' || origin === 'bundled';
     const known = this.#library.get(id);
     const draft = known ? draftOf(known, this.#library.list(), this.roles()) : null;
-    const fitting = facts ? contextFor(facts, wanted, kvBits, gpu?.totalBytes ?? totalmem()) : wanted;
+    const memoryBytes = isOnGpu && areKnown ? gpus.reduce((sum, gpu) => sum + gpu.totalBytes, 0) : totalmem();
+    const fitting = facts ? contextFor(facts, wanted, kvBits, memoryBytes) : wanted;
     const draftBytes = draft?.facts ? draftMemory(draft.facts, fitting) : 0;
-    const deviceLayers = overrides?.deviceLayers ?? fittingDeviceLayers;
+    const deviceLayers = (gpuIds.length === 1 && overrides?.deviceLayers) || fittingDeviceLayers;
     const question = { nCtx: fitting, kvBits, draftBytes };
-    const needed = (known: ModelFacts) =>
-      isOnGpu ? ramBeside(gpu, known, question, deviceLayers) : predictMemory(known, question).total;
     return {
       id,
       modelPath: path,
       name: isNamed && name ? name : null,
       nThreads,
       device,
-      deviceLayers: isOnGpu ? deviceLayers : fittingDeviceLayers,
+      deviceLayers,
       // How many layers a GPU has room for depends on it: it is to be the one that is asked for.
       nCtx: isOnGpu ? fitting : wanted,
       kvPreset,
-      memoryBytes: facts ? needed(facts) : 0,
+      memoryBytes: (facts && areKnown && waysOf(gpus, facts, question, deviceLayers)[0]?.[mainMemory]) || 0,
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name, memoryBytes: draftBytes },
       contextFile: this.#contextFile(id),
@@ -158,10 +163,12 @@ export class Assignments {
 const contextFor = (facts: ModelFacts, wanted: number, kvBits: number, memoryBytes: number) =>
   contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, wanted, memoryBytes);
 
-/** What a model takes of the main memory where a GPU has layers of it; 0 if the GPU is not known. */
-function ramBeside(gpu: Device | undefined, facts: ModelFacts, question: FitQuestion, deviceLayers: number): number {
-  if (!gpu) return 0;
-  const isFree = deviceLayers === fittingDeviceLayers;
-  const nLayers = isFree ? fittingLayers(facts, question, gpu.freeBytes) : deviceLayers;
-  return predictMemoryBeside(gpu, facts, question, nLayers).ram.total;
+function waysOf(
+  gpus: readonly Device[],
+  facts: ModelFacts,
+  question: FitQuestion,
+  deviceLayers: number,
+): DeviceBytes[] {
+  if (gpus.length === 0) return [{ [mainMemory]: predictMemory(facts, question).total }];
+  return waysToLoad(facts, question, gpus, deviceLayers === fittingDeviceLayers ? undefined : deviceLayers);
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { predictSharedMemory } from '../../common/device-fit.ts';
+import { needOnGpu } from '../../common/device-need.ts';
 import { fitOf, kvBytes, longestContext, predictMemory, predictTokensPerSecond } from '../../common/model-facts.ts';
 import { readGgufHeader } from './gguf-header.ts';
 import { modelFacts } from './model-facts.ts';
-import { glmModelBytes, tinyModelBytes } from './testing/tiny-gguf.mjs';
+import { deepseekModelBytes, glmModelBytes, tinyModelBytes } from './testing/tiny-gguf.mjs';
 
 const reader = (bytes: Uint8Array) => async (offset: number, n: number) => bytes.subarray(offset, offset + n);
 const headerOf = (bytes: Uint8Array) => readGgufHeader(reader(bytes), 'tiny.gguf');
@@ -93,6 +93,7 @@ describe('the prediction', () => {
     // The same by layers, as they are shared out: on a GPU as in the file, 34 bytes for 32 weights.
     const ofLayer = {
       gpu: 7 * 256 * 256 * (34 / 32) + 2 * 4 * 256,
+      experts: 0,
       packed: 7 * matrix + 2 * 4 * 256,
       read: 7 * matrix,
     };
@@ -100,6 +101,20 @@ describe('the prediction', () => {
     expect(facts.head).toMatchObject({ packed: head + 4 * 256, read: head });
     expect(facts.isTied).toBe(false);
   });
+});
+
+it('a model with latent heads and experts keeps one latent vector of a position, and is told by both', async () => {
+  const bytes = deepseekModelBytes();
+  const facts = modelFacts(await headerOf(bytes), bytes.length, 'deepseek.gguf');
+  // A latent vector of 96 with a rotated key of 32, and the latent vector again as the value.
+  expect(facts.kvElementsPerToken).toBe(3 * (128 + 96));
+  expect(facts).toMatchObject({ nHead: 4, headDimV: 96, latentElements: 128 + 128 + 96 + 96 });
+  expect(facts.experts).toEqual({ n: 16, nUsed: 4, nFf: 64 });
+  const ofExperts = 3 * 16 * 64 * 192 * 4; // in f32
+  expect(facts.layers.map(({ experts }) => experts)).toEqual([0, ofExperts, ofExperts]);
+  const need = needOnGpu(facts, 512)({ first: 1, end: 3 }, true);
+  expect(need.experts).toBe(2 * ofExperts);
+  expect(need.kv).toBe(2 * 1024 * (128 + 96) * 2);
 });
 
 describe('a block that predicts further tokens', () => {
@@ -122,8 +137,10 @@ describe('a block that predicts further tokens', () => {
     const { weights, kv } = predictMemory(facts, question);
     expect(weights).toBe(predictMemory(asLayer, question).weights);
     expect(kv - kvBytes(facts, 1000, 16)).toBe(4 * 1024 * 256 * 2);
-    expect(predictSharedMemory(facts, question, 2).gpu.kv).toBe(kv);
-    expect(predictSharedMemory(facts, question, 1).gpu.kv).toBe(kvBytes(facts, 1000, 16) / 2);
+    // A GPU keeps whole pages, and with all layers those windows, too.
+    const onGpu = (first: number) => needOnGpu(facts, 1000)({ first, end: 2 }, first > 0).kv;
+    expect(onGpu(1)).toBe((32 * 64 * facts.kvElementsPerToken * 2) / 2);
+    expect(onGpu(0)).toBe(2 * onGpu(1) + 4 * 1024 * 256 * 2);
   });
 
   it('may be said to be more than all blocks', async () => {

@@ -46,7 +46,7 @@ function packedBytes({ type, shape, bytes }: GgufTensor): number {
 /** Memory of a tensor on a GPU, where it lies as in the file, but for two (native/model/device_layers.cpp). */
 function gpuBytes({ name, type, shape, bytes }: GgufTensor): number {
   if (name.endsWith('attn_kv_b.weight')) return 4 * shape.reduce((product, n) => product * n, 1);
-  return type === 'q6_K' ? (bytes / 210) * 224 : bytes;
+  return type === 'q6_K' ? Math.floor(bytes / 15) * 16 + 16 : bytes;
 }
 
 const fimSpellings = [
@@ -87,23 +87,29 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
   const usedPart = nExpert > 0 ? number('expert_used_count', nExpert) / nExpert : 1;
   const readPerToken: Record<string, number> = {};
   const isTied = !hasHead;
-  const head: LayerBytes = { gpu: 0, packed: 0, read: 0 };
+  const head: LayerBytes = { gpu: 0, experts: 0, packed: 0, read: 0 };
   // Layers that predict further tokens come last, and are no part of the model's pass.
   const nLayer = Math.min(mostLayers, Math.floor(nBlock - Math.min(nBlock, number('nextn_predict_layers', 0))));
   const layers = Array.from({ length: nLayer }, (): LayerBytes => ({ ...head }));
   // The first of them guesses further tokens, in the architecture for which the engine knows how.
   const hasMtpHead = architecture === 'glm4moe' && tensors.some(({ name }) => name.endsWith('.nextn.eh_proj.weight'));
-  const kvOfLayers = (n: number) => kvElements(architecture, number, { nLayer: n, nEmbd, nHead });
-  const mtpHead = hasMtpHead ? { gpu: 0, packed: 0, kvElementsPerToken: kvOfLayers(1) } : null;
+  const attention = attentionOf(number, nEmbd, nHead);
+  const mtpHead = hasMtpHead ? { gpu: 0, packed: 0, kvElementsPerToken: attention.kvElements } : null;
   let packed = 0;
   let table = 0;
+  let tableGpu = 0;
+  let nFfOfExpert = 0;
   const types = new Map<string, number>();
   let nParams = 0;
   for (const tensor of tensors) {
     const nElements = tensor.shape.reduce((product, n) => product * n, 1);
     nParams += nElements;
     types.set(tensor.type, (types.get(tensor.type) ?? 0) + nElements);
-    if (isTable(tensor)) table += tensor.bytes;
+    if (isTable(tensor)) {
+      table += tensor.bytes;
+      tableGpu += gpuBytes(tensor);
+    }
+    if (tensor.name.endsWith('ffn_down_exps.weight')) nFfOfExpert = Math.max(nFfOfExpert, tensor.shape.at(-1) ?? 0);
     const il = /^blk\.(\d+)\./.exec(tensor.name)?.[1];
     if (Number(il) >= nLayer) {
       if (mtpHead && Number(il) === nLayer) {
@@ -114,6 +120,7 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     }
     const part = il === undefined ? head : layers[Number(il)];
     if (part && (isTied || !isTable(tensor))) part.gpu += gpuBytes(tensor);
+    if (part && isExpert(tensor)) part.experts += gpuBytes(tensor);
     // An embedding that is tied serves as the head as well.
     if (isTable(tensor) && (hasHead || tensor.name !== 'token_embd.weight')) continue;
     const bytes = packedBytes(tensor);
@@ -141,7 +148,12 @@ export function modelFacts(header: GgufHeader, fileBytes: number, what: string):
     nFf: Math.floor(number('feed_forward_length', 4 * nEmbd)),
     packedBytes: packed,
     tableBytes: table,
-    kvElementsPerToken: kvOfLayers(nLayer),
+    tableGpuBytes: tableGpu,
+    nHead,
+    headDimV: attention.headDimV,
+    latentElements: attention.latentElements,
+    experts: nFfOfExpert > 0 ? { n: nExpert, nUsed: usedPart * nExpert, nFf: nFfOfExpert } : null,
+    kvElementsPerToken: nLayer * attention.kvElements,
     readPerToken,
     layers,
     head,
@@ -179,19 +191,16 @@ export function splitModelFacts(files: readonly ModelFile[]): ModelFacts {
   return modelFacts(header, sum(files.map(({ bytes }) => bytes)), first.what);
 }
 
-function kvElements(
-  architecture: string,
-  number: (key: string, otherwise: number) => number,
-  { nLayer, nEmbd, nHead }: { nLayer: number; nEmbd: number; nHead: number },
-): number {
-  if (architecture === 'deepseek2') {
-    // The latent, and the part of the key that is rotated; the latent once more as values.
-    const nLatent = number('attention.kv_lora_rank', 512);
-    return nLayer * (2 * nLatent + number('rope.dimension_count', 64));
-  }
+/** What a layer keeps of a position, and what attention computes with (native/model/device_layers.cpp). */
+function attentionOf(number: (key: string, otherwise: number) => number, nEmbd: number, nHead: number) {
   const dimK = number('attention.key_length', nHead > 0 ? nEmbd / nHead : 0);
   const dimV = number('attention.value_length', dimK);
-  return nLayer * number('attention.head_count_kv', nHead) * (dimK + dimV);
+  const nLatent = number('attention.kv_lora_rank', 0);
+  if (nLatent === 0)
+    return { kvElements: number('attention.head_count_kv', nHead) * (dimK + dimV), headDimV: dimV, latentElements: 0 };
+  // The latent, and the part of the key that is rotated; the latent once more as values.
+  const latentK = nLatent + number('rope.dimension_count', dimK);
+  return { kvElements: latentK + nLatent, headDimV: nLatent, latentElements: dimK + latentK + nLatent + dimV };
 }
 
 function splitOf(values: GgufHeader['values']): ModelFacts['split'] {

@@ -2,8 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { fittingLayers, predictSharedMemory } from '../../common/device-fit.ts';
+import { predictSharedMemory } from '../../common/device-fit.ts';
 import { type KvCheck, kvPresetsRevision } from '../../common/kv-check.ts';
+import type { ModelFacts } from '../../common/model-facts.ts';
 import type { Device } from '../../common/role-contract.ts';
 import { type Settings, settingsSchema } from '../../common/settings.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
@@ -95,7 +96,18 @@ describe('what a model has of its own', () => {
 });
 
 describe('a model that a GPU shares', () => {
-  const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 7e9, sharesMemory: false, sensors: null };
+  const gpu: Device = {
+    id: 'cuda:0',
+    name: 'A GPU',
+    totalBytes: 8e9,
+    freeBytes: 7e9,
+    sharesMemory: false,
+    sensors: null,
+  };
+  const shared = (facts: ModelFacts, of: Device, nLayers: number) => {
+    const plan = { nLayers: [nLayers], hasSlots: false };
+    return predictSharedMemory(facts, { nCtx: 256, kvBits: 16, draftBytes: 0 }, [of], plan);
+  };
 
   it('is loaded with as many layers there as fit, or with those that it is to have', async () => {
     const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [gpu]);
@@ -110,10 +122,9 @@ describe('a model that a GPU shares', () => {
 
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    const question = { nCtx: 256, kvBits: 16, draftBytes: 0 };
-    expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 2).ram.total);
+    expect(spec()?.memoryBytes).toBe(shared(facts, gpu, 2).ram.total);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
-    expect(spec()?.memoryBytes).toBe(predictSharedMemory(facts, question, 3).ram.total);
+    expect(spec()?.memoryBytes).toBe(shared(facts, gpu, 3).ram.total);
   });
 
   it('needs all of its memory in one place where the GPU shares the main memory', async () => {
@@ -122,8 +133,18 @@ describe('a model that a GPU shares', () => {
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    const { ram, gpu: onGpu } = predictSharedMemory(facts, { nCtx: 256, kvBits: 16, draftBytes: 0 }, 2);
-    expect(spec()?.memoryBytes).toBeCloseTo(ram.total + onGpu.total);
+    const { ram, gpus } = shared(facts, gpu, 2);
+    expect(spec()?.memoryBytes).toBeCloseTo(ram.total + (gpus[0]?.total ?? 0));
+  });
+
+  it('may be shared by several GPUs, each of which has a part of it', async () => {
+    const other: Device = { ...gpu, id: 'cuda:1' };
+    const { service, id, spec } = await setUp(unused, {}, [gpu, other]);
+    service.update(id, { overrides: { sampler: {}, device: 'cuda:0,cuda:1', deviceLayers: 2 } });
+    expect(spec()?.memoryBytes).toBe(0); // nobody has seen them yet
+    await service.assignmentNow();
+    expect(spec()).toMatchObject({ device: 'cuda:0,cuda:1', deviceLayers: 0, kvPreset: 'exact' });
+    expect(spec()?.memoryBytes).toBeGreaterThan(0);
   });
 
   it('goes back to the processor with all others, when the user gives the GPU up', async () => {
@@ -143,14 +164,12 @@ describe('a model that a GPU shares', () => {
     const { service, id, spec, modelOf } = await setUp(unused, {}, gpus);
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    const question = { nCtx: 256, kvBits: 16, draftBytes: 0 };
-    const room = predictSharedMemory(facts, question, 2).gpu.total;
+    const room = shared(facts, gpu, 2).gpus[0]?.total ?? 0;
     gpus[0] = { ...gpu, freeBytes: room };
     await service.machine.lookAtGpus();
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
-    expect(fittingLayers(facts, question, room)).toBe(2);
     const before = spec()?.memoryBytes;
-    expect(before).toBe(predictSharedMemory(facts, question, 2).ram.total);
+    expect(before).toBe(shared(facts, gpu, 2).ram.total);
     gpus[0] = { ...gpu, freeBytes: 1e6 };
     await service.machine.lookAtGpus();
     expect(spec()?.memoryBytes).toBe(before);

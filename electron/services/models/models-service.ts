@@ -14,7 +14,16 @@ import type {
   ModelsState,
 } from '../../common/model-contract.ts';
 import type { KvPresetId, ModelFacts } from '../../common/model-facts.ts';
-import type { Assignment, Benchmark, Device, MeasuredSpeeds, ModelSpec, SelfTest } from '../../common/role-contract.ts';
+import {
+  type Assignment,
+  type Benchmark,
+  type Device,
+  gpusOf,
+  type MeasuredSpeeds,
+  type ModelSpec,
+  mainMemory,
+  type SelfTest,
+} from '../../common/role-contract.ts';
 import type { Settings } from '../../common/settings.ts';
 import { Assignments } from './assignments.ts';
 import { catalogEntry, catalogId, catalogModels, defaultModel } from './catalog.ts';
@@ -198,7 +207,7 @@ export class ModelsService {
 
   /** Once the GPUs are known that models are set to: what such a model is to be depends on its GPU. */
   async assignmentNow(): Promise<Assignment> {
-    const devices = new Set(this.#library.list().flatMap(({ overrides }) => overrides.device ?? []));
+    const devices = new Set(this.#library.list().flatMap(({ overrides }) => gpusOf(overrides.device ?? mainMemory)));
     if ([...devices].some((id) => !this.machine.gpu(id))) await this.machine.lookAtGpus();
     return this.assignment();
   }

@@ -4,7 +4,7 @@ import { useEffect } from 'react';
 import { useStore } from 'zustand';
 import { predictSharedTokensPerSecond, speedOfGpu } from '../../../electron/common/device-fit.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
-import { type DeviceSpeed, type ModelFacts, predictTokensPerSecond } from '../../../electron/common/model-facts.ts';
+import type { DeviceSpeed, ModelFacts } from '../../../electron/common/model-facts.ts';
 import type { Device } from '../../../electron/common/role-contract.ts';
 import { formatRate } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
@@ -18,22 +18,22 @@ interface ExpectedSpeedProps {
   facts: ModelFacts;
   library: ModelsState;
   nCtx: number;
-  /** What computes some of the layers; undefined: the processor computes all. */
-  gpu: Device | undefined;
-  nGpuLayers: number;
+  /** What computes some of the layers, in their order; the processor computes those before. */
+  parts: readonly { gpu: Device; nLayers: number }[];
+  /** Some experts have to be brought to a GPU first, nobody knows how often. */
+  hasSlots: boolean;
 }
 
-export function ExpectedSpeed({ models, facts, library, nCtx, gpu, nGpuLayers }: ExpectedSpeedProps) {
+export function ExpectedSpeed({ models, facts, library, nCtx, parts, hasSlots }: ExpectedSpeedProps) {
   const isMeasuring = useStore(models.store, (state) => state.isMeasuring);
   const { speed } = library;
   const types = Object.keys(facts.readPerToken);
   const isMeasured = ({ layer, bytesPerSecond }: DeviceSpeed) =>
     layer !== null && types.every((type) => bytesPerSecond[type] !== undefined);
-  const ofGpu = gpu && speedOfGpu(speed, gpu);
-  const usesProcessor = !gpu || nGpuLayers < facts.layers.length;
+  const usesProcessor = parts.reduce((n, { nLayers }) => n + nLayers, 0) < facts.layers.length || parts.length === 0;
   const unknown = [
     ...(usesProcessor && !isMeasured(speed) ? ['cpu'] : []),
-    ...(gpu && ofGpu && !isMeasured(ofGpu) ? [gpu.id] : []),
+    ...parts.filter(({ gpu }) => !isMeasured(speedOfGpu(speed, gpu))).map(({ gpu }) => gpu.id),
   ];
   const isKnown = unknown.length === 0;
   const key = types.join();
@@ -52,13 +52,8 @@ export function ExpectedSpeed({ models, facts, library, nCtx, gpu, nGpuLayers }:
       clearTimeout(timer);
     };
   }, [models, device, key]);
-  const [first, last] = [0, nCtx].map((nPast) =>
-    formatRate(
-      ofGpu
-        ? predictSharedTokensPerSecond(facts, speed, ofGpu, nGpuLayers, nPast)
-        : predictTokensPerSecond(facts, speed, nPast),
-    ),
-  );
+  const speeds = parts.map(({ gpu, nLayers }) => ({ speed: speedOfGpu(speed, gpu), nLayers }));
+  const [first, last] = [0, nCtx].map((nPast) => formatRate(predictSharedTokensPerSecond(facts, speed, speeds, nPast)));
   const atTheEnd = first === last ? '' : `, ${last} at the end of the context`;
   return (
     <>
@@ -68,7 +63,7 @@ export function ExpectedSpeed({ models, facts, library, nCtx, gpu, nGpuLayers }:
           'measuring this machine…'
         ) : (
           <>
-            about {first}
+            {hasSlots ? 'at most' : 'about'} {first}
             {atTheEnd}
             {isKnown ? ', by what was measured on this machine' : ', a guess: '}
             {device === undefined ? null : (

@@ -1,8 +1,10 @@
 // Whether a model fits, and what would change that: memory by what it is for against what is free now, in the main memory
-// and on a GPU, and the speed to expect. The same functions decide in main before a model is loaded.
+// and on GPUs, and the speed to expect. The same functions decide in main before a model is loaded.
 import { useId, useState } from 'react';
-import { fittingLayers, predictMemoryBeside } from '../../../electron/common/device-fit.ts';
+import { mostPinnedShare, predictSharedMemory, type SharedMemory } from '../../../electron/common/device-fit.ts';
+import { gpuKvBits } from '../../../electron/common/device-need.ts';
 import { draftMemory } from '../../../electron/common/draft-fit.ts';
+import { type LayerPlan, planLayers } from '../../../electron/common/layer-plan.ts';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import {
   contextOf,
@@ -17,8 +19,9 @@ import {
   type ModelFacts,
   predictMemory,
 } from '../../../electron/common/model-facts.ts';
-import type { Device } from '../../../electron/common/role-contract.ts';
+import { type Device, gpusOf, mainMemory } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
+import { deviceProblem, gpuChoices, nameOfGpu } from './device-names.ts';
 import { ExpectedSpeed } from './expected-speed.tsx';
 import { FitPlace } from './fit-place.tsx';
 import styles from './fit-view.module.css';
@@ -44,7 +47,6 @@ const verdicts: Record<Fit, string> = {
   tight: 'Tight: other programs may become slow',
   tooLarge: 'Does not fit into what is free now',
 };
-const worst: readonly Fit[] = ['tooLarge', 'tight', 'fits'];
 
 export function FitView({
   models,
@@ -52,17 +54,21 @@ export function FitView({
   library,
   diskBytes,
   nCtx: set = library.defaults.nCtx,
-  device: ownDevice = 'cpu',
+  device: ownDevice = mainMemory,
   deviceLayers,
   draft = null,
 }: FitViewProps) {
-  const { totalBytes, limitBytes, freeBytes: freeRam, gpus } = library.memory;
+  const { totalBytes, limitBytes, freeBytes: freeRam, gpus: all } = library.memory;
+  const choices = gpuChoices(all);
   const [device, chooseDevice] = useState(ownDevice);
-  const gpu = gpus.find(({ id }) => id === device);
+  const problem = deviceProblem(device, all);
+  const gpus = problem ? [] : gpusOf(device).flatMap((id) => all.find((gpu) => gpu.id === id) ?? []);
+  const [gpu] = gpus;
   const [preset, setPreset] = useState(library.defaults.kvPreset);
-  const kvBits = gpu ? 16 : kvBitsOf(preset);
+  const kvBits = gpu ? gpuKvBits : kvBitsOf(preset);
+  const contextBytes = gpu ? gpus.reduce((sum, { totalBytes: ofGpu }) => sum + ofGpu, 0) : totalBytes;
   const [nCtx, setNCtx] = useState(
-    contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, set, gpu?.totalBytes ?? totalBytes),
+    contextOf(facts.nCtxTrain, (facts.kvElementsPerToken * kvBits) / 8, set, contextBytes),
   );
   /** Null: as many as fit. */
   const [chosenLayers, chooseLayers] = useState<number | null>(deviceLayers ?? null);
@@ -74,31 +80,47 @@ export function FitView({
   });
 
   const nLayers = facts.layers.length;
-  const fitting = gpu ? fittingLayers(facts, questionOf(nCtx), gpu.freeBytes) : 0;
-  const nGpuLayers = gpu ? Math.min(nLayers, chosenLayers ?? Math.max(1, fitting)) : 0;
+  const fitting = planLayers(facts, questionOf(nCtx), gpus);
+  // Where nothing fits, what too little would be.
+  const least: LayerPlan = { nLayers: gpus.map(() => 1), hasSlots: false };
+  const wanted = gpus.length === 1 && chosenLayers !== null ? chosenLayers : undefined;
+  const plan = (wanted === undefined ? fitting : planLayers(facts, questionOf(nCtx), gpus, wanted)) ?? least;
+  const [nGpuLayers = 0] = plan.nLayers;
   const allowedRam = limitBytes > 0 ? Math.min(freeRam, limitBytes) : freeRam;
-  const splitsFor = (nTokens: number): { ram: MemorySplit; gpu: MemorySplit | null } =>
+  const memoryFor = (nTokens: number): SharedMemory =>
     gpu
-      ? predictMemoryBeside(gpu, facts, questionOf(nTokens), nGpuLayers)
-      : { ram: predictMemory(facts, questionOf(nTokens)), gpu: null };
-  const fitsOf = ({ ram, gpu: ofGpu }: ReturnType<typeof splitsFor>): Fit => {
-    const inRam = limitBytes > 0 && ram.total > limitBytes ? 'tooLarge' : fitOf(ram.total, freeRam);
+      ? predictSharedMemory(facts, questionOf(nTokens), gpus, plan)
+      : { ram: predictMemory(facts, questionOf(nTokens)), gpus: [], pinnedBytes: 0 };
+  const fitsOf = ({ ram, gpus: onGpus, pinnedBytes }: SharedMemory): Fit => {
+    const isRefused = (limitBytes > 0 && ram.total > limitBytes) || pinnedBytes > mostPinnedShare * freeRam;
+    const inRam = isRefused ? 'tooLarge' : fitOf(ram.total, freeRam);
     // What is kept free on a GPU is a part of what is expected of it.
-    const onGpu = !ofGpu || !gpu || ofGpu.total <= gpu.freeBytes ? 'fits' : 'tooLarge';
-    return worst.find((fit) => fit === inRam || fit === onGpu) ?? 'fits';
+    const isOnGpus = onGpus.every(({ total }, i) => total <= (gpus[i]?.freeBytes ?? 0));
+    return isOnGpus ? inRam : 'tooLarge';
   };
-  const splits = splitsFor(nCtx);
-  const fit = fitsOf(splits);
-  const longest = fit === 'fits' ? null : longestContext(facts.nCtxTrain, (n) => fitsOf(splitsFor(n)) === 'fits');
+  const memory = memoryFor(nCtx);
+  const fit = fitsOf(memory);
+  const longest = fit === 'fits' ? null : longestContext(facts.nCtxTrain, (n) => fitsOf(memoryFor(n)) === 'fits');
   const isDiskShort = diskBytes !== null && library.folderFreeBytes !== null && diskBytes > library.folderFreeBytes;
   const needs = ({ total }: MemorySplit, free: number, what: string) =>
     `${formatBytes(total)} of ${formatBytes(free)} ${what}`;
-  const inRam = needs(splits.ram, allowedRam, limitBytes > 0 ? 'that the settings allow' : 'free memory');
-  const onGpu = gpu && splits.gpu ? `${needs(splits.gpu, gpu.freeBytes, `free memory of ${gpu.name}`)}, and ` : '';
+  const inRam = needs(memory.ram, allowedRam, limitBytes > 0 ? 'that the settings allow' : 'free memory');
+  const parts = gpus.flatMap((on, i) => {
+    const split = memory.gpus[i];
+    return split ? [{ gpu: on, split, nLayers: plan.nLayers[i] ?? 0, name: nameOfGpu(on, gpus) }] : [];
+  });
+  const onGpus = parts.map(({ gpu: on, split, name }) => `${needs(split, on.freeBytes, `free memory of ${name}`)}, `);
   const hasDraft = draft !== null;
   const rest = (
     <>
-      <ExpectedSpeed models={models} facts={facts} library={library} nCtx={nCtx} gpu={gpu} nGpuLayers={nGpuLayers} />
+      <ExpectedSpeed
+        models={models}
+        facts={facts}
+        library={library}
+        nCtx={nCtx}
+        parts={parts}
+        hasSlots={memory.pinnedBytes > 0}
+      />
       {diskBytes === null ? null : (
         <>
           <dt>Disk</dt>
@@ -113,19 +135,24 @@ export function FitView({
   return (
     <section aria-label="Will it fit" className={styles.fit}>
       <p className={`${styles.verdict} ${styles[fit]}`} role="status">
-        {verdicts[fit]}: {onGpu}
+        {verdicts[fit]}: {onGpus}
+        {gpu ? 'and ' : ''}
         {inRam}
         {gpu?.sharesMemory ? ' in all' : ''}
       </p>
-      {gpu && splits.gpu ? (
+      {problem && !gpu ? (
+        <p className={styles.advice}>{problem.message} This is what it would take of the processor alone.</p>
+      ) : null}
+      {parts.map(({ gpu: on, split, nLayers: n, name }) => (
         <FitPlace
-          name={`${gpu.name}, ${layersText(nGpuLayers, nLayers)}`}
-          split={splits.gpu}
-          freeBytes={gpu.freeBytes}
+          key={on.id}
+          name={`${name}, ${layersText(n, nLayers)}`}
+          split={split}
+          freeBytes={on.freeBytes}
           hasDraft={hasDraft}
         />
-      ) : null}
-      <FitPlace name={gpu ? mainMemory(gpu) : null} split={splits.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
+      ))}
+      <FitPlace name={gpu ? ramName(gpu) : null} split={memory.ram} freeBytes={allowedRam} hasDraft={hasDraft}>
         {gpu ? null : rest}
       </FitPlace>
       {gpu ? <dl className={`${styles.parts} ${styles.place}`}>{rest}</dl> : null}
@@ -157,17 +184,17 @@ export function FitView({
             ))}
           </select>
         )}
-        {gpus.length > 0 ? (
+        {choices.length > 0 ? (
           <>
             <label htmlFor={ids.device}>What if it computed on</label>
             <select
               id={ids.device}
               className={styles.select}
-              value={device}
+              value={gpu ? device : mainMemory}
               onChange={(event) => chooseDevice(event.target.value)}
             >
-              <option value="cpu">the processor</option>
-              {gpus.map(({ id, name }) => (
+              <option value={mainMemory}>the processor</option>
+              {choices.map(({ id, name }) => (
                 <option key={id} value={id}>
                   {name}
                 </option>
@@ -175,7 +202,7 @@ export function FitView({
             </select>
           </>
         ) : null}
-        {gpu ? (
+        {gpus.length === 1 ? (
           <>
             <label htmlFor={ids.layers}>What if {layersText(nGpuLayers, nLayers)} were on it?</label>
             <input
@@ -189,12 +216,11 @@ export function FitView({
           </>
         ) : null}
       </div>
-      {gpu ? (
+      {gpu ? <p className={styles.advice}>{roomText(gpus, fitting, nLayers)}</p> : null}
+      {memory.pinnedBytes > 0 ? (
         <p className={styles.advice}>
-          {fitting === 0
-            ? `${gpu.name} has no room for a single layer with this context.`
-            : `${gpu.name} has room for ${layersText(fitting, nLayers)}.`}{' '}
-          {fitting === nLayers ? '' : 'The processor computes the others.'}
+          Not all experts have room there: {formatBytes(memory.pinnedBytes)} of them are kept in the main memory, which
+          the system cannot use otherwise meanwhile, and are copied when they are needed.
         </p>
       ) : null}
       {fit === 'fits' ? null : (
@@ -208,8 +234,18 @@ export function FitView({
   );
 }
 
-const mainMemory = ({ name, sharesMemory }: Device) =>
+const ramName = ({ name, sharesMemory }: Device) =>
   sharesMemory ? `Main memory, which ${name} shares` : 'Main memory';
 
 const layersText = (n: number, nLayers: number) =>
   n >= nLayers ? `all ${nLayers} layers` : `${n} of ${nLayers} layers`;
+
+function roomText(gpus: readonly Device[], fitting: LayerPlan | null, nLayers: number): string {
+  const names = gpus.length === 1 ? (gpus[0]?.name ?? '') : `${gpus.length} GPUs together`;
+  const verb = gpus.length === 1 ? 'has' : 'have';
+  if (fitting === null)
+    return `${names} ${verb} no room for a single layer${gpus.length === 1 ? '' : ' each'} with this context.`;
+  const n = fitting.nLayers.reduce((sum, ofGpu) => sum + ofGpu, 0);
+  const experts = fitting.hasSlots ? ', with some of their experts' : '';
+  return `${names} ${verb} room for ${layersText(n, nLayers)}${experts}.${n < nLayers ? ' The processor computes the others.' : ''}`;
+}

@@ -1,5 +1,6 @@
 // Small models with random weights, as files: for the tests of everything that handles model files. They load and run.
 // Written by the generator that also makes the models of `npm run test:model`.
+import { deepseekModels } from '../../../../scripts/model-tests/tiny-models/families/deepseek.mjs';
 import { glmModels } from '../../../../scripts/model-tests/tiny-models/families/glm.mjs';
 import { ggufBytes, tensorData } from '../../../../scripts/model-tests/tiny-models/tiny-model.mjs';
 
@@ -19,6 +20,11 @@ export function tinyModelBytes(options) {
 /** A GLM-4.5 of two layers, with a block behind them that predicts further tokens; some of its metadata changed. */
 export function glmModelBytes(metadata) {
   return ggufBytes({ ...glmModels[0], metadata: { ...glmModels[0].metadata, ...metadata } });
+}
+
+/** A DeepSeek V2 of three layers, the first without experts: latent heads, and four experts of sixteen for a token. */
+export function deepseekModelBytes() {
+  return ggufBytes(deepseekModels.find(({ name }) => name === 'deepseek2-v2'));
 }
 
 function tinyModel({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding = 0, seed = 'tiny', chatTemplate }) {

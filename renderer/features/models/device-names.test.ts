@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import type { Device } from '../../../electron/common/role-contract.ts';
+import { fakeGpu } from '../../testing/fake-models.ts';
+import { deviceProblem, gpuChoices, nameOfGpu, namesOfDevice } from './device-names.ts';
+
+const fast: Device = { ...fakeGpu, name: 'Fast', totalBytes: 8e9, freeBytes: 6e9 };
+const small: Device = { ...fakeGpu, id: 'cuda:1', name: 'Small', totalBytes: 4e9, freeBytes: 1e9 };
+const twin: Device = { ...fast, id: 'cuda:1' };
+
+describe('GPUs that can be chosen', () => {
+  it('are each of them, and all that have a memory of their own together', () => {
+    expect(gpuChoices([fast]).map(({ name }) => name)).toEqual(['Fast']);
+    const choices = gpuChoices([fast, small]);
+    expect(choices.map(({ id, name }) => [id, name])).toEqual([
+      ['cuda:0', 'Fast'],
+      ['cuda:1', 'Small'],
+      ['cuda:0,cuda:1', 'All 2 GPUs'],
+    ]);
+    expect(choices.at(-1)).toMatchObject({ freeBytes: 7e9, totalBytes: 12e9 });
+    const shared = { ...fakeGpu, id: 'metal:0', sharesMemory: true };
+    expect(gpuChoices([shared, fast]).map(({ id }) => id)).toEqual(['metal:0', 'cuda:0']);
+  });
+
+  it('have their ids where two have one name', () => {
+    expect([nameOfGpu(fast, [fast, twin]), nameOfGpu(fast, [fast, small])]).toEqual(['Fast (cuda:0)', 'Fast']);
+    expect(namesOfDevice('cuda:0,cuda:1,cuda:2', [fast, small])).toBe('Fast and Small and cuda:2');
+  });
+});
+
+describe('what is wrong with the GPU that is chosen', () => {
+  it('is nothing with the processor, and with GPUs that can be used', () => {
+    expect(deviceProblem('cpu', [])).toBeNull();
+    expect(deviceProblem('cuda:0,cuda:1', [small, fast])).toBeNull();
+  });
+
+  it('is that it cannot be used, with what may be the cause, and what else can compute', () => {
+    expect(deviceProblem('cuda:0', [])).toMatchObject({
+      message: 'cuda:0 cannot be used now.',
+      hint: expect.stringMatching(/another program has it .* Or choose the processor\.$/),
+    });
+    expect(deviceProblem('cuda:0,cuda:1', [fast])).toMatchObject({
+      message: 'cuda:1 cannot be used now.',
+      hint: expect.stringMatching(/Or choose the processor or another GPU\.$/),
+    });
+  });
+});

@@ -1,0 +1,49 @@
+// GPUs as a user is told of them: which can be chosen, what they are called, and what to do about one that cannot be used.
+import { type Device, gpusOf } from '../../../electron/common/role-contract.ts';
+
+export interface DeviceProblem {
+  /** A sentence. */
+  message: string;
+  hint: string;
+}
+
+/** What layers can be given to: each GPU that can be used, and all of them together where each has a memory of its own. */
+export function gpuChoices(gpus: readonly Device[]): Pick<Device, 'id' | 'name' | 'freeBytes' | 'totalBytes'>[] {
+  const own = gpus.filter(({ sharesMemory }) => !sharesMemory);
+  const sum = (bytes: 'freeBytes' | 'totalBytes') => own.reduce((total, gpu) => total + gpu[bytes], 0);
+  const all = {
+    id: own.map(({ id }) => id).join(),
+    name: `All ${own.length} GPUs`,
+    freeBytes: sum('freeBytes'),
+    totalBytes: sum('totalBytes'),
+  };
+  return [...gpus.map((gpu) => ({ ...gpu, name: nameOfGpu(gpu, gpus) })), ...(own.length > 1 ? [all] : [])];
+}
+
+/** Its name, with its id where another one has the same. */
+export function nameOfGpu({ id, name }: Device, gpus: readonly Device[]): string {
+  return gpus.some((other) => other.name === name && other.id !== id) ? `${name} (${id})` : name;
+}
+
+/** Names of what is chosen, ids of what is not there. */
+export function namesOfDevice(device: string, gpus: readonly Device[]): string {
+  const names = gpusOf(device).map((id) => {
+    const gpu = gpus.find((known) => known.id === id);
+    return gpu ? nameOfGpu(gpu, gpus) : id;
+  });
+  return names.join(' and ');
+}
+
+/**
+ * The reason comes with the load, which is refused: the engine lists those that it can use, and no others.
+ * @param gpus that can be used @returns null for the processor, and where all that is chosen can be used
+ */
+export function deviceProblem(device: string, gpus: readonly Device[]): DeviceProblem | null {
+  const missing = gpusOf(device).filter((id) => !gpus.some((gpu) => gpu.id === id));
+  if (missing.length === 0) return null;
+  const others = gpus.length > 0 ? 'the processor or another GPU' : 'the processor';
+  return {
+    message: `${missing.join(' and ')} cannot be used now.`,
+    hint: `It is not there, its driver does not answer, or another program has it or all of its memory: close that one and load the model again, which says why if it is refused. Or choose ${others}.`,
+  };
+}
