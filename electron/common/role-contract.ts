@@ -48,11 +48,11 @@ export const modelSpecSchema = z.object({
   nCtx: z.int(),
   /** How keys and values are kept. */
   kvPreset: z.enum(['exact', 'safe', 'compact', 'max']),
-  /** What it is expected to take of the main memory; 0 if that is not known. */
-  memoryBytes: z.number().min(0),
+  /** What it is expected to take, for each way in which it can be loaded, the best first; none if that is not known. */
+  memory: z.array(deviceBytesSchema),
   /** In place of the file's own chat template. */
   chatTemplate: z.string().nullable(),
-  /** A smaller model that guesses ahead for it; counted in `memoryBytes`. */
+  /** A smaller model that guesses ahead for it; counted in `memory`. */
   draft: z
     .object({ id: modelIdSchema, modelPath: z.string(), name: z.string(), memoryBytes: z.number().min(0) })
     .nullable(),

@@ -13,7 +13,7 @@ const target: ModelSpec = {
   device: 'cpu',
   deviceLayers: 0,
   nCtx: 0,
-  memoryBytes: 0,
+  memory: [],
   kvPreset: 'exact',
   chatTemplate: null,
   contextFile: null,

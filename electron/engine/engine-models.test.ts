@@ -47,7 +47,7 @@ describe('several models', () => {
     const size = 4e9;
     const service = new EngineService(addon, { freeBytes: () => free });
     const { client } = connect(engineContract, service.router());
-    const spec = (name: string): ModelSpec => ({ ...other(name), memoryBytes: size });
+    const spec = (name: string): ModelSpec => ({ ...other(name), memory: [{ cpu: size }] });
     const events: EngineEvent[] = [];
     const stream = await client.events();
     void (async () => {

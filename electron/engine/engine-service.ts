@@ -115,7 +115,7 @@ export class EngineService {
       selfTest: os.selfTest.handler(({ input, signal }) => this.selfTest(input, signal)),
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
       measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
-      gpus: os.gpus.handler(async () => (await this.#addon.listDevices()).filter(({ id }) => id !== 'cpu')),
+      gpus: os.gpus.handler(() => this.#pool.gpus()),
       pause: os.pause.handler(async ({ signal }) => {
         await this.#pool.quiet(pauseMs, signal ?? new AbortController().signal);
         return {};

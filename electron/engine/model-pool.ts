@@ -1,30 +1,33 @@
-// The models that are in memory. Several at once, within what is free: a model is loaded when a role or a request wants
-// it, and the one that was used longest ago makes room. What runs is never ended for another model.
+// The models that are in memory. Several at once, within what is free on each device: a model is loaded when a role or a
+// request wants it, and the one that was used longest ago makes room. What runs is never ended for another model.
 import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
-import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
+import { type DeviceBytes, gpusOf, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
 import { sleep } from '../common/sleep.ts';
 import { fromNativeError } from './addon.ts';
 import type { Loaded } from './loaded-model.ts';
+import { decideRoom } from './memory-room.ts';
 import {
   costKey,
   describeSlot,
+  heldBytes,
   isSame,
   nameOf,
   newSlot,
   nTokensOf,
   outOfMemory,
+  outstandingBytes,
   reserveBytes,
   type Slot,
 } from './model-slot.ts';
-import type { NativeAddon } from './native.d.ts';
+import type { NativeAddon, NativeDevice } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
 import { SlotLoad } from './slot-load.ts';
 
 export interface ModelPoolOptions {
   addon: NativeAddon;
   costs: PassCosts;
-  /** What the system could give now. */
+  /** What the system could give now of the main memory. */
   freeBytes: () => number;
   nowMs: () => number;
   /** A model's state is another. */
@@ -75,6 +78,15 @@ export class ModelPool {
     return () => this.#useListeners.delete(listener);
   }
 
+  /** Those that can be used now, with what is free on them beside what models that are loaded are going to take. */
+  async gpus(): Promise<NativeDevice[]> {
+    const devices = await this.#options.addon.listDevices();
+    const taking = (id: string) => [...this.#slots.values()].reduce((sum, slot) => sum + outstandingBytes(slot, id), 0);
+    return devices
+      .filter(({ id }) => id !== mainMemory)
+      .map((gpu) => ({ ...gpu, freeBytes: Math.max(0, gpu.freeBytes - taking(gpu.id)) }));
+  }
+
   list(): Omit<LoadedModel, 'roles'>[] {
     return [...this.#slots.values()]
       .filter(({ isRetired, loaded }) => !isRetired || loaded !== null)
@@ -93,7 +105,8 @@ export class ModelPool {
       this.#slots.set(spec.id, slot);
     }
     slot.isRetired = false;
-    slot.spec = spec; // what it is expected to take may be known better now
+    slot.spec = spec; // what it is expected to take may be known only now
+    if (slot.loaded && Object.keys(slot.expected).length === 0) slot.expected = spec.memory[0] ?? {};
     if (slot.loaded) return slot.loaded;
     return this.#loading(slot);
   }
@@ -213,7 +226,9 @@ export class ModelPool {
     };
     const run = async (): Promise<Loaded> => {
       load.throwIfCancelled();
-      if (!this.#hasRoom(slot)) await this.#makeRoom(slot, () => load.throwIfCancelled());
+      // What the processor alone computes starts at once where there is room.
+      const way = this.#knownRoom(slot) ?? (await this.#makeRoom(slot, () => load.throwIfCancelled()));
+      slot.expected = way;
       return load.run();
     };
     const loading = this.#queue ? this.#queue.then(run) : run();
@@ -247,34 +262,55 @@ export class ModelPool {
     this.#onReleased = Promise.withResolvers();
   }
 
-  /** @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
-  async #makeRoom(slot: Slot, throwIfCancelled: () => void): Promise<void> {
-    while (!this.#hasRoom(slot)) {
+  /** @returns how it is to be loaded; null if others have to go for it, or a GPU has to be asked */
+  #knownRoom({ spec }: Slot): DeviceBytes | null {
+    if (spec.memory.length > 0 && gpusOf(spec.device).length > 0) return null;
+    const decision = decideRoom(spec.memory, [], { [mainMemory]: this.#roomBytes() }, this.#options.nowMs());
+    return decision.do === 'load' ? decision.way : null;
+  }
+
+  /** @returns how it is to be loaded @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
+  async #makeRoom(slot: Slot, throwIfCancelled: () => void): Promise<DeviceBytes> {
+    for (;;) {
+      const room = { ...(await this.#freeOnGpus(slot)), [mainMemory]: this.#roomBytes() };
       throwIfCancelled();
-      const others = this.#unloadable().filter((other) => other !== slot);
-      const [oldest] = others.sort((a, b) => a.lastUsedMs - b.lastUsedMs);
-      if (oldest) {
-        this.#free(oldest);
-        this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
-        this.#options.onChange();
-      } else if ([...this.#slots.values()].some((other) => other !== slot && other.nActive > 0 && other.loaded)) {
-        // Whoever is not loaded has no memory to give, and may be waiting for this load to end.
+      const others = [...this.#slots.values()].filter((other) => other !== slot && other.loaded);
+      const residents = others.map((other) => ({
+        slot: other,
+        // A model of which nobody knows what it takes has some of the main memory, too.
+        heldBytes: { [mainMemory]: 1, ...heldBytes(other) },
+        nActive: other.nActive,
+        lastUsedMs: other.lastUsedMs,
+        isPinned: this.#pinned.has(other.spec.id),
+      }));
+      const decision = decideRoom(slot.spec.memory, residents, room, this.#options.nowMs());
+      if (decision.do === 'load') return decision.way;
+      if (decision.do === 'refuse')
+        throw outOfMemory(slot, decision.way[mainMemory] ?? 0, room[mainMemory], this.limitBytes);
+      if (decision.do === 'wait') {
         await this.#onReleased.promise;
-      } else {
-        throw outOfMemory(slot, this.#roomBytes(), this.limitBytes);
+        continue;
       }
+      const { slot: oldest } = decision.model;
+      this.#free(oldest);
+      this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
+      this.#options.onChange();
     }
   }
 
-  #hasRoom({ spec }: Slot): boolean {
-    return spec.memoryBytes === 0 || spec.memoryBytes + reserveBytes <= this.#roomBytes();
+  /** Nobody knows of a GPU that cannot be used; the load says why. */
+  async #freeOnGpus({ spec }: Slot): Promise<DeviceBytes> {
+    if (gpusOf(spec.device).length === 0) return {};
+    const gpus = await this.gpus().catch(() => []);
+    return Object.fromEntries(gpus.map(({ id, freeBytes }) => [id, freeBytes]));
   }
 
+  /** That a model may take of the main memory. */
   #roomBytes(): number {
-    const free = this.#options.freeBytes();
+    const free = this.#options.freeBytes() - reserveBytes;
     if (this.limitBytes === 0) return free;
-    const used = [...this.#slots.values()].reduce((sum, { loaded, spec }) => sum + (loaded ? spec.memoryBytes : 0), 0);
-    return Math.min(free, this.limitBytes + reserveBytes - used);
+    const loaded = [...this.#slots.values()].filter((slot) => slot.loaded);
+    return Math.min(free, this.limitBytes - loaded.reduce((sum, slot) => sum + (heldBytes(slot)[mainMemory] ?? 0), 0));
   }
 
   #unloadable(): Slot[] {

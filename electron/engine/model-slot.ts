@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { appError } from '../common/app-error.ts';
 import type { ModelInfo } from '../common/engine-contract.ts';
 import type { ErrorInfo } from '../common/errors.ts';
-import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
+import { type DeviceBytes, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
 import type { Loaded } from './loaded-model.ts';
 import type { NativeModel } from './native.d.ts';
 
@@ -12,6 +12,8 @@ export interface Slot {
   state: LoadedModel['state'];
   progress: number;
   loaded: Loaded | null;
+  /** Of the ways in which it could be loaded, the one that there was room for. */
+  expected: DeviceBytes;
   info: ModelInfo | null;
   error: ErrorInfo | null;
   /** Of the load that runs. */
@@ -38,6 +40,7 @@ export function newSlot(spec: ModelSpec, nowMs: number): Slot {
     state: 'loading',
     progress: 0,
     loaded: null,
+    expected: {},
     info: null,
     error: null,
     loading: null,
@@ -53,7 +56,7 @@ export function newSlot(spec: ModelSpec, nowMs: number): Slot {
 
 /** What the window shows of it. */
 export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, 'roles'> {
-  const { spec, state, progress, error, nActive, lastUsedMs, draftProblem } = slot;
+  const { spec, state, progress, error, nActive, lastUsedMs, draftProblem, expected } = slot;
   return {
     id: spec.id,
     name: nameOf(slot),
@@ -63,13 +66,35 @@ export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, '
     isPinned,
     nActive,
     idleSinceMs: lastUsedMs,
-    predictedBytes: spec.memoryBytes,
+    predictedBytes: expected[mainMemory] ?? 0,
     memory: memoryOf(slot),
     shares: sharesOf(slot),
     draft: spec.draft && { name: spec.draft.name, problem: draftProblem },
     decoding: decodingOf(slot),
     cache: cacheOf(slot),
   };
+}
+
+/**
+ * By device: what was expected, or what the engine made of it, where that is more. It says nothing of what it computes with.
+ */
+export function heldBytes(slot: Slot): DeviceBytes {
+  const held = { ...slot.expected };
+  for (const { device, weights, kv } of sharesOf(slot)) held[device] = Math.max(held[device] ?? 0, weights + kv);
+  return held;
+}
+
+/**
+ * What it is going to take of a GPU beside what it has taken: its context grows, and the first pass makes room to compute. The
+ * engine leaves as much to it when it plans for others.
+ */
+export function outstandingBytes(slot: Slot, device: string): number {
+  const share = sharesOf(slot).find((part) => part.device === device);
+  if (!slot.loaded || !share) return 0;
+  const { kvBytesUsed, nPrompt } = slot.loaded.engine.stats();
+  const kvUsed = (kvBytesUsed * share.kv) / Math.max(1, kvBytesOf(slot.loaded));
+  const toCompute = nPrompt === 0 ? Math.max(0, (slot.expected[device] ?? 0) - share.weights - share.kv) : 0;
+  return Math.max(0, share.kv - kvUsed) + toCompute;
 }
 
 function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
@@ -133,12 +158,12 @@ export function costKey({ nThreads }: ModelSpec, { info }: NativeModel): string 
   return [info.path, info.fileBytes, info.backend, nThreads].join('\n');
 }
 
-export function outOfMemory({ spec }: Slot, free: number, limitBytes: number) {
+/** @param roomBytes that there is of the main memory, without what is left free */
+export function outOfMemory({ spec }: Slot, neededBytes: number, roomBytes: number, limitBytes: number) {
   const inGiB = (bytes: number) => `${(Math.max(0, bytes) / 2 ** 30).toFixed(2)} GiB`;
-  const room = free - reserveBytes;
   const name = spec.name ?? basename(spec.modelPath);
   const where = limitBytes > 0 ? 'the memory limit of the settings leaves' : 'the system can give';
-  return appError('OUT_OF_MEMORY', `${name} needs ${inGiB(spec.memoryBytes)} of memory; ${where} ${inGiB(room)}.`, {
+  return appError('OUT_OF_MEMORY', `${name} needs ${inGiB(neededBytes)} of memory; ${where} ${inGiB(roomBytes)}.`, {
     hint: `Choose a shorter context or a smaller model, ${limitBytes > 0 ? 'or raise the limit.' : 'or close other programs.'}`,
   });
 }

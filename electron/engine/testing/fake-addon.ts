@@ -173,16 +173,17 @@ export class FakeEngine implements NativeEngine {
 
   kvBytesTotal = 0;
   headKvBytes = 0;
+  /** What requests have made of it. */
+  used = { kvBytesUsed: 0, nPrompt: 0 };
 
   stats() {
     const cache = {
-      kvBytesUsed: 0,
+      ...this.used,
       kvBytesTotal: this.kvBytesTotal,
       kvBytesSpare: 0,
       headKvBytes: this.headKvBytes,
       nKvPages: 0,
       nKvTokens: 0,
-      nPrompt: 0,
       nReused: 0,
     };
     const decoded = {

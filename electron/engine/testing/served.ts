@@ -25,7 +25,7 @@ export const file: ModelSpec = {
   deviceLayers: 0,
   nCtx: 0,
   kvPreset: 'exact',
-  memoryBytes: 0,
+  memory: [],
   chatTemplate: null,
   draft: null,
   contextFile: null,

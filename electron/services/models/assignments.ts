@@ -137,7 +137,7 @@ export class Assignments {
       // How many layers a GPU has room for depends on it: it is to be the one that is asked for.
       nCtx: isOnGpu ? fitting : wanted,
       kvPreset,
-      memoryBytes: (facts && areKnown && waysOf(gpus, facts, question, deviceLayers)[0]?.[mainMemory]) || 0,
+      memory: facts && areKnown ? waysOf(gpus, facts, question, deviceLayers) : [],
       chatTemplate: overrides?.chatTemplate ?? null,
       draft: draft && { id: draft.id, modelPath: draft.path, name: draft.name, memoryBytes: draftBytes },
       contextFile: this.#contextFile(id),

@@ -122,9 +122,13 @@ describe('a model that a GPU shares', () => {
 
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    expect(spec()?.memoryBytes).toBe(shared(facts, gpu, 2).ram.total);
+    const wayOf = (n: number) => {
+      const { ram, gpus } = shared(facts, gpu, n);
+      return { cpu: ram.total, 'cuda:0': gpus[0]?.total };
+    };
+    expect(spec()?.memory).toEqual([wayOf(2)]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
-    expect(spec()?.memoryBytes).toBe(shared(facts, gpu, 3).ram.total);
+    expect(spec()?.memory).toEqual([3, 2, 1].map(wayOf));
   });
 
   it('needs all of its memory in one place where the GPU shares the main memory', async () => {
@@ -134,17 +138,19 @@ describe('a model that a GPU shares', () => {
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
     const { ram, gpus } = shared(facts, gpu, 2);
-    expect(spec()?.memoryBytes).toBeCloseTo(ram.total + (gpus[0]?.total ?? 0));
+    expect(spec()?.memory[0]?.cpu).toBeCloseTo(ram.total + (gpus[0]?.total ?? 0));
   });
 
   it('may be shared by several GPUs, each of which has a part of it', async () => {
     const other: Device = { ...gpu, id: 'cuda:1' };
     const { service, id, spec } = await setUp(unused, {}, [gpu, other]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0,cuda:1', deviceLayers: 2 } });
-    expect(spec()?.memoryBytes).toBe(0); // nobody has seen them yet
+    expect(spec()?.memory).toEqual([]); // nobody has seen them yet
     await service.assignmentNow();
     expect(spec()).toMatchObject({ device: 'cuda:0,cuda:1', deviceLayers: 0, kvPreset: 'exact' });
-    expect(spec()?.memoryBytes).toBeGreaterThan(0);
+    const [way, ...others] = spec()?.memory ?? [];
+    expect([Object.keys(way ?? {}).sort(), others]).toEqual([['cpu', 'cuda:0', 'cuda:1'], []]);
+    expect(Math.min(...Object.values(way ?? {}))).toBeGreaterThan(0);
   });
 
   it('goes back to the processor with all others, when the user gives the GPU up', async () => {
@@ -168,11 +174,11 @@ describe('a model that a GPU shares', () => {
     gpus[0] = { ...gpu, freeBytes: room };
     await service.machine.lookAtGpus();
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
-    const before = spec()?.memoryBytes;
-    expect(before).toBe(shared(facts, gpu, 2).ram.total);
+    const before = spec()?.memory;
+    expect(before?.[0]).toMatchObject({ cpu: shared(facts, gpu, 2).ram.total, 'cuda:0': room });
     gpus[0] = { ...gpu, freeBytes: 1e6 };
     await service.machine.lookAtGpus();
-    expect(spec()?.memoryBytes).toBe(before);
+    expect(spec()?.memory).toEqual(before);
     expect((await service.state()).memory.gpus).toEqual(gpus);
   });
 
@@ -180,7 +186,7 @@ describe('a model that a GPU shares', () => {
     const { service, id } = await setUp(unused, { nCtx: 0 }, [{ ...gpu, totalBytes: 8e6 }]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
     const first = (await service.assignmentNow()).roles.chat;
-    expect(first?.memoryBytes).toBeGreaterThan(0);
+    expect(first?.memory[0]?.cpu).toBeGreaterThan(0);
     await service.machine.lookAtGpus();
     expect((await service.assignmentNow()).roles.chat).toEqual(first);
   });
@@ -188,7 +194,7 @@ describe('a model that a GPU shares', () => {
   it('needs nobody knows how much while the GPU is not known', async () => {
     const { service, id, spec } = await setUp();
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
-    expect(spec()?.memoryBytes).toBe(0);
+    expect(spec()?.memory).toEqual([]);
   });
 
   it('has its speed there measured for itself, once', async () => {
