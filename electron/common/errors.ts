@@ -32,6 +32,8 @@ export const appErrors = {
   OUT_OF_MEMORY: data,
   /** A GPU failed for good, as far as the engine's process goes: another one is started in its place. */
   DEVICE_LOST: data,
+  /** A GPU that is to compute is not there, or cannot be used now. */
+  DEVICE_UNAVAILABLE: data,
   CONTEXT_FULL: data,
   TEMPLATE_FAILED: data,
   NOT_FOUND: data,

@@ -236,6 +236,25 @@ describe('loading', () => {
     expect(addon.lastLoad.isDisposed).toBe(true);
   });
 
+  it('fails for a GPU that cannot be used with the reason, and what to do', async () => {
+    const { addon, service } = served();
+    const onGpu = { ...file, device: 'cuda:0,cuda:1', nCtx: 512 };
+    const reason = 'The device cuda:1 cannot be used: cuda:1 (A GPU) refuses this program: out of memory.';
+    const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 6e9, sharesMemory: false, sensors: null };
+    addon.devices = [...addon.devices, gpu];
+    const loading = service.assign(assigned({ chat: onGpu }));
+    expect(addon.lastLoad.options.device).toEqual(['cuda:0', 'cuda:1']);
+    addon.lastLoad.fail(nativeError('invalid_argument', reason));
+    expect(await loading).toMatchObject({
+      state: 'failed',
+      error: { code: 'DEVICE_UNAVAILABLE', message: reason, hint: expect.stringContaining('the processor') },
+    });
+    // Another argument that is refused is our fault.
+    const refused = service.assign(assigned({ chat: { ...onGpu, device: 'cuda:0' } }));
+    addon.lastLoad.fail(nativeError('invalid_argument', 'n_device_layers is 0.'));
+    expect(await refused).toMatchObject({ state: 'failed', error: { code: 'INTERNAL' } });
+  });
+
   it('cancels a load for a newer one, which decides alone', async () => {
     const { addon, service } = served();
     const old = service.assign(assigned({ chat: other('old') }));

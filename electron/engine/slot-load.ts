@@ -1,4 +1,5 @@
 // One load of one model into its slot. It can be given up at any time; what was prepared by then is freed.
+import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
 import { nContexts } from '../common/model-facts.ts';
 import { gpusOf, type ModelSpec } from '../common/role-contract.ts';
@@ -63,7 +64,9 @@ export class SlotLoad {
       },
     });
     this.#cancelNative = cancel;
-    const model = await promise;
+    const model = await promise.catch(async (error) => {
+      throw await unavailable(addon, slot.spec, error);
+    });
     if (this.isCancelled) model.dispose();
     this.throwIfCancelled();
     const draft = await this.#loadDraft(model);
@@ -135,6 +138,19 @@ function deviceOptions({ device, deviceLayers, nCtx, kvPreset }: ModelSpec) {
     nDevicePositions: nContexts * nCtx,
     deviceKv: kvPreset,
   };
+}
+
+/** A GPU that cannot be used is an argument that the addon refuses, with the reason. For the user it is a situation. */
+async function unavailable(addon: NativeAddon, { device }: ModelSpec, error: unknown): Promise<unknown> {
+  if (!isNativeError(error) || error.code !== 'invalid_argument') return error;
+  const there = await addon.listDevices().catch(() => []);
+  if (gpusOf(device).every((gpu) => there.some(({ id }) => id === gpu))) return error;
+  return appError(
+    'DEVICE_UNAVAILABLE',
+    error.message,
+    { hint: 'Make it available and try again, or have the processor or another GPU compute the model.' },
+    error,
+  );
 }
 
 /** Arguments that the addon refuses at once fail like everything that goes wrong later. */

@@ -3,7 +3,8 @@ import type { StoredMessage } from '../../electron/common/app-contract.ts';
 import type { DownloadView } from '../../electron/common/model-contract.ts';
 import { appError } from './app-error.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
-import { fakeFacts, fakeModel } from './fake-models.ts';
+import { kFakeLoaded } from './fake-engine.ts';
+import { fakeFacts, fakeGpu, fakeModel } from './fake-models.ts';
 
 const kFiles: Record<string, string> = {
   'README.md': '# Orbit\n\nA tiny orbital mechanics library.\n\n- `src/` the library\n- `tests/` its tests\n',
@@ -199,14 +200,35 @@ export const scenes: Record<string, () => FakeApi> = {
     const fake = withModels();
     const gib = 2 ** 30;
     const rooms = { totalBytes: 8 * gib, freeBytes: 0.6 * gib };
-    fake.models.state.memory.gpus = [{ id: 'cuda:0', name: 'A GPU', ...rooms, sharesMemory: false, sensors: null }];
+    fake.models.state.memory.gpus = [{ ...fakeGpu, ...rooms }];
     return fake;
   },
   modelsSharedGpu: () => {
     const fake = withModels();
     const { totalBytes, freeBytes } = fake.models.state.memory;
     const rooms = { totalBytes: 0.75 * totalBytes, freeBytes: Math.min(freeBytes, 0.7 * totalBytes) };
-    fake.models.state.memory.gpus = [{ id: 'metal:0', name: 'Apple M2', ...rooms, sharesMemory: true, sensors: null }];
+    fake.models.state.memory.gpus = [{ ...fakeGpu, id: 'metal:0', name: 'Apple M2', ...rooms, sharesMemory: true }];
+    return fake;
+  },
+  modelsTwoGpus: () => {
+    const fake = withModels();
+    const rooms = { totalBytes: 2 ** 30, freeBytes: 0.75 * 2 ** 30 };
+    fake.models.state.memory.gpus = ['cuda:0', 'cuda:1'].map((id) => ({ ...fakeGpu, id, ...rooms }));
+    return fake;
+  },
+  /** Of a model that is set to it, and that was tried to be loaded; of the other one nobody knows more than that. */
+  modelsMissingGpu: () => {
+    const fake = withModels();
+    fake.models.state.models = fake.models.state.models.map((model) => ({
+      ...model,
+      overrides: { sampler: {}, device: 'cuda:0' },
+    }));
+    const error = {
+      code: 'DEVICE_UNAVAILABLE' as const,
+      message: 'The device cuda:0 cannot be used: cuda:0 (A GPU) refuses this program: out of memory.',
+      hint: 'Make it available and try again, or have the processor or another GPU compute the model.',
+    };
+    fake.engine.loaded = [{ ...kFakeLoaded, state: 'failed', memory: null, shares: [], error }];
     return fake;
   },
   modelsDownloading: () => {

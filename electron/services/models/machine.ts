@@ -76,11 +76,12 @@ export class Machine {
 
   /** Those that there are now, and what they have free. None while the engine does not run. */
   async lookAtGpus(): Promise<void> {
+    const nBefore = this.#gpus.length;
     this.#gpus = await this.#options.gpus().catch(() => []);
     for (const gpu of this.#gpus) {
       const key = gpuKey(gpu);
       this.#mostFree.set(key, Math.max(gpu.freeBytes, this.#mostFree.get(key) ?? 0));
     }
-    if (this.#gpus.length > 0) this.#options.onChange();
+    if (this.#gpus.length > 0 || nBefore > 0) this.#options.onChange();
   }
 }

@@ -1,9 +1,12 @@
-// What computes a model: the processor, or one of the GPUs, and how many layers of it. Shown only where there is a choice, or
-// where one was made: also when the GPU is gone, the processor can take its place.
+// What computes a model: the processor, or GPUs, and how many layers of it. Shown only where there is a choice, or where one
+// was made: also when the GPU is gone, the processor can take its place.
 import type { ModelEntry } from '../../../electron/common/model-contract.ts';
-import type { Device } from '../../../electron/common/role-contract.ts';
+import { type Device, gpusOf, mainMemory } from '../../../electron/common/role-contract.ts';
 import { formatBytes } from '../../lib/format.ts';
+import { Button } from '../../ui/button.tsx';
 import { Field } from '../../ui/field.tsx';
+import { Notice } from '../../ui/notice.tsx';
+import { deviceProblem, gpuChoices, namesOfDevice } from './device-names.ts';
 import styles from './draft-choice.module.css';
 import type { LibraryStore } from './library-store.ts';
 import { OptionalNumberField } from './optional-number-field.tsx';
@@ -11,42 +14,57 @@ import { OptionalNumberField } from './optional-number-field.tsx';
 interface DeviceChoiceProps {
   models: LibraryStore;
   model: ModelEntry;
+  /** Those that can be used now. */
   gpus: readonly Device[];
+  /** The model's error says already what is wrong with its GPU. */
+  isExplained: boolean;
 }
 
-const cpu = 'cpu';
-
-export function DeviceChoice({ models, model: { id, overrides, facts }, gpus }: DeviceChoiceProps) {
-  const { device, deviceLayers, ...rest } = overrides;
-  const set = (own: Pick<ModelEntry['overrides'], 'device' | 'deviceLayers'>) =>
-    void models.run((app) => app.update({ id, overrides: { ...rest, ...own } }));
+export function DeviceChoice({ models, model, gpus, isExplained }: DeviceChoiceProps) {
+  const { facts, overrides } = model;
+  const { device = mainMemory, deviceLayers } = overrides;
+  const problem = deviceProblem(device, gpus);
+  const choices = gpuChoices(gpus);
   return (
     <div className={styles.choice}>
       <Field
         label="Computes on"
         hint="A GPU takes as many layers as it has room for, and the processor the others. No other device takes the place of one that is chosen."
       >
-        {({ id: fieldId, hintId }) => (
+        {({ id, hintId }) => (
           <select
-            id={fieldId}
+            id={id}
             aria-describedby={hintId}
             className={styles.select}
-            value={device ?? cpu}
-            onChange={({ target: { value } }) => set(value === cpu ? {} : { device: value })}
+            value={device}
+            onChange={({ target: { value } }) => void setDevice(models, model, value)}
           >
-            <option value={cpu}>The processor</option>
-            {device === undefined || gpus.some((gpu) => gpu.id === device) ? null : (
-              <option value={device}>{device}, which is not there now</option>
+            <option value={mainMemory}>The processor</option>
+            {device === mainMemory || choices.some((choice) => choice.id === device) ? null : (
+              <option value={device}>
+                {namesOfDevice(device, gpus)}
+                {problem ? ', which cannot be used now' : ''}
+              </option>
             )}
-            {gpus.map((gpu) => (
-              <option key={gpu.id} value={gpu.id}>
-                {gpu.name}, {formatBytes(gpu.freeBytes)} of {formatBytes(gpu.totalBytes)} free
+            {choices.map(({ id: gpu, name, freeBytes, totalBytes }) => (
+              <option key={gpu} value={gpu}>
+                {name}, {formatBytes(freeBytes)} of {formatBytes(totalBytes)} free
               </option>
             ))}
           </select>
         )}
       </Field>
-      {device === undefined ? null : (
+      {problem && !isExplained ? (
+        <div role="status">
+          <Notice
+            kind="warning"
+            message={problem.message}
+            hint={problem.hint}
+            actions={<ProcessorButton models={models} model={model} />}
+          />
+        </div>
+      ) : null}
+      {gpusOf(device).length === 1 ? (
         <div className={styles.layers}>
           <OptionalNumberField
             label="Layers on the GPU"
@@ -55,10 +73,26 @@ export function DeviceChoice({ models, model: { id, overrides, facts }, gpus }: 
             max={facts?.layers.length ?? 4096}
             step={1}
             value={deviceLayers}
-            onChange={(n) => set(n === undefined ? { device } : { device, deviceLayers: n })}
+            onChange={(n) => void setDevice(models, model, device, n)}
           />
         </div>
-      )}
+      ) : null}
     </div>
   );
+}
+
+/** For a model whose GPU has no room, or cannot be used. */
+export function ProcessorButton({ models, model }: Pick<DeviceChoiceProps, 'models' | 'model'>) {
+  return <Button onClick={() => void setDevice(models, model, mainMemory)}>Use the Processor</Button>;
+}
+
+function setDevice(
+  models: LibraryStore,
+  { id, overrides }: ModelEntry,
+  device: string,
+  nLayers?: number,
+): Promise<void> {
+  const { device: _, deviceLayers: __, ...rest } = overrides;
+  const own = device === mainMemory ? {} : { device, ...(nLayers === undefined ? {} : { deviceLayers: nLayers }) };
+  return models.run((app) => app.update({ id, overrides: { ...rest, ...own } }));
 }

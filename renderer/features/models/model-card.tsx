@@ -2,14 +2,15 @@
 import { useState } from 'react';
 import { draftOf } from '../../../electron/common/draft-fit.ts';
 import type { ModelEntry, ModelsState } from '../../../electron/common/model-contract.ts';
-import type { Device, LoadedModel } from '../../../electron/common/role-contract.ts';
+import { type Device, type LoadedModel, mainMemory } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount, formatRate } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import { CacheLine } from './cache-line.tsx';
-import { DeviceChoice } from './device-choice.tsx';
+import { DeviceChoice, ProcessorButton } from './device-choice.tsx';
+import { namesOfDevice } from './device-names.ts';
 import { DraftChoice } from './draft-choice.tsx';
 import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
@@ -67,7 +68,12 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
             message={loaded.error.message}
             hint={loaded.error.hint}
             detail={loaded.error.detail}
-            actions={<Button onClick={() => void models.run((app) => app.reload())}>Try Again</Button>}
+            actions={
+              <>
+                <Button onClick={() => void models.run((app) => app.reload())}>Try Again</Button>
+                {model.overrides.device === undefined ? null : <ProcessorButton models={models} model={model} />}
+              </>
+            }
           />
         </div>
       ) : null}
@@ -87,7 +93,12 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
       {loaded ? <InMemory models={models} model={model} loaded={loaded} gpus={library.memory.gpus} /> : null}
       {loaded ? <DraftSpeed loaded={loaded} /> : null}
       {library.memory.gpus.length > 0 || model.overrides.device !== undefined ? (
-        <DeviceChoice models={models} model={model} gpus={library.memory.gpus} />
+        <DeviceChoice
+          models={models}
+          model={model}
+          gpus={library.memory.gpus}
+          isExplained={loaded?.error?.code === 'DEVICE_UNAVAILABLE'}
+        />
       ) : null}
       {facts ? <Facts model={model} library={library} /> : null}
       {facts && loaded?.state !== 'ready' ? (
@@ -97,7 +108,7 @@ export function ModelCard({ models, model, library, loaded, hasFolder }: ModelCa
           library={library}
           diskBytes={null}
           nCtx={model.overrides.nCtx ?? library.defaults.nCtx}
-          device={model.overrides.device ?? 'cpu'}
+          device={model.overrides.device ?? mainMemory}
           deviceLayers={model.overrides.deviceLayers}
           draft={draftOf(model, library.models, library.roles)?.facts ?? null}
         />
@@ -213,8 +224,8 @@ function InMemory({ models, model, loaded, gpus }: InMemoryProps) {
         <ul aria-label="Who has what of it" className={styles.shares}>
           {shares.map(({ device, nLayer, weights, kv }) => (
             <li key={device}>
-              {device === 'cpu' ? 'Processor' : (gpus.find((gpu) => gpu.id === device)?.name ?? device)}: {nLayer} of{' '}
-              {nLayers} layers, weights {formatBytes(weights)}, context {formatBytes(kv)}
+              {device === mainMemory ? 'Processor' : namesOfDevice(device, gpus)}: {nLayer} of {nLayers} layers, weights{' '}
+              {formatBytes(weights)}, context {formatBytes(kv)}
             </li>
           ))}
         </ul>

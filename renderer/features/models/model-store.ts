@@ -76,11 +76,12 @@ export class ModelStore {
     return this.#run(() => this.#deps.app.processes.restart({ process: 'engine' }));
   }
 
-  /** For a GPU that stops again and again. */
+  /** For a GPU that cannot be used, or that stops again and again, which has ended the engine. */
   leaveGpus(): Promise<void> {
     return this.#run(async () => {
       await this.#deps.app.models.leaveGpus();
-      await this.#deps.app.processes.restart({ process: 'engine' });
+      if (this.store.getState().process.state === 'failed')
+        await this.#deps.app.processes.restart({ process: 'engine' });
     });
   }
 

@@ -55,7 +55,7 @@ export function ModelWelcome({ models }: { models: ModelStore }) {
     );
   }
   if (status.state === 'failed') {
-    const { message, hint, detail } = status.error;
+    const { code, message, hint, detail } = status.error;
     return (
       <Failure
         message={message}
@@ -64,6 +64,9 @@ export function ModelWelcome({ models }: { models: ModelStore }) {
         actions={
           <>
             <Button onClick={() => void models.reload()}>Try Again</Button>
+            {code === 'DEVICE_UNAVAILABLE' ? (
+              <Button onClick={() => void models.leaveGpus()}>Use the Processor</Button>
+            ) : null}
             <Button onClick={() => void models.chooseFile()}>Choose Another Model…</Button>
             <Button onClick={() => void models.loadDefault()}>Use the Default Model</Button>
           </>
