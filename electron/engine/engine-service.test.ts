@@ -267,6 +267,30 @@ describe('loading', () => {
     expect(await young).toMatchObject({ state: 'ready', model: { path: '/young.gguf' } });
   });
 
+  it('is given up on demand, with what to do, and loads again when it is asked to', async () => {
+    const { addon, client, service } = served();
+    const loading = service.assign(assigned({ chat: file }));
+    await client.unload({ id: file.id });
+    expect(addon.lastLoad.isCancelled).toBe(true);
+    const again = service.assign(assigned({ chat: file })); // before the one that was given up has come to its end
+    expect(addon.loads).toHaveLength(2);
+    addon.lastLoad.succeed();
+    expect(await again).toMatchObject({ state: 'ready' });
+    await loading;
+  });
+
+  it('is failed while it is given up, and so are questions that wait for it', async () => {
+    const { client, service } = served();
+    const loading = service.assign(assigned({ chat: file }));
+    const waiting = collect(await client.chat(chatRequest()));
+    await client.unload({ id: file.id });
+    await expect(waiting).rejects.toMatchObject({ code: 'ENGINE_NOT_READY' });
+    expect(await loading).toMatchObject({
+      state: 'failed',
+      error: { code: 'ENGINE_NOT_READY', message: 'Loading fake.gguf was stopped.', hint: expect.any(String) },
+    });
+  });
+
   it('ignores an old load that was done before it could be cancelled', async () => {
     const { addon, service } = served();
     const old = service.assign(assigned({ chat: other('old') }));

@@ -160,9 +160,17 @@ export class ModelPool {
     this.#options.onChange();
   }
 
-  /** Frees a model's memory until somebody asks for it. @throws ENGINE_NOT_READY while it answers */
+  /** Frees a model's memory until somebody asks for it, or gives its load up. @throws ENGINE_NOT_READY while it answers */
   unload(id: string): void {
     const slot = this.#slots.get(id);
+    if (slot?.loading) {
+      slot.cancel();
+      slot.loading = null;
+      slot.state = 'failed';
+      const message = `Loading ${nameOf(slot)} was stopped.`;
+      slot.error = { code: 'ENGINE_NOT_READY', message, hint: 'Load it again when you need it.' };
+      this.#options.onChange();
+    }
     if (!slot?.loaded) return;
     if (slot.nActive > 0) {
       throw appError('ENGINE_NOT_READY', `${slot.info?.name ?? 'The model'} is answering.`, {
@@ -249,8 +257,9 @@ export class ModelPool {
         throw mapped;
       })
       .finally(() => {
+        if (load.isCancelled) return; // another may be under way
         slot.loading = null;
-        if (!load.isCancelled) onChange();
+        onChange();
       });
     settled.catch(() => {}); // a failure is a state; whoever asked hears of it
     onChange();

@@ -198,6 +198,9 @@ function InMemory({ models, model, loaded, gpus }: InMemoryProps) {
       <div className={styles.job} role="status">
         Loading
         <ProgressBar label="Loading" value={loaded.progress} />
+        <Button kind="quiet" onClick={() => void models.run((_app, engine) => engine.unload({ id }))}>
+          Stop
+        </Button>
       </div>
     );
   }
