@@ -226,7 +226,7 @@ export function FitView({
       {fit === 'fits' ? null : (
         <p className={styles.advice}>
           {longest === null
-            ? 'Not even a short context fits. A smaller model, or one with fewer bits per weight, would.'
+            ? `Not even a short context fits${gpu ? ' like this' : ''}. ${gpu ? 'Fewer layers there, a' : 'A'} smaller model, or one with fewer bits per weight, would.`
             : `It fits with a context of ${formatCount(longest)} tokens.`}
         </p>
       )}
