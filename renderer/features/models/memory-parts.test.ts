@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadedModel } from '../../../electron/common/role-contract.ts';
 import { kFakeLoaded } from '../../testing/fake-engine.ts';
-import { memoryParts } from './memory-parts.ts';
+import { bytesInMemory, memoryParts } from './memory-parts.ts';
 
 const model = (shares: LoadedModel['shares'], predictedBytes: number, draft = 0): LoadedModel => ({
   ...kFakeLoaded,
@@ -28,5 +28,20 @@ describe('the memory that models have', () => {
 
   it('is nothing of a model that is not loaded', () => {
     expect(memoryParts([{ ...split, memory: null }], ['cpu'])).toEqual({ weights: 0, kv: 0, other: 0, draft: 0 });
+  });
+});
+
+describe('all that a model has', () => {
+  const memory = { weights: 80, kvUsed: 0, kv: 8, draft: 2, grown: 0 };
+
+  it('is what is known of every device, and what was expected of the main memory besides', () => {
+    const apart = { ...model([share('cpu', 30, 3), share('cuda:0', 50, 5)], 40), memory };
+    expect(bytesInMemory(apart, [])).toBe(88 + (40 - 33));
+    expect(bytesInMemory({ ...apart, memory: null }, [])).toBe(0);
+  });
+
+  it('counts the memory that a GPU shares once', () => {
+    const shared = { ...model([share('cpu', 30, 3), share('metal:0', 50, 5)], 100), memory };
+    expect(bytesInMemory(shared, ['metal:0'])).toBe(100);
   });
 });

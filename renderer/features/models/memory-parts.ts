@@ -1,5 +1,5 @@
 // What all models have of a memory, by what it is for.
-import type { LoadedModel } from '../../../electron/common/role-contract.ts';
+import { type Device, type LoadedModel, mainMemory } from '../../../electron/common/role-contract.ts';
 
 export const memoryKinds = ['weights', 'kv', 'other', 'draft'] as const;
 export type MemoryParts = Record<(typeof memoryKinds)[number], number>;
@@ -24,4 +24,18 @@ export function memoryParts(loaded: readonly LoadedModel[], devices: readonly st
     if (isMain) sum.other += Math.max(0, predictedBytes - weights - kv - draft);
   }
   return sum;
+}
+
+/**
+ * Of all memories together: weights, keys and values as they are, and what was expected of the main memory besides.
+ * @param sharing ids of GPUs whose memory is the main memory
+ */
+export function bytesInMemory(
+  { memory, shares, predictedBytes }: LoadedModel,
+  sharing: readonly Device['id'][],
+): number {
+  if (!memory) return 0;
+  const inRam = shares.filter(({ device }) => device === mainMemory || sharing.includes(device));
+  const known = inRam.reduce((sum, { weights, kv }) => sum + weights + kv, 0);
+  return memory.weights + memory.kv + Math.max(0, predictedBytes - known);
 }

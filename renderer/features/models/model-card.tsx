@@ -16,6 +16,7 @@ import { DraftSpeed } from './draft-speed.tsx';
 import { FitView } from './fit-view.tsx';
 import { KvCheckView } from './kv-check-view.tsx';
 import type { LibraryStore } from './library-store.ts';
+import { bytesInMemory } from './memory-parts.ts';
 import styles from './model-card.module.css';
 import { ModelOverrides } from './model-overrides.tsx';
 import { ModelRoles } from './model-roles.tsx';
@@ -209,11 +210,10 @@ function InMemory({ models, model, loaded, gpus }: InMemoryProps) {
       <p className={styles.quiet}>Not in memory now; it comes back when it is asked.</p>
     ) : null;
   }
-  // What is expected is the main memory's part.
-  const inRam = shares.filter(({ device }) => device === 'cpu').reduce((n, { weights, kv }) => n + weights + kv, 0);
-  const actual = memory.weights + memory.kv + Math.max(0, predictedBytes - inRam);
+  const sharing = gpus.filter(({ sharesMemory }) => sharesMemory).map(({ id: gpu }) => gpu);
+  const actual = bytesInMemory(loaded, sharing);
   const nLayers = shares.reduce((n, { nLayer }) => n + nLayer, 0);
-  const isOnGpu = shares.some(({ device }) => device !== 'cpu');
+  const isOnGpu = shares.some(({ device }) => device !== mainMemory);
   const predicted = model.facts && !isOnGpu ? predictedBytes : 0;
   return (
     <section aria-label="In memory" className={styles.memory}>
