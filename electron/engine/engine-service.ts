@@ -115,7 +115,7 @@ export class EngineService {
       selfTest: os.selfTest.handler(({ input, signal }) => this.selfTest(input, signal)),
       benchmark: os.benchmark.handler(({ input, signal }) => this.benchmark(input, signal)),
       measureSpeeds: os.measureSpeeds.handler(({ input, signal }) => this.measureSpeeds(input, signal)),
-      gpus: os.gpus.handler(() => this.#pool.gpus()),
+      gpus: os.gpus.handler(() => this.#pool.memory.gpus()),
       pause: os.pause.handler(async ({ signal }) => {
         await this.#pool.quiet(pauseMs, signal ?? new AbortController().signal);
         return {};
@@ -135,7 +135,7 @@ export class EngineService {
   async assign({ roles, limitBytes, idleMs, costFile }: Assignment): Promise<EngineStatus> {
     this.#roles = roles;
     this.#idleMs = idleMs;
-    this.#pool.limitBytes = limitBytes;
+    this.#pool.memory.limitBytes = limitBytes;
     if (costFile !== undefined) this.#costs.open(costFile);
     const specs = modelRoles.flatMap((role) => (role === 'embedding' || role === 'draft' ? [] : (roles[role] ?? [])));
     const wanted = new Map(specs.map((spec) => [spec.id, spec]));

@@ -124,7 +124,7 @@ describe('the memory of a GPU', () => {
   it('is not free where a model that is loaded is going to take it', async () => {
     const { pool, onGpu, load } = besideGpu();
     const engine = await load(onGpu('first'), 'first'); // of its 5 GB 4 are weights
-    const freeBytes = async () => (await pool.gpus()).map((gpu) => [gpu.id, gpu.freeBytes]);
+    const freeBytes = async () => (await pool.memory.gpus()).map((gpu) => [gpu.id, gpu.freeBytes]);
     expect(await freeBytes()).toEqual([['cuda:0', 2e9]]);
     engine.kvBytesTotal = 0.4e9;
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 0 };

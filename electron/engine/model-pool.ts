@@ -5,6 +5,7 @@ import { toErrorInfo } from '../common/error-info.ts';
 import { type DeviceBytes, gpusOf, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
 import { sleep } from '../common/sleep.ts';
 import { fromNativeError } from './addon.ts';
+import { FreeMemory } from './free-memory.ts';
 import type { Loaded } from './loaded-model.ts';
 import { decideRoom } from './memory-room.ts';
 import {
@@ -16,11 +17,9 @@ import {
   newSlot,
   nTokensOf,
   outOfMemory,
-  outstandingBytes,
-  reserveBytes,
   type Slot,
 } from './model-slot.ts';
-import type { NativeAddon, NativeDevice } from './native.d.ts';
+import type { NativeAddon } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
 import { SlotLoad } from './slot-load.ts';
 
@@ -48,10 +47,11 @@ export class ModelPool {
   #queue: Promise<unknown> | null = null;
   #onReleased = Promise.withResolvers<void>();
   readonly #useListeners = new Set<() => void>();
-  limitBytes = 0;
+  readonly memory: FreeMemory;
 
   constructor(options: ModelPoolOptions) {
     this.#options = options;
+    this.memory = new FreeMemory({ ...options, slots: () => this.#slots.values() });
   }
 
   /** The model's info is there from its first load on, also while it is unloaded. */
@@ -76,15 +76,6 @@ export class ModelPool {
   onUse(listener: () => void): () => void {
     this.#useListeners.add(listener);
     return () => this.#useListeners.delete(listener);
-  }
-
-  /** Those that can be used now, with what is free on them beside what models that are loaded are going to take. */
-  async gpus(): Promise<NativeDevice[]> {
-    const devices = await this.#options.addon.listDevices();
-    const taking = (id: string) => [...this.#slots.values()].reduce((sum, slot) => sum + outstandingBytes(slot, id), 0);
-    return devices
-      .filter(({ id }) => id !== mainMemory)
-      .map((gpu) => ({ ...gpu, freeBytes: Math.max(0, gpu.freeBytes - taking(gpu.id)) }));
   }
 
   list(): Omit<LoadedModel, 'roles'>[] {
@@ -274,14 +265,14 @@ export class ModelPool {
   /** @returns how it is to be loaded; null if others have to go for it, or a GPU has to be asked */
   #knownRoom({ spec }: Slot): DeviceBytes | null {
     if (spec.memory.length > 0 && gpusOf(spec.device).length > 0) return null;
-    const decision = decideRoom(spec.memory, [], { [mainMemory]: this.#roomBytes() }, this.#options.nowMs());
+    const decision = decideRoom(spec.memory, [], { [mainMemory]: this.memory.inMain() }, this.#options.nowMs());
     return decision.do === 'load' ? decision.way : null;
   }
 
   /** @returns how it is to be loaded @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
   async #makeRoom(slot: Slot, throwIfCancelled: () => void): Promise<DeviceBytes> {
     for (;;) {
-      const room = { ...(await this.#freeOnGpus(slot)), [mainMemory]: this.#roomBytes() };
+      const room = await this.memory.onDevices(slot.spec.device);
       throwIfCancelled();
       const others = [...this.#slots.values()].filter((other) => other !== slot && other.loaded);
       const residents = others.map((other) => ({
@@ -295,7 +286,7 @@ export class ModelPool {
       const decision = decideRoom(slot.spec.memory, residents, room, this.#options.nowMs());
       if (decision.do === 'load') return decision.way;
       if (decision.do === 'refuse')
-        throw outOfMemory(slot, decision.way[mainMemory] ?? 0, room[mainMemory], this.limitBytes);
+        throw outOfMemory(slot, decision.way[mainMemory] ?? 0, room[mainMemory] ?? 0, this.memory.limitBytes);
       if (decision.do === 'wait') {
         await this.#onReleased.promise;
         continue;
@@ -305,21 +296,6 @@ export class ModelPool {
       this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
       this.#options.onChange();
     }
-  }
-
-  /** Nobody knows of a GPU that cannot be used; the load says why. */
-  async #freeOnGpus({ spec }: Slot): Promise<DeviceBytes> {
-    if (gpusOf(spec.device).length === 0) return {};
-    const gpus = await this.gpus().catch(() => []);
-    return Object.fromEntries(gpus.map(({ id, freeBytes }) => [id, freeBytes]));
-  }
-
-  /** That a model may take of the main memory. */
-  #roomBytes(): number {
-    const free = this.#options.freeBytes() - reserveBytes;
-    if (this.limitBytes === 0) return free;
-    const loaded = [...this.#slots.values()].filter((slot) => slot.loaded);
-    return Math.min(free, this.limitBytes - loaded.reduce((sum, slot) => sum + (heldBytes(slot)[mainMemory] ?? 0), 0));
   }
 
   #unloadable(): Slot[] {

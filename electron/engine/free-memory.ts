@@ -1,0 +1,50 @@
+// What is free on each device for one more model: the main memory within the limit of the settings, and GPUs beside what
+// the models that are loaded have not taken yet.
+import { type DeviceBytes, gpusOf, mainMemory } from '../common/role-contract.ts';
+import { heldBytes, outstandingBytes, reserveBytes, type Slot } from './model-slot.ts';
+import type { NativeAddon, NativeDevice } from './native.d.ts';
+
+export interface FreeMemoryOptions {
+  addon: NativeAddon;
+  /** What the system could give now of the main memory. */
+  freeBytes: () => number;
+  slots: () => Iterable<Slot>;
+}
+
+export class FreeMemory {
+  readonly #options: FreeMemoryOptions;
+  /** Most of the main memory that models may have together; 0: all that is free. */
+  limitBytes = 0;
+
+  constructor(options: FreeMemoryOptions) {
+    this.#options = options;
+  }
+
+  /** Those that can be used now. */
+  async gpus(): Promise<NativeDevice[]> {
+    const devices = await this.#options.addon.listDevices();
+    const taking = (id: string) => this.#sum((slot) => outstandingBytes(slot, id));
+    return devices
+      .filter(({ id }) => id !== mainMemory)
+      .map((gpu) => ({ ...gpu, freeBytes: Math.max(0, gpu.freeBytes - taking(gpu.id)) }));
+  }
+
+  /** For a model that is computed there. A GPU that cannot be used is not among them: the load says why. */
+  async onDevices(device: string): Promise<DeviceBytes> {
+    const gpus = gpusOf(device).length === 0 ? [] : await this.gpus().catch(() => []);
+    return { ...Object.fromEntries(gpus.map(({ id, freeBytes }) => [id, freeBytes])), [mainMemory]: this.inMain() };
+  }
+
+  inMain(): number {
+    const free = this.#options.freeBytes() - reserveBytes;
+    if (this.limitBytes === 0) return free;
+    return Math.min(
+      free,
+      this.limitBytes - this.#sum((slot) => (slot.loaded ? (heldBytes(slot)[mainMemory] ?? 0) : 0)),
+    );
+  }
+
+  #sum(bytesOf: (slot: Slot) => number): number {
+    return [...this.#options.slots()].reduce((sum, slot) => sum + bytesOf(slot), 0);
+  }
+}
