@@ -121,6 +121,19 @@ describe('the memory of a GPU', () => {
     expect(stateOf('first')).toBe('ready');
   });
 
+  it('is left to a model that was just used, by one that takes as many layers as fit', async () => {
+    const { addon, pool, onGpu, load, stateOf } = besideGpu();
+    await load(onGpu('first'), 'first');
+    const memory = [
+      { cpu: 1e9, 'cuda:0': 5e9 },
+      { cpu: 4e9, 'cuda:0': 1.5e9 },
+    ];
+    await load({ ...onGpu('second'), deviceLayers: 0, memory }, 'second');
+    expect([stateOf('first'), addon.lastLoad.options.nDeviceLayers]).toEqual(['ready', 0]);
+    // What it is expected to take of the main memory is what the layers take that are left to the processor.
+    expect(pool.list().map(({ predictedBytes }) => predictedBytes)).toEqual([1e9, 4e9]);
+  });
+
   it('is not free where a model that is loaded is going to take it', async () => {
     const { pool, onGpu, load } = besideGpu();
     const engine = await load(onGpu('first'), 'first'); // of its 5 GB 4 are weights
