@@ -1,11 +1,22 @@
 import { writeFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import type { Page } from '@playwright/test';
 import { kForTheWindow } from '../../electron/common/give-way.ts';
 import { expect, test } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
-import { standInGpu } from '../support/models.ts';
+import { modelCard, openModelCard, standInGpu } from '../support/models.ts';
 import { ask, replies, status } from '../support/window.ts';
+
+async function lookAt(page: Page, picture: (name: string) => Promise<void>, state: string): Promise<void> {
+  for (const theme of ['contrast', 'dark', 'light']) {
+    await page.evaluate((name) => {
+      document.documentElement.dataset.theme = name;
+    }, theme);
+    await picture(`${state} ${theme}`);
+    expect(await violations(page), `${state}, ${theme}`).toEqual([]);
+  }
+}
 
 test.describe('Engine', () => {
   test('starts after the first picture of the window', async ({ outpost }) => {
@@ -76,15 +87,6 @@ test.describe('Engine', () => {
     const page = await outpost.launch({ switches: standInGpu });
     const notice = page.getByText('The GPU stopped working, and the engine was started again.');
     const banner = page.getByRole('alert').filter({ hasText: 'The GPU stopped working again' }).first();
-    const lookAt = async (state: string) => {
-      for (const theme of ['contrast', 'dark', 'light']) {
-        await page.evaluate((name) => {
-          document.documentElement.dataset.theme = name;
-        }, theme);
-        await picture(`${state} ${theme}`);
-        expect(await violations(page), `${state}, ${theme}`).toEqual([]);
-      }
-    };
     const enginePid = async (before = 0) => {
       await expect.poll(async () => (await outpost.processIds())['Outpost Engine'] ?? before).not.toBe(before);
       await outpost.waitForModel();
@@ -94,13 +96,38 @@ test.describe('Engine', () => {
     process.kill(first, 'SIGUSR2');
     const second = await enginePid(first);
     await expect(notice).toBeVisible();
-    await lookAt('lost once');
+    await lookAt(page, picture, 'lost once');
     process.kill(second, 'SIGUSR2');
     await expect(banner).toContainText('lost its GPU too often');
-    await lookAt('lost twice');
+    await lookAt(page, picture, 'lost twice');
     await banner.getByRole('button', { name: 'Use the Processor' }).click();
     await outpost.waitForModel();
     await expect(banner).toHaveCount(0);
+  });
+
+  test('a GPU that is gone: the chat and the card say so, and the processor takes its place', async ({
+    outpost,
+    picture,
+  }) => {
+    let page = await outpost.launch({ switches: standInGpu });
+    await outpost.waitForModel();
+    await openModelCard(page, /^TinyLlama/);
+    await modelCard(page).getByLabel('Computes on').selectOption('cuda:0');
+    await expect(modelCard(page).getByRole('list', { name: 'Who has what of it' })).toContainText('Stand-in GPU');
+    await outpost.close();
+
+    page = await outpost.launch();
+    const chat = page.getByRole('complementary', { name: 'Chat' });
+    await expect(chat.getByRole('alert')).toContainText('The device cuda:0 cannot be used');
+    await openModelCard(page, /^TinyLlama/);
+    await expect(modelCard(page).getByRole('alert')).toContainText('The device cuda:0 cannot be used');
+    await expect(modelCard(page).getByLabel('Computes on')).toContainText('cuda:0, which cannot be used now');
+    await expect(modelCard(page).getByRole('region', { name: 'Will it fit' })).toContainText('of the processor alone');
+    await lookAt(page, picture, 'without its GPU');
+    await page.keyboard.press('Escape');
+    await chat.getByRole('button', { name: 'Use the Processor' }).click();
+    await outpost.waitForModel();
+    await expect(chat.getByRole('alert')).toHaveCount(0);
   });
 
   test('a damaged model says what is wrong, and the default one can be taken', async ({ outpost, folder, picture }) => {
