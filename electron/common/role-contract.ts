@@ -95,6 +95,8 @@ export const deviceShareSchema = z.object({
   nLayer: z.int(),
   weights: z.number(),
   kv: z.number(),
+  /** All together, with what it is expected to compute with; of the main memory, what GPUs have that share it, too. */
+  bytes: z.number(),
 });
 export type DeviceShare = z.infer<typeof deviceShareSchema>;
 

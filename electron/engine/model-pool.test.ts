@@ -139,6 +139,7 @@ describe('the memory of a GPU', () => {
     const engine = await load(onGpu('first'), 'first'); // of its 5 GB 4 are weights
     const freeBytes = async () => (await pool.memory.gpus()).map((gpu) => [gpu.id, gpu.freeBytes]);
     expect(await freeBytes()).toEqual([['cuda:0', 2e9]]);
+    expect(pool.list()[0]?.shares).toMatchObject([{ device: 'cuda:0', weights: 4e9, bytes: 5e9 }]);
     engine.kvBytesTotal = 0.4e9;
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 0 };
     expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.9e9]]);

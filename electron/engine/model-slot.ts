@@ -76,12 +76,11 @@ export function describeSlot(slot: Slot, isPinned: boolean): Omit<LoadedModel, '
 }
 
 /**
- * By device: what was expected, or what the engine made of it, where that is more. It says nothing of what it computes with.
+ * By device: what was expected, or what the engine made of it, where that is more. The engine
+ * does not say what it computes with.
  */
 export function heldBytes(slot: Slot): DeviceBytes {
-  const held = { ...slot.expected };
-  for (const { device, weights, kv } of sharesOf(slot)) held[device] = Math.max(held[device] ?? 0, weights + kv);
-  return held;
+  return { ...slot.expected, ...Object.fromEntries(sharesOf(slot).map(({ device, bytes }) => [device, bytes])) };
 }
 
 /**
@@ -93,7 +92,7 @@ export function outstandingBytes(slot: Slot, device: string): number {
   if (!slot.loaded || !share) return 0;
   const { kvBytesUsed, nPrompt } = slot.loaded.engine.stats();
   const kvUsed = (kvBytesUsed * share.kv) / Math.max(1, kvBytesOf(slot.loaded));
-  const toCompute = nPrompt === 0 ? Math.max(0, (slot.expected[device] ?? 0) - share.weights - share.kv) : 0;
+  const toCompute = nPrompt === 0 ? share.bytes - share.weights - share.kv : 0;
   return Math.max(0, share.kv - kvUsed) + toCompute;
 }
 
@@ -110,17 +109,15 @@ function kvBytesOf({ engine }: Loaded): number {
   return kvBytesTotal + headKvBytes;
 }
 
-function sharesOf({ loaded }: Slot): LoadedModel['shares'] {
+function sharesOf({ loaded, expected }: Slot): LoadedModel['shares'] {
   if (!loaded) return [];
   const { shares } = loaded.model.info;
   const kvBytes = kvBytesOf(loaded);
   const nLayers = shares.reduce((sum, { nLayer }) => sum + nLayer, 0);
-  return shares.map(({ device, nLayer, weightBytes }) => ({
-    device,
-    nLayer,
-    weights: weightBytes,
-    kv: (kvBytes * nLayer) / Math.max(1, nLayers),
-  }));
+  return shares.map(({ device, nLayer, weightBytes: weights }) => {
+    const kv = (kvBytes * nLayer) / Math.max(1, nLayers);
+    return { device, nLayer, weights, kv, bytes: Math.max(expected[device] ?? 0, weights + kv) };
+  });
 }
 
 function decodingOf({ loaded }: Slot): LoadedModel['decoding'] {

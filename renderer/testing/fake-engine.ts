@@ -35,7 +35,7 @@ export const kFakeLoaded: LoadedModel = {
   idleSinceMs: 0,
   predictedBytes: 445_000_000,
   memory: { weights: 331_000_000, kvUsed: 21_000_000, kv: 92_274_688, draft: 0, grown: 440_000_000 },
-  shares: [{ device: 'cpu', nLayer: 22, weights: 331_000_000, kv: 92_274_688 }],
+  shares: [{ device: 'cpu', nLayer: 22, weights: 331_000_000, kv: 92_274_688, bytes: 445_000_000 }],
   draft: null,
   decoding: {
     nDecoded: 1840,

@@ -9,7 +9,13 @@ const model = (shares: LoadedModel['shares'], predictedBytes: number, draft = 0)
   memory: { weights: 0, kvUsed: 0, kv: 0, draft, grown: 0 },
   shares,
 });
-const share = (device: string, weights: number, kv: number) => ({ device, nLayer: 1, weights, kv });
+const share = (device: string, weights: number, kv: number, bytes = weights + kv) => ({
+  device,
+  nLayer: 1,
+  weights,
+  kv,
+  bytes,
+});
 
 describe('the memory that models have', () => {
   const split = model([share('cpu', 30, 3), share('metal:0', 50, 5)], 100, 2);
@@ -17,6 +23,12 @@ describe('the memory that models have', () => {
   it('is what each device has of it; the rest of what was expected is beside the processor', () => {
     expect(memoryParts([split], ['cpu'])).toEqual({ weights: 30, kv: 3, other: 65, draft: 2 });
     expect(memoryParts([split], ['metal:0'])).toEqual({ weights: 50, kv: 5, other: 0, draft: 0 });
+  });
+
+  it('is on a GPU also what it is expected to compute with, beside a draft model', () => {
+    const alone = model([share('cuda:0', 50, 5, 70)], 0, 3);
+    expect(memoryParts([alone], ['cuda:0'])).toEqual({ weights: 50, kv: 5, other: 12, draft: 3 });
+    expect(memoryParts([alone], ['cpu'])).toEqual({ weights: 0, kv: 0, other: 0, draft: 0 });
   });
 
   it('is both together where a GPU shares the main memory', () => {

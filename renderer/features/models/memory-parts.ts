@@ -20,8 +20,8 @@ export function memoryParts(loaded: readonly LoadedModel[], devices: readonly st
     sum.weights += weights;
     sum.kv += kv;
     sum.draft += draft;
-    // What is expected is what the main memory has to have; a GPU says only what is free.
-    if (isMain) sum.other += Math.max(0, predictedBytes - weights - kv - draft);
+    const all = isMain ? predictedBytes : own.reduce((total, share) => total + share.bytes, 0);
+    sum.other += Math.max(0, all - weights - kv - draft);
   }
   return sum;
 }
