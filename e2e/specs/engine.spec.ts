@@ -122,7 +122,9 @@ test.describe('Engine', () => {
     await openModelCard(page, /^TinyLlama/);
     await expect(modelCard(page).getByRole('alert')).toContainText('The device cuda:0 cannot be used');
     await expect(modelCard(page).getByLabel('Computes on')).toContainText('cuda:0, which cannot be used now');
-    await expect(modelCard(page).getByRole('region', { name: 'Will it fit' })).toContainText('of the processor alone');
+    await expect(modelCard(page).getByRole('region', { name: 'Will it fit' })).toContainText(
+      'with the processor alone',
+    );
     await lookAt(page, picture, 'without its GPU');
     await page.keyboard.press('Escape');
     await chat.getByRole('button', { name: 'Use the Processor' }).click();

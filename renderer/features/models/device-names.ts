@@ -44,6 +44,6 @@ export function deviceProblem(device: string, gpus: readonly Device[]): DevicePr
   const others = gpus.length > 0 ? 'the processor or another GPU' : 'the processor';
   return {
     message: `${missing.join(' and ')} cannot be used now.`,
-    hint: `It is not there, its driver does not answer, or another program has it or all of its memory: close that one and load the model again, which says why if it is refused. Or choose ${others}.`,
+    hint: `It is missing, its driver does not answer, or another program has it or all of its memory. Close that program and load the model again: if it is refused, the engine says which it is. Or choose ${others}.`,
   };
 }

@@ -141,7 +141,7 @@ export function FitView({
         {gpu?.sharesMemory ? ' in all' : ''}
       </p>
       {problem && !gpu ? (
-        <p className={styles.advice}>{problem.message} This is what it would take of the processor alone.</p>
+        <p className={styles.advice}>{problem.message} This is what it would take with the processor alone.</p>
       ) : null}
       {parts.map(({ gpu: on, split, nLayers: n, name }) => (
         <FitPlace

@@ -5,6 +5,7 @@ import { useStore } from 'zustand';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
 import type { DeviceSensors } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
+import { nameOfGpu } from './device-names.ts';
 import type { LibraryStore } from './library-store.ts';
 import styles from './memory-bar.module.css';
 import { memoryKinds as kinds, type MemoryParts, memoryParts } from './memory-parts.ts';
@@ -25,14 +26,14 @@ export function MemoryBar({ models, library }: { models: LibraryStore; library: 
   return (
     <div className={styles.memory}>
       <Bar name={null} sensors={null} parts={main} totalBytes={totalBytes} freeBytes={freeBytes} />
-      {gpus.map(({ id, name, totalBytes: total, freeBytes: free, sensors }) => (
+      {gpus.map((gpu) => (
         <Bar
-          key={id}
-          name={name}
-          sensors={sensors}
-          parts={memoryParts(loaded, [id])}
-          totalBytes={total}
-          freeBytes={free}
+          key={gpu.id}
+          name={nameOfGpu(gpu, gpus)}
+          sensors={gpu.sensors}
+          parts={memoryParts(loaded, [gpu.id])}
+          totalBytes={gpu.totalBytes}
+          freeBytes={gpu.freeBytes}
         />
       ))}
     </div>
