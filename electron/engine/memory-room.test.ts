@@ -63,6 +63,9 @@ describe('room for a model', () => {
     expect(decide([busy, recent], room)).toEqual({ do: 'load', way: ways[1] });
     const old = resident({ cpu: 1, 'cuda:0': 4 }, { lastUsedMs: now - 10 * minuteMs });
     expect(decide([busy, recent, old], room)).toEqual({ do: 'unload', model: old });
+    // For more layers, if not for all of them.
+    const three = [{ cpu: 1, 'cuda:0': 6, 'cuda:1': 6 }, { cpu: 1, 'cuda:0': 6 }, ...ways.slice(1)];
+    expect(decide([recent, old], { ...room, 'cuda:1': 0 }, three)).toEqual({ do: 'unload', model: old });
     // Without room for any way it goes all the same.
     expect(decide([recent], { cpu: 9, 'cuda:0': 2 })).toEqual({ do: 'unload', model: recent });
   });

@@ -48,7 +48,7 @@ export function decideRoom<T extends Resident>(
   const idle = others.filter(
     ({ nActive, lastUsedMs }) => nActive === 0 && (!fitting || lastUsedMs <= nowMs - recentMs),
   );
-  const attainable = (fitting ? [best] : ways).find((way) => isHeld(way, idle));
+  const attainable = ways.find((way) => isHeld(way, idle));
   const [oldest] = idle
     .filter(({ heldBytes }) => attainable && lacking(attainable).some((device) => (heldBytes[device] ?? 0) > 0))
     .sort((a, b) => a.lastUsedMs - b.lastUsedMs);

@@ -277,8 +277,7 @@ export class ModelPool {
       const others = [...this.#slots.values()].filter((other) => other !== slot && other.loaded);
       const residents = others.map((other) => ({
         slot: other,
-        // A model of which nobody knows what it takes has some of the main memory, too.
-        heldBytes: { [mainMemory]: 1, ...heldBytes(other) },
+        heldBytes: heldBytes(other),
         nActive: other.nActive,
         lastUsedMs: other.lastUsedMs,
         isPinned: this.#pinned.has(other.spec.id),
