@@ -267,23 +267,30 @@ describe('loading', () => {
     expect(await young).toMatchObject({ state: 'ready', model: { path: '/young.gguf' } });
   });
 
-  it('is given up on demand, with what to do, and loads again when it is asked to', async () => {
+  it('is given up on demand, and loads again before it has come to its end', async () => {
     const { addon, client, service } = served();
+    const { loadModel } = addon;
+    addon.loadModel = (...args) => ({ ...loadModel.apply(addon, args), cancel: () => {} }); // it takes its time
     const loading = service.assign(assigned({ chat: file }));
+    const first = addon.lastLoad;
     await client.unload({ id: file.id });
-    expect(addon.lastLoad.isCancelled).toBe(true);
-    const again = service.assign(assigned({ chat: file })); // before the one that was given up has come to its end
+    const again = service.assign(assigned({ chat: file }));
+    await vi.waitUntil(() => addon.loads.length === 2);
+    first.fail(nativeError('cancelled'));
+    await loading;
+    const once = service.assign(assigned({ chat: file }));
     expect(addon.loads).toHaveLength(2);
     addon.lastLoad.succeed();
+    await once;
     expect(await again).toMatchObject({ state: 'ready' });
-    await loading;
   });
 
-  it('is failed while it is given up, and so are questions that wait for it', async () => {
-    const { client, service } = served();
+  it('is failed when it was given up, and so are questions that wait for it', async () => {
+    const { addon, client, service } = served();
     const loading = service.assign(assigned({ chat: file }));
     const waiting = collect(await client.chat(chatRequest()));
     await client.unload({ id: file.id });
+    expect(addon.lastLoad.isCancelled).toBe(true);
     await expect(waiting).rejects.toMatchObject({ code: 'ENGINE_NOT_READY' });
     expect(await loading).toMatchObject({
       state: 'failed',

@@ -100,21 +100,43 @@ describe('the prediction', () => {
     expect(facts.layers).toEqual([ofLayer, ofLayer, ofLayer]);
     expect(facts.head).toMatchObject({ packed: head + 4 * 256, read: head });
     expect(facts.isTied).toBe(false);
+    expect(facts.tableGpuBytes).toBe(307 * 256 * (34 / 32));
   });
 });
 
-it('a model with latent heads and experts keeps one latent vector of a position, and is told by both', async () => {
-  const bytes = deepseekModelBytes();
-  const facts = modelFacts(await headerOf(bytes), bytes.length, 'deepseek.gguf');
-  // A latent vector of 96 with a rotated key of 32, and the latent vector again as the value.
-  expect(facts.kvElementsPerToken).toBe(3 * (128 + 96));
-  expect(facts).toMatchObject({ nHead: 4, headDimV: 96, latentElements: 128 + 128 + 96 + 96 });
-  expect(facts.experts).toEqual({ n: 16, nUsed: 4, nFf: 64 });
-  const ofExperts = 3 * 16 * 64 * 192 * 4; // in f32
-  expect(facts.layers.map(({ experts }) => experts)).toEqual([0, ofExperts, ofExperts]);
-  const need = needOnGpu(facts, 512)({ first: 1, end: 3 }, true);
-  expect(need.experts).toBe(2 * ofExperts);
-  expect(need.kv).toBe(2 * 1024 * (128 + 96) * 2);
+it('blocks of q6_K are wider on a GPU', async () => {
+  const bytes = tinyModelBytes({ nLayer: 1, nEmbd: 256, nCtxTrain: 256, type: 'q8_0' });
+  const header = await headerOf(bytes);
+  const inQ6 = { ...header, tensors: header.tensors.map((tensor) => ({ ...tensor, type: 'q6_K', bytes: 210 * 256 })) };
+  const { layers, head } = modelFacts(inQ6, bytes.length, 'q6.gguf');
+  const wide = 224 * 256 + 16;
+  expect([layers[0]?.gpu, head.gpu]).toEqual([9 * wide, 2 * wide]);
+});
+
+describe('a model with latent heads and experts', () => {
+  const factsOf = async (name: Parameters<typeof deepseekModelBytes>[0]) => {
+    const bytes = deepseekModelBytes(name);
+    return modelFacts(await headerOf(bytes), bytes.length, 'deepseek.gguf');
+  };
+
+  it('keeps one latent vector of a position, and is told by both', async () => {
+    const facts = await factsOf('deepseek2-v2');
+    // A latent vector of 96 with a rotated key of 32, and the latent vector again as the value.
+    expect(facts.kvElementsPerToken).toBe(3 * (128 + 96));
+    expect(facts).toMatchObject({ nHead: 4, headDimV: 96, latentElements: 128 + 128 + 96 + 96 });
+    expect(facts.experts).toEqual({ n: 16, nUsed: 4, nFf: 64 });
+    const ofExperts = 3 * 16 * 64 * 192 * 4; // in f32
+    expect(facts.layers.map(({ experts }) => experts)).toEqual([0, ofExperts, ofExperts]);
+    const need = needOnGpu(facts, 512)({ first: 1, end: 3 }, true);
+    expect(need.experts).toBe(2 * ofExperts);
+    expect(need.kv).toBe(2 * 1024 * (128 + 96) * 2);
+  });
+
+  it('keeps the same where its file has the lengths of its heads', async () => {
+    const facts = await factsOf('deepseek2-v2-legacy');
+    expect(facts.kvElementsPerToken).toBe(3 * (128 + 96));
+    expect(facts).toMatchObject({ nHead: 4, headDimV: 96, latentElements: 96 + 128 + 96 + 48 });
+  });
 });
 
 describe('a block that predicts further tokens', () => {
@@ -141,6 +163,11 @@ describe('a block that predicts further tokens', () => {
     const onGpu = (first: number) => needOnGpu(facts, 1000)({ first, end: 2 }, first > 0).kv;
     expect(onGpu(1)).toBe((32 * 64 * facts.kvElementsPerToken * 2) / 2);
     expect(onGpu(0)).toBe(2 * onGpu(1) + 4 * 1024 * 256 * 2);
+    const need = needOnGpu(facts, 1000);
+    const parts = [need({ first: 0, end: 1 }, false), need({ first: 1, end: 2 }, false)];
+    const apart = parts.reduce((sum, { weights }) => sum + weights, 0);
+    expect(need({ first: 0, end: 2 }, false).weights - apart).toBe(facts.mtpHead?.gpu);
+    expect(facts.mtpHead?.gpu).toBeGreaterThan(0);
   });
 
   it('may be said to be more than all blocks', async () => {

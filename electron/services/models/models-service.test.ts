@@ -146,7 +146,9 @@ describe('a model that a GPU shares', () => {
     const { service, id, spec } = await setUp(unused, {}, [gpu, other]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0,cuda:1', deviceLayers: 2 } });
     expect(spec()?.memory).toEqual([]); // nobody has seen them yet
-    await service.assignmentNow();
+    const look = vi.spyOn(service.machine, 'lookAtGpus');
+    for (let i = 0; i < 2; ++i) await service.assignmentNow();
+    expect(look).toHaveBeenCalledOnce();
     expect(spec()).toMatchObject({ device: 'cuda:0,cuda:1', deviceLayers: 0, kvPreset: 'exact' });
     const [way, ...others] = spec()?.memory ?? [];
     expect([Object.keys(way ?? {}).sort(), others]).toEqual([['cpu', 'cuda:0', 'cuda:1'], []]);

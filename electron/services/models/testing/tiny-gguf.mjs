@@ -22,9 +22,12 @@ export function glmModelBytes(metadata) {
   return ggufBytes({ ...glmModels[0], metadata: { ...glmModels[0].metadata, ...metadata } });
 }
 
-/** A DeepSeek V2 of three layers, the first without experts: latent heads, and four experts of sixteen for a token. */
-export function deepseekModelBytes() {
-  return ggufBytes(deepseekModels.find(({ name }) => name === 'deepseek2-v2'));
+/**
+ * A DeepSeek V2 of three layers, the first without experts: latent heads, and four experts of sixteen for a token. What is
+ * legacy has keys and values of heads in one matrix, and their lengths in place of those of the latent vector.
+ */
+export function deepseekModelBytes(name) {
+  return ggufBytes(deepseekModels.find((model) => model.name === name));
 }
 
 function tinyModel({ nLayer, nEmbd, nCtxTrain, type = 'f32', padding = 0, seed = 'tiny', chatTemplate }) {
