@@ -249,6 +249,11 @@ describe('loading', () => {
       state: 'failed',
       error: { code: 'DEVICE_UNAVAILABLE', message: reason, hint: expect.stringContaining('the processor') },
     });
+    const full = service.assign(assigned({ chat: { ...onGpu, device: 'cuda:0' } }));
+    addon.lastLoad.fail(nativeError('out_of_memory', '9 layers take 9000 MiB on cuda:0. 6000 MiB are free.'));
+    expect(await full).toMatchObject({
+      error: { code: 'OUT_OF_MEMORY', message: expect.any(String), hint: expect.stringContaining('fewer layers') },
+    });
     // Another argument that is refused is our fault.
     const refused = service.assign(assigned({ chat: { ...onGpu, device: 'cuda:0' } }));
     addon.lastLoad.fail(nativeError('invalid_argument', 'n_device_layers is 0.'));

@@ -4,7 +4,6 @@ import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
 import { type DeviceBytes, gpusOf, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
 import { sleep } from '../common/sleep.ts';
-import { fromNativeError } from './addon.ts';
 import { FreeMemory } from './free-memory.ts';
 import type { Loaded } from './loaded-model.ts';
 import { decideRoom } from './memory-room.ts';
@@ -21,7 +20,7 @@ import {
 } from './model-slot.ts';
 import type { NativeAddon } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
-import { SlotLoad } from './slot-load.ts';
+import { loadError, SlotLoad } from './slot-load.ts';
 
 export interface ModelPoolOptions {
   addon: NativeAddon;
@@ -239,9 +238,9 @@ export class ModelPool {
       });
     this.#queue = turn;
     const settled = loading
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
+        const mapped = await loadError(addon, slot.spec, error);
         if (load.isCancelled) throw error;
-        const mapped = fromNativeError(error);
         slot.state = 'failed';
         slot.error = toErrorInfo(mapped);
         onLoadFailed(mapped);

@@ -64,9 +64,7 @@ export class SlotLoad {
       },
     });
     this.#cancelNative = cancel;
-    const model = await promise.catch(async (error) => {
-      throw await unavailable(addon, slot.spec, error);
-    });
+    const model = await promise;
     if (this.isCancelled) model.dispose();
     this.throwIfCancelled();
     const draft = await this.#loadDraft(model);
@@ -140,17 +138,23 @@ function deviceOptions({ device, deviceLayers, nCtx, kvPreset }: ModelSpec) {
   };
 }
 
-/** A GPU that cannot be used is an argument that the addon refuses, with the reason. For the user it is a situation. */
-async function unavailable(addon: NativeAddon, { device }: ModelSpec, error: unknown): Promise<unknown> {
-  if (!isNativeError(error) || error.code !== 'invalid_argument') return error;
+/**
+ * Why a model could not be loaded, as the contract knows it. A GPU that cannot be used is an argument that the addon
+ * refuses, with the reason; for the user it is a situation.
+ */
+export async function loadError(addon: NativeAddon, { device }: ModelSpec, error: unknown): Promise<unknown> {
+  const gpus = gpusOf(device);
+  if (!isNativeError(error) || gpus.length === 0) return fromNativeError(error);
+  if (error.code === 'out_of_memory') {
+    const hint =
+      'Close other programs that use the GPU, give it fewer layers, or have the processor compute the model.';
+    return appError('OUT_OF_MEMORY', error.message, { hint }, error);
+  }
+  if (error.code !== 'invalid_argument') return fromNativeError(error);
   const there = await addon.listDevices().catch(() => []);
-  if (gpusOf(device).every((gpu) => there.some(({ id }) => id === gpu))) return error;
-  return appError(
-    'DEVICE_UNAVAILABLE',
-    error.message,
-    { hint: 'Make it available and try again, or have the processor or another GPU compute the model.' },
-    error,
-  );
+  if (gpus.every((gpu) => there.some(({ id }) => id === gpu))) return fromNativeError(error);
+  const hint = 'Make it available and try again, or have the processor or another GPU compute the model.';
+  return appError('DEVICE_UNAVAILABLE', error.message, { hint }, error);
 }
 
 /** Arguments that the addon refuses at once fail like everything that goes wrong later. */
