@@ -8,7 +8,7 @@ export const gpuKvBits = 16;
 const nPassOfGpu = 2048;
 const nPassOfBoth = 64;
 /** Kept free on a GPU for what is not counted one by one: codes of activations, inputs and recorded passes. */
-const gpuHeadroomBytes = 256 * 2 ** 20;
+export const gpuHeadroomBytes = 256 * 2 ** 20;
 /** Tokens of a pass whose attention is split by pages, and the most that splits leave before they are merged. */
 const nSplitTokens = 16;
 const mostSplitBytes = 512 * 2 ** 20;

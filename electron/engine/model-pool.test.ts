@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { gpuHeadroomBytes } from '../common/device-need.ts';
 import type { ModelSpec } from '../common/role-contract.ts';
 import { ModelPool } from './model-pool.ts';
 import { PassCosts } from './pass-costs.ts';
@@ -143,9 +144,23 @@ describe('the memory of a GPU', () => {
     engine.kvBytesTotal = 0.4e9;
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 0 };
     expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.9e9]]);
-    // It has computed, and taken what that takes: only its context grows.
+    // It has computed, and taken what that takes, but for what is always left free: now only its context grows.
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 7 };
-    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.3e9]]);
+    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.3e9 - gpuHeadroomBytes]]);
+  });
+
+  it('is made free where the engine finds less than was expected, until nobody idle has any', async () => {
+    const { addon, pool, notices, onGpu, begun, load, stateOf } = besideGpu();
+    await load(spec('processor'), 'processor', 'cpu');
+    await load(onGpu('first'), 'first');
+    const memory = [{ cpu: 1e9, 'cuda:0': 1e9 }];
+    const second = pool.load({ ...onGpu('second'), memory });
+    (await begun('second')).fail(nativeError('out_of_memory'));
+    await vi.waitUntil(() => addon.loads.length === 4);
+    expect(notices).toEqual(['first was unloaded to make room for second.gguf.']);
+    addon.lastLoad.fail(nativeError('out_of_memory'));
+    await expect(second).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
+    expect(['processor', 'first', 'second'].map(stateOf)).toEqual(['ready', 'unloaded', 'failed']);
   });
 
   it('is refused by the engine, which says how much is missing', async () => {

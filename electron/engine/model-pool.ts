@@ -4,6 +4,7 @@ import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
 import { type DeviceBytes, gpusOf, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
 import { sleep } from '../common/sleep.ts';
+import { isNativeError } from './addon.ts';
 import { FreeMemory } from './free-memory.ts';
 import type { Loaded } from './loaded-model.ts';
 import { decideRoom } from './memory-room.ts';
@@ -227,7 +228,16 @@ export class ModelPool {
       // What the processor alone computes starts at once where there is room.
       const way = this.#knownRoom(slot) ?? (await this.#makeRoom(slot, () => load.throwIfCancelled()));
       slot.expected = way;
-      return load.run();
+      for (;;) {
+        try {
+          return await load.run();
+        } catch (error) {
+          // The engine knows better what it needs of a GPU.
+          const oldest = isNativeError(error) && error.code === 'out_of_memory' && this.#oldestOnGpusOf(slot);
+          if (!oldest || load.isCancelled) throw error;
+          this.#giveWay(oldest, slot);
+        }
+      }
     };
     const loading = this.#queue ? this.#queue.then(run) : run();
     // A load that was cancelled gives way at once; the next must not wait for its end.
@@ -289,11 +299,21 @@ export class ModelPool {
         await this.#onReleased.promise;
         continue;
       }
-      const { slot: oldest } = decision.model;
-      this.#free(oldest);
-      this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
-      this.#options.onChange();
+      this.#giveWay(decision.model.slot, slot);
     }
+  }
+
+  #giveWay(oldest: Slot, slot: Slot): void {
+    this.#free(oldest);
+    this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
+    this.#options.onChange();
+  }
+
+  /** Of those that are idle and have something there. */
+  #oldestOnGpusOf({ spec }: Slot): Slot | undefined {
+    const gpus = gpusOf(spec.device);
+    const onGpus = this.#unloadable().filter((other) => gpus.some((gpu) => (heldBytes(other)[gpu] ?? 0) > 0));
+    return onGpus.sort((a, b) => a.lastUsedMs - b.lastUsedMs)[0];
   }
 
   #unloadable(): Slot[] {

@@ -1,6 +1,7 @@
 // A model's place in the pool: what it is to be, how far it is, and what it looks like from outside.
 import { basename } from 'node:path';
 import { appError } from '../common/app-error.ts';
+import { gpuHeadroomBytes } from '../common/device-need.ts';
 import type { ModelInfo } from '../common/engine-contract.ts';
 import type { ErrorInfo } from '../common/errors.ts';
 import { type DeviceBytes, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
@@ -85,15 +86,15 @@ export function heldBytes(slot: Slot): DeviceBytes {
 
 /**
  * What it is going to take of a GPU beside what it has taken: its context grows, and the first pass makes room to compute. The
- * engine leaves as much to it when it plans for others.
+ * engine leaves as much to it when it plans for others; how much passes have taken it does not say.
  */
 export function outstandingBytes(slot: Slot, device: string): number {
   const share = sharesOf(slot).find((part) => part.device === device);
   if (!slot.loaded || !share) return 0;
   const { kvBytesUsed, nPrompt } = slot.loaded.engine.stats();
   const kvUsed = (kvBytesUsed * share.kv) / Math.max(1, kvBytesOf(slot.loaded));
-  const toCompute = nPrompt === 0 ? share.bytes - share.weights - share.kv : 0;
-  return Math.max(0, share.kv - kvUsed) + toCompute;
+  const toCompute = share.bytes - share.weights - share.kv;
+  return Math.max(0, share.kv - kvUsed) + (nPrompt === 0 ? toCompute : Math.min(toCompute, gpuHeadroomBytes));
 }
 
 function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
