@@ -2,23 +2,13 @@
 // request wants it, and the one that was used longest ago makes room. What runs is never ended for another model.
 import { appError } from '../common/app-error.ts';
 import { toErrorInfo } from '../common/error-info.ts';
-import { type DeviceBytes, gpusOf, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
+import type { LoadedModel, ModelSpec } from '../common/role-contract.ts';
 import { sleep } from '../common/sleep.ts';
 import { isNativeError } from './addon.ts';
 import { FreeMemory } from './free-memory.ts';
+import { LoadRoom } from './load-room.ts';
 import type { Loaded } from './loaded-model.ts';
-import { decideRoom } from './memory-room.ts';
-import {
-  costKey,
-  describeSlot,
-  heldBytes,
-  isSame,
-  nameOf,
-  newSlot,
-  nTokensOf,
-  outOfMemory,
-  type Slot,
-} from './model-slot.ts';
+import { costKey, describeSlot, isSame, nameOf, newSlot, nTokensOf, type Slot } from './model-slot.ts';
 import type { NativeAddon } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
 import { loadError, SlotLoad } from './slot-load.ts';
@@ -48,10 +38,20 @@ export class ModelPool {
   #onReleased = Promise.withResolvers<void>();
   readonly #useListeners = new Set<() => void>();
   readonly memory: FreeMemory;
+  readonly #room: LoadRoom;
 
   constructor(options: ModelPoolOptions) {
     this.#options = options;
-    this.memory = new FreeMemory({ ...options, slots: () => this.#slots.values() });
+    const slots = () => this.#slots.values();
+    this.memory = new FreeMemory({ ...options, slots });
+    this.#room = new LoadRoom({
+      memory: this.memory,
+      slots,
+      isPinned: ({ spec }) => this.#pinned.has(spec.id),
+      nowMs: options.nowMs,
+      unload: (idle, other) => this.#unloadFor(idle, other),
+      released: () => this.#onReleased.promise,
+    });
   }
 
   /** The model's info is there from its first load on, also while it is unloaded. */
@@ -226,16 +226,13 @@ export class ModelPool {
     const run = async (): Promise<Loaded> => {
       load.throwIfCancelled();
       // What the processor alone computes starts at once where there is room.
-      const way = this.#knownRoom(slot) ?? (await this.#makeRoom(slot, () => load.throwIfCancelled()));
-      slot.expected = way;
+      slot.expected = this.#room.known(slot) ?? (await this.#room.make(slot, () => load.throwIfCancelled()));
       for (;;) {
         try {
           return await load.run();
         } catch (error) {
-          // The engine knows better what it needs of a GPU.
-          const oldest = isNativeError(error) && error.code === 'out_of_memory' && this.#oldestOnGpusOf(slot);
-          if (!oldest || load.isCancelled) throw error;
-          this.#giveWay(oldest, slot);
+          const isShort = !load.isCancelled && isNativeError(error) && error.code === 'out_of_memory';
+          if (!isShort || !this.#room.makeMoreOnGpus(slot)) throw error;
         }
       }
     };
@@ -271,49 +268,10 @@ export class ModelPool {
     this.#onReleased = Promise.withResolvers();
   }
 
-  /** @returns how it is to be loaded; null if others have to go for it, or a GPU has to be asked */
-  #knownRoom({ spec }: Slot): DeviceBytes | null {
-    if (spec.memory.length > 0 && gpusOf(spec.device).length > 0) return null;
-    const decision = decideRoom(spec.memory, [], { [mainMemory]: this.memory.inMain() }, this.#options.nowMs());
-    return decision.do === 'load' ? decision.way : null;
-  }
-
-  /** @returns how it is to be loaded @throws OUT_OF_MEMORY if there would not be enough with everything else unloaded */
-  async #makeRoom(slot: Slot, throwIfCancelled: () => void): Promise<DeviceBytes> {
-    for (;;) {
-      const room = await this.memory.onDevices(slot.spec.device);
-      throwIfCancelled();
-      const others = [...this.#slots.values()].filter((other) => other !== slot && other.loaded);
-      const residents = others.map((other) => ({
-        slot: other,
-        heldBytes: heldBytes(other),
-        nActive: other.nActive,
-        lastUsedMs: other.lastUsedMs,
-        isPinned: this.#pinned.has(other.spec.id),
-      }));
-      const decision = decideRoom(slot.spec.memory, residents, room, this.#options.nowMs());
-      if (decision.do === 'load') return decision.way;
-      if (decision.do === 'refuse')
-        throw outOfMemory(slot, decision.way[mainMemory] ?? 0, room[mainMemory] ?? 0, this.memory.limitBytes);
-      if (decision.do === 'wait') {
-        await this.#onReleased.promise;
-        continue;
-      }
-      this.#giveWay(decision.model.slot, slot);
-    }
-  }
-
-  #giveWay(oldest: Slot, slot: Slot): void {
-    this.#free(oldest);
-    this.#options.onNotice(`${nameOf(oldest)} was unloaded to make room for ${nameOf(slot)}.`);
+  #unloadFor(idle: Slot, other: Slot): void {
+    this.#free(idle);
+    this.#options.onNotice(`${nameOf(idle)} was unloaded to make room for ${nameOf(other)}.`);
     this.#options.onChange();
-  }
-
-  /** Of those that are idle and have something there. */
-  #oldestOnGpusOf({ spec }: Slot): Slot | undefined {
-    const gpus = gpusOf(spec.device);
-    const onGpus = this.#unloadable().filter((other) => gpus.some((gpu) => (heldBytes(other)[gpu] ?? 0) > 0));
-    return onGpus.sort((a, b) => a.lastUsedMs - b.lastUsedMs)[0];
   }
 
   #unloadable(): Slot[] {
