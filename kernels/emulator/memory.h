@@ -102,7 +102,7 @@ class Region {
   /// @return where the bytes are
   std::byte* access(int64_t offset, size_t n_bytes, Access access);
   /// The same by another agent.
-  std::byte* access(int64_t offset, size_t n_bytes, Access access, AccessClock clock);
+  std::byte* access(int64_t offset, size_t n_bytes, Access access, const AccessClock& clock);
   /// Sixteen bytes that a product of a warpgroup reads, at this time of its warps.
   const std::byte* access_by_product(int64_t offset, GroupClock& group, uint32_t time);
 
@@ -126,14 +126,26 @@ class Region {
   bool has_value(const Cell& cell, const AccessClock& clock) const {
     return kind_ == RegionKind::kShared ? cell.write_block == clock.block : cell.write_block != 0;
   }
+  /// The first block that is not over for certain: a shared array lives as long as its block.
+  uint64_t first_running(const AccessClock& clock) const {
+    return kind_ == RegionKind::kShared ? clock.block : clock.launch;
+  }
   /// Whether the last write of an element is ordered before an access of its block.
   static bool is_write_ordered(const Cell& cell, const AccessClock& clock);
   static std::string writer_of(const Cell& cell);
-  void check_read(Cell& cell, const AccessClock& clock, int64_t offset);
-  void check_write(Cell& cell, const AccessClock& clock, int64_t offset);
+  [[noreturn]] void fail_race(const char* verb, const char* end, const Cell& cell, size_t offset) const;
+  /// Bounds and alignment, which are asked of every access. @return the first byte
+  size_t check_place(int64_t offset, size_t n_bytes, Access access) const;
+  /// What else is asked where something may be written.
+  void check_elements(size_t begin, size_t n_bytes, Access access, const AccessClock& clock);
+  void check_read(Cell& cell, const AccessClock& clock, size_t offset);
+  void check_write(Cell& cell, const AccessClock& clock, size_t offset);
+  void note_read(Cell& cell, const AccessClock& clock);
 
   std::string name_;
   size_t size_bytes_, element_bytes_;
+  int element_shift_;  ///< elements are of 2^element_shift_ bytes: divisions would be a good part of the emulator's
+                       ///< time
   RegionKind kind_;
   bool is_untyped_ = false;
   std::vector<uint64_t> storage_;  ///< empty if others have the bytes

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -16,12 +17,25 @@ namespace outpost::test {
 using gpu::CodesLayout;
 using gpu::kPage;
 
-/// Where one of 32 codes lies: bits of words, from the lowest to the highest.
+/// Places of a code's bits, from the lowest to the highest. Not a vector: every element of the textbook asks for them.
+template <typename Place>
+class BitPlaces {
+ public:
+  void push_back(Place place) { places_[n_++] = place; }
+  const Place* begin() const { return places_.data(); }
+  const Place* end() const { return places_.data() + n_; }
+
+ private:
+  std::array<Place, 8> places_;
+  size_t n_ = 0;
+};
+
+/// Where one of 32 codes lies: bits of words.
 struct CodeBits {
   int32_t word, shift;
 };
-inline std::vector<CodeBits> code_bits(int32_t bits, int32_t i) {
-  std::vector<CodeBits> result;
+inline BitPlaces<CodeBits> code_bits(int32_t bits, int32_t i) {
+  BitPlaces<CodeBits> result;
   for (int32_t b = 0; b < bits; ++b) {
     if (bits == 8) result.push_back({i / 4, 8 * (i % 4) + b});
     if (bits == 4) result.push_back({i / 8, 4 * (i % 8) + b});
@@ -92,8 +106,8 @@ class CodesPart {
     const int32_t n = is_value_ ? (is_fresh_ ? kPage * dim_ / 4 : 2 * bits_ * dim_) : (dim_ + 31) / 32 * bits_ * kPage;
     return at_ + at(n);
   }
-  std::vector<Place> places(int32_t slot, int32_t d) const {
-    std::vector<Place> result;
+  BitPlaces<Place> places(int32_t slot, int32_t d) const {
+    BitPlaces<Place> result;
     if (is_value_ && is_fresh_) {
       for (int32_t b = 0; b < 8; ++b) result.push_back({at_ + at(slot * (dim_ / 4) + d / 4), 8 * (d % 4) + b});
       return result;
