@@ -95,7 +95,7 @@ Simulated simulate(const Model& model, const GenerateRequest& request) {
       const std::string candidate = out.text + std::string(tokenizer.bytes(id));
       const size_t n = std::min(candidate.size(), begin.size());
       if (candidate.size() == out.text.size() || candidate.substr(0, n) != begin.substr(0, n)) continue;
-      const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c < 0; };
+      const auto is_word = [](unsigned char c) { return std::isalnum(c) || c >= 0x80; };
       const bool is_cut = candidate.size() < begin.size() && is_word(candidate.back()) && is_word(begin[n]);
       if (!is_cut || id == tokenizer.encode_inside(begin.substr(out.text.size())).front()) allowed.push_back(id);
     }

@@ -24,7 +24,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const std::vector<Piece>& pieces) {
   return Tokenizer::create(GgufFile::parse(as_bytes(bytes), "vocab.gguf"));
 }
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c < 0; }
+bool is_word(unsigned char c) { return std::isalnum(c) || c == '_' || c == '$' || c >= 0x80; }
 
 std::vector<int32_t> naive_find(const Tokenizer& tokenizer, std::string_view text) {
   const Vocabulary& vocab = tokenizer.vocabulary();
