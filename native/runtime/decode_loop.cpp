@@ -280,7 +280,8 @@ void DecodeLoop::run_pass() {
   cool_down(pass_ms);
 }
 
-/// A pause after a pass, if the device is hot and all that runs is background work; whoever comes ends it.
+/// A pause after a pass, if the device is hot and all that runs is background work; whoever comes ends it, and a
+/// cancel.
 void DecodeLoop::cool_down(double pass_ms) {
   const auto is_urgent = [](const auto& running) { return running.second->params.priority != Priority::kBackground; };
   if (running_.empty() || std::any_of(running_.begin(), running_.end(), is_urgent)) return;

@@ -1,5 +1,6 @@
 #include "runtime/decode_queue.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace outpost {
@@ -16,8 +17,13 @@ void DecodeQueue::submit(std::shared_ptr<Request> request) {
 }
 
 void DecodeQueue::cancel(uint64_t request_id) {
-  const std::lock_guard lock(mutex_);
-  if (const auto it = requests_.find(request_id); it != requests_.end()) it->second->is_cancelled = true;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = requests_.find(request_id);
+    if (it == requests_.end()) return;
+    it->second->is_cancelled = true;
+  }
+  wake_.notify_one();  // of a pause
 }
 
 CacheFile DecodeQueue::run(Task task) {
@@ -64,8 +70,11 @@ void DecodeQueue::remove(uint64_t request_id) {
 double DecodeQueue::pause(double ms) {
   using Milliseconds = std::chrono::duration<double, std::milli>;
   const auto start = std::chrono::steady_clock::now();
+  const auto is_cancelled = [](const auto& known) { return known.second->is_cancelled.load(); };
   std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, Milliseconds(ms), [&] { return is_closed_ || !arrived_.empty() || !tasks_.empty(); });
+  wake_.wait_for(lock, Milliseconds(ms), [&] {
+    return is_closed_ || !arrived_.empty() || !tasks_.empty() || std::ranges::any_of(requests_, is_cancelled);
+  });
   return Milliseconds(std::chrono::steady_clock::now() - start).count();
 }
 

@@ -42,7 +42,7 @@ class DecodeQueue {
   std::optional<Work> take();
   /// A request is over.
   void remove(uint64_t request_id);
-  /// Returns when something comes, or after so long. @return how long it was
+  /// Returns when something comes, when a request is cancelled, or after so long. @return how long it was
   double pause(double ms);
   /// Whether an inline request came that was not taken yet.
   bool has_inline() const { return has_inline_; }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <thread>
 
 #include "backend/nvml.h"
 #include "runtime/decode_engine.h"
@@ -119,4 +120,32 @@ TEST_CASE("on a hot device background work pauses, says the same, and gives way 
   urgent.wait();
   CHECK(hot_engine->stats().pause_ms == before);
   CHECK(urgent.text() == cool.text());
+}
+
+TEST_CASE("a pause on a hot device ends when its request is cancelled") {
+  const TempDir dir;
+  LoadOptions load;
+  load.n_threads = 1;
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  const auto model = Model::load(dir.write("tiny.gguf", with_random_weights(tiny).bytes()), load);
+  DecodeParts parts;
+  parts.temperature = [] { return 99.0; };
+  parts.before_layer = [] { std::this_thread::sleep_for(std::chrono::milliseconds(100)); };
+  const auto engine = create_engine(model, {}, parts);
+  Recorder recorder;
+  Turnstile has_spoken;
+  has_spoken.open();
+  recorder.on_text = [&](int32_t) { has_spoken.pass(); };
+  GenerateRequest request;
+  request.tokens = {1, text_token(3)};
+  request.priority = Priority::kBackground;
+  request.draft.is_enabled = false;
+  const uint64_t id = engine->submit(request, recorder.sink());
+  has_spoken.wait_for_arrival();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // into the pause: of 8 times 300 ms
+  engine->cancel(id);
+  recorder.wait();
+  CHECK(recorder.reason == StopReason::kCancelled);
+  CHECK(engine->stats().pause_ms < 1200);
 }
