@@ -256,6 +256,7 @@ class Backend : public KvAllocator {
   /// Runs `operations`, which issue a whole forward pass and return where its logits will lie. The tokens, runs and
   /// rows that they hand on are those of `inputs`. A device may have recorded an earlier pass with inputs of this shape
   /// and repeat that in place of calling `operations`.
+  /// @throws EngineError kOutOfMemory: nothing reads or writes the memory of passes any more, which may be given back
   virtual DeviceSpan<const float> run_pass(const PassInputs&,
                                            const std::function<DeviceSpan<const float>()>& operations) {
     return operations();

@@ -61,8 +61,7 @@ void Decoder::run_stages(const Batch& batch, KvStorage& kv, std::span<float> log
                             .activations = stream,
                             .wants_all_hidden = !batch.hidden.empty(),
                             .wants_shortlists = !batch.shortlists.empty()};
-    const auto y = backend.run_pass(inputs, [&] {
-      const Scratch::Frame frame(scratch_[i]);
+    const auto y = scratch_[i].run_pass(inputs, [&] {
       Pass pass{backend, scratch_[i], stage_kv, batch, n_tokens, i, stages_.first_layer(i)};
       return run_stage(pass, stream);
     });

@@ -34,8 +34,7 @@ void MtpHead::forward(const Batch& batch, std::span<const float> hidden, KvStora
                           .activations = hidden,
                           .wants_all_hidden = !batch.hidden.empty(),
                           .wants_shortlists = !batch.shortlists.empty()};
-  const auto results = backend_.run_pass(inputs, [&] {
-    const Scratch::Frame frame(scratch_);
+  const auto results = scratch_.run_pass(inputs, [&] {
     Pass pass{backend_, scratch_, kv, batch, static_cast<int32_t>(batch.tokens.size()), 0, 0};
     return run(pass, hidden);
   });

@@ -3,14 +3,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine.h"
 
 namespace outpost {
 
-/// Grows to what the largest pass needs and keeps it. Not thread-safe.
+/// Grows to what the largest pass needs and keeps it, until one has no room. Not thread-safe.
 class Scratch {
   /// What is taken: the chunks before `chunk`, and the first `used` elements of it.
   struct Top {
@@ -31,6 +33,21 @@ class Scratch {
     float* data = chunks_[top_.chunk]->span().data + top_.used;
     top_.used += padded;
     return {data, size};
+  }
+
+  /// A pass of the backend whose operations take their memory from here. One that finds too little gives back all that
+  /// there is, so that one of fewer tokens has room.
+  DeviceSpan<const float> run_pass(const PassInputs& inputs,
+                                   const std::function<DeviceSpan<const float>()>& operations) {
+    try {
+      return backend_.run_pass(inputs, [&] {
+        const Frame frame(*this);
+        return operations();
+      });
+    } catch (const EngineError& error) {
+      if (error.code() == ErrorCode::kOutOfMemory) chunks_.clear();
+      throw;
+    }
   }
 
   /// Gives back at its end what was taken after its begin.

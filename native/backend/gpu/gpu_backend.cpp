@@ -47,23 +47,19 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   const std::lock_guard lock(stream_mutex_);
   use();
   forget_operations();
-  pass_tokens_ = inputs.tokens;
-  stage_activations(inputs.activations);
-  if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
-  for (GpuRope* rope : ropes_) {
-    if (rope->reserve(inputs_.last_position(), stream_)) recordings_.clear();
-  }
-  n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
-
-  auto* codes = inputs.kv.is_compressed() ? static_cast<GpuCodesStorage*>(&inputs.kv) : nullptr;
 
   struct InPass {  // also when an operation throws
     bool& flag;
     explicit InPass(bool& f) : flag(f) { flag = true; }
     ~InPass() { flag = false; }
   } in_pass(is_in_pass_);
+  GpuCodesStorage* codes = nullptr;  // which the pass has begun with
   try {
-    if (codes != nullptr) codes->begin_pass(inputs.runs);
+    stage(inputs);
+    if (inputs.kv.is_compressed()) {
+      codes = static_cast<GpuCodesStorage*>(&inputs.kv);
+      codes->begin_pass(inputs.runs);
+    }
     return run_operations(inputs, operations);
   } catch (const EngineError& error) {
     if (codes != nullptr) codes->abandon_pass();
@@ -75,9 +71,20 @@ DeviceSpan<const float> GpuBackend::run_pass(const PassInputs& inputs,
   }
 }
 
+void GpuBackend::stage(const PassInputs& inputs) {
+  pass_tokens_ = inputs.tokens;
+  stage_activations(inputs.activations);
+  if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
+  for (GpuRope* rope : ropes_) {
+    if (rope->reserve(inputs_.last_position(), stream_)) recordings_.clear();
+  }
+  n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
+}
+
 /// For a pass with fewer tokens, which would find the room that this one has taken for its first steps.
 void GpuBackend::free_intermediates() {
   static_cast<void>(gpu::synchronize(stream_));  // what goes wrong now, the next pass hears of
+  forget_operations();                           // the memory that they name is going to be others'
   recordings_.clear();
   for (DeviceBytes* memory : intermediates_) *memory = DeviceBytes();
   intermediates_.clear();

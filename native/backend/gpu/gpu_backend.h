@@ -167,6 +167,8 @@ class GpuBackend final : public Backend {
 
   // ---- passes
 
+  /// What a pass brings along from the host, and the rotations of its positions.
+  void stage(const PassInputs& inputs);
   /// Copies the activations that a pass brings along to where recorded ones look for them.
   void stage_activations(std::span<const float> activations);
   /// A pass whose inputs are on the device: as it was recorded, or by its operations. @return its logits
