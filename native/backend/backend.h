@@ -288,6 +288,8 @@ class Backend : public KvAllocator {
   /// Makes the table ready for `embed`, which finds it by its bytes: what is wrong is said while loading, not in the
   /// middle of a reply.
   virtual void load_table(const WeightView& table) = 0;
+  /// Whether a weight of this view has the memory of its table (tied embeddings).
+  virtual bool shares_table(const WeightView&) const { return false; }
 
   // Operations.
   /// y[t] = row tokens[t] of `table`, dequantized. The table stays in its file layout: only rows are read.

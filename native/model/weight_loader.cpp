@@ -55,6 +55,11 @@ std::unique_ptr<Weight> WeightLoader::load(const WeightView& view) {
   const size_t stage = stage_of(view.name);
   Backend& backend = stages_.backend(stage);
   auto weight = backend.load_weight(view);
+  // All of it is read for every token: no table any more.
+  if (backend.shares_table(view) && counted_tables_.erase(view.bytes.data()) > 0) {
+    weight_bytes_[stage] -= view.bytes.size();
+    table_bytes_ -= view.bytes.size();
+  }
   weight_bytes_[stage] += weight->size_bytes();
   release(backend, view);
   return weight;
@@ -166,6 +171,7 @@ WeightView WeightLoader::table(const std::string& name, int64_t n_rows, int64_t 
   stages_.first().load_table(view);
   weight_bytes_.front() += view.bytes.size();
   table_bytes_ += view.bytes.size();
+  counted_tables_.insert(view.bytes.data());
   advance(view);
   return view;
 }

@@ -2,6 +2,7 @@
 // of a layer to that of its stage, tables of embeddings to the first one, everything else to the last one.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <memory>
 #include <set>
@@ -64,7 +65,7 @@ class WeightLoader {
 
   /// Of each stage.
   const std::vector<size_t>& weight_bytes() const { return weight_bytes_; }
-  /// Of the first stage's, what `table` gave away.
+  /// Of the first stage's, what `table` gave away and no weight shares.
   size_t table_bytes() const { return table_bytes_; }
   /// Everything that `experts` gave away.
   const std::vector<const Experts*>& loaded_experts() const { return loaded_experts_; }
@@ -89,6 +90,7 @@ class WeightLoader {
   uint64_t n_bytes_total_ = 0, n_bytes_done_ = 0;
   std::vector<size_t> weight_bytes_;
   size_t table_bytes_ = 0;
+  std::set<const std::byte*> counted_tables_;  // their first bytes in the file
   std::vector<const Experts*> loaded_experts_;
 };
 

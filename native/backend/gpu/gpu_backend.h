@@ -41,6 +41,7 @@ class GpuBackend final : public Backend {
   std::unique_ptr<HeadWeights> load_heads(const WeightView& view, int32_t n_head) override;
   std::unique_ptr<Buffer> load_vector(const WeightView& view) override;
   void load_table(const WeightView& table) override { tables_[table.bytes.data()] = load_matrix(table); }
+  bool shares_table(const WeightView& view) const override;
   std::unique_ptr<Experts> load_experts(const ExpertViews& views, const RouterParams& router, Gate gate) override;
   ExpertCacheStats expert_cache_stats() const override;
   bool reads_in_place(const WeightView& view) const override { return lent_.contains(view.bytes.data()); }

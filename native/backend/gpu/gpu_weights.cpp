@@ -69,6 +69,11 @@ std::unique_ptr<HostBuffer> GpuBackend::alloc_host(size_t n) {
   return std::make_unique<GpuHostBuffer>(n, pinned_results_);
 }
 
+bool GpuBackend::shares_table(const WeightView& view) const {
+  const auto table = tables_.find(view.bytes.data());
+  return view.is_mapped && table != tables_.end() && table->second->n_rows() == view.n_rows;
+}
+
 std::shared_ptr<GpuMatrix> GpuBackend::load_matrix(const WeightView& view) {
   if (!view.is_mapped) return upload_matrix(view);
   // A tied embedding is loaded twice, as the table and as the head.
