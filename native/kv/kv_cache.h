@@ -101,6 +101,8 @@ class KvCache {
   /// left.
   /// @pre there is no child with these tokens, and as many bytes as its forms will have are free
   KvNode* restore(KvNode& parent, std::span<const int32_t> tokens);
+  /// Takes back what `restore` gave, with what has been filled in. @pre it has no child
+  void give_up(KvNode& node) { evict(node); }
 
  private:
   /// A way to begin: whole pages, and rows to be taken from one more.

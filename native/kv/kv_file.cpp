@@ -136,6 +136,26 @@ std::vector<SavedPage> read_pages(Reader& reader, const KvCache& cache, const Kv
   return pages;
 }
 
+/// Fills in the page of a node, or takes the node back: nobody is to find a page that lacks some of its forms.
+/// @return false if the device has no room
+bool write_page(KvCache& cache, KvNode& node, const SavedPage& saved) {
+  try {
+    for (size_t form = 0; form < std::size(kForms); ++form) {
+      if (saved.forms[form].empty()) continue;
+      if (!cache.storage().write_form(node.page, kForms[form], saved.forms[form]))
+        throw EngineError(ErrorCode::kModelUnsupported, "Keys and values on this device cannot be restored.");
+    }
+    return true;
+  } catch (const EngineError& error) {
+    cache.give_up(node);
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+    return false;
+  } catch (...) {
+    cache.give_up(node);
+    throw;
+  }
+}
+
 KvNode* child_that_begins_with(KvNode& parent, std::span<const int32_t> tokens) {
   for (const auto& child : parent.children) {
     if (child->tokens.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), child->tokens.begin()))
@@ -208,13 +228,9 @@ CacheFile restore_kv(KvCache& cache, uint64_t identity, const std::string& path)
       node = child_that_begins_with(*parent, page.tokens);  // computed since then, to the same bits
       if (node == nullptr && page.n_bytes <= room) {
         node = cache.restore(*parent, page.tokens);
-        for (size_t form = 0; node != nullptr && form < std::size(kForms); ++form) {
-          if (page.forms[form].empty()) continue;
-          cache.storage().write_form(node->page, kForms[form], page.forms[form]);
-          restored.n_bytes += page.forms[form].size();
-        }
-        if (node == nullptr) break;
+        if (node == nullptr || !write_page(cache, *node, page)) break;
         restored.n_tokens += static_cast<int64_t>(page.tokens.size());
+        restored.n_bytes += page.n_bytes;
         room -= page.n_bytes;
       }
     }

@@ -18,8 +18,9 @@ namespace outpost {
 /// @throws EngineError kFileUnreadable; kModelUnsupported if the storage's pages cannot be read
 CacheFile save_kv(KvCache& cache, uint64_t identity, const std::string& path);
 
-/// Adds the file's pages to the tree while there is room.
-/// @throws EngineError kFileNotFound, kFileUnreadable, kInvalidArgument
+/// Adds the file's pages to the tree while there is room, also where the device has less than the cache may take.
+/// @throws EngineError kFileNotFound, kFileUnreadable, kInvalidArgument; kDeviceLost, and kModelUnsupported if the
+/// storage's pages cannot be written: pages that are in the tree then are whole
 CacheFile restore_kv(KvCache& cache, uint64_t identity, const std::string& path);
 
 }  // namespace outpost

@@ -6,13 +6,21 @@
 #include <vector>
 
 #include "kernels/emulated_device/emulated_device.h"
+#include "kv/kv_file.h"
 #include "runtime/loaded_model.h"
 #include "tests/emulated/emulated_models.h"
+#include "tests/support/throws_error.h"
 
 using namespace outpost;
 using namespace outpost::test;
 
 namespace {
+
+/// So much is free on the device while it lives.
+struct LimitedRoom {
+  explicit LimitedRoom(size_t n_bytes) { emulator::set_device_memory(emulator::device_bytes_in_use() + n_bytes); }
+  ~LimitedRoom() { emulator::set_device_memory(size_t{1} << 30); }
+};
 
 LoadOptions on_device(std::vector<int32_t> n_layers = {kAllLayers}) {
   LoadOptions options;
@@ -20,6 +28,10 @@ LoadOptions on_device(std::vector<int32_t> n_layers = {kAllLayers}) {
   options.devices = {device_id(0)};
   options.n_device_layers = std::move(n_layers);
   return options;
+}
+
+std::shared_ptr<const LoadedModel> load(const std::string& path, const LoadOptions& options) {
+  return std::dynamic_pointer_cast<const LoadedModel>(Model::load(path, options));
 }
 
 uint64_t tensor_bytes(const GgufFile& file) {
@@ -48,4 +60,51 @@ TEST_CASE("emulated device: tied embeddings count once where the head is the tab
     CHECK(beside.table_bytes == table);
     CHECK(beside.shares[1].weight_bytes >= table);
   }
+}
+
+TEST_CASE("emulated device: of a saved context a device takes over whole pages, as many as it has room for") {
+  const TempDir dir;
+  const auto model = load(dir.write("tiny.gguf", tiniest_llama().bytes()), on_device());
+  const auto make_cache = [&] {
+    return std::make_unique<KvCache>(model->stages(), model->network().kv_shape(), kv_format(KvPreset::kCompact, 2),
+                                     1 << 22);
+  };
+  const auto tokens = random_tokens(*model, 240);
+  const auto expected = logits(*model, tokens, 1, 100, "compact");  // by more than 16 at once, as below
+  const auto compute = [&](KvCache& cache, int32_t n) {
+    const auto text = std::span(tokens).first(static_cast<size_t>(n));
+    auto sequence = cache.begin(text, n);
+    REQUIRE(sequence != nullptr);
+    const int32_t n_past = sequence->n_past(), row = n - n_past - 1;
+    const SequenceRun run{sequence->page_table, n_past, n - n_past};
+    std::vector<float> last(static_cast<size_t>(model->info().n_vocab));
+    model->network().forward({text.subspan(static_cast<size_t>(n_past)), {&run, 1}, {&row, 1}, 512}, cache.storage(),
+                             last);
+    sequence->tokens.assign(text.begin(), text.end());
+    cache.retire(std::move(sequence));
+    return last;
+  };
+  const std::string path = dir.path("context.kv");
+  const auto saved = make_cache();
+  compute(*saved, 200);
+  const CacheFile file = save_kv(*saved, 42, path);
+  int n_partial = 0;
+  for (size_t eighths = 0; eighths <= 8; ++eighths) {
+    CAPTURE(eighths);
+    const auto cache = make_cache();
+    CacheFile restored{};
+    {
+      const LimitedRoom room(eighths * file.n_bytes / 8);
+      CHECK(!error_of([&] { restored = restore_kv(*cache, 42, path); }));
+    }
+    CHECK(cache->n_tokens() == restored.n_tokens);
+    KvStorage& pages = cache->storage();
+    cache->tree().for_each([&](const KvNode& node) {
+      CHECK((pages.has(node.page, KvForm::kFresh) || pages.has(node.page, KvForm::kPacked)));
+      CHECK((node.depth > 0 || pages.has(node.page, KvForm::kSinks)));
+    });
+    if (restored.n_tokens > 0 && restored.n_tokens < file.n_tokens) ++n_partial;
+    if (eighths == 4) CHECK(compute(*cache, 240) == expected);
+  }
+  if (emulator::replays()) CHECK(n_partial > 0);  // likewise
 }
