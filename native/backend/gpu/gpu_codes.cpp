@@ -146,7 +146,6 @@ void GpuCodesStorage::note(int32_t page, KvForm form) {
 void GpuCodesStorage::begin_pass(std::span<const SequenceRun> runs) {
   upload_turns();
   packed_pages_.clear();
-  std::vector<int32_t> written;
   for (const SequenceRun& run : runs) {
     if (run.n_tokens == 0) continue;
     for (int32_t p = page_of(run.n_past); p <= page_of(run.n_past + run.n_tokens - 1); ++p) {
@@ -156,20 +155,22 @@ void GpuCodesStorage::begin_pass(std::span<const SequenceRun> runs) {
       if (p == 0) make_block(page, KvForm::kSinks);
     }
   }
-  for (const SequenceRun& run : runs) {
-    if (run.n_tokens == 0) continue;
-    // What the run's last query reads packed.
-    const int32_t n_old = page_of(run.n_past + run.n_tokens - 1) - kKvRecentPages;
-    for (int32_t p = 0; p < n_old; ++p) {
-      const int32_t page = run.page_table[static_cast<size_t>(p)];
-      if (at(page).is_packed) continue;
-      make_block(page, KvForm::kPacked);
-      at(page).is_packed = true;
-      (p < page_of(run.n_past) ? packed_pages_ : written).push_back(page);
+  for (const bool is_whole : {true, false}) {
+    for (const SequenceRun& run : runs) {
+      if (run.n_tokens == 0) continue;
+      // What the run's last query reads packed.
+      const int32_t n_old = page_of(run.n_past + run.n_tokens - 1) - kKvRecentPages;
+      const int32_t n_before = std::min(n_old, page_of(run.n_past));
+      for (int32_t p = is_whole ? 0 : std::max(0, n_before); p < (is_whole ? n_before : n_old); ++p) {
+        const int32_t page = run.page_table[static_cast<size_t>(p)];
+        if (at(page).is_packed) continue;
+        make_block(page, KvForm::kPacked);
+        at(page).is_packed = true;
+        packed_pages_.push_back(page);
+      }
     }
+    if (is_whole) n_whole_ = packed_pages_.size();
   }
-  n_whole_ = packed_pages_.size();
-  packed_pages_.insert(packed_pages_.end(), written.begin(), written.end());
   upload_forms();
   if (packed_pages_.empty()) return;
   const size_t n_bytes = packed_pages_.size() * sizeof(int32_t);
