@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "backend/devices.h"
-#include "core/available_memory.h"
 #include "core/log.h"
 #include "core/strings.h"
 #include "model/layer_plan.h"
@@ -42,86 +41,95 @@ uint64_t positions(const LayerBytes& bytes, const LoadOptions& options) {
   return options.n_device_positions > 0 ? options.n_device_positions : usual_positions(bytes);
 }
 
+/// The host's memory while a model's backends are made.
+struct HostMemory {
+  const AvailableMemory& ask;
+  uint64_t n_taken = 0;  ///< what GPUs are going to take of it
+
+  std::optional<uint64_t> available() const {
+    std::optional<uint64_t> n_bytes = ask();
+    if (n_bytes.has_value()) *n_bytes -= std::min(*n_bytes, n_taken);
+    return n_bytes;
+  }
+};
+
 /// The expert cache's budget if the caller leaves it to us. @param end_layer the first layer that another device
-/// computes. @param n_taken of the host's memory, by other devices
-uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer, uint64_t n_taken) {
-  uint64_t expert_bytes = 0, other_bytes = n_taken;
+/// computes
+uint64_t automatic_expert_budget(const GgufFile& file, int32_t end_layer, const HostMemory& host) {
+  uint64_t expert_bytes = 0, other_bytes = 0;
   for (const TensorInfo& tensor : file.tensors()) {
     if (layer_of_tensor(tensor.name).value_or(0) >= end_layer) continue;
     (tensor.name.find("_exps.") != std::string_view::npos ? expert_bytes : other_bytes) += tensor.bytes.size();
   }
-  return expert_cache_budget(expert_bytes, other_bytes, available_memory_bytes());
+  return expert_cache_budget(expert_bytes, other_bytes, host.available());
 }
 
-/// @param end_layer the first layer that another device computes. @param n_taken of the host's memory, by such devices
+/// @param end_layer the first layer that another device computes
 std::unique_ptr<Backend> create_backend(const std::string& device, const GgufFile& file, const LoadOptions& options,
-                                        int32_t end_layer, uint64_t n_taken = 0) {
+                                        int32_t end_layer, const HostMemory& host) {
   return outpost::create_backend(
       device, options,
-      options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer, n_taken));
+      options.expert_cache_bytes > 0 ? options.expert_cache_bytes : automatic_expert_budget(file, end_layer, host));
 }
 
 /// @param need of the layers that the GPU computes
-/// @param n_pinned what GPUs before it keep of the host's memory for their experts; grows by what this one does
+/// @param host of which the GPUs before it have taken their part; this one takes its own
 std::unique_ptr<Backend> create_gpu_backend(const DeviceRoom& room, const LoadOptions& options, const DeviceNeed& need,
-                                            uint64_t& n_pinned) {
+                                            HostMemory& host) {
   const uint64_t wanted = options.device_expert_bytes;
   const uint64_t budget = wanted > 0                ? wanted
                           : room.shares_host_memory ? UINT64_MAX  // others would be in the same memory, pinned
                                                     : device_expert_budget(need, room.free_bytes);
-  std::optional<uint64_t> available = available_memory_bytes();
-  if (available.has_value()) *available -= std::min(*available, n_pinned);
-  check_pinned_experts(room.id, need, budget, available);
-  if (budget < need.experts) n_pinned += need.experts;
+  check_pinned_experts(room.id, need, budget, host.available());
+  if (budget < need.experts) host.n_taken += need.experts;  // pinned, all of them
+  if (room.shares_host_memory) host.n_taken += need.total() - need.experts + std::min(need.experts, budget);
   return outpost::create_backend(room.id, options, 0, {budget, need.experts});
 }
 
 /// One device for all layers, whatever room it has.
 std::unique_ptr<Backend> create_only_backend(const std::string& device, const GgufFile& file,
-                                             const LoadOptions& options) {
+                                             const LoadOptions& options, HostMemory& host) {
   const auto is_experts = [](const TensorInfo& tensor) { return tensor.name.find("_exps.") != std::string_view::npos; };
   if (device == kProcessor || std::ranges::none_of(file.tensors(), is_experts))
-    return create_backend(device, file, options, INT32_MAX);
+    return create_backend(device, file, options, INT32_MAX, host);
   const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
   const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
-  uint64_t n_pinned = 0;
-  return create_gpu_backend(room_of(device), options, need, n_pinned);
+  return create_gpu_backend(room_of(device), options, need, host);
 }
 
-std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options) {
+std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options,
+                                      const AvailableMemory& available) {
   const std::vector<std::string>& devices = options.devices;
   const std::vector<int32_t>& wanted = options.n_device_layers;
   check_devices(devices, wanted);
+  HostMemory host{available};
   std::vector<std::unique_ptr<Backend>> backends;
   if (devices.size() == 1 && wanted[0] == kAllLayers) {
-    backends.push_back(create_only_backend(devices[0], file, options));
+    backends.push_back(create_only_backend(devices[0], file, options, host));
     return std::make_unique<Stages>(std::move(backends), std::vector<int32_t>());
   }
   std::vector<DeviceRoom> rooms;
   for (const std::string& device : devices) rooms.push_back(room_of(device));
   const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
-  const std::vector<int32_t> planned =
+  std::vector<int32_t> numbers =
       plan_layers(bytes, file.path(), rooms, wanted, options.n_device_positions, options.device_expert_bytes);
-  const int32_t n_left = bytes.n_layer() - std::accumulate(planned.begin(), planned.end(), 0);
-  std::vector<DeviceNeed> needs;
-  uint64_t n_taken = 0;  // of the host's memory
+  const int32_t n_left = bytes.n_layer() - std::accumulate(numbers.begin(), numbers.end(), 0);
   int32_t first = n_left;
   for (size_t i = 0; i < devices.size(); ++i) {
-    const LayerRange range = {first, first + planned[i]};
+    const LayerRange range = {first, first + numbers[i]};
     first = range.end;
-    needs.push_back(device_need(bytes, range, n_left > 0, positions(bytes, options)));
-    if (rooms[i].shares_host_memory) n_taken += needs.back().total();
+    if (devices[i] == kProcessor) {
+      backends.push_back(create_backend(kProcessor, file, options, INT32_MAX, host));
+    } else {
+      const DeviceNeed need = device_need(bytes, range, n_left > 0, positions(bytes, options));
+      backends.push_back(create_gpu_backend(rooms[i], options, need, host));
+    }
   }
-  std::vector<int32_t> numbers = planned;
+  // After those of GPUs: its experts may have what they leave of the host's memory.
   if (n_left > 0)
-    backends.push_back(create_backend(kProcessor, file, options, n_left, n_taken));
+    backends.insert(backends.begin(), create_backend(kProcessor, file, options, n_left, host));
   else
     numbers.erase(numbers.begin());  // those of the first stage are what the others leave
-  uint64_t n_pinned = 0;
-  for (size_t i = 0; i < devices.size(); ++i) {
-    backends.push_back(devices[i] == kProcessor ? create_backend(devices[i], file, options, INT32_MAX)
-                                                : create_gpu_backend(rooms[i], options, needs[i], n_pinned));
-  }
   return std::make_unique<Stages>(std::move(backends), numbers);
 }
 
@@ -135,12 +143,12 @@ std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& o
   }
 }
 
-LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options)
+LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options, const AvailableMemory& available)
     : file_(GgufFile::open(path)),
       fingerprint_(file_.fingerprint()),  // before there are weights: it maps much of the file for a moment
       tokenizer_(Tokenizer::create(file_)),
       prefix_index_(*tokenizer_),
-      stages_(create_stages(file_, options)) {
+      stages_(create_stages(file_, options, available)) {
   const WeightProgress on_progress = [&](uint64_t n_done, uint64_t n_total) {
     return !options.on_progress ||
            options.on_progress(static_cast<float>(static_cast<double>(n_done) / static_cast<double>(n_total)));

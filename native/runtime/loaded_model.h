@@ -1,11 +1,14 @@
 // A model ready to compute: file, tokenizer, backend and weights. The library's implementation of `Model`.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "backend/kv_calibration.h"
 #include "backend/stages.h"
+#include "core/available_memory.h"
 #include "core/fair_mutex.h"
 #include "engine.h"
 #include "gguf/gguf_file.h"
@@ -15,9 +18,14 @@
 
 namespace outpost {
 
+/// How much memory the host has available, in bytes; nothing if nobody knows.
+using AvailableMemory = std::function<std::optional<uint64_t>()>;
+
 class LoadedModel final : public Model {
  public:
-  LoadedModel(const std::string& path, const LoadOptions& options);
+  /// @param available asked for what experts may take of the host's memory
+  LoadedModel(const std::string& path, const LoadOptions& options,
+              const AvailableMemory& available = available_memory_bytes);
 
   const ModelInfo& info() const override { return info_; }
   std::vector<ExpertUsage> expert_usage() const override { return network_->expert_usage(); }

@@ -7,6 +7,7 @@
 
 #include "kernels/emulated_device/emulated_device.h"
 #include "kv/kv_file.h"
+#include "model/device_layers.h"
 #include "runtime/loaded_model.h"
 #include "tests/emulated/emulated_models.h"
 #include "tests/support/throws_error.h"
@@ -15,6 +16,8 @@ using namespace outpost;
 using namespace outpost::test;
 
 namespace {
+
+constexpr uint64_t kMib = uint64_t{1} << 20;
 
 /// So much is free on the device while it lives.
 struct LimitedRoom {
@@ -41,6 +44,24 @@ uint64_t tensor_bytes(const GgufFile& file) {
 }
 
 }  // namespace
+
+TEST_CASE("emulated device: the processor's experts leave room for what the device's pin") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiny_llama({TensorType::kQ4_0}, 64, 6).bytes());
+  const auto budget_of_processor = [&](uint64_t device_expert_bytes) {
+    LoadOptions options = on_device({1});
+    options.device_expert_bytes = device_expert_bytes;
+    const LoadedModel model(path, options, [] { return 1024 * kMib; });
+    REQUIRE(model.stages().size() == 2);
+    return model.stages().first().expert_cache_stats().budget_bytes;
+  };
+  const uint64_t pinned = read_layer_bytes(GgufFile::open(path), "exact").experts[1];
+  const uint64_t all_there = budget_of_processor(pinned), in_slots = budget_of_processor(1);
+  // Three quarters of what is left. A device that shares the memory has as much less of its own.
+  const bool is_shared = device_id(0) == "metal:0";
+  CHECK(static_cast<double>(all_there - in_slots) ==
+        doctest::Approx(is_shared ? 0 : 0.75 * static_cast<double>(pinned)).epsilon(0.01).scale(1000));
+}
 
 TEST_CASE("emulated device: tied embeddings count once where the head is the table") {
   const TempDir dir;
