@@ -8,7 +8,8 @@ namespace outpost::gpu {
 namespace {
 
 static_assert(int(Error::kInvalidValue) == cudaErrorInvalidValue &&
-              int(Error::kOutOfMemory) == cudaErrorMemoryAllocation);
+              int(Error::kOutOfMemory) == cudaErrorMemoryAllocation &&
+              int(Error::kTaken) == cudaErrorDevicesUnavailable);
 
 /// The error, taken from CUDA, so that no later call reports it once more.
 Error of(cudaError_t error) {
@@ -76,11 +77,13 @@ int32_t n_devices(std::string& reason) {
 Error device_properties(int32_t device, DeviceProperties& properties) {
   cudaDeviceProp p{};
   if (const Error error = of(cudaGetDeviceProperties(&p, device)); error != Error::kNone) return error;
+  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, false, p.integrated != 0};
   int32_t before = 0;
   if (const Error error = current_device(before); error != Error::kNone) return error;
-  const bool is_usable = choose_device(device) == Error::kNone && has_code();
-  properties = {p.name, p.totalGlobalMem, p.multiProcessorCount, is_usable, p.integrated != 0};
-  return choose_device(before);
+  Error error = choose_device(device);
+  if (error == Error::kNone) error = find_code(properties.is_usable);
+  (void)choose_device(before);  // what is wrong with that one, its own users hear
+  return error;
 }
 
 std::string bus_id(int32_t device) {

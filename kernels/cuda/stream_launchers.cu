@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 
 #include "kernels/cuda/device_units.h"
@@ -21,21 +22,20 @@ int32_t ask_for_blocks() {
   if (std::getenv("OUTPOST_GPU_NO_STREAM") != nullptr) return 0;
   cudaFuncAttributes attributes{};
   int device = 0, n_bytes = 0;
-  if (cudaFuncGetAttributes(&attributes, has_bulk_copies) != cudaSuccess || attributes.sharedSizeBytes == 0 ||
-      cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess ||
-      n_bytes < kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t))) {
+  if (cudaFuncGetAttributes(&attributes, has_bulk_copies) != cudaSuccess || cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) {
     (void)cudaGetLastError();  // so that no later call reports it once more
-    return 0;
+    return DeviceAnswer::kUnknown;
   }
-  return n_multiprocessors();
+  const bool has_room = n_bytes >= kStreamRoom + static_cast<int>(kStreamBarriers * sizeof(uint64_t));
+  return attributes.sharedSizeBytes > 0 && has_room ? n_multiprocessors() : 0;
 }
 
 }  // namespace
 
 int32_t stream_blocks() {
   static DeviceAnswer answer;
-  return answer.get(ask_for_blocks);
+  return std::max(0, answer.get(ask_for_blocks));
 }
 
 }  // namespace outpost::gpu

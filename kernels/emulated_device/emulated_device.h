@@ -16,6 +16,10 @@ size_t device_bytes_in_use();
 /// From now on whatever is given to a stream fails, as after an error that a device does not recover from.
 void lose_device(bool is_lost);
 
+/// From now on a device is refused to whoever chooses it or asks what it is, with this error's number; 0: no more.
+/// @return false where no runtime refuses a device so
+bool refuse_device(int32_t device, int32_t error);
+
 /// From now on there is no room for recordings, where they take any.
 void refuse_recordings(bool are_refused);
 

@@ -1,6 +1,7 @@
 #include "kernels/emulated_device/emulated_device.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ struct Device {
   std::vector<StreamState*> streams;
   int current = 0;
   bool is_lost = false, are_recordings_refused = false;
+  std::array<Error, 2> refusals{};  // of each device
   uint64_t n_replays = 0, n_launches = 0;
 };
 
@@ -132,6 +134,10 @@ uint64_t next_seed() {
 }
 void set_device_memory(size_t n_bytes) { device().allocations.set_n_bytes(n_bytes); }
 void lose_device(bool is_lost) { device().is_lost = is_lost; }
+bool refuse_device(int32_t index, int32_t error) {
+  device().refusals.at(static_cast<size_t>(index)) = static_cast<Error>(error);
+  return true;
+}
 void refuse_recordings(bool are_refused) { device().are_recordings_refused = are_refused; }
 size_t device_bytes_in_use() { return device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return device().n_replays; }
@@ -154,6 +160,7 @@ std::string error_text(Error error) {
     case Error::kNone: return "no error";
     case Error::kInvalidValue: return "an invalid value";
     case Error::kOutOfMemory: return "out of memory";
+    case Error::kTaken: return "unavailable";
     default: return "an emulated error";
   }
 }
@@ -161,14 +168,15 @@ std::string error_text(Error error) {
 const char* platform() { return "cuda"; }
 std::string requirement() { return "emulation"; }
 int32_t n_devices(std::string&) {
-  return 2;  // of one memory: that they do not mix theirs up is not tested
+  return static_cast<int32_t>(device().refusals.size());  // of one memory: that they do not mix theirs up is not tested
 }
-Error device_properties(int32_t, DeviceProperties& properties) {
+Error device_properties(int32_t index, DeviceProperties& properties) {
   properties = {"Emulated", device().allocations.n_bytes(), 2, true, false};
-  return Error::kNone;
+  return device().refusals.at(static_cast<size_t>(index));
 }
 std::string bus_id(int32_t) { return {}; }
 Error choose_device(int32_t index) {
+  if (const Error error = device().refusals.at(static_cast<size_t>(index)); error != Error::kNone) return error;
   device().current = index;
   return Error::kNone;
 }

@@ -317,6 +317,7 @@ namespace outpost::emulator {
 
 void set_device_memory(size_t n_bytes) { metal::device().n_recommended = n_bytes; }
 void lose_device(bool is_lost) { metal::device().is_lost = is_lost; }
+bool refuse_device(int32_t, int32_t) { return false; }
 void refuse_recordings(bool) {}
 size_t device_bytes_in_use() { return metal::device().allocations.n_used(); }
 std::optional<uint64_t> replays() { return std::nullopt; }

@@ -77,8 +77,10 @@ class OverlappedLaunch : public Launch {
       // To tell what goes wrong by overlapping from what goes wrong in a kernel (docs/gpu.md).
       if (std::getenv("OUTPOST_GPU_IN_ORDER") != nullptr) return 0;
       cudaFuncAttributes attributes{};
-      return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90 ? 1 : 0;
-    }) != 0;
+      if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess) return attributes.ptxVersion >= 90 ? 1 : 0;
+      (void)cudaGetLastError();
+      return DeviceAnswer::kUnknown;
+    }) > 0;
   }
 };
 

@@ -12,8 +12,9 @@
 
 namespace outpost::gpu {
 
-/// What went wrong: those of every platform, and any other number of the platform.
-enum class Error : int32_t { kNone = 0, kInvalidValue = 1, kOutOfMemory = 2 };
+/// What went wrong: those of every platform, kTaken where a device may be one process's alone, and any other number of
+/// the platform.
+enum class Error : int32_t { kNone = 0, kInvalidValue = 1, kOutOfMemory = 2, kTaken = 46 };
 
 /// The platform's message and name.
 std::string error_text(Error error);
@@ -34,6 +35,8 @@ struct DeviceProperties {
 };
 /// What a device has to have to be usable.
 std::string requirement();
+/// @return an error also of a device that cannot be used now, as one whose memory others have: its name is there all
+/// the same if the platform tells, and the next call may find it usable
 Error device_properties(int32_t device, DeviceProperties& properties);
 /// On the PCI bus, "0000:65:00.0"; empty if it is on none.
 std::string bus_id(int32_t device);

@@ -52,14 +52,11 @@ double measure_copy_bandwidth(const std::string& device) {
 }
 
 DeviceRoom room_of(const std::string& device) {
-  if (device_index(device) < 0) return {device, available_memory_bytes().value_or(UINT64_MAX)};
+  const int32_t index = device_index(device);
+  if (index < 0) return {device, available_memory_bytes().value_or(UINT64_MAX)};
   std::string reason;
-  for (const DeviceInfo& info : list_gpus(reason)) {
-    if (info.id == device) return {device, info.free_bytes, info.shares_memory};
-  }
-  throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device ", device, " cannot be used: ",
-                           reason.empty() ? "this machine's GPUs have other numbers" : reason, "."));
+  if (const auto info = look_at_gpu(index, reason)) return {device, info->free_bytes, info->shares_memory};
+  throw EngineError(ErrorCode::kInvalidArgument, concat("The device ", device, " cannot be used: ", reason, "."));
 }
 
 std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,11 @@ namespace outpost {
 /// What ids of GPUs begin with: "cuda", "metal".
 const char* gpu_platform();
 
-/// The GPUs that this machine's driver shows; none without a driver. @param reason why there are none
+/// The GPUs that can be used now, of those that this machine's driver shows; none without a driver.
+/// @param reason why there are none, as a part of a sentence
 std::vector<DeviceInfo> list_gpus(std::string& reason);
+/// One of them; nothing if it cannot be used now. @param reason why, as a part of a sentence
+std::optional<DeviceInfo> look_at_gpu(int32_t device, std::string& reason);
 
 /// Where a device is, "0000:65:00.0"; empty if there is none.
 std::string gpu_bus_id(int32_t device);

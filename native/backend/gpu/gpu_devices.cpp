@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/gpu/gpu_backend.h"
@@ -12,26 +13,80 @@ namespace outpost {
 
 const char* gpu_platform() { return gpu::platform(); }
 
+namespace {
+
+std::string gpu_id(int32_t device) { return concat(gpu::platform(), ":", device); }
+
+/// "cuda:0 (NVIDIA H200)"
+std::string named(int32_t device, const gpu::DeviceProperties& properties) {
+  return properties.name.empty() ? gpu_id(device) : concat(gpu_id(device), " (", properties.name, ")");
+}
+
+/// What may be the cause where a device refuses a process that has nothing there yet.
+const char* likely_cause(gpu::Error error) {
+  if (error == gpu::Error::kOutOfMemory) return ", as where other programs have all of its memory: close some of them";
+  if (error == gpu::Error::kTaken) return ", as where it is set to serve one program at a time, and another has it";
+  return "";
+}
+
+gpu::Error read_free_bytes(int32_t device, uint64_t& n_bytes) {
+  size_t n_free = 0, n_total = 0;
+  int32_t before = 0;
+  gpu::current_device(before);
+  gpu::Error error = gpu::choose_device(device);
+  if (error == gpu::Error::kNone) error = gpu::memory_info(n_free, n_total);
+  gpu::choose_device(before);
+  n_bytes = n_free;
+  return error;
+}
+
+/// @pre the driver shows it
+std::optional<DeviceInfo> look_at_shown(int32_t device, std::string& reason) {
+  gpu::DeviceProperties properties{};
+  uint64_t n_free = 0;
+  gpu::Error error = gpu::device_properties(device, properties);
+  if (error == gpu::Error::kNone && !properties.is_usable) {
+    reason = concat(named(device, properties), " has not what is required, ", gpu::requirement());
+    return std::nullopt;
+  }
+  if (error == gpu::Error::kNone) error = read_free_bytes(device, n_free);
+  if (error != gpu::Error::kNone) {
+    reason = concat(named(device, properties), " refuses this program: ", gpu::error_text(error), likely_cause(error));
+    return std::nullopt;
+  }
+  // What other programs have, a device that takes from the host's memory does not see.
+  if (properties.shares_host_memory) n_free = std::min(n_free, available_memory_bytes().value_or(UINT64_MAX));
+  return DeviceInfo{gpu_id(device), properties.name, properties.n_bytes, n_free, properties.shares_host_memory};
+}
+
+}  // namespace
+
 std::vector<DeviceInfo> list_gpus(std::string& reason) {
   const int32_t n = gpu::n_devices(reason);
   std::vector<DeviceInfo> devices;
+  std::string reasons;
   for (int32_t i = 0; i < n; ++i) {
-    gpu::DeviceProperties properties;
-    if (gpu::device_properties(i, properties) != gpu::Error::kNone || !properties.is_usable) continue;
-    DeviceInfo info{concat(gpu::platform(), ":", i), properties.name, properties.n_bytes, 0,
-                    properties.shares_host_memory};
-    size_t n_free = 0, n_total = 0;
-    int32_t before = 0;
-    gpu::current_device(before);
-    if (gpu::choose_device(i) == gpu::Error::kNone && gpu::memory_info(n_free, n_total) == gpu::Error::kNone)
-      info.free_bytes = n_free;
-    // What other programs have, a device that takes from the host's memory does not see.
-    if (info.shares_memory) info.free_bytes = std::min(info.free_bytes, available_memory_bytes().value_or(UINT64_MAX));
-    gpu::choose_device(before);
-    devices.push_back(info);
+    std::string of_device;
+    if (auto info = look_at_shown(i, of_device))
+      devices.push_back(std::move(*info));
+    else
+      reasons += concat(reasons.empty() ? "" : "; ", of_device);
   }
-  if (n > 0 && devices.empty()) reason = concat("there is no GPU with ", gpu::requirement());
+  if (n > 0 && devices.empty()) reason = reasons;
   return devices;
+}
+
+std::optional<DeviceInfo> look_at_gpu(int32_t device, std::string& reason) {
+  const int32_t n = gpu::n_devices(reason);
+  if (device < n) return look_at_shown(device, reason);
+  std::string shown;
+  for (int32_t i = 0; i < n; ++i) {
+    gpu::DeviceProperties properties{};
+    (void)gpu::device_properties(i, properties);  // for the name
+    shown += concat(i == 0 ? "" : ", ", named(i, properties));
+  }
+  if (n > 0) reason = concat("this machine has ", shown);
+  return std::nullopt;
 }
 
 std::string gpu_bus_id(int32_t device) { return gpu::bus_id(device); }
@@ -51,15 +106,9 @@ double measure_gpu_copy(int32_t device) {
 
 std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts) {
   std::string reason;
-  const std::string id = concat(gpu::platform(), ":", device);
-  std::string known;
-  for (const DeviceInfo& info : list_gpus(reason)) {
-    if (info.id == id) return std::make_unique<GpuBackend>(device, experts);
-    known += concat(known.empty() ? "" : ", ", info.id, " (", info.name, ")");
-  }
+  if (look_at_gpu(device, reason)) return std::make_unique<GpuBackend>(device, experts);
   throw EngineError(ErrorCode::kInvalidArgument,
-                    concat("The device ", id,
-                           " cannot be used: ", reason.empty() ? concat("this machine has ", known) : reason, "."));
+                    concat("The device ", gpu_id(device), " cannot be used: ", reason, "."));
 }
 
 }  // namespace outpost

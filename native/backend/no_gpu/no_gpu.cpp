@@ -26,6 +26,11 @@ std::vector<DeviceInfo> list_gpus(std::string& reason) {
   return {};
 }
 
+std::optional<DeviceInfo> look_at_gpu(int32_t, std::string& reason) {
+  reason = kReason;
+  return std::nullopt;
+}
+
 const char* gpu_platform() { return kPlatform; }
 
 std::string gpu_bus_id(int32_t) { return {}; }
