@@ -1,5 +1,6 @@
 #include "backend/devices.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "backend/cpu/cpu_backend.h"
@@ -55,14 +56,17 @@ DeviceRoom room_of(const std::string& device) {
   const int32_t index = device_index(device);
   if (index < 0) return {device, available_memory_bytes().value_or(UINT64_MAX)};
   std::string reason;
-  if (const auto info = look_at_gpu(index, reason)) return {device, info->free_bytes, info->shares_memory};
+  if (const auto info = look_at_gpu(index, reason)) {
+    const uint64_t planned = std::min(planned_gpu_bytes(index), info->free_bytes);
+    return {device, info->free_bytes - planned, info->shares_memory, planned};
+  }
   throw EngineError(ErrorCode::kInvalidArgument, concat("The device ", device, " cannot be used: ", reason, "."));
 }
 
 std::unique_ptr<Backend> create_backend(const std::string& device, const LoadOptions& options,
-                                        uint64_t expert_cache_bytes, const DeviceExperts& experts) {
+                                        uint64_t expert_cache_bytes, const DeviceExperts& experts, uint64_t n_planned) {
   const int32_t index = device_index(device);
-  if (index >= 0) return create_gpu_backend(index, experts);
+  if (index >= 0) return create_gpu_backend(index, experts, n_planned);
   return create_cpu_backend(options.cpu_kernels, options.n_threads, expert_cache_bytes);
 }
 

@@ -27,7 +27,11 @@ std::string gpu_bus_id(int32_t device);
 /// @throws EngineError
 double measure_gpu_copy(int32_t device);
 
+/// What models that are loaded were planned to have of a GPU's memory, and have not taken yet.
+uint64_t planned_gpu_bytes(int32_t device);
+
+/// @param n_planned what its model is going to take, at most: others are planned beside that
 /// @throws EngineError kInvalidArgument if there is no such device, saying why
-std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts);
+std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts, uint64_t n_planned = 0);
 
 }  // namespace outpost

@@ -18,6 +18,12 @@ constexpr uint64_t kAllExperts = UINT64_MAX;
 
 std::string mib(uint64_t n_bytes) { return concat((n_bytes + (1 << 20) - 1) >> 20, " MiB"); }
 
+/// Behind what is free.
+std::string planned_text(const DeviceRoom& device) {
+  if (device.planned_bytes == 0) return "";
+  return concat(" beside ", mib(device.planned_bytes), " that were planned for other models");
+}
+
 std::string layers_text(int32_t n) { return concat(n, n == 1 ? " layer" : " layers"); }
 
 /// "a, b and c"
@@ -187,7 +193,8 @@ void Plan::refuse_all() const {
   for (int32_t i = 0; i < n_devices(); ++i) {
     const LayerRange range = {first, first + numbers[static_cast<size_t>(i)]};
     parts += concat(i == 0 ? "" : "; ", layers_text(range.size()), " on ", device(i).id, " would take ",
-                    mib(need(range, false).total()), " of the ", mib(device(i).free_bytes), " that are free");
+                    mib(need(range, false).total()), " of the ", mib(device(i).free_bytes), " that are free",
+                    planned_text(device(i)));
     first = range.end;
   }
   throw EngineError(ErrorCode::kOutOfMemory,
@@ -205,7 +212,7 @@ void Plan::refuse(int32_t i, LayerRange range, bool has_processor) const {
              has_output || range.size() > 1 ? " take " : " takes ", mib(needed.total()), " on ", device(i).id, ": ",
              mib(needed.weights), has_all_experts() ? " of weights, " : " of weights with few of the experts, ",
              mib(needed.kv), " of keys and values, ", mib(needed.workspace), " to compute. ", mib(device(i).free_bytes),
-             " are free",
+             " are free", planned_text(device(i)),
              n_fitting > 0 ? concat(", which is room for ", layers_text(n_fitting), ".")
              : n_devices() > 1
                  ? ", which is too little for one layer. Choose a shorter context, a smaller file or other "

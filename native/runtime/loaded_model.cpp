@@ -82,19 +82,27 @@ std::unique_ptr<Backend> create_gpu_backend(const DeviceRoom& room, const LoadOp
                                                     : device_expert_budget(need, room.free_bytes);
   check_pinned_experts(room.id, need, budget, host.available());
   if (budget < need.experts) host.n_taken += need.experts;  // pinned, all of them
-  if (room.shares_host_memory) host.n_taken += need.total() - need.experts + std::min(need.experts, budget);
-  return outpost::create_backend(room.id, options, 0, {budget, need.experts});
+  const uint64_t n_planned = need.total() - need.experts + std::min(need.experts, budget);
+  if (room.shares_host_memory) host.n_taken += n_planned;
+  return outpost::create_backend(room.id, options, 0, {budget, need.experts}, std::min(n_planned, room.free_bytes));
+}
+
+/// What a GPU needs for all layers; nothing of a file that cannot be loaded, which is for the loader to say.
+DeviceNeed need_of_all(const GgufFile& file, const LoadOptions& options) {
+  try {
+    const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
+    return device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
+  } catch (const EngineError& error) {
+    if (error.code() == ErrorCode::kInvalidArgument) throw;
+    return {};
+  }
 }
 
 /// One device for all layers, whatever room it has.
 std::unique_ptr<Backend> create_only_backend(const std::string& device, const GgufFile& file,
                                              const LoadOptions& options, HostMemory& host) {
-  const auto is_experts = [](const TensorInfo& tensor) { return tensor.name.find("_exps.") != std::string_view::npos; };
-  if (device == kProcessor || std::ranges::none_of(file.tensors(), is_experts))
-    return create_backend(device, file, options, INT32_MAX, host);
-  const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
-  const DeviceNeed need = device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
-  return create_gpu_backend(room_of(device), options, need, host);
+  if (device == kProcessor) return create_backend(device, file, options, INT32_MAX, host);
+  return create_gpu_backend(room_of(device), options, need_of_all(file, options), host);
 }
 
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options,

@@ -22,7 +22,8 @@ int32_t round_splits(int32_t n) {
 
 }  // namespace
 
-GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts) : device_(device), expert_budget_(experts) {
+GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts, uint64_t n_planned)
+    : device_(device), plan_(device, n_planned), expert_budget_(experts) {
   use();
   gpu::DeviceProperties properties;
   check_gpu(gpu::device_properties(device, properties), "reading the properties of the device");
@@ -286,7 +287,7 @@ float* GpuBackend::reserve(DeviceBytes& memory, size_t n) {
     check_gpu(gpu::synchronize(stream_), "computing");
     recordings_.clear();
     memory = DeviceBytes();  // before the other is there
-    memory = DeviceBytes(n * sizeof(float) * 5 / 4, "intermediate results");
+    memory = DeviceBytes(n * sizeof(float) * 5 / 4, "intermediate results", &plan_);
     intermediates_.insert(&memory);
   }
   return memory.as<float>();

@@ -27,7 +27,9 @@ inline int32_t int_of(size_t n) { return static_cast<int32_t>(n); }
 
 class GpuBackend final : public Backend {
  public:
-  GpuBackend(int32_t device, const DeviceExperts& experts);
+  /// What it makes, but memory of the host, it outlives.
+  /// @param n_planned what its model is going to take of the device, at most
+  GpuBackend(int32_t device, const DeviceExperts& experts, uint64_t n_planned);
   ~GpuBackend() override;
 
   const char* name() const override { return name_.c_str(); }
@@ -295,6 +297,7 @@ class GpuBackend final : public Backend {
   std::unique_ptr<GpuBuffer> upload(std::span<const float> values);
 
   int32_t device_;
+  PlannedMemory plan_;  // before all that takes memory
   std::string name_;
   int32_t n_multiprocessors_ = 0;
   gpu::Stream stream_ = nullptr;

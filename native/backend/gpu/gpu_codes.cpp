@@ -33,9 +33,10 @@ gpu::Error count_storages(int32_t change) {
 }  // namespace
 
 GpuCodesStorage::GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, SharedStream stream,
-                                 std::function<void()> on_end)
+                                 PlannedMemory& plan, std::function<void()> on_end)
     : shape_(shape),
       stream_(stream),
+      plan_(plan),
       on_end_(std::move(on_end)),
       pages_(static_cast<size_t>(n_page)),
       form_table_(static_cast<size_t>(n_page) * gpu::kForms, 0),
@@ -73,6 +74,7 @@ GpuCodesStorage::~GpuCodesStorage() {
     }
   }
   gpu::synchronize(stream_.stream);
+  plan_.give_back(allocated_bytes_);
   count_storages(-1);
 }
 
@@ -92,6 +94,7 @@ void GpuCodesStorage::drop_block(int32_t page, KvForm form) {
   (void)gpu::release(stream_.stream, block);  // an error here is an earlier one, which is reported where it matters
   block = nullptr;
   allocated_bytes_ -= form_bytes(form);
+  plan_.give_back(form_bytes(form));
   note(page, form);
 }
 
@@ -131,6 +134,7 @@ void* GpuCodesStorage::make_block(int32_t page, KvForm form) {
   if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(form_bytes(form), "a page of keys and values");
   check_gpu(error, "allocating memory");
   allocated_bytes_ += form_bytes(form);
+  plan_.take(form_bytes(form));
   note(page, form);
   return block;
 }

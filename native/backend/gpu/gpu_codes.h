@@ -17,7 +17,7 @@ class GpuCodesStorage final : public KvStorage {
  public:
   /// @throws EngineError kModelUnsupported for layers in f16: all are in codes, or none (GpuKvStorage)
   GpuCodesStorage(const KvShape& shape, const KvFormat& format, int32_t n_page, SharedStream stream,
-                  std::function<void()> on_end);
+                  PlannedMemory& plan, std::function<void()> on_end);
   ~GpuCodesStorage() override;
 
   int32_t n_page() const override { return static_cast<int32_t>(pages_.size()); }
@@ -71,6 +71,7 @@ class GpuCodesStorage final : public KvStorage {
 
   KvShape shape_;
   SharedStream stream_;
+  PlannedMemory& plan_;
   std::function<void()> on_end_;
   std::vector<gpu::CodesLayout> layouts_;
   size_t form_bytes_[gpu::kForms] = {};

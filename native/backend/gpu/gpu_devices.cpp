@@ -104,9 +104,11 @@ double measure_gpu_copy(int32_t device) {
   return 2.0 * static_cast<double>(kBytes) / best_ms * 1000;
 }
 
-std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts) {
+uint64_t planned_gpu_bytes(int32_t device) { return PlannedMemory::outstanding(device); }
+
+std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts& experts, uint64_t n_planned) {
   std::string reason;
-  if (look_at_gpu(device, reason)) return std::make_unique<GpuBackend>(device, experts);
+  if (look_at_gpu(device, reason)) return std::make_unique<GpuBackend>(device, experts, n_planned);
   throw EngineError(ErrorCode::kInvalidArgument,
                     concat("The device ", gpu_id(device), " cannot be used: ", reason, "."));
 }

@@ -84,7 +84,7 @@ std::unique_ptr<GpuMatrix> GpuBackend::to_slots(const ExpertRuns& runs, int32_t 
     check_gpu(gpu::copy(stream_, prepared + e * n_bytes, wide.data(), n_bytes, gpu::Copy::kToHost),
               "preparing a weight");
   }
-  DeviceBytes memory(n_bytes * static_cast<size_t>(n_slots), runs.view.name);
+  DeviceBytes memory(n_bytes * static_cast<size_t>(n_slots), runs.view.name, &plan_);
   check_gpu(gpu::copy(stream_, memory.data(), prepared, memory.size(), gpu::Copy::kToDevice), "copying a weight");
   check_gpu(gpu::synchronize(stream_), "preparing a weight");
   weight_bytes_ += memory.size();

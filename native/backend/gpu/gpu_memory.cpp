@@ -36,22 +36,21 @@ void fail_out_of_host_memory(size_t n_bytes) {
                            "layers on the GPU, or the CPU."));
 }
 
-DeviceBytes::DeviceBytes(size_t n, const char* what) {
-  const gpu::Error error = gpu::allocate(data_, std::max<size_t>(n, 1));
+DeviceBytes::DeviceBytes(size_t n, const char* what, PlannedMemory* plan) {
+  void* data = nullptr;
+  const gpu::Error error = gpu::allocate(data, std::max<size_t>(n, 1));
   if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(n, what);
   check_gpu(error, "allocating memory");
-  size_ = n;
+  hold(data, n, plan);
 }
 
-DeviceBytes DeviceBytes::lent(const std::byte* data, size_t n, const char* what) {
+DeviceBytes DeviceBytes::lent(const std::byte* data, size_t n, const char* what, PlannedMemory* plan) {
   bool is_lent = false;
   const gpu::Error error = gpu::lend(data, n, is_lent);
   if (error == gpu::Error::kOutOfMemory) fail_out_of_memory(n, what);
   check_gpu(error, "lending memory");
   DeviceBytes bytes;
-  if (!is_lent) return bytes;
-  bytes.data_ = const_cast<std::byte*>(data);
-  bytes.size_ = n;
+  if (is_lent) bytes.hold(const_cast<std::byte*>(data), n, plan);
   return bytes;
 }
 

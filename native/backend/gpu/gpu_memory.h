@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/gpu/planned_memory.h"
 #include "kernels/launchers/launchers.h"
 
 namespace outpost {
@@ -39,18 +40,20 @@ inline void wait_for_copies() { check_gpu(gpu::synchronize(nullptr), "copying to
 class DeviceBytes {
  public:
   DeviceBytes() = default;
-  DeviceBytes(size_t n, const char* what);
+  /// @param plan that it is a part of; null: none. It outlives this
+  DeviceBytes(size_t n, const char* what, PlannedMemory* plan = nullptr);
   /// n bytes of the host where they are, which nobody writes as long as this lives; nothing if kernels cannot read them
   /// there. @throws EngineError as above
-  static DeviceBytes lent(const std::byte* data, size_t n, const char* what);
+  static DeviceBytes lent(const std::byte* data, size_t n, const char* what, PlannedMemory* plan);
   ~DeviceBytes() { release(); }
   DeviceBytes(DeviceBytes&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), plan_(other.plan_) {}
   DeviceBytes& operator=(DeviceBytes&& other) noexcept {
     if (this != &other) {
       release();
       data_ = std::exchange(other.data_, nullptr);
       size_ = std::exchange(other.size_, 0);
+      plan_ = other.plan_;
     }
     return *this;
   }
@@ -63,13 +66,23 @@ class DeviceBytes {
   size_t size() const { return size_; }
 
  private:
+  /// @param plan null: none
+  void hold(void* data, size_t n, PlannedMemory* plan) {
+    data_ = data;
+    size_ = n;
+    plan_ = plan;
+    if (plan_ != nullptr) plan_->take(size_);
+  }
   void release() {
-    if (data_ != nullptr) gpu::release(data_);  // an error here is an earlier one, which was reported
+    if (data_ == nullptr) return;
+    gpu::release(data_);  // an error here is an earlier one, which was reported
+    if (plan_ != nullptr) plan_->give_back(size_);
     data_ = nullptr;
   }
 
   void* data_ = nullptr;
   size_t size_ = 0;
+  PlannedMemory* plan_ = nullptr;
 };
 
 /// Memory of the host that the device copies from and to by itself.
@@ -105,7 +118,9 @@ class PinnedBytes {
 
 class GpuBuffer final : public Buffer {
  public:
-  explicit GpuBuffer(size_t n) : memory_(n * sizeof(float), "activations") { span_ = {memory_.as<float>(), n}; }
+  GpuBuffer(size_t n, PlannedMemory& plan) : memory_(n * sizeof(float), "activations", &plan) {
+    span_ = {memory_.as<float>(), n};
+  }
 
  private:
   DeviceBytes memory_;
@@ -214,10 +229,12 @@ class GpuHeads final : public HeadWeights {
 class GpuKvStorage final : public KvStorage {
  public:
   /// @param stream of the passes over these pages
-  GpuKvStorage(const KvShape& shape, int32_t n_page, SharedStream stream, std::function<void()> on_end)
+  GpuKvStorage(const KvShape& shape, int32_t n_page, SharedStream stream, PlannedMemory& plan,
+               std::function<void()> on_end)
       : shape_(shape),
         n_page_(n_page),
-        memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache"),
+        memory_(static_cast<size_t>(n_page) * static_cast<size_t>(page_stride()) * sizeof(uint16_t), "the KV cache",
+                &plan),
         stream_(stream),
         on_end_(std::move(on_end)) {
     check_gpu(gpu::fill(memory_.data(), 0, memory_.size()), "clearing the KV cache");

@@ -31,14 +31,14 @@ std::unique_ptr<Rope> GpuBackend::create_rope(const RopeParams& params) {
 
 std::unique_ptr<KvStorage> GpuBackend::alloc_kv(const KvShape& shape, int32_t n_page) {
   check_kv_shape(shape);
-  return std::make_unique<GpuKvStorage>(shape, n_page, SharedStream{stream_, stream_mutex_},
+  return std::make_unique<GpuKvStorage>(shape, n_page, SharedStream{stream_, stream_mutex_}, plan_,
                                         [this] { forget_passes(); });
 }
 
 std::unique_ptr<KvStorage> GpuBackend::alloc_kv(const KvShape& shape, const KvFormat& format, int32_t n_page) {
   if (format.is_exact() || format.statistics != nullptr) return Backend::alloc_kv(shape, format, n_page);
   check_kv_shape(shape);
-  return std::make_unique<GpuCodesStorage>(shape, format, n_page, SharedStream{stream_, stream_mutex_},
+  return std::make_unique<GpuCodesStorage>(shape, format, n_page, SharedStream{stream_, stream_mutex_}, plan_,
                                            [this] { forget_passes(); });
 }
 
@@ -61,7 +61,7 @@ void GpuBackend::forget_passes() {
 
 std::unique_ptr<Buffer> GpuBackend::alloc_f32(size_t n) {
   use();
-  return std::make_unique<GpuBuffer>(n);
+  return std::make_unique<GpuBuffer>(n, plan_);
 }
 
 std::unique_ptr<HostBuffer> GpuBackend::alloc_host(size_t n) {
@@ -96,17 +96,17 @@ std::unique_ptr<GpuMatrix> GpuBackend::to_device(const WeightView& view, const s
   const int64_t n_elements = n_rows * view.n_cols;
   const size_t n_bytes = gpu::device_bytes(view.type, n_elements);
   DeviceBytes memory;
-  if (view.is_mapped && pitch == width) memory = DeviceBytes::lent(bytes, n_bytes, view.name);
+  if (view.is_mapped && pitch == width) memory = DeviceBytes::lent(bytes, n_bytes, view.name, &plan_);
   const bool is_lent = memory.data() != nullptr;
   if (!is_lent) {
-    memory = DeviceBytes(n_bytes, view.name);
+    memory = DeviceBytes(n_bytes, view.name, &plan_);
     check_gpu(gpu::copy_runs(memory.data(), bytes, pitch, width, n_bytes / width), "copying a weight");
     wait_for_copies();
   }
   gpu::DeviceType type = view.type;
   if (gpu::can_widen(view.type, view.n_cols)) {
     type.is_wide = true;
-    DeviceBytes wide(gpu::device_bytes(type, n_elements), view.name);
+    DeviceBytes wide(gpu::device_bytes(type, n_elements), view.name, &plan_);
     launched(gpu::launch_widen(stream_, view.type, memory.data(), wide.data(), n_elements), "widen");
     check_gpu(gpu::synchronize(stream_), "preparing a weight");
     memory = std::move(wide);
@@ -121,7 +121,7 @@ std::unique_ptr<GpuMatrix> GpuBackend::to_device(const WeightView& view, const s
 
 std::unique_ptr<GpuBuffer> GpuBackend::upload(std::span<const float> values) {
   use();
-  auto buffer = std::make_unique<GpuBuffer>(values.size());
+  auto buffer = std::make_unique<GpuBuffer>(values.size(), plan_);
   check_gpu(gpu::copy(buffer->span().data, values.data(), values.size_bytes(), gpu::Copy::kToDevice),
             "copying a weight");
   wait_for_copies();

@@ -37,6 +37,8 @@ std::string gpu_bus_id(int32_t) { return {}; }
 
 double measure_gpu_copy(int32_t device) { fail(device); }
 
-std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts&) { fail(device); }
+uint64_t planned_gpu_bytes(int32_t) { return 0; }
+
+std::unique_ptr<Backend> create_gpu_backend(int32_t device, const DeviceExperts&, uint64_t) { fail(device); }
 
 }  // namespace outpost

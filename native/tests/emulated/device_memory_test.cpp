@@ -5,11 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "backend/gpu_devices.h"
 #include "kernels/emulated_device/emulated_device.h"
 #include "kv/kv_file.h"
 #include "model/device_layers.h"
 #include "runtime/loaded_model.h"
 #include "tests/emulated/emulated_models.h"
+#include "tests/support/recorder.h"
 #include "tests/support/throws_error.h"
 
 using namespace outpost;
@@ -44,6 +46,70 @@ uint64_t tensor_bytes(const GgufFile& file) {
 }
 
 }  // namespace
+
+TEST_CASE("emulated device: a model is planned beside what those that are loaded are going to take") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiniest_llama().bytes());
+  const LayerBytes bytes = read_layer_bytes(GgufFile::open(path), "exact");
+  LoadOptions options = on_device({kFittingLayers});
+  options.n_device_positions = 100 * kMib / bytes.kv[0].fresh * kKvPageSize;  // of a layer
+  const uint64_t both = device_need(bytes, {0, 2}, false, options.n_device_positions).total();
+  const uint64_t one = device_need(bytes, {1, 2}, true, options.n_device_positions).total();
+  const LimitedRoom room(both + one + 8 * kMib);
+  const auto n_layers_of_next = [&] { return Model::load(path, options)->info().shares.back().n_layer; };
+  auto first = Model::load(path, options);
+  REQUIRE(first->info().shares.back().n_layer == 2);
+  CHECK(n_layers_of_next() == 1);
+  {
+    // What it has taken is not counted twice.
+    const auto engine = Engine::create(first);
+    Recorder recorder;
+    GenerateRequest request;
+    request.tokens = random_tokens(*first, 100);
+    request.n_predict = 2;
+    engine->submit(request, recorder.sink());
+    recorder.wait();
+    CHECK(!recorder.error);
+    CHECK(n_layers_of_next() == 1);
+  }
+  CHECK(n_layers_of_next() == 1);
+  options.n_device_layers = {2};
+  CHECK(message_of(n_layers_of_next).find("that were planned for other models, which is room for 1 layer") !=
+        std::string::npos);
+  options.n_device_layers = {kFittingLayers};
+  first.reset();
+  CHECK(n_layers_of_next() == 2);
+}
+
+TEST_CASE("emulated device: what a backend has taken is planned no more, until it is given back") {
+  REQUIRE(planned_gpu_bytes(0) == 0);
+  auto backend = create_gpu_backend(0, {}, 10 * kMib);
+  CHECK(planned_gpu_bytes(0) == 10 * kMib);
+  CHECK(planned_gpu_bytes(1) == 0);
+  {
+    const auto four = backend->alloc_f32(kMib);
+    CHECK(planned_gpu_bytes(0) == 6 * kMib);
+    const auto beyond = backend->alloc_f32(2 * kMib);
+    CHECK(planned_gpu_bytes(0) == 0);
+  }
+  CHECK(planned_gpu_bytes(0) == 10 * kMib);
+  const KvShape shape = {1, 2, 64, 64};
+  {
+    const auto kv = backend->alloc_kv(shape, 3);
+    CHECK(planned_gpu_bytes(0) == 10 * kMib - kv->size_bytes());
+  }
+  {
+    const auto kv = backend->alloc_kv(shape, kv_format(KvPreset::kCompact, 1), 3);
+    const std::vector<std::byte> page(kv->form_bytes(KvForm::kFresh));
+    for (const int32_t i : {0, 1}) REQUIRE(kv->write_form(i, KvForm::kFresh, page));
+    CHECK(planned_gpu_bytes(0) == 10 * kMib - 2 * page.size());
+    kv->drop(0, KvForm::kFresh);
+    CHECK(planned_gpu_bytes(0) == 10 * kMib - page.size());
+  }
+  CHECK(planned_gpu_bytes(0) == 10 * kMib);
+  backend.reset();
+  CHECK(planned_gpu_bytes(0) == 0);
+}
 
 TEST_CASE("emulated device: the processor's experts leave room for what the device's pin") {
   const TempDir dir;
