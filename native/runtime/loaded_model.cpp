@@ -1,6 +1,8 @@
 #include "runtime/loaded_model.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <map>
 #include <new>
@@ -141,9 +143,48 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
   return std::make_unique<Stages>(std::move(backends), numbers);
 }
 
+/// Loads of this process take turns: what a device has free, and the host for experts, counts without what another one
+/// is about to take, or to give back because it was cancelled.
+class LoadingTurn {
+ public:
+  /// @throws EngineError kCancelled while it waits
+  explicit LoadingTurn(const LoadOptions& options) {
+    constexpr std::chrono::milliseconds kBetweenQuestions(50);
+    std::unique_lock lock(shared().mutex);
+    while (!shared().has_ended.wait_for(lock, kBetweenQuestions, [] { return !shared().is_taken; })) {
+      lock.unlock();
+      if (options.on_progress && !options.on_progress(0))
+        throw EngineError(ErrorCode::kCancelled, "Loading the model was cancelled.");
+      lock.lock();
+    }
+    shared().is_taken = true;
+  }
+  ~LoadingTurn() {
+    {
+      const std::lock_guard lock(shared().mutex);
+      shared().is_taken = false;
+    }
+    shared().has_ended.notify_one();
+  }
+  LoadingTurn(const LoadingTurn&) = delete;
+  LoadingTurn& operator=(const LoadingTurn&) = delete;
+
+ private:
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable has_ended;
+    bool is_taken = false;
+  };
+  static Shared& shared() {
+    static Shared& instance = *new Shared;  // for threads that are there when the process ends
+    return instance;
+  }
+};
+
 }  // namespace
 
 std::shared_ptr<Model> Model::load(const std::string& path, const LoadOptions& options) {
+  const LoadingTurn turn(options);
   try {
     return std::make_shared<LoadedModel>(path, options);
   } catch (const std::bad_alloc&) {

@@ -2,7 +2,10 @@
 // it.
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backend/gpu_devices.h"
@@ -226,4 +229,57 @@ TEST_CASE("emulated device: of a saved context a device takes over whole pages, 
     if (eighths == 4) CHECK(compute(*cache, 240) == expected);
   }
   if (emulator::replays()) CHECK(n_partial > 0);  // likewise
+}
+
+TEST_CASE("emulated device: a load that is cancelled leaves nothing on the device, wherever it ends") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiny_llama({TensorType::kQ4_0}, 64, 6).bytes());
+  const size_t n_before = emulator::device_bytes_in_use();
+  const uint64_t planned_before = planned_gpu_bytes(0);
+  for (const uint64_t device_expert_bytes : {uint64_t{0}, uint64_t{1}}) {
+    int n_calls = 0, n_most = 1;
+    LoadOptions options = on_device();
+    options.device_expert_bytes = device_expert_bytes;
+    options.on_progress = [&](float) { return ++n_calls < n_most; };
+    const auto is_cancelled = [&] {
+      n_calls = 0;
+      return error_of([&] { Model::load(path, options); }) == ErrorCode::kCancelled;
+    };
+    for (; is_cancelled(); ++n_most) {
+      CHECK(emulator::device_bytes_in_use() == n_before);
+      CHECK(planned_gpu_bytes(0) == planned_before);
+    }
+    CHECK(n_most > 10);
+  }
+}
+
+TEST_CASE("emulated device: a model is planned when a load that was cancelled has given its memory back") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiniest_llama().bytes());
+  const LayerBytes bytes = read_layer_bytes(GgufFile::open(path), "exact");
+  LoadOptions options = on_device({kFittingLayers});
+  options.n_device_positions = 100 * kMib / bytes.kv[0].fresh * kKvPageSize;
+  const LimitedRoom room(device_need(bytes, {0, 2}, false, options.n_device_positions).total() + 1000);
+  Turnstile at_its_end;
+  int n_calls = 0;
+  LoadOptions cancelled = options;
+  cancelled.on_progress = [&](float) {
+    if (++n_calls < 10) return true;
+    at_its_end.pass();
+    return false;
+  };
+  std::optional<ErrorCode> error;
+  std::thread first([&] { error = error_of([&] { Model::load(path, cancelled); }); });
+  at_its_end.wait_for_arrival();
+  int32_t n_layers = 0;
+  std::thread second([&] { n_layers = Model::load(path, options)->info().shares.back().n_layer; });
+  LoadOptions impatient = options;
+  impatient.on_progress = [](float) { return false; };
+  CHECK(error_of([&] { Model::load(path, impatient); }) == ErrorCode::kCancelled);  // it need not wait for the end
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  at_its_end.open();
+  first.join();
+  second.join();
+  CHECK(error == ErrorCode::kCancelled);
+  CHECK(n_layers == 2);
 }
