@@ -1,23 +1,14 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
-import type { Device } from '../../common/role-contract.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { Library } from './library.ts';
 import { Machine } from './machine.ts';
 import { SpeedFile } from './machine-speed.ts';
-
-const gpu: Device = {
-  id: 'cuda:0',
-  name: 'A GPU',
-  totalBytes: 8e9,
-  freeBytes: 7e9,
-  sharesMemory: false,
-  sensors: null,
-};
+import { aGpu } from './testing/a-gpu.ts';
 
 it('tells of GPUs when they are looked at, also of the last one when it is gone, and of none where there is none', async () => {
   const folder = await temporaryFolder();
-  let gpus = [gpu];
+  let gpus = [aGpu];
   const onChange = vi.fn();
   const machine = new Machine({
     speed: new SpeedFile(join(folder, 'speed.json')),
@@ -27,7 +18,7 @@ it('tells of GPUs when they are looked at, also of the last one when it is gone,
     onChange,
   });
   await machine.lookAtGpus();
-  expect([machine.memory(0).gpus, onChange.mock.calls.length]).toEqual([[gpu], 1]);
+  expect([machine.memory(0).gpus, onChange.mock.calls.length]).toEqual([[aGpu], 1]);
   gpus = [];
   await machine.lookAtGpus();
   expect([machine.memory(0).gpus, onChange.mock.calls.length]).toEqual([[], 2]);

@@ -10,6 +10,7 @@ import { type Settings, settingsSchema } from '../../common/settings.ts';
 import { temporaryFolder } from '../../testing/temporary-folder.ts';
 import { HubToken } from './hub-token.ts';
 import { ModelsService, type ModelsServiceOptions } from './models-service.ts';
+import { aGpu } from './testing/a-gpu.ts';
 import { nodeHttp } from './testing/node-http.ts';
 import { tinyModelBytes } from './testing/tiny-gguf.mjs';
 
@@ -96,21 +97,13 @@ describe('what a model has of its own', () => {
 });
 
 describe('a model that a GPU shares', () => {
-  const gpu: Device = {
-    id: 'cuda:0',
-    name: 'A GPU',
-    totalBytes: 8e9,
-    freeBytes: 7e9,
-    sharesMemory: false,
-    sensors: null,
-  };
   const shared = (facts: ModelFacts, of: Device, nLayers: number) => {
     const plan = { nLayers: [nLayers], hasSlots: false };
     return predictSharedMemory(facts, { nCtx: 256, kvBits: 16, draftBytes: 0 }, [of], plan);
   };
 
   it('is loaded with as many layers there as fit, or with those that it is to have', async () => {
-    const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [gpu]);
+    const { service, id, onAssignment, spec, modelOf } = await setUp(unused, {}, [aGpu]);
     await service.machine.lookAtGpus();
     expect(spec()).toMatchObject({ device: 'cpu', deviceLayers: 0, nCtx: 0 });
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
@@ -123,7 +116,7 @@ describe('a model that a GPU shares', () => {
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
     const wayOf = (n: number) => {
-      const { ram, gpus } = shared(facts, gpu, n);
+      const { ram, gpus } = shared(facts, aGpu, n);
       return { cpu: ram.total, 'cuda:0': gpus[0]?.total };
     };
     expect(spec()?.memory).toEqual([wayOf(2)]);
@@ -132,18 +125,18 @@ describe('a model that a GPU shares', () => {
   });
 
   it('needs all of its memory in one place where the GPU shares the main memory', async () => {
-    const { service, id, spec, modelOf } = await setUp(unused, {}, [{ ...gpu, sharesMemory: true }]);
+    const { service, id, spec, modelOf } = await setUp(unused, {}, [{ ...aGpu, sharesMemory: true }]);
     await service.machine.lookAtGpus();
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0', deviceLayers: 2 } });
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    const { ram, gpus } = shared(facts, gpu, 2);
+    const { ram, gpus } = shared(facts, aGpu, 2);
     expect(spec()?.memory[0]?.cpu).toBeCloseTo(ram.total + (gpus[0]?.total ?? 0));
   });
 
   it('may be shared by several GPUs, each of which has a part of it', async () => {
-    const other: Device = { ...gpu, id: 'cuda:1' };
-    const { service, id, spec } = await setUp(unused, {}, [gpu, other]);
+    const other: Device = { ...aGpu, id: 'cuda:1' };
+    const { service, id, spec } = await setUp(unused, {}, [aGpu, other]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0,cuda:1', deviceLayers: 2 } });
     expect(spec()?.memory).toEqual([]); // nobody has seen them yet
     const look = vi.spyOn(service.machine, 'lookAtGpus');
@@ -156,7 +149,7 @@ describe('a model that a GPU shares', () => {
   });
 
   it('goes back to the processor with all others, when the user gives the GPU up', async () => {
-    const { service, id, spec, onAssignment, modelOf } = await setUp(unused, {}, [gpu]);
+    const { service, id, spec, onAssignment, modelOf } = await setUp(unused, {}, [aGpu]);
     service.update(id, { overrides: { sampler: { temperature: 0.3 }, device: 'cuda:0', deviceLayers: 2 } });
     onAssignment.mockClear();
     service.leaveGpus();
@@ -168,24 +161,24 @@ describe('a model that a GPU shares', () => {
   });
 
   it('needs as much beside the processor as before, while it fills the GPU itself', async () => {
-    const gpus = [gpu];
+    const gpus = [aGpu];
     const { service, id, spec, modelOf } = await setUp(unused, {}, gpus);
     const facts = (await modelOf())?.facts;
     if (!facts) throw new Error('The model has no facts.');
-    const room = shared(facts, gpu, 2).gpus[0]?.total ?? 0;
-    gpus[0] = { ...gpu, freeBytes: room };
+    const room = shared(facts, aGpu, 2).gpus[0]?.total ?? 0;
+    gpus[0] = { ...aGpu, freeBytes: room };
     await service.machine.lookAtGpus();
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
     const before = spec()?.memory;
-    expect(before?.[0]).toMatchObject({ cpu: shared(facts, gpu, 2).ram.total, 'cuda:0': room });
-    gpus[0] = { ...gpu, freeBytes: 1e6 };
+    expect(before?.[0]).toMatchObject({ cpu: shared(facts, aGpu, 2).ram.total, 'cuda:0': room });
+    gpus[0] = { ...aGpu, freeBytes: 1e6 };
     await service.machine.lookAtGpus();
     expect(spec()?.memory).toEqual(before);
     expect((await service.state()).memory.gpus).toEqual(gpus);
   });
 
   it('is given to the engine when its GPU is known, so that it is loaded once', async () => {
-    const { service, id } = await setUp(unused, { nCtx: 0 }, [{ ...gpu, totalBytes: 8e6 }]);
+    const { service, id } = await setUp(unused, { nCtx: 0 }, [{ ...aGpu, totalBytes: 8e6 }]);
     service.update(id, { overrides: { sampler: {}, device: 'cuda:0' } });
     const first = (await service.assignmentNow()).roles.chat;
     expect(first?.memory[0]?.cpu).toBeGreaterThan(0);
@@ -206,7 +199,7 @@ describe('a model that a GPU shares', () => {
       const weights = Object.fromEntries(types.map((type) => [type, 4e11]));
       return { weights, layer: { secondsPerLayer: 1e-6, kvBytesPerSecond: 2e12 } };
     };
-    const { service } = await setUp(speeds, {}, [gpu]);
+    const { service } = await setUp(speeds, {}, [aGpu]);
     await service.machine.measureSpeeds(['f32'], 'cuda:0'); // nobody has seen it yet
     await service.machine.lookAtGpus();
     await service.machine.measureSpeeds(['f32'], 'cuda:0');
