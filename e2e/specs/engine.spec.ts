@@ -1,22 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
-import type { Page } from '@playwright/test';
 import { kForTheWindow } from '../../electron/common/give-way.ts';
 import { expect, test } from '../support/app.ts';
-import { violations } from '../support/axe.ts';
+import { lookAt } from '../support/axe.ts';
 import { modelCard, openModelCard, standInGpu } from '../support/models.ts';
 import { ask, replies, status } from '../support/window.ts';
-
-async function lookAt(page: Page, picture: (name: string) => Promise<void>, state: string): Promise<void> {
-  for (const theme of ['contrast', 'dark', 'light']) {
-    await page.evaluate((name) => {
-      document.documentElement.dataset.theme = name;
-    }, theme);
-    await picture(`${state} ${theme}`);
-    expect(await violations(page), `${state}, ${theme}`).toEqual([]);
-  }
-}
 
 test.describe('Engine', () => {
   test('starts after the first picture of the window', async ({ outpost }) => {

@@ -7,7 +7,7 @@ import { splitModel } from '../../electron/services/models/testing/split-gguf.mj
 import { TestHub } from '../../electron/services/models/testing/test-hub.ts';
 import { tinyModelBytes } from '../../electron/services/models/testing/tiny-gguf.mjs';
 import { expect, test, writeFiles } from '../support/app.ts';
-import { violations } from '../support/axe.ts';
+import { lookAt, violations } from '../support/axe.ts';
 import { standInGpu } from '../support/models.ts';
 import { ask, replies, status, stopButton } from '../support/window.ts';
 
@@ -75,16 +75,7 @@ test.describe('Models', () => {
     await expect(fit.getByRole('status')).toContainText('Does not fit');
     await expect(fit.getByRole('region', { name: 'Main memory' })).toContainText('Weights0 B');
     await fit.getByLabel('What if all 2 layers were on it?').press('ArrowLeft');
-    const lookAt = async (state: string) => {
-      for (const theme of ['contrast', 'dark', 'light']) {
-        await page.evaluate((name) => {
-          document.documentElement.dataset.theme = name;
-        }, theme);
-        await picture(`${state} ${theme}`);
-        expect(await violations(page), `${state}, ${theme}`).toEqual([]);
-      }
-    };
-    await lookAt('fit with a GPU');
+    await lookAt(page, picture, 'fit with a GPU');
     await dialog(page).getByRole('button', { name: 'Download small-q8_0.gguf' }).press('Enter');
     await dialog(page).getByRole('tab', { name: 'On this machine' }).click();
     await model(page, /^tiny/).click();
@@ -105,7 +96,7 @@ test.describe('Models', () => {
     ]);
     await expect(dialog(page).getByRole('img', { name: /^Stand-in GPU: models take [1-9]/ })).toBeVisible();
     await expect(dialog(page)).toContainText('71 °C, 213 of 350 W, 1,755 MHz, 83 % busy');
-    await lookAt('shared with a GPU');
+    await lookAt(page, picture, 'shared with a GPU');
     const layers = card(page).getByLabel('Layers on the GPU');
     await layers.fill('3');
     await layers.press('Enter');

@@ -1,7 +1,7 @@
 // The accessibility checker axe, run in the window.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { Page } from '@playwright/test';
+import { expect, type Page } from '@playwright/test';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
@@ -27,4 +27,15 @@ export async function violations(page: Page): Promise<string[]> {
     );
   });
   return found;
+}
+
+/** A picture of the window in each theme, in which axe finds nothing wrong. It is light then. */
+export async function lookAt(page: Page, picture: (name: string) => Promise<void>, state: string): Promise<void> {
+  for (const theme of ['contrast', 'dark', 'light']) {
+    await page.evaluate((name) => {
+      document.documentElement.dataset.theme = name;
+    }, theme);
+    await picture(`${state} ${theme}`);
+    expect(await violations(page), `${state}, ${theme}`).toEqual([]);
+  }
 }
