@@ -179,6 +179,8 @@ TEST_CASE("emulator: finds a wide load that is not aligned or ends outside") {
   check_correct(32, [&] { load_float4(x.pointer() + 4); });
   check_fault(FaultKind::kMisaligned, 32, [&] { load_float4(x.pointer() + 2); });
   check_fault(FaultKind::kOutOfBounds, 32, [&] { load_float4(x.pointer() + 8); });
+  const DevicePtr<const uint16_t> half_of_one(x.pointer().region(), 2);
+  check_fault(FaultKind::kMisaligned, 32, [&] { warp_sum(static_cast<float>(half_of_one[0])); });
 }
 
 TEST_CASE("emulator: finds a write to an input") {
@@ -229,6 +231,13 @@ TEST_CASE("emulator: finds a missing barrier between a read and the next write")
   };
   check_fault(FaultKind::kRace, 64, [&] { rounds(false); });
   check_correct(64, [&] { rounds(true); });
+  check_fault(FaultKind::kRace, 32, [] {
+    GPU_SHARED(float, tile, 1);
+    if (GPU_HERE.lane == 0) tile[0] = 1.0f;
+    warp_barrier();
+    warp_sum(tile[0]);
+    if (GPU_HERE.lane == 0) tile[0] = 2.0f;  // which was the first to read, but not the only one
+  });
 }
 
 TEST_CASE("emulator: finds two threads that write one element, even the same value") {
@@ -285,6 +294,16 @@ TEST_CASE("emulator: finds blocks that share an element") {
       FaultKind::kRace, 32,
       [&] {
         if (GPU_HERE.thread_id == 0) y.pointer()[GPU_HERE.block_x] = y.pointer()[1 - GPU_HERE.block_x];
+      },
+      /*n_blocks=*/2);
+  // The block that writes has read it as well, after the other.
+  DeviceArray<float> z("z", std::vector<float>{0.0f}, RegionKind::kValues);
+  check_fault(
+      FaultKind::kRace, 32,
+      [&] {
+        if (GPU_HERE.thread_id != 0) return;
+        const float found = z.pointer()[0];
+        if (GPU_HERE.block_x == 1) z.pointer()[0] = found;
       },
       /*n_blocks=*/2);
 }
