@@ -2,6 +2,7 @@
 // "/" as the separator and "" for the root itself; the process resolves it and refuses what leaves the root.
 import { eventIterator } from '@orpc/contract';
 import { z } from 'zod';
+import { partChars } from './context-part.ts';
 import { procedure } from './errors.ts';
 import { gitContract } from './git-contract.ts';
 import { searchEventSchema, searchQuerySchema } from './search-contract.ts';
@@ -85,6 +86,13 @@ export const workspaceContract = {
   findFiles: procedure
     .input(z.object({ limit: z.int().min(1).max(100_000) }))
     .output(z.object({ paths: z.array(relativePathSchema), truncated: z.boolean() })),
+  /**
+   * The part of another file of the same language, of those near by, that looks most like `text`, which is where somebody
+   * is writing in `path`; null if none does. @throws OUTSIDE_WORKSPACE
+   */
+  similar: procedure
+    .input(z.object({ path: relativePathSchema, text: z.string().max(10_000) }))
+    .output(z.object({ part: z.object({ path: relativePathSchema, text: z.string().max(partChars) }).nullable() })),
   /** Matches while they are found, until the call is aborted. @throws SEARCH_INVALID */
   search: procedure.input(searchQuerySchema).output(eventIterator(searchEventSchema)),
   git: gitContract,

@@ -10,6 +10,7 @@ import { branches, commit, discard, gitStatus, headText, stage, switchBranch, un
 import { findFiles, listDirectory } from './listing.ts';
 import { resolveInside } from './paths.ts';
 import { search } from './search.ts';
+import { SimilarParts } from './similar.ts';
 import { homeTrash, Trash } from './trash.ts';
 import { Watcher } from './watcher.ts';
 
@@ -20,6 +21,7 @@ export class Workspace {
   /** Outlives the root: a subscription made before a folder is opened hears of every later one. */
   readonly #events = new EventStream<WorkspaceEvent>();
   readonly #searchProgram: string;
+  readonly #similarParts = new SimilarParts();
   readonly #trash = new Trash(homeTrash());
 
   /** @param searchProgram ripgrep */
@@ -54,6 +56,9 @@ export class Workspace {
         path: await this.#trash.restore(this.#openRoot(), id),
       })),
       findFiles: os.findFiles.handler(({ input: { limit } }) => findFiles(this.#openRoot(), limit)),
+      similar: os.similar.handler(async ({ input, signal }) => ({
+        part: await this.#similarParts.find(this.#openRoot(), input, signal),
+      })),
       search: os.search.handler(({ input, signal }) => search(this.#searchProgram, this.#openRoot(), input, signal)),
       git: {
         // Its folder says when a terminal, or another program, commits or switches.

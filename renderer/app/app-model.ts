@@ -143,7 +143,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       engine: api.engine,
       messages: () => toChatMessages(this.settings.current.systemPrompt, this.chat.shownMessages),
     });
-    this.contextFiles = new ContextFiles(api.workspace.read, () => performance.now());
+    this.contextFiles = new ContextFiles(api.workspace, () => performance.now());
     this.completion = new CompletionStore({
       engine: api.engine,
       isOn: () => this.settings.current.inlineCompletion,

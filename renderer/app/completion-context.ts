@@ -1,10 +1,14 @@
-// What the user looks at, told to inline completion: the file that is left becomes context for the next one, whose prompt
-// is brought into the engine's cache before the first key.
+// What the user looks at, told to inline completion: the file that is left becomes context for the next one, what looks like
+// the place that the cursor went to does, and the prompt is brought into the engine's cache before the first key.
+import { partLines } from '../../electron/common/context-part.ts';
 import { quotable } from '../lib/quotable.ts';
 import type { AppModel } from './app-model.ts';
 
 /** Longer than the glance at a file in passing. */
 const kWarmUpMs = 1500;
+/** The cursor came to another place, and did not only pass. */
+const kSettledMs = 700;
+const kAwayLines = partLines / 2;
 
 type Model = Pick<AppModel, 'buffers' | 'texts' | 'ui' | 'contextFiles' | 'completion' | 'models' | 'editor'>;
 
@@ -20,6 +24,9 @@ export function followContext(model: Model): void {
   const { buffers, texts, ui, contextFiles, completion, models } = model;
   let entered: string | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let settled: ReturnType<typeof setTimeout> | undefined;
+  /** Where it was last looked for what is like it. */
+  let lookedAt = 0;
   const warmUpSoon = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -27,6 +34,19 @@ export function followContext(model: Model): void {
       if (place && models.fillsGaps) void completion.warmUp(place);
     }, kWarmUpMs);
   };
+  const look = async () => {
+    clearTimeout(settled);
+    const place = model.editor?.surroundings();
+    const path = place && buffers.get(place.bufferId)?.path;
+    if (!path || !models.fillsGaps) return;
+    lookedAt = ui.getState().cursor.line;
+    await contextFiles.look(path, place.prefix);
+  };
+  ui.subscribe(({ cursor }) => {
+    clearTimeout(settled);
+    if (entered === null || Math.abs(cursor.line - lookedAt) < kAwayLines) return;
+    settled = setTimeout(() => void look().then(warmUpSoon), kSettledMs);
+  });
   buffers.store.subscribe((now, before) => {
     if (now.activeId !== before.activeId && before.activeId !== null) {
       const left = before.buffers[before.activeId];
@@ -38,6 +58,9 @@ export function followContext(model: Model): void {
     if ((ready?.id ?? null) === entered) return;
     entered = ready?.id ?? null;
     if (!ready || ready.path === null) return;
-    void contextFiles.enter(ready.path, texts.text(ready.id), ready.languageId).then(warmUpSoon);
+    void contextFiles
+      .enter(ready.path, texts.text(ready.id), ready.languageId)
+      .then(() => (entered === ready.id ? look() : undefined))
+      .then(warmUpSoon);
   });
 }

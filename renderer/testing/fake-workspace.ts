@@ -79,6 +79,7 @@ export class FakeWorkspace {
       paths: [...this.#files.keys()].slice(0, limit),
       truncated: this.#files.size > limit,
     }),
+    similar: async () => ({ part: null }),
     search: async (query) => toStream(this.#search(query)),
     trash: async ({ path }) => {
       const taken = [...this.#files].filter(([file]) => file === path || file.startsWith(`${path}/`));

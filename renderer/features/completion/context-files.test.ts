@@ -1,22 +1,29 @@
 import { expect, it } from 'vitest';
 import { BackOff } from './back-off.ts';
 import { CompletionCache } from './completion-cache.ts';
-import { ContextFiles, partAround, shareOfLines } from './context-files.ts';
+import { type ContextFile, ContextFiles, partAround, shareOfLines } from './context-files.ts';
 
 const lines = (n: number, name = 'line') => Array.from({ length: n }, (_, i) => `${name} ${i + 1}`).join('\n');
 
 function context(disk: Record<string, string> = {}) {
   const read: string[] = [];
+  const asked: { text: string; answer: (part: ContextFile | null) => void; signal: AbortSignal | undefined }[] = [];
   const files = new ContextFiles(
-    async ({ path }) => {
-      read.push(path);
-      const text = disk[path];
-      if (text === undefined) throw new Error('not there');
-      return { path, text, encoding: 'utf8', eol: 'lf', isReadOnly: false, version: '1' };
+    {
+      read: async ({ path }) => {
+        read.push(path);
+        const text = disk[path];
+        if (text === undefined) throw new Error('not there');
+        return { path, text, encoding: 'utf8', eol: 'lf', isReadOnly: false, version: '1' };
+      },
+      similar: ({ text }, options) =>
+        new Promise((resolve) =>
+          asked.push({ text, answer: (part) => resolve({ part }), signal: options?.signal ?? undefined }),
+        ),
     },
     () => 0,
   );
-  return { files, read };
+  return { files, read, asked };
 }
 
 it('keeps what was seen, oldest first, without the file itself and without the same part twice', () => {
@@ -50,6 +57,58 @@ it('shows the declarations of what a file imports, found by the spelling that ex
   await files.enter('src/main.ts', text, 'typescript');
   expect(read.filter((path) => path === 'src/queue.ts')).toHaveLength(1);
   expect(nRead).toBeGreaterThan(1);
+});
+
+it('shows what is like the place of the cursor nearest to the file, and not twice', async () => {
+  const { files, asked } = context();
+  files.seen('seen.ts', 'a\nb\nc', 1);
+  files.seen('like.ts', 'one\ntwo\nthree', 1);
+  const look = files.look('main.ts', `${'x'.repeat(5000)}\nend`);
+  expect(files.for('main.ts').map(({ path }) => path)).toEqual(['seen.ts', 'like.ts']);
+  asked[0]?.answer({ path: 'like.ts', text: 'two\nthree\nfour' });
+  await look;
+  expect(asked[0]?.text).toHaveLength(2000);
+  expect(asked[0]?.text.endsWith('x\nend')).toBe(true);
+  expect(files.for('main.ts').map(({ text }) => text)).toEqual(['a\nb\nc', 'two\nthree\nfour']);
+  expect(files.for('other.ts').map(({ path }) => path)).toEqual(['seen.ts', 'like.ts']);
+  files.clear();
+  expect(files.for('main.ts')).toEqual([]);
+});
+
+it('keeps room for what is like the place of the cursor', async () => {
+  const { files, asked } = context();
+  for (let i = 0; i < 10; i++) files.seen(`${i}.ts`, lines(300, `some words of file ${i}`), 150);
+  const look = files.look('main.ts', 'x');
+  asked[0]?.answer({
+    path: 'like.ts',
+    text: lines(60, 'what is like it, in lines that are as long as those of the other files, ').slice(0, 2500),
+  });
+  await look;
+  const shown = files.for('main.ts');
+  expect(shown.slice(-2).map(({ path }) => path)).toEqual(['9.ts', 'like.ts']);
+  expect(shown.reduce((n, { text }) => n + text.length, 0)).toBeLessThanOrEqual(6000);
+});
+
+it('looks at the last place that it was told, and does without an answer', async () => {
+  const { files, asked } = context();
+  const first = files.look('main.ts', 'first');
+  const second = files.look('main.ts', 'second');
+  expect(asked.map(({ signal }) => signal?.aborted)).toEqual([true, false]);
+  asked[1]?.answer({ path: 'b.ts', text: 'b' });
+  asked[0]?.answer({ path: 'a.ts', text: 'a' });
+  await Promise.all([first, second]);
+  expect(files.for('main.ts').map(({ path }) => path)).toEqual(['b.ts']);
+  const third = files.look('main.ts', 'third');
+  files.clear();
+  asked[2]?.answer({ path: 'c.ts', text: 'of a folder that is closed' });
+  await third;
+  expect(files.for('main.ts')).toEqual([]);
+  const failing = new ContextFiles(
+    { read: () => Promise.reject(new Error('gone')), similar: () => Promise.reject(new Error('gone')) },
+    () => 0,
+  );
+  await failing.look('main.ts', 'x');
+  expect(failing.for('main.ts')).toEqual([]);
 });
 
 it('takes whole lines around a place', () => {

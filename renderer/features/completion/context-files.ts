@@ -1,6 +1,8 @@
-// Parts of other files for the prompt: what the user looked at or changed lately, and what the file imports. They change
-// when the user goes to another file and not while one is typed in, so that the engine reads them once.
+// Parts of other files for the prompt: what the user looked at or changed lately, what the file imports, and what looks
+// like the place of the cursor. They change when the user goes to another file, or to another place in this one, and not
+// with every key, so that the engine reads them once.
 import type { WorkspaceApi } from '../../../electron/common/api.ts';
+import { partFrom, partLines } from '../../../electron/common/context-part.ts';
 import { importedPaths } from '../../lib/imports.ts';
 import { outline } from '../../lib/outline.ts';
 
@@ -9,9 +11,6 @@ export interface ContextFile {
   text: string;
 }
 
-/** A screen around the place that counts. */
-const kPartLines = 64;
-const kPartChars = 2500;
 const kMostParts = 16;
 /** Of all parts together: about 1,800 tokens, which a small model on two cores reads in a pause for thought. */
 const kMostChars = 6000;
@@ -19,19 +18,25 @@ const kMostImports = 4;
 const kMostDeclarations = 40;
 /** Parts that share more of their lines are the same part, a little later. */
 const kSameLines = 0.9;
+/** A part that is mostly in another one tells little besides. */
+const kMostlySameLines = 0.5;
+/** Of what stands before the cursor: enough to tell what it is about. */
+const kLikeChars = 2000;
 /** A file that was read for its declarations is read again after this time. */
 const kFreshMs = 60_000;
 
 export class ContextFiles {
-  readonly #read: WorkspaceApi['read'];
+  readonly #workspace: Pick<WorkspaceApi, 'read' | 'similar'>;
   readonly #nowMs: () => number;
   /** Oldest first. */
   #parts: ContextFile[] = [];
   readonly #declarations = new Map<string, { atMs: number; text: string }>();
   #imported: { path: string; files: ContextFile[] } = { path: '', files: [] };
+  #similar: { path: string; part: ContextFile | null } = { path: '', part: null };
+  #look = new AbortController();
 
-  constructor(read: WorkspaceApi['read'], nowMs: () => number) {
-    this.#read = read;
+  constructor(workspace: Pick<WorkspaceApi, 'read' | 'similar'>, nowMs: () => number) {
+    this.#workspace = workspace;
     this.#nowMs = nowMs;
   }
 
@@ -55,19 +60,34 @@ export class ContextFiles {
     this.#imported = { path, files };
   }
 
-  /** For the prompt of a file: imports first, then what was seen, oldest first. */
+  /**
+   * Looks for what is like the text before the cursor. Call it when the cursor comes to another place, and settles there;
+   * a call that is followed by another one finds nothing.
+   */
+  async look(path: string, prefix: string): Promise<void> {
+    this.#look.abort();
+    this.#look = new AbortController();
+    const { signal } = this.#look;
+    const text = prefix.slice(-kLikeChars).toWellFormed();
+    // No reason to say anything: a prompt does without.
+    const { part } = await this.#workspace.similar({ path, text }, { signal }).catch(() => ({ part: null }));
+    if (!signal.aborted) this.#similar = { path, part };
+  }
+
+  /** For the prompt of a file: imports first, then what was seen, oldest first, then what is like the cursor's place. */
   for(path: string): ContextFile[] {
     let nLeft = kMostChars;
     const fits = ({ text }: ContextFile) => {
       nLeft -= text.length;
       return nLeft >= 0;
     };
+    const similar = (this.#similar.path === path && this.#similar.part ? [this.#similar.part] : []).filter(fits);
     const imported = (this.#imported.path === path ? this.#imported.files : []).filter(fits);
-    const parts = this.#parts
-      .filter((part) => part.path !== path)
-      .reverse()
-      .filter(fits);
-    return [...imported, ...parts.reverse()];
+    const isNew = (part: ContextFile) =>
+      part.path !== path &&
+      !similar.some((other) => other.path === part.path && shareOfLines(other.text, part.text) >= kMostlySameLines);
+    const parts = this.#parts.filter(isNew).reverse().filter(fits);
+    return [...imported, ...parts.reverse(), ...similar];
   }
 
   /** Another folder is open. */
@@ -75,6 +95,8 @@ export class ContextFiles {
     this.#parts = [];
     this.#declarations.clear();
     this.#imported = { path: '', files: [] };
+    this.#look.abort();
+    this.#similar = { path: '', part: null };
   }
 
   async #declarationsOf(alternatives: readonly string[]): Promise<ContextFile | null> {
@@ -82,7 +104,7 @@ export class ContextFiles {
       const known = this.#declarations.get(path);
       if (known && this.#nowMs() - known.atMs < kFreshMs) return known.text === '' ? null : { path, text: known.text };
       try {
-        const { text } = await this.#read({ path });
+        const { text } = await this.#workspace.read({ path });
         const lines = text.split('\n');
         const shown = outline(text, languageOfPath(path)).slice(0, kMostDeclarations);
         const declarations = shown.map(({ line }) => (lines[line - 1] ?? '').trimEnd()).join('\n');
@@ -99,10 +121,7 @@ export class ContextFiles {
 /** Whole lines around `line` (from 1). */
 export function partAround(text: string, line: number): string {
   const lines = text.split('\n');
-  const from = Math.max(0, Math.min(line - 1 - kPartLines / 2, lines.length - kPartLines));
-  const part = lines.slice(from, from + kPartLines);
-  while (part.length > 1 && part.join('\n').length > kPartChars) part.pop();
-  return part.join('\n').slice(0, kPartChars).toWellFormed();
+  return partFrom(lines, Math.max(0, Math.min(line - 1 - partLines / 2, lines.length - partLines)));
 }
 
 /** Of the lines of both, the share that both have (Jaccard). */
