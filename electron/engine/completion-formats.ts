@@ -20,14 +20,26 @@ export interface FimFormat {
    * what the model says. What it costs and gives depends on the model: forge/evaluation/README.md has our own's.
    */
   nCandidates: number;
+  /** Of the text before the cursor: how much of it this family is shown. */
+  windowChars: number;
 }
+
+/** About a quarter of them are tokens: what a CPU prefills in two seconds the first time, and finds in its cache then. */
+export const usualWindowChars = 2000;
 
 interface KnownFormat extends FimFormat {
   /** Spellings that are one special token each in this family's vocabulary; the first is the prefix token. */
   tokens: readonly [string, ...string[]];
 }
 
-const plain = { order: 'psm', hasFiles: false, afterRepository: '', endsWithMiddle: true, nCandidates: 1 } as const;
+const plain = {
+  order: 'psm',
+  hasFiles: false,
+  afterRepository: '',
+  endsWithMiddle: true,
+  nCandidates: 1,
+  windowChars: usualWindowChars,
+} as const;
 
 /**
  * The first that fits. Sources: forge/README.md for our own; the model cards of Qwen2.5-Coder, StarCoder 1 and 2, Granite
@@ -41,6 +53,8 @@ const knownFormats: readonly KnownFormat[] = [
     order: 'spm',
     hasFiles: true,
     nCandidates: 8,
+    // With more of its file it has fewer lines right (forge/evaluation/README.md).
+    windowChars: 1000,
   },
   { ...plain, family: 'Qwen Coder', tokens: ['<|fim_prefix|>', '<|im_start|>'], hasFiles: true, afterRepository: '\n' },
   { ...plain, family: 'CodeGemma', tokens: ['<|fim_prefix|>', '<start_of_turn>'] },

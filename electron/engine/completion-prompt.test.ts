@@ -29,6 +29,14 @@ it('is always the end of the prefix, between 1500 and 3000 characters of it', ()
   }
 });
 
+it('is as long as a family likes it', () => {
+  for (let n = 3000; n < 7000; n += 37) {
+    const window = completionWindow(lines(2000).slice(0, n), 1000);
+    expect(window.length).toBeGreaterThanOrEqual(750);
+    expect(window.length).toBeLessThan(1500);
+  }
+});
+
 it('begins at the start of a line where there is one', () => {
   const prefix = lines(2000);
   expect(completionWindow(prefix)).toMatch(/^line \d+\n/);
@@ -187,6 +195,14 @@ describe('the way to fill a gap', () => {
   const format = fimFormat(own);
   const at = (prefix: string, suffix: string, mode: 'line' | 'block' = 'line') =>
     gapOf(format, { prefix, suffix, mode });
+
+  it('shows as much of the text before as the family likes', () => {
+    const prefix = lines(1000);
+    expect(at(prefix, '').text.length).toBeLessThan(1500);
+    const others = { ...format, nCandidates: 1, windowChars: 4000 } as FimFormat;
+    expect(gapOf(others, { prefix, suffix: '', mode: 'line' }).text.length).toBeGreaterThan(2900);
+    expect(gapOf(null, { prefix, suffix: '', mode: 'line' }).text.length).toBeGreaterThan(1400);
+  });
 
   it('is to read on at the start of a line, among candidates that the text behind tells apart', () => {
     const gap = at('a();\n  ', '\n  c();\n');

@@ -1,22 +1,16 @@
 // The tokens that a completion starts from, laid out so that the engine can reuse what it computed for the previous
 // keystroke: what changes least stands first.
 import type { CompleteRequest } from '../common/engine-contract.ts';
-import type { FimFormat } from './completion-formats.ts';
+import { type FimFormat, usualWindowChars } from './completion-formats.ts';
 import type { NativeModel } from './native.d.ts';
-
-/**
- * Characters kept before the cursor. About a quarter of them are tokens: what a CPU prefills in two seconds the
- * first time, and finds in its KV cache every time after.
- */
-const windowChars = 2000;
-const stepChars = 1000;
 
 /**
  * The end of `prefix`. Its start moves in steps and not with every keystroke: two requests a few keys apart begin with
  * the same text, so only the new end is computed. It lies at the start of a line where there is one.
- * @return between `windowChars - stepChars / 2` and `windowChars + stepChars` characters, or all of a shorter prefix
+ * @return between 3/4 and 3/2 of `windowChars`, or all of a shorter prefix
  */
-export function completionWindow(prefix: string): string {
+export function completionWindow(prefix: string, windowChars = usualWindowChars): string {
+  const stepChars = windowChars / 2;
   const start = Math.floor(Math.max(0, prefix.length - windowChars) / stepChars) * stepChars;
   if (start === 0) return prefix;
   const newline = prefix.indexOf('\n', start);
@@ -80,8 +74,8 @@ const unfinishedLine = new RegExp(`\\n?${unfinished.source}`, 'u');
  * @param takesBreak but not for our own model, which has a break and the indentation behind it in one token, and was trained
  *   with middles that begin with them (forge/cuts.py)
  */
-export function splitPrefix(prefix: string, takesBreak = false): SplitPrefix {
-  const window = completionWindow(prefix);
+export function splitPrefix(prefix: string, takesBreak = false, windowChars = usualWindowChars): SplitPrefix {
+  const window = completionWindow(prefix, windowChars);
   const beginWith = (takesBreak ? unfinishedLine : unfinished).exec(window)?.[0] ?? '';
   return { text: window.slice(0, window.length - beginWith.length), beginWith };
 }
@@ -106,14 +100,20 @@ export function gapOf(
   format: FimFormat | null,
   { prefix, suffix, mode }: Pick<CompleteRequest, 'prefix' | 'suffix' | 'mode'>,
 ): Gap {
-  const nCandidates = format?.nCandidates ?? 1;
-  if (nCandidates === 1) return { ...splitPrefix(prefix), isForward: false, nCandidates, followedBy: '' };
+  const { nCandidates, windowChars } = format ?? { nCandidates: 1, windowChars: usualWindowChars };
+  if (nCandidates === 1)
+    return {
+      ...splitPrefix(prefix, /*takesBreak=*/ false, windowChars),
+      isForward: false,
+      nCandidates,
+      followedBy: '',
+    };
   const behind = textBehind(suffix);
   const isWholeLine = /(?:^|\n)[ \t]*$/.test(prefix.slice(-windowChars)) && /^[ \t\r]*\n/.test(behind);
   const isForward = behind === '' || (mode === 'line' && isWholeLine);
   const followedBy = isForward ? behind || '\n' : (shownBehind.exec(behind)?.[0] ?? '');
   const candidates = mode === 'line' ? { nCandidates, followedBy } : { nCandidates: 1, followedBy: '' };
-  return { ...splitPrefix(prefix, /*takesBreak=*/ true), isForward, ...candidates };
+  return { ...splitPrefix(prefix, /*takesBreak=*/ true, windowChars), isForward, ...candidates };
 }
 
 /** The other way to ask, where a key may lead to it; null if none does. */
