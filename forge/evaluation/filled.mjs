@@ -23,6 +23,9 @@ import { infillingTasks } from './samples.mjs';
 /** Of 124: TinyLlama takes half an hour for so many. */
 const nProblems = 60;
 
+/** Of held-out packages, for the tasks in them. */
+export const filesPerLanguage = 4;
+
 /** Tasks, and what both filled in. @param {Context} context */
 export async function filled(context) {
   const { tasks: all } = await infillingTasks(context.data);

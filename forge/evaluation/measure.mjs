@@ -78,8 +78,21 @@ export async function measureBits({ folder, program, contestant, excerpts, nThre
 export async function measureFilling({ folder, part, addon, contestant, tasks, nThreads, progress }) {
   const store = await openStore(storePath(folder, part, contestant));
   const [model, ...drafts] = await hashesOfModels(contestant);
-  const keyOf = (/** @type {Task} */ { kind, path, repository, prefix, suffix, maxTokens }) =>
-    sha256(JSON.stringify([version, model, kind, path, repository, prefix, suffix, maxTokens, ...drafts]));
+  const keyOf = (/** @type {Task} */ { kind, path, repository, prefix, suffix, maxTokens, files }) =>
+    sha256(
+      JSON.stringify([
+        version,
+        model,
+        kind,
+        path,
+        repository,
+        prefix,
+        suffix,
+        maxTokens,
+        ...drafts,
+        ...(files ? [files] : []),
+      ]),
+    );
   const missing = tasks.filter((task) => !store.rows.has(keyOf(task)));
   if (missing.length > 0) {
     const filler = await openFiller({ addon, model: contestant.path, draft: contestant.draft, nThreads });

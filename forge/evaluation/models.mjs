@@ -7,7 +7,7 @@ import { root } from '../../scripts/lib/process.mjs';
 
 /** @typedef {import('./samples.mjs').Task} Task */
 /** @typedef {import('../../electron/engine/native.d.ts').NativeModel} NativeModel */
-/** @typedef {typeof import('../../electron/engine/completion-formats.ts') & typeof import('../../electron/engine/completion-prompt.ts') & typeof import('../../electron/engine/block-end.ts')} AppCode */
+/** @typedef {typeof import('../../electron/engine/completion-formats.ts') & typeof import('../../electron/engine/completion-prompt.ts') & typeof import('../../electron/engine/block-end.ts')} PromptCode */
 /**
  * @typedef {object} Filled
  * @property {string} text
@@ -26,11 +26,15 @@ import { root } from '../../scripts/lib/process.mjs';
 
 const nCtx = 2048;
 
-/** The app's modules are TypeScript, which Node 20 does not run. @returns {Promise<AppCode>} */
-async function appCode() {
+const promptCode = ['completion-formats', 'completion-prompt', 'block-end'].map((name) => `electron/engine/${name}.ts`);
+
+/**
+ * The app's modules are TypeScript, which Node 20 does not run.
+ * @param {string[]} paths relative to the root @returns {Promise<any>} what all of them export
+ */
+export async function appCode(paths) {
   const { rolldown } = await import('rolldown');
-  const names = ['completion-formats', 'completion-prompt', 'block-end'];
-  const input = names.map((name) => join(root, 'electron', 'engine', `${name}.ts`));
+  const input = paths.map((path) => join(root, path));
   const bundle = await rolldown({ input, platform: 'node', logLevel: 'warn' });
   const folder = join(root, 'build', 'forge', 'evaluation', 'app');
   await bundle.write({ dir: folder, format: 'esm' });
@@ -43,7 +47,8 @@ async function appCode() {
  * @param {{ addon: string, model: string, draft?: string | undefined, nThreads: number }} options
  */
 export async function openFiller({ addon, model: path, draft: draftPath, nThreads }) {
-  const { fimFormat, gapOf, completionPrompt, blockEnd } = await appCode();
+  /** @type {PromptCode} */
+  const { fimFormat, gapOf, completionPrompt, blockEnd } = await appCode(promptCode);
   /** @type {import('../../electron/engine/native.d.ts').NativeAddon} */
   const { loadModel } = createRequire(import.meta.url)(addon);
   const load = (/** @type {string} */ file) => loadModel(file, { nThreads }).promise;
@@ -64,11 +69,11 @@ export async function openFiller({ addon, model: path, draft: draftPath, nThread
 
     /** @param {Task} task @returns {Promise<Filled>} */
     fill: async (task) => {
-      const { kind, prefix, suffix, path, repository, maxTokens } = task;
+      const { kind, prefix, suffix, path, repository, maxTokens, files = [] } = task;
       const isSpan = kind === 'random span';
       /** @type {'line' | 'block'} */
       const mode = isSpan || kind === 'block' ? 'block' : 'line';
-      const request = { path, prefix, suffix, repository, files: [], mode };
+      const request = { path, prefix, suffix, repository, files, mode };
       const gap = gapOf(format, request);
       const { beginWith, nCandidates, followedBy } = gap;
       // What stands before the cursor already is said again.

@@ -8,7 +8,8 @@ import { capture, root } from '../../scripts/lib/process.mjs';
 import { step } from '../../scripts/lib/steps.mjs';
 import { importWeights } from '../import.mjs';
 import { findPython } from '../python.mjs';
-import { fillByBoth, filled, isExact, membersOf } from './filled.mjs';
+import { context } from './context.mjs';
+import { filesPerLanguage, fillByBoth, filled, isExact, membersOf } from './filled.mjs';
 import { latency } from './latency.mjs';
 import { measureBits, measurePasses } from './measure.mjs';
 import { blockTasks, excerpts, lineTasks, tokenTexts } from './samples.mjs';
@@ -25,9 +26,7 @@ import { inWords, percent, plain, signed, signedPercent } from './words.mjs';
 /** @typedef {import('./filled.mjs').Section} Section */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-export const parts = { bits, infilling, lines, blocks, tokens, acceptance, latency };
-
-const filesPerLanguage = 4;
+export const parts = { bits, infilling, lines, context, blocks, tokens, acceptance, latency };
 
 /** @param {Section[]} sections */
 export function reportOf(sections) {

@@ -22,6 +22,9 @@ import { languageOf } from '../corpus/files.mjs';
  * @property {string} suffix as an editor has it: where a line is asked for, its end belongs to the suffix
  * @property {string} expected
  * @property {number} maxTokens
+ * @property {string} [wholePrefix] all of its file before the gap
+ * @property {string} [folder] of its package, relative to the root
+ * @property {{ path: string, text: string }[]} [files] parts of others, as the app adds them
  * @property {{ before: string, after: string }} [program] that runs the task's tests with the reply between the two
  */
 /** @typedef {{ id: string, language: Language, group: string, text: string }} Excerpt */
@@ -130,7 +133,7 @@ async function heldOutFiles(corpus, manifest, language, leastChars) {
       if (languageOf(path) !== language) continue;
       const text = await readFile(join(root, file), 'utf8');
       if (text.length >= leastChars)
-        files.push({ name: `${entry.folder}/${path}`, repository: entry.name, path, text });
+        files.push({ name: `${entry.folder}/${path}`, folder, repository: entry.name, path, text });
     }
     if (files.length > 0) packages.push(shuffled(files, ({ name }) => `file ${name}`));
   }
@@ -161,7 +164,7 @@ export async function excerpts(corpus, manifest, share = 1) {
   return result;
 }
 
-/** @typedef {{ name: string, repository: string, path: string, text: string }} SourceFile */
+/** @typedef {{ name: string, folder: string, repository: string, path: string, text: string }} SourceFile */
 
 /**
  * @param {SourceFile} file
@@ -169,14 +172,16 @@ export async function excerpts(corpus, manifest, share = 1) {
  *   in its text: where what is shown begins, and the gap
  * @returns {Task}
  */
-function gapIn({ name, repository, path, text }, { kind, language, start, cursor, end, maxTokens }) {
+function gapIn({ name, folder, repository, path, text }, { kind, language, start, cursor, end, maxTokens }) {
   return {
     id: `${name}:${cursor}`,
     kind,
     group: `${language}/${name}`,
     path,
     repository,
+    folder,
     prefix: text.slice(start, cursor).toWellFormed(),
+    wholePrefix: text.slice(0, cursor).toWellFormed(),
     suffix: text.slice(end, end + 2000).toWellFormed(),
     expected: text.slice(cursor, end),
     maxTokens,
