@@ -48,7 +48,7 @@ export async function context(context) {
 }
 
 /** Each with what the app's window would ask the workspace for at its place. @param {Task[]} tasks @returns {Promise<Task[]>} */
-async function withSimilarParts(tasks) {
+export async function withSimilarParts(tasks) {
   /** @type {typeof import('../../electron/workspace/similar.ts') & typeof import('../../renderer/features/completion/context-files.ts')} */
   const { SimilarParts, ContextFiles } = await appCode([
     'electron/workspace/similar.ts',

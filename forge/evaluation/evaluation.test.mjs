@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, expect, it } from 'vitest';
 import { root } from '../../scripts/lib/process.mjs';
+import { withSimilarParts } from './context.mjs';
 import { isExact } from './measure.mjs';
 import { cutAtSuffix } from './models.mjs';
 import { bitsMembers } from './parts.mjs';
@@ -157,12 +158,23 @@ it('takes the same excerpts and cursors every time, from held-out packages only'
     const tasks = await lineTasks(corpus, manifest, 3);
     expect(tasks).toEqual(await lineTasks(corpus, manifest, 3));
     expect(tasks.length).toBe(4);
-    for (const { prefix, expected, suffix } of tasks) {
+    for (const { prefix, wholePrefix, folder, expected, suffix } of tasks) {
+      expect(wholePrefix?.endsWith(prefix)).toBe(true);
+      expect(text.startsWith(`${wholePrefix}${expected}`)).toBe(true);
+      expect(folder).toBe(`${corpus}/heldout/one-1`);
       expect(text).toContain(prefix + expected + suffix);
       expect(suffix.startsWith('\n')).toBe(true);
       expect(expected.length).toBeGreaterThanOrEqual(3);
       expect(expected).not.toContain('\n');
     }
+    // There is no other file yet.
+    expect((await withSimilarParts(tasks)).map(({ files }) => files)).toEqual(tasks.map(() => []));
+    await writeFile(join(root, corpus, 'heldout/one-1', 'b.ts'), `// b\n${text}`);
+    for (const { files } of await withSimilarParts(tasks)) {
+      expect(files?.map(({ path }) => path)).toEqual(['b.ts']);
+      expect(`// b\n${text}`).toContain(files?.[0]?.text);
+    }
+    await rm(join(root, corpus, 'heldout/one-1', 'b.ts'));
     // Nothing opens a block there.
     expect(await blockTasks(corpus, manifest, 3)).toEqual([]);
     const functions = Array.from(
