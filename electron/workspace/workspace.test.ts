@@ -45,12 +45,24 @@ it('answers that no folder is open to every call, before and after', async () =>
       client.createDirectory({ path: 'a' }),
       client.rename({ from: 'a', to: 'b' }),
       client.findFiles({ limit: 1 }),
+      client.similar({ path: 'a.ts', text: '' }),
     ]);
-  const refused = Array.from({ length: 6 }, () => ({ status: 'rejected', reason: expect.objectContaining(noFolder) }));
+  const refused = Array.from({ length: 7 }, () => ({ status: 'rejected', reason: expect.objectContaining(noFolder) }));
   expect(await all()).toEqual(refused);
   await control.setRoot({ root: temporaryFolder() });
   await control.setRoot({ root: null });
   expect(await all()).toEqual(refused);
+});
+
+it('finds the part of another file that looks like a text', async () => {
+  const { client } = await opened({ 'a.ts': 'move(ship, harbour);', 'b.ts': 'sink(ship);\nmove(ship, harbour);' });
+  const text = 'move(ship, harb';
+  expect(await client.similar({ path: 'a.ts', text })).toEqual({
+    part: { path: 'b.ts', text: 'sink(ship);\nmove(ship, harbour);' },
+  });
+  expect(await client.similar({ path: 'a.py', text })).toEqual({ part: null });
+  await expect(client.similar({ path: '../a.ts', text })).rejects.toMatchObject({ code: 'OUTSIDE_WORKSPACE' });
+  await expect(client.similar({ path: 'a.ts', text: 'x'.repeat(10_001) })).rejects.toThrow();
 });
 
 it('lists, reads, writes, makes and renames what is in the folder', async () => {
