@@ -24,6 +24,8 @@ export const kvCheckSchema = z.object({
       bits: z.number(),
     }),
   ),
+  /** The packing's that it was made with: one that lay beside the model, or one of its own. Older checks do not say. */
+  calibration: z.enum(['kept', 'made', 'none']).optional(),
   /** Why there was no check, in a sentence. */
   problem: z.string().nullable(),
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type KvCheck, passes, smallestPassing } from '../common/kv-check.ts';
 import { checkKv } from './kv-check.ts';
-import type { NativeKvDivergence, NativeModel } from './native.d.ts';
+import type { NativeKvCheck, NativeKvDivergence, NativeModel } from './native.d.ts';
 import { FakeAddon, type FakeEngine, nativeError, stats } from './testing/fake-addon.ts';
 
 const result = (meanKld: number, perplexity = 6): NativeKvDivergence => ({
@@ -12,6 +12,11 @@ const result = (meanKld: number, perplexity = 6): NativeKvDivergence => ({
   perplexity,
   perplexityExact: 6,
   bitsLong: 3.15,
+});
+
+const checked = (klds: number[], calibration: NativeKvCheck['calibration'] = 'made'): NativeKvCheck => ({
+  calibration,
+  results: klds.map((kld) => result(kld)),
 });
 
 /** A model that reads `tokensPerMs`, and whose check is `check`. */
@@ -46,7 +51,7 @@ describe('the check of the KV cache', () => {
       tokensPerMs: 0.06,
       check: (calibration, tokens, nCtx, presets) => {
         seen.push({ nCalibration: calibration.length, nCtx, nTokens: tokens.length, presets });
-        return { promise: Promise.resolve([result(0.05), result(0.012), result(0.002)]), cancel: () => {} };
+        return { promise: Promise.resolve(checked([0.05, 0.012, 0.002])), cancel: () => {} };
       },
     });
     const check = await checking;
@@ -57,7 +62,7 @@ describe('the check of the KV cache', () => {
   });
 
   it('measures the speed on another text the next time: what was read is in the cache', async () => {
-    const check = () => ({ promise: Promise.resolve([result(0.05), result(0.012), result(0.002)]), cancel: () => {} });
+    const check = () => ({ promise: Promise.resolve(checked([0.05, 0.012, 0.002])), cancel: () => {} });
     const first = await started({ tokensPerMs: 0.06, check });
     const second = await started({ tokensPerMs: 0.06, check, nowMs: 1007 });
     expect(second.asked).toHaveLength(first.asked.length);
@@ -79,6 +84,16 @@ describe('the check of the KV cache', () => {
     });
   });
 
+  it('says whether the calibration that came with the model was kept', async () => {
+    for (const calibration of ['kept', 'made'] as const) {
+      const { checking } = await started({
+        tokensPerMs: 1,
+        check: () => ({ promise: Promise.resolve(checked([0.05, 0.012, 0.002], calibration)), cancel: () => {} }),
+      });
+      expect(await checking).toMatchObject({ chosen: 'compact', calibration });
+    }
+  });
+
   it('measures without a calibration where none can be written', async () => {
     const calibrations: number[] = [];
     const { checking } = await started({
@@ -88,17 +103,17 @@ describe('the check of the KV cache', () => {
         const promise =
           calibration.length > 0
             ? Promise.reject(nativeError('file_unreadable'))
-            : Promise.resolve([result(0.5), result(0.1), result(0.001)]);
+            : Promise.resolve(checked([0.5, 0.1, 0.001], 'none'));
         return { promise, cancel: () => {} };
       },
     });
-    expect(await checking).toMatchObject({ chosen: 'safe', problem: null });
+    expect(await checking).toMatchObject({ chosen: 'safe', calibration: 'none', problem: null });
     expect(calibrations).toHaveLength(2);
     expect(calibrations[1]).toBe(0);
   });
 
   it('ends when it is cancelled', async () => {
-    const { promise, reject } = Promise.withResolvers<NativeKvDivergence[]>();
+    const { promise, reject } = Promise.withResolvers<NativeKvCheck>();
     const { checking, abort } = await started({
       tokensPerMs: 1,
       check: () => {

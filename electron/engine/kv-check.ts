@@ -29,7 +29,7 @@ export async function checkKv(
   // From another place each time: what an earlier check has read is in the cache, and nothing to tell a speed from.
   const start = nowMs % Math.max(1, measured.length - nSpeed);
   const tokensPerMs = await readingSpeed({ engine }, measured.slice(start, start + nSpeed), signal);
-  // The calibration reads a window; then one is read in f16 and once with each preset.
+  // Where none fits the model the calibration reads a window; then one is read in f16 and once with each preset.
   const nPlanned = Math.floor((plannedMs * tokensPerMs) / (presets.length + 2));
   const nCtx = Math.min(nPlanned, mostWindow, model.info.nCtxTrain, calibration.length, measured.length);
   if (nCtx < leastWindow) {
@@ -41,15 +41,16 @@ export async function checkKv(
   try {
     const found = await measure(model, calibration.slice(0, nCtx), window, signal);
     const results = presets.flatMap((preset, i) => {
-      const of = found[i];
+      const of = found.results[i];
       // A model that computes no numbers diverges by none.
       if (!of || !Number.isFinite(of.meanKld)) return [];
       const { meanKld, flips, perplexity, perplexityExact, bitsLong } = of;
       return [{ preset, meanKld, flips, perplexityRatio: perplexity / perplexityExact, bits: bitsLong }];
     });
     if (results.length < presets.length) return unchecked('What it computes are no numbers.');
-    const nTokens = found[0]?.nTokens ?? 0;
-    return { ...about, chosen: smallestPassing(results), nTokens, results, problem: null };
+    const nTokens = found.results[0]?.nTokens ?? 0;
+    const { calibration: source } = found;
+    return { ...about, chosen: smallestPassing(results), nTokens, results, calibration: source, problem: null };
   } catch (error) {
     signal?.throwIfAborted();
     const { code, message } = error as NativeError;
@@ -90,7 +91,7 @@ async function measure(
   try {
     return await run(calibration);
   } catch (error) {
-    // A folder that cannot be written to keeps no calibration: then the presets have to pass without one.
+    // A folder that cannot be written to takes no calibration: then the presets have to pass without one.
     if ((error as NativeError).code !== 'file_unreadable') throw error;
     return await run(new Int32Array());
   }

@@ -243,6 +243,13 @@ export interface NativeKvDivergence {
   bitsLong: number;
 }
 
+export interface NativeKvCheck {
+  /** That it was made with: the one beside the model, where that fits it; else a new one, or none. */
+  calibration: 'kept' | 'made' | 'none';
+  /** One per preset. */
+  results: NativeKvDivergence[];
+}
+
 export type NativeKvPreset = 'exact' | 'safe' | 'compact' | 'max';
 
 export interface NativeEngine {
@@ -294,8 +301,8 @@ export interface NativeModel {
     passMs?: Float64Array;
   }): NativeEngine;
   /**
-   * Calibrates the packing of keys and values on one text, if it is not empty, and writes that beside the model; then
-   * measures presets on another. @returns one result per preset
+   * Measures presets on a text, with the calibration of the packing of keys and values that lies beside the model. Where
+   * none fits it, one is made of another text before, if that is not empty, and written beside the model.
    * @throws (rejects) NativeError cancelled, invalid_argument, file_unreadable, model_unsupported
    */
   checkKv(
@@ -303,7 +310,7 @@ export interface NativeModel {
     tokens: Int32Array,
     nCtx: number,
     presets: NativeKvPreset[],
-  ): { promise: Promise<NativeKvDivergence[]>; cancel(): void };
+  ): { promise: Promise<NativeKvCheck>; cancel(): void };
   /** Frees the weights now instead of at the next garbage collection, once no engine uses them. */
   dispose(): void;
 }

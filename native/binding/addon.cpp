@@ -244,13 +244,11 @@ class ModelObject final : public Napi::ObjectWrap<ModelObject> {
     const auto is_cancelled = std::make_shared<std::atomic<bool>>(false);
     auto work = [model = model(env), calibration = std::move(calibration), tokens = std::move(tokens), n_ctx,
                  presets = std::move(presets), is_cancelled] {
-      const auto goes_on = [&](float) { return !is_cancelled->load(); };
-      if (!calibration.empty()) calibrate_kv(*model, calibration, goes_on);
-      return measure_kv(*model, tokens, n_ctx, presets, goes_on);
+      return outpost::check_kv(*model, calibration, tokens, n_ctx, presets, [&] { return !is_cancelled->load(); });
     };
     auto handle = Napi::Object::New(env);
-    handle.Set("promise", PromiseWorker<std::vector<KvDivergence>>::start(env, std::move(work),
-                                                                          "measuring how keys and values may be kept"));
+    handle.Set("promise",
+               PromiseWorker<KvCheck>::start(env, std::move(work), "measuring how keys and values may be kept"));
     handle.Set("cancel", Napi::Function::New(env, [is_cancelled](const Napi::CallbackInfo&) { *is_cancelled = true; }));
     return handle;
   }

@@ -113,10 +113,13 @@ Napi::Object to_js(Napi::Env env, const KvDivergence& divergence) {
   return object;
 }
 
-Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences) {
-  auto array = Napi::Array::New(env, divergences.size());
-  for (uint32_t i = 0; i < divergences.size(); ++i) array.Set(i, to_js(env, divergences[i]));
-  return array;
+Napi::Object to_js(Napi::Env env, const KvCheck& check) {
+  auto results = Napi::Array::New(env, check.divergences.size());
+  for (uint32_t i = 0; i < check.divergences.size(); ++i) results.Set(i, to_js(env, check.divergences[i]));
+  auto object = Napi::Object::New(env);
+  object.Set("calibration", kKvCalibrationSourceNames[static_cast<size_t>(check.calibration)]);
+  object.Set("results", results);
+  return object;
 }
 
 Napi::Object to_js(Napi::Env env, const LayerSpeed& speed) {

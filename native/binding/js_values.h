@@ -10,7 +10,7 @@ Napi::Object to_js(Napi::Env env, const GenerateStats& stats);
 Napi::Object to_js(Napi::Env env, const EngineStats& stats);
 Napi::Object to_js(Napi::Env env, const CacheFile& file);
 Napi::Object to_js(Napi::Env env, const KvDivergence& divergence);
-Napi::Array to_js(Napi::Env env, const std::vector<KvDivergence>& divergences);
+Napi::Object to_js(Napi::Env env, const KvCheck& check);
 Napi::Object to_js(Napi::Env env, const ExpertCacheStats& stats);
 Napi::Value to_js(Napi::Env env, double number);
 Napi::Object to_js(Napi::Env env, const LayerSpeed& speed);

@@ -505,6 +505,28 @@ std::vector<KvDivergence> measure_kv(const Model& model, std::span<const int32_t
                                      std::span<const std::string> formats,
                                      const std::function<bool(float fraction)>& on_progress = {});
 
+/// The calibration that a check of formats was made with.
+enum class KvCalibrationSource {
+  kNone,  ///< none
+  kKept,  ///< the one beside the model
+  kMade,  ///< a new one, as none beside the model fitted it
+};
+/// Their names, in that order.
+inline constexpr const char* kKvCalibrationSourceNames[] = {"none", "kept", "made"};
+
+struct KvCheck {
+  KvCalibrationSource calibration = KvCalibrationSource::kNone;
+  std::vector<KvDivergence> divergences;  ///< one for each format
+};
+
+/// measure_kv with the calibration beside the model, which is used and stays as it is where it fits the model: one that
+/// came with it was measured on more text than a check has time for. Only where none fits calibrate_kv makes one first.
+/// @param calibration_tokens what that reads; empty: no calibration is made
+/// @param goes_on asked before every layer, from the calling thread; false ends it with kCancelled
+/// @throws EngineError as calibrate_kv and measure_kv
+KvCheck check_kv(const Model& model, std::span<const int32_t> calibration_tokens, std::span<const int32_t> tokens,
+                 int32_t n_ctx, std::span<const std::string> formats, const std::function<bool()>& goes_on = {});
+
 /// Bytes that keys and values of one sequence of n_tokens take, all included: packed pages, the latest ones, sinks.
 /// @throws EngineError kInvalidArgument
 uint64_t kv_sequence_bytes(const Model& model, int32_t n_tokens, const std::string& kv);

@@ -207,13 +207,16 @@ LoadedModel::LoadedModel(const std::string& path, const LoadOptions& options, co
   fill_info(options);
 }
 
-/// One that cannot be used is as good as none: packing costs a little more then.
-void LoadedModel::find_calibration() {
+bool LoadedModel::find_calibration() const {
+  std::shared_ptr<const KvCalibration> found;
   try {
-    calibration_ = load_calibration(network_->kv_shape(), fingerprint(), kv_calibration_path(file_.path()));
+    found = load_calibration(network_->kv_shape(), fingerprint(), kv_calibration_path(file_.path()));
   } catch (const EngineError& error) {
     log_warning(error.what());
   }
+  const bool is_there = found != nullptr;
+  set_calibration(std::move(found));
+  return is_there;
 }
 
 KvFormat LoadedModel::kv_format(const std::string& name) const {

@@ -47,6 +47,9 @@ class LoadedModel final : public Model {
   /// "-plain" behind one leaves the calibration out. @throws EngineError kInvalidArgument
   KvFormat kv_format(KvPreset preset) const { return kv_format(kKvPresetNames[static_cast<size_t>(preset)]); }
   KvFormat kv_format(const std::string& name) const;
+  /// Takes over the calibration that lies beside the model now, for caches made from now on. One that cannot be used is
+  /// as good as none: packing costs a little more then. @return whether there is one that fits
+  bool find_calibration() const;
   /// For caches made from now on.
   void set_calibration(std::shared_ptr<const KvCalibration> calibration) const;
 
@@ -55,7 +58,6 @@ class LoadedModel final : public Model {
 
  private:
   void fill_info(const LoadOptions& options);
-  void find_calibration();
 
   GgufFile file_;
   uint64_t fingerprint_;

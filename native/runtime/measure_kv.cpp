@@ -103,4 +103,18 @@ std::vector<KvDivergence> measure_kv(const Model& model, std::span<const int32_t
   return results;
 }
 
+KvCheck check_kv(const Model& model, std::span<const int32_t> calibration_tokens, std::span<const int32_t> tokens,
+                 int32_t n_ctx, std::span<const std::string> formats, const std::function<bool()>& goes_on) {
+  const auto on_progress = [&](float) { return !goes_on || goes_on(); };
+  KvCheck check;
+  if (static_cast<const LoadedModel&>(model).find_calibration()) {
+    check.calibration = KvCalibrationSource::kKept;
+  } else if (!calibration_tokens.empty()) {
+    calibrate_kv(model, calibration_tokens, on_progress);
+    check.calibration = KvCalibrationSource::kMade;
+  }
+  check.divergences = measure_kv(model, tokens, n_ctx, formats, on_progress);
+  return check;
+}
+
 }  // namespace outpost

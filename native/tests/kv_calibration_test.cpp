@@ -209,3 +209,53 @@ TEST_CASE("a calibration lies beside its model, and is refused by others and whe
   const auto again = std::dynamic_pointer_cast<LoadedModel>(Model::load(model->info().path, {}));
   CHECK(again->kv_format("compact").calibration == nullptr);
 }
+
+TEST_CASE("a check keeps the calibration that fits its model, and makes one only where none does") {
+  const TempDir dir;
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  tiny.n_layer = 2;
+  tiny = with_random_weights(tiny);
+  const auto model = std::dynamic_pointer_cast<LoadedModel>(Model::load(dir.write("tiny.gguf", tiny.bytes()), {}));
+  std::vector<int32_t> came_with, own, measured;
+  for (int32_t i = 0; i < 400; ++i) {
+    came_with.push_back((i * 7919 + i / 7) % model->info().n_vocab);
+    own.push_back((i * 104729 + i / 5) % model->info().n_vocab);
+    measured.push_back((i * 31 + i / 3) % model->info().n_vocab);
+  }
+  constexpr const char* kFile = "tiny.gguf.kv-calibration";
+  const std::vector<std::string> formats{"compact", "compact-plain"};
+  const auto check = [&](std::span<const int32_t> tokens) { return check_kv(*model, tokens, measured, 400, formats); };
+  const auto mean_kld = [](const std::vector<KvDivergence>& results) { return results.at(0).mean_kld; };
+
+  // It came with the model, and after this one was loaded: as a file that another engine wrote.
+  calibrate_kv(*Model::load(dir.path("tiny.gguf"), {}), came_with);
+  const std::string shipped = dir.read(kFile);
+  const KvCheck kept = check(own);
+  CHECK(kept.calibration == KvCalibrationSource::kKept);
+  CHECK(dir.read(kFile) == shipped);
+  const auto loaded = std::dynamic_pointer_cast<LoadedModel>(Model::load(dir.path("tiny.gguf"), {}));
+  REQUIRE(model->kv_format("compact").calibration != nullptr);
+  CHECK(model->kv_format("compact").calibration->hash == loaded->kv_format("compact").calibration->hash);
+  REQUIRE(kept.divergences.size() == 2);
+  CHECK(mean_kld(kept.divergences) == mean_kld(measure_kv(*loaded, measured, 400, formats)));
+  CHECK(check({}).calibration == KvCalibrationSource::kKept);
+
+  std::string damaged = shipped, others = shipped;
+  damaged.back() = static_cast<char>(damaged.back() ^ 0x11);
+  others[16] = static_cast<char>(others[16] ^ 0x11);  // of the fingerprint
+  for (const std::string& useless : {damaged, others}) {
+    dir.write(kFile, useless);
+    const KvCheck plain = check({});
+    CHECK(plain.calibration == KvCalibrationSource::kNone);
+    CHECK(model->kv_format("compact").calibration == nullptr);
+    CHECK(mean_kld(plain.divergences) == plain.divergences.at(1).mean_kld);
+    CHECK(dir.read(kFile) == useless);
+
+    const KvCheck made = check(own);
+    CHECK(made.calibration == KvCalibrationSource::kMade);
+    CHECK(mean_kld(made.divergences) != plain.divergences.at(1).mean_kld);
+    CHECK(dir.read(kFile) != useless);
+    CHECK(check(came_with).calibration == KvCalibrationSource::kKept);
+  }
+}

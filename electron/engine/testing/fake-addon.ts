@@ -230,7 +230,10 @@ export class FakeAddon implements NativeAddon {
   listDevices = (): Promise<NativeDevice[]> => Promise.resolve(this.devices);
   /** What any two models are to each other. */
   compatibility: ReturnType<NativeModel['draftCompatibility']> = { kind: 'same_tokens', reason: '' };
-  checkKv: NativeModel['checkKv'] = () => ({ promise: Promise.resolve([]), cancel: () => {} });
+  checkKv: NativeModel['checkKv'] = () => ({
+    promise: Promise.resolve({ calibration: 'none', results: [] }),
+    cancel: () => {},
+  });
   /** Thrown by `createEngine` with a draft model. */
   draftRefusal: Error | null = null;
   /** What the engine was created with, last. */
