@@ -123,7 +123,7 @@ void DecodeLoop::end_unwanted() {
   for (auto& [id, request] : running_) {
     if (request->is_cancelled) {
       over.emplace_back(request, StopReason::kCancelled);
-    } else if (request->is_past_deadline(now)) {
+    } else if (now >= request->deadline()) {
       over.emplace_back(request, StopReason::kDeadline);
     }
   }
@@ -280,14 +280,16 @@ void DecodeLoop::run_pass() {
   cool_down(pass_ms);
 }
 
-/// A pause after a pass, if the device is hot and all that runs is background work; whoever comes ends it, and a
-/// cancel.
+/// A pause after a pass, if the device is hot and all that runs is background work; whoever comes ends it, a cancel,
+/// and the first deadline.
 void DecodeLoop::cool_down(double pass_ms) {
   const auto is_urgent = [](const auto& running) { return running.second->params.priority != Priority::kBackground; };
   if (running_.empty() || std::any_of(running_.begin(), running_.end(), is_urgent)) return;
   const double pause_ms = pace_.pause_ms(pass_ms, Clock::now());
   if (pause_ms <= 0) return;
-  const double paused_ms = queue_.pause(pause_ms);
+  auto end = Clock::time_point::max();
+  for (const auto& [id, request] : running_) end = std::min(end, request->deadline());
+  const double paused_ms = queue_.pause(pause_ms, end);
   queue_.change_stats([&](EngineStats& stats) { stats.pause_ms += paused_ms; });
 }
 

@@ -67,15 +67,17 @@ void DecodeQueue::remove(uint64_t request_id) {
   stats_.n_active = static_cast<int32_t>(requests_.size());
 }
 
-double DecodeQueue::pause(double ms) {
+double DecodeQueue::pause(double ms, Request::Clock::time_point end) {
+  using Clock = Request::Clock;
   using Milliseconds = std::chrono::duration<double, std::milli>;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
+  end = std::min(end, start + std::chrono::duration_cast<Clock::duration>(Milliseconds(ms)));
   const auto is_cancelled = [](const auto& known) { return known.second->is_cancelled.load(); };
   std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, Milliseconds(ms), [&] {
+  wake_.wait_until(lock, end, [&] {
     return is_closed_ || !arrived_.empty() || !tasks_.empty() || std::ranges::any_of(requests_, is_cancelled);
   });
-  return Milliseconds(std::chrono::steady_clock::now() - start).count();
+  return Milliseconds(Clock::now() - start).count();
 }
 
 }  // namespace outpost

@@ -42,8 +42,9 @@ class DecodeQueue {
   std::optional<Work> take();
   /// A request is over.
   void remove(uint64_t request_id);
-  /// Returns when something comes, when a request is cancelled, or after so long. @return how long it was
-  double pause(double ms);
+  /// Returns when something comes, when a request is cancelled, after so long, or at `end`. @return how long it was, in
+  /// milliseconds
+  double pause(double ms, Request::Clock::time_point end);
   /// Whether an inline request came that was not taken yet.
   bool has_inline() const { return has_inline_; }
   void change_stats(auto&& change) {

@@ -33,8 +33,10 @@ struct Request {
     return sequence == nullptr ? n : n - sequence->n_past();
   }
   double age_ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - submitted).count(); }
-  bool is_past_deadline(Clock::time_point now) const {
-    return params.deadline_ms > 0 && now - submitted >= std::chrono::milliseconds(params.deadline_ms);
+  /// When it ends with what there is of it; far away if it has no deadline.
+  Clock::time_point deadline() const {
+    if (params.deadline_ms <= 0) return Clock::time_point::max();
+    return submitted + std::chrono::milliseconds(params.deadline_ms);
   }
 
   const uint64_t id;

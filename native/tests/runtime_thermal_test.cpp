@@ -122,6 +122,34 @@ TEST_CASE("on a hot device background work pauses, says the same, and gives way 
   CHECK(urgent.text() == cool.text());
 }
 
+TEST_CASE("a pause on a hot device ends at the deadline of a request that waits in it") {
+  const TempDir dir;
+  LoadOptions load;
+  load.n_threads = 1;
+  TinyLlama tiny;
+  tiny.pieces = word_pieces();
+  const auto model = Model::load(dir.write("tiny.gguf", with_random_weights(tiny).bytes()), load);
+  DecodeParts parts;
+  parts.temperature = [] { return 99.0; };
+  parts.before_layer = [] { std::this_thread::sleep_for(std::chrono::milliseconds(100)); };
+  Recorder patient, hurried;
+  const auto engine = create_engine(model, {}, parts);
+  GenerateRequest request;
+  request.tokens = {1, text_token(3)};
+  request.n_predict = 1000;
+  request.priority = Priority::kBackground;
+  request.draft.is_enabled = false;
+  engine->submit(request, patient.sink());
+  request.deadline_ms = 1000;  // in a pause: of 8 times 300 ms or more
+  const auto start = std::chrono::steady_clock::now();
+  engine->submit(request, hurried.sink());
+  hurried.wait();
+  const auto took = std::chrono::steady_clock::now() - start;
+  CHECK(hurried.reason == StopReason::kDeadline);
+  CHECK(took >= std::chrono::milliseconds(1000));
+  CHECK(took < std::chrono::milliseconds(1600));
+}
+
 TEST_CASE("a pause on a hot device ends when its request is cancelled") {
   const TempDir dir;
   LoadOptions load;
