@@ -17,7 +17,8 @@ constexpr uint64_t kPassOfDevice = 2048, kPassOfBoth = 64;
 /// Tokens of a pass whose attention is split by positions, a page to each split, or some pages of codes
 /// (kernels/portable/attention_codes.h).
 constexpr uint64_t kTokensInSplits = 16, kPagesOfCodesSplit = 4;
-/// Kept free for what is not counted one by one: codes of activations, inputs and recorded passes.
+/// Free when a model is loaded, for what is not counted one by one: codes of activations, inputs and recorded passes of
+/// all models.
 constexpr uint64_t kHeadroom = uint64_t{256} << 20;
 /// Rows of an image past the last expert's: those of the largest tile, and to the next multiple of 256.
 constexpr uint64_t kExpertRowsBeyond = 128 + 256;
@@ -100,7 +101,8 @@ LayerBytes read_layer_bytes(const GgufFile& file, const std::string& kv) {
   const uint64_t n_pages_of_split = format.is_exact() ? 1 : kPagesOfCodesSplit;
   bytes.workspace_per_page = kTokensInSplits * sizeof(float) * static_cast<uint64_t>(hp.n_head) *
                              static_cast<uint64_t>(shape.head_dim_v) / n_pages_of_split;
-  bytes.workspace = 2 * sizeof(float) * static_cast<uint64_t>(n_vocab) + kHeadroom;
+  bytes.workspace = 2 * sizeof(float) * static_cast<uint64_t>(n_vocab);
+  bytes.headroom = kHeadroom;
   if (n_ff_exp > 0) {
     // What gate and up make of a token and the results, for each expert that it uses; and the wider as f16, of which a
     // pass has rows besides (kernels/portable/expert_rows.h).
@@ -135,7 +137,11 @@ DeviceNeed device_need(const LayerBytes& bytes, LayerRange range, const LayerSum
   const bool has_first = range.first == 0, has_last = range.end == bytes.n_layer();
   const uint64_t n_pass = has_processor ? kPassOfBoth : kPassOfDevice;
   const auto pages_for = [](uint64_t n) { return (n + kKvPageSize - 1) / kKvPageSize; };
-  DeviceNeed need{layers.weights, 0, bytes.workspace + bytes.workspace_per_token * n_pass, layers.experts};
+  DeviceNeed need;
+  need.weights = layers.weights;
+  need.experts = layers.experts;
+  need.headroom = bytes.headroom;
+  need.workspace = bytes.workspace + bytes.workspace_per_token * n_pass + need.headroom;
   if (has_last) need.weights += bytes.output;
   if (has_first) need.weights += has_last ? bytes.table : bytes.embeddings;
   const uint64_t n_pages = pages_for(n_positions);

@@ -26,6 +26,7 @@ struct LayerBytes {
   uint64_t kv_unpacked = 0;       ///< of a page of one layer in f16, where pages are packed: long passes read that
   uint64_t workspace_per_token = 0, workspace = 0;  ///< activations of a pass, and what does not grow with it
   uint64_t workspace_per_page = 0;                  ///< of one text, for attention of few tokens
+  uint64_t headroom = 0;                            ///< kept free while a model is loaded, for what is not counted
   int32_t n_ctx_train = 0;
   int32_t n_expert = 0, n_expert_used = 0;  ///< of a layer, and of these per token; 0 without experts
 
@@ -61,7 +62,8 @@ LayerSum layer_sum(const LayerBytes& bytes, int32_t il);
 /// Bytes of these layers and what belongs to them, with keys and values of n_positions, by what they are for.
 struct DeviceNeed {
   uint64_t weights = 0, kv = 0, workspace = 0;
-  uint64_t experts = 0;  ///< of the weights
+  uint64_t experts = 0;   ///< of the weights
+  uint64_t headroom = 0;  ///< of the workspace: has to be free for the model to be loaded, and nobody takes it
   uint64_t total() const { return weights + kv + workspace; }
 };
 /// @param has_processor whether the processor computes other layers: a pass has as many tokens then as suit that

@@ -86,7 +86,9 @@ std::unique_ptr<Backend> create_gpu_backend(const DeviceRoom& room, const LoadOp
   if (budget < need.experts) host.n_taken += need.experts;  // pinned, all of them
   const uint64_t n_planned = need.total() - need.experts + std::min(need.experts, budget);
   if (room.shares_host_memory) host.n_taken += n_planned;
-  return outpost::create_backend(room.id, options, 0, {budget, need.experts}, std::min(n_planned, room.free_bytes));
+  // The next model finds a headroom of its own: of this one's, nothing is promised to anybody.
+  return outpost::create_backend(room.id, options, 0, {budget, need.experts},
+                                 std::min(n_planned, room.free_bytes) - std::min(need.headroom, room.free_bytes));
 }
 
 /// What a GPU needs for all layers; nothing of a file that cannot be loaded, which is for the loader to say.

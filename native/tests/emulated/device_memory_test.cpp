@@ -56,12 +56,15 @@ TEST_CASE("emulated device: a model is planned beside what those that are loaded
   const LayerBytes bytes = read_layer_bytes(GgufFile::open(path), "exact");
   LoadOptions options = on_device({kFittingLayers});
   options.n_device_positions = 100 * kMib / bytes.kv[0].fresh * kKvPageSize;  // of a layer
-  const uint64_t both = device_need(bytes, {0, 2}, false, options.n_device_positions).total();
+  const DeviceNeed both = device_need(bytes, {0, 2}, false, options.n_device_positions);
   const uint64_t one = device_need(bytes, {1, 2}, true, options.n_device_positions).total();
-  const LimitedRoom room(both + one + 8 * kMib);
+  // Of what the first was refused without, the headroom is free when it is loaded.
+  const LimitedRoom room(both.total() - both.headroom + one + 8 * kMib);
   const auto n_layers_of_next = [&] { return Model::load(path, options)->info().shares.back().n_layer; };
   auto first = Model::load(path, options);
   REQUIRE(first->info().shares.back().n_layer == 2);
+  CHECK(planned_gpu_bytes(0) <= both.kv + both.workspace - both.headroom);
+  CHECK(planned_gpu_bytes(0) >= both.kv);
   CHECK(n_layers_of_next() == 1);
   {
     // What it has taken is not counted twice.
