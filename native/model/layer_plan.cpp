@@ -147,10 +147,10 @@ int32_t Plan::count_fitting(int32_t i, int32_t end, int32_t most) const {
 }
 
 std::vector<int32_t> Plan::all() const {
-  if (n_devices() == 1) return {n_layer()};
   std::vector<int32_t> numbers = balance(true);
-  if (numbers.empty()) refuse_all();
-  return numbers;
+  if (!numbers.empty()) return numbers;
+  if (n_devices() == 1) refuse(0, {0, n_layer()}, false);
+  refuse_all();
 }
 
 std::vector<int32_t> Plan::fitting() const {

@@ -22,8 +22,7 @@ uint64_t usual_positions(const LayerBytes& bytes);
 
 /// How many layers each device computes, one at least: the last ones of the model, in the order of the devices. The
 /// processor computes those before them, if there are any.
-/// - {kAllLayers}: all, so that the devices become equally full as far as whole layers allow it. Of a single device
-///   nothing is asked: what has no room there says so when it is loaded.
+/// - {kAllLayers}: all, so that the devices become equally full as far as whole layers allow it.
 /// - {kFittingLayers}: the same if there is room; otherwise as many as there is room for on each, from the last one on.
 /// - else a number for each device; of a single one at most as many as the model has.
 /// @param path of the model, for messages. @param n_positions as LoadOptions has them

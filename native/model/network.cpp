@@ -32,6 +32,17 @@ std::string architecture_names() {
   return names;
 }
 
+/// @throws EngineError kModelUnsupported
+const Architecture& architecture_of(const GgufFile& file, const ModelKeys& keys) {
+  const auto* architecture =
+      std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                   [&](const Architecture& candidate) { return candidate.name == keys.architecture(); });
+  if (architecture != std::end(kArchitectures)) return *architecture;
+  throw EngineError(ErrorCode::kModelUnsupported,
+                    concat(file.path(), ": the architecture ", in_quotes(keys.architecture()),
+                           " is not supported. Supported are ", architecture_names(), "."));
+}
+
 /// `pooling_type` numbers as llama.h does: 1 is the mean, 3 the last token. Files of models for text have none, and the
 /// mean is then as good as anything.
 Pooling read_pooling(const ModelKeys& keys) {
@@ -44,19 +55,14 @@ Pooling read_pooling(const ModelKeys& keys) {
 
 }  // namespace
 
+void check_architecture(const GgufFile& file) { architecture_of(file, ModelKeys(file)); }
+
 std::unique_ptr<Network> load_network(const GgufFile& file, int32_t n_vocab, Stages& stages,
                                       const WeightProgress& on_progress) {
   const ModelKeys keys(file);
-  const auto* architecture =
-      std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
-                   [&](const Architecture& candidate) { return candidate.name == keys.architecture(); });
-  if (architecture == std::end(kArchitectures)) {
-    throw EngineError(ErrorCode::kModelUnsupported,
-                      concat(file.path(), ": the architecture ", in_quotes(keys.architecture()),
-                             " is not supported. Supported are ", architecture_names(), "."));
-  }
+  const Architecture& architecture = architecture_of(file, keys);
   WeightLoader loader(file, stages, on_progress);
-  auto network = architecture->load(keys, n_vocab, loader);
+  auto network = architecture.load(keys, n_vocab, loader);
   network->set_pooling(read_pooling(keys));
   loader.check_all_used();
   keys.warn_of_unread();

@@ -69,6 +69,9 @@ class Network : public LogitSource {
   virtual void forward(const Batch& batch, KvStorage& kv, std::span<float> logits) = 0;
 };
 
+/// @throws EngineError kModelUnsupported for a file whose architecture there is none of, kModelInvalid for one without
+void check_architecture(const GgufFile& file);
+
 /// Called with the bytes of the file that were turned into weights so far; false ends the load.
 using WeightProgress = std::function<bool(uint64_t n_bytes_done, uint64_t n_bytes_total)>;
 

@@ -91,24 +91,6 @@ std::unique_ptr<Backend> create_gpu_backend(const DeviceRoom& room, const LoadOp
                                  std::min(n_planned, room.free_bytes) - std::min(need.headroom, room.free_bytes));
 }
 
-/// What a GPU needs for all layers; nothing of a file that cannot be loaded, which is for the loader to say.
-DeviceNeed need_of_all(const GgufFile& file, const LoadOptions& options) {
-  try {
-    const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);
-    return device_need(bytes, {0, bytes.n_layer()}, false, positions(bytes, options));
-  } catch (const EngineError& error) {
-    if (error.code() == ErrorCode::kInvalidArgument) throw;
-    return {};
-  }
-}
-
-/// One device for all layers, whatever room it has.
-std::unique_ptr<Backend> create_only_backend(const std::string& device, const GgufFile& file,
-                                             const LoadOptions& options, HostMemory& host) {
-  if (device == kProcessor) return create_backend(device, file, options, INT32_MAX, host);
-  return create_gpu_backend(room_of(device), options, need_of_all(file, options), host);
-}
-
 std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& options,
                                       const AvailableMemory& available) {
   const std::vector<std::string>& devices = options.devices;
@@ -116,10 +98,12 @@ std::unique_ptr<Stages> create_stages(const GgufFile& file, const LoadOptions& o
   check_devices(devices, wanted);
   HostMemory host{available};
   std::vector<std::unique_ptr<Backend>> backends;
-  if (devices.size() == 1 && wanted[0] == kAllLayers) {
-    backends.push_back(create_only_backend(devices[0], file, options, host));
+  if (devices.size() == 1 && devices[0] == kProcessor && wanted[0] == kAllLayers) {
+    // Nothing is asked of its memory: most of what it computes with is the mapped file's.
+    backends.push_back(create_backend(kProcessor, file, options, INT32_MAX, host));
     return std::make_unique<Stages>(std::move(backends), std::vector<int32_t>());
   }
+  check_architecture(file);  // of a file that cannot be loaded, who plans would say something else
   std::vector<DeviceRoom> rooms;
   for (const std::string& device : devices) rooms.push_back(room_of(device));
   const LayerBytes bytes = read_layer_bytes(file, split_kv_name(options.device_kv).first);

@@ -95,13 +95,15 @@ TEST_CASE("of one device as many layers are chosen as it has room for") {
   CHECK(plan(bytes, {535}, kFit) == Numbers{3});
   CHECK(plan(bytes, {263}, {2}) == Numbers{2});
   CHECK(plan(bytes, {10000}, {9}) == Numbers{4});
-  CHECK(plan(bytes, {0}, kAll) == Numbers{4});  // is said when it is loaded
+  CHECK(plan(bytes, {536}, kAll) == Numbers{4});
 
   const std::string message = refusal(bytes, {263}, {3}, ErrorCode::kOutOfMemory);
   CHECK(message ==
         "3 layers of model.gguf and its output take 364 MiB on cuda:0: 350 MiB of weights, 3 MiB of keys and values, "
         "11 MiB to compute. 263 MiB are free, which is room for 2 layers.");
   CHECK(has(refusal(bytes, {535}, {4}, ErrorCode::kOutOfMemory), "take 536 MiB"));
+  CHECK(refusal(bytes, {535}, kAll, ErrorCode::kOutOfMemory) == refusal(bytes, {535}, {4}, ErrorCode::kOutOfMemory));
+  CHECK(has(refusal(bytes, {535}, kAll, ErrorCode::kOutOfMemory), "535 MiB are free, which is room for 3 layers."));
   CHECK(has(refusal(bytes, {20}, kFit, ErrorCode::kOutOfMemory),
             "which is too little for one layer. Choose a shorter context, a smaller file or the processor."));
   CHECK(has(refusal(model_of(1), {180}, kFit, ErrorCode::kOutOfMemory), "1 layer of model.gguf and its output take"));

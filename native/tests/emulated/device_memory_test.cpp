@@ -87,6 +87,56 @@ TEST_CASE("emulated device: a model is planned beside what those that are loaded
   CHECK(n_layers_of_next() == 2);
 }
 
+TEST_CASE("emulated device: all layers that have no room are refused before anything is loaded") {
+  const TempDir dir;
+  const std::string path = dir.write("tiny.gguf", tiniest_llama().bytes());
+  const LayerBytes bytes = read_layer_bytes(GgufFile::open(path), "exact");
+  LoadOptions options = on_device();
+  options.n_device_positions = 100 * kMib / bytes.kv[0].fresh * kKvPageSize;  // of a layer
+  int n_calls = 0;
+  options.on_progress = [&](float) { return ++n_calls > 0; };
+  const DeviceNeed need = device_need(bytes, {0, 2}, false, options.n_device_positions);
+  const auto refusal = [&] {
+    n_calls = 0;
+    const auto action = [&] { Model::load(path, options); };
+    const std::string message = message_of(action);
+    if (!message.empty()) CHECK(error_of(action) == ErrorCode::kOutOfMemory);
+    return message;
+  };
+  const auto mib = [](uint64_t n_bytes) { return concat((n_bytes + kMib - 1) / kMib, " MiB"); };
+  {
+    const LimitedRoom room(need.total() - 1);
+    const size_t before = emulator::device_bytes_in_use();
+    CHECK(refusal() == concat("2 layers of ", path, " and its output take ", mib(need.total()), " on ", device_id(0),
+                              ": ", mib(need.weights), " of weights, ", mib(need.kv), " of keys and values, ",
+                              mib(need.workspace), " to compute. ", mib(need.total() - 1),
+                              " are free, which is room for 1 layer."));
+    CHECK(n_calls == 0);
+    CHECK(emulator::device_bytes_in_use() == before);
+    options.n_device_layers = {kFittingLayers};
+    CHECK(Model::load(path, options)->info().shares.back().n_layer == 1);
+    options.n_device_layers = {kAllLayers};
+  }
+  const LimitedRoom room(need.total());
+  const auto first = Model::load(path, options);
+  // Beside a model whose keys and values are still to come there is as little as beside one that has them.
+  CHECK(refusal().find(" that were planned for other models, which is too little for one layer.") != std::string::npos);
+  CHECK(n_calls == 0);
+}
+
+TEST_CASE("emulated device: a file that cannot be loaded is refused for what it is, not for its size") {
+  const TempDir dir;
+  TinyLlama tiny = tiniest_llama();
+  tiny.architecture = "mamba";
+  const std::string path = dir.write("tiny.gguf", tiny.bytes());
+  const LimitedRoom room(kMib);
+  for (const auto& n_layers : {std::vector<int32_t>{kAllLayers}, {kFittingLayers}, {1}}) {
+    const auto action = [&] { Model::load(path, on_device(n_layers)); };
+    CHECK(error_of(action) == ErrorCode::kModelUnsupported);
+    CHECK(message_of(action).find("the architecture \"mamba\" is not supported") != std::string::npos);
+  }
+}
+
 TEST_CASE("emulated device: what a backend has taken is planned no more, until it is given back") {
   REQUIRE(planned_gpu_bytes(0) == 0);
   auto backend = create_gpu_backend(0, {}, 10 * kMib);

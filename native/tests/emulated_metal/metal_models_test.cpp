@@ -1,6 +1,7 @@
 // What the backend computes on Metal and does not promise elsewhere.
 #include "kernels/emulated_device/emulated_device.h"
 #include "kernels/emulated_metal/emulated_metal.h"
+#include "model/layer_plan.h"
 #include "tests/emulated/emulated_models.h"
 #include "tests/support/throws_error.h"
 
@@ -100,8 +101,12 @@ TEST_CASE("metal: experts are never in slots, as what is not there would be in t
   const std::string path = dir.write("tiny.gguf", tiny_llama({TensorType::kQ4_0}, 64, 6).bytes());
   LoadOptions options;
   options.devices = {device_id(0)};
-  emulator::set_device_memory(emulator::device_bytes_in_use() +
-                              (size_t{128} << 20));  // less than is planned for a pass
+  const LayerBytes bytes = read_layer_bytes(GgufFile::open(path), "exact");
+  const uint64_t need = device_need(bytes, {0, bytes.n_layer()}, false, usual_positions(bytes)).total();
+  const auto leave_room = [](uint64_t n) { emulator::set_device_memory(emulator::device_bytes_in_use() + n); };
+  leave_room(need - 1);
+  CHECK(error_of([&] { Model::load(path, options); }) == ErrorCode::kOutOfMemory);
+  leave_room(need);
   const auto model = Model::load(path, options);
   const ExpertCacheStats experts = Engine::create(model)->stats().experts;
   emulator::set_device_memory(size_t{1} << 30);
