@@ -237,11 +237,12 @@ describe('loading', () => {
   });
 
   it('fails for a GPU that cannot be used with the reason, and what to do', async () => {
-    const { addon, service } = served();
+    const { addon, control, service } = served();
     const onGpu = { ...file, device: 'cuda:0,cuda:1', nCtx: 512 };
     const reason = 'The device cuda:1 cannot be used: cuda:1 (A GPU) refuses this program: out of memory.';
     const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 6e9, sharesMemory: false, sensors: null };
-    addon.devices = [...addon.devices, gpu];
+    addon.devices = [...addon.devices, gpu, { ...gpu, id: 'cuda:1', freeBytes: 0, unusable: 'refused' }];
+    expect(await control.gpus()).toEqual([gpu]);
     const loading = service.assign(assigned({ chat: onGpu }));
     expect(addon.lastLoad.options.device).toEqual(['cuda:0', 'cuda:1']);
     addon.lastLoad.fail(nativeError('invalid_argument', reason));

@@ -25,7 +25,7 @@ export class FreeMemory {
     const devices = await this.#options.addon.listDevices();
     const taking = (id: string) => this.#sum((slot) => outstandingBytes(slot, id));
     return devices
-      .filter(({ id }) => id !== mainMemory)
+      .filter(({ id, unusable }) => id !== mainMemory && unusable === undefined)
       .map((gpu) => ({ ...gpu, freeBytes: Math.max(0, gpu.freeBytes - taking(gpu.id)) }));
   }
 

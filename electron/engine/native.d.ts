@@ -325,6 +325,8 @@ export interface NativeDevice {
   sharesMemory: boolean;
   /** Now; null for the processor, and where the driver cannot be asked. */
   sensors: NativeDeviceSensors | null;
+  /** Of a GPU that is there and cannot be used now: why, as a part of a sentence. Nothing of it is said to be free. */
+  unusable?: string;
 }
 
 /** Null where a GPU has no such sensor. */
@@ -361,7 +363,7 @@ export interface NativeAddon {
     /** Keys and values in f16 that attention reads. */
     kvBytesPerSecond: number;
   }>;
-  /** The processor first, then every GPU that can be used now. */
+  /** The processor first, then every GPU, those that cannot be used too. */
   listDevices(): Promise<NativeDevice[]>;
   /** @throws NativeError invalid_argument with line and column, or the path in the schema */
   checkGrammar(text: string, kind: 'gbnf' | 'json_schema'): void;

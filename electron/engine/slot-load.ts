@@ -152,7 +152,8 @@ export async function loadError(addon: NativeAddon, { device }: ModelSpec, error
   }
   if (error.code !== 'invalid_argument') return fromNativeError(error);
   const there = await addon.listDevices().catch(() => []);
-  if (gpus.every((gpu) => there.some(({ id }) => id === gpu))) return fromNativeError(error);
+  if (gpus.every((gpu) => there.some(({ id, unusable }) => id === gpu && unusable === undefined)))
+    return fromNativeError(error);
   const hint = 'Make it available and try again, or have the processor or another GPU compute the model.';
   return appError('DEVICE_UNAVAILABLE', error.message, { hint }, error);
 }

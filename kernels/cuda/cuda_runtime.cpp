@@ -65,9 +65,11 @@ int32_t n_devices(std::string& reason) {
   const cudaError_t error = cudaGetDeviceCount(&n);
   if (error == cudaSuccess) return n;
   (void)cudaGetLastError();
-  if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice) {
-    reason = "there is no NVIDIA GPU, or its driver is older than this build's CUDA " +
-             std::to_string(CUDART_VERSION / 1000);
+  if (error == cudaErrorInsufficientDriver) {
+    reason =
+        "there is no NVIDIA driver, or it is older than this build's CUDA " + std::to_string(CUDART_VERSION / 1000);
+  } else if (error == cudaErrorNoDevice) {
+    reason = "CUDA finds no NVIDIA GPU that this program may use";
   } else {
     reason = std::string("CUDA does not start: ") + cudaGetErrorString(error);
   }

@@ -11,14 +11,35 @@
 
 namespace outpost {
 
+namespace {
+
+/// Opened when a GPU, or why there is none, is first asked about.
+const Nvml& driver_library() {
+  static const Nvml nvml;
+  return nvml;
+}
+
+}  // namespace
+
 std::vector<DeviceInfo> list_devices(std::string& reason) {
   const uint64_t available = available_memory_bytes().value_or(0);
   std::vector<DeviceInfo> devices = {{"cpu", "the processor", available, available}};
-  for (DeviceInfo& gpu : list_gpus(reason)) {
-    gpu.sensors = read_sensors(gpu.id);
-    devices.push_back(std::move(gpu));
+  std::vector<DeviceInfo> gpus = list_gpus(reason);
+  for (DeviceInfo& gpu : gpus) {
+    if (gpu.unusable.empty()) gpu.sensors = read_sensors(gpu.id);
   }
+  if (gpus.empty()) gpus = list_unseen_gpus(driver_library(), reason);
+  devices.insert(devices.end(), gpus.begin(), gpus.end());
   return devices;
+}
+
+std::vector<DeviceInfo> list_unseen_gpus(const Nvml& library, const std::string& reason) {
+  std::vector<DeviceInfo> gpus = library.list();
+  for (size_t i = 0; i < gpus.size(); ++i) {
+    gpus[i].id = concat(gpu_platform(), ":", i);
+    gpus[i].unusable = reason;
+  }
+  return gpus;
 }
 
 namespace {
@@ -43,8 +64,7 @@ std::optional<DeviceSensors> read_sensors(const std::string& device) {
   const int32_t index = device_index(device);
   const std::string bus_id = index < 0 ? "" : gpu_bus_id(index);
   if (bus_id.empty()) return std::nullopt;
-  static const Nvml nvml;  // opened when a GPU is there to be asked about
-  return nvml.read(bus_id);
+  return driver_library().read(bus_id);
 }
 
 double measure_copy_bandwidth(const std::string& device) {

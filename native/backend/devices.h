@@ -5,11 +5,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/device_experts.h"
+#include "backend/nvml.h"
 
 namespace outpost {
+
+/// GPUs that the driver's library knows where the engine sees none: their driver is too old for it, it was built
+/// without a backend for them, or they are hidden from it. Ids count them as the library does.
+/// @param reason why, for all of them
+std::vector<DeviceInfo> list_unseen_gpus(const Nvml& library, const std::string& reason);
 
 /// What a device has room for.
 struct DeviceRoom {

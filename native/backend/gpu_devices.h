@@ -14,8 +14,8 @@ namespace outpost {
 /// What ids of GPUs begin with: "cuda", "metal".
 const char* gpu_platform();
 
-/// The GPUs that can be used now, of those that this machine's driver shows; none without a driver.
-/// @param reason why there are none, as a part of a sentence
+/// The GPUs that this machine's driver shows, with the reason for each that cannot be used now; none without a driver.
+/// @param reason why there are none that can be used, as a part of a sentence
 std::vector<DeviceInfo> list_gpus(std::string& reason);
 /// One of them; nothing if it cannot be used now. @param reason why, as a part of a sentence
 std::optional<DeviceInfo> look_at_gpu(int32_t device, std::string& reason);

@@ -64,4 +64,26 @@ std::optional<DeviceSensors> Nvml::read(const std::string& bus_id) const {
   return sensors;
 }
 
+std::vector<DeviceInfo> Nvml::list() const {
+  auto* count = library_.function<Result(unsigned*)>("nvmlDeviceGetCount_v2");
+  auto* find = library_.function<Result(unsigned, Handle*)>("nvmlDeviceGetHandleByIndex_v2");
+  auto* get_name = library_.function<Result(Handle, char*, unsigned)>("nvmlDeviceGetName");
+  auto* get_memory = library_.function<Result(Handle, Memory*)>("nvmlDeviceGetMemoryInfo");
+  unsigned n = 0;
+  if (!has_started_ || count == nullptr || find == nullptr || count(&n) != kSuccess) return {};
+  std::vector<DeviceInfo> devices;
+  for (unsigned i = 0; i < n; ++i) {
+    Handle device = nullptr;
+    if (find(i, &device) != kSuccess) continue;  // another user's
+    char name[96] = {};                          // as long as NVML's longest
+    Memory memory{};
+    if (get_name != nullptr) (void)get_name(device, name, sizeof(name));
+    if (get_memory != nullptr) (void)get_memory(device, &memory);
+    DeviceInfo& info = devices.emplace_back();
+    info.name = name;
+    info.total_bytes = memory.total;
+  }
+  return devices;
+}
+
 }  // namespace outpost

@@ -1,9 +1,10 @@
-// Sensors of NVIDIA GPUs, by the driver's management library (NVML), which is opened when it is first asked. A machine
-// without it lacks the sensors and nothing else.
+// Sensors and names of NVIDIA GPUs, by the driver's management library (NVML), which is opened when it is first asked.
+// A machine without it lacks the sensors and nothing else.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/shared_library.h"
 #include "engine.h"
@@ -20,6 +21,8 @@ class Nvml {
   /// @param bus_id of the device, "0000:65:00.0": CUDA and NVML count differently
   /// @return nothing where the library is not there, does not start or does not know the device. On any thread.
   std::optional<DeviceSensors> read(const std::string& bus_id) const;
+  /// All GPUs that it knows, their names and the bytes of their memory; on any thread.
+  std::vector<DeviceInfo> list() const;
 
  private:
 #ifdef _WIN32

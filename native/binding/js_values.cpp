@@ -191,6 +191,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
     object.Set("freeBytes", static_cast<double>(devices[i].free_bytes));
     object.Set("sharesMemory", devices[i].shares_memory);
     object.Set("sensors", devices[i].sensors.has_value() ? to_js(env, *devices[i].sensors) : env.Null());
+    if (!devices[i].unusable.empty()) object.Set("unusable", devices[i].unusable);
     array.Set(i, object);
   }
   return array;

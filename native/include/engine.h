@@ -78,10 +78,13 @@ struct DeviceInfo {
   uint64_t free_bytes = 0;
   bool shares_memory = false;                 ///< of a GPU: its memory is the processor's
   std::optional<DeviceSensors> sensors = {};  ///< now; of GPUs whose driver can be asked
+  /// Why a GPU that is there cannot be used now, as a part of a sentence, in the words of a load that names it; empty
+  /// if it can be.
+  std::string unusable = {};
 };
 
-/// The processor first, then every GPU that the engine can use now.
-/// @param reason why there is no GPU, as a part of a sentence; empty if there is one
+/// The processor first, then every GPU that is there. Of those that cannot be used nothing is said to be free.
+/// @param reason why there is no GPU that can be used, as a part of a sentence; empty if there is one
 std::vector<DeviceInfo> list_devices(std::string& reason);
 
 /// Bytes per second of a large copy in the memory of a GPU, those read and those written; 0 for the processor.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "backend/devices.h"
 #include "backend/nvml.h"
 #include "runtime/decode_engine.h"
 #include "runtime/thermal_pace.h"
@@ -44,6 +45,17 @@ TEST_CASE("the sensors of a GPU are read by the driver's library, which is start
     CHECK_FALSE(nvml.read("0000:66:00.0").has_value());
   }
   CHECK(count_started() == 0);
+}
+
+TEST_CASE("GPUs that only the driver's library knows are there, with the reason why they cannot be used") {
+  const auto gpus = list_unseen_gpus(Nvml(OUTPOST_FAKE_NVML), "the driver is too old");
+  REQUIRE(gpus.size() == 1);
+  CHECK(gpus[0].id == "cuda:0");
+  CHECK(gpus[0].name == "A GPU");
+  CHECK(gpus[0].total_bytes == uint64_t{8} << 30);
+  CHECK(gpus[0].free_bytes == 0);
+  CHECK(gpus[0].unusable == "the driver is too old");
+  CHECK(list_unseen_gpus(Nvml("no-such-library.so"), "the driver is too old").empty());
 }
 
 TEST_CASE("a machine without the driver's library has no sensors, and a library that is none of it neither") {

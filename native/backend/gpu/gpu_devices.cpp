@@ -41,22 +41,25 @@ gpu::Error read_free_bytes(int32_t device, uint64_t& n_bytes) {
 }
 
 /// @pre the driver shows it
-std::optional<DeviceInfo> look_at_shown(int32_t device, std::string& reason) {
+DeviceInfo look_at_shown(int32_t device) {
   gpu::DeviceProperties properties{};
   uint64_t n_free = 0;
   gpu::Error error = gpu::device_properties(device, properties);
+  DeviceInfo info{gpu_id(device), properties.name, properties.n_bytes, 0, properties.shares_host_memory};
   if (error == gpu::Error::kNone && !properties.is_usable) {
-    reason = concat(named(device, properties), " has not what is required, ", gpu::requirement());
-    return std::nullopt;
+    info.unusable = concat(named(device, properties), " has not what is required, ", gpu::requirement());
+    return info;
   }
   if (error == gpu::Error::kNone) error = read_free_bytes(device, n_free);
   if (error != gpu::Error::kNone) {
-    reason = concat(named(device, properties), " refuses this program: ", gpu::error_text(error), likely_cause(error));
-    return std::nullopt;
+    info.unusable =
+        concat(named(device, properties), " refuses this program: ", gpu::error_text(error), likely_cause(error));
+    return info;
   }
   // What other programs have, a device that takes from the host's memory does not see.
   if (properties.shares_host_memory) n_free = std::min(n_free, available_memory_bytes().value_or(UINT64_MAX));
-  return DeviceInfo{gpu_id(device), properties.name, properties.n_bytes, n_free, properties.shares_host_memory};
+  info.free_bytes = n_free;
+  return info;
 }
 
 }  // namespace
@@ -64,21 +67,22 @@ std::optional<DeviceInfo> look_at_shown(int32_t device, std::string& reason) {
 std::vector<DeviceInfo> list_gpus(std::string& reason) {
   const int32_t n = gpu::n_devices(reason);
   std::vector<DeviceInfo> devices;
-  std::string reasons;
-  for (int32_t i = 0; i < n; ++i) {
-    std::string of_device;
-    if (auto info = look_at_shown(i, of_device))
-      devices.push_back(std::move(*info));
-    else
-      reasons += concat(reasons.empty() ? "" : "; ", of_device);
-  }
-  if (n > 0 && devices.empty()) reason = reasons;
+  for (int32_t i = 0; i < n; ++i) devices.push_back(look_at_shown(i));
+  const auto is_usable = [](const DeviceInfo& info) { return info.unusable.empty(); };
+  if (n == 0 || std::ranges::any_of(devices, is_usable)) return devices;
+  reason.clear();
+  for (const DeviceInfo& info : devices) reason += concat(reason.empty() ? "" : "; ", info.unusable);
   return devices;
 }
 
 std::optional<DeviceInfo> look_at_gpu(int32_t device, std::string& reason) {
   const int32_t n = gpu::n_devices(reason);
-  if (device < n) return look_at_shown(device, reason);
+  if (device < n) {
+    DeviceInfo info = look_at_shown(device);
+    if (info.unusable.empty()) return info;
+    reason = info.unusable;
+    return std::nullopt;
+  }
   std::string shown;
   for (int32_t i = 0; i < n; ++i) {
     gpu::DeviceProperties properties{};

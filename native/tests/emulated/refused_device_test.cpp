@@ -28,23 +28,34 @@ TEST_CASE("emulated device: one that is full or taken is said to be so, and is t
     return message_of([&] { Model::load(path, options); });
   };
   std::string reason;
-  auto devices = list_gpus(reason);
-  REQUIRE(devices.size() == 1);
-  CHECK(devices[0].id == "cuda:1");
+  constexpr const char* kFull =
+      "cuda:0 (Emulated) refuses this program: out of memory, as where other programs have all of its memory: close "
+      "some of them";
+  auto devices = list_devices(reason);
+  CHECK(reason.empty());
+  REQUIRE(devices.size() == 3);
+  CHECK(devices[0].unusable.empty());
+  CHECK(devices[1].id == "cuda:0");
+  CHECK(devices[1].name == "Emulated");
+  CHECK(devices[1].total_bytes == devices[2].total_bytes);
+  CHECK(devices[1].free_bytes == 0);
+  CHECK(devices[1].unusable == kFull);
+  CHECK(devices[2].id == "cuda:1");
+  CHECK(devices[2].unusable.empty());
   CHECK(load_on(1).empty());
-  CHECK(load_on(0) ==
-        "The device cuda:0 cannot be used: cuda:0 (Emulated) refuses this program: out of memory, as where other "
-        "programs have all of its memory: close some of them.");
+  CHECK(load_on(0) == concat("The device cuda:0 cannot be used: ", kFull, "."));
   refuse(0, gpu::Error::kTaken);
   CHECK(load_on(0) ==
         "The device cuda:0 cannot be used: cuda:0 (Emulated) refuses this program: unavailable, as where it is set to "
         "serve one program at a time, and another has it.");
   refuse(1, gpu::Error::kTaken);
-  CHECK(list_gpus(reason).empty());
+  devices = list_gpus(reason);
+  REQUIRE(devices.size() == 2);
+  CHECK(reason == concat(devices[0].unusable, "; ", devices[1].unusable));
   CHECK(reason.find("cuda:0 (Emulated) refuses this program: unavailable") == 0);
   CHECK(reason.find("; cuda:1 (Emulated) refuses this program: unavailable") != std::string::npos);
   for (const int32_t device : {0, 1}) refuse(device, gpu::Error::kNone);
-  CHECK(list_gpus(reason).size() == 2);
+  for (const DeviceInfo& gpu : list_gpus(reason)) CHECK(gpu.unusable.empty());
   CHECK(load_on(0).empty());
   CHECK(load_on(2) == "The device cuda:2 cannot be used: this machine has cuda:0 (Emulated), cuda:1 (Emulated).");
   gpu::choose_device(0);

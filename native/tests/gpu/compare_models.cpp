@@ -172,7 +172,7 @@ std::vector<Split> splits_of(const std::string& device, int32_t n_layer) {
   if (n_layer > 2) splits.push_back({{device}, {n_layer - 1}});
   std::string reason;
   for (const DeviceInfo& other : list_devices(reason)) {
-    if (other.id == "cpu" || other.id == device) continue;
+    if (other.id == "cpu" || other.id == device || !other.unusable.empty()) continue;
     splits.push_back({{device, other.id}, {n_layer / 2, n_layer - n_layer / 2}});
     if (n_layer > 2) splits.push_back({{other.id, device}, {1, n_layer - 2}});
     break;
@@ -314,7 +314,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::string reason;
-  if (const auto devices = list_devices(reason); devices.size() < 2) {
+  list_devices(reason);
+  if (!reason.empty()) {
     std::printf("no CUDA device: %s. Nothing was checked.\n", reason.c_str());
     return 1;
   }

@@ -9,7 +9,7 @@
 #include <cstring>
 
 namespace {
-constexpr int kSuccess = 0, kNotSupported = 3, kNotFound = 6;
+constexpr int kSuccess = 0, kNotSupported = 3, kNoPermission = 4, kNotFound = 6;
 int n_started = 0;
 int gpu;  // its address is the handle
 }  // namespace
@@ -21,6 +21,18 @@ EXPORTED int fakeStarted() { return n_started; }
 EXPORTED int nvmlDeviceGetHandleByPciBusId_v2(const char* id, void** handle) {
   *handle = &gpu;
   return std::strcmp(id, "0000:65:00.0") == 0 ? kSuccess : kNotFound;
+}
+EXPORTED int nvmlDeviceGetCount_v2(unsigned* count) {
+  *count = 2;  // of which one is another user's
+  return kSuccess;
+}
+EXPORTED int nvmlDeviceGetHandleByIndex_v2(unsigned index, void** handle) {
+  *handle = &gpu;
+  return index == 1 ? kSuccess : kNoPermission;
+}
+EXPORTED int nvmlDeviceGetName(void*, char* name, unsigned length) {
+  std::strncpy(name, "A GPU", length);
+  return kSuccess;
 }
 EXPORTED int nvmlDeviceGetTemperature(void* device, unsigned sensor, unsigned* degrees) {
   *degrees = 71;
