@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
@@ -7,6 +8,9 @@
 
 #include "cli/command.h"
 #include "core/strings.h"
+#include "gguf/gguf_file.h"
+#include "model/model_keys.h"
+#include "tokenizer/tokenizer.h"
 
 namespace outpost::cli {
 namespace {
@@ -44,6 +48,17 @@ class Completion {
   GenerateStats stats_;
 };
 
+/// Positions for a prompt and its reply, but no more than the model has. In steps: a recorded pass belongs to one
+/// length.
+int32_t needed_context(const std::string& path, const std::string& prompt, int32_t n_predict) {
+  constexpr int64_t kStep = 256;
+  const GgufFile file = GgufFile::open(path);
+  const auto n_prompt = static_cast<int64_t>(Tokenizer::create(file)->encode(prompt, {}).size());
+  const int64_t n_most = ModelKeys(file).get("context_length", 1, INT32_MAX);
+  const int64_t n_tokens = std::max<int64_t>(n_prompt, 1) + n_predict;  // an empty prompt starts from BOS
+  return static_cast<int32_t>(std::min(n_most, (n_tokens + kStep - 1) / kStep * kStep));
+}
+
 double per_second(int32_t n, double ms) { return ms > 0 ? n * 1000.0 / ms : 0; }
 
 }  // namespace
@@ -53,15 +68,21 @@ int run_run(const std::vector<std::string>& words) {
                             with_load_options({"-p", "-n", "--begin-with", "--temp", "--top-k", "--top-p", "--min-p",
                                                "--repeat-penalty", "--seed", "--ctx"}),
                             {});
-  const auto model = Model::load(arguments.positional(0, "MODEL"), load_options(arguments));
+  const std::string& path = arguments.positional(0, "MODEL");
   if (!arguments.has("-p")) throw UsageError("missing -p PROMPT");
+  GenerateRequest request;
+  request.n_predict = static_cast<int32_t>(arguments.get_int("-n", request.n_predict, 1, 1 << 28));
+  LoadOptions options = load_options(arguments);
   EngineOptions engine_options;
   engine_options.n_ctx = static_cast<int32_t>(arguments.get_int("--ctx", 0, 0, 1 << 28));
+  if (engine_options.n_ctx == 0 && options.devices.front() != "cpu") {
+    // A GPU's memory is given away before the model is there to count its tokens.
+    engine_options.n_ctx = needed_context(path, arguments.get("-p"), request.n_predict);
+    options.n_device_positions = 2 * static_cast<uint64_t>(engine_options.n_ctx);
+  }
+  const auto model = Model::load(path, options);
   const auto engine = Engine::create(model, engine_options);
-
-  GenerateRequest request;
   request.tokens = model->tokenize(arguments.get("-p"));
-  request.n_predict = static_cast<int32_t>(arguments.get_int("-n", request.n_predict, 1, 1 << 28));
   request.begin_with = arguments.get("--begin-with");
   SamplerParams& sampler = request.sampler;
   sampler.temperature = static_cast<float>(arguments.get_float("--temp", sampler.temperature, 0, 100));

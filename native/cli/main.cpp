@@ -15,7 +15,8 @@ constexpr Command kCommands[] = {
      "MODEL -p PROMPT [-n N] [--begin-with TEXT] [--temp T] [--top-k K] [--top-p P] [--min-p P] [--repeat-penalty R] "
      "[--seed S] [--ctx N] [--device D[,D...]] [--device-layers L] [--threads N] [--kernels K] [--expert-cache MIB] "
      "[--device-experts MIB]",
-     "generate text", outpost::cli::run_run},
+     "generate text; without --ctx a GPU gets room for what the prompt and its reply of N tokens need",
+     outpost::cli::run_run},
     {"perplexity",
      "MODEL TEXTFILE [--ctx N] [--chunks N | --whole] [--device D[,D...]] [--device-layers L] [--threads N] "
      "[--kernels K] [--expert-cache MIB] [--device-experts MIB]",
