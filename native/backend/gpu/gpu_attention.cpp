@@ -17,7 +17,7 @@ void GpuBackend::rope_and_store_kv(DeviceSpan<float> q, DeviceSpan<const float> 
   if (!is_in_pass_) inputs_.stage(stream_, {}, runs, {});
   auto* turns = static_cast<GpuRope*>(rope);
   if (turns != nullptr)
-    turns->reserve(inputs_.last_position(), stream_);  // one that was made in the middle of this pass
+    turns->reserve(inputs_.last_position(), INT32_MAX, stream_);  // one that was made in the middle of this pass
   if (kv.is_compressed()) {
     auto& storage = static_cast<GpuCodesStorage&>(kv);
     if (!is_in_pass_) storage.begin_pass(runs);

@@ -77,7 +77,7 @@ void GpuBackend::stage(const PassInputs& inputs) {
   stage_activations(inputs.activations);
   if (inputs_.stage(stream_, inputs.tokens, inputs.runs, inputs.logit_rows)) recordings_.clear();
   for (GpuRope* rope : ropes_) {
-    if (rope->reserve(inputs_.last_position(), stream_)) recordings_.clear();
+    if (rope->reserve(inputs_.last_position(), inputs.n_ctx, stream_)) recordings_.clear();
   }
   n_splits_ = round_splits(inputs_.last_position() / gpu::kKvSplit + 1);
 }

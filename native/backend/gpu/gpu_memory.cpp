@@ -1,6 +1,7 @@
 #include "backend/gpu/gpu_memory.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/strings.h"
 
@@ -52,6 +53,30 @@ DeviceBytes DeviceBytes::lent(const std::byte* data, size_t n, const char* what,
   DeviceBytes bytes;
   if (is_lent) bytes.hold(const_cast<std::byte*>(data), n, plan);
   return bytes;
+}
+
+bool GpuRope::reserve(int32_t pos, int32_t n_most, gpu::Stream stream) {
+  if (pos < n_positions_) return false;
+  const int32_t n = std::max(pos + 1, std::min(n_most, std::max(1024, 2 * n_positions_)));
+  std::vector<float> table;
+  table.reserve(2 * params_.frequencies.size() * static_cast<size_t>(n));
+  for (int32_t position = 0; position < n; ++position) {
+    for (const double frequency : params_.frequencies) {
+      const double angle = frequency * position;
+      table.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
+      table.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
+    }
+  }
+  // Not for all of the device: another model may be recording a pass, which that would end.
+  check_gpu(gpu::synchronize(stream), "computing");
+  n_positions_ = 0;
+  memory_ = DeviceBytes();  // before the other is there: of a long context each is large
+  memory_ = DeviceBytes(std::max<size_t>(1, table.size()) * sizeof(float), "the table of rotations");
+  check_gpu(gpu::copy(memory_.data(), table.data(), table.size() * sizeof(float), gpu::Copy::kToDevice),
+            "copying the table of rotations");
+  wait_for_copies();
+  n_positions_ = n;  // not before the device has them
+  return true;
 }
 
 }  // namespace outpost

@@ -1,7 +1,6 @@
 // Memory of a GPU and what lies in it: buffers, weights, KV pages, tables of rotations. Experts: gpu_experts.h.
 #pragma once
 
-#include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
@@ -293,29 +292,10 @@ class GpuRope final : public Rope {
   const RopeParams& params() const { return params_; }
   int32_t n_pairs() const { return static_cast<int32_t>(params_.frequencies.size()); }
   const float* turns() const { return memory_.as<float>(); }
-  /// Makes positions up to `pos` ready. @param stream of the passes that read the table @return whether it has moved
-  bool reserve(int32_t pos, gpu::Stream stream) {
-    if (pos < n_positions_) return false;
-    const int32_t n = std::max(pos + 1, std::max(1024, 2 * n_positions_));
-    std::vector<float> table;
-    table.reserve(2 * params_.frequencies.size() * static_cast<size_t>(n));
-    for (int32_t position = 0; position < n; ++position) {
-      for (const double frequency : params_.frequencies) {
-        const double angle = frequency * position;
-        table.push_back(static_cast<float>(std::cos(angle) * params_.magnitude));
-        table.push_back(static_cast<float>(std::sin(angle) * params_.magnitude));
-      }
-    }
-    // Not for all of the device: another model may be recording a pass, which that would end.
-    check_gpu(gpu::synchronize(stream), "computing");
-    DeviceBytes memory(std::max<size_t>(1, table.size()) * sizeof(float), "the table of rotations");
-    check_gpu(gpu::copy(memory.data(), table.data(), table.size() * sizeof(float), gpu::Copy::kToDevice),
-              "copying the table of rotations");
-    wait_for_copies();
-    memory_ = std::move(memory);
-    n_positions_ = n;  // not before the device has them
-    return true;
-  }
+  /// Makes positions up to `pos` ready. @param n_most that passes are going to have
+  /// @param stream of the passes that read the table @return whether it has moved. After an error it is empty
+  /// @throws EngineError kOutOfMemory, kDeviceLost
+  bool reserve(int32_t pos, int32_t n_most, gpu::Stream stream);
 
  private:
   RopeParams params_;

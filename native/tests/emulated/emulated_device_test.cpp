@@ -207,16 +207,43 @@ TEST_CASE("emulated device: rotations that had no room are made when there is so
   gpu::Stream stream = nullptr;
   REQUIRE(gpu::create_stream(stream) == gpu::Error::kNone);
   GpuRope whole(params), rope(params);
-  REQUIRE(whole.reserve(1500, stream));
+  REQUIRE(whole.reserve(1500, 1501, stream));
   for (const int32_t position : {7, 1024}) {  // the first table, and one that is longer
     CAPTURE(position);
     emulator::set_device_memory(emulator::device_bytes_in_use() + 1000);
-    CHECK(error_of([&] { rope.reserve(position, stream); }) == ErrorCode::kOutOfMemory);
+    CHECK(error_of([&] { rope.reserve(position, 1501, stream); }) == ErrorCode::kOutOfMemory);
     emulator::set_device_memory(size_t{1} << 30);
-    CHECK(rope.reserve(position, stream));
-    CHECK(!rope.reserve(position, stream));
+    CHECK(rope.reserve(position, 1501, stream));
+    CHECK(!rope.reserve(position, 1501, stream));
     const auto n = static_cast<size_t>(position) + 1;
     CHECK(table(rope, n) == table(whole, n));
+  }
+  gpu::destroy_stream(stream);
+}
+
+TEST_CASE("emulated device: rotations take what the longest context needs, also while their table grows") {
+  const RopeParams params = {RopePairing::kAdjacent, 0, std::vector<double>(64, 0.5), 1.0f};
+  constexpr size_t kPositionBytes = 2 * 64 * sizeof(float);
+  gpu::Stream stream = nullptr;
+  REQUIRE(gpu::create_stream(stream) == gpu::Error::kNone);
+  {
+    GpuRope rope(params);
+    const size_t before = emulator::device_bytes_in_use();
+    const auto n_positions = [&] { return (emulator::device_bytes_in_use() - before) / kPositionBytes; };
+    emulator::set_device_memory(before + 3000 * kPositionBytes);
+    REQUIRE(rope.reserve(0, 3000, stream));
+    CHECK(n_positions() == 1024);
+    REQUIRE(!error_of([&] { rope.reserve(1024, 3000, stream); }));
+    CHECK(n_positions() == 2048);
+    REQUIRE(!error_of([&] { rope.reserve(2048, 3000, stream); }));  // where 4096 have no room, nor both
+    CHECK(n_positions() == 3000);
+    emulator::set_device_memory(size_t{1} << 30);
+  }
+  {
+    GpuRope rope(params);
+    const size_t before = emulator::device_bytes_in_use();
+    REQUIRE(rope.reserve(0, 256, stream));
+    CHECK(emulator::device_bytes_in_use() - before == 256 * kPositionBytes);
   }
   gpu::destroy_stream(stream);
 }
