@@ -22,6 +22,12 @@ int32_t round_splits(int32_t n) {
 
 }  // namespace
 
+int32_t int_of(size_t n) {
+  if (n <= size_t{INT32_MAX}) return static_cast<int32_t>(n);
+  throw EngineError(ErrorCode::kInternal, concat("A pass has ", n, " numbers at once; a GPU's kernels count to ",
+                                                 INT32_MAX, ". Compute fewer tokens at once."));
+}
+
 GpuBackend::GpuBackend(int32_t device, const DeviceExperts& experts, uint64_t n_planned)
     : device_(device), plan_(device, n_planned), expert_budget_(experts) {
   use();

@@ -23,7 +23,8 @@
 
 namespace outpost {
 
-inline int32_t int_of(size_t n) { return static_cast<int32_t>(n); }
+/// What kernels count with. @throws EngineError kInternal for more than they count to
+int32_t int_of(size_t n);
 
 class GpuBackend final : public Backend {
  public:

@@ -248,6 +248,16 @@ TEST_CASE("emulated device: rotations take what the longest context needs, also 
   gpu::destroy_stream(stream);
 }
 
+TEST_CASE("emulated device: more numbers than kernels count to are refused, not left out") {
+  const auto backend = create_gpu_backend(0, {});
+  const auto one = backend->alloc_f32(1);
+  constexpr size_t kMost = size_t{INT32_MAX} + 1;
+  const DeviceSpan<float> many = {one->span().data, kMost};
+  CHECK(error_of([&] { backend->scale(many, 2.0f); }) == ErrorCode::kInternal);
+  CHECK(error_of([&] { backend->softcap(many, 2.0f); }) == ErrorCode::kInternal);
+  CHECK(error_of([&] { backend->activate(many, Activation::kGelu); }) == ErrorCode::kInternal);
+}
+
 TEST_CASE("emulated device: a pass that is given up leaves no page packed whose layers it did not compute") {
   const TempDir dir;
   LoadOptions options;
