@@ -17,7 +17,7 @@ import { promisify } from 'node:util';
 const release = fileURLToPath(new URL('../../build/native/release/', import.meta.url));
 const addonPath = process.env.OUTPOST_ADDON ?? join(release, 'outpost_engine.node');
 const writerPath = process.env.OUTPOST_WRITE_TINY_MODEL ?? join(release, 'outpost-write-tiny-model');
-const { loadModel } = createRequire(import.meta.url)(addonPath);
+const { loadModel, listDevices } = createRequire(import.meta.url)(addonPath);
 
 const bos = 1;
 const again = 262;
@@ -255,6 +255,36 @@ describe('tokens', () => {
     }
     for (const id of [-1, nVocab, 2 ** 31 - 1]) {
       assert.throws(() => model.detokenize(Int32Array.of(id)), nativeError('invalid_argument'));
+    }
+  });
+});
+
+describe('the check of keys and values', () => {
+  it('says what the calibration is that it was made with, and keeps one that fits', async () => {
+    const path = join(directory, 'checked.gguf');
+    execFileSync(writerPath, [path]);
+    const checked = await loadModel(path, { nThreads: 1 }).promise;
+    const tokens = Int32Array.from({ length: 400 }, (_, i) => (i * 31) % nVocab);
+    const check = (calibration) => checked.checkKv(calibration, tokens, 400, ['compact', 'safe']).promise;
+    assert.equal((await check(new Int32Array())).calibration, 'none');
+    const made = await check(tokens);
+    assert.equal(made.calibration, 'made');
+    assert.equal(made.results.length, 2);
+    assert.equal(made.results[0].nTokens, 199);
+    const beside = readFileSync(`${path}.kv-calibration`);
+    assert.equal((await check(tokens.toReversed())).calibration, 'kept');
+    assert.deepEqual(readFileSync(`${path}.kv-calibration`), beside);
+  });
+});
+
+describe('the list of devices', () => {
+  it('begins with the processor, and has a reason for each that cannot be used and for no other', async () => {
+    const [cpu, ...gpus] = await listDevices();
+    assert.equal(cpu.id, 'cpu');
+    assert.ok(!('unusable' in cpu));
+    for (const gpu of gpus.filter((device) => 'unusable' in device)) {
+      assert.match(gpu.unusable, /./);
+      assert.equal(gpu.freeBytes, 0);
     }
   });
 });
