@@ -133,7 +133,7 @@ run_speed() {
         --reps 2 || fail "the speed of a shared model is not known"
     done
     # Where there are several GPUs: all layers on them.
-    gpus=$(limit 60 $build/outpost-engine devices | sed -n 's/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
+    gpus=$(limit 60 $build/outpost-engine devices | sed -n '/ cannot be used: /d; s/^\(cuda:[0-9]*\) .*/\1/p' | paste -sd, -)
     case "$gpus" in
       *,*) bench_model "$shape" ", --device $gpus" --device "$gpus" --prefill 2048 --decode 128 --reps 2 || fail "the GPUs fail together" ;;
     esac

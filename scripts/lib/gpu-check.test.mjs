@@ -102,6 +102,23 @@ it('goes on after models that fail, crash or hang, and says which switch helps',
   expect(read('out/models.log')).toMatch(/^# .* A GPU, .* commit abc1234 and changes/);
 });
 
+it('measures several GPUs together, without those that cannot be used', () => {
+  program(
+    'build/native/gpu/outpost-engine',
+    `echo "$*" >>calls
+     [ "$1" = devices ] || exec cat <<'END'
+${speed}
+END
+     echo 'cpu      the processor   9 of 9 MiB free'
+     echo 'cuda:0   A GPU           9 of 9 MiB free'
+     echo 'cuda:1   A GPU           cannot be used: cuda:1 (A GPU) refuses this program: out of memory'
+     echo 'cuda:2   A GPU           9 of 9 MiB free'`,
+  );
+  runScript('scripts/gpu-check.sh', '--speed');
+  expect(read('calls')).toContain('--device cuda:0,cuda:2 ');
+  expect(read('calls')).not.toContain('cuda:0,cuda:1');
+});
+
 it('builds and runs the rest where tests cannot be compiled', () => {
   write('broken', '');
   const { status, text } = runScript('scripts/gpu-check.sh', '--kernels', '--bench');
