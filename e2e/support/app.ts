@@ -33,6 +33,9 @@ export interface LaunchOptions {
   switches?: string[];
 }
 
+/** Chromium refuses its sandbox to root. */
+export const sandboxSwitches = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+
 // Found by Playwright through the `electron` package. Given as `executablePath`, Playwright would take it for a
 // packaged app and attach while the window is being made, which hangs now and then.
 process.env.ELECTRON_OVERRIDE_DIST_PATH = dirname(environment('OUTPOST_ELECTRON'));
@@ -61,9 +64,8 @@ export class OutpostApp {
     // The likeliest token always: a story must not depend on chance.
     const settings = { sampler: { temperature: 0 }, ...(isNewUser ? {} : { hasSeenFirstSteps: true }) };
     await writeFile(join(this.userData, 'settings.json'), JSON.stringify(settings), { flag: 'wx' }).catch(() => {});
-    const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
     this.#app = await _electron.launch({
-      args: [...sandbox, ...switches, root, ...(folder ? [folder] : [])],
+      args: [...sandboxSwitches, ...switches, root, ...(folder ? [folder] : [])],
       env: {
         ...(process.env as Record<string, string>),
         OUTPOST_USER_DATA: this.userData,
@@ -100,12 +102,8 @@ export class OutpostApp {
   }
 
   /** Keeps a picture of the window, if there is one, as an artefact of the story. @param hidden what is greyed out */
-  async picture({ titlePath }: TestInfo, name: string, hidden: Locator[] = []): Promise<void> {
-    if (this.#app === null) return;
-    const path = join(root, 'test-artifacts', 'pictures', `${titlePath.slice(1).join(' - ')} - ${name}.png`);
-    // Finished animations: a dialog that is half faded in tells nothing.
-    const mask = { mask: hidden, maskColor: '#8c8c8c' };
-    await this.page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled', ...mask });
+  async picture(info: TestInfo, name: string, hidden: Locator[] = []): Promise<void> {
+    if (this.#app !== null) await keepPicture(this.page, info, name, hidden);
   }
 
   /** The process ids of the app's utility processes by their names. */
@@ -145,6 +143,19 @@ export class OutpostApp {
   async waitForModel(): Promise<void> {
     await expect(this.page.getByRole('region', { name: 'Status' })).toContainText('TinyLlama', { timeout: 60_000 });
   }
+}
+
+/** @param hidden what is greyed out */
+export async function keepPicture(
+  page: Page,
+  { titlePath }: TestInfo,
+  name: string,
+  hidden: Locator[] = [],
+): Promise<void> {
+  const path = join(root, 'test-artifacts', 'pictures', `${titlePath.slice(1).join(' - ')} - ${name}.png`);
+  // Finished animations: a dialog that is half faded in tells nothing.
+  const mask = { mask: hidden, maskColor: '#8c8c8c' };
+  await page.screenshot({ path: path.replaceAll(/[^\w./ -]/g, ''), animations: 'disabled', ...mask });
 }
 
 /** Writes files below `folder`, given by their paths. */

@@ -23,7 +23,8 @@ export async function violations(page: Page): Promise<string[]> {
     const { axe } = window as unknown as { axe: { run: (...args: unknown[]) => Promise<{ violations: Violation[] }> } };
     const { violations: list } = await axe.run({ exclude: ['.monaco-editor'] }, { resultTypes: ['violations'] });
     return list.map(
-      ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`,
+      ({ id, help, nodes }) =>
+        `${id}: ${help}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} ${failureSummary}`).join(', ')}`,
     );
   });
   return found;

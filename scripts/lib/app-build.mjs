@@ -28,6 +28,31 @@ const processes = /** @type {const} */ ([
   ['electron/preload/preload.ts', 'preload.cjs', 'cjs'],
 ]);
 
+/** The page of scripted scenes (renderer/testing) for stories, in build/testing-page/. */
+export async function buildTestingPage() {
+  const [inputs, outDir] = [
+    ['electron/common', 'renderer', 'vite.config.ts', 'package-lock.json'],
+    'build/testing-page',
+  ];
+  await stampedStep(
+    'testing-page',
+    'page of scripted scenes',
+    () => hashOf({ paths: inputs }),
+    async () => {
+      const { build } = await import('vite');
+      await build({
+        configFile: join(root, 'vite.config.ts'),
+        logLevel: 'warn',
+        build: {
+          outDir: join(root, outDir),
+          minify: false,
+          rolldownOptions: { input: join(root, 'renderer', 'testing', 'index.html') },
+        },
+      });
+    },
+  );
+}
+
 /** @param {string} nativeBuild folder that holds outpost_engine.node */
 export async function buildApp(nativeBuild) {
   await stampedStep(

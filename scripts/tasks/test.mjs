@@ -1,6 +1,7 @@
 // `npm test` and its quick parts. The parts that need a compiler or a model are in files of their own.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildTestingPage } from '../lib/app-build.mjs';
 import { ensureDependencies } from '../lib/dependencies.mjs';
 import { hasDisplay, virtualDisplay } from '../lib/display.mjs';
 import { root } from '../lib/process.mjs';
@@ -71,6 +72,7 @@ function e2ePart() {
 export async function runStories(which) {
   const { electron, model } = await prepare({ withTests: true });
   if (!existsSync(join(root, 'e2e', 'specs'))) return skipped('there are no stories in e2e/specs.');
+  await buildTestingPage();
   const report = 'e2e.json';
   const [command = '', ...args] = [...(hasDisplay() ? [] : virtualDisplay), bin('playwright'), 'test'];
   return runCounted({
