@@ -79,6 +79,8 @@ export const commandTable = [
   { id: 'chat.stop', title: 'Stop the Reply', menu: 'chat' },
   { id: 'model.manage', title: 'Models…', menu: 'chat', accelerator: 'CmdOrCtrl+Shift+M' },
   { id: 'model.choose', title: 'Choose a Model File…', menu: 'chat' },
+  { id: 'model.stopLoading', title: 'Stop Loading the Model', menu: null },
+  { id: 'model.load', title: 'Load the Model', menu: null },
   { id: 'model.useDefault', title: 'Use the Default Model', menu: null },
   { id: 'help.firstSteps', title: 'Show the First Steps', menu: 'help' },
   { id: 'activity.show', title: 'Show What Runs, and Notifications', menu: 'help', accelerator: 'CmdOrCtrl+Alt+A' },

@@ -59,7 +59,14 @@ export type ModelInfo = z.infer<typeof modelInfoSchema>;
 
 export const engineStatusSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('idle') }),
-  z.object({ state: z.literal('loading'), modelPath: z.string(), progress: z.number().min(0).max(1) }),
+  z.object({
+    state: z.literal('loading'),
+    id: modelIdSchema,
+    modelPath: z.string(),
+    progress: z.number().min(0).max(1),
+  }),
+  /** Its load was given up on demand. The next question loads it. */
+  z.object({ state: z.literal('stopped'), modelPath: z.string() }),
   z.object({ state: z.literal('ready'), model: modelInfoSchema }),
   z.object({ state: z.literal('failed'), modelPath: z.string(), error: errorInfoSchema }),
 ]);
@@ -203,11 +210,11 @@ export const engineContract = {
   status: procedure.output(eventIterator(engineStatusSchema)),
   /** What is in memory, at once and after every change; and what happened to it that nobody asked for. */
   events: procedure.output(eventIterator(engineEventSchema)),
-  /** Frees a model's memory; the next request loads it again. @throws ENGINE_NOT_READY while it answers */
+  /** Frees a model's memory, or stops its load; the next request loads it again. @throws ENGINE_NOT_READY while it answers */
   unload: procedure.input(z.object({ id: modelIdSchema })).output(z.object({})),
   /** A pinned model is not unloaded for another, nor for being idle. */
   pin: procedure.input(z.object({ id: modelIdSchema, isPinned: z.boolean() })).output(z.object({})),
-  /** A chat reply. Throws before the first event if it cannot start; ends with `done`. */
+  /** A chat reply. Loads the model if its load was stopped. Throws before the first event if it cannot start; ends with `done`. */
   chat: procedure.input(chatRequestSchema).output(eventIterator(generateEventSchema)),
   /** An inline completion; runs before chat. */
   complete: procedure.input(completeRequestSchema).output(completeResultSchema),

@@ -104,7 +104,8 @@ export const loadedModelSchema = z.object({
   id: modelIdSchema,
   name: z.string(),
   roles: z.array(modelRoleSchema),
-  state: z.enum(['loading', 'ready', 'unloaded', 'failed']),
+  /** `stopped`: its load was, on demand. */
+  state: z.enum(['loading', 'ready', 'unloaded', 'stopped', 'failed']),
   progress: z.number(),
   error: errorInfoSchema.nullable(),
   isPinned: z.boolean(),

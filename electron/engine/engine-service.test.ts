@@ -170,7 +170,7 @@ describe('loading', () => {
     const next = async () => (await status.next()).value as EngineStatus;
     expect(await next()).toEqual({ state: 'idle' });
     const loading = control.assign(assigned({ chat: file }));
-    expect(await next()).toEqual({ state: 'loading', modelPath: file.modelPath, progress: 0 });
+    expect(await next()).toEqual({ state: 'loading', id: file.id, modelPath: file.modelPath, progress: 0 });
     for (const progress of [0.005, 0.5, 0.501, 1]) addon.lastLoad.options.onProgress?.(progress);
     expect([await next(), await next()]).toMatchObject([{ progress: 0.5 }, { progress: 1 }]);
     addon.lastLoad.succeed();
@@ -268,7 +268,7 @@ describe('loading', () => {
     const young = service.assign(assigned({ chat: other('young') }));
     expect(oldLoad.isCancelled).toBe(true);
     oldLoad.options.onProgress?.(0.9);
-    expect(await old).toEqual({ state: 'loading', modelPath: '/young.gguf', progress: 0 });
+    expect(await old).toEqual({ state: 'loading', id: 'file:/young.gguf', modelPath: '/young.gguf', progress: 0 });
     addon.lastLoad.succeed();
     expect(await young).toMatchObject({ state: 'ready', model: { path: '/young.gguf' } });
   });
@@ -291,17 +291,48 @@ describe('loading', () => {
     expect(await again).toMatchObject({ state: 'ready' });
   });
 
-  it('is failed when it was given up, and so are questions that wait for it', async () => {
+  it('is stopped when it was given up, which is no failure, and ends questions that wait for it', async () => {
     const { addon, client, service } = served();
     const loading = service.assign(assigned({ chat: file }));
     const waiting = collect(await client.chat(chatRequest()));
     await client.unload({ id: file.id });
     expect(addon.lastLoad.isCancelled).toBe(true);
-    await expect(waiting).rejects.toMatchObject({ code: 'ENGINE_NOT_READY' });
-    expect(await loading).toMatchObject({
-      state: 'failed',
-      error: { code: 'ENGINE_NOT_READY', message: 'Loading fake.gguf was stopped.', hint: expect.any(String) },
+    await expect(waiting).rejects.toMatchObject({
+      code: 'ENGINE_NOT_READY',
+      message: 'Loading the model was stopped.',
+      data: { hint: expect.any(String) },
     });
+    expect(await loading).toEqual({ state: 'stopped', modelPath: file.modelPath });
+    const events = await client.events();
+    expect((await events.next()).value).toMatchObject({ models: [{ id: file.id, state: 'stopped', error: null }] });
+    await events.return?.();
+  });
+
+  it('that was stopped begins again with a question, which waits, and with no suggestion', async () => {
+    const { addon, client, service } = served();
+    const loading = service.assign(assigned({ chat: file }));
+    await client.unload({ id: file.id });
+    await loading;
+    await expect(client.complete(completeRequest())).rejects.toMatchObject({
+      code: 'ENGINE_NOT_READY',
+      message: 'Loading the model was stopped.',
+    });
+    expect(addon.loads).toHaveLength(1);
+    const events = await client.chat(chatRequest());
+    expect((await events.next()).value).toEqual({ type: 'loading', progress: 0 });
+    expect(addon.loads).toHaveLength(2);
+    const rest = collect(events);
+    (await addon.lastLoad.succeed().submitted(0)).done('end_of_text');
+    expect((await rest).at(-1)).toMatchObject({ type: 'done', reason: 'end_of_text' });
+  });
+
+  it('of a model that comes back for a request says to it that it was stopped', async () => {
+    const { addon, client } = await ready();
+    await client.unload({ id: file.id });
+    const counting = client.countTokens({ messages: chatRequest().messages });
+    await vi.waitUntil(() => addon.loads.length === 2);
+    await client.unload({ id: file.id });
+    await expect(counting).rejects.toMatchObject({ code: 'ENGINE_NOT_READY', message: 'Loading Fake was stopped.' });
   });
 
   it('ignores an old load that was done before it could be cancelled', async () => {

@@ -205,6 +205,9 @@ export class EngineService {
     request: ChatRequest,
     signal: AbortSignal | undefined,
   ): Promise<AsyncGenerator<GenerateEvent, void, void>> {
+    const { chat: spec } = this.#roles;
+    // Who asks wants the model after all; a suggestion comes with every key, and nobody asked for it.
+    if (this.#status.state === 'stopped' && spec) this.#pool.load(spec).catch(() => {});
     return this.#status.state === 'loading' ? this.#chatOnceLoaded(request, signal) : this.#chatNow(request, signal);
   }
 
@@ -333,11 +336,12 @@ export class EngineService {
     const spec = this.#roles.chat;
     const slot = spec && this.#pool.get(spec.id);
     if (!spec || !slot) return { state: 'idle' };
-    const { modelPath } = spec;
+    const { id, modelPath } = spec;
     if (slot.state === 'failed' && slot.error) return { state: 'failed', modelPath, error: slot.error };
-    if (slot.state === 'loading') return { state: 'loading', modelPath, progress: slot.progress };
+    if (slot.state === 'stopped') return { state: 'stopped', modelPath };
+    if (slot.state === 'loading') return { state: 'loading', id, modelPath, progress: slot.progress };
     // Unloaded, it comes back with the next request.
-    return slot.info ? { state: 'ready', model: slot.info } : { state: 'loading', modelPath, progress: 0 };
+    return slot.info ? { state: 'ready', model: slot.info } : { state: 'loading', id, modelPath, progress: 0 };
   }
 
   #models(): EngineEvent {
@@ -387,6 +391,7 @@ function notReady(state: EngineStatus['state']) {
   const reason = {
     idle: { message: 'No model is loaded.', hint: 'Choose a model.' },
     loading: { message: 'The model is still loading.', hint: 'Try again in a moment.' },
+    stopped: { message: 'Loading the model was stopped.', hint: 'Ask again, and it is loaded.' },
     failed: { message: 'The model could not be loaded.', hint: 'Choose another model, or load it again.' },
     ready: { message: 'The model is not ready.', hint: 'Load it again.' },
   }[state];

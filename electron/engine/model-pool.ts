@@ -8,7 +8,7 @@ import { isNativeError } from './addon.ts';
 import { FreeMemory } from './free-memory.ts';
 import { LoadRoom } from './load-room.ts';
 import type { Loaded } from './loaded-model.ts';
-import { costKey, describeSlot, isSame, nameOf, newSlot, nTokensOf, type Slot } from './model-slot.ts';
+import { costKey, describeSlot, isSame, loadStopped, nameOf, newSlot, nTokensOf, type Slot } from './model-slot.ts';
 import type { NativeAddon } from './native.d.ts';
 import type { PassCosts } from './pass-costs.ts';
 import { loadError, SlotLoad } from './slot-load.ts';
@@ -157,9 +157,7 @@ export class ModelPool {
     if (slot?.loading) {
       slot.cancel();
       slot.loading = null;
-      slot.state = 'failed';
-      const message = `Loading ${nameOf(slot)} was stopped.`;
-      slot.error = { code: 'ENGINE_NOT_READY', message, hint: 'Load it again when you need it.' };
+      slot.state = 'stopped';
       this.#options.onChange();
     }
     if (!slot?.loaded) return;
@@ -247,7 +245,7 @@ export class ModelPool {
     const settled = loading
       .catch(async (error: unknown) => {
         const mapped = await loadError(addon, slot.spec, error);
-        if (load.isCancelled) throw error;
+        if (load.isCancelled) throw loadStopped(slot);
         slot.state = 'failed';
         slot.error = toErrorInfo(mapped);
         onLoadFailed(mapped);

@@ -156,6 +156,11 @@ export function costKey({ nThreads }: ModelSpec, { info }: NativeModel): string 
   return [info.path, info.fileBytes, info.backend, nThreads].join('\n');
 }
 
+/** For whoever waits for a load that was given up. */
+export function loadStopped(slot: Slot) {
+  return appError('ENGINE_NOT_READY', `Loading ${nameOf(slot)} was stopped.`, { hint: 'Ask again, and it is loaded.' });
+}
+
 /** @param roomBytes that there is of the main memory, without what is left free */
 export function outOfMemory({ spec }: Slot, neededBytes: number, roomBytes: number, limitBytes: number) {
   const inGiB = (bytes: number) => `${(Math.max(0, bytes) / 2 ** 30).toFixed(2)} GiB`;

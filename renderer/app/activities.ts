@@ -20,7 +20,10 @@ const kPhases = {
   decode: 'Writing',
 };
 
-type Model = Pick<AppModel, 'chat' | 'models' | 'library' | 'search' | 'git' | 'terminals' | 'completion'>;
+type Model = Pick<
+  AppModel,
+  'chat' | 'models' | 'library' | 'search' | 'git' | 'terminals' | 'completion' | 'stopLoading'
+>;
 
 export function activitiesOf(model: Model): Activity[] {
   return [
@@ -33,11 +36,12 @@ export function activitiesOf(model: Model): Activity[] {
   ];
 }
 
-function engineActivities({ models }: Model): Activity[] {
-  const { status } = models.store.getState();
+function engineActivities(model: Model): Activity[] {
+  const { status } = model.models.store.getState();
   if (status?.state !== 'loading') return [];
   const { progress } = status;
-  return [{ id: 'load', title: 'Loading the model', detail: percent(progress), progress, stop: null }];
+  const stop = { label: 'Stop loading the model', run: () => void model.stopLoading() };
+  return [{ id: 'load', title: 'Loading the model', detail: percent(progress), progress, stop }];
 }
 
 function replyActivities({ chat, completion }: Model): Activity[] {

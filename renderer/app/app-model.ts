@@ -187,6 +187,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       if (now.inlineCompletion !== before.inlineCompletion) this.completion.reset();
     });
     this.models.store.subscribe((now, before) => {
+      if (before.status?.state !== 'loading' && now.status?.state === 'loading') void this.chat.goOn();
       const isReady = now.status?.state === 'ready';
       if (isReady === (before.status?.state === 'ready')) return;
       this.completion.reset();
@@ -211,6 +212,12 @@ export class AppModel<Texts extends TextStore = TextStore> {
       await this.api.app.workspace.close();
       await this.#workspaceChanged(null);
     });
+  }
+
+  /** Gives up the load that the chat waits for. A question that waits for it stays where it is, to be asked again. */
+  async stopLoading(): Promise<void> {
+    if (this.chat.store.getState().reply?.phase === 'loading') this.chat.stop(true);
+    await this.models.stopLoading();
   }
 
   copy(text: string): void {

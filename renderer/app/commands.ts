@@ -1,5 +1,6 @@
 // What every command does and when it can. Titles and keys are in electron/common/commands.ts, shared with the menu.
 import { type CommandId, commandTable } from '../../electron/common/commands.ts';
+import { loadAction } from '../features/models/model-store.ts';
 import { matchesShortcut, shortcutKeys } from '../lib/shortcut.ts';
 import type { AppModel } from './app-model.ts';
 import { attachActive, attachTerminal, exportChat, focusChat } from './chat-actions.ts';
@@ -202,6 +203,11 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
     'model.manage': { run: () => ui.setState({ overlay: 'models' }) },
     'model.choose': { run: () => models.chooseFile() },
+    'model.stopLoading': {
+      run: () => model.stopLoading(),
+      isEnabled: () => loadAction(models.store.getState()) === 'stop',
+    },
+    'model.load': { run: () => models.reload(), isEnabled: () => loadAction(models.store.getState()) === 'load' },
     'model.useDefault': { run: () => models.loadDefault() },
     'help.firstSteps': { run: () => ui.setState({ overlay: 'firstSteps' }) },
     'activity.show': { run: () => ui.setState({ overlay: 'activity' }) },

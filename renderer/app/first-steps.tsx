@@ -1,6 +1,6 @@
 // The first steps on the window's own parts: a text to complete, a question to ask, a folder to open.
 import { useStore } from 'zustand';
-import { notReadyReason } from '../features/models/model-store.ts';
+import { loadAction, notReadyReason } from '../features/models/model-store.ts';
 import { FirstSteps } from '../features/onboarding/first-steps.tsx';
 import type { AppModel } from './app-model.ts';
 import type { Commands } from './commands.ts';
@@ -50,6 +50,7 @@ export function AppFirstSteps({ model, commands, onClose }: AppFirstStepsProps) 
   const hasSuggestion = useStore(model.completion.store, ({ log }) => log.some(({ nChars }) => nChars > 0));
   const hasQuestion = useStore(model.chat.store, ({ conversations }) => conversations.length > 0);
   const reason = notReadyReason(state);
+  const action = loadAction(state);
   const progress = state.status?.state === 'loading' ? state.status.progress : null;
   const keys = (id: Parameters<Commands['get']>[0]) => commands.get(id).keys ?? [];
   // After the dialog gave the focus back.
@@ -59,7 +60,18 @@ export function AppFirstSteps({ model, commands, onClose }: AppFirstStepsProps) 
   };
   return (
     <FirstSteps
-      modelWait={reason === null ? null : { text: reason, progress }}
+      modelWait={
+        reason === null
+          ? null
+          : {
+              text: reason,
+              progress,
+              action: action && {
+                label: action === 'stop' ? 'Stop' : 'Load It',
+                run: () => void (action === 'stop' ? model.stopLoading() : model.models.reload()),
+              },
+            }
+      }
       modelName={model.models.modelName}
       completion={{
         title: 'Watch it complete code',

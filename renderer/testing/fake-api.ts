@@ -55,6 +55,7 @@ export function createFakeApi(files: Readonly<Record<string, string>>, changes: 
   const info = { ...kInfo, ...changes };
   const engine = new FakeEngine();
   const models = new FakeModels();
+  models.onReload = () => engine.load();
   const workspace = new FakeWorkspace(files);
   const events = new EventQueue<AppEvent>();
   const stored: FakeApi['stored'] = {

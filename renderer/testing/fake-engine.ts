@@ -2,6 +2,7 @@
 import type { EngineApi } from '../../electron/common/api.ts';
 import type { EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
 import type { EngineEvent, LoadedModel } from '../../electron/common/role-contract.ts';
+import { appError } from './app-error.ts';
 import { EventQueue, toStream } from './event-queue.ts';
 
 export const kFakeModel: ModelInfo = {
@@ -75,7 +76,7 @@ const kStats = {
 export class FakeEngine {
   readonly statusEvents = new EventQueue<EngineStatus>();
   readonly events = new EventQueue<EngineEvent>();
-  loaded: LoadedModel[] = [kFakeLoaded];
+  models: LoadedModel[] = [kFakeLoaded];
   readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
   readonly completeRequests: Parameters<EngineApi['complete']>[0][] = [];
   #status: EngineStatus;
@@ -98,11 +99,41 @@ export class FakeEngine {
     this.statusEvents.push(status);
   }
 
+  /** As by the engine: what was stopped begins again, and comes to nothing more than that by itself. */
+  load(): void {
+    if (this.#status.state !== 'stopped') return;
+    this.#setLoaded('loading');
+    this.setStatus({ ...this.#status, state: 'loading', id: kFakeLoaded.id, progress: 0 });
+  }
+
+  /** As from a load that is under way; the model of the chat is the only one. */
+  loading(progress: number): void {
+    this.#setLoaded('loading', progress);
+    this.setStatus({ state: 'loading', id: kFakeLoaded.id, modelPath: kFakeModel.path, progress });
+  }
+
+  loaded(): void {
+    this.models = [kFakeLoaded];
+    this.events.push({ type: 'models', models: this.models, freeBytes: 9e9 });
+    this.setStatus({ state: 'ready', model: kFakeModel });
+  }
+
+  #setLoaded(state: LoadedModel['state'], progress = 0): void {
+    this.models = [{ ...kFakeLoaded, state, progress, memory: null, shares: [], decoding: null, cache: null }];
+    this.events.push({ type: 'models', models: this.models, freeBytes: 9e9 });
+  }
+
   readonly api: EngineApi = {
     status: async (_input, options) => this.statusEvents.subscribe(options?.signal, [this.#status]),
     events: async (_input, options) =>
-      this.events.subscribe(options?.signal, [{ type: 'models', models: this.loaded, freeBytes: 9e9 }]),
-    unload: async () => ({}),
+      this.events.subscribe(options?.signal, [{ type: 'models', models: this.models, freeBytes: 9e9 }]),
+    unload: async () => {
+      if (this.#status.state === 'loading') {
+        this.#setLoaded('stopped');
+        this.setStatus({ state: 'stopped', modelPath: this.#status.modelPath });
+      }
+      return {};
+    },
     pin: async () => ({}),
     chat: async (request, options) => {
       this.chatRequests.push(request);
@@ -135,6 +166,13 @@ export class FakeEngine {
   };
 
   async *#chat(signal?: AbortSignal): AsyncGenerator<GenerateEvent, void, void> {
+    this.load();
+    for await (const status of this.statusEvents.subscribe(signal, [this.#status])) {
+      if (status.state !== 'loading') break;
+      yield { type: 'loading', progress: status.progress };
+    }
+    signal?.throwIfAborted();
+    if (this.#status.state !== 'ready') throw appError('ENGINE_NOT_READY', 'Loading the model was stopped.');
     if (this.nDropped > 0) yield { type: 'shortened', nDropped: this.nDropped };
     for (const nDone of [140, 280, 420]) {
       await pause(this.stepMs * 5, signal);

@@ -123,6 +123,7 @@ export class FakeModels {
   facts: ModelFacts = fakeFacts;
   /** Thrown by everything that asks the hub. */
   hubError: Error | null = null;
+  onReload = () => {};
   /** Searches never come back. */
   isHubSlow = false;
 
@@ -134,7 +135,10 @@ export class FakeModels {
   readonly api: AppApi['models'] = {
     choose: async () => null,
     useDefault: async () => ({}),
-    reload: async () => ({}),
+    reload: async () => {
+      this.onReload();
+      return {};
+    },
     leaveGpus: async () => ({}),
     watch: async (_input, options) => this.events.subscribe(options?.signal, [this.state]),
     search: async () => this.#ask(this.hub),

@@ -1,6 +1,7 @@
 // States of the app worth looking at.
 import type { StoredMessage } from '../../electron/common/app-contract.ts';
 import type { DownloadView } from '../../electron/common/model-contract.ts';
+import { settingsSchema } from '../../electron/common/settings.ts';
 import { appError } from './app-error.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
 import { kFakeLoaded } from './fake-engine.ts';
@@ -228,7 +229,7 @@ export const scenes: Record<string, () => FakeApi> = {
       message: 'The device cuda:0 cannot be used: cuda:0 (A GPU) refuses this program: out of memory.',
       hint: 'Make it available and try again, or have the processor or another GPU compute the model.',
     };
-    fake.engine.loaded = [{ ...kFakeLoaded, state: 'failed', memory: null, shares: [], error }];
+    fake.engine.models = [{ ...kFakeLoaded, state: 'failed', memory: null, shares: [], error }];
     return fake;
   },
   modelsDownloading: () => {
@@ -272,7 +273,19 @@ export const scenes: Record<string, () => FakeApi> = {
   },
   loading: () => {
     const fake = createFakeApi(kFiles);
-    fake.engine.setStatus({ state: 'loading', modelPath: '/models/tinyllama-1.1b-chat.gguf', progress: 0.42 });
+    fake.engine.loading(0.42);
+    return fake;
+  },
+  /** In a conversation that was there before. */
+  loadingAgain: () => {
+    const fake = furnished([message('user', kQuestion), message('assistant', 'It converges **quadratically**.')]);
+    if (fake.stored.session) fake.stored.session.tabs = [];
+    fake.engine.loading(0.42);
+    return fake;
+  },
+  firstStepsLoading: () => {
+    const fake = createFakeApi({}, { workspace: null, settings: settingsSchema.parse({}) });
+    fake.engine.loading(0.42);
     return fake;
   },
   modelFailed: () => {

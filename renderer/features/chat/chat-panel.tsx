@@ -11,7 +11,7 @@ import { Notice } from '../../ui/notice.tsx';
 import { pathTo } from './branches.ts';
 import styles from './chat-panel.module.css';
 import type { ChatStore } from './chat-store.ts';
-import { Composer } from './composer.tsx';
+import { Composer, type NoteAction } from './composer.tsx';
 import { ConversationList } from './conversation-list.tsx';
 import type { DraftStore } from './draft-store.ts';
 import { MessageList } from './message-list.tsx';
@@ -29,6 +29,9 @@ interface ChatPanelProps {
   blockedReason: string | null;
   /** What a question would wait for; null if for nothing. */
   note: string | null;
+  /** What can be done about that. */
+  noteAction: NoteAction | null;
+  onStopLoading: () => void;
   newShortcut: readonly string[];
   onInsert: ((text: string) => void) | null;
   onApply: ((code: string, label: string) => void) | null;
@@ -138,11 +141,14 @@ export function ChatPanel(props: ChatPanelProps) {
             all={all}
             actions={actions}
             empty={loading === 'messages' ? null : empty}
+            onStopLoading={props.onStopLoading}
           />
           <Composer
             inputRef={inputRef}
             blockedReason={elsewhere ? `“${elsewhere.title}” is being answered.` : blockedReason}
             note={note}
+            // Where the messages would be, the same is offered in large.
+            noteAction={shown.length === 0 || reply?.phase === 'loading' ? null : props.noteAction}
             isReplying={reply !== null}
             context={context}
             draft={props.draft}

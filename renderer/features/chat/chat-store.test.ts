@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../../electron/common/settings.ts';
 import { createFakeApi, type FakeApi } from '../../testing/fake-api.ts';
+import { kFakeModel } from '../../testing/fake-engine.ts';
 import { attach } from './attachments.ts';
 import { ChatStore } from './chat-store.ts';
 import { exportConversation } from './export.ts';
@@ -98,6 +99,34 @@ describe('the queue', () => {
     await first;
     expect(shown()).toEqual(['one', 'A', 'three', 'A']);
     expect(chat.store.getState()).toMatchObject({ queue: [], reply: null });
+  });
+
+  const ended = async () => {
+    const { store } = chat;
+    while (store.getState().reply !== null) await new Promise((resolve) => setTimeout(resolve));
+  };
+  const texts = () => chat.store.getState().queue.map(({ text }) => text);
+
+  it('waits when a reply was stopped with it, until it is to go on, or something else is asked', async () => {
+    fake.engine.loading(0.5);
+    const hold = async () => {
+      for (const text of ['one', 'two']) void chat.send(text);
+      while (texts().length === 0) await new Promise((resolve) => setTimeout(resolve));
+      chat.stop(true);
+      await ended();
+    };
+    await hold();
+    expect([shown(), texts()]).toEqual([['one', ''], ['two']]);
+    fake.engine.setStatus({ state: 'ready', model: kFakeModel });
+    fake.engine.reply = 'A';
+    await chat.goOn();
+    expect([shown(), texts()]).toEqual([['one', '', 'two', 'A'], []]);
+
+    fake.engine.loading(0.5);
+    await hold();
+    fake.engine.setStatus({ state: 'ready', model: kFakeModel });
+    await chat.send('three');
+    expect(shown().slice(4)).toEqual(['one', '', 'two', 'A', 'three', 'A']);
   });
 
   it('takes a question that comes before the conversation of the first is there', async () => {

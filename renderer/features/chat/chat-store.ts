@@ -44,6 +44,8 @@ export class ChatStore {
   #abort: AbortController | null = null;
   /** The conversation that is being made, for every question that comes before it is there. */
   #beginning: Promise<string | null> | null = null;
+  /** Questions that wait go on waiting, though no reply runs. */
+  #isHeld = false;
 
   constructor(deps: ChatDeps) {
     this.#deps = deps;
@@ -127,6 +129,7 @@ export class ChatStore {
     if (reply || queue.length > 0) {
       const question = { id: this.#deps.newId(), conversationId: id, text, attachments };
       this.store.setState({ queue: [...queue, question] });
+      await this.goOn();
     } else await this.#ask(id, this.#leaf(id), text, attachments);
   }
 
@@ -159,8 +162,15 @@ export class ChatStore {
     await this.countContext();
   }
 
-  stop(): void {
+  /** @param holdsQueue the questions that wait are not asked before `goOn`, or another question */
+  stop(holdsQueue = false): void {
+    this.#isHeld = holdsQueue;
     this.#abort?.abort();
+  }
+
+  /** Asks the questions that were held back. */
+  async goOn(): Promise<void> {
+    if (this.#isHeld) await this.#nextQuestion();
   }
 
   dismissError(): void {
@@ -222,6 +232,7 @@ export class ChatStore {
     const answer = this.#message('assistant', '', parentId);
     const abort = new AbortController();
     this.#abort = abort;
+    this.#isHeld = false;
     this.#append(conversationId, answer);
     const ended = await runReply({
       engine,
@@ -246,7 +257,7 @@ export class ChatStore {
     this.#touch(conversationId);
     await this.#put(conversationId, ended);
     await this.countContext();
-    await this.#nextQuestion();
+    if (!this.#isHeld) await this.#nextQuestion();
   }
 
   async #nextQuestion(): Promise<void> {

@@ -16,13 +16,18 @@ import { type Ref, useState } from 'react';
 import { useStore } from 'zustand';
 import type { Attachment } from '../../../electron/common/app-contract.ts';
 import { formatCompact, formatCount } from '../../lib/format.ts';
-import { IconButton } from '../../ui/button.tsx';
+import { Button, IconButton } from '../../ui/button.tsx';
 import { Menu, type MenuAction } from '../../ui/menu.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import { Tooltip } from '../../ui/tooltip.tsx';
 import type { QueuedQuestion } from './chat-state.ts';
 import styles from './composer.module.css';
 import type { DraftStore } from './draft-store.ts';
+
+export interface NoteAction {
+  label: string;
+  run: () => void;
+}
 
 interface ComposerProps {
   inputRef: Ref<HTMLTextAreaElement>;
@@ -31,6 +36,8 @@ interface ComposerProps {
   blockedReason: string | null;
   /** What a question would wait for; null if for nothing. */
   note: string | null;
+  /** What can be done about that. */
+  noteAction: NoteAction | null;
   isReplying: boolean;
   queue: readonly QueuedQuestion[];
   /** What can be attached now. */
@@ -45,7 +52,19 @@ interface ComposerProps {
 const kHighShare = 0.85;
 
 export function Composer(props: ComposerProps) {
-  const { inputRef, draft, blockedReason, note, isReplying, queue, attachActions, onSend, onUnqueue, onStop } = props;
+  const {
+    inputRef,
+    draft,
+    blockedReason,
+    note,
+    noteAction,
+    isReplying,
+    queue,
+    attachActions,
+    onSend,
+    onUnqueue,
+    onStop,
+  } = props;
   const { attachments, context: withDraft } = useStore(draft.store);
   const [text, setText] = useState('');
   const canSend = text.trim() !== '' && blockedReason === null;
@@ -129,6 +148,11 @@ export function Composer(props: ComposerProps) {
         <span role="status" className={styles.hint}>
           {blockedReason ?? note ?? ''}
         </span>
+        {blockedReason === null && noteAction ? (
+          <Button kind="quiet" className={styles.noteAction} onClick={noteAction.run}>
+            {noteAction.label}
+          </Button>
+        ) : null}
         <Meter context={withDraft ?? props.context} />
       </div>
     </div>

@@ -19,12 +19,13 @@ interface MessageListProps {
   actions: MarkdownActions;
   /** Shown while there is no message. */
   empty: ReactNode;
+  onStopLoading: () => void;
 }
 
 /** Nearer to the end than this counts as being at the end: half a line of rounding. */
 const kEndSlackPx = 24;
 
-export function MessageList({ chat, messages, all, actions, empty }: MessageListProps) {
+export function MessageList({ chat, messages, all, actions, empty, onStopLoading }: MessageListProps) {
   const { conversationId, reply } = useStore(chat.store);
   const host = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
@@ -101,7 +102,7 @@ export function MessageList({ chat, messages, all, actions, empty }: MessageList
               />
             ),
           )}
-          {shownReply ? <ReplyProgress reply={shownReply} /> : null}
+          {shownReply ? <ReplyProgress reply={shownReply} onStopLoading={onStopLoading} /> : null}
         </div>
       </div>
       {isAway && messages.length > 0 ? (

@@ -1,11 +1,18 @@
 // What the engine is doing for the running reply, from the queue to the last token.
 import { formatCount, formatRate } from '../../lib/format.ts';
+import { Button } from '../../ui/button.tsx';
 import { Notice } from '../../ui/notice.tsx';
 import { ProgressBar, Spinner } from '../../ui/progress.tsx';
 import type { Reply } from './reply.ts';
 import styles from './reply-progress.module.css';
 
-export function ReplyProgress({ reply }: { reply: Reply }) {
+interface ReplyProgressProps {
+  reply: Reply;
+  /** Ends the load that it waits for. */
+  onStopLoading: () => void;
+}
+
+export function ReplyProgress({ reply, onStopLoading }: ReplyProgressProps) {
   const { phase, loadProgress, nPrefillDone, nPrefillTotal, nDecoded, tokensPerSecond, nDropped } = reply;
   return (
     <div className={styles.progress}>
@@ -19,6 +26,9 @@ export function ReplyProgress({ reply }: { reply: Reply }) {
         <>
           <p className={styles.line}>Waiting for the model: {Math.round(loadProgress * 100)} % loaded</p>
           <ProgressBar label="Loading the model" value={loadProgress} />
+          <Button className={styles.stop} onClick={onStopLoading}>
+            Stop Loading
+          </Button>
         </>
       ) : phase === 'prefill' ? (
         <>

@@ -8,7 +8,8 @@ import type { CompletionStatus, CompletionStore } from './completion-store.ts';
 interface CompletionChipProps {
   completion: CompletionStore;
   isOn: boolean;
-  isModelReady: boolean;
+  /** Why no model answers now, in a few words; null if one does. */
+  notReady: string | null;
   className: string | undefined;
   onToggle: () => void;
 }
@@ -25,9 +26,9 @@ const kReasons = {
   middle: 'No suggestions inside a line. Alt+\\ asks for one.',
 };
 
-function explain(status: CompletionStatus, isOn: boolean, isModelReady: boolean): { short: string; long: string } {
+function explain(status: CompletionStatus, isOn: boolean, notReady: string | null): { short: string; long: string } {
   if (!isOn) return { short: 'off', long: 'Inline completion is off.' };
-  if (!isModelReady) return { short: 'no model', long: 'Inline completion waits for the model.' };
+  if (notReady !== null) return { short: 'no model', long: `Inline completion has no model now. ${notReady}` };
   switch (status.state) {
     case 'off':
     case 'idle':
@@ -58,9 +59,9 @@ function explain(status: CompletionStatus, isOn: boolean, isModelReady: boolean)
   }
 }
 
-export function CompletionChip({ completion, isOn, isModelReady, className, onToggle }: CompletionChipProps) {
+export function CompletionChip({ completion, isOn, notReady, className, onToggle }: CompletionChipProps) {
   const status = useStore(completion.store, (state) => state.status);
-  const { short, long } = explain(status, isOn, isModelReady);
+  const { short, long } = explain(status, isOn, notReady);
   return (
     <Tooltip side="top" label={`${long} Click to turn it ${isOn ? 'off' : 'on'}.`}>
       <button

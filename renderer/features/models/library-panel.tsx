@@ -105,9 +105,11 @@ function Item({ model, library, loaded, isSelected, onSelect }: ItemProps) {
             : 'Loaded'
           : loaded?.state === 'loading'
             ? `Loading, ${Math.round(loaded.progress * 100)} %`
-            : loaded?.state === 'failed'
-              ? 'Could not be loaded'
-              : null;
+            : loaded?.state === 'stopped'
+              ? 'Loading was stopped'
+              : loaded?.state === 'failed'
+                ? 'Could not be loaded'
+                : null;
   return (
     <button type="button" className={styles.item} aria-current={isSelected} onClick={onSelect}>
       <span className={styles.name}>

@@ -194,14 +194,17 @@ interface InMemoryProps {
 
 function InMemory({ models, model, loaded, gpus }: InMemoryProps) {
   const { id, memory, isPinned, predictedBytes, state, shares } = loaded;
-  if (state === 'loading') {
+  if (state === 'loading' || state === 'stopped') {
+    const isLoading = state === 'loading';
+    const run = () => models.run((app, engine) => (isLoading ? engine.unload({ id }) : app.reload()));
     return (
       <div className={styles.job} role="status">
-        Loading
-        <ProgressBar label="Loading" value={loaded.progress} />
-        <Button kind="quiet" onClick={() => void models.run((_app, engine) => engine.unload({ id }))}>
-          Stop
-        </Button>
+        {isLoading ? 'Loading' : 'Loading was stopped'}
+        {isLoading ? <ProgressBar label="Loading" value={loaded.progress} /> : null}
+        {/* One button, which keeps the keyboard. A model without a role is loaded by what it is wanted for. */}
+        {isLoading || loaded.roles.length > 0 ? (
+          <Button onClick={() => void run()}>{isLoading ? 'Stop' : 'Load It'}</Button>
+        ) : null}
       </div>
     );
   }

@@ -1,5 +1,5 @@
 // The status bar's word on the model: its name when it is ready, otherwise its state. A click opens the view of models.
-import { CircleAlert, Cpu } from 'lucide-react';
+import { CircleAlert, CirclePause, Cpu } from 'lucide-react';
 import { useStore } from 'zustand';
 import { formatBytes } from '../../lib/format.ts';
 import { Spinner } from '../../ui/progress.tsx';
@@ -33,6 +33,8 @@ export function ModelChip({ models, className, onOpen }: ModelChipProps) {
       >
         {isFailed ? (
           <CircleAlert size={13} aria-hidden />
+        ) : status?.state === 'stopped' ? (
+          <CirclePause size={13} aria-hidden />
         ) : reason === null ? (
           <Cpu size={13} aria-hidden />
         ) : (

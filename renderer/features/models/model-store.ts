@@ -72,6 +72,13 @@ export class ModelStore {
     return this.#run(() => this.#deps.app.models.reload());
   }
 
+  /** Gives up the load that the chat waits for. */
+  async stopLoading(): Promise<void> {
+    const { status } = this.store.getState();
+    if (status?.state !== 'loading') return;
+    await this.#run(() => this.#deps.engine.unload({ id: status.id }));
+  }
+
   restartEngine(): Promise<void> {
     return this.#run(() => this.#deps.app.processes.restart({ process: 'engine' }));
   }
@@ -94,14 +101,25 @@ export class ModelStore {
   }
 }
 
-/** Why no question can be sent now, in a few words; null if one can: while the model is loading a question waits. */
+/** Why no question can be sent now, in a few words; null if one can: it waits for a load, and begins one that was stopped. */
 export function blockedReason(state: ModelState): string | null {
   return waitNote(state) === null ? notReadyReason(state) : null;
 }
 
 /** What a question would wait for; null if for nothing, or if it cannot be sent. */
 export function waitNote(state: ModelState): string | null {
-  return state.status?.state === 'loading' ? `${notReadyReason(state)} A question waits for it.` : null;
+  const { status } = state;
+  // In two lines beside a button: there is not much room.
+  if (status?.state === 'loading') return `Loading, ${percentOf(status)}. A question waits for it.`;
+  return status?.state === 'stopped' ? 'Loading was stopped. A question begins it again.' : null;
+}
+
+const percentOf = ({ progress }: { progress: number }) => `${Math.round(progress * 100)} %`;
+
+/** What can be done about the load of the chat's model. */
+export function loadAction({ status }: ModelState): 'stop' | 'load' | null {
+  if (status?.state === 'loading') return 'stop';
+  return status?.state === 'stopped' ? 'load' : null;
 }
 
 /** Why nothing is answered now, in a few words; null if the model is ready. */
@@ -109,7 +127,8 @@ export function notReadyReason({ status, process }: ModelState): string | null {
   if (process.state === 'restarting') return 'The engine is starting again.';
   if (process.state === 'failed') return 'The engine is not running.';
   if (status === null) return 'The engine is starting.';
-  if (status.state === 'loading') return `The model is loading, ${Math.round(status.progress * 100)} %.`;
+  if (status.state === 'loading') return `The model is loading, ${percentOf(status)}.`;
+  if (status.state === 'stopped') return 'Loading the model was stopped.';
   if (status.state === 'failed') return 'The model could not be loaded.';
   return status.state === 'idle' ? 'No model is loaded.' : null;
 }

@@ -1,5 +1,5 @@
 // The chat without a message: which model answers, or how far it is, or why it cannot and what to do.
-import { Cpu, MessageSquareText } from 'lucide-react';
+import { CirclePause, Cpu, MessageSquareText } from 'lucide-react';
 import { useStore } from 'zustand';
 import { formatBytes, formatCount, formatDuration } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
@@ -9,7 +9,13 @@ import { ProgressBar, Spinner } from '../../ui/progress.tsx';
 import type { ModelStore } from './model-store.ts';
 import styles from './model-welcome.module.css';
 
-export function ModelWelcome({ models }: { models: ModelStore }) {
+interface ModelWelcomeProps {
+  models: ModelStore;
+  onStopLoading: () => void;
+  onLoad: () => void;
+}
+
+export function ModelWelcome({ models, onStopLoading, onLoad }: ModelWelcomeProps) {
   const { status, process } = useStore(models.store);
   if (process.state === 'failed') {
     return (
@@ -51,6 +57,18 @@ export function ModelWelcome({ models }: { models: ModelStore }) {
         <div className={styles.bar}>
           <ProgressBar label="Loading the model" value={status.progress} />
         </div>
+        <Button onClick={onStopLoading}>Stop Loading</Button>
+      </EmptyState>
+    );
+  }
+  if (status.state === 'stopped') {
+    return (
+      <EmptyState
+        icon={<CirclePause size={26} strokeWidth={1.5} aria-hidden />}
+        title="Loading was stopped"
+        text={`${fileName(status.modelPath)} is loaded when you ask something, or now.`}
+      >
+        <Button onClick={onLoad}>Load It Now</Button>
       </EmptyState>
     );
   }

@@ -19,7 +19,7 @@ export interface FirstStep {
 
 interface FirstStepsProps {
   /** Null: the model answers now. */
-  modelWait: { text: string; progress: number | null } | null;
+  modelWait: { text: string; progress: number | null; action: { label: string; run: () => void } | null } | null;
   modelName: string | null;
   folder: FirstStep;
   completion: FirstStep;
@@ -54,6 +54,7 @@ export function FirstSteps({ modelWait, modelName, folder, completion, question,
                 <ProgressBar label="Loading the model" value={modelWait.progress} />
               </div>
             )}
+            {modelWait.action ? <Button onClick={modelWait.action.run}>{modelWait.action.label}</Button> : null}
           </>
         )}
       </div>
