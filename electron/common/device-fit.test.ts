@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { gpuKey, predictSharedMemory, predictSharedTokensPerSecond, speedOfGpu, waysToLoad } from './device-fit.ts';
 import { needOnGpu, totalNeed } from './device-need.ts';
 import { type MachineSpeed, predictMemory, predictTokensPerSecond } from './model-facts.ts';
+import { pinnable } from './role-contract.ts';
 import { tenLayers as facts, tenMixedLayers } from './testing/ten-layers.ts';
 
 const question = { nCtx: 4096, kvBits: 16, draftBytes: 0.1e9 };
@@ -72,7 +73,19 @@ describe('the memory of a model that devices share', () => {
     const least = predictSharedMemory(tenMixedLayers, question, [{ ...gpu, freeBytes: 0 }], slots);
     expect(whole.gpu.weights - (least.gpus[0]?.weights ?? 0)).toBeCloseTo(8e9 - 8e9 / 16);
     const room = predictSharedMemory(tenMixedLayers, question, [gpu], slots);
-    expect(room).toMatchObject({ pinnedBytes: 0, ram: whole.ram });
+    expect(room).toMatchObject({ pinnedBytes: 0, pinnableBytes: 0, ram: whole.ram });
+  });
+
+  it('has an eighth more available than what is pinned, of what the GPUs before have left', () => {
+    const slots = (...nLayers: number[]) => {
+      const gpus = nLayers.map((_, i) => ({ ...gpu, id: `cuda:${i}`, freeBytes: 1e9 }));
+      return predictSharedMemory(tenMixedLayers, question, gpus, { nLayers, hasSlots: true });
+    };
+    expect(slots(10).pinnableBytes).toBeCloseTo((8e9 * 8) / 7);
+    // 7/8 of what is left beside the first one's 4.8 GB has to be 3.2 GB.
+    expect(slots(6, 4)).toMatchObject({ pinnedBytes: 8e9, pinnableBytes: expect.closeTo(4.8e9 + (3.2e9 * 8) / 7) });
+    // More than that has to be there for the first.
+    expect(slots(9, 1).pinnableBytes).toBeCloseTo((7.2e9 * 8) / 7);
   });
 });
 
@@ -102,6 +115,9 @@ describe('the ways to load a model', () => {
     expect(ways[0]?.['cuda:0']).toBeCloseTo(6e9);
     expect(ways[1]?.['cuda:0']).toBeLessThan(6e9);
     expect(ways[0]?.cpu).toBe(ways[1]?.cpu);
+    expect(ways.map((way) => way[pinnable])).toEqual([(8e9 * 8) / 7, (8e9 * 8) / 7]);
+    const room = waysToLoad(tenMixedLayers, question, [gpu], 10);
+    expect(room.map((way) => Object.keys(way).sort())).toEqual([['cpu', 'cuda:0']]);
   });
 
   it('count the memory of a GPU that shares the main memory among that, and by itself', () => {

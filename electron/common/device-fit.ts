@@ -13,12 +13,15 @@ import {
   predictMemory,
   weightSeconds,
 } from './model-facts.ts';
-import { type Device, type DeviceBytes, mainMemory } from './role-contract.ts';
+import { type Device, type DeviceBytes, mainMemory, pinnable } from './role-contract.ts';
 
 /** A GPU that was never measured reads so much per second; a fast one ten times that. */
 export const guessedGpuSpeed: DeviceSpeed = { bytesPerSecond: {}, other: 300e9, layer: null };
-/** Of the main memory that is free, experts in slots of a GPU may take so much: the system cannot take it back. */
-export const mostPinnedShare = 7 / 8;
+/**
+ * Of the main memory that is free, experts in slots of a GPU may take so much: the system cannot take it back. The engine
+ * refuses more (native/runtime/expert_budget.cpp), of each GPU beside what those before it have pinned.
+ */
+const mostPinnedShare = 7 / 8;
 
 /** What a GPU is known by in `MachineSpeed.gpus`: another one in its place was not measured. */
 export const gpuKey = ({ id, name }: Pick<Device, 'id' | 'name'>) => `${id} ${name}`;
@@ -33,6 +36,8 @@ export interface SharedMemory {
   gpus: MemorySplit[];
   /** Of the weights in `ram`: all experts of GPUs that have slots for some of them. */
   pinnedBytes: number;
+  /** What of the main memory has to be available for that. */
+  pinnableBytes: number;
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
@@ -52,7 +57,7 @@ export function predictSharedMemory(
   const { layers, tableBytes } = facts;
   const need = needOnGpu(facts, question.nCtx);
   const border = layers.length - sum(nLayers);
-  let pinnedBytes = 0;
+  let [pinnedBytes, pinnableBytes] = [0, 0];
   let first = border;
   const onGpus = gpus.map(({ freeBytes }, i) => {
     const range = { first, end: first + (nLayers[i] ?? 0) };
@@ -64,6 +69,7 @@ export function predictSharedMemory(
     if (hasSlots && total > freeBytes) {
       const others = total - needed.experts;
       weights += Math.max(expertsOfToken(facts, needed.experts), Math.floor(freeBytes - others)) - needed.experts;
+      pinnableBytes = Math.max(pinnableBytes, pinnedBytes + needed.experts / mostPinnedShare);
       pinnedBytes += needed.experts;
     }
     return splitOf({ weights, kv: needed.kv, workspace: needed.workspace, draft });
@@ -78,7 +84,7 @@ export function predictSharedMemory(
   const inRam = [own, ...onGpus.filter((_, i) => gpus[i]?.sharesMemory)];
   const all = (part: keyof MemorySplit) => sum(inRam.map((split) => split[part]));
   const ram = splitOf({ weights: all('weights'), kv: all('kv'), workspace: all('workspace'), draft: all('draft') });
-  return { ram, gpus: onGpus, pinnedBytes };
+  return { ram, gpus: onGpus, pinnedBytes, pinnableBytes };
 }
 
 /**
@@ -98,7 +104,8 @@ export function waysToLoad(
   const bytesOf = (plan: LayerPlan, rooms = gpus): DeviceBytes => {
     const memory = predictSharedMemory(facts, question, rooms, plan);
     const onGpus = gpus.map(({ id }, i) => [id, memory.gpus[i]?.total ?? 0]);
-    return { ...Object.fromEntries(onGpus), [mainMemory]: memory.ram.total };
+    const toPin = memory.pinnableBytes > 0 ? { [pinnable]: memory.pinnableBytes } : {};
+    return { ...Object.fromEntries(onGpus), [mainMemory]: memory.ram.total, ...toPin };
   };
   if (best.hasSlots) return [bytesOf(best), bytesOf(best, withoutRoom(gpus))];
   const [n = 0, ...others] = best.nLayers;

@@ -27,6 +27,11 @@ export const deviceBytesSchema = z.record(z.string(), z.number().min(0));
 export type DeviceBytes = z.infer<typeof deviceBytesSchema>;
 /** The processor as a device, and the main memory as what it has. */
 export const mainMemory = 'cpu';
+/**
+ * No device, though it stands among them: what of the main memory has to be available so that experts can be pinned there.
+ * More than they take: a part has to be left (`mostPinnedShare`).
+ */
+export const pinnable = 'cpu pinnable';
 
 /** The GPUs that a model's layers go through in turn: "cuda:0", or several with commas between. None: "cpu". */
 export const gpusOf = (device: string): string[] => (device === mainMemory ? [] : device.split(','));

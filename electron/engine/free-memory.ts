@@ -1,6 +1,6 @@
 // What is free on each device for one more model: the main memory within the limit of the settings, and GPUs beside what
 // the models that are loaded have not taken yet.
-import { type DeviceBytes, gpusOf, mainMemory } from '../common/role-contract.ts';
+import { type DeviceBytes, gpusOf, mainMemory, pinnable } from '../common/role-contract.ts';
 import { heldBytes, outstandingBytes, reserveBytes, type Slot } from './model-slot.ts';
 import type { NativeAddon, NativeDevice } from './native.d.ts';
 
@@ -32,7 +32,9 @@ export class FreeMemory {
   /** For a model that is computed there. A GPU that cannot be used is not among them: the load says why. */
   async onDevices(device: string): Promise<DeviceBytes> {
     const gpus = gpusOf(device).length === 0 ? [] : await this.gpus().catch(() => []);
-    return { ...Object.fromEntries(gpus.map(({ id, freeBytes }) => [id, freeBytes])), [mainMemory]: this.inMain() };
+    const ofGpus = Object.fromEntries(gpus.map(({ id, freeBytes }) => [id, freeBytes]));
+    // The engine asks what the system could give, whatever the settings leave to models.
+    return { ...ofGpus, [mainMemory]: this.inMain(), [pinnable]: this.#options.freeBytes() };
   }
 
   inMain(): number {

@@ -38,8 +38,7 @@ export class LoadRoom {
       throwIfCancelled();
       const decision = decideRoom(slot.spec.memory, this.#residentsBut(slot), room, nowMs());
       if (decision.do === 'load') return decision.way;
-      if (decision.do === 'refuse')
-        throw outOfMemory(slot, decision.way[mainMemory] ?? 0, room[mainMemory] ?? 0, memory.limitBytes);
+      if (decision.do === 'refuse') throw outOfMemory(slot, decision.way, room, memory.limitBytes);
       if (decision.do === 'unload') unload(decision.model.slot, slot);
       else await released();
     }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { pinnable } from '../common/role-contract.ts';
 import { decideRoom, type Resident } from './memory-room.ts';
 
 const minuteMs = 60_000;
@@ -74,6 +75,18 @@ describe('room for a model', () => {
     expect(decide([], { cpu: 3, 'cuda:0': 3 })).toEqual({ do: 'refuse', way: ways[1] });
     expect(decide([], { cpu: 0, 'cuda:0': 9 })).toEqual({ do: 'refuse', way: ways[0] });
     expect(decide([], { cpu: 9, 'cuda:0': 2 })).toEqual({ do: 'load', way: ways[1] });
+  });
+
+  it('to pin experts in is made by whatever is in the main memory, which has enough for them otherwise', () => {
+    const slots = [{ cpu: 6, 'cuda:0': 3, [pinnable]: 8 }];
+    const room = { cpu: 7, 'cuda:0': 3 };
+    expect(decide([], { ...room, [pinnable]: 8 }, slots)).toEqual({ do: 'load', way: slots[0] });
+    const idle = resident({ cpu: 1 });
+    expect(decide([idle], { ...room, [pinnable]: 7 }, slots)).toEqual({ do: 'unload', model: idle });
+    const busy = resident({ cpu: 1 }, { nActive: 1 });
+    expect(decide([busy], { ...room, [pinnable]: 7 }, slots)).toEqual({ do: 'wait' });
+    const elsewhere = resident({ 'cuda:0': 1 });
+    expect(decide([elsewhere], { ...room, [pinnable]: 7 }, slots)).toEqual({ do: 'refuse', way: slots[0] });
   });
 
   it('counts once where a GPU shares the main memory: what it takes there is a part of all', () => {

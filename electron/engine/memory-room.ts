@@ -1,6 +1,6 @@
 // Whether there is room for a model, and who makes some: bytes by device, of which the main memory is one. Pure: the pool
 // does what is decided here.
-import { type DeviceBytes, mainMemory } from '../common/role-contract.ts';
+import { type DeviceBytes, mainMemory, pinnable } from '../common/role-contract.ts';
 
 /** A model that is in memory. */
 export interface Resident {
@@ -37,7 +37,10 @@ export function decideRoom<T extends Resident>(
   nowMs: number,
 ): RoomDecision<T> {
   const lacking = (way: DeviceBytes) =>
-    Object.keys(way).filter((device) => (way[device] ?? 0) > (room[device] ?? Infinity));
+    Object.keys(way)
+      .filter((device) => (way[device] ?? 0) > (room[device] ?? Infinity))
+      // Whatever leaves the main memory, more of it can be pinned then.
+      .map((device) => (device === pinnable ? mainMemory : device));
   const [best = {}] = ways;
   const fitting = ways.find((way) => lacking(way).length === 0);
   if (ways.length === 0 || fitting === best) return { do: 'load', way: best };

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { gpuHeadroomBytes } from '../common/device-need.ts';
-import type { ModelSpec } from '../common/role-contract.ts';
+import { type ModelSpec, pinnable } from '../common/role-contract.ts';
 import { ModelPool } from './model-pool.ts';
 import { PassCosts } from './pass-costs.ts';
 import { FakeAddon, nativeError } from './testing/fake-addon.ts';
@@ -161,6 +161,22 @@ describe('the memory of a GPU', () => {
     addon.lastLoad.fail(nativeError('out_of_memory'));
     await expect(second).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
     expect(['processor', 'first', 'second'].map(stateOf)).toEqual(['ready', 'unloaded', 'failed']);
+  });
+
+  it('is of no use where the main memory cannot hold its experts and leave an eighth: nothing is tried', async () => {
+    const { addon, pool, onGpu, load, finish, stateOf } = besideGpu();
+    const slots = (bytes: number) => [{ cpu: 80e9, 'cuda:0': 5e9, [pinnable]: bytes }];
+    await load(onGpu('first'), 'first');
+    const large = pool.load({ ...onGpu('large'), memory: slots(101e9) });
+    // The model that was idle went for it, as it had some of the main memory.
+    await expect(large).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: 'large.gguf keeps experts in the main memory: 94.06 GiB have to be free for that, and 93.13 GiB are.',
+    });
+    expect([addon.loads.length, stateOf('first')]).toEqual([1, 'unloaded']);
+    const fitting = pool.load({ ...onGpu('fitting'), memory: slots(99e9) });
+    await finish('fitting');
+    await fitting;
   });
 
   it('is refused by the engine, which says how much is missing', async () => {

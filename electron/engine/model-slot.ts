@@ -4,7 +4,7 @@ import { appError } from '../common/app-error.ts';
 import { gpuHeadroomBytes } from '../common/device-need.ts';
 import type { ModelInfo } from '../common/engine-contract.ts';
 import type { ErrorInfo } from '../common/errors.ts';
-import { type DeviceBytes, type LoadedModel, type ModelSpec, mainMemory } from '../common/role-contract.ts';
+import { type DeviceBytes, type LoadedModel, type ModelSpec, mainMemory, pinnable } from '../common/role-contract.ts';
 import type { Loaded } from './loaded-model.ts';
 import type { NativeModel } from './native.d.ts';
 
@@ -161,10 +161,17 @@ export function loadStopped(slot: Slot) {
   return appError('ENGINE_NOT_READY', `Loading ${nameOf(slot)} was stopped.`, { hint: 'Ask again, and it is loaded.' });
 }
 
-/** @param roomBytes that there is of the main memory, without what is left free */
-export function outOfMemory({ spec }: Slot, neededBytes: number, roomBytes: number, limitBytes: number) {
+/** @param room that there is, of the main memory without what is left free, which is less than `way` needs of it */
+export function outOfMemory({ spec }: Slot, way: DeviceBytes, room: DeviceBytes, limitBytes: number) {
   const inGiB = (bytes: number) => `${(Math.max(0, bytes) / 2 ** 30).toFixed(2)} GiB`;
   const name = spec.name ?? basename(spec.modelPath);
+  const [neededBytes, roomBytes] = [way[mainMemory] ?? 0, room[mainMemory] ?? 0];
+  if (neededBytes <= roomBytes) {
+    const toPin = `${inGiB(way[pinnable] ?? 0)} have to be free for that, and ${inGiB(room[pinnable] ?? 0)} are`;
+    return appError('OUT_OF_MEMORY', `${name} keeps experts in the main memory: ${toPin}.`, {
+      hint: 'Close other programs, give the GPU fewer layers, or have the processor compute the model.',
+    });
+  }
   const where = limitBytes > 0 ? 'the memory limit of the settings leaves' : 'the system can give';
   return appError('OUT_OF_MEMORY', `${name} needs ${inGiB(neededBytes)} of memory; ${where} ${inGiB(roomBytes)}.`, {
     hint: `Choose a shorter context or a smaller model, ${limitBytes > 0 ? 'or raise the limit.' : 'or close other programs.'}`,

@@ -1,7 +1,7 @@
 // Whether a model fits, and what would change that: memory by what it is for against what is free now, in the main memory
 // and on GPUs, and the speed to expect. The same functions decide in main before a model is loaded.
 import { useId, useState } from 'react';
-import { mostPinnedShare, predictSharedMemory, type SharedMemory } from '../../../electron/common/device-fit.ts';
+import { predictSharedMemory, type SharedMemory } from '../../../electron/common/device-fit.ts';
 import { gpuKvBits } from '../../../electron/common/device-need.ts';
 import { draftMemory } from '../../../electron/common/draft-fit.ts';
 import { type LayerPlan, planLayers } from '../../../electron/common/layer-plan.ts';
@@ -90,9 +90,9 @@ export function FitView({
   const memoryFor = (nTokens: number): SharedMemory =>
     gpu
       ? predictSharedMemory(facts, questionOf(nTokens), gpus, plan)
-      : { ram: predictMemory(facts, questionOf(nTokens)), gpus: [], pinnedBytes: 0 };
-  const fitsOf = ({ ram, gpus: onGpus, pinnedBytes }: SharedMemory): Fit => {
-    const isRefused = (limitBytes > 0 && ram.total > limitBytes) || pinnedBytes > mostPinnedShare * freeRam;
+      : { ram: predictMemory(facts, questionOf(nTokens)), gpus: [], pinnedBytes: 0, pinnableBytes: 0 };
+  const fitsOf = ({ ram, gpus: onGpus, pinnableBytes }: SharedMemory): Fit => {
+    const isRefused = (limitBytes > 0 && ram.total > limitBytes) || pinnableBytes > freeRam;
     const inRam = isRefused ? 'tooLarge' : fitOf(ram.total, freeRam);
     // What is kept free on a GPU is a part of what is expected of it.
     const isOnGpus = onGpus.every(({ total }, i) => total <= (gpus[i]?.freeBytes ?? 0));
