@@ -245,7 +245,7 @@ export const engineControlContract = {
   measureSpeeds: procedure
     .input(z.object({ types: z.array(z.string().max(20)).max(40), device: z.string().max(40), nThreads: z.int() }))
     .output(measuredSpeedsSchema),
-  /** GPUs that can be used now. */
+  /** GPUs that are there; those that cannot be used now say why. */
   gpus: procedure.output(z.array(deviceSchema)),
   /** Resolves when nobody has asked for anything in a minute. */
   pause: procedure.output(z.object({})),

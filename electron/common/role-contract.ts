@@ -181,6 +181,8 @@ export const deviceSensorsSchema = z.object({
 });
 export type DeviceSensors = z.infer<typeof deviceSensorsSchema>;
 
+export const mostReasonChars = 500;
+
 /** Something that computes, and the memory that it has of its own. */
 export const deviceSchema = z.object({
   id: z.string(),
@@ -191,8 +193,13 @@ export const deviceSchema = z.object({
   sharesMemory: z.boolean(),
   /** Null where nobody can be asked. */
   sensors: deviceSensorsSchema.nullable(),
+  /** Why it cannot be used now; absent where it can. Words of a driver, cut where nobody reads on. */
+  reason: z.string().max(mostReasonChars).optional(),
 });
 export type Device = z.infer<typeof deviceSchema>;
+
+/** What a GPU that cannot be used is there for: to be named, with its reason. */
+export const isUsable = ({ reason }: Pick<Device, 'reason'>): boolean => reason === undefined;
 
 /** What was measured of a machine: bytes of weights that decoding reads per second, by tensor type, and the rest. */
 export const measuredSpeedsSchema = z.object({

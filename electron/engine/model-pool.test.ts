@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { gpuHeadroomBytes } from '../common/device-need.ts';
-import { type ModelSpec, pinnable } from '../common/role-contract.ts';
+import { deviceSchema, type ModelSpec, pinnable } from '../common/role-contract.ts';
 import { ModelPool } from './model-pool.ts';
 import { PassCosts } from './pass-costs.ts';
 import { FakeAddon, nativeError } from './testing/fake-addon.ts';
@@ -177,6 +177,20 @@ describe('the memory of a GPU', () => {
     const fitting = pool.load({ ...onGpu('fitting'), memory: slots(99e9) });
     await finish('fitting');
     await fitting;
+  });
+
+  it('is none where the GPU is there and cannot be used: nobody goes for it, and the engine says why', async () => {
+    const { addon, pool, onGpu, begun, load, stateOf } = besideGpu();
+    await load(onGpu('first'), 'first');
+    const unusable = `Its driver is too old. ${'x'.repeat(10_000)}`;
+    const before = addon.listDevices;
+    addon.listDevices = async () => (await before()).map((gpu) => (gpu.id === 'cpu' ? gpu : { ...gpu, unusable }));
+    const [gpu] = await pool.memory.gpus();
+    expect(deviceSchema.parse(gpu)).toMatchObject({ freeBytes: 0, reason: unusable.slice(0, 500) });
+    const second = pool.load(onGpu('second'));
+    (await begun('second')).fail(nativeError('invalid_argument', 'cuda:0 cannot be used.'));
+    await expect(second).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', message: 'cuda:0 cannot be used.' });
+    expect(stateOf('first')).toBe('ready');
   });
 
   it('is refused by the engine, which says how much is missing', async () => {

@@ -161,7 +161,13 @@ export class FakeModels {
       return { freedBytes: 322_591_712 };
     },
     setRole: async (input) => this.#called('setRole', input),
-    update: async (input) => this.#called('update', input),
+    update: async (input) => {
+      const models = this.state.models.map((model) =>
+        model.id === input.id ? { ...model, overrides: input.overrides ?? model.overrides } : model,
+      );
+      this.push({ models });
+      return this.#called('update', input);
+    },
     verify: async (input) => this.#called('verify', input),
     repair: async (input) => this.#called('repair', input),
     test: async (input) => this.#called('test', input),

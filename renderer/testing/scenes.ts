@@ -4,7 +4,7 @@ import type { DownloadView } from '../../electron/common/model-contract.ts';
 import { settingsSchema } from '../../electron/common/settings.ts';
 import { appError } from './app-error.ts';
 import { createFakeApi, type FakeApi } from './fake-api.ts';
-import { kFakeLoaded } from './fake-engine.ts';
+import { kFakeLoaded, kFakeModel } from './fake-engine.ts';
 import { fakeFacts, fakeGpu, fakeModel } from './fake-models.ts';
 
 const kFiles: Record<string, string> = {
@@ -192,6 +192,15 @@ function withModels(): FakeApi {
   return fake;
 }
 
+const kRefusingGpu = {
+  ...fakeGpu,
+  id: 'cuda:1',
+  name: 'An old GPU',
+  totalBytes: 0,
+  freeBytes: 0,
+  reason: 'The driver of cuda:1 (An old GPU) is made for CUDA 11.8, and this program needs 12.4 or newer.',
+};
+
 export const scenes: Record<string, () => FakeApi> = {
   chat: () => furnished([message('user', kQuestion), message('assistant', kReply)]),
   noFolder: () => createFakeApi({}, { workspace: null }),
@@ -217,19 +226,29 @@ export const scenes: Record<string, () => FakeApi> = {
     fake.models.state.memory.gpus = ['cuda:0', 'cuda:1'].map((id) => ({ ...fakeGpu, id, ...rooms }));
     return fake;
   },
+  /** The second is there, and its driver is too old. */
+  modelsRefusingGpu: () => {
+    const fake = withModels();
+    fake.models.state.memory.gpus = [fakeGpu, kRefusingGpu];
+    return fake;
+  },
   /** Of a model that is set to it, and that was tried to be loaded; of the other one nobody knows more than that. */
   modelsMissingGpu: () => {
     const fake = withModels();
+    const reason = 'cuda:0 (A GPU) refuses this program: out of memory.';
+    fake.models.state.memory.gpus = [{ ...fakeGpu, freeBytes: 0, reason }];
     fake.models.state.models = fake.models.state.models.map((model) => ({
       ...model,
       overrides: { sampler: {}, device: 'cuda:0' },
     }));
     const error = {
       code: 'DEVICE_UNAVAILABLE' as const,
-      message: 'The device cuda:0 cannot be used: cuda:0 (A GPU) refuses this program: out of memory.',
+      message: `The device cuda:0 cannot be used: ${reason}`,
       hint: 'Make it available and try again, or have the processor or another GPU compute the model.',
     };
-    fake.engine.models = [{ ...kFakeLoaded, state: 'failed', memory: null, shares: [], error }];
+    const gone = { memory: null, shares: [], decoding: null, cache: null };
+    fake.engine.models = [{ ...kFakeLoaded, ...gone, state: 'failed', error }];
+    fake.engine.setStatus({ state: 'failed', modelPath: kFakeModel.path, error });
     return fake;
   },
   modelsDownloading: () => {

@@ -25,3 +25,20 @@ it('tells of GPUs when they are looked at, also of the last one when it is gone,
   await machine.lookAtGpus();
   expect(onChange).toHaveBeenCalledTimes(2);
 });
+
+it('tells of a GPU that cannot be used, and plans and measures nothing for it', async () => {
+  const folder = await temporaryFolder();
+  const measure = vi.fn();
+  const refusing = { ...aGpu, freeBytes: 0, reason: 'Its driver is too old.' };
+  const machine = new Machine({
+    speed: new SpeedFile(join(folder, 'speed.json')),
+    library: new Library(join(folder, 'library.json'), () => {}),
+    measure,
+    gpus: async () => [refusing],
+    onChange: () => {},
+  });
+  await machine.lookAtGpus();
+  expect([machine.memory(0).gpus, machine.gpu(aGpu.id)]).toEqual([[refusing], undefined]);
+  await machine.measureSpeeds(['q8_0'], aGpu.id);
+  expect(measure).not.toHaveBeenCalled();
+});

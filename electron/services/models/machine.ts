@@ -3,7 +3,7 @@ import { totalmem } from 'node:os';
 import { gpuKey, guessedGpuSpeed } from '../../common/device-fit.ts';
 import type { ModelsState } from '../../common/model-contract.ts';
 import { type MachineSpeed, predictTokensPerSecond } from '../../common/model-facts.ts';
-import type { Device, MeasuredSpeeds } from '../../common/role-contract.ts';
+import { type Device, isUsable, type MeasuredSpeeds } from '../../common/role-contract.ts';
 import type { Library } from './library.ts';
 import type { SpeedFile } from './machine-speed.ts';
 
@@ -48,20 +48,20 @@ export class Machine {
     speed.learn(model.facts, tokensPerSecond, nPast);
   }
 
-  /** A GPU that is there, with what it has free when no model is on it. */
+  /** A GPU that can be used, with what it has free when no model is on it. */
   gpu(id: string): Device | undefined {
-    const gpu = this.#gpus.find((known) => known.id === id);
+    const gpu = this.#gpus.find((known) => known.id === id && isUsable(known));
     return gpu && { ...gpu, freeBytes: this.#mostFree.get(gpuKey(gpu)) ?? gpu.freeBytes };
   }
 
   /**
    * What is not known yet. One after the other: two at once would slow each other down.
-   * @param device "cpu", or a GPU that is there @throws ENGINE_NOT_READY, OUT_OF_MEMORY
+   * @param device "cpu", or a GPU that can be used @throws ENGINE_NOT_READY, OUT_OF_MEMORY
    */
   measureSpeeds(types: readonly string[], device = 'cpu'): Promise<void> {
     const { speed, measure, onChange } = this.#options;
     const measureUnknown = async () => {
-      const gpu = this.#gpus.find(({ id }) => id === device);
+      const gpu = this.gpu(device);
       const key = gpu ? gpuKey(gpu) : null;
       if (key === null && device !== 'cpu') return;
       const { bytesPerSecond, layer } = key === null ? speed.current : (speed.current.gpus[key] ?? guessedGpuSpeed);
@@ -78,7 +78,7 @@ export class Machine {
   async lookAtGpus(): Promise<void> {
     const nBefore = this.#gpus.length;
     this.#gpus = await this.#options.gpus().catch(() => []);
-    for (const gpu of this.#gpus) {
+    for (const gpu of this.#gpus.filter(isUsable)) {
       const key = gpuKey(gpu);
       this.#mostFree.set(key, Math.max(gpu.freeBytes, this.#mostFree.get(key) ?? 0));
     }

@@ -1,12 +1,13 @@
 // What computes a model: the processor, or GPUs, and how many layers of it. Shown only where there is a choice, or where one
 // was made: also when the GPU is gone, the processor can take its place.
+import { useId } from 'react';
 import type { ModelEntry } from '../../../electron/common/model-contract.ts';
 import { type Device, gpusOf, mainMemory } from '../../../electron/common/role-contract.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { Button } from '../../ui/button.tsx';
 import { Field } from '../../ui/field.tsx';
 import { Notice } from '../../ui/notice.tsx';
-import { deviceProblem, gpuChoices, namesOfDevice } from './device-names.ts';
+import { deviceProblem, gpuChoices, namesOfDevice, refusingGpus } from './device-names.ts';
 import styles from './draft-choice.module.css';
 import type { LibraryStore } from './library-store.ts';
 import { OptionalNumberField } from './optional-number-field.tsx';
@@ -14,7 +15,7 @@ import { OptionalNumberField } from './optional-number-field.tsx';
 interface DeviceChoiceProps {
   models: LibraryStore;
   model: ModelEntry;
-  /** Those that can be used now. */
+  /** Those that there are. */
   gpus: readonly Device[];
   /** The model's error says already what is wrong with its GPU. */
   isExplained: boolean;
@@ -25,6 +26,9 @@ export function DeviceChoice({ models, model, gpus, isExplained }: DeviceChoiceP
   const { device = mainMemory, deviceLayers } = overrides;
   const problem = deviceProblem(device, gpus);
   const choices = gpuChoices(gpus);
+  // Of what is chosen itself the notice below tells.
+  const refusing = refusingGpus(gpus).filter(({ id }) => !gpusOf(device).includes(id));
+  const reasonsId = useId();
   return (
     <div className={styles.choice}>
       <Field
@@ -34,7 +38,7 @@ export function DeviceChoice({ models, model, gpus, isExplained }: DeviceChoiceP
         {({ id, hintId }) => (
           <select
             id={id}
-            aria-describedby={hintId}
+            aria-describedby={refusing.length > 0 ? `${hintId} ${reasonsId}` : hintId}
             className={styles.select}
             value={device}
             onChange={({ target: { value } }) => void setDevice(models, model, value)}
@@ -51,9 +55,23 @@ export function DeviceChoice({ models, model, gpus, isExplained }: DeviceChoiceP
                 {name}, {formatBytes(freeBytes)} of {formatBytes(totalBytes)} free
               </option>
             ))}
+            {refusing.map(({ id: gpu, name }) => (
+              <option key={gpu} value={gpu} disabled>
+                {name}, which cannot be used now
+              </option>
+            ))}
           </select>
         )}
       </Field>
+      {refusing.length > 0 ? (
+        <ul id={reasonsId} className={styles.refusing}>
+          {refusing.map(({ id, name, reason }) => (
+            <li key={id}>
+              {name} cannot be used now: {reason}
+            </li>
+          ))}
+        </ul>
+      ) : null}
       {problem && !isExplained ? (
         <div role="status">
           <Notice

@@ -21,7 +21,7 @@ import {
 } from '../../../electron/common/model-facts.ts';
 import { type Device, gpusOf, mainMemory } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
-import { deviceProblem, gpuChoices, nameOfGpu } from './device-names.ts';
+import { deviceProblem, gpuChoices, nameOfGpu, refusingGpus } from './device-names.ts';
 import { ExpectedSpeed } from './expected-speed.tsx';
 import { FitPlace } from './fit-place.tsx';
 import styles from './fit-view.module.css';
@@ -197,6 +197,11 @@ export function FitView({
               {choices.map(({ id, name }) => (
                 <option key={id} value={id}>
                   {name}
+                </option>
+              ))}
+              {refusingGpus(all).map(({ id, name, reason }) => (
+                <option key={id} value={id} disabled title={reason}>
+                  {name}, which cannot be used now
                 </option>
               ))}
             </select>

@@ -3,7 +3,7 @@
 import { useEffect } from 'react';
 import { useStore } from 'zustand';
 import type { ModelsState } from '../../../electron/common/model-contract.ts';
-import type { DeviceSensors } from '../../../electron/common/role-contract.ts';
+import { type DeviceSensors, isUsable } from '../../../electron/common/role-contract.ts';
 import { formatBytes, formatCount } from '../../lib/format.ts';
 import { nameOfGpu } from './device-names.ts';
 import type { LibraryStore } from './library-store.ts';
@@ -14,7 +14,8 @@ const kindNames = { weights: 'Weights', kv: 'Context (KV cache)', other: 'Workin
 
 export function MemoryBar({ models, library }: { models: LibraryStore; library: ModelsState }) {
   const loaded = useStore(models.store, (state) => state.loaded);
-  const { totalBytes, freeBytes, gpus } = library.memory;
+  const { totalBytes, freeBytes, gpus: all } = library.memory;
+  const gpus = all.filter(isUsable);
   const hasGpus = gpus.length > 0;
   const sharing = gpus.filter(({ sharesMemory }) => sharesMemory);
   const main = memoryParts(loaded, ['cpu', ...sharing.map(({ id }) => id)]);
@@ -29,7 +30,7 @@ export function MemoryBar({ models, library }: { models: LibraryStore; library: 
       {gpus.map((gpu) => (
         <Bar
           key={gpu.id}
-          name={nameOfGpu(gpu, gpus)}
+          name={nameOfGpu(gpu, all)}
           sensors={gpu.sensors}
           parts={memoryParts(loaded, [gpu.id])}
           totalBytes={gpu.totalBytes}
