@@ -55,7 +55,7 @@ test('a theme switch colours the open file and the code of the chat at once', as
   const code = 'export class Queue {}\n';
   await writeFiles(folder, { 'queue.ts': code });
   storeConversation(outpost.userData, 'Queue', ['Show one.', `\`\`\`ts\n${code}\`\`\``]);
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await page.getByRole('button', { name: 'Conversations' }).click();
   const list = page.getByRole('list', { name: 'Conversations' });
   await list
@@ -90,7 +90,7 @@ test('a theme switch colours the open file and the code of the chat at once', as
 
 test('everything can be reached with the keyboard', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.txt': 'a\n' });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   const region = () =>
     page.evaluate(() => document.activeElement?.closest('[data-region]')?.getAttribute('data-region'));
   await page.getByRole('treeitem', { name: 'a.txt' }).waitFor();
@@ -118,7 +118,7 @@ test('who wants less motion gets none: no animation, no scrolling in steps, no b
   folder,
 }) => {
   await writeFiles(folder, { 'long.txt': Array.from({ length: 2000 }, (_, i) => `line ${i}\n`).join('') });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await openFile(page, 'long.txt');
   /** How many places the text stands at on its way over a page. */
   const steps = async () => {

@@ -36,7 +36,7 @@ test('code of a reply is reviewed change by change, applied in one step, and on 
 }) => {
   await writeFiles(folder, { 'src/math.js': math, 'other.txt': 'other\n' });
   storeConversation(outpost.userData, 'Checks', ['Check the arguments.', answer]);
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   const onDisk = () => readFile(join(folder, 'src/math.js'), 'utf8');
   await openFile(page, 'other.txt');
   await page.getByRole('button', { name: 'Conversations' }).click();

@@ -81,7 +81,7 @@ test('a conversation of a thousand messages is drawn where it is looked at', asy
       : `Answer **${i}**\n\n\`\`\`ts\nexport const answer${i} = ${i};\n\`\`\`\n\n- one\n- two\n`,
   );
   storeConversation(outpost.userData, 'Long', texts);
-  const page = await outpost.launch();
+  const page = await outpost.launch({ hasTinyModel: true });
   await page.getByRole('button', { name: 'Conversations' }).click();
   await page.getByRole('list', { name: 'Conversations' }).getByRole('button', { name: /^Long/ }).click();
   await expect(replies(page)).toHaveCount(500);
@@ -117,7 +117,7 @@ test('what a model thought before it answered is folded, and is not part of the 
 }) => {
   const thought = 'They want a **sum**. <img src=x onerror="document.title=1">';
   storeConversation(outpost.userData, 'Sum', ['What is 2 + 2?', `<think>\n${thought}\n</think>\n\nIt is 4.`]);
-  const page = await outpost.launch();
+  const page = await outpost.launch({ hasTinyModel: true });
   await page.getByRole('button', { name: 'Conversations' }).click();
   await page.getByRole('list', { name: 'Conversations' }).getByRole('button', { name: /^Sum/ }).first().click();
   await expect(replies(page)).toContainText('It is 4.');

@@ -19,7 +19,7 @@ test('what changed is marked, compared, committed and discarded, in all themes',
   // A repository of somebody else: it must not run a thing.
   git('config', 'core.fsmonitor', `touch ${folder}-was-run; false`);
 
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await expect(page.getByRole('treeitem', { name: 'b.ts, modified' })).toBeVisible();
   await expect(page.getByRole('treeitem', { name: 'new.ts, untracked' })).toBeVisible();
 

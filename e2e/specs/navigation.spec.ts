@@ -23,7 +23,7 @@ test('go to a file, a line and a symbol by keyboard; the path above the text fol
   picture,
 }) => {
   await writeFiles(folder, { 'src/deep/queue.js': queue, 'src/main.py': 'def main():\n    pass\n' });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await file(page, 'src').waitFor();
   await page.keyboard.press('Control+p');
   await page.keyboard.type('queu:4:3');
@@ -68,7 +68,7 @@ test('delete, move and create in the tree, and take each back', async ({ outpost
   await writeFiles(folder, { 'src/a.txt': 'kept\n', 'lib/b.txt': 'b\n' });
   const trash = join(outpost.userData, 'share');
   process.env.XDG_DATA_HOME = trash;
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await file(page, 'src').click();
   await file(page, 'a.txt').click();
   await expect(tab(page, 'a.txt')).toBeVisible();

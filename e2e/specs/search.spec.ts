@@ -11,7 +11,7 @@ test('search in files, open a match, replace all with a preview, undo', async ({
     'docs/notes.md': 'The orbitRadius is in metres.\n',
     'node_modules/x/index.js': 'orbitRadius\n',
   });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await page.getByRole('treeitem', { name: 'docs' }).waitFor();
   await page.keyboard.press('Control+Shift+f');
   const input = page.getByRole('textbox', { name: 'Search in files' });

@@ -146,7 +146,7 @@ test('hostile text in replies, file names and files stays text; links open only 
     ].join('\n\n'),
   ]);
   storeConversation(outpost.userData, 'Links', ['Where?', 'See [the site](https://example.com/page?q=1).']);
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await page.getByRole('button', { name: 'Conversations' }).click();
   await page
     .getByRole('list', { name: 'Conversations' })

@@ -3,7 +3,7 @@ import { openFile, shownText, tab } from '../support/window.ts';
 
 test('settings are searched, edited as JSON, and give commands other keys', async ({ outpost, folder }) => {
   await writeFiles(folder, { 'a.json': '{"a":1}', 'b.txt': 'b\n' });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await openFile(page, 'a.json');
   await page.keyboard.press('Control+,');
   const dialog = page.getByRole('dialog');

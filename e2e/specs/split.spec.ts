@@ -4,7 +4,7 @@ import { openFile } from '../support/window.ts';
 
 test('two files side by side, by keyboard, and again after a restart', async ({ outpost, folder, picture }) => {
   await writeFiles(folder, { 'a.ts': 'const a = 1;\n', 'b.ts': 'const b = 2;\n' });
-  let page = await outpost.launch({ folder });
+  let page = await outpost.launch({ folder, hasTinyModel: true });
   await openFile(page, 'a.ts');
   await page.keyboard.press('Control+\\');
   const half = (side: string) => page.getByRole('tablist', { name: `Open files, ${side} half` });
@@ -39,7 +39,7 @@ test('two files side by side, by keyboard, and again after a restart', async ({ 
   await outpost.inMain(({ BrowserWindow }, bounds) => BrowserWindow.getAllWindows()[0]?.setBounds(bounds), place);
 
   await outpost.close();
-  page = await outpost.launch({ folder });
+  page = await outpost.launch({ folder, hasTinyModel: true });
   const window = () =>
     outpost.inMain(({ BrowserWindow }) => {
       const [shown] = BrowserWindow.getAllWindows();

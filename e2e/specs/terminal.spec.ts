@@ -10,7 +10,7 @@ test('a shell of one’s own: commands run in the folder, and their output goes 
   picture,
 }) => {
   await writeFiles(folder, { 'notes.txt': 'hello\n', 'run.sh': 'echo out=$((40 + 2)); exit 3\n' });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   await openFile(page, 'notes.txt');
   expect(Object.keys(await outpost.processIds())).not.toContain('Outpost Terminal');
 

@@ -9,7 +9,7 @@ test('files are made, renamed, moved and deleted by the menu of the tree, and ea
   picture,
 }) => {
   await writeFiles(folder, { 'src/a.ts': 'const a = 1;\n', 'b.md': '# b\n' });
-  const page = await outpost.launch({ folder });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
   const pick = async (name: string, action: string) => {
     await file(page, name).click({ button: 'right' });
     await page.getByRole('menuitem', { name: action }).click();

@@ -14,7 +14,7 @@ test.describe('Workspace', () => {
       'src/retry.py': 'def retry(n):\n    pass\n',
       'README.md': '# A project\n',
     });
-    const page = await outpost.launch();
+    const page = await outpost.launch({ hasTinyModel: true });
     await picture('no folder');
     await outpost.inMain(({ dialog }, path) => {
       dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
@@ -55,7 +55,7 @@ test.describe('Workspace', () => {
     folder,
   }) => {
     await writeFiles(folder, { 'add.py': '' });
-    const page = await outpost.launch({ folder });
+    const page = await outpost.launch({ folder, hasTinyModel: true });
     await outpost.inMain(({ session }) => {
       const which = { urls: ['outpost://app/*/python-*.js'] };
       session.defaultSession.webRequest.onBeforeSendHeaders(which, (_request, answer) => {
@@ -73,7 +73,7 @@ test.describe('Workspace', () => {
 
   test('unsaved text survives closing the window, and a power cut', async ({ outpost, folder, picture }) => {
     await writeFiles(folder, { 'a.txt': 'on disk\n', 'b.txt': 'other\n' });
-    let page = await outpost.launch({ folder });
+    let page = await outpost.launch({ folder, hasTinyModel: true });
     await openFile(page, 'a.txt');
     await typeAtEnd(page, 'typed before closing');
     await page.keyboard.press('Control+n');
@@ -83,7 +83,7 @@ test.describe('Workspace', () => {
     await outpost.close();
     expect(await readFile(join(folder, 'a.txt'), 'utf8')).toBe('on disk\n');
 
-    page = await outpost.launch();
+    page = await outpost.launch({ hasTinyModel: true });
     await expect(tab(page, 'a.txt, unsaved')).toBeVisible();
     await tab(page, 'a.txt, unsaved').click();
     await expect.poll(() => shownText(page)).toContain('typed before closing');
@@ -94,7 +94,7 @@ test.describe('Workspace', () => {
     await typeAtEnd(page, ', and one more');
     await page.waitForTimeout(1500); // a backup is written half a second after the last key
     await outpost.kill();
-    page = await outpost.launch();
+    page = await outpost.launch({ hasTinyModel: true });
     await page.getByRole('tab', { name: /Untitled.*unsaved/ }).click();
     await expect.poll(() => shownText(page)).toContain('a new thought, and one more');
   });
@@ -105,7 +105,7 @@ test.describe('Workspace', () => {
     picture,
   }) => {
     await writeFiles(folder, { 'a.txt': 'first\n', 'b.txt': 'one\r\ntwo\r\nthree\r\n' });
-    const page = await outpost.launch({ folder });
+    const page = await outpost.launch({ folder, hasTinyModel: true });
     await openFile(page, 'b.txt');
     await page.keyboard.press('Control+Home');
     await page.keyboard.type('mine ');
@@ -136,7 +136,7 @@ test.describe('Workspace', () => {
     });
     await truncate(join(folder, 'huge.log'), 200 * 1024 * 1024);
     await chmod(join(folder, 'locked.txt'), 0o444);
-    const page = await outpost.launch({ folder });
+    const page = await outpost.launch({ folder, hasTinyModel: true });
 
     await file(page, 'huge.log').click();
     await expect(page.getByRole('main')).toContainText('huge.log has 200 MB');
@@ -158,7 +158,7 @@ test.describe('Workspace', () => {
       'latin1.txt': bytes('caf\xe9\r\n\x80 5\nlast'),
       'wide.txt': Buffer.from('\ufeffa\r\nb\r\n', 'utf16le'),
     });
-    const page = await outpost.launch({ folder });
+    const page = await outpost.launch({ folder, hasTinyModel: true });
     await openFile(page, 'latin1.txt');
     await expect(status(page)).toContainText('Windows-1252');
     expect(await shownText(page)).toContain('café\n€ 5\nlast');
@@ -192,7 +192,7 @@ test.describe('Workspace', () => {
       await writeFiles(folder, { 'a.txt': 'first\n' });
       // All but the page of the other file: not one more can be written.
       await writeFiles(folder, { filler: 'x'.repeat(60 * 1024) });
-      const page = await outpost.launch({ folder });
+      const page = await outpost.launch({ folder, hasTinyModel: true });
       await openFile(page, 'a.txt');
       await page.keyboard.press('Control+End');
       await page.keyboard.insertText('y'.repeat(400)); // as typed, letter by letter
@@ -215,7 +215,7 @@ test.describe('Workspace', () => {
   test('a folder that vanishes and comes back', async ({ outpost, folder, picture }) => {
     const project = join(folder, 'project');
     await writeFiles(project, { 'a.txt': 'first\n' });
-    const page = await outpost.launch({ folder: project });
+    const page = await outpost.launch({ folder: project, hasTinyModel: true });
     await openFile(page, 'a.txt');
     await typeAtEnd(page, 'kept');
     await rename(project, join(folder, 'elsewhere'));

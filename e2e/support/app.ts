@@ -11,6 +11,7 @@ import {
   type Page,
   type TestInfo,
 } from '@playwright/test';
+import { tinyModelBytes } from '../../electron/services/models/testing/tiny-gguf.mjs';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -25,6 +26,8 @@ export interface LaunchOptions {
   folder?: string;
   /** The model to start with instead of the default one. */
   model?: string;
+  /** Nothing is asked of a model: a tiny one is loaded, alone. The others are a third of the work of a start. */
+  hasTinyModel?: boolean;
   /** The first steps appear as for a new user. */
   isNewUser?: boolean;
   /** More variables of the environment. */
@@ -60,7 +63,9 @@ export class OutpostApp {
     return this.#page;
   }
 
-  async launch({ folder, model, isNewUser = false, env = {}, switches = [] }: LaunchOptions = {}): Promise<Page> {
+  async launch(options: LaunchOptions = {}): Promise<Page> {
+    const { folder, hasTinyModel = false, isNewUser = false, env = {}, switches = [] } = options;
+    const model = hasTinyModel ? await this.#tinyModel() : (options.model ?? environment('OUTPOST_DEFAULT_MODEL'));
     // The likeliest token always: a story must not depend on chance.
     const settings = { sampler: { temperature: 0 }, ...(isNewUser ? {} : { hasSeenFirstSteps: true }) };
     await writeFile(join(this.userData, 'settings.json'), JSON.stringify(settings), { flag: 'wx' }).catch(() => {});
@@ -69,7 +74,7 @@ export class OutpostApp {
       env: {
         ...(process.env as Record<string, string>),
         OUTPOST_USER_DATA: this.userData,
-        OUTPOST_DEFAULT_MODEL: model ?? environment('OUTPOST_DEFAULT_MODEL'),
+        OUTPOST_DEFAULT_MODEL: model,
         ...env,
       },
     });
@@ -116,6 +121,15 @@ export class OutpostApp {
   async engineSeconds(): Promise<number> {
     const metrics = await this.#metrics();
     return metrics.find(({ name }) => name === 'Outpost Engine')?.cpu.cumulativeCPUUsage ?? Number.NaN;
+  }
+
+  /** @returns its path; no other model has a role then */
+  async #tinyModel(): Promise<string> {
+    const path = join(this.userData, 'tiny.gguf');
+    await writeFile(path, tinyModelBytes({ nLayer: 1, nEmbd: 64, nCtxTrain: 512, type: 'q8_0' }));
+    const roles = { everywhere: { inline: null }, folders: {} };
+    await writeFile(join(this.userData, 'model-roles.json'), JSON.stringify(roles));
+    return path;
   }
 
   #metrics(): Promise<Electron.ProcessMetric[]> {
