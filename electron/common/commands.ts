@@ -79,14 +79,14 @@ export const commandTable = [
   { id: 'chat.stop', title: 'Stop the Reply', menu: 'chat' },
   { id: 'model.manage', title: 'Models…', menu: 'chat', accelerator: 'CmdOrCtrl+Shift+M' },
   { id: 'model.choose', title: 'Choose a Model File…', menu: 'chat' },
-  { id: 'model.stopLoading', title: 'Stop Loading the Model', menu: null },
-  { id: 'model.load', title: 'Load the Model', menu: null },
   { id: 'model.useDefault', title: 'Use the Default Model', menu: null },
   { id: 'help.firstSteps', title: 'Show the First Steps', menu: 'help' },
   { id: 'activity.show', title: 'Show What Runs, and Notifications', menu: 'help', accelerator: 'CmdOrCtrl+Alt+A' },
   { id: 'notifications.quiet', title: 'Silence Notes or Let Them Appear', menu: null },
   { id: 'network.show', title: 'Show Connections', menu: 'help' },
   { id: 'network.toggle', title: 'Switch the Network On or Off', menu: null },
+  { id: 'engine.stopLoading', title: 'Stop Loading the Model', menu: null },
+  { id: 'engine.load', title: 'Load the Model', menu: null },
   { id: 'engine.restart', title: 'Restart the Engine', menu: 'help' },
 ] as const satisfies readonly CommandInfo[];
 

@@ -203,17 +203,17 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
     'chat.stop': { run: () => chat.stop(), isEnabled: () => chat.store.getState().reply !== null },
     'model.manage': { run: () => ui.setState({ overlay: 'models' }) },
     'model.choose': { run: () => models.chooseFile() },
-    'model.stopLoading': {
-      run: () => model.stopLoading(),
-      isEnabled: () => loadAction(models.store.getState()) === 'stop',
-    },
-    'model.load': { run: () => models.reload(), isEnabled: () => loadAction(models.store.getState()) === 'load' },
     'model.useDefault': { run: () => models.loadDefault() },
     'help.firstSteps': { run: () => ui.setState({ overlay: 'firstSteps' }) },
     'activity.show': { run: () => ui.setState({ overlay: 'activity' }) },
     'notifications.quiet': { run: () => settings.update({ quietNotes: !settings.current.quietNotes }) },
     'network.show': { run: () => ui.setState({ overlay: 'network' }) },
     'network.toggle': { run: () => settings.update({ isNetworkOff: !settings.current.isNetworkOff }) },
+    'engine.stopLoading': {
+      run: () => model.stopLoading(),
+      isEnabled: () => loadAction(models.store.getState()) === 'stop',
+    },
+    'engine.load': { run: () => models.reload(), isEnabled: () => loadAction(models.store.getState()) === 'load' },
     'engine.restart': { run: () => models.restartEngine() },
   };
 }
