@@ -242,7 +242,7 @@ describe('loading', () => {
     const reason = 'The device cuda:1 cannot be used: cuda:1 (A GPU) refuses this program: out of memory.';
     const gpu = { id: 'cuda:0', name: 'A GPU', totalBytes: 8e9, freeBytes: 6e9, sharesMemory: false, sensors: null };
     addon.devices = [...addon.devices, gpu, { ...gpu, id: 'cuda:1', freeBytes: 0, unusable: 'refused' }];
-    expect(await control.gpus()).toEqual([gpu]);
+    expect(await control.gpus()).toEqual([gpu, { ...gpu, id: 'cuda:1', freeBytes: 0, reason: 'refused' }]);
     const loading = service.assign(assigned({ chat: onGpu }));
     expect(addon.lastLoad.options.device).toEqual(['cuda:0', 'cuda:1']);
     addon.lastLoad.fail(nativeError('invalid_argument', reason));

@@ -27,8 +27,10 @@ describe('GPUs that can be chosen', () => {
     expect(gpuChoices([fast, old]).map(({ id }) => id)).toEqual(['cuda:0']);
     expect(refusingGpus([fast, old])).toEqual([{ id: 'cuda:1', name: 'Small', reason: 'Its driver is too old.' }]);
     expect(refusingGpus([{ ...twin, reason: '' }, fast])).toEqual([
-      { id: 'cuda:1', name: 'Fast (cuda:1)', reason: 'Its driver does not say why.' },
+      { id: 'cuda:1', name: 'Fast (cuda:1)', reason: 'its driver does not say why.' },
     ]);
+    const refused = 'cuda:1 (Small) refuses this program: out of memory';
+    expect(refusingGpus([{ ...small, reason: refused }]).map(({ reason }) => reason)).toEqual([`${refused}.`]);
   });
 
   it('have their ids where two have one name', () => {

@@ -25,7 +25,11 @@ export function gpuChoices(gpus: readonly Device[]): Pick<Device, 'id' | 'name' 
 export function refusingGpus(gpus: readonly Device[]): { id: string; name: string; reason: string }[] {
   return gpus
     .filter((gpu) => !isUsable(gpu))
-    .map((gpu) => ({ id: gpu.id, name: nameOfGpu(gpu, gpus), reason: ended(gpu.reason || 'its driver does not say why') }));
+    .map((gpu) => ({
+      id: gpu.id,
+      name: nameOfGpu(gpu, gpus),
+      reason: ended(gpu.reason || 'its driver does not say why'),
+    }));
 }
 
 const ended = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
