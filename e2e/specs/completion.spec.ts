@@ -137,6 +137,37 @@ test.describe('Inline completion', () => {
     expect(nNew).toBeLessThan(nAll);
   });
 
+  test('it comes inside of a line, too, and is shown what another file has of the kind', async ({
+    outpost,
+    folder,
+  }) => {
+    await writeFiles(folder, {
+      'math.py': `${source}total = add(, 3)\n`,
+      'lib/vectors.py': source.replaceAll('a, b', 'a, b, c').replaceAll('a +', 'a + c +'),
+      'lib/vectors.txt': source,
+    });
+    const page = await outpost.launch({ folder });
+    await outpost.waitForModel();
+    await page.keyboard.press('Control+Shift+m');
+    const models = page.getByRole('dialog', { name: 'Models' });
+    await expect(models.getByRole('button', { name: /^Outpost Code .*Completion/s })).toContainText('Loaded');
+    await page.keyboard.press('Escape');
+    await openFile(page, 'math.py');
+    await page.keyboard.press('Control+g');
+    await page.keyboard.type('13:13');
+    await page.keyboard.press('Enter');
+    await expect(status(page)).toContainText('Ln 13, Col 13');
+    await page.keyboard.type('t');
+    const chip = status(page).getByRole('button', { name: /^Inline completion/ });
+    // Whether it is sure enough to be shown is not what counts here.
+    await expect(chip).toHaveAccessibleName(/suggestion took|not sure|suggested nothing|dropped/, { timeout: 60_000 });
+    await page.keyboard.press('Control+Shift+p');
+    await page.getByRole('combobox').fill('Show the Latency of Suggestions');
+    await page.keyboard.press('Enter');
+    const panel = page.getByRole('dialog', { name: 'Latency of Suggestions' });
+    await expect(panel.getByRole('row').filter({ hasText: 'math.py' }).last()).toContainText('1 part of other files');
+  });
+
   test('a block ends where the file goes on', async ({ outpost, folder, picture }) => {
     const queue = (body: string) => `export class Queue {
   constructor() {

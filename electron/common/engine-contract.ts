@@ -72,6 +72,12 @@ export const engineStatusSchema = z.discriminatedUnion('state', [
 ]);
 export type EngineStatus = z.infer<typeof engineStatusSchema>;
 
+/** What the window has to know of the model that completes; null while there is none. */
+export const completionModelSchema = z.object({
+  model: z.object({ name: z.string(), hasFim: z.boolean() }).nullable(),
+});
+export type CompletionModel = z.infer<typeof completionModelSchema>['model'];
+
 export const generateStatsSchema = z.object({
   nPrompt: z.int(),
   nReused: z.int(),
@@ -206,8 +212,10 @@ export const completeResultSchema = z.object({
 export type CompleteResult = z.infer<typeof completeResultSchema>;
 
 export const engineContract = {
-  /** The current status at once, then every change. */
+  /** The chat's model: the current status at once, then every change. */
   status: procedure.output(eventIterator(engineStatusSchema)),
+  /** The model that `complete` asks now, of its own role or the chat's; then every other one. */
+  completionModel: procedure.output(eventIterator(completionModelSchema)),
   /** What is in memory, at once and after every change; and what happened to it that nobody asked for. */
   events: procedure.output(eventIterator(engineEventSchema)),
   /** Frees a model's memory, or stops its load; the next request loads it again. @throws ENGINE_NOT_READY while it answers */

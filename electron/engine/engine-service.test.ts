@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { EngineStatus } from '../common/engine-contract.ts';
+import type { CompletionModel, EngineStatus } from '../common/engine-contract.ts';
 import type { EngineEvent } from '../common/role-contract.ts';
 import type { NativeModelInfo } from './native.d.ts';
 import { nativeError } from './testing/fake-addon.ts';
@@ -181,6 +181,29 @@ describe('loading', () => {
     });
     expect(addon.lastLoad).toMatchObject({ path: file.modelPath, options: { nThreads: 3 } });
     await status.return?.();
+  });
+
+  it("tells which model completes: that of the role, or the chat's while there is none", async () => {
+    const { addon, client, service } = served();
+    const models = await client.completionModel();
+    const next = async () => (await models.next()).value as { model: CompletionModel };
+    expect(await next()).toEqual({ model: null });
+    const inline = other('inline');
+    const loading = service.assign(assigned({ chat: file, inline }));
+    const [chatLoad] = addon.loads;
+    chatLoad?.succeed();
+    await loading;
+    expect(await next()).toEqual({ model: { name: 'Fake', hasFim: false } });
+    addon.lastLoad.succeed({ name: 'Inline', hasFim: true });
+    expect(await next()).toEqual({ model: { name: 'Inline', hasFim: true } });
+    // Unloaded, it comes back with the next request, and is what completes.
+    await client.unload({ id: inline.id });
+    await service.assign(assigned({ chat: file }));
+    expect(await next()).toEqual({ model: { name: 'Fake', hasFim: false } });
+    await models.return?.();
+    const late = await client.completionModel();
+    expect((await late.next()).value).toEqual({ model: { name: 'Fake', hasFim: false } });
+    await late.return?.();
   });
 
   it('shows a late subscriber the current status', async () => {

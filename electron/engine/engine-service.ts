@@ -7,6 +7,7 @@ import {
   type ChatRequest,
   type CompleteRequest,
   type CompleteResult,
+  type CompletionModel,
   type EngineStatus,
   engineContract,
   engineControlContract,
@@ -55,11 +56,13 @@ interface EngineServiceOptions {
 
 export class EngineService {
   readonly #statusChanges = new EventStream<EngineStatus>();
+  readonly #completionModels = new EventStream<{ model: CompletionModel }>();
   readonly #events = new EventStream<EngineEvent>();
   readonly #addon: NativeAddon;
   readonly #pool: ModelPool;
   readonly #costs = new PassCosts();
   #status: EngineStatus = { state: 'idle' };
+  #completionModel: CompletionModel = null;
   #roles: Partial<Record<ModelRole, ModelSpec | null>> = {};
   #idleMs = 0;
   #shown = '';
@@ -83,6 +86,9 @@ export class EngineService {
     const os = implement(engineContract);
     return os.router({
       status: os.status.handler(({ signal }) => this.#statusChanges.subscribe(signal, [this.#status])),
+      completionModel: os.completionModel.handler(({ signal }) =>
+        this.#completionModels.subscribe(signal, [{ model: this.#completionModel }]),
+      ),
       events: os.events.handler(({ signal }) => {
         this.#look();
         return this.#events.subscribe(signal, [this.#models()]);
@@ -292,13 +298,17 @@ export class EngineService {
   }
 
   /** The model of a role; without one of its own, or while that one cannot be had, the chat's. */
-  #use(role: 'chat' | 'inline'): ReturnType<ModelPool['use']> {
+  #modelOf(role: 'chat' | 'inline'): ModelSpec | null {
     const own = role === 'inline' ? this.#roles.inline : null;
     const state = own ? this.#pool.get(own.id)?.state : undefined;
-    if (own && (state === 'ready' || state === 'unloaded')) return this.#pool.use(own.id);
-    const chat = this.#roles.chat;
-    if (chat && this.#status.state === 'ready') return this.#pool.use(chat.id);
-    throw notReady(this.#status.state);
+    if (own && (state === 'ready' || state === 'unloaded')) return own;
+    return (this.#status.state === 'ready' && this.#roles.chat) || null;
+  }
+
+  #use(role: 'chat' | 'inline'): ReturnType<ModelPool['use']> {
+    const model = this.#modelOf(role);
+    if (!model) throw notReady(this.#status.state);
+    return this.#pool.use(model.id);
   }
 
   async #with<T>(role: 'chat' | 'inline', body: (loaded: Loaded) => Promise<T>): Promise<T> {
@@ -329,7 +339,17 @@ export class EngineService {
       this.#status = status;
       this.#statusChanges.push(status);
     }
+    this.#tellCompletionModel();
     this.#show();
+  }
+
+  #tellCompletionModel(): void {
+    const info = this.#pool.get(this.#modelOf('inline')?.id ?? '')?.info;
+    const model = info ? { name: info.name, hasFim: info.hasFim } : null;
+    const before = this.#completionModel;
+    if (model?.name === before?.name && model?.hasFim === before?.hasFim) return;
+    this.#completionModel = model;
+    this.#completionModels.push({ model });
   }
 
   #chatStatus(): EngineStatus {

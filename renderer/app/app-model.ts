@@ -147,7 +147,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
     this.completion = new CompletionStore({
       engine: api.engine,
       isOn: () => this.settings.current.inlineCompletion,
-      isModelReady: () => this.models.isReady,
+      isModelReady: () => this.models.canComplete,
       fillsGaps: () => this.models.fillsGaps,
       repository: () => this.workspace.getState().workspace?.name ?? '',
       filesFor: (path) => this.contextFiles.for(path),
@@ -169,7 +169,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
       (event) => void this.#onEvent(event),
       forever,
     );
-    void this.models.follow(forever);
+    this.models.follow(forever);
     this.library.follow(forever);
     learnFromReplies(this);
     void follow(
@@ -188,10 +188,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
     });
     this.models.store.subscribe((now, before) => {
       if (before.status?.state !== 'loading' && now.status?.state === 'loading') void this.chat.goOn();
-      const isReady = now.status?.state === 'ready';
-      if (isReady === (before.status?.state === 'ready')) return;
-      this.completion.reset();
-      if (isReady) void this.chat.countContext();
+      if (now.completionModel !== before.completionModel) this.completion.reset();
+      if (before.status?.state !== 'ready' && now.status?.state === 'ready') void this.chat.countContext();
     });
     await this.#session.open(this.workspace.getState().workspace);
     this.git.reset(this.workspace.getState().workspace !== null);

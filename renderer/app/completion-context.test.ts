@@ -1,5 +1,6 @@
 import { beforeEach, expect, it, vi } from 'vitest';
 import { createStore } from 'zustand/vanilla';
+import type { CompletionModel } from '../../electron/common/engine-contract.ts';
 import type { AppModel } from './app-model.ts';
 import { followContext } from './completion-context.ts';
 import { createUiStore } from './ui-store.ts';
@@ -33,7 +34,12 @@ beforeEach(() => {
     },
     completion: { warmUp: async () => void said.push('warmed up') },
     editor: { surroundings: () => (store.getState().activeId === null ? null : place()) },
-    models: { fillsGaps: true },
+    models: {
+      store: createStore(() => ({ completionModel: { name: 'x', hasFim: true } as CompletionModel })),
+      get fillsGaps() {
+        return model.models.store.getState().completionModel?.hasFim ?? false;
+      },
+    },
     texts: { text: () => '' },
     ui: createUiStore(),
   } as unknown as AppModel;
@@ -75,9 +81,15 @@ it('looks again where the cursor settles far away, not where it is typed or pass
 it('looks for nothing while no file is shown, or for a model that sees no other files', async () => {
   goTo(500);
   expect(await afterwards(5000)).toEqual([]);
-  Object.assign(model.models, { fillsGaps: false });
+  const completesWith = (completionModel: CompletionModel) => model.models.store.setState({ completionModel });
+  completesWith(null);
   show('a');
   expect(await afterwards(5000)).toEqual(['entered a.ts']);
+  // The one of the chat, until that for completion is loaded.
+  completesWith({ name: 'chat', hasFim: false });
+  expect(await afterwards(5000)).toEqual([]);
+  completesWith({ name: 'own', hasFim: true });
+  expect(await afterwards(5000)).toEqual(['looked at line 500 of a.ts', 'warmed up']);
 });
 
 it('does not look from a file that was left meanwhile', async () => {

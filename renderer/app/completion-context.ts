@@ -42,6 +42,10 @@ export function followContext(model: Model): void {
     lookedAt = ui.getState().cursor.line;
     await contextFiles.look(path, place.prefix);
   };
+  models.store.subscribe((now, before) => {
+    if (entered !== null && now.completionModel?.hasFim && !before.completionModel?.hasFim)
+      void look().then(warmUpSoon);
+  });
   ui.subscribe(({ cursor }) => {
     clearTimeout(settled);
     if (entered === null || Math.abs(cursor.line - lookedAt) < kAwayLines) return;

@@ -4,7 +4,7 @@ import { loadedEditor } from '../editor/load-editor.ts';
 import { ActivityChip } from '../features/activity/activity-chip.tsx';
 import { CompletionChip } from '../features/completion/completion-chip.tsx';
 import { ModelChip } from '../features/models/model-chip.tsx';
-import { notReadyReason } from '../features/models/model-store.ts';
+import { noCompletionReason } from '../features/models/model-store.ts';
 import { NetworkChip } from '../features/network/network-chip.tsx';
 import { formatRate } from '../lib/format.ts';
 import { useActivities } from './activities.ts';
@@ -24,7 +24,7 @@ const kEols = { lf: 'LF', crlf: 'CRLF', mixed: 'Mixed line endings', none: null 
 export function StatusBar({ model, commands }: { model: AppModel; commands: Commands }) {
   const isOn = useStore(model.settings.store, (settings) => settings.inlineCompletion);
   const isNetworkOff = useStore(model.settings.store, (settings) => settings.isNetworkOff);
-  const notReady = useStore(model.models.store, notReadyReason);
+  const notReady = useStore(model.models.store, noCompletionReason);
   return (
     <section aria-label="Status" data-region="status" className={styles.bar}>
       <ModelChip models={model.models} className={styles.item} onOpen={commands.get('model.manage').run} />

@@ -1,6 +1,6 @@
 // An engine that answers from a script: the text, its speed, where it fails.
 import type { EngineApi } from '../../electron/common/api.ts';
-import type { EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
+import type { CompletionModel, EngineStatus, GenerateEvent, ModelInfo } from '../../electron/common/engine-contract.ts';
 import type { EngineEvent, LoadedModel } from '../../electron/common/role-contract.ts';
 import { appError } from './app-error.ts';
 import { EventQueue, toStream } from './event-queue.ts';
@@ -75,6 +75,7 @@ const kStats = {
 
 export class FakeEngine {
   readonly statusEvents = new EventQueue<EngineStatus>();
+  readonly completionModels = new EventQueue<{ model: CompletionModel }>();
   readonly events = new EventQueue<EngineEvent>();
   models: LoadedModel[] = [kFakeLoaded];
   readonly chatRequests: Parameters<EngineApi['chat']>[0][] = [];
@@ -97,6 +98,11 @@ export class FakeEngine {
   setStatus(status: EngineStatus): void {
     this.#status = status;
     this.statusEvents.push(status);
+    this.completionModels.push({ model: this.#completionModel });
+  }
+
+  get #completionModel(): CompletionModel {
+    return this.#status.state === 'ready' ? this.#status.model : null;
   }
 
   /** As by the engine: what was stopped begins again, and comes to nothing more than that by itself. */
@@ -125,6 +131,8 @@ export class FakeEngine {
 
   readonly api: EngineApi = {
     status: async (_input, options) => this.statusEvents.subscribe(options?.signal, [this.#status]),
+    completionModel: async (_input, options) =>
+      this.completionModels.subscribe(options?.signal, [{ model: this.#completionModel }]),
     events: async (_input, options) =>
       this.events.subscribe(options?.signal, [{ type: 'models', models: this.models, freeBytes: 9e9 }]),
     unload: async () => {

@@ -2,14 +2,16 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { AppApi, EngineApi } from '../../../electron/common/api.ts';
 import type { ProcessState } from '../../../electron/common/app-contract.ts';
-import type { EngineStatus } from '../../../electron/common/engine-contract.ts';
+import type { CompletionModel, EngineStatus } from '../../../electron/common/engine-contract.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import { follow } from '../../lib/follow.ts';
 
 export interface ModelState {
-  /** Null until the engine process said something, and after it died. */
+  /** Of the chat's model. Null until the engine process said something, and after it died. */
   status: EngineStatus | null;
+  /** Null while there is none. */
+  completionModel: CompletionModel;
   process: ProcessState;
 }
 
@@ -25,17 +27,24 @@ export class ModelStore {
 
   constructor(deps: ModelDeps) {
     this.#deps = deps;
-    this.store = createStore<ModelState>(() => ({ status: null, process: { state: 'starting' } }));
+    this.store = createStore<ModelState>(() => ({
+      status: null,
+      completionModel: null,
+      process: { state: 'starting' },
+    }));
   }
 
   get isReady(): boolean {
     return this.store.getState().status?.state === 'ready';
   }
 
-  /** Whether the model was trained to see what follows the cursor. */
+  get canComplete(): boolean {
+    return this.store.getState().completionModel !== null;
+  }
+
+  /** Whether the model that completes was trained to see what follows the cursor. */
   get fillsGaps(): boolean {
-    const { status } = this.store.getState();
-    return status?.state === 'ready' && status.model.hasFim;
+    return this.store.getState().completionModel?.hasFim ?? false;
   }
 
   get modelName(): string | null {
@@ -43,20 +52,29 @@ export class ModelStore {
     return status?.state === 'ready' ? status.model.name : null;
   }
 
-  /** Follows the engine's status over restarts until `signal` aborts. */
-  follow(signal: AbortSignal): Promise<void> {
-    return follow(
-      (options) => this.#deps.engine.status(undefined, options),
+  /** Follows what the engine says of both over restarts until `signal` aborts. */
+  follow(signal: AbortSignal): void {
+    const { engine } = this.#deps;
+    void follow(
+      (options) => engine.status(undefined, options),
       (status) => this.store.setState({ status }),
       signal,
       { onDown: () => this.store.setState({ status: null }) },
+    );
+    void follow(
+      (options) => engine.completionModel(undefined, options),
+      ({ model }) => this.store.setState({ completionModel: model }),
+      signal,
+      { onDown: () => this.store.setState({ completionModel: null }) },
     );
   }
 
   processChanged(process: ProcessState): void {
     // A dead process has no status; the next one sends its own.
     this.store.setState(
-      process.state === 'restarting' || process.state === 'failed' ? { process, status: null } : { process },
+      process.state === 'restarting' || process.state === 'failed'
+        ? { process, status: null, completionModel: null }
+        : { process },
     );
   }
 
@@ -122,8 +140,13 @@ export function loadAction({ status }: ModelState): 'stop' | 'load' | null {
   return status?.state === 'stopped' ? 'load' : null;
 }
 
+/** Why nothing is completed now, in a few words; null if a model does. */
+export function noCompletionReason(state: ModelState): string | null {
+  return state.completionModel === null ? (notReadyReason(state) ?? 'Its model is loading.') : null;
+}
+
 /** Why nothing is answered now, in a few words; null if the model is ready. */
-export function notReadyReason({ status, process }: ModelState): string | null {
+export function notReadyReason({ status, process }: Pick<ModelState, 'status' | 'process'>): string | null {
   if (process.state === 'restarting') return 'The engine is starting again.';
   if (process.state === 'failed') return 'The engine is not running.';
   if (status === null) return 'The engine is starting.';
