@@ -100,15 +100,19 @@ test.describe('Inline completion', () => {
     await page.keyboard.press('Control+End');
     await page.keyboard.type('\n');
     const chip = status(page).getByRole('button', { name: /^Inline completion/ });
-    const last = await chip.getAttribute('aria-label');
-    await page.keyboard.press('Alt+\\');
-    await expect(chip).not.toHaveAccessibleName(last ?? '');
-    await expect(chip).not.toHaveAccessibleName(/thinking/, { timeout: 60_000 });
-
-    await page.keyboard.press('Control+Shift+p');
-    await page.getByRole('combobox').fill('Show the Latency of Suggestions');
-    await page.keyboard.press('Enter');
     const panel = page.getByRole('dialog', { name: 'Latency of Suggestions' });
+    // One that comes by itself meanwhile may take its place.
+    await expect(async () => {
+      await page.keyboard.press('Alt+\\');
+      await expect(chip).not.toHaveAccessibleName(/thinking/, { timeout: 30_000 });
+      await page.keyboard.press('Control+Shift+p');
+      await page.getByRole('combobox').fill('Show the Latency of Suggestions');
+      await page.keyboard.press('Enter');
+      await expect(panel).toBeVisible();
+      if ((await panel.getByRole('row').filter({ hasText: 'Asked for' }).count()) > 0) return;
+      await page.keyboard.press('Escape');
+      throw new Error('It was not asked for yet.');
+    }).toPass({ timeout: 60_000 });
     await expect(panel).toContainText(/Written by the engine: \d.* and \d.* of \d/);
     await picture('latency');
     const heads = await panel.getByRole('columnheader').allInnerTexts();
@@ -157,15 +161,23 @@ test.describe('Inline completion', () => {
     await page.keyboard.type('13:13');
     await page.keyboard.press('Enter');
     await expect(status(page)).toContainText('Ln 13, Col 13');
-    await page.keyboard.type('t');
     const chip = status(page).getByRole('button', { name: /^Inline completion/ });
-    // Whether it is sure enough to be shown is not what counts here.
-    await expect(chip).toHaveAccessibleName(/suggestion took|not sure|suggested nothing|dropped/, { timeout: 60_000 });
-    await page.keyboard.press('Control+Shift+p');
-    await page.getByRole('combobox').fill('Show the Latency of Suggestions');
-    await page.keyboard.press('Enter');
     const panel = page.getByRole('dialog', { name: 'Latency of Suggestions' });
-    await expect(panel.getByRole('row').filter({ hasText: 'math.py' }).last()).toContainText('1 part of other files');
+    // The other file is looked for when the cursor has settled.
+    await expect(async () => {
+      await page.keyboard.type('t');
+      // Whether it is sure enough to be shown is not what counts here.
+      await expect(chip).toHaveAccessibleName(/suggestion took|not sure|suggested nothing|dropped/, {
+        timeout: 30_000,
+      });
+      await page.keyboard.press('Control+Shift+p');
+      await page.getByRole('combobox').fill('Show the Latency of Suggestions');
+      await page.keyboard.press('Enter');
+      await expect(panel).toBeVisible();
+      const n = await panel.getByRole('row').filter({ hasText: '1 part of other files' }).count();
+      await page.keyboard.press('Escape');
+      expect(n).toBeGreaterThan(0);
+    }).toPass({ timeout: 60_000 });
   });
 
   test('a block ends where the file goes on', async ({ outpost, folder, picture }) => {

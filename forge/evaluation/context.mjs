@@ -63,7 +63,7 @@ export async function withSimilarParts(tasks) {
       similar: async (/** @type {any} */ question) => ({ part: await parts.find(folder, question) }),
     };
     const files = new ContextFiles(workspace, () => 0);
-    await files.look(task.path, task.prefix);
+    await files.look(task.path, task);
     result.push({ ...task, files: files.for(task.path) });
   }
   return result;

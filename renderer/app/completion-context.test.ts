@@ -30,7 +30,7 @@ beforeEach(() => {
     contextFiles: {
       seen: (path: string) => said.push(`left ${path}`),
       enter: async (path: string) => void said.push(`entered ${path}`),
-      look: async (path: string, prefix: string) => void said.push(`looked at ${prefix} of ${path}`),
+      look: async (path: string, place: { prefix: string }) => void said.push(`looked at ${place.prefix} of ${path}`),
     },
     completion: { warmUp: async () => void said.push('warmed up') },
     editor: { surroundings: () => (store.getState().activeId === null ? null : place()) },
@@ -56,10 +56,21 @@ const afterwards = async (ms: number) => {
 
 it('looks for what is like the place where a file is entered, then warms up', async () => {
   show('a');
-  expect(await afterwards(100)).toEqual(['entered a.ts', 'looked at line 1 of a.ts']);
-  expect(await afterwards(2000)).toEqual(['warmed up']);
+  expect(await afterwards(100)).toEqual(['entered a.ts']);
+  goTo(5); // where it was left the last time, or what was gone to
+  expect(await afterwards(5000)).toEqual(['looked at line 5 of a.ts', 'warmed up']);
   show('b');
-  expect(await afterwards(100)).toEqual(['left a.ts', 'entered b.ts', 'looked at line 1 of b.ts']);
+  expect(await afterwards(5000)).toEqual(['left a.ts', 'entered b.ts', 'looked at line 5 of b.ts', 'warmed up']);
+});
+
+it('looks when the editor shows the file, which may be later', async () => {
+  Object.assign(model, { editor: null });
+  show('a');
+  expect(await afterwards(5000)).toEqual(['entered a.ts']);
+  const prefix = 'late';
+  Object.assign(model, { editor: { surroundings: () => ({ bufferId: 'a', prefix }) } });
+  goTo(2);
+  expect(await afterwards(5000)).toEqual(['looked at late of a.ts', 'warmed up']);
 });
 
 it('looks again where the cursor settles far away, not where it is typed or passed', async () => {

@@ -25,8 +25,8 @@ export function followContext(model: Model): void {
   let entered: string | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let settled: ReturnType<typeof setTimeout> | undefined;
-  /** Where it was last looked for what is like it. */
-  let lookedAt = 0;
+  /** The line of this file where it was last looked for what is like it. */
+  let lookedAt: number | null = null;
   const warmUpSoon = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -35,21 +35,23 @@ export function followContext(model: Model): void {
     }, kWarmUpMs);
   };
   const look = async () => {
-    clearTimeout(settled);
     const place = model.editor?.surroundings();
     const path = place && buffers.get(place.bufferId)?.path;
-    if (!path || !models.fillsGaps) return;
+    if (!path || place.bufferId !== entered || !models.fillsGaps) return;
     lookedAt = ui.getState().cursor.line;
-    await contextFiles.look(path, place.prefix);
+    await contextFiles.look(path, place);
+    warmUpSoon();
+  };
+  const lookSoon = () => {
+    clearTimeout(settled);
+    settled = setTimeout(() => void look(), kSettledMs);
   };
   models.store.subscribe((now, before) => {
-    if (entered !== null && now.completionModel?.hasFim && !before.completionModel?.hasFim)
-      void look().then(warmUpSoon);
+    if (now.completionModel?.hasFim && !before.completionModel?.hasFim) lookSoon();
   });
   ui.subscribe(({ cursor }) => {
     clearTimeout(settled);
-    if (entered === null || Math.abs(cursor.line - lookedAt) < kAwayLines) return;
-    settled = setTimeout(() => void look().then(warmUpSoon), kSettledMs);
+    if (lookedAt === null || Math.abs(cursor.line - lookedAt) >= kAwayLines) lookSoon();
   });
   buffers.store.subscribe((now, before) => {
     if (now.activeId !== before.activeId && before.activeId !== null) {
@@ -61,10 +63,9 @@ export function followContext(model: Model): void {
     const ready = active?.status === 'ready' ? active : undefined;
     if ((ready?.id ?? null) === entered) return;
     entered = ready?.id ?? null;
+    lookedAt = null;
     if (!ready || ready.path === null) return;
-    void contextFiles
-      .enter(ready.path, texts.text(ready.id), ready.languageId)
-      .then(() => (entered === ready.id ? look() : undefined))
-      .then(warmUpSoon);
+    lookSoon();
+    void contextFiles.enter(ready.path, texts.text(ready.id), ready.languageId).then(warmUpSoon);
   });
 }

@@ -5,6 +5,8 @@ import { type ContextFile, ContextFiles, partAround, shareOfLines } from './cont
 
 const lines = (n: number, name = 'line') => Array.from({ length: n }, (_, i) => `${name} ${i + 1}`).join('\n');
 
+const at = (prefix: string, suffix = '') => ({ prefix, suffix });
+
 function context(disk: Record<string, string> = {}) {
   const read: string[] = [];
   const asked: { text: string; answer: (part: ContextFile | null) => void; signal: AbortSignal | undefined }[] = [];
@@ -63,7 +65,7 @@ it('shows what is like the place of the cursor nearest to the file, and not twic
   const { files, asked } = context();
   files.seen('seen.ts', 'a\nb\nc', 1);
   files.seen('like.ts', 'one\ntwo\nthree', 1);
-  const look = files.look('main.ts', `${'x'.repeat(5000)}\nend`);
+  const look = files.look('main.ts', at(`${'x'.repeat(5000)}\nend`, 'behind'));
   expect(files.for('main.ts').map(({ path }) => path)).toEqual(['seen.ts', 'like.ts']);
   asked[0]?.answer({ path: 'like.ts', text: 'two\nthree\nfour' });
   await look;
@@ -78,12 +80,14 @@ it('shows what is like the place of the cursor nearest to the file, and not twic
 it('keeps room for what is like the place of the cursor', async () => {
   const { files, asked } = context();
   for (let i = 0; i < 10; i++) files.seen(`${i}.ts`, lines(300, `some words of file ${i}`), 150);
-  const look = files.look('main.ts', 'x');
+  const look = files.look('main.ts', at('x', 'y'.repeat(5000)));
   asked[0]?.answer({
     path: 'like.ts',
     text: lines(60, 'what is like it, in lines that are as long as those of the other files, ').slice(0, 2500),
   });
   await look;
+  // Near the top of a file there is more behind the cursor.
+  expect(asked[0]?.text).toBe(`x${'y'.repeat(1999)}`);
   const shown = files.for('main.ts');
   expect(shown.slice(-2).map(({ path }) => path)).toEqual(['9.ts', 'like.ts']);
   expect(shown.reduce((n, { text }) => n + text.length, 0)).toBeLessThanOrEqual(6000);
@@ -91,14 +95,14 @@ it('keeps room for what is like the place of the cursor', async () => {
 
 it('looks at the last place that it was told, and does without an answer', async () => {
   const { files, asked } = context();
-  const first = files.look('main.ts', 'first');
-  const second = files.look('main.ts', 'second');
+  const first = files.look('main.ts', at('first'));
+  const second = files.look('main.ts', at('second'));
   expect(asked.map(({ signal }) => signal?.aborted)).toEqual([true, false]);
   asked[1]?.answer({ path: 'b.ts', text: 'b' });
   asked[0]?.answer({ path: 'a.ts', text: 'a' });
   await Promise.all([first, second]);
   expect(files.for('main.ts').map(({ path }) => path)).toEqual(['b.ts']);
-  const third = files.look('main.ts', 'third');
+  const third = files.look('main.ts', at('third'));
   files.clear();
   asked[2]?.answer({ path: 'c.ts', text: 'of a folder that is closed' });
   await third;
@@ -107,7 +111,7 @@ it('looks at the last place that it was told, and does without an answer', async
     { read: () => Promise.reject(new Error('gone')), similar: () => Promise.reject(new Error('gone')) },
     () => 0,
   );
-  await failing.look('main.ts', 'x');
+  await failing.look('main.ts', at('x'));
   expect(failing.for('main.ts')).toEqual([]);
 });
 

@@ -20,7 +20,7 @@ const kMostDeclarations = 40;
 const kSameLines = 0.9;
 /** A part that is mostly in another one tells little besides. */
 const kMostlySameLines = 0.5;
-/** Of what stands before the cursor: enough to tell what it is about. */
+/** Enough to tell what a place is about. */
 const kLikeChars = 2000;
 /** A file that was read for its declarations is read again after this time. */
 const kFreshMs = 60_000;
@@ -61,14 +61,15 @@ export class ContextFiles {
   }
 
   /**
-   * Looks for what is like the text before the cursor. Call it when the cursor comes to another place, and settles there;
-   * a call that is followed by another one finds nothing.
+   * Looks for what is like the text before the cursor, and that behind it as far as there is less. Call it when the cursor
+   * comes to another place, and settles there; a call that is followed by another one finds nothing.
    */
-  async look(path: string, prefix: string): Promise<void> {
+  async look(path: string, { prefix, suffix }: { prefix: string; suffix: string }): Promise<void> {
     this.#look.abort();
     this.#look = new AbortController();
     const { signal } = this.#look;
-    const text = prefix.slice(-kLikeChars).toWellFormed();
+    const before = prefix.slice(-kLikeChars);
+    const text = (before + suffix.slice(0, kLikeChars - before.length)).toWellFormed();
     // No reason to say anything: a prompt does without.
     const { part } = await this.#workspace.similar({ path, text }, { signal }).catch(() => ({ part: null }));
     if (!signal.aborted) this.#similar = { path, part };
