@@ -27,34 +27,39 @@ import { inWords, percent } from './words.mjs';
 /** @typedef {{ cold: number[], warm: number[], prefillMs: number, decodeMs: number }} Speed of processor time */
 
 /** Of each task the quickest of so many: what disturbs only makes it slower. */
-const nTimes = 2;
+const nTimes = 4;
 
 /**
- * @param {{ folder: string, addon: string, contestant: Contestant, tasks: Task[], machine: string,
+ * One after the other on each task: what else a machine does for a while concerns all of them alike.
+ * @param {{ folder: string, addon: string, contestants: Contestant[], tasks: Task[], machine: string,
  *   open?: (...options: Parameters<typeof openFiller>) => Promise<Pick<Filler, 'fill' | 'forget' | 'dispose'>> }} options
- * @returns {Promise<LatencyRow[]>}
+ * @returns {Promise<LatencyRow[][]>} of each contestant, one for each task
  */
-export async function measureLatency({ folder, addon, contestant, tasks, machine, open = openFiller }) {
-  /** @type {Awaited<ReturnType<typeof openStore<LatencyRow>>>} */
-  const store = await openStore(join(folder, `latency-${contestant.name}.jsonl`));
-  const models = await hashesOfModels(contestant);
-  const keyOf = (/** @type {Task} */ { id }) => sha256(JSON.stringify([version, machine, ...models, id]));
+export async function measureLatency({ folder, addon, contestants, tasks, machine, open = openFiller }) {
+  /** @type {Awaited<ReturnType<typeof openStore<{ rows: LatencyRow[] }>>>} */
+  const store = await openStore(join(folder, 'latency.jsonl'));
+  const models = await Promise.all(contestants.map(hashesOfModels));
+  const keyOf = (/** @type {Task} */ { id }) => sha256(JSON.stringify([version, machine, models, id]));
   const missing = tasks.filter((task) => !store.rows.has(keyOf(task)));
   if (missing.length > 0) {
-    const filler = await open({ addon, model: contestant.path, draft: contestant.draft, nThreads: 1 });
+    const fillers = [];
+    for (const { path, draft } of contestants) fillers.push(await open({ addon, model: path, draft, nThreads: 1 }));
     for (const task of missing) {
-      const cold = [];
-      const warm = [];
-      for (let i = 0; i < nTimes; ++i) {
-        filler.forget();
-        cold.push(await filler.fill({ ...task, prefix: task.prefix.slice(0, -1) }));
-        warm.push(await filler.fill(task));
-      }
-      await store.add(keyOf(task), { id: task.id, cold: quickest(cold), warm: quickest(warm) });
+      const times = fillers.map(() => ({ cold: /** @type {Filled[]} */ ([]), warm: /** @type {Filled[]} */ ([]) }));
+      for (let i = 0; i < nTimes; ++i)
+        for (const [which, filler] of fillers.entries()) {
+          filler.forget();
+          times[which]?.cold.push(await filler.fill({ ...task, prefix: task.prefix.slice(0, -1) }));
+          times[which]?.warm.push(await filler.fill(task));
+        }
+      const rows = times.map(({ cold, warm }) => ({ id: task.id, cold: quickest(cold), warm: quickest(warm) }));
+      await store.add(keyOf(task), { rows });
     }
-    filler.dispose();
+    for (const filler of fillers) filler.dispose();
   }
-  return tasks.map((task) => /** @type {LatencyRow} */ (store.rows.get(keyOf(task))));
+  return contestants.map((_, which) =>
+    tasks.map((task) => /** @type {LatencyRow} */ (store.rows.get(keyOf(task))?.rows[which])),
+  );
 }
 
 /** @param {Filled[]} times @returns {Filled} */
@@ -68,11 +73,7 @@ export async function latency(context) {
   // One cursor of each file: the others see almost the same text.
   const tasks = all.filter((_, i) => i % 4 === 2).slice(0, context.isQuick ? 2 : 6);
   const machine = cpus()[0]?.model ?? 'unknown';
-  const results = [];
-  for (const contestant of context.contestants)
-    results.push(
-      await step(`latency: ${contestant.name}`, () => measureLatency({ ...context, contestant, tasks, machine })),
-    );
+  const results = await step('latency', () => measureLatency({ ...context, tasks, machine }));
   const speeds = results.map((rows) => {
     const cold = rows.map((row) => row.cold);
     const warm = rows.map((row) => row.warm);

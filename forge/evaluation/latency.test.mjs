@@ -14,22 +14,35 @@ it('measures again what another file of weights takes, wherever it lies', async 
   await writeFile(path, 'weights');
   await writeFile(draft, 'weights of the draft');
   let nOpened = 0;
-  const open = async () => {
+  /** @type {string[]} */
+  const asked = [];
+  const open = async (/** @type {{ model: string }} */ { model }) => {
     nOpened += 1;
-    const fill = async () => /** @type {import('./models.mjs').Filled} */ ({ cpuMs: nOpened });
+    const cpuMs = nOpened;
+    const fill = async () => {
+      asked.push(model);
+      return /** @type {import('./models.mjs').Filled} */ ({ cpuMs });
+    };
     return { forget: () => {}, fill, dispose: () => {} };
   };
   const tasks = /** @type {import('./samples.mjs').Task[]} */ ([{ id: 'a:1', prefix: 'x' }]);
   const options = { folder, addon: '', tasks, machine: 'a machine', open };
-  const cpuMs = async (/** @type {import('./measure.mjs').Contestant} */ contestant) =>
-    (await measureLatency({ ...options, contestant }))[0]?.cold.cpuMs;
-  expect(await cpuMs({ name: 'ours', path, draft })).toBe(1);
+  const baseline = { name: 'baseline', path: join(folder, 'baseline') };
+  await writeFile(baseline.path, 'its weights');
+  const cpuMs = async (/** @type {import('./measure.mjs').Contestant} */ ours) => {
+    const rows = await measureLatency({ ...options, contestants: [ours, baseline] });
+    return rows.map(([row]) => row?.cold.cpuMs);
+  };
+  expect(await cpuMs({ name: 'ours', path, draft })).toEqual([1, 2]);
+  // In turns, each without and with what it has read.
+  expect(asked.slice(0, 6)).toEqual([path, path, baseline.path, baseline.path, path, path]);
   await copyFile(path, other);
-  expect(await cpuMs({ name: 'ours', path: other, draft })).toBe(1);
+  expect(await cpuMs({ name: 'ours', path: other, draft })).toEqual([1, 2]);
   await writeFile(path, 'other weights');
-  expect(await cpuMs({ name: 'ours', path, draft })).toBe(2);
+  // Both: figures of two times are not compared.
+  expect(await cpuMs({ name: 'ours', path, draft })).toEqual([3, 4]);
   await writeFile(draft, 'other weights of the draft');
-  expect(await cpuMs({ name: 'ours', path, draft })).toBe(3);
+  expect(await cpuMs({ name: 'ours', path, draft })).toEqual([5, 6]);
 });
 
 it('cuts both sides at the time that nine of ten of our completions take', () => {

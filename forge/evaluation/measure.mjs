@@ -19,7 +19,7 @@ import { openStore } from './store.mjs';
 /** @typedef {Filled & { id: string, kind: string, group: string, isExact: boolean }} FilledRow */
 
 /** Another number where a change of the code changes what models are asked. */
-export const version = 3;
+export const version = 4;
 
 /** Another number where a change of the sandbox changes which programs pass. */
 const sandboxVersion = 2;
