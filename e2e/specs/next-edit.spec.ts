@@ -2,9 +2,14 @@ import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
 import { openFile, shownText, status } from '../support/window.ts';
 
+/** Where the next place is on the next line, Tab makes the change at once. */
 const source = `export function total(items) {
   let sum = 0;
+  // Every item once,
+  // whatever it is.
   for (const item of items) sum += item.price;
+
+  // What is owed is no price.
   if (sum < 0) throw new RangeError('negative');
   return sum;
 }
@@ -32,7 +37,7 @@ test('a renamed variable is renamed at its other uses: Tab goes there, Tab makes
   await page.keyboard.press('Tab');
   await expect.poll(() => shownText(page)).toContain('of items) price += item.price');
   await expect(chip).toBeVisible();
-  await page.keyboard.press('Tab');
+  // Who takes one after the other need not go there first.
   await page.keyboard.press('Tab');
   await expect.poll(() => shownText(page)).toContain('if (price < 0)');
   await expect(chip).toBeVisible();

@@ -165,6 +165,15 @@ it('does not bring back what was dismissed, and waits longer then', async () => 
   expect(engine.completeRequests.length).toBeGreaterThan(before);
 });
 
+it('goes on saying that a change at another place is proposed when another model takes over', () => {
+  completion.otherProposal(true);
+  completion.reset();
+  expect(completion.store.getState().status).toEqual({ state: 'nextEdit' });
+  completion.otherProposal(false);
+  completion.reset();
+  expect(completion.store.getState().status).toEqual({ state: 'idle' });
+});
+
 it('drops what the user just took back', async () => {
   engine.completion = 'total(b)';
   await suggest({ prefix: 'x = total(b' });

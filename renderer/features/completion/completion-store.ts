@@ -150,7 +150,8 @@ export class CompletionStore implements InlineSuggester {
   reset(): void {
     this.#cache.clear();
     this.#stopAhead();
-    this.#set({ state: 'idle' });
+    // A change at another place, which no model proposed, is still on the screen.
+    if (this.store.getState().status.state !== 'nextEdit') this.#set({ state: 'idle' });
   }
 
   /** What the engine would write on one line between two texts; null if that is not fit to be shown. */
