@@ -49,6 +49,7 @@ test('a check finds the smallest context that a model bears, and the card says w
   expect(verdicts[2]?.at(-1)).toBe('Yes');
   const smallest = verdicts.find((row) => row.at(-1) === 'Yes')?.[0];
   await expect(contextMemory(page)).toContainText(`Its context is kept ${smallest}: the smallest that changed little`);
+  await expect(contextMemory(page)).toContainText('with the calibration that lay beside it');
   expect(await violations(page)).toEqual([]);
   await picture('checked');
   await page.keyboard.press('Escape');

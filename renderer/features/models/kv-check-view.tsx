@@ -1,5 +1,5 @@
 // How few bits a model's keys and values may have, as its check found, and what each preset would change.
-import { passes } from '../../../electron/common/kv-check.ts';
+import { type KvCheck, passes } from '../../../electron/common/kv-check.ts';
 import type { ModelEntry } from '../../../electron/common/model-contract.ts';
 import { kvPresets } from '../../../electron/common/model-facts.ts';
 import { Button } from '../../ui/button.tsx';
@@ -17,7 +17,7 @@ export function KvCheckView({ models, model }: { models: LibraryStore; model: Mo
           <p>
             Its context is kept <strong>{nameOf(kvCheck.chosen)}</strong>
             {kvCheck.problem === null
-              ? `: the smallest that changed little in ${kvCheck.nTokens} predictions over code.`
+              ? `: the smallest that changed little in ${kvCheck.nTokens} predictions over code${how(kvCheck.calibration)}.`
               : `. ${kvCheck.problem}`}
           </p>
           {kvCheck.results.length > 0 ? (
@@ -63,5 +63,13 @@ export function KvCheckView({ models, model }: { models: LibraryStore; model: Mo
   );
 }
 
+const how = (calibration: KvCheck['calibration']) =>
+  calibration === undefined
+    ? ''
+    : {
+        kept: ', with the calibration that lay beside it',
+        made: ', with a calibration that was made for it',
+        none: ', without a calibration',
+      }[calibration];
 const nameOf = (preset: string) => kvPresets.find(({ id }) => id === preset)?.name ?? preset;
 const signed = (percent: number) => `${percent < 0 ? '−' : '+'}${Math.abs(percent).toFixed(1)}`;
