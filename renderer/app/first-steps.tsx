@@ -73,6 +73,7 @@ export function AppFirstSteps({ model, commands, onClose }: AppFirstStepsProps) 
             }
       }
       modelName={model.models.modelName}
+      canComplete={state.completionModel !== null}
       completion={{
         title: 'Watch it complete code',
         text: 'A short text opens, and the next line appears in grey. Tab takes it, Escape does not.',

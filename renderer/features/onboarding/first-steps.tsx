@@ -21,13 +21,16 @@ interface FirstStepsProps {
   /** Null: the model answers now. */
   modelWait: { text: string; progress: number | null; action: { label: string; run: () => void } | null } | null;
   modelName: string | null;
+  /** By a model that need not be the one that answers. */
+  canComplete: boolean;
   folder: FirstStep;
   completion: FirstStep;
   question: FirstStep;
   onClose: () => void;
 }
 
-export function FirstSteps({ modelWait, modelName, folder, completion, question, onClose }: FirstStepsProps) {
+export function FirstSteps(props: FirstStepsProps) {
+  const { modelWait, modelName, canComplete, folder, completion, question, onClose } = props;
   return (
     <Dialog
       title="Welcome to Outpost"
@@ -59,7 +62,7 @@ export function FirstSteps({ modelWait, modelName, folder, completion, question,
         )}
       </div>
       <ol className={styles.steps}>
-        <Step step={completion} icon={<Sparkles size={20} aria-hidden />} isBlocked={modelWait !== null} />
+        <Step step={completion} icon={<Sparkles size={20} aria-hidden />} isBlocked={!canComplete} />
         <Step step={question} icon={<MessageSquareText size={20} aria-hidden />} isBlocked={modelWait !== null} />
         <Step step={folder} icon={<FolderOpen size={20} aria-hidden />} isBlocked={false} />
       </ol>
