@@ -74,7 +74,7 @@ export type EngineStatus = z.infer<typeof engineStatusSchema>;
 
 /** What the window has to know of the model that completes; null while there is none. */
 export const completionModelSchema = z.object({
-  model: z.object({ name: z.string(), hasFim: z.boolean() }).nullable(),
+  model: z.object({ id: modelIdSchema, hasFim: z.boolean() }).nullable(),
 });
 export type CompletionModel = z.infer<typeof completionModelSchema>['model'];
 

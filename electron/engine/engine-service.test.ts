@@ -193,16 +193,16 @@ describe('loading', () => {
     const [chatLoad] = addon.loads;
     chatLoad?.succeed();
     await loading;
-    expect(await next()).toEqual({ model: { name: 'Fake', hasFim: false } });
-    addon.lastLoad.succeed({ name: 'Inline', hasFim: true });
-    expect(await next()).toEqual({ model: { name: 'Inline', hasFim: true } });
+    expect(await next()).toEqual({ model: { id: file.id, hasFim: false } });
+    addon.lastLoad.succeed({ hasFim: true });
+    expect(await next()).toEqual({ model: { id: inline.id, hasFim: true } });
     // Unloaded, it comes back with the next request, and is what completes.
     await client.unload({ id: inline.id });
     await service.assign(assigned({ chat: file }));
-    expect(await next()).toEqual({ model: { name: 'Fake', hasFim: false } });
+    expect(await next()).toEqual({ model: { id: file.id, hasFim: false } });
     await models.return?.();
     const late = await client.completionModel();
-    expect((await late.next()).value).toEqual({ model: { name: 'Fake', hasFim: false } });
+    expect((await late.next()).value).toEqual({ model: { id: file.id, hasFim: false } });
     await late.return?.();
   });
 

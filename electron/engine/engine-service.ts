@@ -344,10 +344,11 @@ export class EngineService {
   }
 
   #tellCompletionModel(): void {
-    const info = this.#pool.get(this.#modelOf('inline')?.id ?? '')?.info;
-    const model = info ? { name: info.name, hasFim: info.hasFim } : null;
+    const id = this.#modelOf('inline')?.id ?? '';
+    const info = this.#pool.get(id)?.info;
+    const model = info ? { id, hasFim: info.hasFim } : null;
     const before = this.#completionModel;
-    if (model?.name === before?.name && model?.hasFim === before?.hasFim) return;
+    if (model?.id === before?.id && model?.hasFim === before?.hasFim) return;
     this.#completionModel = model;
     this.#completionModels.push({ model });
   }

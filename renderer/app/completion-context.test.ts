@@ -35,7 +35,7 @@ beforeEach(() => {
     completion: { warmUp: async () => void said.push('warmed up') },
     editor: { surroundings: () => (store.getState().activeId === null ? null : place()) },
     models: {
-      store: createStore(() => ({ completionModel: { name: 'x', hasFim: true } as CompletionModel })),
+      store: createStore(() => ({ completionModel: { id: 'x', hasFim: true } as CompletionModel })),
       get fillsGaps() {
         return model.models.store.getState().completionModel?.hasFim ?? false;
       },
@@ -97,9 +97,9 @@ it('looks for nothing while no file is shown, or for a model that sees no other 
   show('a');
   expect(await afterwards(5000)).toEqual(['entered a.ts']);
   // The one of the chat, until that for completion is loaded.
-  completesWith({ name: 'chat', hasFim: false });
+  completesWith({ id: 'chat', hasFim: false });
   expect(await afterwards(5000)).toEqual([]);
-  completesWith({ name: 'own', hasFim: true });
+  completesWith({ id: 'own', hasFim: true });
   expect(await afterwards(5000)).toEqual(['looked at line 500 of a.ts', 'warmed up']);
 });
 

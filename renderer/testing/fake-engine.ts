@@ -102,7 +102,7 @@ export class FakeEngine {
   }
 
   get #completionModel(): CompletionModel {
-    return this.#status.state === 'ready' ? this.#status.model : null;
+    return this.#status.state === 'ready' ? { id: kFakeLoaded.id, hasFim: this.#status.model.hasFim } : null;
   }
 
   /** As by the engine: what was stopped begins again, and comes to nothing more than that by itself. */
