@@ -23,7 +23,7 @@ it('measures again what another file of weights takes, wherever it lies', async 
       asked.push(model);
       return /** @type {import('./models.mjs').Filled} */ ({ cpuMs });
     };
-    return { forget: () => {}, fill, dispose: () => {} };
+    return { forget: () => void asked.push('forgets'), fill, dispose: () => {} };
   };
   const tasks = /** @type {import('./samples.mjs').Task[]} */ ([{ id: 'a:1', prefix: 'x' }]);
   const options = { folder, addon: '', tasks, machine: 'a machine', open };
@@ -35,7 +35,8 @@ it('measures again what another file of weights takes, wherever it lies', async 
   };
   expect(await cpuMs({ name: 'ours', path, draft })).toEqual([1, 2]);
   // In turns, each without and with what it has read.
-  expect(asked.slice(0, 6)).toEqual([path, path, baseline.path, baseline.path, path, path]);
+  const turns = [path, baseline.path, path].flatMap((model) => ['forgets', model, model]);
+  expect(asked.slice(0, 9)).toEqual(turns);
   await copyFile(path, other);
   expect(await cpuMs({ name: 'ours', path: other, draft })).toEqual([1, 2]);
   await writeFile(path, 'other weights');
