@@ -139,14 +139,14 @@ describe('the memory of a GPU', () => {
     const { pool, onGpu, load } = besideGpu();
     const engine = await load(onGpu('first'), 'first'); // of its 5 GB 4 are weights
     const freeBytes = async () => (await pool.memory.gpus()).map((gpu) => [gpu.id, gpu.freeBytes]);
-    expect(await freeBytes()).toEqual([['cuda:0', 2e9]]);
+    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - (1e9 - gpuHeadroomBytes)]]);
     expect(pool.list()[0]?.shares).toMatchObject([{ device: 'cuda:0', weights: 4e9, bytes: 5e9 }]);
     engine.kvBytesTotal = 0.4e9;
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 0 };
-    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.9e9]]);
-    // It has computed, and taken what that takes, but for what is always left free: now only its context grows.
+    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - (0.9e9 - gpuHeadroomBytes)]]);
+    // It has computed, and taken what that takes: now only its context grows.
     engine.used = { kvBytesUsed: 0.1e9, nPrompt: 7 };
-    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.3e9 - gpuHeadroomBytes]]);
+    expect(await freeBytes()).toEqual([['cuda:0', 3e9 - 0.3e9]]);
   });
 
   it('is made free where the engine finds less than was expected, until nobody idle has any', async () => {

@@ -86,15 +86,15 @@ export function heldBytes(slot: Slot): DeviceBytes {
 
 /**
  * What it is going to take of a GPU beside what it has taken: its context grows, and the first pass makes room to compute. The
- * engine leaves as much to it when it plans for others; how much passes have taken it does not say.
+ * engine leaves as much to it when it plans for others, and none of the headroom of its plan: theirs have one of their own.
  */
 export function outstandingBytes(slot: Slot, device: string): number {
   const share = sharesOf(slot).find((part) => part.device === device);
   if (!slot.loaded || !share) return 0;
   const { kvBytesUsed, nPrompt } = slot.loaded.engine.stats();
   const kvUsed = (kvBytesUsed * share.kv) / Math.max(1, kvBytesOf(slot.loaded));
-  const toCompute = share.bytes - share.weights - share.kv;
-  return Math.max(0, share.kv - kvUsed) + (nPrompt === 0 ? toCompute : Math.min(toCompute, gpuHeadroomBytes));
+  const toCompute = Math.max(0, share.bytes - share.weights - share.kv - gpuHeadroomBytes);
+  return Math.max(0, share.kv - kvUsed) + (nPrompt === 0 ? toCompute : 0);
 }
 
 function memoryOf({ spec, loaded, info, grownBytes }: Slot): LoadedModel['memory'] {
