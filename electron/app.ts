@@ -122,7 +122,7 @@ export async function startApp({
     token: new HubToken(join(dataDirectory, 'hub-token'), safeStorage),
     http: (purpose) => httpOfModels().through(network.gate(purpose)),
     onNotice: (error) => events.notice(error),
-    onAssignment: () => void engine.load(),
+    onAssignment: (again) => void engine.load(again),
     selfTest: (spec, signal) => engine.selfTest(spec, signal),
     benchmark: (spec, signal) => engine.benchmark(spec, signal),
     measureSpeeds: (...input) => engine.measureSpeeds(...input),

@@ -75,6 +75,8 @@ export const assignmentSchema = z.object({
   idleMs: z.number().min(0),
   /** Where the engine keeps what passes take on this machine, from one start to the next. */
   costFile: z.string().optional(),
+  /** Somebody wants the models now, those that the user stopped while they were being loaded, too. */
+  again: z.boolean().optional(),
 });
 export type Assignment = z.infer<typeof assignmentSchema>;
 

@@ -303,7 +303,7 @@ describe('loading', () => {
     const loading = service.assign(assigned({ chat: file }));
     const first = addon.lastLoad;
     await client.unload({ id: file.id });
-    const again = service.assign(assigned({ chat: file }));
+    const again = service.assign({ ...assigned({ chat: file }), again: true });
     await vi.waitUntil(() => addon.loads.length === 2);
     first.fail(nativeError('cancelled'));
     await loading;
@@ -347,6 +347,19 @@ describe('loading', () => {
     const rest = collect(events);
     (await addon.lastLoad.succeed().submitted(0)).done('end_of_text');
     expect((await rest).at(-1)).toMatchObject({ type: 'done', reason: 'end_of_text' });
+  });
+
+  it('that was stopped is not begun again by what is said of other models, only by who wants it', async () => {
+    const { addon, client, service } = served();
+    const loading = service.assign(assigned({ chat: file }));
+    await client.unload({ id: file.id });
+    await loading;
+    expect(await service.assign({ ...assigned({ chat: file }), idleMs: 7 })).toMatchObject({ state: 'stopped' });
+    expect(addon.loads).toHaveLength(1);
+    const again = service.assign({ ...assigned({ chat: file }), again: true });
+    expect(addon.loads).toHaveLength(2);
+    addon.lastLoad.succeed();
+    expect(await again).toMatchObject({ state: 'ready' });
   });
 
   it('of a model that comes back for a request says to it that it was stopped', async () => {

@@ -138,7 +138,7 @@ export class EngineService {
    * Gives the roles to other models. What runs on a model that has none any more runs to its end there.
    * @returns the chat's status when its model is ready or failed; failure is a status, not an exception
    */
-  async assign({ roles, limitBytes, idleMs, costFile }: Assignment): Promise<EngineStatus> {
+  async assign({ roles, limitBytes, idleMs, costFile, again = false }: Assignment): Promise<EngineStatus> {
     this.#roles = roles;
     this.#idleMs = idleMs;
     this.#pool.memory.limitBytes = limitBytes;
@@ -146,7 +146,7 @@ export class EngineService {
     const specs = modelRoles.flatMap((role) => (role === 'embedding' || role === 'draft' ? [] : (roles[role] ?? [])));
     const wanted = new Map(specs.map((spec) => [spec.id, spec]));
     this.#pool.keep(new Set([...wanted.keys(), ...(roles.embedding ? [roles.embedding.id] : [])]));
-    const loads = [...wanted.values()].map((spec) => this.#pool.load(spec).catch(() => {}));
+    const loads = [...wanted.values()].map((spec) => this.#pool.load(spec, again).catch(() => {}));
     this.#poolChanged();
     this.#look();
     await loads[0];

@@ -84,8 +84,11 @@ export class ModelPool {
       .map((slot) => describeSlot(slot, this.#pinned.has(slot.spec.id)));
   }
 
-  /** Loads a model if it is not there; one with other settings takes the place of the one before at once. */
-  async load(spec: ModelSpec): Promise<Loaded> {
+  /**
+   * Loads a model if it is not there; one with other settings takes the place of the one before at once.
+   * @param again even if its load was stopped
+   */
+  async load(spec: ModelSpec, again = true): Promise<Loaded> {
     let slot = this.#slots.get(spec.id);
     if (slot && !isSame(slot.spec, spec)) {
       this.#drop(slot);
@@ -99,6 +102,7 @@ export class ModelPool {
     slot.spec = spec; // what it is expected to take may be known only now
     if (slot.loaded && Object.keys(slot.expected).length === 0) slot.expected = spec.memory[0] ?? {};
     if (slot.loaded) return slot.loaded;
+    if (slot.state === 'stopped' && !again) throw loadStopped(slot);
     return this.#loading(slot);
   }
 

@@ -98,7 +98,7 @@ export function createAppRouter(deps: AppRouterDeps) {
         save: os.workspace.session.save.handler(({ input }) => done(workspaces.saveSession(input))),
       },
     },
-    models: createModelsRouter({ ...deps, updateSettings, reload: () => void engine.load() }),
+    models: createModelsRouter({ ...deps, updateSettings, reload: () => void engine.load(/*again=*/ true) }),
     processes: {
       restart: os.processes.restart.handler(async ({ input }) => {
         await (input.process === 'engine' ? engine : workspace).process.restart();

@@ -131,6 +131,13 @@ it('leaves a process alone that took the place of the one that lost its GPU', as
   expect(forked).toHaveLength(2);
 });
 
+it('gives it its models again, with those whose loads were stopped if that is wanted', async () => {
+  const { engine, assigned, assignment } = await running();
+  await engine.load();
+  await engine.load(/*again=*/ true);
+  expect(assigned.mock.calls.slice(1)).toEqual([[assignment], [{ ...assignment, again: true }]]);
+});
+
 it('says that the engine is not there while it starts anew, instead of asking the one that died', async () => {
   const { engine, last, assigned } = await running();
   last().end(1);

@@ -53,11 +53,14 @@ export class EngineProcess {
     });
   }
 
-  /** Gives the engine its models. How it goes is the engine's status, which the window follows itself. */
-  async load(): Promise<void> {
+  /**
+   * Gives the engine its models. How it goes is the engine's status, which the window follows itself.
+   * @param again those, too, that were stopped while they were being loaded
+   */
+  async load(again = false): Promise<void> {
     try {
       const assignment = await this.#options.assignment();
-      await this.#control?.assign(assignment);
+      await this.#control?.assign(again ? { ...assignment, again } : assignment);
     } catch (error) {
       // The process died; the next one loads again.
       if (!isAbort(error)) throw error;

@@ -64,6 +64,15 @@ async function setUp(
   return { service, id, modelOf, onAssignment, spec: () => service.assignment().roles.chat };
 }
 
+it('loads a model that is chosen even if its load was stopped', async () => {
+  const { service, id, onAssignment } = await setUp();
+  await service.chooseChat(id);
+  expect(onAssignment).toHaveBeenLastCalledWith(true);
+  onAssignment.mockClear();
+  await service.setRole('inline', id, true);
+  expect(onAssignment).toHaveBeenLastCalledWith(true);
+});
+
 describe('what a model has of its own', () => {
   it('is loaded with it, and is taken back', async () => {
     const { service, id, modelOf, onAssignment, spec } = await setUp();
@@ -80,6 +89,7 @@ describe('what a model has of its own', () => {
 
     service.update(id, { overrides: { sampler: {} } });
     expect(onAssignment).toHaveBeenCalledTimes(2);
+    expect(onAssignment).toHaveBeenLastCalledWith(false);
     expect(spec()).toMatchObject({ chatTemplate: null, nCtx: 0 });
     expect(await modelOf()).toMatchObject({ overrides: { sampler: {} }, notes: 'For commits.' });
     expect(() => service.update('file:/none', { notes: '' })).toThrow('not in the library');

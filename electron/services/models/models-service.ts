@@ -53,7 +53,8 @@ export interface ModelsServiceOptions {
   http: (purpose: string) => HttpGet;
   onNotice: (error: ErrorInfo) => void;
   /** Roles or their models are others: the engine has to know. */
-  onAssignment: () => void;
+  /** @param again the user wants the models, those whose loads were stopped, too */
+  onAssignment: (again: boolean) => void;
   selfTest: (spec: ModelSpec, signal: AbortSignal) => Promise<SelfTest>;
   benchmark: (spec: ModelSpec, signal: AbortSignal) => Promise<Benchmark>;
   /** @throws ENGINE_NOT_READY while it starts, or computes */
@@ -132,7 +133,7 @@ export class ModelsService {
       selfTest,
       benchmark,
       checkKv,
-      onKvCheck: () => options.onAssignment(),
+      onKvCheck: () => options.onAssignment(/*again=*/ false),
       onNotice,
     });
     this.#pauseChecks = new PauseChecks({
@@ -146,7 +147,7 @@ export class ModelsService {
     await this.#library.refresh();
     if (this.downloads.hasPackages) await this.#sources.findRegistry();
     this.downloads.start();
-    this.#options.onAssignment();
+    this.#options.onAssignment(/*again=*/ false);
     this.#pauseChecks.start();
   }
 
@@ -219,12 +220,12 @@ export class ModelsService {
   /** @throws NOT_FOUND, IO_ERROR */
   async setRole(...choice: Parameters<Assignments['setRole']>): Promise<void> {
     this.#assignments.setRole(...choice);
-    this.#assigned();
+    this.#assigned(/*again=*/ true);
   }
 
   async chooseChat(id: string | null): Promise<void> {
     this.#assignments.chooseChat(id);
-    this.#assigned();
+    this.#assigned(/*again=*/ true);
   }
 
   /** Everything that models have read: a conversation that is deleted leaves nothing behind. */
@@ -313,7 +314,8 @@ export class ModelsService {
     const before = this.#library.mustGet(id);
     this.#library.change(id, { ...(notes === undefined ? {} : { notes }), ...(overrides ? { overrides } : {}) });
     const loadedWith = ['nCtx', 'chatTemplate', 'device', 'deviceLayers', 'draftId'] as const;
-    if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key])) this.#options.onAssignment();
+    if (overrides && loadedWith.some((key) => overrides[key] !== before.overrides[key]))
+      this.#options.onAssignment(/*again=*/ false);
   }
 
   /** Takes the GPU from every model that has one. */
@@ -335,8 +337,8 @@ export class ModelsService {
     this.changed();
   }
 
-  #assigned(): void {
-    this.#options.onAssignment();
+  #assigned(again = false): void {
+    this.#options.onAssignment(again);
     this.changed();
   }
 
