@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MarkdownBlocks } from './markdown-blocks.ts';
+import { firstHeadingDepth, MarkdownBlocks } from './markdown-blocks.ts';
 
 const kReply = [
   '# Title',
@@ -36,6 +36,12 @@ describe('MarkdownBlocks', () => {
     const blocks = new MarkdownBlocks();
     blocks.update('one\n\ntwo\n\nthree\n\nfour');
     expect(blocks.update('else').map((block) => block.raw)).toEqual(['else']);
+  });
+
+  it('knows how deep the first heading is', () => {
+    const depth = (text: string) => firstHeadingDepth(new MarkdownBlocks().update(text));
+    expect(depth('Some text.\n\n### Then\n\n# Last')).toBe(3);
+    expect(depth('No heading.\n\n> # Quoted')).toBe(1);
   });
 
   it('keeps an open code fence as one block', () => {

@@ -1,7 +1,7 @@
 // Markdown of a reply that is still being written, split into top-level blocks. Blocks that can no longer change
 // keep their identity, so that only the last ones are parsed and drawn again: the work per update depends on the
 // length of the last block, not of the reply.
-import { lexer, type Token } from 'marked';
+import { lexer, type Token, type Tokens } from 'marked';
 
 export interface MarkdownBlock {
   /** Offset of the block in the text: stable, so it serves as a key. */
@@ -32,6 +32,12 @@ export class MarkdownBlocks {
     this.#blocks = [...closed, ...open];
     return this.#blocks;
   }
+}
+
+/** 1 (#) to 6; 1 without a heading. A text that goes on has the same one, once it has any. */
+export function firstHeadingDepth(blocks: readonly MarkdownBlock[]): number {
+  const heading = blocks.flatMap(({ tokens }) => tokens).find(({ type }) => type === 'heading');
+  return (heading as Tokens.Heading | undefined)?.depth ?? 1;
 }
 
 /** Groups top-level tokens: each block is one token with the blank lines before it. */

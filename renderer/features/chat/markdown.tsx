@@ -3,7 +3,7 @@
 import type { Token, Tokens } from 'marked';
 import { memo, type ReactNode, useRef } from 'react';
 import { decodeEntities } from '../../lib/entities.ts';
-import { type MarkdownBlock, MarkdownBlocks } from '../../lib/markdown-blocks.ts';
+import { firstHeadingDepth, type MarkdownBlock, MarkdownBlocks } from '../../lib/markdown-blocks.ts';
 import { CodeBlock } from './code-block.tsx';
 import styles from './markdown.module.css';
 import { safeLink } from './messages.ts';
@@ -25,26 +25,36 @@ interface MarkdownProps {
 export function Markdown({ text, actions }: MarkdownProps) {
   const parser = useRef<MarkdownBlocks>(null);
   parser.current ??= new MarkdownBlocks();
+  const parsed = parser.current.update(text);
+  const topDepth = firstHeadingDepth(parsed);
   return (
     <div className={styles.markdown}>
-      {parser.current.update(text).map((block) => (
-        <Block key={block.start} block={block} actions={actions} />
+      {parsed.map((block) => (
+        <Block key={block.start} block={block} topDepth={topDepth} actions={actions} />
       ))}
     </div>
   );
 }
 
-const Block = memo(function Block({ block, actions }: { block: MarkdownBlock; actions: MarkdownActions }) {
-  return <>{blocks(block.tokens, actions)}</>;
+interface BlockProps {
+  block: MarkdownBlock;
+  topDepth: number;
+  actions: MarkdownActions;
+}
+
+const Block = memo(function Block({ block, topDepth, actions }: BlockProps) {
+  return <>{blocks(block.tokens, topDepth, actions)}</>;
 });
 
-function blocks(tokens: readonly Token[], actions: MarkdownActions): ReactNode[] {
+/** @param topDepth of the reply's first heading */
+function blocks(tokens: readonly Token[], topDepth: number, actions: MarkdownActions): ReactNode[] {
   return tokens.map((token, i) => {
     const key = `${i}`;
     switch (token.type) {
       case 'heading': {
-        // The window has its own h1 and h2, so a reply starts at h3.
-        const Heading = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as 'h3';
+        // The window has its own h1 and h2, so a reply starts at h3, however deep its own first one is.
+        const level = 3 + (token as Tokens.Heading).depth - topDepth;
+        const Heading = `h${Math.max(3, Math.min(6, level))}` as 'h3';
         return <Heading key={key}>{inline(token.tokens, actions)}</Heading>;
       }
       case 'paragraph':
@@ -54,9 +64,9 @@ function blocks(tokens: readonly Token[], actions: MarkdownActions): ReactNode[]
       case 'code':
         return <CodeBlock key={key} code={token.text} label={(token as Tokens.Code).lang ?? ''} actions={actions} />;
       case 'blockquote':
-        return <blockquote key={key}>{blocks(token.tokens ?? [], actions)}</blockquote>;
+        return <blockquote key={key}>{blocks(token.tokens ?? [], topDepth, actions)}</blockquote>;
       case 'list':
-        return <List key={key} list={token as Tokens.List} actions={actions} />;
+        return <List key={key} list={token as Tokens.List} topDepth={topDepth} actions={actions} />;
       case 'table':
         return <Table key={key} table={token as Tokens.Table} actions={actions} />;
       case 'hr':
@@ -69,7 +79,7 @@ function blocks(tokens: readonly Token[], actions: MarkdownActions): ReactNode[]
   });
 }
 
-function List({ list, actions }: { list: Tokens.List; actions: MarkdownActions }) {
+function List({ list, topDepth, actions }: { list: Tokens.List; topDepth: number; actions: MarkdownActions }) {
   const items = list.items.map((item, i) => (
     // biome-ignore lint/suspicious/noArrayIndexKey: items have no identity besides their place
     <li key={i} className={item.task ? styles.task : undefined}>
@@ -78,6 +88,7 @@ function List({ list, actions }: { list: Tokens.List; actions: MarkdownActions }
       ) : null}
       {blocks(
         item.tokens.filter((token) => token.type !== 'checkbox'),
+        topDepth,
         actions,
       )}
     </li>
