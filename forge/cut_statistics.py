@@ -58,9 +58,13 @@ def main():
     parser.add_argument("--vocabulary", required=True)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--ctx", type=int, default=4096)
+    parser.add_argument("--fim-rate", type=float, default=StreamOptions.fim_rate)
+    parser.add_argument("--similar-rate", type=float, default=StreamOptions.similar_rate)
+    parser.add_argument("--chunk", type=float, nargs=2, default=StreamOptions.chunk)
     arguments = parser.parse_args()
     vocabulary = Vocabulary(arguments.vocabulary)
-    options = StreamOptions(n_ctx=arguments.ctx, n_batch=64)
+    options = StreamOptions(arguments.ctx, 64, fim_rate=arguments.fim_rate, similar_rate=arguments.similar_rate,
+                            chunk=tuple(arguments.chunk))
     segment = next_segment(arguments.data, {}, 0, options)
     stream = TokenStream(arguments.data, segment, vocabulary, options)
     rows = [row for step in range(min(arguments.steps, segment.n_steps)) for row in stream.batch(step)]

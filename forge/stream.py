@@ -16,6 +16,7 @@ import os
 import numpy as np
 
 from cuts import choose_span, cut_tokens
+from similar import MAX_PART_TOKENS, SimilarParts
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY
 
 #: Of what is cut. The app asks suffix first, so that a key that is typed adds tokens at the end; others ask prefix first.
@@ -29,11 +30,13 @@ BLOCK_OVERHEAD = 24
 class StreamOptions:
     n_ctx: int
     n_batch: int  # sequences of a step
-    #: Of the chunks of files. Some find no room in their sequence or cannot be cut: 60 % are, with 67 % of the tokens
-    #: (5.4 M tokens of Python, C++ and TypeScript, sequences of 4,096).
+    #: Of the chunks of files. Some find no room in their sequence or cannot be cut: those that are have 66 % of the tokens
+    #: (30.6 M tokens of `--seed 3`, sequences of 4,096).
     fim_rate: float = 0.75
     header_rate: float = 0.7  # of the runs: those that name the repository and the files
     joined_rate: float = 0.5  # of the runs with names: their files follow each other without EOT, as in the app's prompts
+    chunk: tuple = (0.2, 0.8)  # of n_ctx: the smallest and the largest; each size is as likely as its double
+    similar_rate: float = 0.0  # of the chunks that begin with a name: behind what is like them in another file (similar.py)
     seed: int = 0
 
     @property
@@ -80,9 +83,13 @@ class TokenStream:
         self._options = options
         self._segment = segment
         self._tokens = [np.memmap(os.path.join(directory, name), dtype="<u2", mode="r") for name in segment.shards]
+        self._similar = SimilarParts(vocabulary)
         line_start = vocabulary.starts_break
         runs = [
-            run for i, tokens in enumerate(self._tokens) for run in find_runs(i, tokens, options.run_tokens, line_start)
+            run
+            for i, tokens in enumerate(self._tokens)
+            for repository in find_repositories(i, tokens)
+            for run in find_runs(repository, tokens, options.run_tokens, line_start)
         ]
         if not runs:
             raise SystemExit(f"The shards {', '.join(segment.shards)} hold no files.")
@@ -107,40 +114,58 @@ class TokenStream:
     def _add_run(self, run, sequences, rng):
         tokens, options = self._tokens[run.shard], self._options
         has_header, is_joined = rng.random() < options.header_rate, rng.random() < options.joined_rate
-        if has_header:
-            sequences.add([BOS], [REPOSITORY], tokens[run.name[0] : run.name[1]])
-        for path, content in run.files:
+        repository = run.repository
+        name = [[BOS], [REPOSITORY], tokens[repository.name[0] : repository.name[1]]]
+        first = name if has_header else []
+        for i_file, (start, end) in run.files:
+            path = repository.files[i_file][0]
             header = [[FILE], tokens[path[0] : path[1]]] if has_header else [[BOS]]
-            ends_with_eot = not (has_header and is_joined) or (path, content) == run.files[-1]
-            self._add_content(tokens[content[0] : content[1]], header, ends_with_eot, sequences, rng)
 
-    def _add_content(self, tokens, header, ends_with_eot, sequences, rng):
+            def like(text):
+                part = self._similar.find(tokens, repository.files, i_file, text)
+                return None if part is None else [*name, [FILE], *part]
+
+            ends_with_eot = not (has_header and is_joined) or (i_file, (start, end)) == run.files[-1]
+            like = like if has_header else None
+            self._add_content(tokens[start:end], first, header, like, ends_with_eot, sequences, rng)
+            first = []
+
+    def _add_content(self, tokens, first, header, like, ends_with_eot, sequences, rng):
         """The ids of one file, in chunks of different sizes, so that a model sees short and long surroundings.
 
         A chunk with a cut stands behind a header of its own, as in a prompt, and ends with EOT; what follows it begins like
         a file again.
+
+        @param first what stands before the first header
+        @param like of ids, what stands before the header in its place: something like them of another file; or None
         """
         options = self._options
-        n_header = sum(map(len, header))
         at, goes_on = 0, False
         while at < len(tokens) and not sequences.is_full:
-            n = min(int(options.n_ctx * rng.uniform(0.2, 0.8)), len(tokens) - at)
+            n = min(int(options.n_ctx * math.exp(rng.uniform(*map(math.log, options.chunk)))), len(tokens) - at)
             is_cut = rng.random() < options.fim_rate
-            room = sequences.room - n_header - BLOCK_OVERHEAD
-            if is_cut and room < min(n, options.n_ctx // 8):  # less around a gap is not worth it: plain text fills the room
+            room = sequences.room - _n_ids([*first, *header]) - BLOCK_OVERHEAD
+            least = min(n, options.n_ctx // 8)  # less around a gap is not worth it
+            is_like = like is not None and rng.random() < options.similar_rate and room - MAX_PART_TOKENS >= least
+            if is_like:
+                room -= MAX_PART_TOKENS
+            if is_cut and room < least:  # plain text fills the room
                 n, is_cut = sequences.room, False
-            block = None
-            if is_cut:
-                end = self._last_line_start(tokens, at, at + min(n, room))
-                block = self._cut_chunk(tokens[at:end], rng)
-            if block is not None and n_header + sum(map(len, block)) <= sequences.room:
-                sequences.add(*header, *block)
+            end = self._last_line_start(tokens, at, at + min(n, room)) if is_cut else None
+            block = None if end is None else self._cut_chunk(tokens[at:end], rng)
+            if block is not None:
+                ids = self._laid_out(*block, rng)
+                before = (like(block[0]) if is_like else None) or first
+            if block is not None and _n_ids(parts := [*before, *header, *ids]) <= sequences.room:
+                sequences.add(*parts)
                 goes_on = False
             else:
                 end = self._next_line_start(tokens, at + n)
-                sequences.add(*([] if goes_on else header), tokens[at:end])
+                if not goes_on:
+                    sequences.add(*((like(tokens[at : at + n]) if is_like else None) or first), *header)
+                sequences.add(tokens[at:end])
                 goes_on = True
-            at = end
+            at, first = end, []
         if goes_on and ends_with_eot:
             sequences.add([EOT])
 
@@ -150,14 +175,14 @@ class TokenStream:
         return min(at, len(tokens))
 
     def _last_line_start(self, tokens, start, end):
-        """Behind `start`, and at `end` at most; `end` if there is none."""
+        """Behind `start`, and at `end` at most; None if there is none: elsewhere a character may be in two tokens."""
         if end >= len(tokens):
             return len(tokens)
         found = np.flatnonzero(self._vocabulary.starts_break[tokens[start + 1 : end + 1]])
-        return start + 1 + int(found[-1]) if len(found) else end
+        return start + 1 + int(found[-1]) if len(found) else None
 
     def _cut_chunk(self, tokens, rng):
-        """@return parts of ids, or None if the chunk is too short or a line of it too long"""
+        """@return ids of (prefix, suffix, middle), or None if the chunk is too short or a line of it too long"""
         span = choose_span(self._vocabulary.decode(tokens), rng)
         if span is None:
             return None
@@ -167,9 +192,17 @@ class TokenStream:
         prefix, middle = cut_tokens(self._vocabulary, left, span[0]) or (None, None)
         if prefix is None:
             return None
+        return prefix, suffix, middle
+
+    @staticmethod
+    def _laid_out(prefix, suffix, middle, rng):
         if rng.random() < PREFIX_FIRST:  # prefix-suffix-middle, or suffix-prefix-middle (arXiv:2207.14255)
             return [[FIM_PREFIX], prefix, [FIM_SUFFIX], suffix, [FIM_MIDDLE], middle, [EOT]]
         return [[FIM_SUFFIX], suffix, [FIM_PREFIX], prefix, [FIM_MIDDLE], middle, [EOT]]
+
+
+def _n_ids(parts):
+    return sum(map(len, parts))
 
 
 class Sequences:
@@ -197,50 +230,62 @@ class Sequences:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """Files of one repository that follow each other; pairs are [start, end) in the shard."""
+class Repository:
+    """Pairs are [start, end) in the shard."""
 
     shard: int
     name: tuple
     files: tuple  # of (path with its line end, content)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Files of one repository that follow each other."""
+
+    repository: Repository
+    files: tuple  # of (which of the repository's, [start, end) of its content or of a part of that)
     n_tokens: int
 
+    @property
+    def shard(self):
+        return self.repository.shard
 
-def find_runs(shard, tokens, run_tokens, line_start):
-    """The files of a shard in order, long ones in parts that begin with a line.
 
-    @param line_start [n_vocab] whether a token begins with a line end
-    @raise SystemExit for ids that are no shard
-    """
+def find_repositories(shard, tokens):
+    """@raise SystemExit for ids that are no shard"""
     marks = np.flatnonzero((tokens == REPOSITORY) | (tokens == FILE))
     if len(marks) == 0 or marks[0] != 0 or tokens[0] != REPOSITORY:
         raise SystemExit(f"Token shard {shard} does not begin with a repository.")
-    runs, name, files, n_tokens = [], None, [], 0
-
-    def flush():
-        nonlocal files, n_tokens
-        if files:
-            runs.append(Run(shard, name, tuple(files), n_tokens))
-        files, n_tokens = [], 0
-
+    repositories = []
     for mark, mark_end in zip(marks.tolist(), np.append(marks[1:], len(tokens)).tolist()):
         if tokens[mark] == REPOSITORY:
-            flush()
-            name = (mark + 1, mark_end)
+            repositories.append(((mark + 1, mark_end), []))
             continue
         found = np.flatnonzero(tokens[mark : min(mark_end, mark + 512)] == NEWLINE)
         if len(found) == 0:
             raise SystemExit(f"Token shard {shard}: the file at {mark} has no path.")
         start = mark + int(found[0]) + 1
-        path = (mark + 1, start)
-        while start < mark_end:
-            end = min(mark_end, start + run_tokens)
-            while end < mark_end and not line_start[tokens[end]]:
+        repositories[-1][1].append(((mark + 1, start), (start, mark_end)))
+    return [Repository(shard, name, tuple(files)) for name, files in repositories]
+
+
+def find_runs(repository, tokens, run_tokens, line_start):
+    """The files in order, long ones in parts that begin with a line.
+
+    @param line_start [n_vocab] whether a token begins with a line end
+    """
+    runs, files, n_tokens = [], [], 0
+    for i_file, (_, (start, file_end)) in enumerate(repository.files):
+        while start < file_end:
+            end = min(file_end, start + run_tokens)
+            while end < file_end and not line_start[tokens[end]]:
                 end += 1
-            if n_tokens + end - start > run_tokens:
-                flush()
-            files.append((path, (start, end)))
+            if files and n_tokens + end - start > run_tokens:
+                runs.append(Run(repository, tuple(files), n_tokens))
+                files, n_tokens = [], 0
+            files.append((i_file, (start, end)))
             n_tokens += end - start
             start = end
-    flush()
+    if files:
+        runs.append(Run(repository, tuple(files), n_tokens))
     return runs

@@ -27,6 +27,7 @@ from cuts import asked_start, choose_span, cut_tokens
 from fake_quantize import EngineQuantizer, fake_quantized
 from model import PRESETS, Decoder, Hparams, read_safetensors, write_safetensors
 from schedule import Schedule
+from similar import SimilarParts
 from stream import StreamOptions, TokenStream, next_segment
 from train import loss_weights
 from vocabulary import BOS, EOT, FILE, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, NEWLINE, REPOSITORY, Vocabulary
@@ -168,6 +169,36 @@ class StreamTest(unittest.TestCase):
                 expected = [BOS, REPOSITORY, name, *file, *end, *file, *end, *file, EOT, BOS, REPOSITORY]
                 self.assertEqual(row[: len(expected)], expected)
 
+    def test_what_is_cut_begins_and_ends_with_lines(self):
+        """Where no line ends within a chunk, its end may be within a character."""
+        content = VOCABULARY.encode("\u20ac\u00e9 ".encode() * 400)
+        options = StreamOptions(n_ctx=256, n_batch=4, fim_rate=1.0)
+        with tempfile.TemporaryDirectory() as folder:
+            np.array([REPOSITORY, 300, FILE, 301, NEWLINE, *content], dtype="<u2").tofile(os.path.join(folder, "one.tokens"))
+            stream = TokenStream(folder, next_segment(folder, {}, 0, options), VOCABULARY, options)
+            for step in range(8):
+                self.assertFalse(np.isin(stream.batch(step), (FIM_PREFIX, FIM_SUFFIX)).any())
+
+    def test_a_part_of_another_file_stands_before_a_block(self):
+        options = dict(header_rate=1.0, joined_rate=0.0, similar_rate=1.0, chunk=(0.05, 0.2))
+        stream, segment = self.stream(n_ctx=1536, n_batch=32, **options)
+        n = 0
+        for row in np.concatenate([stream.batch(step) for step in range(min(segment.n_steps, 4))]).tolist():
+            marks = [i for i, token in enumerate(row) if token < VOCABULARY.n_special]
+            kinds = [row[i] for i in marks]
+            for k in range(len(marks) - 4):
+                if kinds[k : k + 5] != [BOS, REPOSITORY, FILE, FILE, FIM_SUFFIX]:
+                    continue
+                part, own = row[marks[k + 2] + 1 : marks[k + 3]], row[marks[k + 3] + 1 : marks[k + 4]]
+                path = part[: part.index(NEWLINE) + 1]
+                if path == own:
+                    continue  # the file itself, up to a chunk that is cut
+                n += 1
+                self.assertEqual(part[-1], NEWLINE)
+                text = part[len(path) : -1]
+                self.assertEqual(text, VOCABULARY.encode(VOCABULARY.decode(text)))  # as if it were encoded alone
+        self.assertGreater(n, 20)
+
     def test_other_processes_make_the_same_batches(self):
         files = ["--data", TOKENS, "--vocabulary", os.path.join(TOY, "vocabulary.json"), "--out", "unused"]
         made = []
@@ -183,6 +214,42 @@ class StreamTest(unittest.TestCase):
         names = next_segment(TOKENS, {}, 0, options).shards
         self.assertGreater(len(names), 1)
         self.assertEqual(next_segment(TOKENS, {names[0]: 1}, 7, options).shards, names[1:])
+
+
+class SimilarPartsTest(unittest.TestCase):
+    def find(self, files, i_file, text):
+        """@param files [(path, content)] @return (path, part) in bytes, or None"""
+        tokens, places = [], []
+        for path, content in files:
+            start = len(tokens)
+            tokens += VOCABULARY.encode(path + b"\n")
+            middle = len(tokens)
+            tokens += VOCABULARY.encode(content)
+            places.append(((start, middle), (middle, len(tokens))))
+        found = SimilarParts(VOCABULARY).find(np.array(tokens, dtype=np.uint16), places, i_file, VOCABULARY.encode(text))
+        return found and tuple(VOCABULARY.decode(part) for part in found)
+
+    like = b"export function parse(value: string): number {\n  return value.length;\n}\n"
+    other = b"// nothing\n"
+
+    def test_it_is_what_has_the_same_names_in_another_file_of_the_language(self):
+        files = [(b"a.ts", self.like), (b"b.ts", self.other), (b"c.tsx", self.like), (b"d.py", self.like)]
+        self.assertEqual(self.find(files, 0, self.like), (b"c.tsx\n", self.like + b"\n"))
+        self.assertEqual(self.find(files[::-1], 3, self.like), (b"c.tsx\n", self.like + b"\n"))
+
+    def test_nothing_is_like_it(self):
+        self.assertIsNone(self.find([(b"a.ts", self.like), (b"d.py", self.like)], 0, self.like))
+        self.assertIsNone(self.find([(b"a.ts", self.like), (b"b.ts", self.other)], 0, self.like))
+        self.assertIsNone(self.find([(b"Makefile", self.like), (b"LICENSE", self.like)], 0, self.like))
+
+    def test_it_is_whole_lines_of_the_place(self):
+        far = b"".join(b"let item%d = 12;\n" % i for i in range(200))
+        content = far + self.like + far
+        path, part = self.find([(b"a.ts", self.other), (b"b.ts", content)], 0, self.like)
+        self.assertEqual(path, b"b.ts\n")
+        self.assertIn(self.like, part)
+        self.assertIn(b"\n" + part, content)
+        self.assertLess(len(part), len(content) / 2)
 
 
 class ModelTest(unittest.TestCase):

@@ -199,6 +199,8 @@ def parse_arguments(words=None):
     parser.add_argument("--decay", type=float, default=0.35, help="the part of a cycle in which the rate falls")
     parser.add_argument("--quantized", type=float, default=0.0, help="the end of a decay that computes with q4_K weights")
     parser.add_argument("--fim-rate", type=float, default=StreamOptions.fim_rate)
+    parser.add_argument("--chunk", type=float, nargs=2, default=StreamOptions.chunk, help="least and most, of a sequence")
+    parser.add_argument("--similar-rate", type=float, default=StreamOptions.similar_rate, help="of chunks with a name")
     parser.add_argument("--middle-weight", type=float, default=1.0, help="of losses of middles; 1 is that of others")
     parser.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -318,7 +320,8 @@ class Trainer:
         self._learners = [Learner(preset, n_vocab, arguments, self._device) for preset in arguments.preset]
         self._progress, visits, segment = self._loaded()
         n_ctx = arguments.context or PRESETS[arguments.preset[0]]["n_ctx"]
-        options = StreamOptions(n_ctx, arguments.batch, fim_rate=arguments.fim_rate, seed=arguments.seed)
+        chosen = {name: getattr(arguments, name) for name in ("fim_rate", "similar_rate", "seed")}
+        options = StreamOptions(n_ctx, arguments.batch, chunk=tuple(arguments.chunk), **chosen)
         self._batches = Batches(arguments, options, visits, segment)
         self._logs = [LossLog(self._path(f"{p}-loss.csv"), self._progress.step, p) for p in arguments.preset]
         self._pending = None  # numbers of the last step that are still on the device
