@@ -113,7 +113,7 @@ test('shards hold the texts, and sequences are cut as the engine encodes', async
   assert.ok(shards.length > 1);
   await mkdir(path('model'), { recursive: true });
   const env = { ...process.env, OUTPOST_TOY: folder };
-  await run(python, ['-m', 'unittest', '-q', 'test_forge'], { cwd: join(root, 'forge'), env, quiet: true });
+  await run(python, ['-m', 'unittest', 'discover', '-q'], { cwd: join(root, 'forge'), env, quiet: true });
 });
 
 test('training cuts before a cursor where the app does', async () => {
