@@ -140,7 +140,7 @@ export async function startApp({
     onNetworkAttempt: (target) => network.blocked('workspace', target),
     onRootLost: (error) => {
       events.notice(toErrorInfo(error));
-      void openWorkspace({ workspaces, workspace, terminal, events }, null);
+      void openWorkspace({ workspaces, workspace, models, terminal, events }, null);
     },
   });
 

@@ -152,11 +152,18 @@ export function createAppRouter(deps: AppRouterDeps) {
 
 /** Opens a folder in the window, or closes it; the window hears of it as an event, too. */
 export async function openWorkspace(
-  { workspaces, workspace, terminal, events }: Pick<AppRouterDeps, 'workspaces' | 'workspace' | 'terminal' | 'events'>,
+  {
+    workspaces,
+    workspace,
+    models,
+    terminal,
+    events,
+  }: Pick<AppRouterDeps, 'workspaces' | 'workspace' | 'models' | 'terminal' | 'events'>,
   root: string | null,
 ): Promise<WorkspaceInfo | null> {
   await workspace.setRoot(root);
   workspaces.setCurrent(root);
+  models.rootChanged();
   await terminal.rootChanged();
   events.push({ type: 'workspace', workspace: workspaces.current });
   return workspaces.current;

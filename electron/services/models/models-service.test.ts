@@ -20,11 +20,12 @@ async function setUp(
   measureSpeeds: ModelsServiceOptions['measureSpeeds'] = unused,
   settings: Partial<Settings> = {},
   gpus: Device[] = [],
-  { checkKv, pause, isOnBattery }: Pick<ModelsServiceOptions, 'checkKv' | 'pause' | 'isOnBattery'> = {
-    checkKv: unused,
-    pause: unused,
-    isOnBattery: () => false,
-  },
+  {
+    checkKv = unused,
+    pause = unused,
+    isOnBattery = () => false,
+    root = () => null,
+  }: Partial<Pick<ModelsServiceOptions, 'checkKv' | 'pause' | 'isOnBattery' | 'root'>> = {},
 ) {
   const folder = await temporaryFolder();
   const path = join(folder, 'own.gguf');
@@ -41,7 +42,7 @@ async function setUp(
   const service = new ModelsService({
     dataFolder,
     settings: () => settingsSchema.parse(settings),
-    root: () => null,
+    root,
     token: new HubToken(join(dataFolder, 'hub-token'), keychain),
     http: () => nodeHttp,
     onNotice: () => {},
@@ -71,6 +72,18 @@ it('loads a model that is chosen even if its load was stopped', async () => {
   onAssignment.mockClear();
   await service.setRole('inline', id, true);
   expect(onAssignment).toHaveBeenLastCalledWith(true);
+});
+
+it('gives the engine the choices of the folder that is opened', async () => {
+  let root: string | null = '/a';
+  const { service, id, onAssignment } = await setUp(unused, {}, [], { root: () => root });
+  await service.setRole('inline', id, /*isEverywhere=*/ false);
+  expect(service.assignment().roles.inline).toMatchObject({ id });
+  onAssignment.mockClear();
+  root = '/b';
+  service.rootChanged();
+  expect(onAssignment).toHaveBeenCalledExactlyOnceWith(false);
+  expect(service.assignment().roles.inline).not.toMatchObject({ id });
 });
 
 describe('what a model has of its own', () => {

@@ -337,6 +337,11 @@ export class ModelsService {
     this.changed();
   }
 
+  /** Another folder is open, which may have choices of its own, or none is. */
+  rootChanged(): void {
+    this.#assigned();
+  }
+
   #assigned(again = false): void {
     this.#options.onAssignment(again);
     this.changed();
