@@ -357,4 +357,37 @@ test.describe('Models', () => {
     expect(await violations(page)).toEqual([]);
     await hub.stop();
   });
+
+  test("a folder's own choice of a model holds from when it is opened until another one is", async ({
+    outpost,
+    folder,
+    picture,
+  }) => {
+    await writeFiles(folder, { 'own/a.txt': '', 'other/b.txt': '' });
+    await writeFiles(outpost.userData, { 'second.gguf': Buffer.from(small) });
+    const page = await outpost.launch({ folder: join(folder, 'own'), hasTinyModel: true });
+    const open = async (name: string) => {
+      await outpost.inMain(
+        ({ dialog: native }, path) => {
+          native.showOpenDialog = async () => ({ canceled: false, filePaths: [path] });
+        },
+        join(folder, name),
+      );
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('Control+o');
+      await expect(page.getByRole('tree', { name })).toBeVisible();
+      await openModels(page);
+    };
+    const second = model(page, /^tiny/);
+    await openModels(page);
+    await drop(page, [join(outpost.userData, 'second.gguf')]);
+    await card(page).getByLabel('Only in this folder').check();
+    await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
+    await expect(second).toContainText('Loaded');
+    await open('other');
+    await expect(second).not.toContainText('Loaded');
+    await open('own');
+    await expect(second).toContainText('Loaded');
+    await picture('a choice of the folder');
+  });
 });
