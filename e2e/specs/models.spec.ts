@@ -381,6 +381,7 @@ test.describe('Models', () => {
     const second = model(page, /^tiny/);
     await openModels(page);
     await drop(page, [join(outpost.userData, 'second.gguf')]);
+    await expect(card(page)).toContainText('used where it lies');
     await card(page).getByLabel('Only in this folder').check();
     await card(page).getByRole('button', { name: 'Chat', exact: true }).click();
     await expect(second).toContainText('Loaded');
