@@ -9,6 +9,7 @@ import numpy as np
 from vocabulary import NEWLINE
 
 MAX_PART_TOKENS = 640
+_NAME_TOKENS = 32  # of a repository's name and what marks it and the file
 _PART_TOKENS = 500  # 64 lines have about as many
 _STEP_TOKENS = _PART_TOKENS // 2
 #: Near by is what counts: files are in the order of their paths.
@@ -34,8 +35,8 @@ class SimilarParts:
         """What is most like `text`, ids of file `i_file`, in another one near by that is of its language.
 
         @param files of (path, content), pairs of [start, end) in `tokens`
-        @return (its path with the line end, the ids of whole lines), at most MAX_PART_TOKENS together; None if nothing is
-            like it
+        @return (its path with the line end, the ids of whole lines); None if nothing is like it, or if they and the name of a
+            repository might be more than MAX_PART_TOKENS
         """
         wanted = self._names(text)
         best, found = _LEAST_SHARE, None
@@ -50,7 +51,7 @@ class SimilarParts:
         i, start, end = found
         path = tokens[slice(*files[i][0])]
         part = self._lines(tokens, start, end, files[i][1])
-        return (path, part) if part is not None and len(path) + len(part) <= MAX_PART_TOKENS - 32 else None
+        return (path, part) if part is not None and len(path) + len(part) <= MAX_PART_TOKENS - _NAME_TOKENS else None
 
     def _names(self, tokens):
         ids = np.unique(tokens)
