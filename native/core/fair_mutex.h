@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/atomic_wait.h"
+
 namespace outpost {
 
 /// A ticket lock, for critical sections of milliseconds. Not recursive. For `std::lock_guard`.
@@ -12,11 +14,12 @@ class FairMutex {
  public:
   void lock() {
     const uint32_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
-    for (uint32_t now; (now = serving_.load(std::memory_order_acquire)) != ticket;) serving_.wait(now);
+    for (uint32_t now; (now = serving_.load(std::memory_order_acquire)) != ticket;)
+      wait_while(serving_, now, std::memory_order_acquire);
   }
   void unlock() {
     serving_.fetch_add(1, std::memory_order_release);
-    serving_.notify_all();
+    notify_waiters(serving_);
   }
   /// Threads that wait in lock(), at this moment. @pre the caller holds the lock
   uint32_t n_waiting() const { return next_.load() - serving_.load() - 1; }

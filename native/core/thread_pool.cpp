@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #endif
 
+#include "core/atomic_wait.h"
+
 namespace outpost {
 namespace {
 
@@ -41,7 +43,7 @@ ThreadPool::ThreadPool(int32_t n_threads) {
 ThreadPool::~ThreadPool() {
   is_stopping_ = true;
   region_.fetch_add(1);
-  region_.notify_all();
+  notify_waiters(region_);
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -55,7 +57,7 @@ void ThreadPool::run_region(Call call, const void* context, int64_t n_items) {
   const uint32_t region = region_.load(std::memory_order_relaxed) + 1;
   open_.store(uint64_t{region} << 32 | static_cast<uint64_t>(n_items), std::memory_order_release);
   region_.store(region, std::memory_order_release);
-  region_.notify_all();
+  notify_waiters(region_);
   work_on_region();
   const auto is_done = [&] { return n_done_.load(std::memory_order_acquire) == n_items; };
   while (!spin(is_done)) {
@@ -70,7 +72,7 @@ void ThreadPool::work() {
   uint32_t seen = 0;
   for (;;) {
     if (!spin([&] { return region_.load(std::memory_order_acquire) != seen; }))
-      region_.wait(seen, std::memory_order_acquire);
+      wait_while(region_, seen, std::memory_order_acquire);
     // In this order: who has seen the region that ends the pool sees that it ends.
     seen = region_.load(std::memory_order_acquire);
     if (is_stopping_) return;

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/atomic_wait.h"
+
 namespace outpost {
 namespace {
 
@@ -20,11 +22,12 @@ UrgentTurn::UrgentTurn() : is_urgent_(is_this_urgent) {
 }
 
 UrgentTurn::~UrgentTurn() {
-  if (is_urgent_ && n_turns.fetch_sub(1) == 1) n_turns.notify_all();
+  if (is_urgent_ && n_turns.fetch_sub(1) == 1) notify_waiters(n_turns);
 }
 
 void rest_while_urgent() {
-  for (int32_t n; (n = n_turns.load(std::memory_order_relaxed)) != 0;) n_turns.wait(n, std::memory_order_relaxed);
+  for (int32_t n; (n = n_turns.load(std::memory_order_relaxed)) != 0;)
+    wait_while(n_turns, n, std::memory_order_relaxed);
 }
 
 }  // namespace outpost
