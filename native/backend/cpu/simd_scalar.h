@@ -74,13 +74,32 @@ inline F32x16 operator/(F32x16 a, F32x16 b) {
   OUTPOST_EACH(16, a.lane[i] /= b.lane[i]);
   return a;
 }
+#ifdef _WIN32
+/// a * b + c, rounded once; MinGW-w64's std::fma rounds twice.
+/// The product of two floats is exact in double. A sum that is not ends in an odd bit, so that the second rounding is
+/// as that of the exact sum (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+inline float fused(float a, float b, float c) {
+  const double product = double{a} * double{b};
+  double sum = product + c;
+  const double part = sum - product;
+  const double lost = (product - (sum - part)) + (c - part);
+  if (lost != 0 && std::isfinite(sum)) {
+    auto bits = std::bit_cast<uint64_t>(sum);
+    if (bits % 2 == 0) bits += (lost > 0) == (sum > 0) ? 1 : UINT64_MAX;
+    sum = std::bit_cast<double>(bits);
+  }
+  return static_cast<float>(sum);
+}
+#else
+inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
+#endif
 inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
-  OUTPOST_EACH(16, c.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i]));
+  OUTPOST_EACH(16, c.lane[i] = fused(a.lane[i], b.lane[i], c.lane[i]));
   return c;
 }
 /// a - b*c
 inline F32x16 fnma(F32x16 b, F32x16 c, F32x16 a) {
-  OUTPOST_EACH(16, a.lane[i] = std::fma(-b.lane[i], c.lane[i], a.lane[i]));
+  OUTPOST_EACH(16, a.lane[i] = fused(-b.lane[i], c.lane[i], a.lane[i]));
   return a;
 }
 // As the x86 instruction: b where the two are not ordered.
