@@ -1,7 +1,5 @@
-// Written from the Win32 documentation; not built or run yet.
+// Run under Wine only.
 #ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
 #include <windows.h>
 
 #include <filesystem>
@@ -20,6 +18,9 @@ std::string last_error() { return std::system_category().message(static_cast<int
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const std::filesystem::path wide = std::filesystem::u8path(path);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(wide, ignored))
+    throw EngineError(ErrorCode::kFileNotFound, concat(path, " is not a regular file."));
   HANDLE file =
       CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) {
@@ -27,6 +28,10 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     const bool is_missing = error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND;
     throw EngineError(is_missing ? ErrorCode::kFileNotFound : ErrorCode::kFileUnreadable,
                       concat("Cannot open ", path, ": ", last_error(), "."));
+  }
+  if (GetFileType(file) != FILE_TYPE_DISK) {
+    CloseHandle(file);
+    throw EngineError(ErrorCode::kFileNotFound, concat(path, " is not a regular file."));
   }
   LARGE_INTEGER size{};
   if (!GetFileSizeEx(file, &size)) {

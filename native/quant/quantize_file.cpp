@@ -91,7 +91,8 @@ void collect_metadata(const GgufFile& in, TensorType type, Metadata& out) {
   if (in.find(kVersionKey) == nullptr) out.entries.push_back(out.version);
 }
 
-void check_target(const std::string& path, const QuantizeOptions& options, std::span<const TensorHeader> tensors) {
+void check_target(const GgufFile& in, const std::string& path, const QuantizeOptions& options,
+                  std::span<const TensorHeader> tensors) {
   namespace fs = std::filesystem;
   const fs::path target = fs::u8path(path);
   std::error_code error;
@@ -101,6 +102,15 @@ void check_target(const std::string& path, const QuantizeOptions& options, std::
     if (!fs::is_regular_file(status)) {
       throw EngineError(ErrorCode::kInvalidArgument, concat(path, " is not a regular file."));
     }
+#ifdef _WIN32
+    if (fs::equivalent(target, fs::u8path(in.path()), error)) {
+      throw EngineError(
+          ErrorCode::kInvalidArgument,
+          concat(path, " is what is read, and Windows replaces no file that is in use; choose another name."));
+    }
+#else
+    (void)in;  // is not needed once it is mapped
+#endif
   }
   uint64_t n_bytes = 0;
   for (const TensorHeader& tensor : tensors) n_bytes += tensor.n_bytes();
@@ -182,7 +192,7 @@ void quantize_file(const GgufFile& in, const std::string& path, const QuantizeOp
   for (const TensorInfo& tensor : in.tensors()) {
     headers.push_back({tensor.name, planned_type(tensor, options), tensor.shape});
   }
-  check_target(path, options, headers);
+  check_target(in, path, options, headers);
   Metadata metadata;
   collect_metadata(in, options.type, metadata);
   GgufFileWriter writer(path, metadata.entries, headers, in.alignment());

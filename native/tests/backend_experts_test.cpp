@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <numeric>
 #include <random>
 #include <set>
@@ -100,7 +101,8 @@ Bounded gate_function(Gate kind, Bounded g, Bounded u) {
   switch (kind) {
     case Gate::kSwiGlu: activated = g.value / (1 + std::exp(-g.value)); break;
     case Gate::kGeGlu:
-      activated = g.value / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (g.value + 0.044715 * std::pow(g.value, 3))));
+      activated =
+          g.value / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (g.value + 0.044715 * std::pow(g.value, 3))));
       break;
     case Gate::kSwiGluOai: {
       const double capped = std::min(g.value, 7.0);

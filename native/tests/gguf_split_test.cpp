@@ -79,12 +79,14 @@ TEST_CASE("a model in three files computes what it computes in one") {
     }
     LoadOptions options;
     options.n_threads = 1;
-    const auto one = Model::load(path, options), three = Model::load(dir.path(parts[0].name), options);
-    CHECK(three->info().n_params == one->info().n_params);
-    CHECK(three->info().weight_bytes == one->info().weight_bytes);
-    CHECK(three->info().file_bytes == n_bytes);
-    const std::vector<int32_t> tokens = {1, 300, 301, 302, 310};
-    CHECK(evaluate_logits(*three, tokens, 5, 5) == evaluate_logits(*one, tokens, 5, 5));
+    {
+      const auto one = Model::load(path, options), three = Model::load(dir.path(parts[0].name), options);
+      CHECK(three->info().n_params == one->info().n_params);
+      CHECK(three->info().weight_bytes == one->info().weight_bytes);
+      CHECK(three->info().file_bytes == n_bytes);
+      const std::vector<int32_t> tokens = {1, 300, 301, 302, 310};
+      CHECK(evaluate_logits(*three, tokens, 5, 5) == evaluate_logits(*one, tokens, 5, 5));
+    }  // Windows lets nobody write into a file that is mapped
 
     // A saved context belongs to the weights of all files.
     const uint64_t before = GgufFile::open(dir.path(parts[0].name)).fingerprint();
