@@ -5,6 +5,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/startup.h"
 
 namespace {
 
@@ -81,7 +82,7 @@ void print_usage(std::FILE* out) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  const std::vector<std::string> words = outpost::cli::start_program(argc, argv);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     print_usage(words.empty() ? stderr : stdout);
     return words.empty() ? 2 : 0;
