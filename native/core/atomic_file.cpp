@@ -22,7 +22,7 @@ std::filesystem::path native_path(const std::string& utf8) { return std::filesys
 /// Fails if the file exists.
 std::FILE* create(const std::string& path) {
 #ifdef _WIN32
-  return _wfopen(native_path(path).c_str(), L"wbx");  // not built or run yet
+  return _wfopen(native_path(path).c_str(), L"wbx");
 #else
   return std::fopen(path.c_str(), "wbx");
 #endif

@@ -1,4 +1,4 @@
-// Only the Linux branch has been built and run.
+// The branch for macOS has not been built yet; that for Windows has run under Wine.
 #include "core/available_memory.h"
 
 #if defined(__linux__)
@@ -7,8 +7,6 @@
 #elif defined(__APPLE__)
 #include <mach/mach.h>
 #elif defined(_WIN32)
-#define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
 #include <windows.h>
 #endif
 
