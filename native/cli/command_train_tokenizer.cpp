@@ -3,9 +3,9 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "cli/command.h"
+#include "core/paths.h"
 #include "core/strings.h"
 #include "tokenizer/trainer/trainer.h"
 #include "tokenizer/trainer/vocabulary_file.h"
@@ -87,7 +87,7 @@ int run_train_tokenizer(const std::vector<std::string>& words) {
   progress.end();
 
   const std::string out = arguments.get("--out");
-  write_vocabulary_gguf(out, result, std::filesystem::path(out).stem().string());
+  write_vocabulary_gguf(out, result, utf8_of(path_of(out).stem()));
   if (arguments.has("--json")) write_vocabulary_json(arguments.get("--json"), result, options);
   std::printf("%d tokens (%d special, %d subwords, %d superwords) from %" PRIu64 " files, %.1f MB, %" PRIu64
               " sources\n",

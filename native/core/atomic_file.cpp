@@ -11,18 +11,17 @@
 #include <unistd.h>
 #endif
 
+#include "core/paths.h"
 #include "core/strings.h"
 #include "engine.h"
 
 namespace outpost {
 namespace {
 
-std::filesystem::path native_path(const std::string& utf8) { return std::filesystem::u8path(utf8); }
-
 /// Fails if the file exists.
 std::FILE* create(const std::string& path) {
 #ifdef _WIN32
-  return _wfopen(native_path(path).c_str(), L"wbx");
+  return _wfopen(path_of(path).c_str(), L"wbx");
 #else
   return std::fopen(path.c_str(), "wbx");
 #endif
@@ -49,7 +48,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
 AtomicFile::~AtomicFile() {
   close();
   std::error_code ignored;
-  if (!temporary_.empty()) std::filesystem::remove(native_path(temporary_), ignored);
+  if (!temporary_.empty()) std::filesystem::remove(path_of(temporary_), ignored);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -61,7 +60,7 @@ void AtomicFile::commit() {
   if (!sync(file_)) fail();
   close();
   std::error_code error;
-  std::filesystem::rename(native_path(temporary_), native_path(path_), error);
+  std::filesystem::rename(path_of(temporary_), path_of(path_), error);
   if (error) {
     throw EngineError(ErrorCode::kFileUnreadable, concat("Cannot replace ", path_, ": ", error.message(), "."));
   }

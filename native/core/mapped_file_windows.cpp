@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "core/mapped_file.h"
+#include "core/paths.h"
 #include "core/strings.h"
 #include "engine.h"
 
@@ -17,7 +18,7 @@ std::string last_error() { return std::system_category().message(static_cast<int
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const std::filesystem::path wide = std::filesystem::u8path(path);
+  const std::filesystem::path wide = path_of(path);
   std::error_code ignored;
   if (std::filesystem::is_directory(wide, ignored))
     throw EngineError(ErrorCode::kFileNotFound, concat(path, " is not a regular file."));

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/paths.h"
 #include "core/strings.h"
 #include "core/thread_pool.h"
 #include "engine.h"
@@ -94,7 +95,7 @@ void collect_metadata(const GgufFile& in, TensorType type, Metadata& out) {
 void check_target(const GgufFile& in, const std::string& path, const QuantizeOptions& options,
                   std::span<const TensorHeader> tensors) {
   namespace fs = std::filesystem;
-  const fs::path target = fs::u8path(path);
+  const fs::path target = path_of(path);
   std::error_code error;
   const fs::file_status status = fs::status(target, error);
   if (fs::exists(status)) {
@@ -103,7 +104,7 @@ void check_target(const GgufFile& in, const std::string& path, const QuantizeOpt
       throw EngineError(ErrorCode::kInvalidArgument, concat(path, " is not a regular file."));
     }
 #ifdef _WIN32
-    if (fs::equivalent(target, fs::u8path(in.path()), error)) {
+    if (fs::equivalent(target, path_of(in.path()), error)) {
       throw EngineError(
           ErrorCode::kInvalidArgument,
           concat(path, " is what is read, and Windows replaces no file that is in use; choose another name."));

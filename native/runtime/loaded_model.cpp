@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <filesystem>
 #include <map>
 #include <new>
 #include <numeric>
@@ -13,6 +12,7 @@
 
 #include "backend/devices.h"
 #include "core/log.h"
+#include "core/paths.h"
 #include "core/strings.h"
 #include "model/layer_plan.h"
 #include "runtime/expert_budget.h"
@@ -218,7 +218,7 @@ void LoadedModel::fill_info(const LoadOptions& options) {
   const Vocabulary& vocab = tokenizer_->vocabulary();
   info_.path = file_.path();
   const auto name = file_.get_string("general.name").value_or("");
-  info_.name = name.empty() ? std::filesystem::path(file_.path()).stem().string() : std::string(name);
+  info_.name = name.empty() ? utf8_of(path_of(file_.path()).stem()) : std::string(name);
   info_.architecture = hp.architecture;
   info_.file_type = main_type(file_);
   info_.file_bytes = file_.file_bytes();

@@ -202,7 +202,8 @@ float Sampler::penalized(float logit) const {
 /// Leaves of the candidates those that are drawn from, with their probabilities.
 void Sampler::narrow() {
   if (params_.temperature == 0) {
-    candidates_ = {*std::min_element(candidates_.begin(), candidates_.end(), is_better)};
+    std::iter_swap(candidates_.begin(), std::min_element(candidates_.begin(), candidates_.end(), is_better));
+    candidates_.resize(1);
     candidates_[0].probability = 1;
     return;
   }
