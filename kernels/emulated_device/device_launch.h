@@ -18,8 +18,11 @@ uint64_t next_seed();
 void count_launch();
 /// Puts work into a stream, or into the graph that is being recorded from it.
 gpu::Error enqueue(gpu::Stream stream, std::function<void()> work);
+/// The same for a kernel, which a stream takes from threads that have chosen its device alone.
+gpu::Error enqueue_kernel(gpu::Stream stream, std::function<void()> kernel);
 
-/// The allocation of the emulated device that holds an address. @throws Fault if there is none (any more)
+/// The allocation of the emulated device that holds an address. @throws Fault if there is none (any more), or if it is
+/// another device's than the one that a kernel runs on
 Region* region_at(const void* address, int64_t& offset);
 
 /// What a kernel gets for an argument of a launch.
@@ -64,7 +67,7 @@ class Launch {
     static_assert(sizeof...(Params) == sizeof...(Args));
     emulator::count_launch();
     using Stored = std::tuple<typename emulator::DeviceArgument<std::decay_t<Params>>::Stored...>;
-    return emulator::enqueue(stream_, [config = config_, kernel, stored = Stored(args...)] {
+    return emulator::enqueue_kernel(stream_, [config = config_, kernel, stored = Stored(args...)] {
       const auto arguments = std::apply(
           [](const auto&... values) {
             return std::tuple<std::decay_t<Params>...>(emulator::DeviceArgument<std::decay_t<Params>>::of(values)...);

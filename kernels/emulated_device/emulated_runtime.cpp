@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@ using Work = std::vector<std::function<void()>>;
 namespace outpost::gpu {
 
 struct StreamState {
+  int32_t device = 0;
   Work waiting;
   size_t n_done = 0;  // of all that was ever put into `waiting`
   bool is_recording = false;
@@ -26,6 +29,7 @@ struct RecordingState {
   std::shared_ptr<const Work> work;
 };
 struct MarkState {
+  int32_t device = 0;
   Stream stream = nullptr;
   size_t n_before = 0;
 };
@@ -43,22 +47,40 @@ namespace {
 /// What is asked for does not go with recording.
 constexpr Error kRecording{900};
 constexpr Error kLost{700};
+/// A stream, or a mark, is another device's.
+constexpr Error kOthers{400};
 
 struct Device {
   Allocations allocations;
+  std::map<const Region*, int32_t> owners;  // of the memory that is a device's and not the host's
   std::vector<StreamState*> streams;
-  int current = 0;
+  std::optional<int32_t> computing;  // while a kernel runs
   bool is_lost = false, are_recordings_refused = false;
   std::array<Error, 2> refusals{};  // of each device
   uint64_t n_replays = 0, n_launches = 0;
 };
 
+/// Of each thread, which begins with the first.
+thread_local int32_t current = 0;
+
 int64_t address_of(const void* data) { return reinterpret_cast<intptr_t>(data); }
+
+Device& device();
+
+/// @throws Fault if a kernel runs on another device than the one whose memory this is
+Region* reachable(Region* region) {
+  const auto owner = device().owners.find(region);
+  if (device().computing && owner != device().owners.end() && owner->second != *device().computing)
+    throw Fault(FaultKind::kOutOfBounds, "a kernel is given memory of another device: `" + region->name() + "`");
+  return region;
+}
 
 Device& device() {
   static Device instance;
   static const bool is_known = [] {
-    find_address = [](int64_t address, int64_t& offset) { return device().allocations.find(address, offset); };
+    find_address = [](int64_t address, int64_t& offset) {
+      return reachable(device().allocations.find(address, offset));
+    };
     return true;
   }();
   (void)is_known;
@@ -85,16 +107,26 @@ void drain_all() {
   for (StreamState* stream : device().streams) drain(*stream);
 }
 
-Error allocate(void*& data, size_t n, RegionKind kind) {
+Region* add(void*& data, size_t n, RegionKind kind) {
+  Region* region = device().allocations.add(n, kind, /*is_counted=*/kind != RegionKind::kValues);
+  data = region != nullptr ? region->data() : nullptr;
+  return region;
+}
+
+Error allocate_on(int32_t index, void*& data, size_t n) {
   data = nullptr;
   if (is_recording()) return kRecording;
-  Region* region = device().allocations.add(n, kind, /*is_counted=*/kind != RegionKind::kValues);
+  const Region* region = add(data, n, RegionKind::kEmpty);
   if (region == nullptr) return Error::kOutOfMemory;
-  data = region->data();
+  device().owners[region] = index;
   return Error::kNone;
 }
 
-void release(void* data) { device().allocations.remove(address_of(data)); }
+void release(void* data) {
+  int64_t offset = 0;
+  device().owners.erase(device().allocations.find(address_of(data), offset));
+  device().allocations.remove(address_of(data));
+}
 
 /// Where the device has n bytes. @throws Fault
 Region* checked(const void* address, size_t n, int64_t& offset) {
@@ -116,7 +148,9 @@ void copy(void* to, const void* from, size_t n, Copy direction) {
 
 }  // namespace
 
-Region* region_at(const void* address, int64_t& offset) { return device().allocations.at(address_of(address), offset); }
+Region* region_at(const void* address, int64_t& offset) {
+  return reachable(device().allocations.at(address_of(address), offset));
+}
 
 Error enqueue(gpu::Stream stream, std::function<void()> work) {
   if (device().is_lost) return kLost;
@@ -126,6 +160,18 @@ Error enqueue(gpu::Stream stream, std::function<void()> work) {
     (stream->is_recording ? stream->recorded : stream->waiting).push_back(std::move(work));
   }
   return Error::kNone;
+}
+
+Error enqueue_kernel(gpu::Stream stream, std::function<void()> kernel) {
+  const int32_t index = stream != nullptr ? stream->device : current;
+  if (index != current) return kOthers;
+  return enqueue(stream, [index, kernel = std::move(kernel)] {
+    struct Computing {
+      explicit Computing(int32_t i) { device().computing = i; }
+      ~Computing() { device().computing.reset(); }
+    } computing(index);
+    kernel();
+  });
 }
 
 uint64_t next_seed() {
@@ -167,9 +213,7 @@ std::string error_text(Error error) {
 
 const char* platform() { return "cuda"; }
 std::string requirement() { return "emulation"; }
-int32_t n_devices(std::string&) {
-  return static_cast<int32_t>(device().refusals.size());  // of one memory: that they do not mix theirs up is not tested
-}
+int32_t n_devices(std::string&) { return static_cast<int32_t>(device().refusals.size()); }
 Error device_properties(int32_t index, DeviceProperties& properties) {
   properties = {"Emulated", device().allocations.n_bytes(), 2, true, false};
   return device().refusals.at(static_cast<size_t>(index));
@@ -177,11 +221,11 @@ Error device_properties(int32_t index, DeviceProperties& properties) {
 std::string bus_id(int32_t) { return {}; }
 Error choose_device(int32_t index) {
   if (const Error error = device().refusals.at(static_cast<size_t>(index)); error != Error::kNone) return error;
-  device().current = index;
+  current = index;
   return Error::kNone;
 }
 Error current_device(int32_t& index) {
-  index = device().current;
+  index = current;
   return Error::kNone;
 }
 Error synchronize_device() {
@@ -195,13 +239,17 @@ Error memory_info(size_t& n_free, size_t& n_total) {
   n_free = n_total - device().allocations.n_used();
   return Error::kNone;
 }
-Error allocate(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kEmpty); }
+Error allocate(void*& data, size_t n_bytes) { return allocate_on(current, data, n_bytes); }
 Error release(void* data) {
   drain_all();
   emulator::release(data);
   return Error::kNone;
 }
-Error allocate_pinned(void*& data, size_t n_bytes) { return emulator::allocate(data, n_bytes, RegionKind::kValues); }
+Error allocate_pinned(void*& data, size_t n_bytes) {
+  data = nullptr;
+  if (is_recording()) return kRecording;
+  return add(data, n_bytes, RegionKind::kValues) != nullptr ? Error::kNone : Error::kOutOfMemory;
+}
 Error release_pinned(void* data) { return release(data); }
 Error lend(const void*, size_t, bool& is_lent) {
   is_lent = false;
@@ -212,6 +260,7 @@ int64_t device_address(const void* data) { return address_of(data); }
 
 Error create_stream(Stream& stream) {
   stream = new StreamState;
+  stream->device = current;
   device().streams.push_back(stream);
   return Error::kNone;
 }
@@ -229,6 +278,7 @@ Error synchronize(Stream stream) {
 }
 Error create_mark(Mark& mark) {
   mark = new MarkState;
+  mark->device = current;
   return Error::kNone;
 }
 Error destroy_mark(Mark mark) {
@@ -237,7 +287,8 @@ Error destroy_mark(Mark mark) {
 }
 Error set_mark(Mark mark, Stream stream) {
   if (stream->is_recording) return kRecording;
-  *mark = {stream, stream->n_done + stream->waiting.size()};
+  if (mark->device != stream->device) return kOthers;
+  *mark = {mark->device, stream, stream->n_done + stream->waiting.size()};
   return device().is_lost ? kLost : Error::kNone;
 }
 Error wait(Mark mark) {
@@ -247,7 +298,7 @@ Error wait(Mark mark) {
   return Error::kNone;
 }
 
-Error allocate(Stream, void*& data, size_t n_bytes) { return allocate(data, n_bytes); }
+Error allocate(Stream stream, void*& data, size_t n_bytes) { return allocate_on(stream->device, data, n_bytes); }
 Error release(Stream stream, void* data) {
   return enqueue(stream, [data] { emulator::release(data); });
 }

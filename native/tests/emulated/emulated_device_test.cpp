@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backend/device_kv_bytes.h"
 #include "backend/gpu/gpu_memory.h"
 #include "kernels/emulated_device/emulated_device.h"
+#include "kernels/emulator/fault.h"
 #include "kernels/launchers/launchers.h"
 #include "model/device_layers.h"
 #include "tests/emulated/emulated_models.h"
@@ -124,6 +126,42 @@ TEST_CASE("emulated device: layers are shared with the processor, and between tw
   REQUIRE(on_two->info().shares.size() == 2);
   for (const int32_t n_chunk : {1, 20})
     CHECK(logits(*on_two, tokens, 20, n_chunk) == logits(*pair.on_device, tokens, 20, n_chunk));
+}
+
+TEST_CASE("emulated device: of two devices none takes the other's kernels, memory or marks") {
+  std::string reason;
+  if (gpu::n_devices(reason) < 2) return;
+  void* data[2] = {};
+  gpu::Stream streams[2] = {};
+  gpu::Mark mark = nullptr;
+  for (const int32_t device : {1, 0}) {
+    check_gpu(gpu::choose_device(device), "choosing a device");
+    check_gpu(gpu::create_stream(streams[device]), "making a stream");
+    check_gpu(gpu::allocate(data[device], 4 * sizeof(float)), "allocating");
+    check_gpu(gpu::fill(data[device], 0, 4 * sizeof(float)), "clearing");
+  }
+  check_gpu(gpu::create_mark(mark), "making a mark");
+  const auto scale = [&](gpu::Stream stream, void* x) {
+    return gpu::launch_scale(stream, static_cast<float*>(x), {4, 2.0f, 0});
+  };
+  CHECK(scale(streams[0], data[0]) == gpu::Error::kNone);
+  CHECK(scale(streams[1], data[1]) != gpu::Error::kNone);
+  CHECK(gpu::set_mark(mark, streams[0]) == gpu::Error::kNone);
+  CHECK(gpu::set_mark(mark, streams[1]) != gpu::Error::kNone);
+  check_gpu(gpu::synchronize(streams[0]), "computing");
+  check_gpu(gpu::choose_device(1), "choosing a device");
+  // A thread begins with the first device, whatever others have chosen.
+  gpu::Error error = gpu::Error::kNone;
+  std::thread([&] { error = scale(streams[1], data[1]); }).join();
+  CHECK(error != gpu::Error::kNone);
+  CHECK(scale(streams[1], data[0]) == gpu::Error::kNone);
+  CHECK_THROWS_AS(gpu::synchronize(streams[1]), emulator::Fault);
+  check_gpu(gpu::choose_device(0), "choosing a device");
+  gpu::destroy_mark(mark);
+  for (const int32_t device : {0, 1}) {
+    gpu::release(data[device]);
+    gpu::destroy_stream(streams[device]);
+  }
 }
 
 TEST_CASE("emulated device: keys and values in codes, as the processor packs them") {
