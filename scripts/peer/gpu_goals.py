@@ -52,7 +52,8 @@ def rows(speed, bench, models, kernels):
     by_name = {name.rsplit("/")[-1]: state for name, state in by_name.items()}
     n_good = sum(state == "ok" for state in by_name.values())
     yield "models as on the CPU", "all", by_name and f"{n_good} of {len(by_name)}"
-    cases = dict(re.findall(r"^(\S+) +(.*(?:test cases:|did not end).*)$", kernels, re.MULTILINE))
+    # Names may have spaces.
+    cases = dict(re.findall(r"^(\S.*?) +((?:\[doctest\] test cases:|did not end).*)$", kernels, re.MULTILINE))
     n_good = sum(bool(re.search(r"\| *0 failed", line)) for line in cases.values())
     yield "kernels as their definitions", "all", cases and f"{n_good} of {len(cases)}"
 
