@@ -82,20 +82,34 @@ run_build() {
 # An error of a GPU ends everything that its process does afterwards: what is tested has processes of its own, and a time.
 
 run_kernels() {
-  local kernel code
+  local kernel code n_hung=0 n_searched=0
   built outpost-gpu-tests || { fail "there are no tests of kernels"; return; }
   begin_log kernels.log
   rm -f $logs/kernel.last
-  # A line for each kernel: the second word of a test's name.
+  # A line for each kernel: the second word of a test's name. After two that hang, others get less time to do so.
   while read -r kernel; do
-    limit 120 $build/outpost-gpu-tests "-tc=gpu $kernel:*" </dev/null >$logs/kernel.last 2>&1
+    limit $((n_hung < 2 ? 120 : 30)) stdbuf -oL $build/outpost-gpu-tests "-tc=gpu $kernel:*" -d=1 </dev/null >$logs/kernel.last 2>&1
     code=$?
     [ $code = 0 ] || fail "$kernel: exit code $code" >/dev/null
     printf '%-18s %s\n' "$kernel" \
       "$(sed 's/\x1b\[[0-9;]*m//g' $logs/kernel.last | grep 'test cases:' || echo "did not end (exit code $code)")" | note kernels.log
     [ $code = 0 ] || grep -E -A6 "ERROR|FAILED|values:" $logs/kernel.last | head -40 | note kernels.log
+    if [ $code = 124 ] || [ $code = 137 ]; then
+      n_hung=$((n_hung + 1))
+      echo "-- the last that ended: $(grep ' s: ' $logs/kernel.last | tail -1)" | note kernels.log
+    elif [ $n_searched -lt 2 ] && grep -qE "cudaError(Illegal|Misaligned|InvalidAddress|InvalidPc|LaunchFailure|HardwareStack)" $logs/kernel.last; then
+      n_searched=$((n_searched + 1))
+      find_bad_access "$kernel"
+    fi
   done < <(limit 60 $build/outpost-gpu-tests --list-test-cases 2>/dev/null | sed -n 's/^gpu \([^:]*\):.*/\1/p' | sort -u)
   [ -s $logs/kernel.last ] || fail "no tests of kernels: is there a GPU?"
+}
+
+# find_bad_access KERNEL: which access an error of the device was, where there is a tool that tells.
+find_bad_access() {
+  command -v compute-sanitizer >/dev/null || return
+  limit 60 compute-sanitizer --tool memcheck --error-exitcode 9 --print-limit 2 $build/outpost-gpu-tests "-tc=gpu $1:*" \
+    </dev/null 2>&1 | grep '^=====' | head -30 | note kernels.log
 }
 
 run_bench() {
@@ -103,8 +117,24 @@ run_bench() {
   built outpost-gpu-bench || { fail "there is no bench of kernels"; return; }
   begin_log bench.log
   for part in codes matvec layer gemm attention shortlists experts; do
-    watch_gpu limit 150 $build/outpost-gpu-bench $part 2>&1 | note bench.log || fail "the bench of $part failed"
+    bench_part $part 150 && continue
+    fail "the bench of $part failed"
+    # These two measure superblock_stream, and what comes after it has not been measured then.
+    case $part in matvec | layer) go_on_with OUTPOST_GPU_NO_STREAM bench.log && bench_part $part 90 ;; esac
   done
+}
+
+# bench_part PART SECONDS
+bench_part() { watch_gpu limit "$2" stdbuf -o0 $build/outpost-gpu-bench "$1" 2>&1 | note bench.log; }
+
+# go_on_with SWITCH LOG: what this call measures from now on is computed so, if it was not already (docs/gpu.md has the
+# switches).
+taken=""
+go_on_with() {
+  [ -z "${!1:-}" ] && [ "$(left)" -gt 0 ] || return 1
+  export "$1=1"
+  taken="$taken $1"
+  echo "-- what follows is with $1" | note "$2"
 }
 
 # bench_model SHAPE WHAT, options of the bench: writes the model first.
@@ -112,7 +142,29 @@ bench_model() {
   local file="${TMPDIR:-/tmp}/outpost-$1.gguf" what="$1$2"
   written "$1" || return 1
   shift 2
-  { echo "-- $what"; watch_gpu limit 120 $build/outpost-engine bench "$file" "$@"; } 2>&1 | note speed.log
+  measure_model 120 "$what" "$file" "$@"
+}
+
+# measure_model SECONDS WHAT FILE, options of the bench
+measure_model() {
+  local seconds="$1" what="$2"
+  shift 2
+  { echo "-- $what"; watch_gpu limit "$seconds" $build/outpost-engine bench "$@"; } 2>&1 | note speed.log
+}
+
+# measure_shape SHAPE: as it is, or by the first switch with which it is computed at all. All that is measured later takes that
+# too: one fault, of a kernel that hangs say, does not take the time of everything.
+measure_shape() {
+  local options=(--device $device --prefill 2048 --decode 128 --reps 3) file="${TMPDIR:-/tmp}/outpost-$1.gguf" switch
+  bench_model "$1" "" "${options[@]}" && return
+  fail "the speed of $1 is not known"
+  [ -f "$file" ] || return
+  for switch in OUTPOST_GPU_NO_STREAM OUTPOST_GPU_IN_ORDER OUTPOST_GPU_UNRECORDED; do
+    if (export "$switch=1" && measure_model 60 "$1, $switch" "$file" "${options[@]}"); then
+      go_on_with "$switch" speed.log
+      return
+    fi
+  done
 }
 
 run_speed() {
@@ -120,7 +172,7 @@ run_speed() {
   built outpost-engine outpost-write-large-model || { fail "there is no engine to measure"; return; }
   begin_log speed.log
   for shape in $shapes; do
-    bench_model "$shape" "" --device $device --prefill 2048 --decode 128 --reps 3 || fail "the speed of $shape is not known"
+    measure_shape "$shape"
     [ "$shape" = 8b-q4_K ] || continue
     # Steps at the end of a long context, with keys and values in f16 and in codes.
     for kv in exact compact; do
@@ -163,6 +215,8 @@ if [ "$parts" != " page" ]; then
 fi
 for part in $parts; do
   echo "== $part, at $SECONDS s"
+  # What is compared is compared as it is.
+  case $part in kernels | models) unset -v $taken && taken="" ;; esac
   if [ "$part" != page ] && [ "$(left)" = 0 ]; then fail "$part: not begun before the deadline"; else "run_$part"; fi
 done
 [ $failed = 0 ] && echo "everything passed" || echo "something FAILED, or the time was short: see $logs"

@@ -37,6 +37,7 @@ const environment = () => ({
   TMPDIR: join(tree, 'models'),
   OUTPOST_GPU_MODELS: join(tree, 'models'),
   OUTPOST_GPU_MODEL_SECONDS: '1',
+  OUTPOST_GPU_MOST_HUNG: '3',
 });
 
 /** @param {string} script @param {string[]} args */
@@ -97,9 +98,58 @@ it('goes on after models that fail, crash or hang, and says which switch helps',
   expect(text).toMatch(/^HUNG {3}hang.gguf: not done after 1 s/m);
   expect(text).toContain('-- alone, OUTPOST_NONE: hang.gguf did not end');
   expect(text).toContain('-- alone, OUTPOST_GPU_NO_STREAM: ok     hang.gguf');
+  expect(text).toContain('-- alone, OUTPOST_GPU_UNRECORDED=1 CUDA_LAUNCH_BLOCKING: FAILED bad.gguf');
   expect(text).toContain('1 of 4 models are good, 0 were not reached');
   expect(read('out/models.log')).toBe(read('build/gpu-logs/models.log'));
   expect(read('out/models.log')).toMatch(/^# .* A GPU, .* commit abc1234 and changes/);
+});
+
+it('leaves models out where many hang, so that there is time to find out why', () => {
+  for (let i = 1; i <= 4; ++i) write(`models/${i}hang.gguf`, '');
+  const { text } = runScript('scripts/gpu-check.sh', '--deadline', '6', '--models');
+  expect(text).toMatch(/^HUNG {3}2hang.gguf/m);
+  expect(text).toMatch(/^LEFT {3}4hang.gguf: 3 others hang/m);
+  expect(text).toContain('-- alone, OUTPOST_NONE: 1hang.gguf did not end');
+});
+
+it('measures with a switch what is not measured as it is, and all that follows', () => {
+  const engine = 'build/native/gpu/outpost-engine';
+  program(engine, `[ "$1" = devices ] || [ -n "$OUTPOST_GPU_IN_ORDER" ] || exit 1\ncat <<'END'\n${speed}\nEND`);
+  program(
+    'build/native/gpu/outpost-gpu-bench',
+    '[ "$1" != matvec ] || [ -n "$OUTPOST_GPU_NO_STREAM" ] || exit 1; echo $1 measured',
+  );
+  const tests = 'build/native/gpu/outpost-gpu-tests';
+  program(tests, 'echo "gpu a: with $OUTPOST_GPU_IN_ORDER.test cases:"');
+  const parts = ['--speed', '--bench', '--kernels'];
+  const { status, text } = runScript('scripts/gpu-check.sh', '--shapes', '1b-q4_K 1b-q8_0', ...parts);
+  expect(status).toBe(1);
+  expect(text).toContain('the speed of 1b-q4_K is not known');
+  expect(text).not.toContain('the speed of 1b-q8_0 is not known');
+  const log = read('out/speed.log');
+  expect(log).toMatch(/^-- 1b-q4_K, OUTPOST_GPU_NO_STREAM\n(gpu: .*\n)?-- 1b-q4_K, OUTPOST_GPU_IN_ORDER\noutpost/m);
+  expect(log).toMatch(/^-- what follows is with OUTPOST_GPU_IN_ORDER\n-- 1b-q8_0\noutpost/m);
+  expect(log.match(/^decode/gm)).toHaveLength(2);
+  expect(read('out/kernels.log')).toContain('with .test cases');
+  expect(read('out/bench.log')).toMatch(/^-- what follows is with OUTPOST_GPU_NO_STREAM\nmatvec measured/m);
+});
+
+it('tells where a kernel hangs, and which access was bad', () => {
+  program(
+    'build/native/gpu/outpost-gpu-tests',
+    `case "$1" in
+       --list*) printf "gpu float a: x\\ngpu float b: x\\ngpu good: a\\ngpu hang: b\\n" ;;
+       *hang*) echo "0.1 s: gpu hang: a"; sleep 30 ;;
+       *float\\ a*) echo "ERROR: an illegal memory access (cudaErrorIllegalAddress)"; exit 1 ;;
+       *) echo "[doctest] test cases: 1 | 1 passed | 0 failed" ;;
+     esac`,
+  );
+  program('bin/compute-sanitizer', 'echo "========= Invalid __global__ read of size 4 bytes at $*"');
+  const { text } = runScript('scripts/gpu-check.sh', '--deadline', '4', '--kernels');
+  expect(text).toMatch(/^=+ Invalid __global__ read .*-tc=gpu float a:\*$/m);
+  expect(text).toMatch(/^-- the last that ended: 0.1 s: gpu hang: a$/m);
+  runScript('scripts/gpu-check.sh', '--page', 'out');
+  expect(read('docs/gpu-results.md')).toContain('| kernels as their definitions | all | 2 of 4 |');
 });
 
 it('measures several GPUs together, without those that cannot be used', () => {
