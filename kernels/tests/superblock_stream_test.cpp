@@ -13,6 +13,13 @@ namespace {
 const DeviceType kTypes[] = {
     {TensorType::kQ4_K, false}, {TensorType::kQ5_K, false}, {TensorType::kQ6_K, true}, {TensorType::kQ8_0, true}};
 
+/// More than a device has blocks for at once, so that each goes on from tile to tile.
+#ifdef OUTPOST_ON_GPU
+constexpr int32_t kManyRows = 9001;
+#else
+constexpr int32_t kManyRows = 69;
+#endif
+
 /// Random weights as the backend keeps them.
 std::unique_ptr<DeviceArray<std::byte>> device_matrix(DeviceType type, int64_t n_rows, int64_t n_cols, uint32_t seed) {
   const FileMatrix matrix = random_matrix(type.type, n_rows, n_cols, seed);
@@ -89,6 +96,18 @@ TEST_CASE("gpu superblock stream: bits do not depend on the order of warps and b
     CHECK(products.multiply(kSuperBulkCopies, schedule) == expected);
 }
 
+TEST_CASE("gpu superblock stream: a block goes from tile to tile, and from one matrix to the next") {
+  if (!has_stream_kernel()) return;
+  for (const DeviceType type : kTypes) {
+    CAPTURE(std::string(tensor_type_traits(type.type).name));
+    for (const int32_t n_tokens : {1, 8, 16}) {
+      CAPTURE(n_tokens);
+      Products products(type, {kManyRows, 33, kManyRows / 2}, 3 * 256, n_tokens);
+      CHECK(products.multiply(kSuperBulkCopies) == products.multiply(kSuperRegisters));
+    }
+  }
+}
+
 TEST_CASE("gpu superblock stream: a gated pair has the bits of one that loads by itself") {
   if (!has_stream_kernel()) return;
   for (const DeviceType type : kTypes) {
@@ -147,13 +166,14 @@ TEST_CASE("gpu superblock stream: norm, codes and addition in one launch have th
         CAPTURE(n_super);
         CAPTURE(c.input);
         CAPTURE(c.is_gated);
-        const int32_t n_rows = 37;
+        const int32_t n_rows = n_super == 3 ? kManyRows : 37;
+        const auto n_outputs = static_cast<size_t>(n_rows);
         const auto width = static_cast<size_t>(256 * n_super);
         const auto a = device_matrix(type, n_rows, 256 * n_super, 40),
                    b = device_matrix(type, n_rows, 256 * n_super, 41);
-        DeviceArray<float> bias_a("bias", random_f32(37, 42)), bias_b("bias", random_f32(37, 43));
+        DeviceArray<float> bias_a("bias", random_f32(n_outputs, 42)), bias_b("bias", random_f32(n_outputs, 43));
         DeviceArray<float> values("values", random_f32(width, 44)), norm_weight("weight", random_f32(width, 45));
-        const std::vector<float> before = random_f32(37, 46);
+        const std::vector<float> before = random_f32(n_outputs, 46);
         DeviceArray<std::byte>* weights[] = {a.get(), b.get(), a.get()};
         DeviceArray<float>* biases[] = {&bias_a, &bias_b, &bias_a};
         const SuperParams params{{n_rows, c.is_gated ? n_rows : 0, 0}, n_super, 1, c.is_gated ? 3 : 1, kGateSwiGlu};
