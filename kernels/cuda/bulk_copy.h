@@ -36,10 +36,19 @@ GPU_FN void arrive_and_expect(uint64_t* barrier, uint32_t n_bytes) {
 GPU_FN void arrive_after_copies(uint64_t* barrier) {
   asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
+/// Nanoseconds of a clock that goes on whatever the multiprocessors do.
+GPU_FN uint64_t clock_ns() {
+  uint64_t ns;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ns));
+  return ns;
+}
 /// Until the phase of this parity is over: 0 for the first, and 1 returns at once before the first has ended. What has
-/// not come after seconds never will: the launch fails, rather than hang.
+/// not come after seconds never will: the launch fails, rather than hang. By the clock, as each try waits as long as
+/// the device likes; where it jumps, the multiprocessor was another program's meanwhile, or a debugger's.
 GPU_FN void wait_for(uint64_t* barrier, uint32_t parity) {
-  for (uint32_t n_tries = 0;; ++n_tries) {
+  constexpr uint64_t kMostNs = 4000000000, kJumpNs = 500000000;
+  uint64_t last = 0, waited = 0;
+  for (uint32_t n_tries = 1;; ++n_tries) {
     uint32_t is_over;
     asm volatile(
         "{\n.reg .pred p;\n"
@@ -49,8 +58,12 @@ GPU_FN void wait_for(uint64_t* barrier, uint32_t parity) {
         : "r"(shared_address(barrier)), "r"(parity)
         : "memory");
     if (is_over != 0) return;
+    if (n_tries % 16 != 0) continue;
+    const uint64_t now = clock_ns(), step = last != 0 ? now - last : 0;
+    waited += step < kJumpNs ? step : kJumpNs;
+    last = now;
     // With a trap in it, ptxas would not give registers to warpgroups: a store to nowhere ends the launch as well.
-    if (n_tries == 1u << 24) asm volatile("st.global.u32 [%0], %1;" ::"l"(uint64_t{0}), "r"(0) : "memory");
+    if (waited > kMostNs) asm volatile("st.global.u32 [%0], %1;" ::"l"(uint64_t{0}), "r"(0) : "memory");
   }
 }
 
