@@ -79,6 +79,11 @@ inline size_t Region::check_place(int64_t offset, size_t n_bytes, Access access)
   return begin;
 }
 
+void Region::check_hint(int64_t offset) const {
+  if (offset < 0 || static_cast<size_t>(offset) >= size_bytes_)
+    fail(FaultKind::kOutOfBounds, "asks for what is at", *this, offset);
+}
+
 std::byte* Region::access(int64_t offset, size_t n_bytes, Access access) {
   // Most accesses are to inputs, for which it is all one who makes them and when.
   const size_t begin = check_place(offset, n_bytes, access);

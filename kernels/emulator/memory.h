@@ -103,6 +103,8 @@ class Region {
   std::byte* access(int64_t offset, size_t n_bytes, Access access);
   /// The same by another agent.
   std::byte* access(int64_t offset, size_t n_bytes, Access access, const AccessClock& clock);
+  /// A hint about a place, of which nothing is read: whether the array has it. Throws Fault.
+  void check_hint(int64_t offset) const;
   /// Sixteen bytes that a product of a warpgroup reads, at this time of its warps.
   const std::byte* access_by_product(int64_t offset, GroupClock& group, uint32_t time);
 
@@ -234,6 +236,13 @@ class Pointer {
   /// Elements from `other`, of the same array, to here.
   int64_t operator-(const Pointer& other) const { return (offset_ - other.offset_) / static_cast<int64_t>(sizeof(T)); }
   Pointer& operator+=(int64_t n) { return *this = *this + n; }
+
+  /// For hints: that there is memory.
+  void check_hint() const {
+    int64_t at = offset_;
+    const Region* region = located(at);
+    region->check_hint(at);
+  }
 
   /// The bytes of n elements, for loads wider than one.
   std::byte* access_many(size_t n, Access access) const {

@@ -10,6 +10,7 @@ namespace outpost::emulator {
 Region* (*find_address)(int64_t address, int64_t& offset) = nullptr;
 
 std::byte* Region::access(int64_t, size_t, Access) { std::abort(); }
+void Region::check_hint(int64_t) const { std::abort(); }
 void check_stored(float) { std::abort(); }
 Dim3 block_index() { std::abort(); }
 int32_t thread_index() { std::abort(); }

@@ -59,7 +59,9 @@ GPU_FN void allow_next() {}
 GPU_FN void wait_for_previous() { emulator::wait_for_launches(); }
 GPU_FN void prefetch_line(BlockBytes) {}
 template <typename T>
-GPU_FN void prefetch_line(const emulator::Pointer<const T>&) {}
+GPU_FN void prefetch_line(const emulator::Pointer<const T>& p) {
+  p.check_hint();
+}
 
 // ---- threads that meet
 GPU_FN void block_barrier(Site site = Site::here()) { emulator::barrier(site); }

@@ -183,6 +183,20 @@ TEST_CASE("emulator: finds a wide load that is not aligned or ends outside") {
   check_fault(FaultKind::kMisaligned, 32, [&] { warp_sum(static_cast<float>(half_of_one[0])); });
 }
 
+TEST_CASE("emulator: finds a hint about memory beyond an array, and lets hints about results pass") {
+  DeviceArray<float> x("x", counted(32)), y("y", 32);
+  const auto ask = [&](int64_t first) {
+    return [&x, &y, first] {
+      const int32_t thread_id = Here().thread_id;
+      prefetch_line(DevicePtr<const float>(x.pointer()) + (first + thread_id));
+      prefetch_line(DevicePtr<const float>(y.pointer()) + thread_id);
+    };
+  };
+  check_correct(32, ask(0));
+  check_fault(FaultKind::kOutOfBounds, 32, ask(1));
+  check_fault(FaultKind::kOutOfBounds, 32, ask(-1));
+}
+
 TEST_CASE("emulator: finds a write to an input") {
   DeviceArray<float> x("x", counted(32));
   check_fault(FaultKind::kReadOnly, 32, [&] { x.pointer()[GPU_HERE.thread_id] = 0.0f; });
