@@ -97,7 +97,7 @@ void Mbarriers::copy(Pointer<uint8_t> to, Pointer<const uint8_t> from, uint32_t 
   clock.thread = kNoThread;
   clock.agent = static_cast<uint16_t>(mbarrier.agent);
   clock.time = mbarrier.phase + 1;
-  const std::byte* source = from.access_many(n_bytes, Access::kRead);
+  const std::byte* source = from.access_many(n_bytes, are_results_shown() ? Access::kRead : Access::kReadConstant);
   std::memcpy(to.region()->access(to.offset(), n_bytes, Access::kWrite, clock), source, n_bytes);
   count_bytes(mbarrier, -int64_t{n_bytes});
   end_phase_if_complete(mbarrier);

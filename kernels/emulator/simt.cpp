@@ -57,6 +57,7 @@ struct Thread {
   Fiber fiber;
   size_t n_shared = 0;      // arrays declared so far
   bool has_waited = false;  // for the launches before
+  bool has_shown = false;   // their results to copies, since
 };
 
 /// Threads are kept from one launch to the next: their stacks are large.
@@ -76,6 +77,12 @@ class Run {
     threads_[static_cast<size_t>(thread_)]->has_waited = true;
     has_waited_ = true;
   }
+
+  void show_results() {
+    Thread& thread = *threads_[static_cast<size_t>(thread_)];
+    thread.has_shown = thread.has_waited;
+  }
+  bool are_results_shown() const { return threads_[static_cast<size_t>(thread_)]->has_shown; }
 
   void arrive_at_barrier(Site site);
   bool arrive_in_warp(const char* what, Site site);
@@ -200,7 +207,7 @@ void Run::run_block(Dim3 block) {
   for (int i = 0; i < config_.n_threads; ++i) {
     Thread& thread = *threads_[static_cast<size_t>(i)];
     thread.n_shared = 0;
-    thread.has_waited = !config_.starts_early;
+    thread.has_waited = thread.has_shown = !config_.starts_early;
     thread.fiber.start(thread_body_);
     ready_.push_back(config_.schedule == Schedule::kReverse ? config_.n_threads - 1 - i : i);
   }
@@ -404,6 +411,8 @@ std::string describe_thread() {
 std::string describe_agent(size_t agent) { return current->async().order.describe(agent); }
 
 void wait_for_launches() { current->wait_for_launches(); }
+void show_results() { current->show_results(); }
+bool are_results_shown() { return current->are_results_shown(); }
 void barrier(Site site) { current->arrive_at_barrier(site); }
 void warp_sync(Site site) { current->warp_sync(site); }
 const std::byte* exchange(const void* value, size_t n_bytes, Site site) {

@@ -72,6 +72,10 @@ std::string describe_agent(size_t agent);
 
 /// The launches before this one have ended when it returns.
 void wait_for_launches();
+/// What those have written may be read by copies that this thread starts from now on, which have a way to memory of
+/// their own: the end of a launch sees to that for launches that begin after it.
+void show_results();
+bool are_results_shown();
 /// All threads of the block; orders their accesses to memory.
 void barrier(Site site = Site::here());
 /// All lanes of the warp; orders their accesses to memory.

@@ -1,5 +1,8 @@
 // Copies that go on by themselves, and the mbarriers that say when they are there: the emulator has to let a correct
 // pipeline pass and to find every mistake in it, under every schedule.
+#include <numeric>
+#include <vector>
+
 #include "kernels/cuda/wgmma.h"
 #include "kernels/tests/emulator_faults.h"
 
@@ -169,6 +172,51 @@ TEST_CASE("emulator: finds more arrivals than an mbarrier takes, and more bytes 
       arrive_and_expect(barrier, 1u << 20);
     }
   });
+}
+
+namespace {
+
+/// A bulk copy of x, which a launch before has written, by a launch that was there already.
+std::optional<emulator::Fault> fault_of_early_copy(bool starts_early, bool shows_before_wait, bool shows_after_wait) {
+  std::vector<uint8_t> values(512);
+  std::iota(values.begin(), values.end(), uint8_t{0});
+  DeviceArray<uint8_t> input("input", values), x("x", values.size());
+  DeviceArray<uint32_t> y("y", 32);
+  emulator::launch({{16}, 32}, [&] {
+    const int32_t i = 32 * Here().block_x + Here().thread_id;
+    x.pointer()[i] = input.pointer()[i];
+  });
+  return fault_of({{1}, 32, emulator::Schedule::kInOrder, 0, emulator::kMaxSharedBytes, starts_early}, [&] {
+    GPU_SHARED(uint8_t, copied, 512);
+    GPU_SHARED(uint64_t, is_there, 1);
+    const int32_t i = Here().thread_id;
+    if (i == 0) {
+      init_barrier(is_there, 1);
+      publish_barriers();
+    }
+    block_barrier();
+    if (shows_before_wait) show_results_to_copies();
+    wait_for_previous();
+    if (shows_after_wait) show_results_to_copies();
+    if (i == 0) {
+      arrive_and_expect(is_there, 512);
+      copy_bulk(SharedPtr<uint8_t>(copied), DevicePtr<const uint8_t>(x.pointer()), 512, SharedPtr<uint64_t>(is_there));
+    }
+    wait_for(SharedPtr<uint64_t>(is_there), 0);
+    y.pointer()[i] = copied[i];
+  });
+}
+
+}  // namespace
+
+TEST_CASE("emulator: finds a bulk copy of results by a launch that started before they were there") {
+  CHECK(!fault_of_early_copy(false, false, false).has_value());
+  CHECK(!fault_of_early_copy(true, false, true).has_value());
+  for (const bool shows_before_wait : {false, true}) {
+    const auto fault = fault_of_early_copy(true, shows_before_wait, false);
+    REQUIRE(fault.has_value());
+    CHECK(fault->kind() == FaultKind::kTooEarly);
+  }
 }
 
 TEST_CASE("emulator: copies of sixteen bytes are seen after a wait, or by an mbarrier that they arrive at") {
