@@ -70,7 +70,11 @@ export class Workspace {
         unstage: os.git.unstage.handler(({ input }) => done(unstage(this.#openRoot(), input.paths, input))),
         discard: os.git.discard.handler(({ input }) => {
           const root = this.#openRoot();
-          return done(discard(root, input.paths, input, (path) => this.#trash.put(root, path)));
+          const trash = {
+            put: (path: string) => this.#trash.put(root, path),
+            restore: (id: string) => this.#trash.restore(root, id),
+          };
+          return done(discard(root, input.paths, input, trash));
         }),
         commit: os.git.commit.handler(({ input }) => done(commit(this.#openRoot(), input.message, input))),
         branches: os.git.branches.handler(() => branches(this.#openRoot())),

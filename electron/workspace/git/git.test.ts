@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { temporaryFolder, writeFiles } from '../../testing/temporary-folder.ts';
+import { Trash } from '../trash.ts';
 import { branches, commit, discard, gitStatus, headText, stage, switchBranch, unstage } from './git.ts';
 import { parseStatus } from './parse-status.ts';
 
@@ -30,6 +31,10 @@ async function changed(): Promise<Record<string, string>> {
   return Object.fromEntries(
     status.files.map(({ path, staged, unstaged }) => [path, `${staged ?? '-'} ${unstaged ?? '-'}`]),
   );
+}
+
+function ofRoot(trash: Trash) {
+  return { put: (path: string) => trash.put(root, path), restore: (id: string) => trash.restore(root, id) };
 }
 
 // Each starts git many times, which takes seconds on a machine that is busy.
@@ -82,10 +87,12 @@ describe.skipIf(!hasGit)('a repository', options, () => {
     writeFiles(root, { 'a.txt': 'precious\n', 'new.txt': 'n\n', 'sub/b c.txt': 'kept\n' });
     rmSync(join(root, 'gone.txt'));
     const trashed: [string, string][] = [];
-    const trash = async (path: string) => {
+    const put = async (path: string) => {
       trashed.push([path, readFileSync(join(root, path), 'utf8')]);
       rmSync(join(root, path));
+      return path;
     };
+    const trash = { put, restore: () => Promise.reject(new Error('Nothing failed.')) };
     await discard(root, ['a.txt', 'new.txt', 'gone.txt', 'no such file'], never, trash);
     expect(trashed).toEqual([
       ['a.txt', 'precious\n'],
@@ -94,6 +101,52 @@ describe.skipIf(!hasGit)('a repository', options, () => {
     expect(readFileSync(join(root, 'a.txt'), 'utf8')).toBe('one\n');
     expect(existsSync(join(root, 'new.txt'))).toBe(false);
     expect(await changed()).toEqual({ 'sub/b c.txt': '- modified' });
+  });
+
+  it('brings what is in the trash back where git refuses to discard', async () => {
+    writeFiles(root, { 'a.txt': 'precious\n', 'new.txt': 'n\n', '.git/index.lock': '' });
+    const trash = new Trash(temporaryFolder());
+    await expect(discard(root, ['a.txt', 'new.txt'], never, ofRoot(trash))).rejects.toMatchObject({
+      code: 'GIT_FAILED',
+      message: expect.stringContaining('index.lock'),
+    });
+    expect(readFileSync(join(root, 'a.txt'), 'utf8')).toBe('precious\n');
+    expect(readFileSync(join(root, 'new.txt'), 'utf8')).toBe('n\n');
+  });
+
+  it('leaves a file in conflict as it is, says so, and discards the others', async () => {
+    git('switch', '--quiet', '--create', 'other');
+    writeFiles(root, { 'a.txt': 'theirs\n' });
+    git('commit', '--quiet', '-am', 'theirs');
+    git('switch', '--quiet', '-');
+    writeFiles(root, { 'a.txt': 'ours\n' });
+    git('commit', '--quiet', '-am', 'ours');
+    expect(() => git('merge', '--quiet', 'other')).toThrow();
+    writeFiles(root, { 'gone.txt': 'y\n' });
+    const before = readFileSync(join(root, 'a.txt'), 'utf8');
+    expect(await changed()).toEqual({ 'a.txt': '- conflicted', 'gone.txt': '- modified' });
+
+    const discarded = discard(root, ['a.txt', 'gone.txt'], never, ofRoot(new Trash(temporaryFolder())));
+    await expect(discarded).rejects.toMatchObject({ message: expect.stringMatching(/^a\.txt was left as it is/) });
+    expect(readFileSync(join(root, 'a.txt'), 'utf8')).toBe(before);
+    expect(await changed()).toEqual({ 'a.txt': '- conflicted' });
+  });
+
+  it('stages a repository inside of this one that is no part of it, and leaves a submodule as it is', async () => {
+    mkdirSync(join(root, 'inner'));
+    git('-C', 'inner', 'init', '--quiet');
+    writeFiles(root, { 'inner/x.txt': 'x\n' });
+    git('-C', 'inner', 'add', '.');
+    git('-C', 'inner', 'commit', '--quiet', '-m', 'inner');
+    expect(await changed()).toEqual({ inner: '- untracked' });
+    await stage(root, ['inner'], never);
+    await commit(root, 'with inner', never);
+
+    git('-C', 'inner', 'commit', '--quiet', '--allow-empty', '-m', 'ahead');
+    expect(await changed()).toEqual({ inner: '- modified' });
+    const discarded = discard(root, ['inner'], never, ofRoot(new Trash(temporaryFolder())));
+    await expect(discarded).rejects.toMatchObject({ message: expect.stringContaining('a repository of its own') });
+    expect(existsSync(join(root, 'inner/x.txt'))).toBe(true);
   });
 
   it('shows a file as it was committed', async () => {
@@ -163,7 +216,7 @@ describe.skipIf(!hasGit)('a repository', options, () => {
       await stage(root, ['a.txt', 'n.md', '.gitattributes'], never);
       await commit(root, 'second', never);
       writeFiles(root, { 'a.txt': 'again\n' });
-      await discard(root, ['a.txt'], never, async (path) => rmSync(join(root, path)));
+      await discard(root, ['a.txt'], never, ofRoot(new Trash(temporaryFolder())));
       await switchBranch(root, 'topic', true, never);
       await headText(root, 'a.txt');
       expect(marks()).toEqual([]);
@@ -188,6 +241,17 @@ it.skipIf(!hasGit)('is missing in a plain folder', async () => {
   expect(await gitStatus(temporaryFolder({ 'a.txt': '' }), undefined)).toEqual({ state: 'noRepository' });
 });
 
+it.skipIf(!hasGit)('says what is wrong with a “.git” that leads nowhere, and with a folder that is gone', async () => {
+  const lost = temporaryFolder({ '.git': 'gitdir: /no/such/place\n' });
+  await expect(gitStatus(lost, undefined)).rejects.toMatchObject({
+    message: expect.stringContaining('/no/such/place'),
+  });
+  const gone = join(temporaryFolder(), 'gone');
+  await expect(gitStatus(gone, undefined)).rejects.toMatchObject({
+    message: expect.stringContaining('does not exist'),
+  });
+});
+
 it('reads renames, conflicts and a branch that is ahead', () => {
   const output = [
     '# branch.oid 1234',
@@ -208,5 +272,6 @@ it('reads renames, conflicts and a branch that is ahead', () => {
       { path: 'new name.txt', staged: 'renamed', unstaged: null },
       { path: 'both.txt', staged: null, unstaged: 'conflicted' },
     ],
+    submodules: [],
   });
 });

@@ -1,10 +1,11 @@
 // What can be done with the repository that the open folder lies in. Every path is relative to that folder.
 import { readdir, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { appError } from '../../common/app-error.ts';
 import type { GitStatus } from '../../common/git-contract.ts';
 import { isInside, pathSegments } from '../paths.ts';
 import { decodeText } from '../text-encoding.ts';
-import { parseStatus } from './parse-status.ts';
+import { type ParsedStatus, parseStatus } from './parse-status.ts';
 import { type GitOptions, runGit, runGitOrThrow, withoutPrograms } from './run-git.ts';
 
 /** More changed files than this are a mistake in .gitignore, and no list for people. */
@@ -21,8 +22,8 @@ interface Repository {
 async function repositoryOf(root: string): Promise<Repository | null> {
   const found = await runGit(['rev-parse', '--show-toplevel', '--show-prefix', '--git-path', 'hooks'], { cwd: root });
   if (found.code !== 0) {
-    if (/not a git repository|must be run in a work tree/.test(found.complaint)) return null;
-    // Ownership, damage: git's words say it best.
+    if (/not a git repository \(|must be run in a work tree/.test(found.complaint)) return null;
+    // Ownership, damage, a “.git” that leads nowhere: git's words say it best.
     await runGitOrThrow(['rev-parse', '--show-toplevel'], { cwd: root });
     return null;
   }
@@ -58,19 +59,22 @@ export async function gitStatus(root: string, signal: AbortSignal | undefined): 
     throw error;
   }
   if (repository === null) return { state: 'noRepository' };
-  const { prefix, filters, programs } = repository;
-  const output = await runGitOrThrow(
-    ['status', '--porcelain=v2', '-z', '--branch', '--untracked-files=all', '--ignore-submodules=dirty', '--', '.'],
-    { cwd: root, config: withoutPrograms(filters), signal },
-  );
-  const { files, ...head } = parseStatus(output, prefix);
+  const { files, submodules: _own, ...head } = await lookAt(root, repository, signal);
   return {
     state: 'repository',
     ...head,
     files: files.slice(0, mostFiles),
     isTruncated: files.length > mostFiles,
-    programs,
+    programs: repository.programs,
   };
+}
+
+async function lookAt(root: string, { prefix, filters }: Repository, signal?: AbortSignal): Promise<ParsedStatus> {
+  const output = await runGitOrThrow(
+    ['status', '--porcelain=v2', '-z', '--branch', '--untracked-files=all', '--ignore-submodules=dirty', '--', '.'],
+    { cwd: root, config: withoutPrograms(filters), signal },
+  );
+  return parseStatus(output, prefix);
 }
 
 interface Allowed {
@@ -86,19 +90,43 @@ export async function unstage(root: string, paths: readonly string[], allowed: A
   await onPaths(root, hasCommit ? ['restore', '--staged'] : ['rm', '--cached', '--quiet', '-r'], paths, allowed);
 }
 
-/** @param trash takes what is there now, so that nothing is lost for good */
+/** Where what is discarded goes, so that nothing is lost for good. */
+interface DiscardTrash {
+  put(path: string): Promise<string>;
+  restore(id: string): Promise<unknown>;
+}
+
+/** @throws GIT_FAILED also about files that are left as they are, when the others are discarded */
 export async function discard(
   root: string,
   paths: readonly string[],
   allowed: Allowed,
-  trash: (path: string) => Promise<unknown>,
+  trash: DiscardTrash,
 ): Promise<void> {
-  const status = await gitStatus(root, undefined);
-  const files = new Map(status.state === 'repository' ? status.files.map((file) => [file.path, file]) : []);
-  const changed = paths.filter((path) => files.get(path)?.unstaged);
-  for (const path of changed) if (files.get(path)?.unstaged !== 'deleted') await trash(path);
-  const tracked = changed.filter((path) => files.get(path)?.unstaged !== 'untracked');
-  if (tracked.length > 0) await onPaths(root, ['restore', '--worktree'], tracked, allowed);
+  const repository = await repositoryOf(root);
+  if (repository === null) return;
+  const { files, submodules } = await lookAt(root, repository);
+  const changes = new Map(files.map(({ path, unstaged }) => [path, unstaged]));
+  // Git puts back neither: which side of a conflict is meant, and which commit of another repository?
+  const isLeft = (path: string) => changes.get(path) === 'conflicted' || submodules.includes(path);
+  const changed = paths.filter((path) => changes.get(path) && !isLeft(path));
+  const isTracked = (path: string) => changes.get(path) !== 'untracked';
+  const trashed: string[] = [];
+  try {
+    for (const path of changed) {
+      if (changes.get(path) !== 'deleted') trashed.push(await trash.put(path));
+    }
+    const tracked = changed.filter(isTracked);
+    if (tracked.length > 0) await onPaths(root, ['restore', '--worktree'], tracked, allowed);
+  } catch (error) {
+    // What git put back by then stays, and what was there before stays in the trash.
+    for (const id of trashed) await trash.restore(id).catch(() => {});
+    throw error;
+  }
+  const left = paths.find((path) => changes.get(path) && isLeft(path));
+  if (left === undefined) return;
+  const why = submodules.includes(left) ? 'It is a repository of its own.' : 'Two changes of it are in conflict.';
+  throw appError('GIT_FAILED', `${left} was left as it is. ${why}`, { hint: 'Use git in a terminal.' });
 }
 
 export async function commit(root: string, message: string, allowed: Allowed): Promise<void> {

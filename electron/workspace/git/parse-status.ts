@@ -7,6 +7,8 @@ export interface ParsedStatus {
   ahead: number;
   behind: number;
   files: GitFile[];
+  /** Those of `files` that are repositories of their own. */
+  submodules: string[];
 }
 
 const changes: Readonly<Record<string, GitChange>> = {
@@ -20,22 +22,25 @@ const changes: Readonly<Record<string, GitChange>> = {
 
 /** @param prefix of the open folder in the repository, with "/" at its end; paths outside of it are left out */
 export function parseStatus(output: string, prefix: string): ParsedStatus {
-  const status: ParsedStatus = { branch: null, hasCommit: false, ahead: 0, behind: 0, files: [] };
+  const status: ParsedStatus = { branch: null, hasCommit: false, ahead: 0, behind: 0, files: [], submodules: [] };
   const records = output.split('\0');
-  const add = (path: string, staged: GitChange | null, unstaged: GitChange | null) => {
-    if (path.startsWith(prefix) && path.length > prefix.length)
-      status.files.push({ path: path.slice(prefix.length), staged, unstaged });
+  const add = (path: string, staged: GitChange | null, unstaged: GitChange | null, submodule = 'N...') => {
+    if (!path.startsWith(prefix) || path.length === prefix.length) return;
+    // Another repository that is no part of this one comes with "/" at its end.
+    const own = path.slice(prefix.length).replace(/\/$/, '');
+    status.files.push({ path: own, staged, unstaged });
+    if (submodule.startsWith('S')) status.submodules.push(own);
   };
   for (let i = 0; i < records.length; i++) {
     const record = records[i] ?? '';
-    const [kind, state = '..'] = record.split(' ', 2);
+    const [kind, state = '..', submodule] = record.split(' ', 3);
     const both = [changes[state[0] ?? ''] ?? null, changes[state[1] ?? ''] ?? null] as const;
     if (kind === '#') readHeader(record, status);
-    else if (kind === '1') add(after(record, 8), ...both);
+    else if (kind === '1') add(after(record, 8), ...both, submodule);
     else if (kind === '2') {
-      add(after(record, 9), ...both);
+      add(after(record, 9), ...both, submodule);
       i += 1; // the name before
-    } else if (kind === 'u') add(after(record, 10), null, 'conflicted');
+    } else if (kind === 'u') add(after(record, 10), null, 'conflicted', submodule);
     else if (kind === '?') add(after(record, 1), null, 'untracked');
   }
   return status;

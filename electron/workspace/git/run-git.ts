@@ -2,6 +2,7 @@
 // .git/config that names programs: for watching files, as hooks, as filters, for signing. Merely looking at its status
 // would run some of them.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { appError } from '../../common/app-error.ts';
 
@@ -83,6 +84,8 @@ export async function runGit(args: readonly string[], options: GitOptions): Prom
     return { code: code ?? -1, output: Buffer.concat(chunks), complaint };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    // The system says the same of a folder to run in that is not there.
+    if (!existsSync(cwd)) throw appError('GIT_FAILED', 'The open folder does not exist any more.', {}, error);
     throw appError('GIT_FAILED', 'Git is not installed, or not in the search path.', { hint: 'Install git.' }, error);
   } finally {
     signal?.removeEventListener('abort', stop);
