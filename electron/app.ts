@@ -76,6 +76,7 @@ export async function startApp({
       zoomPercent: () => settings.current.zoomPercent,
       place: places.load(),
       onClosing: () => askPageToFlush(),
+      onUnsafe: (found) => askUserToClose(found),
       onClosed: (place) => places.save(place),
       onPageGone: (reason) => {
         events.notice({
@@ -206,23 +207,26 @@ export async function startApp({
     terminal: (port) => terminal.serve(port),
   });
 
-  /** Resolves when everything typed is stored, or the user does not mind; rejects to keep the window open. */
-  const askPageToFlush = async (): Promise<void> => {
-    if (!events.isHeard || window === null) return;
-    const found = await new Promise<ErrorInfo | null>((answer) => {
+  /** Resolves when everything typed is stored, or with why it could not be. */
+  const askPageToFlush = async (): Promise<ErrorInfo | null> => {
+    if (!events.isHeard || window === null) return null;
+    return new Promise((answer) => {
       answerClosing = answer;
       events.push({ type: 'closing' });
     });
-    if (found === null) return;
+  };
+
+  const askUserToClose = async ({ message, hint }: ErrorInfo): Promise<boolean> => {
+    if (window === null) return true;
     const { response } = await dialog.showMessageBox(window, {
       type: 'warning',
-      message: found.message,
-      detail: `${found.hint ?? ''}\n\nText that was not saved will be lost if you close the window now.`.trim(),
+      message,
+      detail: `${hint ?? ''}\n\nText that was not saved will be lost if you close the window now.`.trim(),
       buttons: ['Keep the Window Open', 'Close Anyway'],
       defaultId: 0,
       cancelId: 0,
     });
-    if (response === 0) throw new Error('The user keeps the window open.');
+    return response === 1;
   };
 
   /** Models are large: before the window is there, the disk and the processor are its own. Later windows find them. */

@@ -1,5 +1,6 @@
 // The window: sandboxed, remembers its place, and closes only when everything typed is safe.
 import { BrowserWindow, nativeTheme, type Rectangle, screen } from 'electron';
+import type { ErrorInfo } from '../common/errors.ts';
 import { appOrigin } from './app-protocol.ts';
 
 export interface WindowPlace extends Rectangle {
@@ -9,8 +10,10 @@ export interface WindowPlace extends Rectangle {
 export interface MainWindowOptions {
   zoomPercent: () => number;
   place: WindowPlace | null;
-  /** Asks the page to bring everything typed to safety; resolves when it has, or rejects if it cannot. */
-  onClosing: () => Promise<void>;
+  /** Asks the page to bring everything typed to safety; resolves when it has, or with why it cannot. */
+  onClosing: () => Promise<ErrorInfo | null>;
+  /** Asks the user, who may take his time. @returns whether the window closes although text is lost */
+  onUnsafe: (problem: ErrorInfo) => Promise<boolean>;
   onClosed: (place: WindowPlace) => void;
   /** The page died: show it anew. Backups bring its text back. */
   onPageGone: (reason: string) => void;
@@ -68,16 +71,22 @@ export function keepMainWindow({ window, hasPicture }: OpenedWindow, options: Ma
   window.webContents.on('did-finish-load', zoom);
 
   let isSafe = false;
+  let isAsking = false;
   window.on('close', (event) => {
     options.onClosed({ ...window.getNormalBounds(), isMaximized: window.isMaximized() });
     if (isSafe || window.webContents.isCrashed()) return;
     event.preventDefault();
-    void withTimeout(options.onClosing(), flushMs)
-      .then(() => {
-        isSafe = true;
-        window.close();
+    if (isAsking) return;
+    isAsking = true;
+    void mayClose(options)
+      .then((may) => {
+        if (window.isDestroyed()) return;
+        isSafe = may;
+        if (may) window.close();
       })
-      .catch(() => {}); // The page has said why it cannot; the window stays.
+      .finally(() => {
+        isAsking = false;
+      });
   });
   window.webContents.on('render-process-gone', (_event, { reason }) => {
     if (reason !== 'clean-exit') options.onPageGone(reason);
@@ -96,11 +105,11 @@ function visiblePlace(place: WindowPlace): Partial<Rectangle> {
   return isVisible ? { x, y, width, height } : { width, height };
 }
 
-/** Resolves with `promise`, or after `ms` without it. */
-async function withTimeout(promise: Promise<void>, ms: number): Promise<void> {
+async function mayClose({ onClosing, onUnsafe }: MainWindowOptions): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const timeout = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), flushMs);
   });
-  await Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+  const problem = await Promise.race([onClosing(), timeout]).finally(() => clearTimeout(timer));
+  return problem === null || onUnsafe(problem);
 }

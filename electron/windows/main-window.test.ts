@@ -1,0 +1,82 @@
+import { EventEmitter } from 'node:events';
+import type { BrowserWindow } from 'electron';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import type { ErrorInfo } from '../common/errors.ts';
+import { keepMainWindow } from './main-window.ts';
+
+vi.mock('electron', () => ({}));
+
+const problem: ErrorInfo = { code: 'DISK_FULL', message: 'The unsaved text of a.txt could not be stored.' };
+
+function kept() {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const webContents = Object.assign(new EventEmitter(), { isCrashed: () => false });
+  const window = Object.assign(new EventEmitter(), {
+    webContents,
+    isClosed: false,
+    getNormalBounds: () => ({}),
+    isMaximized: () => false,
+    isDestroyed: () => false,
+    close() {
+      let isPrevented = false;
+      const preventDefault = () => {
+        isPrevented = true;
+      };
+      window.emit('close', { preventDefault });
+      window.isClosed ||= !isPrevented;
+    },
+  });
+  const page = Promise.withResolvers<ErrorInfo | null>();
+  const user = Promise.withResolvers<boolean>();
+  const onClosing = vi.fn(() => page.promise);
+  const onUnsafe = vi.fn(() => user.promise);
+  keepMainWindow(
+    { window: window as unknown as BrowserWindow, hasPicture: new Promise(() => {}) },
+    { zoomPercent: () => 100, place: null, onClosing, onUnsafe, onClosed: () => {}, onPageGone: () => {} },
+  );
+  return { window, page, user, onClosing, onUnsafe };
+}
+
+it('closes when everything typed is safe', async () => {
+  const { window, page, onUnsafe } = kept();
+  window.close();
+  expect(window.isClosed).toBe(false);
+  page.resolve(null);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(window.isClosed).toBe(true);
+  expect(onUnsafe).not.toHaveBeenCalled();
+});
+
+it('closes without a page that does not answer', async () => {
+  const { window } = kept();
+  window.close();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(window.isClosed).toBe(true);
+});
+
+it('waits for the user as long as he thinks about text that is not safe, and asks him once', async () => {
+  const { window, page, user, onClosing, onUnsafe } = kept();
+  window.close();
+  page.resolve(problem);
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(window.isClosed).toBe(false);
+  window.close();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(onUnsafe.mock.calls).toEqual([[problem]]);
+
+  user.resolve(false);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(window.isClosed).toBe(false);
+  window.close();
+  expect(onClosing).toHaveBeenCalledTimes(2);
+});
+
+it('closes if the user does not mind', async () => {
+  const { window, page, user } = kept();
+  window.close();
+  page.resolve(problem);
+  user.resolve(true);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(window.isClosed).toBe(true);
+});
