@@ -6,6 +6,7 @@ import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import { ancestors } from '../../lib/paths.ts';
 import { Picker } from '../../ui/picker.tsx';
 import { FileIcon } from './file-icon.tsx';
+import { kMostPaths, noPath } from './quick-open.tsx';
 
 interface AttachPickerProps {
   workspace: WorkspaceApi;
@@ -13,30 +14,26 @@ interface AttachPickerProps {
   onClose: () => void;
 }
 
-const kMostPaths = 20_000;
-
 export function AttachPicker({ workspace, onPick, onClose }: AttachPickerProps) {
-  const [paths, setPaths] = useState<readonly string[] | null>(null);
+  const [found, setFound] = useState<{ paths: readonly string[]; truncated: boolean } | null>(null);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
-    workspace.findFiles({ limit: kMostPaths }).then(
-      (found) => setPaths(found.paths),
-      (reason) => setError(toErrorInfo(reason).message),
-    );
+    workspace.findFiles({ limit: kMostPaths }).then(setFound, (reason) => setError(toErrorInfo(reason).message));
   }, [workspace]);
   const items = useMemo(() => {
-    const folders = [...new Set((paths ?? []).flatMap(ancestors))];
+    const paths = found?.paths ?? [];
+    const folders = [...new Set(paths.flatMap(ancestors))];
     return [
-      ...(paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
+      ...paths.map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
       ...folders.map((path) => ({ id: `${path}/`, text: `${path}/`, icon: <Folder size={14} aria-hidden /> })),
     ];
-  }, [paths]);
+  }, [found]);
   return (
     <Picker
       label="Attach a file or folder"
       placeholder="Name or path of a file or folder"
       items={items}
-      emptyText={error ?? (paths === null ? 'Reading the folder…' : 'Nothing matches.')}
+      emptyText={error ?? noPath(found, 'Nothing matches.')}
       onPick={(id) => onPick(id.replace(/\/$/, ''), id.endsWith('/'))}
       onClose={onClose}
     />

@@ -4,6 +4,7 @@ import { Box, Hash, SquareFunction } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
 import type { WorkspaceApi } from '../../../electron/common/api.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
+import { formatCount } from '../../lib/format.ts';
 import type { OutlineSymbol } from '../../lib/outline.ts';
 import { Picker, type PickerItem } from '../../ui/picker.tsx';
 import { FileIcon } from './file-icon.tsx';
@@ -26,23 +27,28 @@ interface QuickOpenProps {
   onClose: () => void;
 }
 
-/** Paths that are matched; a monorepo of this size still answers within a frame or two. */
-const kMostPaths = 20_000;
+/** Paths that are matched; of so many the longest answer to a key takes a fifth of a second. */
+export const kMostPaths = 80_000;
+
+/** What a list of paths says that has none to show. */
+export function noPath(found: { truncated: boolean } | null, nothing: string): string {
+  if (found === null) return 'Reading the folder…';
+  return found.truncated
+    ? `${nothing} Only the first ${formatCount(kMostPaths)} files of the folder were looked through.`
+    : nothing;
+}
 
 export function QuickOpen({ workspace, hasFolder, initialQuery, symbols, onGo, onClose }: QuickOpenProps) {
-  const [paths, setPaths] = useState<readonly string[] | null>(null);
+  const [found, setFound] = useState<{ paths: readonly string[]; truncated: boolean } | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [query, setQuery] = useState(initialQuery);
   useEffect(() => {
     if (!hasFolder) return;
-    workspace.findFiles({ limit: kMostPaths }).then(
-      (found) => setPaths(found.paths),
-      (reason) => setError(toErrorInfo(reason).message),
-    );
+    workspace.findFiles({ limit: kMostPaths }).then(setFound, (reason) => setError(toErrorInfo(reason).message));
   }, [workspace, hasFolder]);
   const files = useMemo(
-    () => (paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
-    [paths],
+    () => (found?.paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
+    [found],
   );
   const [names] = useState(symbols);
   const mode = query.startsWith('@') ? 'symbol' : query.startsWith(':') ? 'line' : 'file';
@@ -59,7 +65,7 @@ export function QuickOpen({ workspace, hasFolder, initialQuery, symbols, onGo, o
   const emptyText = {
     symbol: names.length === 0 ? 'No names were found in this file.' : 'No name matches.',
     line: 'Type the number of a line, and a column after a colon if you like.',
-    file: hasFolder ? (error ?? (paths === null ? 'Reading the folder…' : 'No file matches.')) : 'No folder is open.',
+    file: hasFolder ? (error ?? noPath(found, 'No file matches.')) : 'No folder is open.',
   };
   return (
     <Picker
