@@ -55,3 +55,34 @@ test('what changed is marked, compared, committed and discarded, in all themes',
   expect(git('branch', '--show-current')).toBe('topic\n');
   expect(() => execFileSync('test', ['!', '-e', `${folder}-was-run`])).not.toThrow();
 });
+
+test('thousands of changed files are a list that takes keys, and are committed, also those that it does not show', async ({
+  outpost,
+  folder,
+  picture,
+}) => {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: folder, encoding: 'utf8' });
+  const nFiles = 5200; // more than are listed
+  await writeFiles(folder, Object.fromEntries(Array.from({ length: nFiles }, (_, i) => [`made/${i}.txt`, `${i}\n`])));
+  git('init', '--quiet', '--initial-branch=main');
+  git('config', 'user.name', 'A');
+  git('config', 'user.email', 'a@b.c');
+
+  const page = await outpost.launch({ folder, hasTinyModel: true });
+  await page.keyboard.press('Control+Shift+g');
+  const panel = page.getByRole('region', { name: 'Source control' });
+  await expect(panel.getByRole('heading', { name: 'Changes 5000' })).toBeVisible();
+  await expect(panel).toContainText('More files changed than are listed here.');
+  expect(await panel.getByRole('button', { name: /, untracked$/ }).count()).toBeLessThan(100);
+  const list = panel.getByRole('region', { name: 'Changed files' });
+  await list.focus();
+  await page.keyboard.press('End');
+  await expect(panel.getByRole('button', { name: '0.txt made, untracked', exact: true })).toBeHidden();
+  await picture('thousands');
+  expect(await violations(page)).toEqual([]);
+
+  await panel.getByRole('textbox', { name: 'Commit message' }).fill('All');
+  await page.keyboard.press('Control+Enter');
+  await expect(panel).toContainText('Nothing changed since the last commit.', { timeout: 30_000 });
+  expect(git('ls-tree', '-r', '--name-only', 'HEAD').trim().split('\n').length).toBe(nFiles);
+});

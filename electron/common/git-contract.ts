@@ -43,7 +43,8 @@ const branch = z.string().min(1).max(250);
 /** Everything below throws GIT_FAILED with what git said. */
 export const gitContract = {
   status: procedure.output(gitStatusSchema),
-  stage: procedure.input(onPaths).output(nothing),
+  /** Null: everything in the open folder, also what a list of changed files is too short for. */
+  stage: procedure.input(onPaths.extend({ paths: onPaths.shape.paths.nullable() })).output(nothing),
   unstage: procedure.input(onPaths).output(nothing),
   /** Puts files back to what is staged, or committed. What they held goes to the system's trash first. */
   discard: procedure.input(onPaths).output(nothing),

@@ -5,6 +5,8 @@ import { appError } from './app-error.ts';
 
 export class FakeGit {
   files: GitFile[];
+  /** A status tells no more of them. */
+  mostFiles = 5000;
   branch = 'main';
   programs: string[] = [];
   readonly commits: { message: string; paths: string[] }[] = [];
@@ -24,14 +26,16 @@ export class FakeGit {
       hasCommit: true,
       ahead: 0,
       behind: 0,
-      files: this.files,
-      isTruncated: false,
+      files: this.files.slice(0, this.mostFiles),
+      isTruncated: this.files.length > this.mostFiles,
       programs: this.programs,
     }),
     stage: async ({ paths, mayRunPrograms }) =>
       this.#change(mayRunPrograms, () => {
         this.files = this.files.map((file) =>
-          paths.includes(file.path) ? { ...file, staged: file.unstaged ?? file.staged, unstaged: null } : file,
+          (paths?.includes(file.path) ?? true)
+            ? { ...file, staged: file.unstaged ?? file.staged, unstaged: null }
+            : file,
         );
       }),
     unstage: async ({ paths, mayRunPrograms }) =>

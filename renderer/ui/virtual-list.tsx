@@ -8,13 +8,15 @@ interface VirtualListProps<T> {
   /** Kept in view when it changes; -1 for none. */
   activeIndex: number;
   className?: string | undefined;
+  /** For a list without an active row: its name, and the keyboard scrolls it. */
+  label?: string;
   renderRow: (item: T, index: number) => ReactNode;
 }
 
 /** Rows drawn above and below the visible part, so that a fast scroll shows no gap. */
 const kOverscan = 8;
 
-export function VirtualList<T>({ items, rowHeight, activeIndex, className, renderRow }: VirtualListProps<T>) {
+export function VirtualList<T>({ items, rowHeight, activeIndex, className, label, renderRow }: VirtualListProps<T>) {
   const host = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
 
@@ -43,7 +45,12 @@ export function VirtualList<T>({ items, rowHeight, activeIndex, className, rende
   const first = Math.max(0, Math.floor(view.top / rowHeight) - kOverscan);
   const last = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + kOverscan);
   return (
-    <div ref={host} role="presentation" className={className} style={{ overflow: 'auto' }}>
+    <div
+      ref={host}
+      {...(label === undefined ? { role: 'presentation' } : { role: 'region', 'aria-label': label, tabIndex: 0 })}
+      className={className}
+      style={{ overflow: 'auto' }}
+    >
       <div role="presentation" style={{ height: items.length * rowHeight, position: 'relative' }}>
         <div role="presentation" style={{ position: 'absolute', top: first * rowHeight, left: 0, right: 0 }}>
           {items.slice(first, last).map((item, i) => renderRow(item, first + i))}

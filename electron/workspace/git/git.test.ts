@@ -74,6 +74,16 @@ describe.skipIf(!hasGit)('a repository', options, () => {
     expect(git('log', '-1', '--format=%B')).toContain('Second');
   });
 
+  it('stages everything in the folder, also what has a name that is no text', async () => {
+    writeFiles(root, { 'a.txt': 'changed\n', 'sub/new.txt': 'n\n' });
+    writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff, 0xfe])]), '');
+    rmSync(join(root, 'gone.txt'));
+    await stage(join(root, 'sub'), null, never);
+    expect(await changed()).toMatchObject({ 'sub/new.txt': 'added -', 'a.txt': '- modified' });
+    await stage(root, null, never);
+    expect(Object.values(await changed()).sort()).toEqual(['added -', 'added -', 'deleted -', 'modified -']);
+  });
+
   it('unstages before there is any commit', async () => {
     root = temporaryFolder({ 'a.txt': 'one\n' });
     git('init', '--quiet');

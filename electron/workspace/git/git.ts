@@ -81,8 +81,10 @@ interface Allowed {
   mayRunPrograms: boolean;
 }
 
-export async function stage(root: string, paths: readonly string[], allowed: Allowed): Promise<void> {
-  await onPaths(root, ['add', '--all'], paths, allowed);
+/** @param paths null stands for everything in the folder */
+export async function stage(root: string, paths: readonly string[] | null, allowed: Allowed): Promise<void> {
+  if (paths !== null) await onPaths(root, ['add', '--all'], paths, allowed);
+  else await runGitOrThrow(['add', '--all', '--', '.'], await gitOptions(root, allowed));
 }
 
 export async function unstage(root: string, paths: readonly string[], allowed: Allowed): Promise<void> {

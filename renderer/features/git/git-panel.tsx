@@ -1,6 +1,6 @@
 // Source control: what changed, what goes into the next commit, and its message.
 import { GitBranch, Minus, Plus, RefreshCw, Undo2 } from 'lucide-react';
-import { type ReactNode, useMemo, useState } from 'react';
+import { memo, type ReactNode, useMemo, useState } from 'react';
 import { useStore } from 'zustand';
 import type { GitFile, GitStatus } from '../../../electron/common/git-contract.ts';
 import { baseName, dirName } from '../../lib/paths.ts';
@@ -9,8 +9,11 @@ import { Dialog } from '../../ui/dialog.tsx';
 import { EmptyState } from '../../ui/empty-state.tsx';
 import { SwitchField } from '../../ui/field.tsx';
 import { Notice } from '../../ui/notice.tsx';
+import { VirtualList } from '../../ui/virtual-list.tsx';
 import styles from './git-panel.module.css';
 import { type GitStore, groups } from './git-store.ts';
+
+const kRowHeight = 24;
 
 interface GitPanelProps {
   git: GitStore;
@@ -58,7 +61,6 @@ function Repository({ git, status, onCompare, onSwitchBranch }: RepositoryProps)
   const [discarding, setDiscarding] = useState<readonly GitFile[] | null>(null);
   const { staged, unstaged } = useMemo(() => groups(status.files), [status]);
   const commit = () => void git.commit();
-  const paths = (files: readonly GitFile[]) => files.map(({ path }) => path);
   const isBusy = busy !== null;
   return (
     <div className={styles.panel}>
@@ -111,37 +113,16 @@ function Repository({ git, status, onCompare, onSwitchBranch }: RepositoryProps)
           />
         </div>
       ) : null}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long list scrolls, also by keyboard */}
-      <section className={styles.scroll} aria-label="Changed files" tabIndex={0}>
-        {status.files.length === 0 ? <p className={styles.clean}>Nothing changed since the last commit.</p> : null}
-        <Group
-          title="Staged"
-          files={staged}
-          changeOf={(file) => file.staged}
-          onCompare={onCompare}
-          actions={[
-            { label: 'Unstage', icon: <Minus size={14} aria-hidden />, run: (files) => void git.unstage(paths(files)) },
-          ]}
-        />
-        <Group
-          title="Changes"
-          files={unstaged}
-          changeOf={(file) => file.unstaged}
-          onCompare={onCompare}
-          actions={[
-            { label: 'Discard', icon: <Undo2 size={14} aria-hidden />, run: setDiscarding },
-            { label: 'Stage', icon: <Plus size={14} aria-hidden />, run: (files) => void git.stage(paths(files)) },
-          ]}
-        />
-        {status.isTruncated ? <p className={styles.clean}>More files changed than are listed here.</p> : null}
-      </section>
+      {status.files.length === 0 ? <p className={styles.clean}>Nothing changed since the last commit.</p> : null}
+      <ChangedFiles git={git} status={status} onCompare={onCompare} onDiscard={setDiscarding} />
+      {status.isTruncated ? <p className={styles.clean}>More files changed than are listed here.</p> : null}
       {discarding ? (
         <DiscardDialog
           files={discarding}
           onClose={() => setDiscarding(null)}
           onDiscard={() => {
             setDiscarding(null);
-            void git.discard(paths(discarding));
+            void git.discard(pathsOf(discarding));
           }}
         />
       ) : null}
@@ -149,59 +130,123 @@ function Repository({ git, status, onCompare, onSwitchBranch }: RepositoryProps)
   );
 }
 
-interface GroupProps {
+interface Group {
   title: string;
   files: readonly GitFile[];
   changeOf: (file: GitFile) => GitFile['staged'];
-  onCompare: (path: string) => void;
-  actions: { label: string; icon: ReactNode; run: (files: readonly GitFile[]) => void }[];
+  actions: { label: string; icon: ReactNode; run: (files: readonly GitFile[]) => void; runAll?: () => void }[];
 }
 
-function Group({ title, files, changeOf, onCompare, actions }: GroupProps) {
-  if (files.length === 0) return null;
+type Row = { group: Group; file: GitFile | null };
+
+interface ChangedFilesProps extends Pick<RepositoryProps, 'git' | 'status' | 'onCompare'> {
+  onDiscard: (files: readonly GitFile[]) => void;
+}
+
+/** Thousands of files change where a folder is missing in .gitignore: only what is seen is drawn. */
+const ChangedFiles = memo(function ChangedFiles({ git, status, onCompare, onDiscard }: ChangedFilesProps) {
+  const rows = useMemo(() => {
+    const { staged, unstaged } = groups(status.files);
+    const groupsShown: Group[] = [
+      {
+        title: 'Staged',
+        files: staged,
+        changeOf: (file) => file.staged,
+        actions: [
+          {
+            label: 'Unstage',
+            icon: <Minus size={14} aria-hidden />,
+            run: (files) => void git.unstage(pathsOf(files)),
+          },
+        ],
+      },
+      {
+        title: 'Changes',
+        files: unstaged,
+        changeOf: (file) => file.unstaged,
+        actions: [
+          { label: 'Discard', icon: <Undo2 size={14} aria-hidden />, run: onDiscard },
+          {
+            label: 'Stage',
+            icon: <Plus size={14} aria-hidden />,
+            run: (files) => void git.stage(pathsOf(files)),
+            runAll: () => void git.stageAll(),
+          },
+        ],
+      },
+    ];
+    return groupsShown.flatMap((group): Row[] =>
+      group.files.length === 0 ? [] : [{ group, file: null }, ...group.files.map((file) => ({ group, file }))],
+    );
+  }, [git, status, onDiscard]);
   return (
-    <>
-      <div className={styles.groupHead}>
-        <h3 className={styles.group}>
-          {title} <span className={styles.count}>{files.length}</span>
-        </h3>
-        {actions.map(({ label, icon, run }) => (
-          <IconButton key={label} label={`${label} all`} onClick={() => run(files)}>
-            {icon}
-          </IconButton>
-        ))}
-      </div>
-      <ul className={styles.list}>
-        {files.map((file) => {
-          const change = changeOf(file) ?? 'modified';
-          return (
-            <li key={file.path} className={styles.row}>
-              <button
-                type="button"
-                className={styles.file}
-                title={file.path}
-                aria-label={`${baseName(file.path)} ${dirName(file.path)}`.trim().concat(`, ${change}`)}
-                onClick={() => onCompare(file.path)}
-              >
-                <span className={styles.name} data-change={change}>
-                  {baseName(file.path)}
-                </span>
-                {/* Apart also for who hears them. */} <span className={styles.folder}>{dirName(file.path)}</span>
-              </button>
-              {actions.map(({ label, icon, run }) => (
-                <IconButton key={label} label={`${label} ${file.path}`} onClick={() => run([file])}>
-                  {icon}
-                </IconButton>
-              ))}
-              <span className={styles.letter} data-change={change} aria-hidden>
-                {change === 'untracked' ? 'U' : change === 'conflicted' ? '!' : change.charAt(0).toUpperCase()}
-              </span>
-            </li>
-          );
-        })}
-      </ul>
-    </>
+    <VirtualList
+      label="Changed files"
+      items={rows}
+      rowHeight={kRowHeight}
+      activeIndex={-1}
+      className={styles.scroll}
+      renderRow={({ group, file }) =>
+        file === null ? (
+          <GroupHead key={group.title} group={group} />
+        ) : (
+          <FileRow key={`${group.title} ${file.path}`} group={group} file={file} onCompare={onCompare} />
+        )
+      }
+    />
   );
+});
+
+function GroupHead({ group: { title, files, actions } }: { group: Group }) {
+  return (
+    <div className={styles.groupHead}>
+      <h3 className={styles.group}>
+        {title} <span className={styles.count}>{files.length}</span>
+      </h3>
+      {actions.map(({ label, icon, run, runAll }) => (
+        <IconButton key={label} label={`${label} all`} onClick={() => (runAll ? runAll() : run(files))}>
+          {icon}
+        </IconButton>
+      ))}
+    </div>
+  );
+}
+
+interface FileRowProps extends Pick<RepositoryProps, 'onCompare'> {
+  group: Group;
+  file: GitFile;
+}
+
+function FileRow({ group: { changeOf, actions }, file, onCompare }: FileRowProps) {
+  const change = changeOf(file) ?? 'modified';
+  return (
+    <div className={styles.row}>
+      <button
+        type="button"
+        className={styles.file}
+        title={file.path}
+        aria-label={`${baseName(file.path)} ${dirName(file.path)}`.trim().concat(`, ${change}`)}
+        onClick={() => onCompare(file.path)}
+      >
+        <span className={styles.name} data-change={change}>
+          {baseName(file.path)}
+        </span>
+        {/* Apart also for who hears them. */} <span className={styles.folder}>{dirName(file.path)}</span>
+      </button>
+      {actions.map(({ label, icon, run }) => (
+        <IconButton key={label} label={`${label} ${file.path}`} onClick={() => run([file])}>
+          {icon}
+        </IconButton>
+      ))}
+      <span className={styles.letter} data-change={change} aria-hidden>
+        {change === 'untracked' ? 'U' : change === 'conflicted' ? '!' : change.charAt(0).toUpperCase()}
+      </span>
+    </div>
+  );
+}
+
+function pathsOf(files: readonly GitFile[]): string[] {
+  return files.map(({ path }) => path);
 }
 
 interface DiscardDialogProps {

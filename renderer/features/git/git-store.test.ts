@@ -48,6 +48,19 @@ it('commits everything if nothing is staged, and nothing without a message', asy
   expect(fake.commits).toEqual([{ message: 'all', paths: ['src/a.ts', 'b.ts'] }]);
 });
 
+it('commits and stages everything, also more than is listed', async () => {
+  fake.mostFiles = 1;
+  await git.refresh();
+  expect(files().length).toBe(1);
+  await git.stageAll();
+  expect(fake.files.map(({ staged }) => staged)).toEqual(['modified', 'untracked']);
+  await git.unstage(['src/a.ts', 'b.ts']);
+
+  git.setMessage('all');
+  await git.commit();
+  expect(fake.commits).toEqual([{ message: 'all', paths: ['src/a.ts', 'b.ts'] }]);
+});
+
 it('keeps the message and shows what git said when a commit fails', async () => {
   fake.failure = 'Git says: the hook refused.';
   git.setMessage('m');

@@ -84,6 +84,10 @@ export class GitStore {
     return this.#run('Staging', (allowed) => this.#git.stage({ paths: [...paths], ...allowed }));
   }
 
+  stageAll(): Promise<boolean> {
+    return this.#run('Staging', (allowed) => this.#git.stage({ paths: null, ...allowed }));
+  }
+
   unstage(paths: readonly string[]): Promise<boolean> {
     return this.#run('Unstaging', (allowed) => this.#git.unstage({ paths: [...paths], ...allowed }));
   }
@@ -96,9 +100,9 @@ export class GitStore {
   async commit(): Promise<boolean> {
     const { message, status } = this.store.getState();
     if (message.trim() === '' || status?.state !== 'repository') return false;
-    const { staged, unstaged } = groups(status.files);
+    const { staged } = groups(status.files);
     const isDone = await this.#run('Committing', async (allowed) => {
-      if (staged.length === 0) await this.#git.stage({ paths: unstaged.map(({ path }) => path), ...allowed });
+      if (staged.length === 0) await this.#git.stage({ paths: null, ...allowed });
       await this.#git.commit({ message: message.trim(), ...allowed });
     });
     if (isDone) this.store.setState({ message: '' });
