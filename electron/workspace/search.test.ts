@@ -129,6 +129,26 @@ it('stops at the most matches that it gives', async () => {
   expect(done?.isTruncated).toBe(true);
 });
 
+it('gives the first of hundreds of thousands of matches in one line of megabytes, soon', async () => {
+  const word = '"ü",';
+  const root = temporaryFolder({ 'a.json': word.repeat(600_000) });
+  const { files, done } = await run(root, { pattern: 'ü' });
+  expect(done?.isTruncated).toBe(true);
+  const matches = files[0]?.matches ?? [];
+  expect(matches.length).toBe(10_000);
+  expect(matches.every(({ start, end }, i) => start === i * word.length + 1 && end === start + 1)).toBe(true);
+}, 20_000);
+
+it('leaves out a line of which there is too much to say, and says so', async () => {
+  const root = temporaryFolder({ 'a.txt': `${'x'.repeat(2_000_000)}\nx\n`, 'b.txt': 'x\n' });
+  const { files, done } = await run(root, {});
+  expect(done).toEqual({ type: 'done', isTruncated: true });
+  expect(files.map(({ path, matches }) => [path, ...matches.map(({ line }) => line)])).toEqual([
+    ['a.txt', 2],
+    ['b.txt', 1],
+  ]);
+});
+
 it('gives many matches in small pieces, which a window can take in between two pictures', async () => {
   const folder = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${i}.txt`, 'x\n'.repeat(30)]));
   const root = temporaryFolder(folder);

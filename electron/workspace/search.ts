@@ -10,6 +10,11 @@ import { ignoredNames } from './listing.ts';
 
 /** More than anybody reads; the process is ended there. */
 const mostMatches = 10_000;
+/**
+ * Of what ripgrep says about one line. It quotes the whole line and names each match in it: the whole program, where that
+ * is on one line.
+ */
+const mostSaid = 64 * 1024 * 1024;
 /** Of a match longer than this only the file is worth knowing: minified code on one line. */
 const longestMatch = 2000;
 const previewBefore = 60;
@@ -103,16 +108,21 @@ export async function* search(
     if (complaint.length < 4000) complaint += text;
   });
   let nMatches = 0;
+  let isPartLeftOut = false;
   let batch: FileMatches[] = [];
   let nInBatch = 0;
   let file: FileMatches | null = null;
   try {
     for await (const text of lines(child.stdout)) {
+      if (text === null) {
+        isPartLeftOut = true;
+        continue;
+      }
       const { type, data } = JSON.parse(text) as Line;
       if (type === 'begin')
         file = data.path?.text === undefined ? null : { path: plainPath(data.path.text), matches: [] };
       else if (type === 'match' && file) {
-        const found = toMatches(data).slice(0, mostMatches - nMatches);
+        const found = toMatches(data, mostMatches - nMatches);
         nMatches += found.length;
         file.matches.push(...found);
       }
@@ -131,53 +141,77 @@ export async function* search(
       if (isFull) break;
     }
     if (batch.length > 0) yield { type: 'files', files: batch };
-    const isTruncated = nMatches >= mostMatches;
-    if (isTruncated) stop();
+    const isFull = nMatches >= mostMatches;
+    if (isFull) stop();
     const code = await ended;
     signal?.throwIfAborted();
     // With code 2 and nothing on stderr some file could not be read, which is no reason to show nothing.
     if (code === 2 && complaint !== '') throw invalid(complaint);
-    yield { type: 'done', isTruncated };
+    yield { type: 'done', isTruncated: isFull || isPartLeftOut };
   } finally {
     signal?.removeEventListener('abort', stop);
     stop();
   }
 }
 
-/** Split at line feeds only: Node's own reader also splits at U+2028, which JSON may hold. */
-async function* lines(stream: Readable): AsyncGenerator<string, void, void> {
+/** Split at line feeds only: Node's own reader also splits at U+2028, which JSON may hold. Null for a line that is too long. */
+async function* lines(stream: Readable): AsyncGenerator<string | null, void, void> {
   stream.setEncoding('utf8');
-  let rest = '';
-  for await (const chunk of stream) {
-    const parts = (rest + chunk).split('\n');
-    rest = parts.pop() ?? '';
-    yield* parts;
+  // Joined when the line is whole: a line of megabytes comes in hundreds of pieces.
+  let begun: string[] = [];
+  let nBegun = 0;
+  for await (const chunk of stream as AsyncIterable<string>) {
+    for (let from = 0; ; ) {
+      const end = chunk.indexOf('\n', from);
+      const piece = chunk.slice(from, end < 0 ? undefined : end);
+      nBegun += piece.length;
+      if (nBegun <= mostSaid) begun.push(piece);
+      else begun = [];
+      if (end < 0) break;
+      yield nBegun <= mostSaid ? begun.join('') : null;
+      begun = [];
+      nBegun = 0;
+      from = end + 1;
+    }
   }
 }
 
-function toMatches({ lines, line_number, submatches = [] }: Line['data']): SearchMatch[] {
+function toMatches({ lines, line_number, submatches = [] }: Line['data'], most: number): SearchMatch[] {
   const line = lines?.text?.replace(/\r?\n$/, '');
   if (line === undefined || typeof line_number !== 'number') return [];
-  const bytes = Buffer.from(line);
-  const units = (offset: number) => (bytes.length === line.length ? offset : bytes.toString('utf8', 0, offset).length);
-  return submatches.flatMap(({ match, replacement, start, end }) => {
+  const units = unitsOf(line);
+  const matches: SearchMatch[] = [];
+  for (const { match, replacement, start, end } of submatches) {
+    if (matches.length === most) break;
     const [from, to] = [units(start), units(end)];
     const text = match.text ?? '';
-    if (to > line.length || text.length > longestMatch) return [];
+    if (to > line.length || text.length > longestMatch) continue;
     const cut = Math.max(0, from - previewBefore);
     const preview = line.slice(cut, cut + previewLength).toWellFormed();
-    return [
-      {
-        line: line_number,
-        start: from,
-        end: to,
-        text,
-        replacement: replacement?.text ?? null,
-        preview,
-        previewStart: from - cut,
-      },
-    ];
-  });
+    matches.push({
+      line: line_number,
+      start: from,
+      end: to,
+      text,
+      replacement: replacement?.text ?? null,
+      preview,
+      previewStart: from - cut,
+    });
+  }
+  return matches;
+}
+
+/** From offsets in bytes, each not before the last one, to UTF-16 units. */
+function unitsOf(line: string): (offset: number) => number {
+  const bytes = Buffer.from(line);
+  if (bytes.length === line.length) return (offset) => offset;
+  let nBytes = 0;
+  let nUnits = 0;
+  return (offset) => {
+    nUnits += bytes.toString('utf8', nBytes, offset).length;
+    nBytes = offset;
+    return nUnits;
+  };
 }
 
 function plainPath(path: string): string {
