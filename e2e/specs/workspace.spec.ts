@@ -99,6 +99,32 @@ test.describe('Workspace', () => {
     await expect.poll(() => shownText(page)).toContain('a new thought, and one more');
   });
 
+  test('the window’s process dies: the window shows everything again, and unsaved text is back', async ({
+    outpost,
+    folder,
+  }) => {
+    await writeFiles(folder, { 'a.txt': 'on disk\n' });
+    const page = await outpost.launch({ folder, hasTinyModel: true });
+    await openFile(page, 'a.txt');
+    await typeAtEnd(page, 'not saved');
+    await page.waitForTimeout(1500); // longer than a copy takes to be made
+    // Playwright gives up on a page that crashed: it is looked at from main.
+    const shown = () =>
+      outpost.inMain(async ({ BrowserWindow }) => {
+        const contents = BrowserWindow.getAllWindows()[0]?.webContents;
+        const nothing = new Promise((resolve) => setTimeout(resolve, 1000)); // a page that has died never answers
+        const text = await Promise.race([contents?.executeJavaScript('document.body.innerText'), nothing]);
+        return String(text).replaceAll('\u00a0', ' ');
+      });
+    const processId = () =>
+      outpost.inMain(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.webContents.getOSProcessId() ?? 0);
+    const before = await processId();
+    process.kill(before, 'SIGKILL');
+    await expect.poll(shown).toContain('The window stopped unexpectedly');
+    await expect.poll(shown).toContain('not saved');
+    expect(await processId()).not.toBe(before);
+  });
+
   test('a change on disk under unsaved text is merged, or a question, never a loss', async ({
     outpost,
     folder,

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import type { BrowserWindow } from 'electron';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { ErrorInfo } from '../common/errors.ts';
@@ -31,11 +32,12 @@ function kept() {
   const user = Promise.withResolvers<boolean>();
   const onClosing = vi.fn(() => page.promise);
   const onUnsafe = vi.fn(() => user.promise);
+  const onPageGone = vi.fn();
   keepMainWindow(
     { window: window as unknown as BrowserWindow, hasPicture: new Promise(() => {}) },
-    { zoomPercent: () => 100, place: null, onClosing, onUnsafe, onClosed: () => {}, onPageGone: () => {} },
+    { zoomPercent: () => 100, place: null, onClosing, onUnsafe, onClosed: () => {}, onPageGone },
   );
-  return { window, page, user, onClosing, onUnsafe };
+  return { window, page, user, onClosing, onUnsafe, onPageGone };
 }
 
 it('closes when everything typed is safe', async () => {
@@ -70,6 +72,15 @@ it('waits for the user as long as he thinks about text that is not safe, and ask
   expect(window.isClosed).toBe(false);
   window.close();
   expect(onClosing).toHaveBeenCalledTimes(2);
+});
+
+it('lets a page that died be buried before another one is loaded', async () => {
+  const { window, onPageGone } = kept();
+  window.webContents.emit('render-process-gone', {}, { reason: 'clean-exit' });
+  window.webContents.emit('render-process-gone', {}, { reason: 'oom' });
+  expect(onPageGone).not.toHaveBeenCalled();
+  await setImmediate();
+  expect(onPageGone.mock.calls).toEqual([['oom']]);
 });
 
 it('closes if the user does not mind', async () => {

@@ -89,7 +89,8 @@ export function keepMainWindow({ window, hasPicture }: OpenedWindow, options: Ma
       });
   });
   window.webContents.on('render-process-gone', (_event, { reason }) => {
-    if (reason !== 'clean-exit') options.onPageGone(reason);
+    // Not in the event itself: Chromium ends the whole app if a page is loaded while it buries the process of the last one.
+    if (reason !== 'clean-exit') setImmediate(() => !window.isDestroyed() && options.onPageGone(reason));
   });
 }
 
