@@ -33,6 +33,13 @@ function filled(): string {
   return path;
 }
 
+it('names the file that another program has locked', () => {
+  const path = filled();
+  const { database } = open(path);
+  database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  expect(() => openDatabase(path, nowMs)).toThrow(`${path} cannot be opened: database is locked.`);
+});
+
 it('makes a new file with all tables', () => {
   const { database, problem } = open(inFolder());
   expect(problem).toBeNull();

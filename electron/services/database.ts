@@ -36,7 +36,7 @@ export function openDatabase(path: string, nowMs: number): { database: DatabaseS
   try {
     return { database: openChecked(path), problem: null };
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isDamage(error)) throw unopened(path, error);
     const kept = `${path}.damaged-${nowMs}`;
     for (const suffix of ['', '-wal', '-shm']) {
       if (existsSync(path + suffix)) renameSync(path + suffix, kept + suffix);
@@ -49,6 +49,16 @@ export function openDatabase(path: string, nowMs: number): { database: DatabaseS
     };
     return { database: openChecked(path), problem };
   }
+}
+
+/** SQLite does not say which file. */
+function unopened(path: string, error: unknown): unknown {
+  const { errcode, message } = error as { errcode?: number; message: string };
+  if (errcode === undefined) return error;
+  return new Error(
+    `${path} cannot be opened: ${message}. Another program may be using it, or it may not be written here.`,
+    { cause: error },
+  );
 }
 
 class DamagedError extends Error {}
