@@ -165,3 +165,23 @@ test('who wants less motion gets none: no animation, no scrolling in steps, no b
   expect(await steps()).toBe(1);
   await expect(page.locator('.monaco-editor .cursors-layer').first()).toHaveClass(/cursor-solid/);
 });
+
+test('in a narrow window, or a large one shown three times as large, nothing of the title bar is covered', async ({
+  outpost,
+  folder,
+  picture,
+}) => {
+  await writeFiles(folder, { 'a.txt': 'a\n' });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
+  for (const width of [640, 453]) {
+    await page.setViewportSize({ width, height: 400 });
+    for (const name of ['Explorer', 'Search in files', 'Source control', 'Settings', 'Chat']) {
+      await page.getByRole('banner').getByRole('button', { name, exact: true }).click({ trial: true });
+    }
+    const end = (box: { x: number; width: number } | null) => (box?.x ?? 0) + (box?.width ?? 0);
+    const folderName = await page.getByRole('banner').getByRole('heading').boundingBox();
+    const search = await page.getByRole('banner').getByRole('button', { name: 'Go to file' }).boundingBox();
+    expect(end(folderName)).toBeLessThanOrEqual(search?.x ?? 0);
+    await picture(`${width} wide`);
+  }
+});
