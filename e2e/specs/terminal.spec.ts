@@ -56,6 +56,11 @@ test('a shell of one’s own: commands run in the folder, and their output goes 
   await expect(page.getByRole('dialog')).toContainText('One is open.');
   await page.keyboard.press('Escape');
 
+  // The tab of a new one is seen, however many there are.
+  for (let n = 2; n <= 15; n++) await terminal.getByRole('button', { name: 'New Terminal' }).click();
+  await expect(terminal.getByRole('tab', { name: '15:' })).toBeInViewport();
+  for (let n = 2; n <= 15; n++) await terminal.getByRole('button', { name: 'End This Terminal' }).click();
+
   await terminal.getByRole('button', { name: 'End This Terminal' }).click();
   await expect(terminal).toContainText('No terminal is open');
 });

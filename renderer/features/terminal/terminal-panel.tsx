@@ -20,6 +20,9 @@ const kPanelId = 'terminal-panel';
 export function TerminalPanel({ terminals, shortcut, onAttach, onHide }: TerminalPanelProps) {
   const { tabs, activeKey } = useStore(terminals.store);
   const hasScreen = tabs.some(({ key, hasScreen: has }) => key === activeKey && has);
+  useEffect(() => {
+    if (activeKey !== null) document.getElementById(`terminal-tab-${activeKey}`)?.scrollIntoView({ block: 'nearest' });
+  }, [activeKey]);
   return (
     <div className={styles.panel}>
       <div className={styles.bar}>
