@@ -67,4 +67,23 @@ test.describe('Chat', () => {
     await expect(second()).toContainText('The app ended during this reply.');
     await expect(second()).toContainText(seen);
   });
+
+  test('a question that is too long says so, and the next one is asked all the same', async ({ outpost, picture }) => {
+    const page = await outpost.launch({ hasTinyModel: true });
+    await expect(status(page)).toContainText('ready');
+    await ask(page, 'word '.repeat(60_000));
+    await expect(replies(page)).toContainText('Shorten the message');
+    await expect(page.getByRole('article', { name: 'Your question' })).toContainText('more characters)');
+    await picture('too long');
+    await ask(page, 'Hi');
+    await expect(replies(page).nth(1)).toHaveAttribute('aria-busy', 'false');
+    await expect(replies(page).nth(1)).not.toContainText('Shorten the message');
+
+    // So long that nothing could take it: it stays where it is typed.
+    await message(page).fill('word '.repeat(210_000));
+    await expect(page.getByText('this one has 1,050,000.')).toBeVisible();
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('button', { name: 'Send', exact: true })).toBeDisabled();
+    expect((await message(page).inputValue()).length).toBe(1_050_000);
+  });
 });

@@ -1,8 +1,20 @@
 // What goes to the model with a question: files, selections, folders and changes, each as a fenced block with its name.
 import type { Attachment } from '../../../electron/common/app-contract.ts';
+import { formatCount } from '../../lib/format.ts';
 
 /** One attachment may not fill the context by itself; the rest is cut off, and says so. */
 export const kLongestAttachment = 200_000;
+
+/** With what is attached. No context holds more, and neither does the contract with the engine. */
+const kLongestQuestion = 1_000_000;
+
+/** Why a question cannot be asked; null if it can. */
+export function tooLong(text: string, attachments: readonly Attachment[] = []): string | null {
+  const nChars = attachments.reduce((sum, attachment) => sum + attachment.text.length, text.length);
+  if (nChars <= kLongestQuestion) return null;
+  const most = formatCount(kLongestQuestion);
+  return `A question can have ${most} characters with what is attached; this one has ${formatCount(nChars)}.`;
+}
 
 export function attach(kind: Attachment['kind'], label: string, text: string): Attachment {
   const isCut = text.length > kLongestAttachment;

@@ -20,6 +20,7 @@ import { Button, IconButton } from '../../ui/button.tsx';
 import { Menu, type MenuAction } from '../../ui/menu.tsx';
 import { ProgressBar } from '../../ui/progress.tsx';
 import { Tooltip } from '../../ui/tooltip.tsx';
+import { tooLong } from './attachments.ts';
 import type { QueuedQuestion } from './chat-state.ts';
 import styles from './composer.module.css';
 import type { DraftStore } from './draft-store.ts';
@@ -52,21 +53,10 @@ interface ComposerProps {
 const kHighShare = 0.85;
 
 export function Composer(props: ComposerProps) {
-  const {
-    inputRef,
-    draft,
-    blockedReason,
-    note,
-    noteAction,
-    isReplying,
-    queue,
-    attachActions,
-    onSend,
-    onUnqueue,
-    onStop,
-  } = props;
+  const { inputRef, draft, note, noteAction, isReplying, queue, attachActions, onSend, onUnqueue, onStop } = props;
   const { attachments, context: withDraft } = useStore(draft.store);
   const [text, setText] = useState('');
+  const blockedReason = tooLong(text, attachments) ?? props.blockedReason;
   const canSend = text.trim() !== '' && blockedReason === null;
   const send = () => {
     if (!canSend) return;

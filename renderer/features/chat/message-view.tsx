@@ -5,9 +5,11 @@ import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import { formatCount, formatDuration, formatRate } from '../../lib/format.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
 import { Notice } from '../../ui/notice.tsx';
+import { tooLong } from './attachments.ts';
 import { AttachmentIcon } from './composer.tsx';
 import { Markdown, type MarkdownActions } from './markdown.tsx';
 import styles from './message-view.module.css';
+import { shownQuestion } from './messages.ts';
 import { splitReasoning } from './reasoning.ts';
 
 /** What else stands in the place of a message. */
@@ -26,7 +28,9 @@ interface QuestionProps {
 export const Question = memo(function Question({ message, branches, canEdit, onResend }: QuestionProps) {
   const [draft, setDraft] = useState<string | null>(null);
   if (draft !== null) {
+    const problem = tooLong(draft, message.attachments);
     const send = () => {
+      if (problem !== null) return;
       setDraft(null);
       onResend(message.id, draft);
     };
@@ -50,11 +54,13 @@ export const Question = memo(function Question({ message, branches, canEdit, onR
           }}
         />
         <div className={styles.editActions}>
-          <span className={styles.editHint}>The earlier question and its answers stay as a branch.</span>
+          <span role="status" className={styles.editHint}>
+            {problem ?? 'The earlier question and its answers stay as a branch.'}
+          </span>
           <Button kind="quiet" onClick={() => setDraft(null)}>
             Cancel
           </Button>
-          <Button kind="primary" disabled={draft.trim() === ''} onClick={send}>
+          <Button kind="primary" disabled={draft.trim() === '' || problem !== null} onClick={send}>
             Send
           </Button>
         </div>
@@ -72,7 +78,7 @@ export const Question = memo(function Question({ message, branches, canEdit, onR
           ))}
         </ul>
       ) : null}
-      <p className={styles.questionText}>{message.content}</p>
+      <p className={styles.questionText}>{shownQuestion(message.content)}</p>
       <BranchSwitch id={message.id} branches={branches} what="question" />
       {canEdit ? (
         <IconButton label="Edit and send again" className={styles.pencil} onClick={() => setDraft(message.content)}>

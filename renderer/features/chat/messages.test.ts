@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
-import { safeLink, titleFrom, toChatMessages } from './messages.ts';
+import { safeLink, shownQuestion, titleFrom, toChatMessages } from './messages.ts';
 
 function message(role: 'user' | 'assistant', content: string): StoredMessage {
   return {
@@ -27,6 +27,17 @@ describe('toChatMessages', () => {
     expect(toChatMessages('', turns)).toEqual([{ role: 'user', content: 'a\n\nb' }]);
   });
 
+  it('leaves out a question that was too long, so that the next one can be asked', () => {
+    const full = { code: 'CONTEXT_FULL', message: 'The message has 9,000 tokens.' } as const;
+    const failed: StoredMessage = { ...message('assistant', ''), status: 'failed', error: full };
+    const turns = [message('user', 'long'), failed, message('user', 'b')];
+    expect(toChatMessages('', turns)).toEqual([{ role: 'user', content: 'b' }]);
+    // Asked again it is the last: it goes to the model once more.
+    expect(toChatMessages('', [message('user', 'long')])).toEqual([{ role: 'user', content: 'long' }]);
+    const cut = { ...failed, content: 'The beginning' };
+    expect(toChatMessages('', [message('user', 'a'), cut]).length).toBe(2);
+  });
+
   it('keeps a partial reply', () => {
     const turns = [message('user', 'a'), message('assistant', 'par'), message('user', 'b')];
     expect(toChatMessages('', turns).map((turn) => turn.role)).toEqual(['user', 'assistant', 'user']);
@@ -46,6 +57,13 @@ describe('toChatMessages', () => {
     toChatMessages('', turns);
     expect(turns[0]?.content).toBe('a');
   });
+});
+
+it('shows the start of a question that is too long to be laid out', () => {
+  expect(shownQuestion('short')).toBe('short');
+  const shown = shownQuestion('x'.repeat(2_000_000));
+  expect(shown.length).toBeLessThan(21_000);
+  expect(shown).toMatch(/x…\n\n\(1.980.000 more characters\)$/);
 });
 
 describe('titleFrom', () => {

@@ -1,20 +1,24 @@
 // Pure functions over the messages of a conversation.
 import type { StoredMessage } from '../../../electron/common/app-contract.ts';
 import type { ChatMessage } from '../../../electron/common/engine-contract.ts';
+import { formatCount } from '../../lib/format.ts';
 import { withAttachments } from './attachments.ts';
 import { splitReasoning } from './reasoning.ts';
 
 /**
  * What the model sees: the system prompt, then the turns in alternation. Chat templates of several model families
- * refuse two messages of one role in a row, so a question whose answer failed is joined with the next question. What it
+ * refuse two messages of one role in a row, so a question whose answer failed is joined with the next question; one that
+ * was too long by itself is left out, or no later question could be asked. What it
  * thought goes apart from what it answered: its template knows whether it wants to see it again.
  */
 export function toChatMessages(systemPrompt: string, messages: readonly StoredMessage[]): ChatMessage[] {
   const result: ChatMessage[] = [];
   if (systemPrompt.trim() !== '') result.push({ role: 'system', content: systemPrompt });
-  for (const { role, content: text, attachments } of messages) {
-    const { reasoning, answer } = role === 'assistant' ? splitReasoning(text) : { reasoning: '', answer: text };
-    const content = withAttachments(answer, attachments);
+  for (const [i, { role, content: text, attachments }] of messages.entries()) {
+    const answer = messages[i + 1];
+    if (role === 'user' && answer?.error?.code === 'CONTEXT_FULL' && answer.content.trim() === '') continue;
+    const { reasoning, answer: said } = role === 'assistant' ? splitReasoning(text) : { reasoning: '', answer: text };
+    const content = withAttachments(said, attachments);
     if (content.trim() === '') continue;
     const last = result.at(-1);
     if (last?.role === role) last.content += `\n\n${content}`;
@@ -28,6 +32,16 @@ export function originalOf(messages: readonly StoredMessage[]): string | undefin
   const attachments = messages.findLast(({ role }) => role === 'user')?.attachments ?? [];
   const [code, ...others] = attachments.filter(({ kind }) => ['file', 'selection', 'symbol'].includes(kind));
   return others.length === 0 ? code?.text : undefined;
+}
+
+/** A window takes seconds to lay out megabytes. */
+const kMostShown = 20_000;
+
+/** The question as it is shown: of a very long one the start. */
+export function shownQuestion(content: string): string {
+  const nHidden = content.length - kMostShown;
+  if (nHidden <= 0) return content;
+  return `${content.slice(0, kMostShown).toWellFormed()}…\n\n(${formatCount(nHidden)} more characters)`;
 }
 
 const kLongestTitle = 60;
