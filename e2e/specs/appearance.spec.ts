@@ -1,7 +1,7 @@
 import { expect, test, writeFiles } from '../support/app.ts';
 import { violations } from '../support/axe.ts';
 import { storeConversation } from '../support/conversations.ts';
-import { ask, openFile, replies } from '../support/window.ts';
+import { ask, file, openFile, replies, tab } from '../support/window.ts';
 
 test('readable, and named for assistive technology, from the welcome to a reply', async ({
   outpost,
@@ -166,13 +166,21 @@ test('who wants less motion gets none: no animation, no scrolling in steps, no b
   await expect(page.locator('.monaco-editor .cursors-layer').first()).toHaveClass(/cursor-solid/);
 });
 
-test('in a narrow window, or a large one shown three times as large, nothing of the title bar is covered', async ({
+test('in a narrow window, or a large one shown three times as large, nothing of the title bar or of the active tab is covered', async ({
   outpost,
   folder,
   picture,
 }) => {
-  await writeFiles(folder, { 'a.txt': 'a\n' });
+  const names = Array.from({ length: 12 }, (_, i) => `file-${i}.txt`);
+  await writeFiles(folder, Object.fromEntries(names.map((name) => [name, 'a\n'])));
   const page = await outpost.launch({ folder, hasTinyModel: true });
+  // Beside the last of many tabs is the button that closes it.
+  for (const name of names) await file(page, name).click();
+  const close = page
+    .getByRole('tablist')
+    .locator('div', { has: tab(page, 'file-11.txt') })
+    .getByTitle('Close');
+  await expect(close).toBeInViewport({ ratio: 1 });
   for (const width of [640, 453]) {
     await page.setViewportSize({ width, height: 400 });
     for (const name of ['Explorer', 'Search in files', 'Source control', 'Settings', 'Chat']) {

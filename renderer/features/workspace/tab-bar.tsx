@@ -29,8 +29,9 @@ export function TabBar({ buffers, activeId, isRight, panelId, onPicked }: TabBar
   const labels = tabLabels(open);
 
   useEffect(() => {
+    // With the button that closes it, which is beside the tab itself.
     if (activeId !== null)
-      host.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      host.current?.querySelector('[data-active="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }, [activeId]);
 
   if (open.length === 0) return null;
