@@ -45,6 +45,25 @@ describe('changes on disk', () => {
     expect(active().isDirty).toBe(false);
   });
 
+  it('reads a file that changes all the time once at a time, and has its last text', async () => {
+    await buffers.open('b.txt');
+    const read = workspace.api.read;
+    let nReads = 0;
+    workspace.api.read = async (input) => {
+      nReads += 1;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return read(input);
+    };
+    const looks = [];
+    for (let i = 0; i < 50; i++) {
+      workspace.put('b.txt', `line ${i}`);
+      looks.push(buffers.filesChanged(['b.txt']));
+    }
+    await Promise.all(looks);
+    expect(nReads).toBe(2);
+    expect(texts.text(active().id)).toBe('line 49');
+  });
+
   it('marks an unsaved buffer and leaves its text alone', async () => {
     const id = await openAndType('b.txt', 'mine');
     workspace.put('b.txt', 'theirs');

@@ -18,6 +18,11 @@ export interface OpenBuffers {
   discard(id: string): void;
 }
 
+/** Between two looks at a file, in multiples of what one took. */
+const kPauseShare = 4;
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 interface BufferDiskDeps {
   workspace: WorkspaceApi;
   texts: TextStore;
@@ -51,6 +56,8 @@ export class BufferDisk {
   readonly #deps: BufferDiskDeps;
   /** By buffer, the text of its `version`; none of what is too long to be merged. */
   readonly #bases = new Map<string, string>();
+  /** Buffers that are being compared with the disk, and whether their file has changed again since that began. */
+  readonly #comparing = new Map<string, boolean>();
   /** By buffer, oldest first, since it was saved or read. */
   readonly #merges = new Map<string, Merge[]>();
 
@@ -126,8 +133,26 @@ export class BufferDisk {
     }
   }
 
-  /** A file that may have changed: a clean buffer follows, a dirty one merges or is marked. */
-  async compare(id: string, path: string): Promise<void> {
+  /**
+   * A file that may have changed: a clean buffer follows, a dirty one merges or is marked. Once at a time, with pauses: a
+   * log of megabytes that grows all the time is read again and again, and must leave time for keys.
+   */
+  async compare(id: string): Promise<void> {
+    if (this.#comparing.has(id)) return void this.#comparing.set(id, true);
+    try {
+      for (let isChanged = true; isChanged; isChanged = this.#comparing.get(id) ?? false) {
+        this.#comparing.set(id, false);
+        const startMs = performance.now();
+        const path = this.#buffers.get(id)?.path;
+        if (path) await this.#compare(id, path);
+        if (this.#comparing.get(id)) await sleep(kPauseShare * (performance.now() - startMs));
+      }
+    } finally {
+      this.#comparing.delete(id);
+    }
+  }
+
+  async #compare(id: string, path: string): Promise<void> {
     try {
       const file = await this.#deps.workspace.read({ path });
       const buffer = this.#buffers.get(id);

@@ -279,7 +279,7 @@ export class BuffersStore {
   async filesChanged(paths: readonly string[]): Promise<void> {
     const changed = new Set(paths);
     const open = this.all().filter(({ path, status }) => path !== null && changed.has(path) && status === 'ready');
-    await Promise.all(open.map(({ id, path }) => this.#disk.compare(id, path ?? '')));
+    await Promise.all(open.map(({ id }) => this.#disk.compare(id)));
   }
 
   #add(buffer: Buffer): void {
