@@ -197,6 +197,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
 
   /** Opens a folder after everything typed is safe. */
   async openFolder(recentRoot?: string): Promise<void> {
+    await this.#session.isOpened;
     if (await this.#session.flush()) return; // what is open now would be lost; a notice says why
     await this.attempt(async () => {
       const opened = await this.api.app.workspace.open(recentRoot === undefined ? {} : { recentRoot });
@@ -205,6 +206,7 @@ export class AppModel<Texts extends TextStore = TextStore> {
   }
 
   async closeFolder(): Promise<void> {
+    await this.#session.isOpened;
     if (await this.#session.flush()) return;
     await this.attempt(async () => {
       await this.api.app.workspace.close();

@@ -16,6 +16,8 @@ export class SessionKeeper {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Nothing is stored while a session is being restored: it would be half of one. */
   #isOpening = true;
+  /** Folders are opened one after the other: of two at once the tabs and the unsaved texts would be mixed. */
+  #opened: Promise<void> = Promise.resolve();
 
   constructor(model: Model, backups: Backups) {
     this.#model = model;
@@ -30,8 +32,19 @@ export class SessionKeeper {
     model.ui.subscribe((now, before) => now.layout !== before.layout && changed());
   }
 
+  /** Resolves when everything is back of the folder that is being opened. */
+  get isOpened(): Promise<void> {
+    return this.#opened;
+  }
+
   /** Replaces what is open by the session of `workspace`. Unsaved text must have been flushed before. */
-  async open(workspace: WorkspaceInfo | null): Promise<void> {
+  open(workspace: WorkspaceInfo | null): Promise<void> {
+    const isOpened = this.#opened.then(() => this.#open(workspace));
+    this.#opened = isOpened.catch(() => {});
+    return isOpened;
+  }
+
+  async #open(workspace: WorkspaceInfo | null): Promise<void> {
     const { api, buffers, tree, chat, ui } = this.#model;
     clearTimeout(this.#timer);
     this.#isOpening = true;
