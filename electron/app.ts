@@ -45,14 +45,15 @@ function folderArgument(args: readonly string[], cwd: string): string | null {
   return folders.find((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory()) ?? null;
 }
 
-/** @returns what hears of every request of the window that was stopped */
-export async function startApp({
-  bundle,
-  preload,
-  opened: first,
-  broker,
-  onStarted,
-}: AppStart): Promise<(url: string) => void> {
+/** What hears of events that come to main before it as well. */
+export interface StartedApp {
+  /** A request of the window was stopped. */
+  requestBlocked: (url: string) => void;
+  /** The user started the app while it runs. */
+  startedAgain: (args: readonly string[], cwd: string) => void;
+}
+
+export async function startApp({ bundle, preload, opened: first, broker, onStarted }: AppStart): Promise<StartedApp> {
   const dataDirectory = app.getPath('userData');
   const events = new AppEvents();
   const settings = new SettingsFile(join(dataDirectory, 'settings.json'));
@@ -249,14 +250,6 @@ export async function startApp({
     broker.setWindow(opened.window);
     keep(opened);
   });
-  app.on('second-instance', (_event, args, cwd) => {
-    if (window?.isMinimized()) window.restore();
-    window?.focus();
-    const folder = folderArgument(args, cwd);
-    if (folder === null) return;
-    workspaces.addRecent(folder);
-    events.push({ type: 'openRequest', root: folder });
-  });
   app.on('window-all-closed', () => app.quit());
   let hasStopped = false;
   app.on('will-quit', (event) => {
@@ -270,5 +263,15 @@ export async function startApp({
     });
   });
 
-  return (url) => network.blocked('window', url);
+  return {
+    requestBlocked: (url) => network.blocked('window', url),
+    startedAgain: (args, cwd) => {
+      if (window?.isMinimized()) window.restore();
+      window?.focus();
+      const folder = folderArgument(args, cwd);
+      if (folder === null) return;
+      workspaces.addRecent(folder);
+      events.openRequest(folder);
+    },
+  };
 }

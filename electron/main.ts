@@ -5,6 +5,7 @@ import { enableCompileCache, flushCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { app, dialog, Menu, session } from 'electron';
+import type { StartedApp } from './app.ts';
 import { PortBroker } from './ipc/port-broker.ts';
 import { appOrigin, registerAppScheme, serveApp } from './windows/app-protocol.ts';
 import { openMainWindow } from './windows/main-window.ts';
@@ -15,11 +16,12 @@ const bundle = import.meta.dirname;
 /** A page that has not asked for its ports by then has trouble of its own; the app is loaded all the same. */
 const kLongestWaitMs = 1000;
 
+const started = Promise.withResolvers<StartedApp>();
+
 async function start(): Promise<void> {
   mkdirSync(app.getPath('userData'), { recursive: true });
   serveApp(join(bundle, 'renderer'));
-  const blocked = Promise.withResolvers<(url: string) => void>();
-  lockSession(session.defaultSession, (url) => void blocked.promise.then((write) => write(url)));
+  lockSession(session.defaultSession, (url) => void started.promise.then((app) => app.requestBlocked(url)));
   const preload = join(bundle, 'preload.cjs');
   const opened = openMainWindow(preload);
   const broker = new PortBroker(appOrigin);
@@ -30,11 +32,12 @@ async function start(): Promise<void> {
   // The rest when the page has all its scripts, which come from this process: the page runs them meanwhile.
   await Promise.race([broker.isAsked, setTimeout(kLongestWaitMs)]);
   const { startApp } = await import('./app.ts');
-  blocked.resolve(await startApp({ bundle, preload, opened, broker, onStarted: flushCompileCache }));
+  started.resolve(await startApp({ bundle, preload, opened, broker, onStarted: flushCompileCache }));
 }
 
 if (process.env.OUTPOST_USER_DATA) app.setPath('userData', resolve(process.env.OUTPOST_USER_DATA));
 if (app.requestSingleInstanceLock()) {
+  app.on('second-instance', (_event, args, cwd) => void started.promise.then((app) => app.startedAgain(args, cwd)));
   registerAppScheme();
   // Electron would build one of its own.
   Menu.setApplicationMenu(null);

@@ -16,6 +16,12 @@ it('keeps notices from before there was a window for the first one, once', async
   expect((await second.next()).value).toEqual(command('later'));
 });
 
+it('keeps a folder that the user started the app with before there was a window', async () => {
+  const events = new AppEvents();
+  events.openRequest('/other');
+  expect((await events.subscribe(undefined, []).next()).value).toEqual({ type: 'openRequest', root: '/other' });
+});
+
 it('is heard from the moment a window subscribes, and not after it left', async () => {
   const events = new AppEvents();
   expect(events.isHeard).toBe(false);

@@ -5,7 +5,7 @@ import { EventStream } from '../common/event-stream.ts';
 
 export class AppEvents {
   readonly #stream = new EventStream<AppEvent>();
-  /** Notices from before there was a window to show them. */
+  /** From before there was a window to hear of it. */
   readonly #early: AppEvent[] = [];
 
   /** Whether a page listens. */
@@ -19,7 +19,15 @@ export class AppEvents {
 
   /** Shown now, or as soon as there is a window. */
   notice(notice: ErrorInfo): void {
-    const event: AppEvent = { type: 'notice', notice };
+    this.#tell({ type: 'notice', notice });
+  }
+
+  /** The user started the app again, with a folder. */
+  openRequest(root: string): void {
+    this.#tell({ type: 'openRequest', root });
+  }
+
+  #tell(event: AppEvent): void {
     if (this.isHeard) this.push(event);
     else this.#early.push(event);
   }
