@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rgPath } from '@vscode/ripgrep';
@@ -53,6 +54,37 @@ it('answers that no folder is open to every call, before and after', async () =>
   await control.setRoot({ root: null });
   expect(await all()).toEqual(refused);
 });
+
+const hasGit = spawnSync('git', ['--version']).status === 0;
+
+it.skipIf(!hasGit)(
+  'hears of commits and switches in a worktree, and from a folder inside of a repository',
+  async () => {
+    const { client, control, root } = await opened({ 'sub/a.txt': 'a\n' });
+    const git = (cwd: string, ...args: string[]) => {
+      const identity = ['-c', 'user.name=A', '-c', 'user.email=a@b.c'];
+      execFileSync('git', [...identity, ...args], { cwd: join(root, cwd), stdio: 'pipe' });
+    };
+    git('.', 'init', '--quiet', '--initial-branch=main');
+    git('.', 'add', '.');
+    git('.', 'commit', '--quiet', '-m', 'first');
+    git('.', 'worktree', 'add', '--quiet', '-b', 'other', 'tree');
+    for (const [folder, name] of [
+      ['sub', 'next'],
+      ['tree', 'third'],
+    ] as const) {
+      await control.setRoot({ root: join(root, folder) });
+      const events = await client.watch();
+      expect(await client.git.status()).toMatchObject({ branch: folder === 'sub' ? 'main' : 'other' });
+      git(folder, 'switch', '--quiet', '--create', name);
+      const isOfGit = (event: WorkspaceEvent) => event.type === 'changed' && event.directories.includes('.git');
+      await nextEvent(events, isOfGit);
+      await expect.poll(() => client.git.status()).toMatchObject({ branch: name });
+      await events.return?.();
+    }
+  },
+  20_000,
+);
 
 it('finds the part of another file that looks like a text', async () => {
   const { client } = await opened({ 'a.ts': 'move(ship, harbour);', 'b.ts': 'sink(ship);\nmove(ship, harbour);' });

@@ -61,10 +61,12 @@ export class Workspace {
       })),
       search: os.search.handler(({ input, signal }) => search(this.#searchProgram, this.#openRoot(), input, signal)),
       git: {
-        // Its folder says when a terminal, or another program, commits or switches.
-        status: os.git.status.handler(async ({ signal }) => {
-          await this.#watch('.git');
-          return gitStatus(this.#openRoot(), signal);
+        status: os.git.status.handler(({ signal }) => {
+          const root = this.#openRoot();
+          const watcher = this.#watcher;
+          return gitStatus(root, signal, (gitFolder) => {
+            if (watcher === this.#watcher) watcher?.add('.git', gitFolder);
+          });
         }),
         stage: os.git.stage.handler(({ input }) => done(stage(this.#openRoot(), input.paths, input))),
         unstage: os.git.unstage.handler(({ input }) => done(unstage(this.#openRoot(), input.paths, input))),

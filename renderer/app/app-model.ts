@@ -183,6 +183,8 @@ export class AppModel<Texts extends TextStore = TextStore> {
       },
       forever,
     );
+    // Who comes back from another program may have changed files there in folders that are not watched.
+    window.addEventListener('focus', () => this.git.changed());
     this.settings.store.subscribe((now, before) => {
       if (now.inlineCompletion !== before.inlineCompletion) this.completion.reset();
     });

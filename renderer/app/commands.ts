@@ -110,6 +110,7 @@ function actions(model: AppModel, regions: Regions): Record<CommandId, Actions> 
       run: () => {
         ui.setState({ isSideShown: true, sideView: 'git' });
         focusRegion('git');
+        model.git.changed(); // folders that nobody has opened are not watched
       },
       isEnabled: hasFolder,
     },

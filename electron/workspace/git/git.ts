@@ -12,6 +12,8 @@ import { type GitOptions, runGit, runGitOrThrow, withoutPrograms } from './run-g
 const mostFiles = 5000;
 
 interface Repository {
+  /** Where it keeps what is checked out: of a worktree, and seen from a folder inside, not the “.git” of the folder. */
+  gitFolder: string;
   /** Of the open folder in it, with "/" at its end, or "". */
   prefix: string;
   filters: string[];
@@ -20,14 +22,15 @@ interface Repository {
 
 /** @returns null outside of any repository */
 async function repositoryOf(root: string): Promise<Repository | null> {
-  const found = await runGit(['rev-parse', '--show-toplevel', '--show-prefix', '--git-path', 'hooks'], { cwd: root });
+  const asked = ['--show-toplevel', '--show-prefix', '--git-path', 'hooks', '--absolute-git-dir'];
+  const found = await runGit(['rev-parse', ...asked], { cwd: root });
   if (found.code !== 0) {
     if (/not a git repository \(|must be run in a work tree/.test(found.complaint)) return null;
     // Ownership, damage, a “.git” that leads nowhere: git's words say it best.
     await runGitOrThrow(['rev-parse', '--show-toplevel'], { cwd: root });
     return null;
   }
-  const [top = '', prefix = '', hooks = ''] = found.output.toString('utf8').split('\n');
+  const [top = '', prefix = '', hooks = '', gitFolder = ''] = found.output.toString('utf8').split('\n');
   // A configuration may name another folder as the work tree.
   if (!isInside(await realpath(top), root)) return null;
   const keys = await localKeys(root);
@@ -35,7 +38,7 @@ async function repositoryOf(root: string): Promise<Repository | null> {
   const signs = keys.some((key) => /^gpg\.|^commit\.gpgsign$/i.test(key)) ? ['signing'] : [];
   const hookNames = await hooksIn(resolve(root, hooks));
   const programs = [...hookNames, ...[...filters].map((name) => `filter ${name}`), ...signs];
-  return { prefix, filters: [...filters], programs };
+  return { gitFolder, prefix, filters: [...filters], programs };
 }
 
 /** The keys that the repository itself sets, and not the user. Reading them runs nothing. */
@@ -50,7 +53,12 @@ async function hooksIn(folder: string): Promise<string[]> {
   return names.filter((name) => /^[\w-]+$/.test(name)).sort();
 }
 
-export async function gitStatus(root: string, signal: AbortSignal | undefined): Promise<GitStatus> {
+/** @param watch gets the folder in which something changes when a terminal, or another program, commits or switches */
+export async function gitStatus(
+  root: string,
+  signal: AbortSignal | undefined,
+  watch: (gitFolder: string) => void = () => {},
+): Promise<GitStatus> {
   let repository: Repository | null;
   try {
     repository = await repositoryOf(root);
@@ -59,6 +67,7 @@ export async function gitStatus(root: string, signal: AbortSignal | undefined): 
     throw error;
   }
   if (repository === null) return { state: 'noRepository' };
+  watch(repository.gitFolder); // before the look: a change between the two is told instead of missed
   const { files, submodules: _own, ...head } = await lookAt(root, repository, signal);
   return {
     state: 'repository',
