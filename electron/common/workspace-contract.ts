@@ -82,9 +82,9 @@ export const workspaceContract = {
   trash: procedure.input(onPath).output(z.object({ id: z.string() })),
   /** Moves what was trashed back to where it was. @throws NOT_FOUND, FILE_EXISTS */
   restore: procedure.input(z.object({ id: z.string().max(64) })).output(z.object({ path: relativePathSchema })),
-  /** Paths of files below the root for quick open, ignored folders left out; `truncated` past the limit. */
+  /** Paths of files below a folder, for quick open the root, ignored folders left out; `truncated` past the limit. */
   findFiles: procedure
-    .input(z.object({ limit: z.int().min(1).max(100_000) }))
+    .input(z.object({ limit: z.int().min(1).max(100_000), below: relativePathSchema.default('') }))
     .output(z.object({ paths: z.array(relativePathSchema), truncated: z.boolean() })),
   /**
    * The part of another file of the same language, of those near by, that looks most like `text`, which is where somebody

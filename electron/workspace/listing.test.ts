@@ -74,6 +74,15 @@ describe('findFiles', () => {
     expect(await findFiles(root, 3)).toEqual({ paths: ['a', 'b', 'c/d'], truncated: false });
   });
 
+  it('finds those below a folder, and refuses one outside', async () => {
+    const root = temporaryFolder({ a: '', 'b/c/d': '', 'b/e': '' });
+    symlinkSync(temporaryFolder({ secret: '' }), join(root, 'out'));
+    expect(await findFiles(root, 2, 'b')).toEqual({ paths: ['b/e', 'b/c/d'], truncated: false });
+    for (const outside of ['..', 'out']) {
+      await expect(findFiles(root, 100, outside)).rejects.toMatchObject({ code: 'OUTSIDE_WORKSPACE' });
+    }
+  });
+
   it('offers links to files, but neither follows nor offers links to folders', async () => {
     const root = temporaryFolder({ 'folder/a': '' });
     symlinkSync('..', join(root, 'folder', 'up'));

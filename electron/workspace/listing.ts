@@ -39,10 +39,18 @@ async function toEntry(entry: Dirent, location: string, parent: string): Promise
   };
 }
 
-/** Breadth first, so that a limit keeps what is near the root. Links to folders are neither followed nor listed. */
-export async function findFiles(root: string, limit: number): Promise<{ paths: string[]; truncated: boolean }> {
+/**
+ * Breadth first, so that a limit keeps what is near the top. Links to folders are neither followed nor listed.
+ * @param below a folder in `root` @throws OUTSIDE_WORKSPACE
+ */
+export async function findFiles(
+  root: string,
+  limit: number,
+  below = '',
+): Promise<{ paths: string[]; truncated: boolean }> {
+  if (below !== '') await onFile(below, 'listed', () => resolveInside(root, below));
   const paths: string[] = [];
-  const waiting = [''];
+  const waiting = [below];
   for (let directory = waiting.shift(); directory !== undefined; directory = waiting.shift()) {
     const entries = await readdir(join(root, directory), { withFileTypes: true }).catch(() => []);
     for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {

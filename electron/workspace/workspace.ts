@@ -55,7 +55,7 @@ export class Workspace {
       restore: os.restore.handler(async ({ input: { id } }) => ({
         path: await this.#trash.restore(this.#openRoot(), id),
       })),
-      findFiles: os.findFiles.handler(({ input: { limit } }) => findFiles(this.#openRoot(), limit)),
+      findFiles: os.findFiles.handler(({ input: { limit, below } }) => findFiles(this.#openRoot(), limit, below)),
       similar: os.similar.handler(async ({ input, signal }) => ({
         part: await this.#similarParts.find(this.#openRoot(), input, signal),
       })),

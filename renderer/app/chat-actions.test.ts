@@ -48,6 +48,14 @@ it('attaches the file, the selection with its lines, and the declaration around 
   ]);
 });
 
+it('attaches a folder of which the first files of the whole folder tell nothing', async () => {
+  const first = Array.from({ length: 20_000 }, (_, i) => [`a/${i}.txt`, ''] as const);
+  const large = new FakeWorkspace({ ...Object.fromEntries(first), 'z/last.txt': '' });
+  model = { ...model, api: { workspace: large.api } } as unknown as AppModel;
+  await attachPath(model, 'z', true);
+  expect(attached).toEqual([{ kind: 'folder', label: 'z', text: 'z/last.txt' }]);
+});
+
 it('attaches a folder as the list of what is in it', async () => {
   await attachPath(model, 'src', true);
   expect(attached).toEqual([{ kind: 'folder', label: 'src', text: 'src/check.js\nsrc/deep/b.js' }]);

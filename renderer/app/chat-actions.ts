@@ -57,9 +57,8 @@ export async function attachPath(model: AppModel, path: string, isFolder: boolea
   const { draft, api } = model;
   await model.attempt(async () => {
     if (isFolder) {
-      const { paths } = await api.workspace.findFiles({ limit: kMostFolderPaths });
-      const below = paths.filter((found) => found.startsWith(`${path}/`));
-      draft.attach(attach('folder', path, below.join('\n')));
+      const { paths } = await api.workspace.findFiles({ limit: kMostFolderPaths, below: path });
+      draft.attach(attach('folder', path, paths.join('\n')));
     } else draft.attach(attach('file', path, (await api.workspace.read({ path })).text));
   });
   focusChat(model);

@@ -75,10 +75,10 @@ export class FakeWorkspace {
       if (this.#directories.delete(from)) this.#directories.add(to);
       return {};
     },
-    findFiles: async ({ limit }) => ({
-      paths: [...this.#files.keys()].slice(0, limit),
-      truncated: this.#files.size > limit,
-    }),
+    findFiles: async ({ limit, below = '' }) => {
+      const found = [...this.#files.keys()].filter((path) => below === '' || path.startsWith(`${below}/`));
+      return { paths: found.slice(0, limit), truncated: found.length > limit };
+    },
     similar: async () => ({ part: null }),
     search: async (query) => toStream(this.#search(query)),
     trash: async ({ path }) => {
