@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder, tree } from '../testing/temporary-folder.ts';
 import { Trash, trashInfo } from './trash.ts';
 
@@ -16,6 +17,21 @@ describe.skipIf(process.platform !== 'linux')('the trash', () => {
     expect(await trash.restore(root, id)).toBe('src/a b%.ts');
     expect(readFileSync(join(root, 'src/a b%.ts'), 'utf8')).toBe('text');
     expect(tree(home)).toEqual(['files/', 'info/']);
+  });
+
+  // Only the superuser can mount a disk.
+  it.skipIf(process.getuid?.() !== 0)('says that a disk takes nothing, and leaves the file there', async () => {
+    const root = temporaryFolder();
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', root]);
+    onTestFinished(() => void execFileSync('umount', ['--lazy', root]));
+    writeFileSync(join(root, 'a.txt'), 'kept');
+    execFileSync('mount', ['-o', 'remount,ro', root]);
+    const put = new Trash(temporaryFolder()).put(root, 'a.txt');
+    await expect(put).rejects.toMatchObject({
+      code: 'FILE_READ_ONLY',
+      message: 'a.txt is on a read-only file system.',
+    });
+    expect(readFileSync(join(root, 'a.txt'), 'utf8')).toBe('kept');
   });
 
   it('keeps entries of one name apart', async () => {

@@ -89,7 +89,8 @@ export class Trash {
 
 async function file(folder: string, entry: string, from: string): Promise<Pick<Trashed, 'location' | 'note'>> {
   const [files, info] = [join(folder, 'files'), join(folder, 'info')];
-  for (const needed of [folder, files, info]) await mkdir(needed, { recursive: true, mode: 0o700 });
+  // Not `recursive`, which says of a read-only disk that something does not exist.
+  for (const needed of [folder, files, info]) await mkdir(needed, { mode: 0o700 }).catch(ignoreExisting);
   for (let n = 1; ; n++) {
     const name = n === 1 ? basename(entry) : `${basename(entry)}.${n}`;
     const note = join(info, `${name}.trashinfo`);
@@ -113,6 +114,10 @@ async function file(folder: string, entry: string, from: string): Promise<Pick<T
     }
     return { location, note };
   }
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
 }
 
 async function moveTo(folder: string, entry: string): Promise<Pick<Trashed, 'location' | 'note'>> {
