@@ -1,5 +1,10 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from '../support/app.ts';
 import { ask, message, replies, status, stopButton } from '../support/window.ts';
+
+const run = promisify(execFile);
 
 /** A reply without regard to how lines are broken, and without the button that only the last one has. */
 const words = (text: string) =>
@@ -85,5 +90,22 @@ test.describe('Chat', () => {
     await page.keyboard.press('Enter');
     await expect(page.getByRole('button', { name: 'Send', exact: true })).toBeDisabled();
     expect((await message(page).inputValue()).length).toBe(1_050_000);
+  });
+
+  test('a question that a full disk cannot keep comes back to where it was typed', async ({ outpost, picture }) => {
+    test.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'Only the superuser can mount a tiny disk.');
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', outpost.userData]);
+    try {
+      const page = await outpost.launch({ hasTinyModel: true });
+      await expect(status(page)).toContainText('ready');
+      await run('dd', ['if=/dev/zero', `of=${join(outpost.userData, 'filler')}`, 'bs=1k']).catch(() => {});
+      await ask(page, `Why? ${'word '.repeat(2000)}`);
+      await expect(page.getByText('could not be stored: the disk is full')).toBeVisible();
+      await expect(message(page)).toHaveValue(/^Why\? word/);
+      await picture('full disk');
+      await outpost.kill();
+    } finally {
+      await run('umount', ['--lazy', outpost.userData]);
+    }
   });
 });

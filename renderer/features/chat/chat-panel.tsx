@@ -154,7 +154,7 @@ export function ChatPanel(props: ChatPanelProps) {
             draft={props.draft}
             queue={queue}
             attachActions={props.attachActions}
-            onSend={(text, attachments) => void chat.send(text, attachments)}
+            onSend={(text, attachments) => chat.send(text, attachments)}
             onUnqueue={(id) => chat.unqueue(id)}
             onStop={() => chat.stop()}
           />

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../../electron/common/settings.ts';
+import { appError } from '../../testing/app-error.ts';
 import { createFakeApi, type FakeApi } from '../../testing/fake-api.ts';
 import { kFakeModel } from '../../testing/fake-engine.ts';
 import { attach } from './attachments.ts';
@@ -44,6 +45,16 @@ it('shows a conversation while there is no engine that could count its tokens', 
   chat = createStore();
   await chat.load(id);
   expect(shown()).toEqual(['one', 'A']);
+});
+
+it('gives a question back that no conversation can be begun with', async () => {
+  const { create } = fake.api.app.conversations;
+  fake.api.app.conversations.create = () => Promise.reject(appError('DISK_FULL', 'The disk is full.'));
+  expect(await chat.send('one')).toBe(false);
+  expect(chat.store.getState()).toMatchObject({ conversationId: null, error: { code: 'DISK_FULL' } });
+  fake.api.app.conversations.create = create;
+  expect(await chat.send('one')).toBe(true);
+  expect(shown()[0]).toBe('one');
 });
 
 describe('branches', () => {

@@ -119,18 +119,22 @@ export class ChatStore {
     }));
   }
 
-  /** Adds a question to the shown conversation, or starts one, and runs the reply; waits while another one runs. */
-  async send(prompt: string, attachments: readonly Attachment[] = []): Promise<void> {
+  /**
+   * Adds a question to the shown conversation, or starts one, and runs the reply; waits while another one runs.
+   * @return false at once if there is no conversation to add it to, as on a full disk
+   */
+  async send(prompt: string, attachments: readonly Attachment[] = []): Promise<boolean> {
     const text = prompt.trim();
-    if (text === '') return;
+    if (text === '') return true;
     const id = this.store.getState().conversationId ?? (await this.#begin(titleFrom(text)));
-    if (id === null) return;
+    if (id === null) return false;
     const { reply, queue } = this.store.getState();
     if (reply || queue.length > 0) {
       const question = { id: this.#deps.newId(), conversationId: id, text, attachments };
       this.store.setState({ queue: [...queue, question] });
       await this.goOn();
     } else await this.#ask(id, this.#leaf(id), text, attachments);
+    return true;
   }
 
   /** Takes a waiting question back. */

@@ -44,7 +44,8 @@ interface ComposerProps {
   /** What can be attached now. */
   attachActions: readonly MenuAction[];
   context: { nTokens: number; nCtx: number } | null;
-  onSend: (text: string, attachments: readonly Attachment[]) => void;
+  /** @return false if the question could not be taken: it comes back to where it was typed */
+  onSend: (text: string, attachments: readonly Attachment[]) => Promise<boolean>;
   onUnqueue: (id: string) => void;
   onStop: () => void;
 }
@@ -60,8 +61,13 @@ export function Composer(props: ComposerProps) {
   const canSend = text.trim() !== '' && blockedReason === null;
   const send = () => {
     if (!canSend) return;
-    onSend(text, draft.take());
+    const taken = draft.take();
     setText('');
+    void onSend(text, taken).then((isSent) => {
+      if (isSent) return;
+      setText((since) => (since === '' ? text : `${text}\n${since}`));
+      for (const attachment of taken) draft.attach(attachment);
+    });
   };
   return (
     <div className={styles.composer}>
