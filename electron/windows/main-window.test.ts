@@ -83,6 +83,18 @@ it('lets a page that died be buried before another one is loaded', async () => {
   expect(onPageGone.mock.calls).toEqual([['oom']]);
 });
 
+it('stays open where the user cannot be asked, and asks again', async () => {
+  const { window, page, user, onUnsafe } = kept();
+  window.close();
+  page.resolve(problem);
+  user.reject(new Error('no dialog'));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(window.isClosed).toBe(false);
+  window.close();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(onUnsafe).toHaveBeenCalledTimes(2);
+});
+
 it('closes if the user does not mind', async () => {
   const { window, page, user } = kept();
   window.close();

@@ -79,6 +79,7 @@ export function keepMainWindow({ window, hasPicture }: OpenedWindow, options: Ma
     if (isAsking) return;
     isAsking = true;
     void mayClose(options)
+      .catch(() => false) // the user could not be asked
       .then((may) => {
         if (window.isDestroyed()) return;
         isSafe = may;
