@@ -84,6 +84,18 @@ describe.skipIf(!hasGit)('a repository', options, () => {
     expect(Object.values(await changed()).sort()).toEqual(['added -', 'added -', 'deleted -', 'modified -']);
   });
 
+  it('unstages a renamed file together with the name that it had', async () => {
+    git('mv', 'a.txt', 'sub/new.txt');
+    git('mv', 'gone.txt', 'other.txt');
+    expect(await changed()).toEqual({ 'sub/new.txt': 'renamed -', 'other.txt': 'renamed -' });
+    await unstage(root, ['sub/new.txt'], never);
+    expect(await changed()).toEqual({ 'a.txt': '- deleted', 'sub/new.txt': '- untracked', 'other.txt': 'renamed -' });
+    // The other name is outside of this folder, and what is there is not touched.
+    git('add', '--all');
+    await unstage(join(root, 'sub'), ['new.txt'], never);
+    expect(await changed()).toMatchObject({ 'a.txt': 'deleted -', 'sub/new.txt': '- untracked' });
+  });
+
   it('unstages before there is any commit', async () => {
     root = temporaryFolder({ 'a.txt': 'one\n' });
     git('init', '--quiet');
@@ -283,5 +295,6 @@ it('reads renames, conflicts and a branch that is ahead', () => {
       { path: 'both.txt', staged: null, unstaged: 'conflicted' },
     ],
     submodules: [],
+    formerNames: new Map([['new name.txt', 'old.txt']]),
   });
 });

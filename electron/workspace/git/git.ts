@@ -68,7 +68,7 @@ export async function gitStatus(
   }
   if (repository === null) return { state: 'noRepository' };
   watch(repository.gitFolder); // before the look: a change between the two is told instead of missed
-  const { files, submodules: _own, ...head } = await lookAt(root, repository, signal);
+  const { files, submodules: _own, formerNames: _former, ...head } = await lookAt(root, repository, signal);
   return {
     state: 'repository',
     ...head,
@@ -98,7 +98,16 @@ export async function stage(root: string, paths: readonly string[] | null, allow
 
 export async function unstage(root: string, paths: readonly string[], allowed: Allowed): Promise<void> {
   const hasCommit = (await runGit(['rev-parse', '--verify', '--quiet', 'HEAD'], { cwd: root })).code === 0;
-  await onPaths(root, hasCommit ? ['restore', '--staged'] : ['rm', '--cached', '--quiet', '-r'], paths, allowed);
+  if (hasCommit) await onPaths(root, ['restore', '--staged'], await withFormerNames(root, paths), allowed);
+  else await onPaths(root, ['rm', '--cached', '--quiet', '-r'], paths, allowed);
+}
+
+/** Git names a renamed file by its new path alone; the old one would stay staged, as deleted. */
+async function withFormerNames(root: string, paths: readonly string[]): Promise<string[]> {
+  const repository = await repositoryOf(root);
+  if (repository === null) return [...paths];
+  const { formerNames } = await lookAt(root, repository);
+  return paths.flatMap((path) => [path, formerNames.get(path) ?? path]);
 }
 
 /** Where what is discarded goes, so that nothing is lost for good. */

@@ -9,6 +9,8 @@ export interface ParsedStatus {
   files: GitFile[];
   /** Those of `files` that are repositories of their own. */
   submodules: string[];
+  /** By the path of a file that was renamed in what is staged, the path that it had; both below the open folder. */
+  formerNames: Map<string, string>;
 }
 
 const changes: Readonly<Record<string, GitChange>> = {
@@ -22,7 +24,15 @@ const changes: Readonly<Record<string, GitChange>> = {
 
 /** @param prefix of the open folder in the repository, with "/" at its end; paths outside of it are left out */
 export function parseStatus(output: string, prefix: string): ParsedStatus {
-  const status: ParsedStatus = { branch: null, hasCommit: false, ahead: 0, behind: 0, files: [], submodules: [] };
+  const status: ParsedStatus = {
+    branch: null,
+    hasCommit: false,
+    ahead: 0,
+    behind: 0,
+    files: [],
+    submodules: [],
+    formerNames: new Map(),
+  };
   const records = output.split('\0');
   const add = (path: string, staged: GitChange | null, unstaged: GitChange | null, submodule = 'N...') => {
     if (!path.startsWith(prefix) || path.length === prefix.length) return;
@@ -38,8 +48,10 @@ export function parseStatus(output: string, prefix: string): ParsedStatus {
     if (kind === '#') readHeader(record, status);
     else if (kind === '1') add(after(record, 8), ...both, submodule);
     else if (kind === '2') {
-      add(after(record, 9), ...both, submodule);
-      i += 1; // the name before
+      const [path, former = ''] = [after(record, 9), records[++i]];
+      add(path, ...both, submodule);
+      if (both[0] === 'renamed' && path.startsWith(prefix) && former.startsWith(prefix))
+        status.formerNames.set(path.slice(prefix.length), former.slice(prefix.length));
     } else if (kind === 'u') add(after(record, 10), null, 'conflicted', submodule);
     else if (kind === '?') add(after(record, 1), null, 'untracked');
   }
