@@ -25,6 +25,7 @@ import { WorkspaceProcess } from './services/workspace-process.ts';
 import { Workspaces } from './services/workspaces.ts';
 import { keepMainWindow, type OpenedWindow, openMainWindow } from './windows/main-window.ts';
 import { setApplicationMenu } from './windows/menu.ts';
+import { PageDeaths } from './windows/page-deaths.ts';
 
 /** What is there before this module is. */
 interface AppStart {
@@ -72,6 +73,28 @@ export async function startApp({ bundle, preload, opened: first, broker, onStart
   let answerClosing: ((problem: ErrorInfo | null) => void) | null = null;
 
   const places = new WindowPlaces(database);
+  const pageDeaths = new PageDeaths();
+  const showPageAgain = async (reason: string): Promise<void> => {
+    if (window === null) return;
+    if (pageDeaths.isOneTooMany(Date.now())) {
+      const { response } = await dialog.showMessageBox(window, {
+        type: 'error',
+        message: `The window stopped again and again (${reason}).`,
+        detail: 'Text that was not saved is kept, and is back when the window, or the app, is opened again.',
+        buttons: ['Open the Window Again', 'Quit'],
+        defaultId: 0,
+        cancelId: 1,
+      });
+      if (response === 1) return app.quit();
+    }
+    events.notice({
+      code: 'INTERNAL',
+      message: `The window stopped unexpectedly (${reason}).`,
+      hint: 'It was opened again; unsaved text is back.',
+    });
+    window?.reload();
+  };
+
   const keep = (opened: OpenedWindow): void => {
     keepMainWindow(opened, {
       zoomPercent: () => settings.current.zoomPercent,
@@ -79,14 +102,7 @@ export async function startApp({ bundle, preload, opened: first, broker, onStart
       onClosing: () => askPageToFlush(),
       onUnsafe: (found) => askUserToClose(found),
       onClosed: (place) => places.save(place),
-      onPageGone: (reason) => {
-        events.notice({
-          code: 'INTERNAL',
-          message: `The window stopped unexpectedly (${reason}).`,
-          hint: 'It was opened again; unsaved text is back.',
-        });
-        window?.reload();
-      },
+      onPageGone: (reason) => void showPageAgain(reason),
     });
     window = opened.window;
     window.on('closed', () => {
