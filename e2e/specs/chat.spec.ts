@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { canMountDisks, mountDisk } from '../../electron/testing/mounted-disk.ts';
 import { expect, test } from '../support/app.ts';
 import { ask, message, replies, status, stopButton } from '../support/window.ts';
 
@@ -93,8 +94,8 @@ test.describe('Chat', () => {
   });
 
   test('a question that a full disk cannot keep comes back to where it was typed', async ({ outpost, picture }) => {
-    test.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'Only the superuser can mount a tiny disk.');
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', outpost.userData]);
+    test.skip(!canMountDisks(), 'No disk can be mounted here.');
+    const unmount = mountDisk(outpost.userData, 'size=16m');
     try {
       const page = await outpost.launch({ hasTinyModel: true });
       await expect(status(page)).toContainText('ready');
@@ -105,7 +106,7 @@ test.describe('Chat', () => {
       await picture('full disk');
       await outpost.kill();
     } finally {
-      await run('umount', ['--lazy', outpost.userData]);
+      unmount();
     }
   });
 });

@@ -1,11 +1,8 @@
-import { execFile } from 'node:child_process';
 import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { canMountDisks, mountDisk } from '../../electron/testing/mounted-disk.ts';
 import { expect, test, writeFiles } from '../support/app.ts';
 import { file, openFile, shownText, status, tab, tree, typeAtEnd } from '../support/window.ts';
-
-const run = promisify(execFile);
 
 test.describe('Workspace', () => {
   test('open a folder, edit a file, save it, and name a new one', async ({ outpost, folder, picture }) => {
@@ -212,8 +209,8 @@ test.describe('Workspace', () => {
   });
 
   test('a full disk loses nothing', async ({ outpost, folder, picture }) => {
-    test.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'Only the superuser can mount a tiny disk.');
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    test.skip(!canMountDisks(), 'No disk can be mounted here.');
+    const unmount = mountDisk(folder, 'size=64k');
     try {
       await writeFiles(folder, { 'a.txt': 'first\n' });
       // All but the page of the other file: not one more can be written.
@@ -234,7 +231,7 @@ test.describe('Workspace', () => {
       expect((await readFile(join(folder, 'a.txt'), 'utf8')).length).toBe(406);
       await outpost.close();
     } finally {
-      await run('umount', ['--lazy', folder]);
+      unmount();
     }
   });
 

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { canMountDisks, mountDisk } from '../testing/mounted-disk.ts';
 import { asOrdinaryUser, temporaryFolder, tree } from '../testing/temporary-folder.ts';
 import { toFileError } from './file-errors.ts';
 import { createDirectory, readTextFile, renameEntry, type WriteRequest, writeTextFile } from './files.ts';
@@ -309,12 +310,10 @@ describe('writing', () => {
   });
 });
 
-// A disk of one megabyte, which only the superuser can mount.
-describe.skipIf(!isSuperuser || process.platform !== 'linux')('a full disk', () => {
+describe.skipIf(!canMountDisks())('a full disk of one megabyte', () => {
   function smallDisk(): string {
     const root = temporaryFolder();
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root]);
-    onTestFinished(() => void execFileSync('umount', [root]));
+    onTestFinished(mountDisk(root, 'size=1m'));
     return root;
   }
 
