@@ -84,3 +84,18 @@ test('files are made, renamed, moved and deleted by the menu of the tree, and ea
   await page.keyboard.press('Control+z');
   await expect.poll(() => exists('src/a.ts')).toBe(true);
 });
+
+test('a name that turns itself around shows what it really ends with', async ({ outpost, folder, picture }) => {
+  const name = 'photo-\u202egpj.exe';
+  await writeFiles(folder, { [name]: 'no picture\n' });
+  const page = await outpost.launch({ folder, hasTinyModel: true });
+  const shown = 'photo-\ufffdgpj.exe';
+  await expect(file(page, name)).toContainText(shown);
+  await file(page, name).click();
+  await expect(tab(page, name)).toContainText(shown);
+  await expect(page.getByRole('navigation', { name: 'Breadcrumbs' })).toContainText(shown);
+  await page.keyboard.press('Control+p');
+  await page.keyboard.type('exe');
+  await expect(page.getByRole('option', { name: shown })).toBeVisible();
+  await picture('a turned name');
+});

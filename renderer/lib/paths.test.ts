@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ancestors, baseName, dirName, extensionOf, invalidPathReason, joinPath } from './paths.ts';
+import { ancestors, baseName, dirName, extensionOf, invalidPathReason, joinPath, shownName } from './paths.ts';
 
 describe('paths', () => {
   it('splits and joins around the root', () => {
@@ -8,6 +8,13 @@ describe('paths', () => {
     expect(dirName('a.ts')).toBe('');
     expect(joinPath('', 'a.ts')).toBe('a.ts');
     expect(joinPath('src/x', 'a.ts')).toBe('src/x/a.ts');
+  });
+
+  it('shows what would turn a name around, or break it, as a mark of its own', () => {
+    expect(shownName('a\u202egpj.exe')).toBe('a\ufffdgpj.exe');
+    expect(shownName('a\u2067b\nc\td')).toBe('a\ufffdb\ufffdc\ufffdd');
+    const others = 'grüße 日本 שלום 👩‍💻 می‌خواهم.ts';
+    expect(shownName(others)).toBe(others);
   });
 
   it('lists ancestors outermost first', () => {

@@ -10,6 +10,14 @@ export function dirName(path: string): string {
   return slash < 0 ? '' : path.slice(0, slash);
 }
 
+/**
+ * A name as it is shown, of the same length. Characters that turn around what follows them would make a program look like
+ * a picture ("a\u202egpj.exe"), and a line break is none in a list.
+ */
+export function shownName(name: string): string {
+  return name.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '\ufffd');
+}
+
 export function joinPath(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
 }

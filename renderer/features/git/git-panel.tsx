@@ -3,7 +3,7 @@ import { GitBranch, Minus, Plus, RefreshCw, Undo2 } from 'lucide-react';
 import { memo, type ReactNode, useMemo, useState } from 'react';
 import { useStore } from 'zustand';
 import type { GitFile, GitStatus } from '../../../electron/common/git-contract.ts';
-import { baseName, dirName } from '../../lib/paths.ts';
+import { baseName, dirName, shownName } from '../../lib/paths.ts';
 import { Button, IconButton } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { EmptyState } from '../../ui/empty-state.tsx';
@@ -229,9 +229,9 @@ function FileRow({ group: { changeOf, actions }, file, onCompare }: FileRowProps
         onClick={() => onCompare(file.path)}
       >
         <span className={styles.name} data-change={change}>
-          {baseName(file.path)}
+          {shownName(baseName(file.path))}
         </span>
-        {/* Apart also for who hears them. */} <span className={styles.folder}>{dirName(file.path)}</span>
+        {/* Apart also for who hears them. */} <span className={styles.folder}>{shownName(dirName(file.path))}</span>
       </button>
       {actions.map(({ label, icon, run }) => (
         <IconButton key={label} label={`${label} ${file.path}`} onClick={() => run([file])}>

@@ -4,7 +4,7 @@ import { ChevronRight, Replace, X } from 'lucide-react';
 import { memo, useMemo, useRef, useState } from 'react';
 import { useStore } from 'zustand';
 import type { FileMatches, SearchMatch } from '../../../electron/common/search-contract.ts';
-import { baseName, dirName } from '../../lib/paths.ts';
+import { baseName, dirName, shownName } from '../../lib/paths.ts';
 import { VirtualList } from '../../ui/virtual-list.tsx';
 import { type ResultRow, resultKey, resultRows } from './result-rows.ts';
 import styles from './search-results.module.css';
@@ -143,7 +143,7 @@ function FileRow({ row }: { row: Extract<ResultRow, { kind: 'file' }> }) {
     <>
       <ChevronRight size={14} aria-hidden className={styles.chevron} data-open={row.isExpanded} />
       <span className={styles.name}>
-        {baseName(row.path)} <span className={styles.folder}>{dirName(row.path)}</span>
+        {shownName(baseName(row.path))} <span className={styles.folder}>{shownName(dirName(row.path))}</span>
       </span>{' '}
       <span className={styles.count}>
         {row.nMatches}

@@ -3,7 +3,7 @@ import { Folder } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
 import type { WorkspaceApi } from '../../../electron/common/api.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
-import { ancestors } from '../../lib/paths.ts';
+import { ancestors, shownName } from '../../lib/paths.ts';
 import { Picker } from '../../ui/picker.tsx';
 import { FileIcon } from './file-icon.tsx';
 import { kMostPaths, noPath } from './quick-open.tsx';
@@ -24,8 +24,12 @@ export function AttachPicker({ workspace, onPick, onClose }: AttachPickerProps) 
     const paths = found?.paths ?? [];
     const folders = [...new Set(paths.flatMap(ancestors))];
     return [
-      ...paths.map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
-      ...folders.map((path) => ({ id: `${path}/`, text: `${path}/`, icon: <Folder size={14} aria-hidden /> })),
+      ...paths.map((path) => ({ id: path, text: shownName(path), icon: <FileIcon path={path} /> })),
+      ...folders.map((path) => ({
+        id: `${path}/`,
+        text: `${shownName(path)}/`,
+        icon: <Folder size={14} aria-hidden />,
+      })),
     ];
   }, [found]);
   return (

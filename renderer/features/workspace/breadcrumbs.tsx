@@ -4,7 +4,7 @@ import { ChevronRight } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
 import type { TextStore } from '../../editor/text-store.ts';
 import { depthOf, enclosing, outline } from '../../lib/outline.ts';
-import { ancestors, baseName } from '../../lib/paths.ts';
+import { ancestors, baseName, shownName } from '../../lib/paths.ts';
 import styles from './breadcrumbs.module.css';
 import type { Buffer } from './buffer.ts';
 
@@ -50,14 +50,14 @@ export function Breadcrumbs({ label, buffer, texts, line, onFolder, onSymbols }:
         {folders.map((folder) => (
           <li key={folder}>
             <button type="button" onClick={() => onFolder(folder)}>
-              {baseName(folder)}
+              {shownName(baseName(folder))}
             </button>
             <ChevronRight size={12} aria-hidden />
           </li>
         ))}
         <li>
           <button type="button" onClick={onSymbols}>
-            {title}
+            {shownName(title)}
           </button>
         </li>
         {around.map((symbol) => (

@@ -1,7 +1,7 @@
 // What the window knows of one open text besides the text itself, which the text store holds.
 import type { ErrorInfo } from '../../../electron/common/errors.ts';
 import type { WorkspaceFile } from '../../../electron/common/workspace-contract.ts';
-import { baseName } from '../../lib/paths.ts';
+import { baseName, shownName } from '../../lib/paths.ts';
 
 export interface Buffer {
   id: string;
@@ -61,7 +61,7 @@ export function tabLabels(buffers: readonly Buffer[]): Map<string, { name: strin
     buffers.map(({ id, title, path }) => {
       const isShared = (count.get(title) ?? 0) > 1 && path !== null;
       const parent = isShared ? path.slice(0, Math.max(0, path.length - title.length - 1)) : '';
-      return [id, { name: title, folder: isShared ? baseName(parent) || '.' : null }];
+      return [id, { name: shownName(title), folder: isShared ? shownName(baseName(parent)) || '.' : null }];
     }),
   );
 }

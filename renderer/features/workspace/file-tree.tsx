@@ -14,7 +14,7 @@ import {
 } from 'lucide-react';
 import { memo, useCallback, useEffect, useMemo, useRef } from 'react';
 import { useStore } from 'zustand';
-import { dirName, joinPath } from '../../lib/paths.ts';
+import { dirName, joinPath, shownName } from '../../lib/paths.ts';
 import { shortcutKeys } from '../../lib/shortcut.ts';
 import { ContextMenu, type MenuAction } from '../../ui/menu.tsx';
 import { VirtualList } from '../../ui/virtual-list.tsx';
@@ -287,7 +287,7 @@ const EntryRow = memo(function EntryRow(props: EntryRowProps) {
         <span className={styles.gap} />
       )}
       {isDirectory ? <FolderIcon isOpen={isExpanded} /> : <FileIcon path={entry.path} />}
-      <span className={styles.name}>{entry.name}</span>
+      <span className={styles.name}>{shownName(entry.name)}</span>
       {isDirty ? <span className={styles.dot} aria-hidden /> : null}
       {mark !== undefined && mark !== 'inside' ? (
         // Drawn by the style sheet: a letter in the text would have to be in the name, which says the word.

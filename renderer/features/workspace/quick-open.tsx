@@ -6,6 +6,7 @@ import type { WorkspaceApi } from '../../../electron/common/api.ts';
 import { toErrorInfo } from '../../../electron/common/error-info.ts';
 import { formatCount } from '../../lib/format.ts';
 import type { OutlineSymbol } from '../../lib/outline.ts';
+import { shownName } from '../../lib/paths.ts';
 import { Picker, type PickerItem } from '../../ui/picker.tsx';
 import { FileIcon } from './file-icon.tsx';
 
@@ -47,7 +48,7 @@ export function QuickOpen({ workspace, hasFolder, initialQuery, symbols, onGo, o
     workspace.findFiles({ limit: kMostPaths }).then(setFound, (reason) => setError(toErrorInfo(reason).message));
   }, [workspace, hasFolder]);
   const files = useMemo(
-    () => (found?.paths ?? []).map((path) => ({ id: path, text: path, icon: <FileIcon path={path} /> })),
+    () => (found?.paths ?? []).map((path) => ({ id: path, text: shownName(path), icon: <FileIcon path={path} /> })),
     [found],
   );
   const [names] = useState(symbols);
