@@ -183,6 +183,7 @@ test('in a narrow window, or a large one shown three times as large, nothing of 
   await expect(close).toBeInViewport({ ratio: 1 });
   for (const width of [640, 453]) {
     await page.setViewportSize({ width, height: 400 });
+    await expect(close).toBeInViewport({ ratio: 1 });
     for (const name of ['Explorer', 'Search in files', 'Source control', 'Settings', 'Chat']) {
       await page.getByRole('banner').getByRole('button', { name, exact: true }).click({ trial: true });
     }

@@ -29,9 +29,14 @@ export function TabBar({ buffers, activeId, isRight, panelId, onPicked }: TabBar
   const labels = tabLabels(open);
 
   useEffect(() => {
-    // With the button that closes it, which is beside the tab itself.
-    if (activeId !== null)
-      host.current?.querySelector('[data-active="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const bar = host.current;
+    if (activeId === null || bar === null) return;
+    // With the button that closes it, which is beside the tab itself; also in a window that becomes narrower.
+    const observer = new ResizeObserver(() =>
+      bar.querySelector('[data-active="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+    );
+    observer.observe(bar); // which tells of the size now, too
+    return () => observer.disconnect();
   }, [activeId]);
 
   if (open.length === 0) return null;
