@@ -1,6 +1,6 @@
 // Sleeping until an atomic changes: std::atomic's wait and notify_all, except on Windows. There GCC's C++ library waits
-// on a condition variable and may sleep through a notification that comes between its look at the value and its sleep
-// (libstdc++ of GCC 12 to 15, without a futex); the system's own call is as short.
+// on a condition variable and may sleep through a notification that comes between its look at the value and its sleep,
+// as GCC 12's did in a test; the system's own call is as short.
 #pragma once
 
 #include <atomic>
