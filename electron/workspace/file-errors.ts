@@ -11,7 +11,11 @@ const situations: Record<string, { code: AppErrorCode; says: string; hint: strin
   ENOTEMPTY: { code: 'FILE_EXISTS', says: 'exists already and is not empty', hint: 'Choose another name.' },
   EACCES: { code: 'PERMISSION_DENIED', says: 'is not accessible to you', hint: 'Check its permissions.' },
   EPERM: { code: 'PERMISSION_DENIED', says: 'is not accessible to you', hint: 'Check its permissions.' },
-  EROFS: { code: 'FILE_READ_ONLY', says: 'is on a read-only file system', hint: 'Save it under another folder.' },
+  EROFS: {
+    code: 'FILE_READ_ONLY',
+    says: 'is on a read-only file system',
+    hint: 'Nothing can be changed there. A copy can be saved in another folder.',
+  },
   ENOSPC: { code: 'DISK_FULL', says: 'does not fit: the disk is full', hint: 'Free some space and try again.' },
   EDQUOT: {
     code: 'DISK_FULL',
