@@ -120,6 +120,24 @@ test.describe('Workspace', () => {
     await expect.poll(shown).toContain('The window stopped unexpectedly');
     await expect.poll(shown).toContain('not saved');
     expect(await processId()).not.toBe(before);
+
+    // The third time within a minute the user says whether it goes on.
+    await outpost.inMain(({ dialog }) => {
+      const asked: string[] = [];
+      Object.assign(globalThis, { asked });
+      dialog.showMessageBox = async (_window: unknown, options?: { message: string }) => {
+        asked.push(options?.message ?? '');
+        return { response: 0, checkboxChecked: false };
+      };
+    });
+    const asked = () => outpost.inMain(() => (globalThis as unknown as { asked: string[] }).asked);
+    for (const nAsked of [0, 1]) {
+      const last = await processId();
+      process.kill(last, 'SIGKILL');
+      await expect.poll(processId).not.toBe(last);
+      await expect.poll(shown).toContain('not saved');
+      expect(await asked()).toHaveLength(nAsked);
+    }
   });
 
   test('a change on disk under unsaved text is merged, or a question, never a loss', async ({
