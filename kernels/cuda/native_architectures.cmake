@@ -1,6 +1,6 @@
 # native_architectures(RESULT): what to build for the GPUs of this machine, without those that are too old for the kernels.
-# nvcc's own "native" is 90 on Hopper, without the instructions of 90a, which the products of many tokens are written with;
-# it is taken where the driver's tool is not there.
+# nvcc's own "native" promises no 90a on Hopper, whose instructions the products of many tokens are written with (not tried
+# on one); it is taken where the driver's tool is not there.
 function(native_architectures result)
   execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
     RESULT_VARIABLE code OUTPUT_VARIABLE text ERROR_QUIET)
