@@ -107,7 +107,7 @@ async function withFormerNames(root: string, paths: readonly string[]): Promise<
   const repository = await repositoryOf(root);
   if (repository === null) return [...paths];
   const { formerNames } = await lookAt(root, repository);
-  return paths.flatMap((path) => [path, formerNames.get(path) ?? path]);
+  return [...paths, ...paths.flatMap((path) => formerNames.get(path) ?? [])];
 }
 
 /** Where what is discarded goes, so that nothing is lost for good. */
