@@ -191,6 +191,9 @@ test('in a narrow window, or a large one shown three times as large, nothing of 
     const folderName = await page.getByRole('banner').getByRole('heading').boundingBox();
     const search = await page.getByRole('banner').getByRole('button', { name: 'Go to file' }).boundingBox();
     expect(end(folderName)).toBeLessThanOrEqual(search?.x ?? 0);
-    await picture(`${width} wide`);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await picture(`${width} wide ${colorScheme}`);
+    }
   }
 });

@@ -80,7 +80,10 @@ test.describe('Chat', () => {
     await ask(page, 'word '.repeat(60_000));
     await expect(replies(page)).toContainText('Shorten the message');
     await expect(page.getByRole('article', { name: 'Your question' })).toContainText('more characters)');
-    await picture('too long');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await picture(`too long ${colorScheme}`);
+    }
     await ask(page, 'Hi');
     await expect(replies(page).nth(1)).toHaveAttribute('aria-busy', 'false');
     await expect(replies(page).nth(1)).not.toContainText('Shorten the message');
@@ -103,7 +106,10 @@ test.describe('Chat', () => {
       await ask(page, `Why? ${'word '.repeat(2000)}`);
       await expect(page.getByText('could not be stored: the disk is full')).toBeVisible();
       await expect(message(page)).toHaveValue(/^Why\? word/);
-      await picture('full disk');
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        await picture(`full disk ${colorScheme}`);
+      }
       await outpost.kill();
     } finally {
       unmount();

@@ -78,7 +78,10 @@ test('thousands of changed files are a list that takes keys, and are committed, 
   await list.focus();
   await page.keyboard.press('End');
   await expect(panel.getByRole('button', { name: '0.txt made, untracked', exact: true })).toBeHidden();
-  await picture('thousands');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await picture(`thousands ${colorScheme}`);
+  }
   expect(await violations(page)).toEqual([]);
 
   await panel.getByRole('textbox', { name: 'Commit message' }).fill('All');

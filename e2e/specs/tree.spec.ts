@@ -97,5 +97,8 @@ test('a name that turns itself around shows what it really ends with', async ({ 
   await page.keyboard.press('Control+p');
   await page.keyboard.type('exe');
   await expect(page.getByRole('option', { name: shown })).toBeVisible();
-  await picture('a turned name');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await picture(`a turned name ${colorScheme}`);
+  }
 });
